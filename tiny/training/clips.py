@@ -1,0 +1,115 @@
+"""Stage `clips`: the committed test clips in tiny/clips, made again from the recordings.
+
+Three folders of 16 kHz mono 16-bit FLAC, each with a `transcripts.tsv` (file TAB text, no header):
+prompts (the 35 validation clips, samples untouched), digits (strings of single training digits)
+and chains (validation clips one after the other, 20-60 s). Seeded, so every run gives the same
+samples; the FLAC bytes depend on the encoder's version.
+"""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from tiny.training import recordings
+from tiny.training.recordings import RATE
+from tiny.training.split import load_split, refuse_held_out
+from tiny.training.workspace import TINY, Workspace
+
+CLIPS = TINY / "clips"
+DIGITS = "zero one two three four five six seven eight nine".split()
+DIGIT_STRINGS = 8
+DIGIT_GAP = (0.0, 0.25)  # seconds
+CHAIN_SECONDS = (20.0, 21.0, 22.0, 23.0, 41.0)  # a chain ends with the clip that passes its length
+CHAIN_GAP = (0.2, 0.9)  # seconds
+SEED = 2602
+
+Clip = tuple[np.ndarray, str]  # int16 samples and transcript
+Load = Callable[[str], np.ndarray]  # recording key -> int16 samples
+
+
+def output(work: Workspace) -> None:
+    """Always made anew when asked for: the files are small and committed."""
+    return None
+
+
+def run(work: Workspace) -> None:
+    """Write all three folders below tiny/clips."""
+
+    def load(key: str) -> np.ndarray:
+        return recordings.load(work, key)
+
+    write(CLIPS / "prompts", prompts(load))
+    write(CLIPS / "digits", digit_strings(load))
+    write(CLIPS / "chains", chains(load))
+
+
+def prompts(load: Load) -> dict[str, Clip]:
+    """The validation clips as they are."""
+    return {key: (load(key), text) for key, text in load_split().validation.items()}
+
+
+def digit_strings(load: Load) -> dict[str, Clip]:
+    """Strings of 3-8 digits with short gaps. The digits are training recordings."""
+    rng = random.Random(SEED)
+    refuse_held_out(f"digits/{digit}" for digit in range(10))
+    spoken = {digit: trimmed(load(f"digits/{digit}")) for digit in range(10)}
+    clips = {}
+    for number in range(1, DIGIT_STRINGS + 1):
+        drawn = [rng.randrange(10) for _ in range(rng.randint(3, 8))]
+        samples = joined([spoken[digit] for digit in drawn], DIGIT_GAP, rng)
+        clips[f"digits-{number}"] = samples, " ".join(DIGITS[digit] for digit in drawn)
+    return clips
+
+
+def chains(load: Load) -> dict[str, Clip]:
+    """Long clips of validation clips; all of these are used once before one is used twice."""
+    rng = random.Random(SEED)
+    validation = load_split().validation
+    spoken = {key: trimmed(load(key)) for key in validation}
+    deck: list[str] = []
+    clips = {}
+    for number, seconds in enumerate(CHAIN_SECONDS, start=1):
+        drawn: list[str] = []
+        samples = np.zeros(0, np.int16)
+        while len(samples) < seconds * RATE:
+            deck = deck or rng.sample(sorted(validation), len(validation))
+            drawn.append(deck.pop())
+            samples = joined([samples, spoken[drawn[-1]]], CHAIN_GAP if len(drawn) > 1 else (0, 0), rng)
+        clips[f"chain-{number}"] = samples, " ".join(validation[key] for key in drawn)
+    return clips
+
+
+def joined(pieces: list[np.ndarray], gap: tuple[float, float], rng: random.Random) -> np.ndarray:
+    """The pieces with random digital silence between them, `gap` in seconds."""
+    parts = [pieces[0]]
+    for piece in pieces[1:]:
+        parts += [np.zeros(round(rng.uniform(*gap) * RATE), np.int16), piece]
+    return np.concatenate(parts)
+
+
+def trimmed(samples: np.ndarray, floor: float = 35.0) -> np.ndarray:
+    """The speech of a clip, found by energy, with 50 ms before and 100 ms behind it.
+
+    A 10 ms frame is speech if it is at most `floor` dB below the loud frames (95th percentile).
+    """
+    hop = RATE // 100
+    frames = samples[: len(samples) // hop * hop].reshape(-1, hop).astype(np.float64)
+    level = 10 * np.log10((frames**2).mean(1) + 1)
+    speech = np.flatnonzero(level > np.percentile(level, 95) - floor)
+    start = max(0, speech[0] * hop - RATE * 50 // 1000)
+    end = (speech[-1] + 1) * hop + RATE * 100 // 1000
+    return samples[start:end]
+
+
+def write(folder: Path, clips: dict[str, Clip]) -> None:
+    """Write `<name>.flac` for every clip, and transcripts.tsv, sorted by file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for name, (samples, text) in tqdm(sorted(clips.items()), desc=folder.name, unit="clip"):
+        soundfile.write(folder / f"{name}.flac", samples, RATE, "PCM_16", compression_level=1.0)
+        lines.append(f"{name}.flac\t{text}\n")
+    (folder / "transcripts.tsv").write_text("".join(sorted(lines)), encoding="utf-8", newline="\n")

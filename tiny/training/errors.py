@@ -1,0 +1,5 @@
+"""The one error a user of the training line is meant to read."""
+
+
+class TrainingError(Exception):
+    """Something the user can mend: a missing tool, a missing file, held-out data in the wrong place."""

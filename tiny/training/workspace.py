@@ -1,0 +1,67 @@
+"""Where the files of the training line live."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tiny.training.errors import TrainingError
+
+TRAINING = Path(__file__).resolve().parent
+TINY = TRAINING.parent
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One run of the line: a folder for what it generates, and how large the run is.
+
+    `scale` shortens a run: it multiplies the training steps of every phase and the number of
+    spoken synthetic sentences. Runs of different scale share the recordings and nothing else.
+    """
+
+    data: Path = TRAINING / "data"
+    scale: float = 1.0
+    out: Path | None = None
+    model: Path | None = None
+    overwrite: bool = False
+
+    @property
+    def packages(self) -> Path:
+        return self.data / "packages"
+
+    @property
+    def unpacked(self) -> Path:
+        return self.data / "recordings"
+
+    @property
+    def run(self) -> Path:
+        return self.data / f"scale-{self.scale:g}"
+
+    @property
+    def export(self) -> Path:
+        """Folder the exported checkpoint is written to."""
+        return self.out or self.run / "checkpoint"
+
+    @property
+    def evaluated(self) -> Path:
+        """Folder of the checkpoint to evaluate."""
+        return self.model or self.export
+
+    def path(self, *parts: str) -> Path:
+        """A path below this run's folder."""
+        return self.run.joinpath(*parts)
+
+    def needs(self, path: Path, stage: str) -> Path:
+        """`path` if it exists, else a message that names the stage which makes it."""
+        if not path.exists():
+            raise TrainingError(f"{path} is missing: run the stage '{stage}' first")
+        return path
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes `path` on success, so an interrupted stage leaves nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    yield part
+    part.replace(path)
