@@ -17,10 +17,10 @@ from tqdm import tqdm
 from tiny.training import recordings
 from tiny.training.recordings import RATE
 from tiny.training.split import load_split, refuse_held_out
+from tiny.training.transcripts import DIGITS
 from tiny.training.workspace import TINY, Workspace
 
 CLIPS = TINY / "clips"
-DIGITS = "zero one two three four five six seven eight nine".split()
 DIGIT_STRINGS = 8
 DIGIT_GAP = (0.0, 0.25)  # seconds
 CHAIN_SECONDS = (20.0, 21.0, 22.0, 23.0, 41.0)  # a chain ends with the clip that passes its length
@@ -78,7 +78,9 @@ def chains(load: Load) -> dict[str, Clip]:
         while len(samples) < seconds * RATE:
             deck = deck or rng.sample(sorted(validation), len(validation))
             drawn.append(deck.pop())
-            samples = joined([samples, spoken[drawn[-1]]], CHAIN_GAP if len(drawn) > 1 else (0, 0), rng)
+            samples = joined(
+                [samples, spoken[drawn[-1]]], CHAIN_GAP if len(drawn) > 1 else (0, 0), rng
+            )
         clips[f"chain-{number}"] = samples, " ".join(validation[key] for key in drawn)
     return clips
 

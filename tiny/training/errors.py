@@ -2,4 +2,4 @@
 
 
 class TrainingError(Exception):
-    """Something the user can mend: a missing tool, a missing file, held-out data in the wrong place."""
+    """Something the user can mend: a missing tool or file, held-out data."""

@@ -18,7 +18,7 @@ class HeldOutError(TrainingError):
 
 @dataclass(frozen=True)
 class Split:
-    """`validation`: key -> transcript of 35 clips. `reserved`: keys of 20 clips to look at rarely."""
+    """`validation`: key -> transcript of 35 clips. `reserved`: keys of 20 more, to use rarely."""
 
     validation: dict[str, str]
     reserved: tuple[str, ...]

@@ -1,0 +1,117 @@
+"""Command line of the training line: `python -m tiny.training --help`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+from tiny.training.errors import TrainingError
+from tiny.training.workspace import TRAINING, Workspace
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of the line: `run` of the module `tiny.training.<module>`.
+
+    It is skipped where the module's `output` (or the weights of its `phase`) exists. Modules are
+    imported when their stage runs, so the early stages work without torch.
+    """
+
+    name: str
+    module: str
+    help: str
+    phase: str | None = None
+    by_default: bool = True
+
+    def done(self, work: Workspace) -> bool:
+        module = import_module(f"tiny.training.{self.module}")
+        path = module.weights_path(work, self.phase) if self.phase else module.output(work)
+        return path is not None and path.exists()
+
+    def run(self, work: Workspace) -> str | None:
+        run = import_module(f"tiny.training.{self.module}").run
+        return (partial(run, name=self.phase) if self.phase else run)(work)
+
+
+STAGES = (
+    Stage("recordings", "recordings", "fetch the Debian packages with the prompts"),
+    Stage("transcripts", "transcripts", "normalise the packaged transcripts"),
+    Stage("sentences", "sentences", "draw texts for the synthetic voices"),
+    Stage("tokenizer", "tokenizer", "learn the byte-level BPE"),
+    Stage("speak", "speech", "speak transcripts and sentences with flite (4 minutes)"),
+    Stage("align", "align", "first word and phone times, by DTW"),
+    Stage("features", "features", "log-mels of all training audio"),
+    Stage("train-a", "train", "phase A, from random weights (36 minutes)", phase="a"),
+    Stage("train-b", "train", "phase B (9 minutes)", phase="b"),
+    Stage("realign", "realign", "second word and phone times, by the phone head"),
+    Stage("train-c", "train", "phase C (33 minutes)", phase="c"),
+    Stage("export", "export", "write the checkpoint in upstream's layout"),
+    Stage("evaluate", "evaluate", "word error rates by transformers"),
+    Stage("clips", "clips", "make tiny/clips again (only when named)", by_default=False),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the stages asked for; 0, or 1 with one message on stderr."""
+    options = parse(arguments)
+    work = Workspace(options.data, options.scale, options.out, options.model, options.overwrite)
+    asked = options.stages or [stage.name for stage in STAGES if stage.by_default]
+    try:
+        for stage in STAGES:
+            if stage.name in asked:
+                perform(stage, work)
+    except TrainingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(f"error: {error}; the README lists the packages to install", file=sys.stderr)
+        return 1
+    return 0
+
+
+def perform(stage: Stage, work: Workspace) -> None:
+    if stage.done(work) and not (stage.name == "export" and work.overwrite):
+        print(f"{stage.name}: already there")
+        return
+    print(f"{stage.name}: {stage.help}", flush=True)
+    summary = stage.run(work)
+    if summary:
+        print(f"{stage.name}: {summary}", flush=True)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    width = max(len(stage.name) for stage in STAGES)
+    listing = "\n".join(f"  {stage.name:{width}}  {stage.help}" for stage in STAGES)
+    parser = argparse.ArgumentParser(
+        prog="python -m tiny.training",
+        description="Make the tiny model from Debian's recordings: every stage, or those named.",
+        epilog=f"stages, in order (a stage whose result is there is skipped):\n{listing}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    names = [stage.name for stage in STAGES]
+    parser.add_argument("stages", nargs="*", metavar="STAGE", choices=names, help="default: all")
+    parser.add_argument("--data", type=Path, default=TRAINING / "data", help="working folder")
+    parser.add_argument(
+        "--scale",
+        type=positive,
+        default=1.0,
+        help="share of the training steps and synthetic sentences; 0.01 is a smoke run",
+    )
+    parser.add_argument("--out", type=Path, help="folder for the exported checkpoint")
+    parser.add_argument("--model", type=Path, help="checkpoint to evaluate (default: the export)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an exported checkpoint")
+    return parser.parse_args(arguments)
+
+
+def positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError("must be greater than 0")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
