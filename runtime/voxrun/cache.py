@@ -1,0 +1,63 @@
+"""Keys and values of the positions that a sliding window still sees."""
+
+from .device import mx
+
+GROWTH = 256
+"""Positions added at a time: growing by one would copy the whole cache at every step."""
+
+
+class KVCache:
+    """Keys and values [1, kv heads, positions, head dim] of the last `window` - 1 positions, and the new ones.
+
+    Trimmed and masked both: a query must not see further back than `window` positions, itself included
+    (contract steps 5 and 8), even while older keys are still in the buffer.
+    """
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.offset = 0
+        self._end = 0
+        self._keys: mx.array | None = None
+        self._values: mx.array | None = None
+
+    @property
+    def past(self) -> int:
+        """Earlier positions that the next query may see."""
+        return min(self.offset, self.window - 1)
+
+    def update(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
+        """Append n positions; return the `past` + n last ones."""
+        n, past = keys.shape[2], self.past
+        if self._keys is None or self._values is None or self._end + n > self._keys.shape[2]:
+            self._make_room(keys, values, past, n)
+        assert self._keys is not None and self._values is not None
+        start, end = self._end - past, self._end + n
+        self._keys[..., self._end : end, :] = keys
+        self._values[..., self._end : end, :] = values
+        self._end = end
+        self.offset += n
+        return self._keys[..., start:end, :], self._values[..., start:end, :]
+
+    def _make_room(self, keys: mx.array, values: mx.array, past: int, n: int) -> None:
+        def moved(old: mx.array | None, like: mx.array) -> mx.array:
+            room = mx.zeros((*like.shape[:2], n + GROWTH, like.shape[3]), like.dtype)
+            if old is None or not past:
+                return room
+            return mx.concatenate([old[..., self._end - past : self._end, :], room], axis=2)
+
+        self._keys, self._values = moved(self._keys, keys), moved(self._values, values)
+        self._end = past
+
+
+def window_mask(past: int, n: int, window: int) -> mx.array | str | None:
+    """What n new queries after `past` cached keys may see: None is everything, "causal" the plain case.
+
+    Otherwise a boolean [n, past + n] in which query i sees the keys past+i-window+1 .. past+i.
+    """
+    if n == 1:
+        return None
+    if past + n <= window:
+        return "causal"
+    query = mx.arange(past, past + n)[:, None]
+    key = mx.arange(past + n)[None]
+    return (key <= query) & (key > query - window)

@@ -1,0 +1,76 @@
+"""The language model: it hears one audio embedding at each position (contract steps 7 and 8)."""
+
+import math
+
+import numpy as np
+
+from .cache import KVCache, window_mask
+from .config import ModelConfig, TransformerConfig
+from .device import mx, nn
+from .layers import Attention, FeedForward
+
+
+class AdaptiveNorm(nn.Module):
+    """The bottleneck that turns the delay's embedding into a gain on the FFN branch."""
+
+    def __init__(self, dim: int, ada_dim: int) -> None:
+        super().__init__()
+        self.linear_in = nn.Linear(dim, ada_dim, bias=False)
+        self.linear_out = nn.Linear(ada_dim, dim, bias=False)
+
+    def __call__(self, delay: mx.array) -> mx.array:
+        """delay embedding [1, dim] -> gain [1, dim]."""
+        return 1 + self.linear_out(nn.gelu(self.linear_in(delay)))
+
+
+class DecoderBlock(nn.Module):
+    """Pre-norm attention and SwiGLU, the latter's input scaled by the delay's gain."""
+
+    def __init__(self, c: TransformerConfig, ada_dim: int) -> None:
+        super().__init__()
+        self.attn_norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
+        self.attention = Attention(c)
+        self.ada_norm = AdaptiveNorm(c.dim, ada_dim)
+        self.ffn_norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
+        self.mlp = FeedForward(c)
+
+    def __call__(
+        self, x: mx.array, gain: mx.array, mask: mx.array | str | None, cache: KVCache
+    ) -> mx.array:
+        """x [1, n, dim], gain [1, dim] -> [1, n, dim]."""
+        x = x + self.attention(self.attn_norm(x), mask, cache)
+        return x + self.mlp(self.ffn_norm(x) * gain)
+
+
+class LanguageModel(nn.Module):
+    """Embedding, blocks, norm; the head is the embedding again."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        c = config.decoder
+        self.embed_tokens = nn.Embedding(config.vocab_size, c.dim)
+        self.layers = [DecoderBlock(c, config.ada_dim) for _ in range(c.n_layers)]
+        self.norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
+        self._window = c.sliding_window
+
+    def gains(self, n_delay: int, dim: int, dtype: mx.Dtype) -> list[mx.array]:
+        """Each layer's gain [1, dim] for a delay in positions; constant while the delay is."""
+        delay = delay_embedding(n_delay, dim)
+        return [layer.ada_norm(delay).astype(dtype) for layer in self.layers]
+
+    def __call__(self, x: mx.array, gains: list[mx.array], caches: list[KVCache]) -> mx.array:
+        """x [1, n, dim] -> hidden states [1, n, dim] after the last norm."""
+        mask = window_mask(caches[0].past, x.shape[1], self._window)
+        for layer, gain, cache in zip(self.layers, gains, caches, strict=True):
+            x = layer(x, gain, mask, cache)
+        return self.norm(x)
+
+    def logits(self, hidden: mx.array) -> mx.array:
+        """hidden [1, n, dim] -> float32 logits [1, n, vocabulary]."""
+        return self.embed_tokens.as_linear(hidden).astype(mx.float32)
+
+
+def delay_embedding(n_delay: int, dim: int) -> mx.array:
+    """cat(cos, sin)(n_delay * exp(-ln(1e4) i / (dim/2))), float32 [1, dim]: bfloat16 is off by 0.11."""
+    angles = n_delay * np.exp(-math.log(1e4) * np.arange(dim // 2) / (dim // 2))
+    return mx.array(np.concatenate([np.cos(angles), np.sin(angles)])[None].astype(np.float32))

@@ -1,0 +1,81 @@
+"""The causal audio encoder and the adapter, fed frame by frame or all at once (contract steps 4 to 6)."""
+
+from .cache import KVCache, window_mask
+from .config import ModelConfig, TransformerConfig
+from .device import mx, nn
+from .layers import Attention, FeedForward
+
+KERNEL = 3
+
+
+class EncoderState:
+    """What the encoder must remember of a stream: the tails of its convolutions, keys and values."""
+
+    def __init__(self, config: ModelConfig, dtype: mx.Dtype) -> None:
+        self.mel_tail = mx.zeros((1, KERNEL - 1, config.audio.num_mel_bins), dtype)
+        self.conv_tail = mx.zeros((1, KERNEL - 2, config.encoder.dim), dtype)
+        self.caches = [
+            KVCache(config.encoder.sliding_window) for _ in range(config.encoder.n_layers)
+        ]
+
+
+class EncoderBlock(nn.Module):
+    """Pre-norm attention and SwiGLU."""
+
+    def __init__(self, c: TransformerConfig) -> None:
+        super().__init__()
+        self.attn_norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
+        self.attention = Attention(c)
+        self.ffn_norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
+        self.mlp = FeedForward(c)
+
+    def __call__(self, x: mx.array, mask: mx.array | str | None, cache: KVCache) -> mx.array:
+        """x [1, n, dim] -> [1, n, dim]."""
+        x = x + self.attention(self.attn_norm(x), mask, cache)
+        return x + self.mlp(self.ffn_norm(x))
+
+
+class Encoder(nn.Module):
+    """Two causal convolutions, then blocks that see the last `sliding_window` frames."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        c = config.encoder
+        self.conv1 = nn.Conv1d(config.audio.num_mel_bins, c.dim, KERNEL)
+        self.conv2 = nn.Conv1d(c.dim, c.dim, KERNEL, stride=2)
+        self.layers = [EncoderBlock(c) for _ in range(c.n_layers)]
+        self.norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
+        self._window = c.sliding_window
+
+    def __call__(self, mel: mx.array, state: EncoderState) -> mx.array:
+        """mel [1, n, bins], n even and not 0 -> [1, n/2, dim], continuing `state`."""
+        x = self._stem(mel, state)
+        mask = window_mask(state.caches[0].past, x.shape[1], self._window)
+        for layer, cache in zip(self.layers, state.caches, strict=True):
+            x = layer(x, mask, cache)
+        return self.norm(x)
+
+    def _stem(self, mel: mx.array, state: EncoderState) -> mx.array:
+        """The tail before the frames is the causal left padding, at the start of the stream zeros."""
+        frames = mx.concatenate([state.mel_tail, mel], axis=1)
+        state.mel_tail = frames[:, -(KERNEL - 1) :]
+        x = nn.gelu(self.conv1(frames))
+        x = mx.concatenate([state.conv_tail, x], axis=1)
+        state.conv_tail = x[:, -(KERNEL - 2) :]
+        return nn.gelu(self.conv2(x))
+
+
+class Adapter(nn.Module):
+    """Encoder frames, `downsample_factor` at a time, to the decoder's width."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.encoder.dim * config.downsample_factor
+        self.w_in = nn.Linear(width, config.decoder.dim, bias=False)
+        self.w_out = nn.Linear(config.decoder.dim, config.decoder.dim, bias=False)
+        self._factor = config.downsample_factor
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """x [1, n, encoder dim] -> [1, n / factor, decoder dim]."""
+        x = x.reshape(1, x.shape[1] // self._factor, -1)
+        return self.w_out(nn.gelu(self.w_in(x)))

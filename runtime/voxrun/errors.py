@@ -1,0 +1,33 @@
+"""What voxrun raises on purpose: one sentence each, saying what is wrong, where, and what to do.
+
+VoxrunError
+├── AudioError    a recording that cannot be read, decoded or used
+├── ConfigError   a config.json or params.json that does not describe this architecture
+├── DeviceError   no microphone, no PortAudio
+├── ModelError    a model that cannot be found or fetched
+└── WeightsError  tensors missing, unexpected or misshapen
+"""
+
+
+class VoxrunError(Exception):
+    """Base of every error a user of voxrun can act on."""
+
+
+class AudioError(VoxrunError):
+    """A recording cannot be read, decoded or used."""
+
+
+class ConfigError(VoxrunError):
+    """The model's configuration is incomplete or describes another architecture."""
+
+
+class DeviceError(VoxrunError):
+    """There is no microphone, or nothing to read it with."""
+
+
+class ModelError(VoxrunError):
+    """A model folder or repository cannot be found or fetched."""
+
+
+class WeightsError(VoxrunError):
+    """The tensors on disk are not those that the configuration asks for."""

@@ -1,0 +1,70 @@
+"""The whole network: what it computes for a stream, nothing about where audio or weights come from."""
+
+from .cache import KVCache
+from .config import ModelConfig
+from .decoder import LanguageModel
+from .device import mx, nn
+from .encoder import Adapter, Encoder, EncoderState
+
+
+class VoxtralRealtime(nn.Module):
+    """Encoder, adapter and language model; parameter names are voxmlx's.
+
+    Matrices have the sizes of `config`, values are arbitrary until `voxrun.weights` fills them.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.encoder = Encoder(config)
+        self.adapter = Adapter(config)
+        self.language_model = LanguageModel(config)
+        self._config = config
+        self._dtype = mx.float32
+
+    @property
+    def config(self) -> ModelConfig:
+        """The sizes."""
+        return self._config
+
+    @property
+    def dtype(self) -> mx.Dtype:
+        """What activations are computed in."""
+        return self._dtype
+
+    def compute_in(self, dtype: mx.Dtype) -> None:
+        """Compute activations in `dtype`; floating parameters (scales of quantized ones too) become that."""
+        self.set_dtype(dtype)
+        self._dtype = dtype
+
+    def encoder_state(self) -> EncoderState:
+        """The state of a stream that has not begun."""
+        return EncoderState(self._config, self._dtype)
+
+    def decoder_caches(self) -> list[KVCache]:
+        """The decoder's empty caches, one a layer."""
+        decoder = self._config.decoder
+        return [KVCache(decoder.sliding_window) for _ in range(decoder.n_layers)]
+
+    def encode(self, mel: mx.array, state: EncoderState) -> mx.array:
+        """mel [n, bins], n a positive multiple of `mel_per_position` -> audio embeddings [1, positions, dim]."""
+        return self.adapter(self.encoder(mel[None].astype(self._dtype), state))
+
+    def gains(self, n_delay: int) -> list[mx.array]:
+        """The delay's gain for each decoder layer; n_delay in positions."""
+        return self.language_model.gains(n_delay, self._config.decoder.dim, self._dtype)
+
+    def decode(
+        self, tokens: mx.array, audio: mx.array, gains: list[mx.array], caches: list[KVCache]
+    ) -> mx.array:
+        """tokens [n] and audio embeddings [1, n, dim] at the same positions -> hidden states [1, n, dim]."""
+        embedded = self.language_model.embed_tokens(tokens)[None].astype(self._dtype)
+        return self.language_model(embedded + audio, gains, caches)
+
+
+def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Every parameter of an unquantized model and its shape, by name. Nothing is computed."""
+    from mlx.utils import tree_flatten
+
+    return {
+        name: tuple(value.shape) for name, value in tree_flatten(VoxtralRealtime(config).parameters())
+    }

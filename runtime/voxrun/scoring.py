@@ -1,0 +1,48 @@
+"""Teacher-forced scores: what a model thinks of given tokens, for oracles and for quantization fidelity."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from .device import mx
+from .mel import FloatArray
+from .model import VoxtralRealtime
+from .schedule import Schedule
+from .session import Listener
+from .tokenizer import Tokenizer
+
+BLOCK = 256
+
+
+def embed_audio(model: VoxtralRealtime, schedule: Schedule, samples: FloatArray) -> mx.array:
+    """samples [n] -> embeddings [1, positions, dim] of the padded recording."""
+    listener = Listener(model)
+    right = schedule.right_samples(len(samples)) + listener.look_ahead
+    padded = np.concatenate(
+        [np.zeros(schedule.left_samples, np.float32), samples, np.zeros(right, np.float32)]
+    )
+    return mx.concatenate(listener.feed(padded), axis=1)
+
+
+def teacher_forced_logits(
+    model: VoxtralRealtime,
+    tokenizer: Tokenizer,
+    samples: FloatArray,
+    tokens: Sequence[int],
+    delay_ms: float | None = None,
+) -> Iterator[mx.array]:
+    """Logits [n, vocabulary] in blocks: the row of tokens[k] is what the model would say there.
+
+    `tokens` is a session's: one for each position after the prompt.
+    """
+    schedule = Schedule.for_delay(model.config.audio, tokenizer, delay_ms)
+    audio = embed_audio(model, schedule, samples)
+    history = schedule.prompt(tokenizer) + list(tokens[:-1])
+    gains, caches = model.gains(schedule.n_delay), model.decoder_caches()
+    prompt = schedule.prompt_length - 1
+    for start in range(0, len(history), BLOCK):
+        block = mx.array(history[start : start + BLOCK])
+        hidden = model.decode(block, audio[:, start : start + len(block)], gains, caches)
+        said = max(0, prompt - start)
+        if said < len(block):
+            yield model.language_model.logits(hidden[:, said:])[0]

@@ -1,0 +1,162 @@
+"""safetensors files: a header read without trust, tensors read by rows, and a writer of equal bytes.
+
+`mx.save_safetensors` writes tensors in the order of a hash map and aligns nothing; ours is sequential,
+in the order it is told, with the data starting at a multiple of 64, and hashes what it writes.
+Format: 8 bytes little-endian header length, a JSON header, the data without holes.
+"""
+
+import hashlib
+import json
+import math
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from .errors import CheckpointError
+
+ITEM_SIZE = {"BF16": 2, "F16": 2, "F32": 4, "U32": 4, "U8": 1}
+MAX_HEADER = 100 * 2**20
+ALIGNMENT = 64
+METADATA = {"format": "mlx"}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor's entry in a header; `start` is its offset in the file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of data."""
+        return self.size * ITEM_SIZE[self.dtype]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row along the first axis."""
+        return self.nbytes // self.shape[0] if self.shape[0] else 0
+
+
+class Checkpoint:
+    """An open safetensors file: its header, and any rows of its tensors."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises CheckpointError if the header and the file's size do not agree."""
+        self.path = path
+        try:
+            self._file = path.open("rb")
+        except OSError as error:
+            raise CheckpointError(f"{path}: {error.strerror}") from error
+        self.tensors = {tensor.name: tensor for tensor in read_header(self._file, path)}
+
+    def __enter__(self) -> "Checkpoint":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def rows(self, tensor: Tensor, chunk_bytes: int) -> Iterator[tuple[int, bytes]]:
+        """(number of rows, their bytes) in chunks of at most `chunk_bytes`, at least one row each."""
+        count = tensor.shape[0]
+        step = max(1, chunk_bytes // max(1, tensor.row_bytes))
+        for first in range(0, count, step):
+            rows = min(step, count - first)
+            start = tensor.start + first * tensor.row_bytes
+            data = os.pread(self._file.fileno(), rows * tensor.row_bytes, start)
+            if len(data) != rows * tensor.row_bytes:
+                raise CheckpointError(f"{self.path}: {tensor.name} ends too early; it changed or is damaged")
+            yield rows, data
+
+
+def read_header(file: BinaryIO, path: Path) -> list[Tensor]:
+    """The tensors of a file in the order of their data. Raises CheckpointError."""
+    total = os.fstat(file.fileno()).st_size
+    prefix = file.read(8)
+    length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
+    if not 2 <= length <= min(MAX_HEADER, total - 8):
+        raise CheckpointError(f"{path}: not a safetensors file, or cut off in its header")
+    try:
+        raw = json.loads(file.read(length))
+        tensors = [_entry(n, e, 8 + length) for n, e in raw.items() if n != "__metadata__"]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: its header is damaged ({error})") from error
+    tensors.sort(key=lambda t: t.start)
+    end = 8 + length
+    for tensor in tensors:
+        if tensor.start != end:
+            raise CheckpointError(f"{path}: the data of {tensor.name} overlaps or leaves a hole")
+        end += tensor.nbytes
+    if end != total:
+        kind = "truncated" if total < end else "longer than its header says"
+        raise CheckpointError(f"{path}: {kind}: {total:,} bytes instead of {end:,}")
+    return tensors
+
+
+def _entry(name: str, raw: dict[str, Any], base: int) -> Tensor:
+    if raw["dtype"] not in ITEM_SIZE:
+        raise ValueError(f"{name} has the dtype {raw['dtype']}")
+    shape = tuple(int(n) for n in raw["shape"])
+    start, end = raw["data_offsets"]
+    tensor = Tensor(name, raw["dtype"], shape, base + start)
+    if any(n < 0 for n in shape) or end - start != tensor.nbytes:
+        raise ValueError(f"{name}: shape and offsets do not agree")
+    return tensor
+
+
+def header_bytes(tensors: Sequence[Tensor]) -> bytes:
+    """Length and JSON of a file's header, padded so that the data is aligned."""
+    header: dict[str, Any] = {"__metadata__": METADATA}
+    offset = 0
+    for t in tensors:
+        ends = [offset, offset + t.nbytes]
+        header[t.name] = {"dtype": t.dtype, "shape": list(t.shape), "data_offsets": ends}
+        offset = ends[1]
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % ALIGNMENT)
+    return struct.pack("<Q", len(text)) + text
+
+
+class CheckpointWriter:
+    """Writes the tensors it was told of, in that order, and hashes the file on the way."""
+
+    def __init__(self, path: Path, tensors: Sequence[Tensor]) -> None:
+        self._file = path.open("wb")
+        self._sha256 = hashlib.sha256()
+        self._expected = sum(tensor.nbytes for tensor in tensors)
+        self._written = 0
+        self._put(header_bytes(tensors))
+
+    def write(self, data: bytes | memoryview) -> None:
+        """The next bytes of data."""
+        self._written += len(data)
+        self._put(data)
+
+    def finish(self) -> str:
+        """Flush to the disk; return the file's sha256."""
+        assert self._written == self._expected, "the tensors written are not those of the header"
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return self._sha256.hexdigest()
+
+    def close(self) -> None:
+        """Let go of the file, finished or not."""
+        self._file.close()
+
+    def _put(self, data: bytes | memoryview) -> None:
+        self._file.write(data)
+        self._sha256.update(data)

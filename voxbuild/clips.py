@@ -1,0 +1,98 @@
+"""Recordings with transcripts, from the repository or from a corpus on the Hub."""
+
+import csv
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import SourceError
+from .recipe import ClipSet, FleursFiles
+
+TRANSCRIPTS = "transcripts.tsv"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording and what is said in it."""
+
+    name: str
+    path: Path
+    text: str
+
+
+def read_clips(clips: ClipSet, base: Path) -> list[Clip]:
+    """The clips of a set; `base` is the folder that its own is relative to. Raises SourceError."""
+    if clips.fleurs:
+        return _fleurs(clips.fleurs)
+    folder = (base / str(clips.folder)).resolve()
+    return [
+        Clip(f"{clips.name}/{Path(file).stem}", _present(folder / file), text)
+        for file, text in _rows(folder / TRANSCRIPTS, 2)
+    ]
+
+
+def clip_files(clips: ClipSet, base: Path) -> list[Path]:
+    """The files of a set that may change under our hands; a corpus at a pinned revision has none."""
+    if clips.folder is None:
+        return []
+    folder = base / clips.folder
+    return [folder / TRANSCRIPTS, *sorted(folder.glob("*.flac"))]
+
+
+def _fleurs(files: FleursFiles) -> list[Clip]:
+    """FLEURS keeps data/LANG/SPLIT.tsv (id, file, raw text, text, ...) and data/LANG/audio/SPLIT.tar.gz."""
+    table = _download(files, f"data/{files.language}/{files.split}.tsv")
+    archive = _download(files, f"data/{files.language}/audio/{files.split}.tar.gz")
+    rows = _rows(table, 7)[: files.limit]
+    folder = _unpacked(archive, {row[1] for row in rows})
+    return [
+        Clip(f"fleurs/{files.language}/{row[1]}", _present(folder / row[1]), row[3]) for row in rows
+    ]
+
+
+def _download(files: FleursFiles, name: str) -> Path:
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        path = huggingface_hub.hf_hub_download(
+            files.repo, name, repo_type="dataset", revision=files.revision
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise SourceError(f"{files.repo}: {name} cannot be fetched ({error})") from error
+    return Path(path)
+
+
+def _unpacked(archive: Path, wanted: set[str]) -> Path:
+    """The wanted recordings of an archive, flat, in a folder beside it."""
+    folder = archive.with_name(archive.name.partition(".")[0] + ".clips")
+    folder.mkdir(exist_ok=True)
+    missing = {name for name in wanted if not (folder / name).is_file()}
+    if missing:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                name = Path(member.name).name
+                data = tar.extractfile(member) if name in missing else None
+                if data is not None:
+                    partial = folder / f".{name}.partial"
+                    partial.write_bytes(data.read())
+                    partial.rename(folder / name)
+    return folder
+
+
+def _rows(path: Path, least: int) -> list[list[str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path}: the transcripts cannot be read ({error})") from error
+    for number, row in enumerate(rows, 1):
+        if len(row) < least:
+            raise SourceError(f"{path}:{number}: {len(row)} columns instead of {least}")
+    return rows
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise SourceError(f"{path}: the recording is missing, though the transcripts list it")
+    return path

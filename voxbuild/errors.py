@@ -1,0 +1,43 @@
+"""What voxbuild raises on purpose: what is wrong, where, and what to do. Tasks turn it into exit code 1.
+
+VoxbuildError
+├── RecipeError       a recipe, source or clip set that is not valid
+├── SourceError       source files that cannot be had, or are not those that were pinned
+├── CheckpointError   a safetensors file that is damaged or truncated
+├── PlanError         tensors that are missing, unmatched, doubled or misshapen
+├── ConvertError      weights that cannot be converted; no space left
+├── ValidationError   an artifact that does not pass its gates
+└── PublishError      an artifact that may not, or cannot, be published
+"""
+
+
+class VoxbuildError(Exception):
+    """Base of every error a user of voxbuild can act on."""
+
+
+class RecipeError(VoxbuildError):
+    """A recipe, source or clip set is not valid."""
+
+
+class SourceError(VoxbuildError):
+    """Source files cannot be had, or are not those that were pinned."""
+
+
+class CheckpointError(VoxbuildError):
+    """A safetensors file is damaged or truncated."""
+
+
+class PlanError(VoxbuildError):
+    """The checkpoint's tensors are not those that the architecture needs."""
+
+
+class ConvertError(VoxbuildError):
+    """The weights cannot be converted."""
+
+
+class ValidationError(VoxbuildError):
+    """The artifact does not pass its gates."""
+
+
+class PublishError(VoxbuildError):
+    """The artifact may not, or cannot, be published."""

@@ -1,0 +1,70 @@
+"""Publishing to the Hugging Face Hub: one commit with everything, then the tag."""
+
+from .errors import PublishError
+from .manifest import MANIFEST
+from .publish import Release
+
+
+class Hub:
+    """The Hub, or whatever HF_ENDPOINT names; the client finds the token (`hf auth login`, HF_TOKEN)."""
+
+    def __init__(self) -> None:
+        import huggingface_hub
+
+        self._api = huggingface_hub.HfApi()
+
+    def published(self, release: Release) -> bool:
+        """Whether the tag is there with this manifest. Raises PublishError if it holds another."""
+        from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+
+        try:
+            refs = self._api.list_repo_refs(release.repo)
+            if release.tag not in {tag.name for tag in refs.tags}:
+                return False
+            remote = self._api.get_paths_info(release.repo, [MANIFEST], revision=release.tag)
+        except RepositoryNotFoundError:
+            return False
+        except (HfHubHTTPError, OSError) as error:
+            raise PublishError(f"{release.repo}: {error}") from error
+        if [getattr(entry, "blob_id", None) for entry in remote] != [_blob_id(release)]:
+            raise PublishError(
+                f"{release.repo}: the tag {release.tag} holds another artifact; published tags never"
+                " change: choose another with tag=NAME, or publish.tag in the recipe"
+            )
+        return True
+
+    def publish(self, release: Release) -> str:
+        """One commit that holds the release and removes what is not of it, then the tag."""
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+        from huggingface_hub.errors import HfHubHTTPError
+
+        if self.published(release):
+            return _address(release)
+        try:
+            self._api.create_repo(release.repo, exist_ok=True)
+            head = self._api.model_info(release.repo)
+            stale = {s.rfilename for s in head.siblings or ()} - {*release.files, ".gitattributes"}
+            commit = self._api.create_commit(
+                release.repo,
+                [
+                    *(CommitOperationDelete(name) for name in sorted(stale)),
+                    *(CommitOperationAdd(name, release.folder / name) for name in release.files),
+                ],
+                commit_message=f"Publish {release.tag}",
+                parent_commit=head.sha,
+            )
+            self._api.create_tag(release.repo, tag=release.tag, revision=commit.oid)
+        except (HfHubHTTPError, OSError, ValueError) as error:
+            raise PublishError(f"{release.repo}: {error}") from error
+        return _address(release)
+
+
+def _blob_id(release: Release) -> str:
+    """The manifest's git blob id: what the Hub lists for a small file."""
+    from huggingface_hub.utils.sha import git_hash
+
+    return str(git_hash((release.folder / MANIFEST).read_bytes()))
+
+
+def _address(release: Release) -> str:
+    return f"https://huggingface.co/{release.repo}/tree/{release.tag}"

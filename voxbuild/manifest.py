@@ -1,0 +1,79 @@
+"""What an artifact consists of: every file's hash, and everything its bytes follow from."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import VoxbuildError
+from .workspace import read_json, sha256_of, write_json
+
+MANIFEST = "manifest.json"
+VALIDATION = "validation.json"
+CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`manifest.json`: no times, no machine, so equal inputs give equal bytes."""
+
+    variant: str
+    model: str
+    source: dict[str, Any]
+    recipe: dict[str, Any]
+    tools: dict[str, str]
+    device: str
+    parameters: int
+    bits_per_weight: float
+    files: dict[str, dict[str, Any]]
+    """path -> size and sha256; this file itself apart."""
+    validated: bool
+    format: int = 1
+
+    @property
+    def weight_files(self) -> dict[str, dict[str, Any]]:
+        """The files that conversion made: what validation proves."""
+        return {n: e for n, e in self.files.items() if n not in (VALIDATION, CARD)}
+
+    @property
+    def weight_digest(self) -> str:
+        """One hash for all of those."""
+        return hashlib.sha256(json.dumps(self.weight_files, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all files."""
+        return sum(int(entry["size"]) for entry in self.files.values())
+
+    def save(self, folder: Path) -> None:
+        """Write it into the artifact."""
+        write_json(folder / MANIFEST, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Manifest":
+        """Read an artifact's. Raises VoxbuildError if it is not there or not one of ours."""
+        path = folder / MANIFEST
+        try:
+            return cls(**read_json(path))
+        except (OSError, ValueError, TypeError) as error:
+            raise VoxbuildError(f"{path}: no readable manifest ({error}); build it again") from error
+
+    def damaged(self, folder: Path, names: Iterable[str] | None = None) -> list[str]:
+        """Those of the files (all of them, if none are named) that are missing or differ from their hashes."""
+        chosen = self.files if names is None else names
+        return [name for name in chosen if not _intact(folder / name, self.files[name])]
+
+
+def _intact(path: Path, entry: dict[str, Any]) -> bool:
+    return (
+        path.is_file()
+        and path.stat().st_size == entry["size"]
+        and sha256_of(path) == entry["sha256"]
+    )
+
+
+def file_entry(path: Path) -> dict[str, Any]:
+    """Size and hash of a file on disk."""
+    return {"size": path.stat().st_size, "sha256": sha256_of(path)}

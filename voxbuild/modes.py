@@ -1,0 +1,56 @@
+"""The quantization modes of MLX, as data. A new mode is one more row."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What a mode allows, and what it stores beside the packed weights."""
+
+    bits: tuple[int, ...]
+    group_sizes: tuple[int, ...]
+    scale_dtype: str | None
+    """safetensors dtype of the scales; None: that of the weights."""
+    has_biases: bool
+
+
+MODES = {
+    "affine": Mode((2, 3, 4, 5, 6, 8), (32, 64, 128), None, has_biases=True),
+    "mxfp4": Mode((4,), (32,), "U8", has_biases=False),
+    "mxfp8": Mode((8,), (32,), "U8", has_biases=False),
+    "nvfp4": Mode((4,), (16,), "U8", has_biases=False),
+}
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How one matrix is quantized: groups of `group_size` along its last axis, `bits` each."""
+
+    mode: str
+    bits: int
+    group_size: int
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether a tensor of this shape can be quantized: a matrix whose rows are whole groups."""
+        return len(shape) == 2 and shape[1] % self.group_size == 0
+
+    def outputs(self, shape: tuple[int, ...], dtype: str) -> dict[str, tuple[str, tuple[int, int]]]:
+        """leaf -> (safetensors dtype, shape) of what a matrix [rows, columns] becomes."""
+        mode = MODES[self.mode]
+        rows, columns = shape
+        groups = (rows, columns // self.group_size)
+        leaves = {
+            "weight": ("U32", (rows, columns * self.bits // 32)),
+            "scales": (mode.scale_dtype or dtype, groups),
+        }
+        if mode.has_biases:
+            leaves["biases"] = (dtype, groups)
+        return leaves
+
+    def as_config(self) -> dict[str, Any]:
+        """The entry in config.json: voxmlx's two keys, and the mode where it is not affine."""
+        config = asdict(self)
+        if self.mode == "affine":
+            del config["mode"]
+        return config

@@ -1,0 +1,216 @@
+"""What a recipe makes of a checkpoint, before anything is made: pure, from headers and configuration alone."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from voxrun.config import ModelConfig
+from voxrun.dialects import MISTRAL, Dialect
+from voxrun.model import parameter_shapes
+
+from .checkpoint import Tensor
+from .errors import PlanError
+from .modes import Quantization
+from .recipe import DTYPES, Recipe
+
+NAMES_SHOWN = 5
+LEAVES = ("weight", "scales", "biases", "bias")
+"""Order of a module's tensors in a file."""
+
+
+@dataclass(frozen=True)
+class TensorPlan:
+    """One tensor of the checkpoint and what becomes of it."""
+
+    name: str
+    """Canonical name: module path and leaf."""
+    source: str
+    """Name in the checkpoint."""
+    shape: tuple[int, ...]
+    """Shape of the result before quantization."""
+    transpose: bool
+    """Swap the axes 1 and 2 of what is stored."""
+    dtype: str
+    """safetensors dtype it is cast to before quantization."""
+    quantization: Quantization | None
+    shard: int = 0
+
+    @property
+    def module(self) -> str:
+        """The path without the leaf."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The tensors to write, in the order they stand in the file."""
+        if self.quantization is None:
+            return (Tensor(self.name, self.dtype, self.shape),)
+        leaves = self.quantization.outputs(self.shape, self.dtype)
+        return tuple(Tensor(f"{self.module}.{leaf}", *leaves[leaf]) for leaf in leaves)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all outputs."""
+        return sum(tensor.nbytes for tensor in self.outputs)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every output tensor of an artifact, and its config.json."""
+
+    recipe: str
+    tensors: tuple[TensorPlan, ...]
+    config: Mapping[str, Any]
+
+    @property
+    def parameters(self) -> int:
+        """Values of the model, each counted once."""
+        return sum(Tensor(t.name, t.dtype, t.shape).size for t in self.tensors)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of tensor data in all shards."""
+        return sum(tensor.nbytes for tensor in self.tensors)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits for each parameter, scales and biases included."""
+        return self.nbytes * 8 / self.parameters
+
+    @property
+    def shards(self) -> dict[str, list[TensorPlan]]:
+        """File name -> its tensors."""
+        count = 1 + max(tensor.shard for tensor in self.tensors)
+        files: dict[str, list[TensorPlan]] = {shard_name(i, count): [] for i in range(count)}
+        for tensor in self.tensors:
+            files[shard_name(tensor.shard, count)].append(tensor)
+        return files
+
+    def index(self) -> dict[str, Any]:
+        """The content of model.safetensors.index.json."""
+        names = {o.name: f for f, ts in self.shards.items() for t in ts for o in t.outputs}
+        sizes = {"total_size": self.nbytes, "total_parameters": self.parameters}
+        return {"metadata": sizes, "weight_map": dict(sorted(names.items()))}
+
+    def digest(self) -> str:
+        """sha256 of everything that decides about the bytes, the source's apart."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def shard_name(number: int, count: int) -> str:
+    """The file of shard `number` (from 0) of `count`."""
+    if count == 1:
+        return "model.safetensors"
+    return f"model-{number + 1:05d}-of-{count:05d}.safetensors"
+
+
+def make_plan(
+    recipe: Recipe,
+    header: Iterable[Tensor],
+    params: Mapping[str, Any],
+    dialect: Dialect = MISTRAL,
+) -> Plan:
+    """The plan of a recipe over a checkpoint with this header and these params.json keys.
+
+    Raises PlanError naming tensors that are unmatched, missing, doubled or misshapen;
+    voxrun's ConfigError if params.json is incomplete.
+    """
+    found = _matched(header, dialect)
+    _check_shapes(found, parameter_shapes(ModelConfig.from_dict(params, "params.json")), dialect)
+    tensors = [
+        _planned(recipe, name, tensor, dialect) for name, tensor in sorted(found.items(), key=_order)
+    ]
+    return Plan(recipe.name, _sharded(tensors, recipe.shards.max_bytes), _config(recipe, params, tensors))
+
+
+def _order(item: tuple[str, Tensor]) -> tuple[str, int]:
+    module, _, leaf = item[0].rpartition(".")
+    return module, LEAVES.index(leaf)
+
+
+def _matched(header: Iterable[Tensor], dialect: Dialect) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    unmatched = []
+    for tensor in header:
+        if tensor.name in dialect.ignored:
+            continue
+        name = dialect.canonical(tensor.name)
+        if name is None:
+            unmatched.append(tensor.name)
+        elif name in found:
+            raise PlanError(
+                f"the checkpoint holds {name} twice: as {found[name].name} and as {tensor.name}"
+            )
+        else:
+            found[name] = tensor
+    if unmatched:
+        raise PlanError(f"the checkpoint holds tensors that {dialect.name} does not know: {_some(unmatched)}")
+    return found
+
+
+def _check_shapes(
+    found: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], dialect: Dialect
+) -> None:
+    if missing := sorted(wanted.keys() - found.keys()):
+        raise PlanError(f"tensors are missing from the checkpoint: {_some(missing)}")
+    if extra := sorted(found[name].name for name in found.keys() - wanted.keys()):
+        raise PlanError(f"the checkpoint holds tensors that the sizes in params.json rule out: {_some(extra)}")
+    wrong = [
+        f"{found[name].name} is {list(_result_shape(found[name], dialect.transposes(name)))},"
+        f" params.json asks for {list(shape)}"
+        for name, shape in sorted(wanted.items())
+        if _result_shape(found[name], dialect.transposes(name)) != shape
+    ]
+    if wrong:
+        raise PlanError(f"tensors have the wrong shape: {_some(wrong)}")
+
+
+def _result_shape(tensor: Tensor, transpose: bool) -> tuple[int, ...]:
+    if not transpose or len(tensor.shape) != 3:
+        return tensor.shape
+    a, b, c = tensor.shape
+    return a, c, b
+
+
+def _planned(recipe: Recipe, name: str, tensor: Tensor, dialect: Dialect) -> TensorPlan:
+    transpose = dialect.transposes(name)
+    shape = _result_shape(tensor, transpose)
+    module, _, leaf = name.rpartition(".")
+    quantization = recipe.quantize.for_module(module) if recipe.quantize else None
+    if leaf != "weight" or (quantization and not quantization.fits(shape)):
+        quantization = None
+    return TensorPlan(name, tensor.name, shape, transpose, DTYPES[recipe.dtype], quantization)
+
+
+def _sharded(tensors: Sequence[TensorPlan], max_bytes: int) -> tuple[TensorPlan, ...]:
+    """Fill one shard after the other; a tensor above the limit gets one of its own."""
+    placed, shard, size = [], 0, 0
+    for tensor in tensors:
+        if size and size + tensor.nbytes > max_bytes:
+            shard, size = shard + 1, 0
+        size += tensor.nbytes
+        placed.append(replace(tensor, shard=shard))
+    return tuple(placed)
+
+
+def _config(
+    recipe: Recipe, params: Mapping[str, Any], tensors: Sequence[TensorPlan]
+) -> dict[str, Any]:
+    """params.json's keys, and voxmlx's `quantization`; modules that differ from it by their paths."""
+    config = dict(params)
+    if recipe.quantize:
+        default = recipe.quantize.quantization
+        differing = {
+            t.module: t.quantization.as_config() if t.quantization else False
+            for t in tensors
+            if t.name.endswith(".weight") and default.fits(t.shape) and t.quantization != default
+        }
+        config["quantization"] = default.as_config() | differing
+    return dict(sorted(config.items()))
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more

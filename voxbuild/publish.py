@@ -1,0 +1,49 @@
+"""Publishing: what is validated as exactly these bytes, to a target that takes it whole or not at all."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from .errors import PublishError
+from .manifest import MANIFEST, VALIDATION, Manifest
+from .workspace import read_json
+
+
+@dataclass(frozen=True)
+class Release:
+    """An artifact ready to go: its folder, files and names. Make it with `prepare`."""
+
+    folder: Path
+    repo: str
+    tag: str
+    files: tuple[str, ...]
+    """Paths relative to the folder; the manifest is the last."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the manifest, which holds the hash of everything else."""
+        return hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
+
+
+class PublishTarget(Protocol):
+    """Somewhere releases go. A new target is one more class with these two methods."""
+
+    def published(self, release: Release) -> bool:
+        """Whether this very release is there under its tag. Raises PublishError if the tag holds another."""
+
+    def publish(self, release: Release) -> str:
+        """Put it there whole; return where it can be found. Raises PublishError."""
+
+
+def prepare(folder: Path, repo: str, tag: str) -> Release:
+    """Check that an artifact was validated as exactly the bytes that lie there. Raises PublishError."""
+    manifest = Manifest.load(folder)
+    if not manifest.validated:
+        raise PublishError(f"{folder}: not validated; run `doit build` and see why")
+    if damaged := manifest.damaged(folder):
+        raise PublishError(f"{folder}: differs from its manifest: {', '.join(damaged)}; build it again")
+    validation = read_json(folder / VALIDATION)
+    if not validation["passed"] or validation["artifact"] != manifest.weight_files:
+        raise PublishError(f"{folder}: {VALIDATION} is not a passed one of these very files")
+    return Release(folder, repo, tag, (*sorted(manifest.files), MANIFEST))

@@ -1,0 +1,271 @@
+"""Recipes, sources and clip sets: what the YAML files may say."""
+
+import fnmatch
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+
+from .errors import RecipeError
+from .modes import MODES, Quantization
+from .schema import Section, Strict, load_folder
+
+DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
+UNITS = {"MB": 10**6, "GB": 10**9}
+
+Sha256 = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
+Commit = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{40}$")]
+Repo = Annotated[str, pydantic.Field(pattern=r"^[\w.{}-]+/[\w.{}-]+$")]
+Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
+NotNegative = Annotated[float, pydantic.Field(ge=0)]
+
+
+class QuantizationFields(Strict):
+    """Mode, bits and group size, all checked against what MLX knows."""
+
+    mode: Literal["affine", "mxfp4", "mxfp8", "nvfp4"] = "affine"
+    bits: int
+    group_size: int
+
+    @pydantic.model_validator(mode="after")
+    def _possible(self) -> "QuantizationFields":
+        mode = MODES[self.mode]
+        if self.bits not in mode.bits:
+            raise ValueError(f"{self.mode} knows bits {_list(mode.bits)}, not {self.bits}")
+        if self.group_size not in mode.group_sizes:
+            sizes = _list(mode.group_sizes)
+            raise ValueError(f"{self.mode} knows group_size {sizes}, not {self.group_size}")
+        return self
+
+    @property
+    def quantization(self) -> Quantization:
+        """The same, as a value."""
+        return Quantization(self.mode, self.bits, self.group_size)
+
+
+class Rule(Strict):
+    """What is different for the modules that match: other numbers, or none at all (`skip`)."""
+
+    match: str
+    bits: int | None = None
+    group_size: int | None = None
+    skip: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _says_something(self) -> "Rule":
+        if self.skip == (self.bits is not None or self.group_size is not None):
+            raise ValueError("a rule says either `skip: true`, or bits and/or group_size")
+        return self
+
+
+class Quantize(QuantizationFields):
+    """The default for every matrix, and rules; the first that matches a module's path counts."""
+
+    rules: tuple[Rule, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _possible_rules(self) -> "Quantize":
+        for rule in self.rules:
+            self._changed_by(rule)
+        return self
+
+    def for_module(self, path: str) -> Quantization | None:
+        """How the matrix of a module (canonical path) is quantized; None: it is not."""
+        for rule in self.rules:
+            if fnmatch.fnmatchcase(path, rule.match):
+                return self._changed_by(rule)
+        return self.quantization
+
+    def _changed_by(self, rule: Rule) -> Quantization | None:
+        if rule.skip:
+            return None
+        return QuantizationFields(
+            mode=self.mode,
+            bits=rule.bits or self.bits,
+            group_size=rule.group_size or self.group_size,
+        ).quantization
+
+
+class Gates(Strict):
+    """Limits that validation must keep; those not given are not checked."""
+
+    wer: NotNegative | None = None
+    """Word error rate in per cent, all clips together."""
+    wer_increase: NotNegative | None = None
+    """Points of WER above the unquantized source's, all clips together."""
+    top1_agreement: Fraction | None = None
+    """Least share of positions where the likeliest token is the unquantized source's."""
+    kl_mean: NotNegative | None = None
+    """Mean KL divergence from the unquantized source, in nats."""
+    kl_p99: NotNegative | None = None
+    """99th percentile of the same."""
+
+
+class Validate(Strict):
+    """Which clip sets are transcribed, and what must come out."""
+
+    clips: Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
+    gates: Gates
+
+
+class Publish(Strict):
+    """Where an artifact goes. `{model}` and `{recipe}` in the repository's name are filled in."""
+
+    repo: Repo
+    tag: str | None = None
+    """Default: v and the version of voxbuild."""
+
+
+class Shards(Strict):
+    """How the weights are cut into files."""
+
+    max_size: Annotated[str, pydantic.Field(pattern=r"^\d+(MB|GB)$")] = "5GB"
+
+    @property
+    def max_bytes(self) -> int:
+        """The limit in bytes."""
+        return int(self.max_size[:-2]) * UNITS[self.max_size[-2:]]
+
+
+class Recipe(Strict):
+    """One artifact variant."""
+
+    name: str
+    summary: str
+    source: str
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    quantize: Quantize | None = None
+    shards: Shards = Shards()
+    validation: Annotated[Validate, pydantic.Field(alias="validate")]
+    publish: Publish
+    card: str
+    experimental: bool = False
+
+    @property
+    def digest(self) -> str:
+        """sha256 of what the recipe says, however it is written."""
+        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
+
+
+class HubFiles(Strict):
+    """A repository at one commit."""
+
+    repo: Repo
+    revision: Commit
+
+
+class SourceFile(Strict):
+    """One file of a source; size and hash are checked where they are given."""
+
+    name: str
+    size: int | None = None
+    sha256: Sha256 | None = None
+
+
+class Source(Strict):
+    """A pinned upstream checkpoint: on the Hub, or in a folder relative to this file."""
+
+    name: str
+    model: str
+    """How artifacts are called after it."""
+    summary: str
+    hub: HubFiles | None = None
+    path: str | None = None
+    files: Annotated[tuple[SourceFile, ...], pydantic.Field(min_length=1)]
+    weights: str = "consolidated.safetensors"
+    params: str = "params.json"
+    tokenizer: str = "tekken.json"
+    license: str
+    languages: tuple[str, ...]
+    attribution: str | None = None
+    gates: Gates = Gates()
+    """Limits for any artifact made from it."""
+
+    @pydantic.model_validator(mode="after")
+    def _in_one_place(self) -> "Source":
+        if (self.hub is None) == (self.path is None):
+            raise ValueError("a source says either `hub:` or `path:`")
+        names = {file.name for file in self.files}
+        for needed in (self.weights, self.params, self.tokenizer):
+            if needed not in names:
+                raise ValueError(f"`files:` does not list {needed}")
+        return self
+
+
+class FleursFiles(Strict):
+    """A split of a language of FLEURS on the Hub: a TSV of transcripts and a tar of recordings."""
+
+    repo: Repo
+    revision: Commit
+    language: str
+    split: Literal["train", "dev", "test"] = "test"
+    limit: Annotated[int, pydantic.Field(gt=0)] | None = None
+
+
+class ClipSet(Strict):
+    """Recordings with transcripts: a folder with a transcripts.tsv, or a corpus on the Hub."""
+
+    name: str
+    summary: str
+    folder: str | None = None
+    fleurs: FleursFiles | None = None
+    language: str
+    license: str
+    attribution: str
+
+    @pydantic.model_validator(mode="after")
+    def _in_one_place(self) -> "ClipSet":
+        if (self.folder is None) == (self.fleurs is None):
+            raise ValueError("a clip set says either `folder:` or `fleurs:`")
+        return self
+
+
+@dataclass(frozen=True)
+class Book:
+    """All recipes, sources and clip sets of a project."""
+
+    recipes: dict[str, Recipe]
+    sources: dict[str, Source]
+    clips: dict[str, ClipSet]
+
+    def recipe(self, name: str) -> Recipe:
+        """Raises RecipeError with the names there are."""
+        return _named("recipe", name, self.recipes)
+
+    def source(self, name: str) -> Source:
+        """Raises RecipeError with the names there are."""
+        return _named("source", name, self.sources)
+
+
+def read_book(folder: Path) -> Book:
+    """Read recipes/, recipes/sources/ and recipes/clips/. Raises RecipeError."""
+    book = Book(
+        recipes=load_folder(folder, Recipe),
+        sources=load_folder(folder / "sources", Source),
+        clips=load_folder(folder / "clips", ClipSet),
+    )
+    for recipe in book.recipes.values():
+        where = f"{folder / recipe.name}.yaml"
+        if recipe.source not in book.sources:
+            raise RecipeError(f"{where}: unknown source {recipe.source}; {_known(book.sources)}")
+        for clips in recipe.validation.clips:
+            if clips not in book.clips:
+                raise RecipeError(f"{where}: unknown clip set {clips}; {_known(book.clips)}")
+    return book
+
+
+def _named(kind: str, name: str, known: dict[str, Section]) -> Section:
+    if name not in known:
+        raise RecipeError(f"there is no {kind} {name}; {_known(known)}")
+    return known[name]
+
+
+def _known(names: Iterable[str]) -> str:
+    return f"known: {', '.join(names)}"
+
+
+def _list(numbers: tuple[int, ...]) -> str:
+    return ", ".join(map(str, numbers))

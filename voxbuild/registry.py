@@ -1,0 +1,63 @@
+"""The local registry: a folder in the Hub cache's own layout, which the genuine client reads offline."""
+
+import os
+import shutil
+from pathlib import Path
+
+from .errors import PublishError
+from .manifest import MANIFEST, file_entry
+from .publish import Release
+from .workspace import write_text
+
+
+class LocalRegistry:
+    """models--OWNER--NAME/{blobs,snapshots/COMMIT,refs/TAG}: blobs first, refs last, so no reader sees half."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def published(self, release: Release) -> bool:
+        """Whether the tag is there with this release. Raises PublishError if it holds another."""
+        ref = self._repo(release) / "refs" / release.tag
+        if not ref.is_file():
+            return False
+        if ref.read_text(encoding="utf-8") != _commit(release):
+            raise PublishError(
+                f"{release.repo}: the tag {release.tag} holds another artifact; published tags never"
+                " change: choose another with tag=NAME, or publish.tag in the recipe"
+            )
+        return True
+
+    def publish(self, release: Release) -> str:
+        """Store the release; return `owner/name at tag`. Raises PublishError."""
+        if not self.published(release):
+            repo, commit = self._repo(release), _commit(release)
+            snapshot = repo / "snapshots" / commit
+            for name in release.files:
+                self._link(self._store(repo, release.folder / name), snapshot / name)
+            for ref in ("main", release.tag):
+                write_text(repo / "refs" / ref, commit)
+        return f"{release.repo} at {release.tag} in {self.folder}"
+
+    def _repo(self, release: Release) -> Path:
+        return self.folder / ("models--" + release.repo.replace("/", "--"))
+
+    def _store(self, repo: Path, path: Path) -> Path:
+        """Copy a file to its blob, whole or not at all."""
+        blob = repo / "blobs" / file_entry(path)["sha256"]
+        if not blob.exists():
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            partial = blob.with_name(f".{blob.name}.partial")
+            shutil.copyfile(path, partial)
+            os.replace(partial, blob)
+        return blob
+
+    def _link(self, blob: Path, link: Path) -> None:
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(blob, link.parent))
+
+
+def _commit(release: Release) -> str:
+    """Names a snapshot by its content, in the form of a commit: 40 hexadecimal digits."""
+    return str(file_entry(release.folder / MANIFEST)["sha256"])[:40]

@@ -1,0 +1,125 @@
+"""Strict YAML: every mistake is one message with file, line and what is allowed."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from .errors import RecipeError
+
+
+class Strict(pydantic.BaseModel):
+    """A section of a YAML file: no unknown keys, no silent conversions, immutable."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+Section = TypeVar("Section", bound=Strict)
+
+
+def load(path: Path, kind: type[Section]) -> Section:
+    """Read one YAML file as `kind`. Raises RecipeError with the line of the first mistake."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or error
+        raise RecipeError(f"{path}{line}: not valid YAML: {problem}") from error
+    _refuse_doubled_keys(path, tree)
+    try:
+        # JSON mode: a YAML list may become a tuple, while "4" still is no number.
+        section = kind.model_validate_json(json.dumps(data, default=str))
+    except pydantic.ValidationError as error:
+        raise RecipeError(_message(path, tree, kind, error)) from error
+    if getattr(section, "name", path.stem) != path.stem:
+        raise RecipeError(f"{path}: its name must be that of the file, {path.stem}")
+    return section
+
+
+def load_folder(folder: Path, kind: type[Section]) -> dict[str, Section]:
+    """Every YAML file of a folder by its name, in alphabetical order. Raises RecipeError."""
+    return {path.stem: load(path, kind) for path in sorted(folder.glob("*.yaml"))}
+
+
+def _refuse_doubled_keys(path: Path, node: yaml.Node | None) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise RecipeError(f"{path}:{line}: the key {key.value} stands here a second time")
+            seen.add(key.value)
+            _refuse_doubled_keys(path, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_doubled_keys(path, item)
+
+
+def _message(
+    path: Path, tree: yaml.Node | None, kind: type[Strict], error: pydantic.ValidationError
+) -> str:
+    first = error.errors()[0]
+    where = [part for part in first["loc"] if not _is_union_tag(part)]
+    line = _line(tree, where)
+    key = ".".join(str(part) for part in where)
+    if first["type"] == "extra_forbidden":
+        allowed = _allowed(kind, where[:-1])
+        guess = difflib.get_close_matches(str(where[-1]), allowed, 1)
+        hint = f" (did you mean {guess[0]}?)" if guess else ""
+        return f"{path}:{line}: unknown key {key}{hint}; allowed: {', '.join(allowed)}"
+    if first["type"] == "missing":
+        return f"{path}:{line}: the key {key} is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    at = f"{key}: " if key else ""
+    return f"{path}:{line}: {at}{message} (found: {_short(first['input'])})"
+
+
+def _is_union_tag(part: Any) -> bool:
+    return isinstance(part, str) and ("[" in part or part in ("float", "int", "str", "bool"))
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) < 60 else text[:57] + "..."
+
+
+def _line(node: yaml.Node | None, where: list[Any]) -> int:
+    """The line of the deepest part of `where` that is in the file."""
+    line = 1 if node is None else node.start_mark.line + 1
+    for part in where:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line
+
+
+def _allowed(kind: type[Strict], where: list[Any]) -> list[str]:
+    """The keys that the section at `where` takes."""
+    section: Any = kind
+    for part in where:
+        if isinstance(part, str):
+            field = next(
+                f for n, f in section.model_fields.items() if part in (n, f.alias)
+            )
+            section = _section_of(field.annotation)
+    return sorted(field.alias or name for name, field in section.model_fields.items())
+
+
+def _section_of(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, Strict):
+        return annotation
+    inner = (_section_of(a) for a in getattr(annotation, "__args__", ()))
+    return next((found for found in inner if found is not None), None)

@@ -1,0 +1,219 @@
+"""The stages of a build, each from files to files; `tasks` says when they run.
+
+fetch -> plan -> convert -> (reference) validate -> card -> manifest
+"""
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from voxrun.config import read_json as read_params
+
+from . import __version__
+from .card import render_card
+from .checkpoint import Checkpoint
+from .clips import read_clips
+from .convert import check_space, convert
+from .errors import ConvertError, ValidationError
+from .fetch import Fetched, fetch
+from .manifest import CARD, VALIDATION, Manifest, file_entry
+from .plan import Plan, make_plan
+from .recipe import Book, Gates, Recipe, Source
+from .report import gates_table, plan_table
+from .validate import Heard, fidelity, listen, report
+from .workspace import Workspace, read_json, write_json, write_text
+
+
+def fetch_source(work: Workspace, source: Source) -> None:
+    """Have the source's files, checked; write what was found."""
+    total = sum(file.size or 0 for file in source.files)
+    with _bar("check " + source.name, total, "B") as bar:
+        fetched = fetch(source, work.recipes / "sources", bar.update)
+    fetched.save(work.source_file(source.name))
+
+
+def plan_artifact(work: Workspace, source: Source, recipe: Recipe) -> Plan:
+    """Make the plan of a recipe from the source's header. Raises PlanError, CheckpointError."""
+    folder = Fetched.load(work.source_file(source.name)).folder
+    params = read_params(folder / source.params)
+    with Checkpoint(folder / source.weights) as checkpoint:
+        return make_plan(recipe, checkpoint.tensors.values(), params)
+
+
+def decide(work: Workspace, source: Source, recipe: Recipe) -> None:
+    """Write all that decides about the artifact's bytes, so that convert runs again if and only if it changed."""
+    plan = plan_artifact(work, source, recipe)
+    fetched = Fetched.load(work.source_file(source.name))
+    decisive = {
+        "plan": plan.digest(),
+        "source": fetched.identity(),
+        "tools": tool_versions(),
+    }
+    write_json(work.plan_file(source.name, recipe.name), decisive)
+
+
+def show_plan(work: Workspace, source: Source, recipe: Recipe) -> str:
+    """The plan as a table."""
+    return plan_table(plan_artifact(work, source, recipe))
+
+
+def convert_artifact(work: Workspace, source: Source, recipe: Recipe) -> str:
+    """Convert into a temporary folder, then move it whole; return the digest of the weights' files."""
+    plan = plan_artifact(work, source, recipe)
+    fetched = Fetched.load(work.source_file(source.name))
+    with _whole_folder(work, source.name, recipe.name) as folder:
+        check_space(folder, plan)
+        weights = fetched.folder / source.weights
+        with (
+            Checkpoint(weights) as checkpoint,
+            _bar("convert " + recipe.name, weights.stat().st_size, "B") as bar,
+        ):
+            hashes = convert(plan, checkpoint, folder, bar.update)
+        write_json(folder / "config.json", dict(plan.config))
+        write_json(folder / "model.safetensors.index.json", plan.index())
+        shutil.copyfile(fetched.folder / source.tokenizer, folder / "tekken.json")
+        manifest = _first_manifest(source, recipe, plan, fetched, folder, hashes)
+        manifest.save(folder)
+    return manifest.weight_digest
+
+
+def _first_manifest(
+    source: Source,
+    recipe: Recipe,
+    plan: Plan,
+    fetched: Fetched,
+    folder: Path,
+    hashes: dict[str, str],
+) -> Manifest:
+    shards = {n: {"size": (folder / n).stat().st_size, "sha256": h} for n, h in hashes.items()}
+    small = ("config.json", "model.safetensors.index.json", "tekken.json")
+    return Manifest(
+        variant=recipe.name,
+        model=source.model,
+        source={
+            "name": source.name,
+            **(source.hub.model_dump() if source.hub else {}),
+            "files": fetched.identity(),
+        },
+        recipe={"name": recipe.name, "sha256": recipe.digest},
+        tools=tool_versions(),
+        device="cpu",
+        parameters=plan.parameters,
+        bits_per_weight=round(plan.bits_per_weight, 4),
+        files=shards | {name: file_entry(folder / name) for name in small},
+        validated=False,
+    )
+
+
+def transcribe_reference(work: Workspace, source: Source, book: Book, clips: str) -> None:
+    """Write what the unquantized source hears in a clip set: what its artifacts are compared with."""
+    folder = Fetched.load(work.source_file(source.name)).folder
+    members = read_clips(book.clips[clips], work.clips)
+    with _bar(f"reference {clips}", len(members), "clip") as bar:
+        heard = listen(folder, members, bar.update)
+    write_json(
+        work.reference_file(source.name, clips), {n: asdict(h) for n, h in heard.items()}
+    )
+
+
+def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Book) -> str:
+    """Transcribe the clips with the artifact, write validation.json, return the table of gates.
+
+    Raises ValidationError with the table if a gate is not passed; the artifact stays, marked unvalidated.
+    """
+    folder = work.artifact(source.name, recipe.name)
+    manifest = Manifest.load(folder)
+    names = recipe.validation.clips
+    clips = {n: read_clips(book.clips[n], work.clips) for n in names}
+    everything = [clip for members in clips.values() for clip in members]
+    reference = _read_reference(work, source, names)
+    with _bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
+        heard = listen(folder, everything, bar.update)
+        origin = Fetched.load(work.source_file(source.name)).folder
+        near = fidelity(folder, origin, everything, reference, bar.update)
+    result = report(clips, heard, reference, near, _gates(source, recipe))
+    result |= {"artifact": manifest.weight_files, "runtime": tool_versions()}
+    write_json(folder / VALIDATION, result)
+    table = gates_table(result)
+    if not result["passed"]:
+        raise ValidationError(
+            f"{recipe.name} over {source.name} does not pass its gates; "
+            f"{folder} stays, unvalidated, and cannot be published\n{table}"
+        )
+    return table
+
+
+def _gates(source: Source, recipe: Recipe) -> Gates:
+    own = recipe.validation.gates.model_dump(exclude_none=True)
+    return Gates(**(source.gates.model_dump(exclude_none=True) | own))
+
+
+def _read_reference(work: Workspace, source: Source, names: tuple[str, ...]) -> dict[str, Heard]:
+    heard: dict[str, Heard] = {}
+    for name in names:
+        stored = read_json(work.reference_file(source.name, name))
+        heard |= {clip: Heard(**entry) for clip, entry in stored.items()}
+    return heard
+
+
+def write_card(work: Workspace, source: Source, recipe: Recipe, book: Book) -> None:
+    """Fill the card's template from the manifest and the validation."""
+    folder = work.artifact(source.name, recipe.name)
+    validation = read_json(folder / VALIDATION)
+    recipe_text = (work.recipes / f"{recipe.name}.yaml").read_text(encoding="utf-8")
+    card = render_card(
+        work.cards, source, recipe, book, Manifest.load(folder), validation, recipe_text
+    )
+    write_text(folder / CARD, card)
+
+
+def finish_manifest(work: Workspace, source: Source, recipe: Recipe) -> None:
+    """Add card and validation to the manifest and mark the artifact validated.
+
+    Raises ValidationError if what was validated is not what is there.
+    """
+    folder = work.artifact(source.name, recipe.name)
+    first = Manifest.load(folder)
+    validation = read_json(folder / VALIDATION)
+    if not validation["passed"] or validation["artifact"] != first.weight_files:
+        raise ValidationError(f"{folder}: {VALIDATION} is not a passed one of these very files")
+    files = first.weight_files | {n: file_entry(folder / n) for n in (VALIDATION, CARD)}
+    Manifest(**(vars(first) | {"files": files, "validated": True})).save(folder)
+
+
+def tool_versions() -> dict[str, str]:
+    """The versions that an artifact's bytes may depend on."""
+    return {"voxbuild": __version__, "mlx": version("mlx"), "numpy": version("numpy")}
+
+
+@contextmanager
+def _whole_folder(work: Workspace, source: str, recipe: str) -> Iterator[Path]:
+    """A folder that takes the artifact's place when all went well, and is gone when not."""
+    partial, final = work.partial(source, recipe), work.artifact(source, recipe)
+    shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        final.parent.mkdir(parents=True, exist_ok=True)
+        if final.exists():
+            final.rename(partial.with_name(partial.name + ".old"))
+        partial.rename(final)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise ConvertError(f"{work.out}: the disk is full; make room and run it again") from error
+        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(partial.with_name(partial.name + ".old"), ignore_errors=True)
+
+
+def _bar(label: str, total: int, unit: str) -> Any:
+    """A progress bar on stderr; none where that is no terminal."""
+    return tqdm(total=total or None, desc=label, unit=unit, unit_scale=unit == "B", disable=None, leave=False)

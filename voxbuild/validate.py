@@ -1,0 +1,144 @@
+"""Does an artifact still hear well? Transcripts against the truth, logits against the unquantized source."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxrun.audio import FileSource
+from voxrun.device import mx
+from voxrun.mel import FloatArray
+from voxrun.scoring import teacher_forced_logits
+from voxrun.transcriber import Transcriber
+
+from .clips import Clip
+from .recipe import Gates
+from .text import error_rates
+
+ClipDone = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a model heard in a clip."""
+
+    text: str
+    tokens: list[int]
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """A limit and what was measured."""
+
+    name: str
+    limit: float
+    measured: float
+    passed: bool
+
+
+def listen(model: Path, clips: Sequence[Clip], done: ClipDone) -> dict[str, Heard]:
+    """Transcribe clips with the model in a folder: clip name -> what was heard."""
+    transcriber = Transcriber.open(model)
+    heard = {}
+    for clip in clips:
+        transcript = transcriber.transcribe(clip.path)
+        heard[clip.name] = Heard(transcript.text.strip(), transcript.tokens)
+        done()
+    return heard
+
+
+def fidelity(
+    artifact: Path,
+    reference: Path,
+    clips: Sequence[Clip],
+    heard: dict[str, Heard],
+    done: ClipDone,
+) -> dict[str, float]:
+    """How near an artifact's next-token distributions are to the unquantized source's.
+
+    Both read the source's own transcripts (`heard`), so all positions have the same history: share of
+    positions with the same likeliest token, mean and 99th percentile of KL(source || artifact) in nats.
+    """
+    ours, theirs = Transcriber.open(artifact), Transcriber.open(reference)
+    agreement, divergence = [], []
+    for clip in clips:
+        samples, tokens = _samples(clip, theirs.rate), heard[clip.name].tokens
+        pairs = zip(
+            teacher_forced_logits(theirs.model, theirs.tokenizer, samples, tokens),
+            teacher_forced_logits(ours.model, ours.tokenizer, samples, tokens),
+            strict=True,
+        )
+        for p, q in pairs:
+            agreement.append(np.array(mx.argmax(p, axis=-1) == mx.argmax(q, axis=-1)))
+            divergence.append(np.array(_kl(p, q)))
+        done()
+    kl = np.concatenate(divergence)
+    return {
+        "positions": len(kl),
+        "top1_agreement": round(float(np.concatenate(agreement).mean()), 5),
+        "kl_mean": round(float(kl.mean()), 6),
+        "kl_p99": round(float(np.percentile(kl, 99)), 6),
+    }
+
+
+def _samples(clip: Clip, rate: int) -> FloatArray:
+    return np.concatenate(list(FileSource(clip.path, rate)))
+
+
+def _kl(p: mx.array, q: mx.array) -> mx.array:
+    """KL(p || q) of logits [n, vocabulary] -> [n], in nats; never below 0 but for rounding."""
+    log_p = p - mx.logsumexp(p, axis=-1, keepdims=True)
+    log_q = q - mx.logsumexp(q, axis=-1, keepdims=True)
+    return mx.maximum((mx.exp(log_p) * (log_p - log_q)).sum(axis=-1), 0)
+
+
+def report(
+    clips: dict[str, list[Clip]],
+    heard: dict[str, Heard],
+    reference: dict[str, Heard],
+    measured_fidelity: dict[str, float],
+    gates: Gates,
+) -> dict[str, Any]:
+    """The content of validation.json, the artifact's hashes apart."""
+    everything = [clip for members in clips.values() for clip in members]
+    total, unquantized = _rates(everything, heard), _rates(everything, reference)
+    figures = {
+        "wer": total["wer"],
+        "wer_increase": round(total["wer"] - unquantized["wer"], 2),
+        **measured_fidelity,
+    }
+    results = check(gates, figures)
+    return {
+        "passed": all(gate.passed for gate in results),
+        "gates": [asdict(gate) for gate in results],
+        "total": total,
+        "unquantized": unquantized,
+        "sets": {
+            name: _rates(members, heard) | {"unquantized_wer": _rates(members, reference)["wer"]}
+            for name, members in clips.items()
+        },
+        "fidelity": measured_fidelity,
+        "clips": {clip.name: _line(clip, heard[clip.name]) for clip in everything},
+    }
+
+
+def check(gates: Gates, figures: dict[str, float]) -> list[GateResult]:
+    """Each gate that is set, against the figure of its name: agreement is a floor, all else a ceiling."""
+    results = []
+    for name, limit in gates.model_dump(exclude_none=True).items():
+        value = figures[name]
+        passed = value >= limit if name == "top1_agreement" else value <= limit
+        results.append(GateResult(name, limit, value, passed))
+    return results
+
+
+def _rates(clips: Sequence[Clip], heard: dict[str, Heard]) -> dict[str, Any]:
+    rates = error_rates([c.text for c in clips], [heard[c.name].text for c in clips])
+    return {"clips": len(clips), **asdict(rates)}
+
+
+def _line(clip: Clip, heard: Heard) -> dict[str, Any]:
+    rates = error_rates([clip.text], [heard.text])
+    return {"reference": clip.text, "heard": heard.text, "wer": rates.wer, "cer": rates.cer}

@@ -1,0 +1,101 @@
+"""Where things lie in a project, and how small files are written whole."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HASH_BLOCK = 2**20
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A project's folders, all below its root."""
+
+    root: Path
+
+    @property
+    def recipes(self) -> Path:
+        """Recipes; sources/ and clips/ are below it."""
+        return self.root / "recipes"
+
+    @property
+    def clips(self) -> Path:
+        """Definitions of clip sets."""
+        return self.recipes / "clips"
+
+    @property
+    def cards(self) -> Path:
+        """Templates of model cards."""
+        return self.root / "model_cards"
+
+    @property
+    def out(self) -> Path:
+        """Everything that is built."""
+        return self.root / "out"
+
+    @property
+    def registry(self) -> Path:
+        """The local registry, in the Hub cache's layout."""
+        return self.out / "registry"
+
+    def artifact(self, source: str, recipe: str) -> Path:
+        """A finished artifact's folder."""
+        return self.out / source / recipe
+
+    def state(self, source: str) -> Path:
+        """What stages tell each other about a source: hashes, plans, reference transcripts."""
+        return self.out / ".state" / source
+
+    def source_file(self, source: str) -> Path:
+        """What fetch found: where the files lie, their sizes and hashes."""
+        return self.state(source) / "source.json"
+
+    def plan_file(self, source: str, recipe: str) -> Path:
+        """What convert will do."""
+        return self.state(source) / f"{recipe}.plan.json"
+
+    def reference_file(self, source: str, clips: str) -> Path:
+        """What the unquantized source hears in a clip set."""
+        return self.state(source) / f"{clips}.reference.json"
+
+    def partial(self, source: str, recipe: str) -> Path:
+        """Where an artifact is while it is not whole."""
+        return self.out / ".partial" / f"{source}--{recipe}"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write sorted JSON; the file is the old one or the whole new one, never half of it."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for text."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that a stage wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def sha256_of(path: Path, progress: Callable[[int], None] = lambda done: None) -> str:
+    """Hash of a file; `progress` is told of bytes done."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(HASH_BLOCK):
+            digest.update(block)
+            progress(len(block))
+    return digest.hexdigest()
+
+
+def stamp(path: Path) -> list[int]:
+    """What changes when a file does, for the price of a stat: size, time of change, inode."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
