@@ -27,11 +27,13 @@ class Stage:
     by_default: bool = True
 
     def done(self, work: Workspace) -> bool:
+        """Whether the stage's result is there."""
         module = import_module(f"tiny.training.{self.module}")
         path = module.weights_path(work, self.phase) if self.phase else module.output(work)
         return path is not None and path.exists()
 
     def run(self, work: Workspace) -> str | None:
+        """Do the stage's work; returns a summary, if it has one."""
         run = import_module(f"tiny.training.{self.module}").run
         return (partial(run, name=self.phase) if self.phase else run)(work)
 
@@ -60,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work = Workspace(options.data, options.scale, options.out, options.model, options.overwrite)
     asked = options.stages or [stage.name for stage in STAGES if stage.by_default]
     try:
+        if "export" in asked and work.out:
+            work.needs_free_export()  # now, not after the training
         for stage in STAGES:
             if stage.name in asked:
                 perform(stage, work)
@@ -73,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def perform(stage: Stage, work: Workspace) -> None:
-    if stage.done(work) and not (stage.name == "export" and work.overwrite):
+    """Run the stage, or say that its result is there."""
+    if stage.done(work):
         print(f"{stage.name}: already there")
         return
     print(f"{stage.name}: {stage.help}", flush=True)
@@ -83,6 +88,7 @@ def perform(stage: Stage, work: Workspace) -> None:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options of the command line."""
     width = max(len(stage.name) for stage in STAGES)
     listing = "\n".join(f"  {stage.name:{width}}  {stage.help}" for stage in STAGES)
     parser = argparse.ArgumentParser(
@@ -91,8 +97,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog=f"stages, in order (a stage whose result is there is skipped):\n{listing}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = [stage.name for stage in STAGES]
-    parser.add_argument("stages", nargs="*", metavar="STAGE", choices=names, help="default: all")
+    parser.add_argument("stages", nargs="*", metavar="STAGE", type=known, help="default: all")
     parser.add_argument("--data", type=Path, default=TRAINING / "data", help="working folder")
     parser.add_argument(
         "--scale",
@@ -106,7 +111,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def known(name: str) -> str:
+    """The name of a stage."""
+    if name not in [stage.name for stage in STAGES]:
+        raise argparse.ArgumentTypeError(f"there is no stage named {name!r}")
+    return name
+
+
 def positive(text: str) -> float:
+    """A number greater than 0."""
     value = float(text)
     if not value > 0:
         raise argparse.ArgumentTypeError("must be greater than 0")

@@ -21,6 +21,7 @@ HOLD = 0.6  # cost of a frame of the reference that lasts no time in the recordi
 
 
 def output(work: Workspace) -> Path:
+    """The alignment of the training prompts."""
     return work.path("alignment-dtw.json")
 
 

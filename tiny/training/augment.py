@@ -28,8 +28,10 @@ from tiny.training.sequences import Composer, Sequence
 
 @dataclass(frozen=True)
 class Batch:
-    """`mel` [b, 128, 8 n], `phones` [b, 8 n], `labels` [b, n], `ids` [b, n]: the decoder's input,
-    that is, the labels one position later, partly corrupted."""
+    """`mel` [b, 128, 8 n], `phones` [b, 8 n], `labels` [b, n], `ids` [b, n].
+
+    The ids are the decoder's input: the labels one position later, partly corrupted.
+    """
 
     mel: Tensor
     phones: Tensor
@@ -49,10 +51,12 @@ def make_batch(composer: Composer, phase: Phase, shape: Shape) -> Batch:
 
 
 def uniform(low: float, high: float, *size: int) -> Tensor:
+    """Random numbers between `low` and `high`, a tensor of `size`."""
     return torch.empty(*size).uniform_(low, high)
 
 
 def chance(probability: float, *size: int) -> Tensor:
+    """True with `probability`, a tensor of `size`."""
     return torch.rand(*size) < probability
 
 

@@ -20,10 +20,12 @@ Mels = dict[tuple[str, float], np.ndarray]  # (key, speed) -> log-mel float16 [1
 
 
 def real_path(work: Workspace) -> Path:
+    """The log-mels of the recordings."""
     return work.path("mels-real.npz")
 
 
 def output(work: Workspace) -> Path:
+    """The log-mels of the synthetic sentences; the last file the stage writes."""
     return work.path("mels-synthetic.npz")
 
 
@@ -59,11 +61,13 @@ def mel_at(samples: np.ndarray, speed: float) -> np.ndarray:
 
 
 def save(path: Path, mels: Mels) -> None:
+    """Write {(key, speed): log-mel}."""
     with written_whole(path) as part, part.open("wb") as file:
         np.savez(file, **{f"{key}@{speed}": mel for (key, speed), mel in mels.items()})
 
 
 def load(path: Path) -> Mels:
+    """Read {(key, speed): log-mel}."""
     with np.load(path) as file:
         pairs = ((name.rsplit("@", 1), file[name]) for name in file.files)
         return {(key, float(speed)): mel for (key, speed), mel in pairs}

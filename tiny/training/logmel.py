@@ -30,4 +30,5 @@ def logmel(samples: np.ndarray) -> np.ndarray:
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
     power = np.abs(np.fft.rfft(frames[: len(samples) // HOP] * window)) ** 2
     mel = filter_bank() @ power.T
-    return ((np.log10(np.maximum(mel, 10.0**FLOOR)) + 4) / 4).astype(np.float32)
+    level = np.maximum(np.log10(np.maximum(mel, 1e-10)), FLOOR)
+    return ((level + 4) / 4).astype(np.float32)

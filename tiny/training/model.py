@@ -15,12 +15,15 @@ from tiny.training.config import DELAY, PHONES, ModelConfig
 
 
 class RMSNorm(nn.Module):
+    """Root-mean-square norm, computed in float32."""
+
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(dim))
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
+        """Norm over the last axis."""
         normed = F.rms_norm(x.float(), x.shape[-1:], self.weight.float(), self.eps)
         return normed.to(x.dtype)
 
@@ -46,6 +49,8 @@ def window_mask(length: int, window: int) -> Tensor:
 
 
 class Attention(nn.Module):
+    """Causal grouped-query attention with rotary positions and a sliding window."""
+
     def __init__(
         self, dim: int, heads: int, kv_heads: int, head_dim: int, window: int, biases: bool
     ) -> None:
@@ -62,6 +67,7 @@ class Attention(nn.Module):
         return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Attend over x [batch, length, dim]."""
         query = rotate(self.split(self.wq(x)), cos, sin)
         key = rotate(self.split(self.wk(x)), cos, sin).repeat_interleave(self.groups, 1)
         value = self.split(self.wv(x)).repeat_interleave(self.groups, 1)
@@ -74,6 +80,8 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
+    """SwiGLU."""
+
     def __init__(self, dim: int, hidden_dim: int, biases: bool) -> None:
         super().__init__()
         self.w1 = nn.Linear(dim, hidden_dim, bias=False)
@@ -81,10 +89,13 @@ class FeedForward(nn.Module):
         self.w3 = nn.Linear(dim, hidden_dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map x [..., dim] to the same shape."""
         return self.w2(F.silu(self.w1(x)) * self.w3(x))
 
 
 class EncoderLayer(nn.Module):
+    """A pre-norm block of the encoder."""
+
     def __init__(self, c: ModelConfig) -> None:
         super().__init__()
         dim, heads = c.encoder_dim, c.encoder_heads
@@ -96,6 +107,7 @@ class EncoderLayer(nn.Module):
         self.feed_forward = FeedForward(dim, c.encoder_hidden_dim, biases=True)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Map x [batch, frames, dim] to the same shape."""
         x = x + self.attention(self.attention_norm(x), cos, sin)
         return x + self.feed_forward(self.ffn_norm(x))
 
@@ -109,10 +121,13 @@ class CausalConv(nn.Module):
         self.padding = 3 - stride
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map x [batch, inputs, n] to [batch, outputs, n / stride]."""
         return F.gelu(self.conv(F.pad(x, (self.padding, 0))))
 
 
 class Transformer(nn.Module):
+    """The encoder's blocks and its final norm."""
+
     def __init__(self, c: ModelConfig) -> None:
         super().__init__()
         self.layers = nn.ModuleList(EncoderLayer(c) for _ in range(c.encoder_layers))
@@ -120,6 +135,7 @@ class Transformer(nn.Module):
         self.head_dim, self.theta = c.encoder_head_dim, c.rope_theta
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map x [batch, frames, dim] to the same shape."""
         cos, sin = rotation(x.shape[1], self.head_dim, self.theta)
         for layer in self.layers:
             x = layer(x, cos, sin)
@@ -137,12 +153,15 @@ class Encoder(nn.Module):
         self.transformer = Transformer(c)
 
     def forward(self, mel: Tensor) -> Tensor:
+        """Encode a log-mel."""
         for conv in self.conv_layers:
             mel = conv(mel)
         return self.transformer(mel.transpose(1, 2))
 
 
 class DecoderLayer(nn.Module):
+    """A pre-norm block of the decoder, conditioned on the delay in its feed-forward branch."""
+
     def __init__(self, c: ModelConfig, dropout: float) -> None:
         super().__init__()
         self.attention_norm = RMSNorm(c.dim, c.norm_eps)
@@ -159,6 +178,7 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, delay: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Map x [batch, positions, dim] to the same shape; `delay` is its embedding [dim]."""
         x = x + self.dropout(self.attention(self.attention_norm(x), cos, sin))
         conditioned = self.ffn_norm(x) * (1 + self.ada_rms_norm_t_cond(delay))
         return x + self.dropout(self.feed_forward(conditioned))

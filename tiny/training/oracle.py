@@ -69,7 +69,7 @@ def load_transcriber(folder: Path) -> Transcriber:
 
 
 def load_model(folder: Path) -> VoxtralRealtimeForConditionalGeneration:
-    """transformers' model with the weights in `folder`, float32."""
+    """The model of transformers with the weights in `folder`, float32."""
     for name in ("params.json", "consolidated.safetensors", "tekken.json"):
         if not (folder / name).exists():
             raise TrainingError(f"{folder} is no checkpoint: it has no {name}")
@@ -91,6 +91,7 @@ def load_model(folder: Path) -> VoxtralRealtimeForConditionalGeneration:
 
 
 def rename(name: str) -> str:
+    """The name in transformers of a tensor of upstream's file."""
     for pattern, replacement in RENAMES:
         name = re.sub(pattern, replacement, name)
     return name
@@ -103,7 +104,7 @@ def with_halves(name: str, tensor: Tensor, sizes: dict[str, int]) -> Tensor:
 
 
 def make_config(params: dict, encoder: dict) -> VoxtralRealtimeConfig:
-    """transformers' configuration of upstream's params.json."""
+    """The configuration of transformers for upstream's params.json."""
     rotary = {"rope_type": "default", "rope_theta": params["rope_theta"]}
     audio = {
         "model_type": "voxtral_realtime_encoder",

@@ -34,6 +34,7 @@ BETWEEN = -1  # the word number of the silences
 
 
 def output(work: Workspace) -> Path:
+    """The second alignment of the training prompts."""
     return work.path("alignment-viterbi.json")
 
 

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import av
 import numpy as np
 
 from tiny.training.errors import TrainingError
@@ -20,6 +19,7 @@ RATE = 16_000
 
 
 def output(work: Workspace) -> Path:
+    """The folder of the unpacked packages."""
     return work.unpacked
 
 
@@ -56,6 +56,8 @@ def keys(work: Workspace) -> list[str]:
 
 def load(work: Workspace, key: str) -> np.ndarray:
     """Samples of one recording, int16 [n], 16 kHz mono."""
+    import av  # here, for nothing else needs it
+
     path = work.needs(work.unpacked, "recordings") / SOUNDS / f"{key}.g722"
     if not path.exists():
         raise TrainingError(f"no recording named {key!r} in the Debian package")

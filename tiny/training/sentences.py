@@ -44,6 +44,7 @@ MENU = re.compile(
 
 
 def output(work: Workspace) -> Path:
+    """The list of texts."""
     return work.path("sentences.json")
 
 
@@ -60,6 +61,7 @@ def run(work: Workspace) -> str:
 
 
 def load(work: Workspace) -> list[str]:
+    """Read the list of texts."""
     return json.loads(work.needs(output(work), "sentences").read_text(encoding="utf-8"))
 
 
@@ -117,32 +119,40 @@ class Author:
         )
 
     def sentence(self) -> str:
+        """A sentence of a random kind."""
         shares, writers = zip(*self.kinds, strict=True)
         return self.rng.choices(writers, shares)[0]()
 
     def some(self, words: list[str], fewest: int, most: int) -> str:
+        """Random words of a list, with repetition."""
         count = self.rng.randint(fewest, most)
         return " ".join(self.rng.choice(words) for _ in range(count))
 
     def prompt(self) -> str:
+        """The text of a training prompt."""
         return self.rng.choice(self.texts)
 
     def digits(self, fewest: int, most: int) -> str:
+        """A string of digits."""
         return self.some(DIGITS, fewest, most)
 
     def key_press(self) -> str:
+        """What a key does: press five to leave a message."""
         verb = self.rng.choice(["press", "press", "dial"])
         key = self.rng.choice([*DIGITS, "star", "pound"])
         return f"{verb} {key} to {self.rng.choice(self.actions)}"
 
     def menu_line(self) -> str:
+        """What a key does, or the action alone."""
         return self.rng.choice(self.actions) if self.rng.random() < 0.3 else self.key_press()
 
     def random_number(self) -> str:
+        """A number of two, three, or four to five digits."""
         low, high = self.rng.choice([(10, 99), (100, 999), (1000, 99999)])
         return number(self.rng.randint(low, high))
 
     def date(self) -> str:
+        """A day of the week and of the year, with or without a time."""
         rng = self.rng
         day = rng.choice(ORDINALS)
         if rng.random() < 0.3:
@@ -151,15 +161,18 @@ class Author:
         return f"{date} at {self.time()}" if rng.random() < 0.6 else date
 
     def time(self) -> str:
+        """A time of day."""
         minutes = self.rng.choice(["oclock", number(self.rng.randint(10, 59))])
         return f"{number(self.rng.randint(1, 12))} {minutes} {self.rng.choice(['a m', 'p m'])}"
 
     def message_count(self) -> str:
+        """How many messages there are."""
         count = self.rng.choice(["no", number(self.rng.randint(1, 30))])
         kind = self.rng.choice(["new", "old", "urgent"])
         return f"you have {count} {kind} {self.rng.choice(['messages', 'message'])}"
 
     def crop(self) -> str:
+        """Two to eight words in a row of a training prompt, fewer at its end."""
         words = self.prompt().split()
         start = self.rng.randrange(len(words))
         return " ".join(words[start : start + self.rng.randint(2, 8)])

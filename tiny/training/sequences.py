@@ -39,13 +39,17 @@ class Piece:
 
     @property
     def frames(self) -> int:
+        """Length of the piece in mel frames."""
         return self.mel.shape[1]
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """`mel` float32 [128, 8 n], `phones` [8 n], `labels` int64 [n]; speech and its surroundings
-    fill the `frames` mel frames behind the left padding, the rest is digital silence."""
+    """`mel` float32 [128, 8 n], `phones` [8 n], `labels` int64 [n].
+
+    Speech and its surroundings fill `frames` mel frames behind the left padding; the rest is
+    digital silence.
+    """
 
     mel: np.ndarray
     phones: np.ndarray

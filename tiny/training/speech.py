@@ -61,10 +61,12 @@ class Utterance:
 
 
 def reference_path(work: Workspace) -> Path:
+    """What flite said of the training transcripts."""
     return work.path("speech", "reference.tsv")
 
 
 def output(work: Workspace) -> Path:
+    """What flite said of the synthetic sentences; the last file the stage writes."""
     return work.path("speech", "synthetic.tsv")
 
 

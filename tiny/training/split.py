@@ -25,6 +25,7 @@ class Split:
 
     @property
     def held_out(self) -> frozenset[str]:
+        """All keys that may not be trained on."""
         return frozenset(self.validation) | frozenset(self.reserved)
 
     def training(self, keys: Iterable[str]) -> list[str]:

@@ -19,6 +19,7 @@ PROMPT_COUNT = 3  # a word of a real prompt counts as often as three of syntheti
 
 
 def output(work: Workspace) -> Path:
+    """The tokenizer of this run."""
     return work.path("tekken.json")
 
 

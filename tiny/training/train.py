@@ -39,6 +39,7 @@ LARGEST_GRADIENT = 1.0
 
 
 def weights_path(work: Workspace, phase: str) -> Path:
+    """The trained weights of a phase."""
     return work.path(f"phase-{phase}.pt")
 
 
@@ -59,6 +60,7 @@ def run(work: Workspace, name: str) -> str:
 
 
 def scaled(steps: int, scale: float) -> int:
+    """The number of steps of a run at `scale`."""
     return max(2, round(steps * scale))
 
 
@@ -140,6 +142,7 @@ def rate(step: int, done: float, warmup: int) -> float:
 
 
 def set_rate(optimizers: list[Optimizer], value: float) -> None:
+    """Set the learning rate of all parameters."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = value

@@ -38,6 +38,7 @@ REPLACED = {  # before the text is split into words: signs, abbreviations, missp
 
 
 def output(work: Workspace) -> Path:
+    """All usable transcripts."""
     return work.path("transcripts.json")
 
 

@@ -9,6 +9,7 @@ from tiny.training.errors import TrainingError
 
 TRAINING = Path(__file__).resolve().parent
 TINY = TRAINING.parent
+WEIGHTS = "consolidated.safetensors"
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,17 @@ class Workspace:
 
     @property
     def packages(self) -> Path:
+        """Folder of the Debian package files."""
         return self.data / "packages"
 
     @property
     def unpacked(self) -> Path:
+        """Folder of the unpacked packages, shared by all runs."""
         return self.data / "recordings"
 
     @property
     def run(self) -> Path:
+        """Folder of everything else this run generates."""
         return self.data / f"scale-{self.scale:g}"
 
     @property
@@ -56,6 +60,11 @@ class Workspace:
         if not path.exists():
             raise TrainingError(f"{path} is missing: run the stage '{stage}' first")
         return path
+
+    def needs_free_export(self) -> None:
+        """Refuse to replace a checkpoint unless the user said so."""
+        if (self.export / WEIGHTS).exists() and not self.overwrite:
+            raise TrainingError(f"{self.export} holds a checkpoint: --overwrite replaces it")
 
 
 @contextmanager
