@@ -119,9 +119,7 @@ def publish(
         raise PublishError(f"{recipe} is not built; run `doit build recipe={recipe}{where}` first")
 
 
-def _publish_one(
-    goal: PublishTarget, folder: Path, source: Source, recipe: Recipe, tag: str | None
-) -> None:
+def _publish_one(goal: PublishTarget, folder: Path, source: Source, recipe: Recipe, tag: str | None) -> None:
     tag = tag or recipe.publish.tag or f"v{__version__}"
     release = prepare(folder, repo_name(source, recipe), tag)
     if goal.published(release):
@@ -146,8 +144,7 @@ def _target(name: str | None) -> PublishTarget:
 def show_recipes(book: Book) -> None:
     """Print recipes and sources, and what to say next."""
     rows = [
-        (r.name, r.summary, r.source, "experimental" if r.experimental else "")
-        for r in book.recipes.values()
+        (r.name, r.summary, r.source, "experimental" if r.experimental else "") for r in book.recipes.values()
     ]
     print(markdown(rows, ["recipe", "", "source", ""]))
     print()

@@ -54,9 +54,7 @@ def repo_name(source: Source, recipe: Recipe) -> str:
     return recipe.publish.repo.format(model=source.model, recipe=recipe.name)
 
 
-def hub_metadata(
-    source: Source, recipe: Recipe, book: Book, validation: dict[str, Any]
-) -> dict[str, Any]:
+def hub_metadata(source: Source, recipe: Recipe, book: Book, validation: dict[str, Any]) -> dict[str, Any]:
     """The card's front matter, in the Hub's terms; WER of each clip set becomes its model-index."""
     base = {"base_model": source.hub.repo} if source.hub else {}
     relation = {"base_model_relation": "quantized"} if source.hub and recipe.quantize else {}
@@ -71,9 +69,7 @@ def hub_metadata(
         "model-index": [
             {
                 "name": repo_name(source, recipe).split("/")[1],
-                "results": [
-                    _result(name, book, rates) for name, rates in validation["sets"].items()
-                ],
+                "results": [_result(name, book, rates) for name, rates in validation["sets"].items()],
             }
         ],
     }

@@ -45,9 +45,7 @@ def _fleurs(files: FleursFiles) -> list[Clip]:
     archive = _download(files, f"data/{files.language}/audio/{files.split}.tar.gz")
     rows = _rows(table, 7)[: files.limit]
     folder = _unpacked(archive, {row[1] for row in rows})
-    return [
-        Clip(f"fleurs/{files.language}/{row[1]}", _present(folder / row[1]), row[3]) for row in rows
-    ]
+    return [Clip(f"fleurs/{files.language}/{row[1]}", _present(folder / row[1]), row[3]) for row in rows]
 
 
 def _download(files: FleursFiles, name: str) -> Path:
@@ -55,9 +53,7 @@ def _download(files: FleursFiles, name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        path = huggingface_hub.hf_hub_download(
-            files.repo, name, repo_type="dataset", revision=files.revision
-        )
+        path = huggingface_hub.hf_hub_download(files.repo, name, repo_type="dataset", revision=files.revision)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise SourceError(f"{files.repo}: {name} cannot be fetched ({error})") from error
     return Path(path)

@@ -78,9 +78,7 @@ def _write_tensor(
             writer.write(data)
 
 
-def _rows(
-    tensor: TensorPlan, checkpoint: Checkpoint, progress: Callable[[int], None]
-) -> Iterator[mx.array]:
+def _rows(tensor: TensorPlan, checkpoint: Checkpoint, progress: Callable[[int], None]) -> Iterator[mx.array]:
     """Chunks of the tensor, transposed and cast."""
     stored = checkpoint.tensors[tensor.source]
     for count, data in checkpoint.rows(stored, CHUNK_BYTES):

@@ -58,9 +58,7 @@ def fetch(source: Source, base: Path, hashed: Callable[[int], None]) -> Fetched:
     return Fetched(folder, {f.name: _checked(folder, f, source.name, hashed) for f in source.files})
 
 
-def _checked(
-    folder: Path, file: SourceFile, source: str, hashed: Callable[[int], None]
-) -> FetchedFile:
+def _checked(folder: Path, file: SourceFile, source: str, hashed: Callable[[int], None]) -> FetchedFile:
     """The hub client verifies no hash of a download, so everything is hashed here before it is parsed."""
     path = folder / file.name
     if not path.is_file():

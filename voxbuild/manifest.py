@@ -61,17 +61,13 @@ class Manifest:
             raise VoxbuildError(f"{path}: no readable manifest ({error}); build it again") from error
 
     def damaged(self, folder: Path, names: Iterable[str] | None = None) -> list[str]:
-        """Those of the files (all of them, if none are named) that are missing or differ from their hashes."""
+        """Those of the files (all, if none are named) that are missing or differ from their hashes."""
         chosen = self.files if names is None else names
         return [name for name in chosen if not _intact(folder / name, self.files[name])]
 
 
 def _intact(path: Path, entry: dict[str, Any]) -> bool:
-    return (
-        path.is_file()
-        and path.stat().st_size == entry["size"]
-        and sha256_of(path) == entry["sha256"]
-    )
+    return path.is_file() and path.stat().st_size == entry["size"] and sha256_of(path) == entry["sha256"]
 
 
 def file_entry(path: Path) -> dict[str, Any]:

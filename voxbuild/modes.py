@@ -36,7 +36,7 @@ class Quantization:
         return len(shape) == 2 and shape[1] % self.group_size == 0
 
     def outputs(self, shape: tuple[int, ...], dtype: str) -> dict[str, tuple[str, tuple[int, int]]]:
-        """leaf -> (safetensors dtype, shape) of what a matrix [rows, columns] becomes."""
+        """Leaf -> (safetensors dtype, shape) of what a matrix [rows, columns] becomes."""
         mode = MODES[self.mode]
         rows, columns = shape
         groups = (rows, columns // self.group_size)

@@ -119,9 +119,7 @@ def make_plan(
     """
     found = _matched(header, dialect)
     _check_shapes(found, parameter_shapes(ModelConfig.from_dict(params, "params.json")), dialect)
-    tensors = [
-        _planned(recipe, name, tensor, dialect) for name, tensor in sorted(found.items(), key=_order)
-    ]
+    tensors = [_planned(recipe, name, tensor, dialect) for name, tensor in sorted(found.items(), key=_order)]
     return Plan(recipe.name, _sharded(tensors, recipe.shards.max_bytes), _config(recipe, params, tensors))
 
 
@@ -140,9 +138,7 @@ def _matched(header: Iterable[Tensor], dialect: Dialect) -> dict[str, Tensor]:
         if name is None:
             unmatched.append(tensor.name)
         elif name in found:
-            raise PlanError(
-                f"the checkpoint holds {name} twice: as {found[name].name} and as {tensor.name}"
-            )
+            raise PlanError(f"the checkpoint holds {name} twice: as {found[name].name} and as {tensor.name}")
         else:
             found[name] = tensor
     if unmatched:
@@ -156,7 +152,7 @@ def _check_shapes(
     if missing := sorted(wanted.keys() - found.keys()):
         raise PlanError(f"tensors are missing from the checkpoint: {_some(missing)}")
     if extra := sorted(found[name].name for name in found.keys() - wanted.keys()):
-        raise PlanError(f"the checkpoint holds tensors that the sizes in params.json rule out: {_some(extra)}")
+        raise PlanError(f"the checkpoint holds tensors that params.json has no place for: {_some(extra)}")
     wrong = [
         f"{found[name].name} is {list(_result_shape(found[name], dialect.transposes(name)))},"
         f" params.json asks for {list(shape)}"
@@ -195,9 +191,7 @@ def _sharded(tensors: Sequence[TensorPlan], max_bytes: int) -> tuple[TensorPlan,
     return tuple(placed)
 
 
-def _config(
-    recipe: Recipe, params: Mapping[str, Any], tensors: Sequence[TensorPlan]
-) -> dict[str, Any]:
+def _config(recipe: Recipe, params: Mapping[str, Any], tensors: Sequence[TensorPlan]) -> dict[str, Any]:
     """params.json's keys, and voxmlx's `quantization`; modules that differ from it by their paths."""
     config = dict(params)
     if recipe.quantize:

@@ -44,7 +44,7 @@ def transposed(array: mx.array) -> mx.array:
 
 
 def quantize_rows(rows: mx.array, how: Quantization) -> Mapping[str, mx.array]:
-    """rows [n, columns] -> leaf -> packed weights, scales and, if the mode has them, biases.
+    """Rows [n, columns] -> leaf -> packed weights, scales and, if the mode has them, biases.
 
     Groups lie within a row, so any cut into rows gives the bytes of the whole matrix.
     """

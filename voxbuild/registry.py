@@ -11,7 +11,7 @@ from .workspace import write_text
 
 
 class LocalRegistry:
-    """models--OWNER--NAME/{blobs,snapshots/COMMIT,refs/TAG}: blobs first, refs last, so no reader sees half."""
+    """models--OWNER--NAME/{blobs,snapshots/COMMIT,refs/TAG}: blobs first, refs last: no reader sees half."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,12 +44,12 @@ class LocalRegistry:
 
     def _store(self, repo: Path, path: Path) -> Path:
         """Copy a file to its blob, whole or not at all."""
-        blob = repo / "blobs" / file_entry(path)["sha256"]
+        blob = repo / "blobs" / str(file_entry(path)["sha256"])
         if not blob.exists():
             blob.parent.mkdir(parents=True, exist_ok=True)
             partial = blob.with_name(f".{blob.name}.partial")
             shutil.copyfile(path, partial)
-            os.replace(partial, blob)
+            partial.replace(blob)
         return blob
 
     def _link(self, blob: Path, link: Path) -> None:

@@ -68,8 +68,7 @@ def gates_table(validation: dict[str, Any]) -> str:
         ]
     ]
     gates = [
-        (g["name"], g["limit"], g["measured"], "pass" if g["passed"] else "FAIL")
-        for g in validation["gates"]
+        (g["name"], g["limit"], g["measured"], "pass" if g["passed"] else "FAIL") for g in validation["gates"]
     ]
     heard = markdown(sets, ["clips", "count", "words", "WER %", "CER %", "unquantized WER %"])
     return f"{heard}\n\n{markdown(gates, ['gate', 'limit', 'measured', ''])}"

@@ -63,9 +63,7 @@ def _refuse_doubled_keys(path: Path, node: yaml.Node | None) -> None:
             _refuse_doubled_keys(path, item)
 
 
-def _message(
-    path: Path, tree: yaml.Node | None, kind: type[Strict], error: pydantic.ValidationError
-) -> str:
+def _message(path: Path, tree: yaml.Node | None, kind: type[Strict], error: pydantic.ValidationError) -> str:
     first = error.errors()[0]
     where = [part for part in first["loc"] if not _is_union_tag(part)]
     line = _line(tree, where)
@@ -111,9 +109,7 @@ def _allowed(kind: type[Strict], where: list[Any]) -> list[str]:
     section: Any = kind
     for part in where:
         if isinstance(part, str):
-            field = next(
-                f for n, f in section.model_fields.items() if part in (n, f.alias)
-            )
+            field = next(f for n, f in section.model_fields.items() if part in (n, f.alias))
             section = _section_of(field.annotation)
     return sorted(field.alias or name for name, field in section.model_fields.items())
 

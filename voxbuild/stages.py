@@ -48,7 +48,7 @@ def plan_artifact(work: Workspace, source: Source, recipe: Recipe) -> Plan:
 
 
 def decide(work: Workspace, source: Source, recipe: Recipe) -> None:
-    """Write all that decides about the artifact's bytes, so that convert runs again if and only if it changed."""
+    """Write all that decides about the artifact's bytes: convert runs again if and only if it changed."""
     plan = plan_artifact(work, source, recipe)
     fetched = Fetched.load(work.source_file(source.name))
     decisive = {
@@ -118,9 +118,7 @@ def transcribe_reference(work: Workspace, source: Source, book: Book, clips: str
     members = read_clips(book.clips[clips], work.clips)
     with _bar(f"reference {clips}", len(members), "clip") as bar:
         heard = listen(folder, members, bar.update)
-    write_json(
-        work.reference_file(source.name, clips), {n: asdict(h) for n, h in heard.items()}
-    )
+    write_json(work.reference_file(source.name, clips), {n: asdict(h) for n, h in heard.items()})
 
 
 def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Book) -> str:
@@ -168,9 +166,7 @@ def write_card(work: Workspace, source: Source, recipe: Recipe, book: Book) -> N
     folder = work.artifact(source.name, recipe.name)
     validation = read_json(folder / VALIDATION)
     recipe_text = (work.recipes / f"{recipe.name}.yaml").read_text(encoding="utf-8")
-    card = render_card(
-        work.cards, source, recipe, book, Manifest.load(folder), validation, recipe_text
-    )
+    card = render_card(work.cards, source, recipe, book, Manifest.load(folder), validation, recipe_text)
     write_text(folder / CARD, card)
 
 

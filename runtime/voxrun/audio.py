@@ -29,7 +29,7 @@ class FileSource:
             raise AudioError(f"{path}: cannot be read as audio ({reason})") from error
         if info.frames == 0:
             raise AudioError(f"{path}: the recording is empty")
-        self._native_rate, self._frames = info.samplerate, info.frames
+        self._native_rate, self._frames = int(info.samplerate), int(info.frames)
 
     @property
     def seconds(self) -> float:
@@ -51,9 +51,7 @@ class FileSource:
     def _blocks(self) -> Iterator[FloatArray]:
         size = max(1, round(BLOCK_SECONDS * self._native_rate))
         try:
-            for block in soundfile.blocks(
-                str(self.path), blocksize=size, dtype="float32", always_2d=True
-            ):
+            for block in soundfile.blocks(str(self.path), blocksize=size, dtype="float32", always_2d=True):
                 mono = block.mean(axis=1)
                 if not np.isfinite(mono).all():
                     raise AudioError(f"{self.path}: the recording holds NaN or infinite samples")

@@ -7,7 +7,7 @@ GROWTH = 256
 
 
 class KVCache:
-    """Keys and values [1, kv heads, positions, head dim] of the last `window` - 1 positions, and the new ones.
+    """Keys and values [1, kv heads, positions, head dim] of the last `window` - 1 positions, and new ones.
 
     Trimmed and masked both: a query must not see further back than `window` positions, itself included
     (contract steps 5 and 8), even while older keys are still in the buffer.

@@ -23,8 +23,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(
         prog="voxrun",
-        description="Transcribe recordings, or the microphone, with MLX weights of"
-        " Voxtral-Mini-4B-Realtime.",
+        description="Transcribe recordings, or the microphone, with MLX weights of Voxtral-Mini-4B-Realtime.",
         epilog="Exit codes: 0 all was transcribed, 2 bad input (in a list of files the others are"
         " still transcribed), 130 interrupted.",
     )
@@ -41,9 +40,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"folder or owner/name (default: ${MODEL_VARIABLE}, else {DEFAULT_MODEL})",
     )
     p.add_argument("--revision", help="tag, branch or commit of a repository")
-    p.add_argument(
-        "--registry", type=Path, metavar="DIR", help="local registry to find the repository in"
-    )
+    p.add_argument("--registry", type=Path, metavar="DIR", help="local registry to find the repository in")
     p.add_argument(
         "--delay-ms",
         type=float,
@@ -90,9 +87,11 @@ def _files(transcriber: Transcriber, paths: list[str], options: dict[str, float]
 def _file(transcriber: Transcriber, path: str, options: dict[str, float]) -> str:
     seconds = FileSource(path, transcriber.rate).seconds
     with tqdm(total=round(seconds, 1), unit="s", desc=Path(path).name, disable=None, leave=False) as bar:
-        transcript = transcriber.transcribe(
-            path, progress=lambda done, text: bar.update(done) and None, **options
-        )
+
+        def advance(seconds: float, text: str) -> None:
+            bar.update(seconds)
+
+        transcript = transcriber.transcribe(path, progress=advance, **options)
     return transcript.text.strip()
 
 

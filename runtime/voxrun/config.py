@@ -71,9 +71,7 @@ class ModelConfig:
         if raw.get("tied_embeddings", True) is not True:
             raise ConfigError(f"{origin}: tied_embeddings is not true; this architecture ties the head")
         config = cls(
-            audio=AudioConfig(
-                **{key: _get(audio, key, origin) for key in AudioConfig.__dataclass_fields__}
-            ),
+            audio=AudioConfig(**{key: _get(audio, key, origin) for key in AudioConfig.__dataclass_fields__}),
             encoder=_transformer(encoder, origin),
             decoder=_transformer(raw, origin),
             vocab_size=_get(raw, "vocab_size", origin),

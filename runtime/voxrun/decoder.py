@@ -8,6 +8,7 @@ from .cache import KVCache, window_mask
 from .config import ModelConfig, TransformerConfig
 from .device import mx, nn
 from .layers import Attention, FeedForward
+from .linear import Embedding, Linear
 
 
 class AdaptiveNorm(nn.Module):
@@ -15,11 +16,11 @@ class AdaptiveNorm(nn.Module):
 
     def __init__(self, dim: int, ada_dim: int) -> None:
         super().__init__()
-        self.linear_in = nn.Linear(dim, ada_dim, bias=False)
-        self.linear_out = nn.Linear(ada_dim, dim, bias=False)
+        self.linear_in = Linear(dim, ada_dim, bias=False)
+        self.linear_out = Linear(ada_dim, dim, bias=False)
 
     def __call__(self, delay: mx.array) -> mx.array:
-        """delay embedding [1, dim] -> gain [1, dim]."""
+        """Delay embedding [1, dim] -> gain [1, dim]."""
         return 1 + self.linear_out(nn.gelu(self.linear_in(delay)))
 
 
@@ -34,10 +35,8 @@ class DecoderBlock(nn.Module):
         self.ffn_norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
         self.mlp = FeedForward(c)
 
-    def __call__(
-        self, x: mx.array, gain: mx.array, mask: mx.array | str | None, cache: KVCache
-    ) -> mx.array:
-        """x [1, n, dim], gain [1, dim] -> [1, n, dim]."""
+    def __call__(self, x: mx.array, gain: mx.array, mask: mx.array | str | None, cache: KVCache) -> mx.array:
+        """X [1, n, dim], gain [1, dim] -> [1, n, dim]."""
         x = x + self.attention(self.attn_norm(x), mask, cache)
         return x + self.mlp(self.ffn_norm(x) * gain)
 
@@ -48,7 +47,7 @@ class LanguageModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         c = config.decoder
-        self.embed_tokens = nn.Embedding(config.vocab_size, c.dim)
+        self.embed_tokens = Embedding(config.vocab_size, c.dim)
         self.layers = [DecoderBlock(c, config.ada_dim) for _ in range(c.n_layers)]
         self.norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
         self._window = c.sliding_window
@@ -59,14 +58,14 @@ class LanguageModel(nn.Module):
         return [layer.ada_norm(delay).astype(dtype) for layer in self.layers]
 
     def __call__(self, x: mx.array, gains: list[mx.array], caches: list[KVCache]) -> mx.array:
-        """x [1, n, dim] -> hidden states [1, n, dim] after the last norm."""
+        """X [1, n, dim] -> hidden states [1, n, dim] after the last norm."""
         mask = window_mask(caches[0].past, x.shape[1], self._window)
         for layer, gain, cache in zip(self.layers, gains, caches, strict=True):
             x = layer(x, gain, mask, cache)
         return self.norm(x)
 
     def logits(self, hidden: mx.array) -> mx.array:
-        """hidden [1, n, dim] -> float32 logits [1, n, vocabulary]."""
+        """Hidden [1, n, dim] -> float32 logits [1, n, vocabulary]."""
         return self.embed_tokens.as_linear(hidden).astype(mx.float32)
 
 

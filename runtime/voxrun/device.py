@@ -2,7 +2,8 @@
 
 MLX's Linux CPU wheel resolves its matrix products to the reference BLAS it carries (about 1.5 GFLOP/s).
 Symbols of a library loaded earlier and globally win, so an installed OpenBLAS or MKL makes the very same
-calls some 50 times as fast. It must happen before `mlx.core` is imported: import `mx` and `nn` from here.
+calls some 50 times as fast. It must happen before `mlx.core` is imported: import `mx` and `nn` from here,
+never from mlx.
 """
 
 import ctypes
@@ -44,11 +45,17 @@ blas = preload_blas()
 
 import mlx.core as mx  # noqa: E402  (after the BLAS)
 import mlx.nn as nn  # noqa: E402
+from mlx.utils import tree_flatten  # noqa: E402
+
+
+def on_cpu() -> bool:
+    """Whether MLX computes on the CPU."""
+    return bool(mx.default_device().type == mx.DeviceType.cpu)
 
 
 def activation_dtype(stored: mx.Dtype) -> mx.Dtype:
     """The dtype to compute in: float32 on a CPU (half floats are 9-30x slower there), else as stored."""
-    return mx.float32 if mx.default_device().type == mx.DeviceType.cpu else stored
+    return mx.float32 if on_cpu() else stored
 
 
-__all__ = ["activation_dtype", "blas", "mx", "nn"]
+__all__ = ["activation_dtype", "blas", "mx", "nn", "on_cpu", "tree_flatten"]

@@ -4,6 +4,7 @@ from .cache import KVCache, window_mask
 from .config import ModelConfig, TransformerConfig
 from .device import mx, nn
 from .layers import Attention, FeedForward
+from .linear import Linear
 
 KERNEL = 3
 
@@ -14,9 +15,7 @@ class EncoderState:
     def __init__(self, config: ModelConfig, dtype: mx.Dtype) -> None:
         self.mel_tail = mx.zeros((1, KERNEL - 1, config.audio.num_mel_bins), dtype)
         self.conv_tail = mx.zeros((1, KERNEL - 2, config.encoder.dim), dtype)
-        self.caches = [
-            KVCache(config.encoder.sliding_window) for _ in range(config.encoder.n_layers)
-        ]
+        self.caches = [KVCache(config.encoder.sliding_window) for _ in range(config.encoder.n_layers)]
 
 
 class EncoderBlock(nn.Module):
@@ -30,7 +29,7 @@ class EncoderBlock(nn.Module):
         self.mlp = FeedForward(c)
 
     def __call__(self, x: mx.array, mask: mx.array | str | None, cache: KVCache) -> mx.array:
-        """x [1, n, dim] -> [1, n, dim]."""
+        """X [1, n, dim] -> [1, n, dim]."""
         x = x + self.attention(self.attn_norm(x), mask, cache)
         return x + self.mlp(self.ffn_norm(x))
 
@@ -48,7 +47,7 @@ class Encoder(nn.Module):
         self._window = c.sliding_window
 
     def __call__(self, mel: mx.array, state: EncoderState) -> mx.array:
-        """mel [1, n, bins], n even and not 0 -> [1, n/2, dim], continuing `state`."""
+        """Mel [1, n, bins], n even and not 0 -> [1, n/2, dim], continuing `state`."""
         x = self._stem(mel, state)
         mask = window_mask(state.caches[0].past, x.shape[1], self._window)
         for layer, cache in zip(self.layers, state.caches, strict=True):
@@ -71,11 +70,11 @@ class Adapter(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.encoder.dim * config.downsample_factor
-        self.w_in = nn.Linear(width, config.decoder.dim, bias=False)
-        self.w_out = nn.Linear(config.decoder.dim, config.decoder.dim, bias=False)
+        self.w_in = Linear(width, config.decoder.dim, bias=False)
+        self.w_out = Linear(config.decoder.dim, config.decoder.dim, bias=False)
         self._factor = config.downsample_factor
 
     def __call__(self, x: mx.array) -> mx.array:
-        """x [1, n, encoder dim] -> [1, n / factor, decoder dim]."""
+        """X [1, n, encoder dim] -> [1, n / factor, decoder dim]."""
         x = x.reshape(1, x.shape[1] // self._factor, -1)
         return self.w_out(nn.gelu(self.w_in(x)))

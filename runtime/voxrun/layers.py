@@ -3,6 +3,7 @@
 from .cache import KVCache
 from .config import TransformerConfig
 from .device import mx, nn
+from .linear import Linear
 
 
 class Attention(nn.Module):
@@ -10,22 +11,20 @@ class Attention(nn.Module):
 
     def __init__(self, c: TransformerConfig) -> None:
         super().__init__()
-        self.q_proj = nn.Linear(c.dim, c.n_heads * c.head_dim, bias=c.use_biases)
-        self.k_proj = nn.Linear(c.dim, c.n_kv_heads * c.head_dim, bias=False)
-        self.v_proj = nn.Linear(c.dim, c.n_kv_heads * c.head_dim, bias=c.use_biases)
-        self.o_proj = nn.Linear(c.n_heads * c.head_dim, c.dim, bias=c.use_biases)
+        self.q_proj = Linear(c.dim, c.n_heads * c.head_dim, bias=c.use_biases)
+        self.k_proj = Linear(c.dim, c.n_kv_heads * c.head_dim, bias=False)
+        self.v_proj = Linear(c.dim, c.n_kv_heads * c.head_dim, bias=c.use_biases)
+        self.o_proj = Linear(c.n_heads * c.head_dim, c.dim, bias=c.use_biases)
         self._head_dim = c.head_dim
         # mx.fast.rope is about twice as accurate at long positions with frequencies as with a base.
         self._frequencies = c.rope_theta ** (mx.arange(0, c.head_dim, 2) / c.head_dim)
 
     def __call__(self, x: mx.array, mask: mx.array | str | None, cache: KVCache) -> mx.array:
-        """x [1, n, dim] -> [1, n, dim]; appends n positions to the cache."""
+        """X [1, n, dim] -> [1, n, dim]; appends n positions to the cache."""
         q = self._rotate(self._heads(self.q_proj(x)), cache.offset)
         k = self._rotate(self._heads(self.k_proj(x)), cache.offset)
         keys, values = cache.update(k, self._heads(self.v_proj(x)))
-        out = mx.fast.scaled_dot_product_attention(
-            q, keys, values, scale=self._head_dim**-0.5, mask=mask
-        )
+        out = mx.fast.scaled_dot_product_attention(q, keys, values, scale=self._head_dim**-0.5, mask=mask)
         return self.o_proj(out.transpose(0, 2, 1, 3).reshape(1, x.shape[1], -1))
 
     def _heads(self, x: mx.array) -> mx.array:
@@ -48,10 +47,10 @@ class FeedForward(nn.Module):
 
     def __init__(self, c: TransformerConfig) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(c.dim, c.hidden_dim, bias=False)
-        self.up_proj = nn.Linear(c.dim, c.hidden_dim, bias=False)
-        self.down_proj = nn.Linear(c.hidden_dim, c.dim, bias=c.use_biases)
+        self.gate_proj = Linear(c.dim, c.hidden_dim, bias=False)
+        self.up_proj = Linear(c.dim, c.hidden_dim, bias=False)
+        self.down_proj = Linear(c.hidden_dim, c.dim, bias=c.use_biases)
 
     def __call__(self, x: mx.array) -> mx.array:
-        """x [1, n, dim] -> [1, n, dim]."""
+        """X [1, n, dim] -> [1, n, dim]."""
         return self.down_proj(nn.silu(self.gate_proj(x)) * self.up_proj(x))

@@ -51,4 +51,5 @@ class LogMel:
         power = np.abs(np.fft.rfft(frames * self._window)) ** 2
         log = np.log10(np.maximum(power @ self._bank, 1e-10))
         floor = self._audio.global_log_mel_max - DYNAMIC_RANGE
-        return ((np.maximum(log, floor) + 4.0) / 4.0).astype(np.float32)
+        scaled: FloatArray = ((np.maximum(log, floor) + 4.0) / 4.0).astype(np.float32)
+        return scaled

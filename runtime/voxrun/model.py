@@ -1,9 +1,11 @@
 """The whole network: what it computes for a stream, nothing about where audio or weights come from."""
 
+from typing import Any
+
 from .cache import KVCache
 from .config import ModelConfig
 from .decoder import LanguageModel
-from .device import mx, nn
+from .device import mx, nn, tree_flatten
 from .encoder import Adapter, Encoder, EncoderState
 
 
@@ -46,7 +48,7 @@ class VoxtralRealtime(nn.Module):
         return [KVCache(decoder.sliding_window) for _ in range(decoder.n_layers)]
 
     def encode(self, mel: mx.array, state: EncoderState) -> mx.array:
-        """mel [n, bins], n a positive multiple of `mel_per_position` -> audio embeddings [1, positions, dim]."""
+        """Mel [n, bins], n a multiple of `mel_per_position`, not 0 -> embeddings [1, positions, dim]."""
         return self.adapter(self.encoder(mel[None].astype(self._dtype), state))
 
     def gains(self, n_delay: int) -> list[mx.array]:
@@ -56,15 +58,17 @@ class VoxtralRealtime(nn.Module):
     def decode(
         self, tokens: mx.array, audio: mx.array, gains: list[mx.array], caches: list[KVCache]
     ) -> mx.array:
-        """tokens [n] and audio embeddings [1, n, dim] at the same positions -> hidden states [1, n, dim]."""
+        """Tokens [n] and audio embeddings [1, n, dim] at the same positions -> hidden states [1, n, dim]."""
         embedded = self.language_model.embed_tokens(tokens)[None].astype(self._dtype)
         return self.language_model(embedded + audio, gains, caches)
 
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Every parameter of an unquantized model and its shape, by name. Nothing is computed."""
-    from mlx.utils import tree_flatten
+    return shapes_of(VoxtralRealtime(config))
 
-    return {
-        name: tuple(value.shape) for name, value in tree_flatten(VoxtralRealtime(config).parameters())
-    }
+
+def shapes_of(model: VoxtralRealtime) -> dict[str, tuple[int, ...]]:
+    """Every parameter of a model and its shape, by name."""
+    flat: Any = tree_flatten(model.parameters())
+    return {name: tuple(value.shape) for name, value in flat}

@@ -21,9 +21,7 @@ class Schedule:
     samples_per_position: int
 
     @classmethod
-    def for_delay(
-        cls, audio: AudioConfig, tokenizer: Tokenizer, delay_ms: float | None
-    ) -> "Schedule":
+    def for_delay(cls, audio: AudioConfig, tokenizer: Tokenizer, delay_ms: float | None) -> "Schedule":
         """The schedule of a delay in milliseconds (None: the tokenizer's). Raises VoxrunError."""
         position = 1000 / audio.frame_rate
         wanted = tokenizer.default_delay_ms if delay_ms is None else delay_ms

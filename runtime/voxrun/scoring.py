@@ -15,7 +15,7 @@ BLOCK = 256
 
 
 def embed_audio(model: VoxtralRealtime, schedule: Schedule, samples: FloatArray) -> mx.array:
-    """samples [n] -> embeddings [1, positions, dim] of the padded recording."""
+    """Samples [n] -> embeddings [1, positions, dim] of the padded recording."""
     listener = Listener(model)
     right = schedule.right_samples(len(samples)) + listener.look_ahead
     padded = np.concatenate(

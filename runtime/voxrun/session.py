@@ -40,7 +40,7 @@ class Listener:
         return self._mel.look_ahead
 
     def feed(self, samples: FloatArray) -> list[mx.array]:
-        """samples [n] -> embeddings of the positions now complete, in blocks [1, positions, dim]."""
+        """Samples [n] -> embeddings of the positions now complete, in blocks [1, positions, dim]."""
         per_position = self._model.config.mel_per_position
         self._frames = np.concatenate([self._frames, self._mel.feed(samples)])
         blocks = []
@@ -149,11 +149,11 @@ class Session:
         self._accept(self._pick(logits[0, 0]))
 
     def _pick(self, logits: mx.array) -> int:
-        """logits [vocabulary] -> a token: the likeliest, or one drawn at the session's temperature."""
+        """Logits [vocabulary] -> a token: the likeliest, or one drawn at the session's temperature."""
         if self._temperature <= 0:
-            return int(mx.argmax(logits).item())
+            return _id(mx.argmax(logits))
         self._random, key = mx.random.split(self._random)
-        return int(mx.random.categorical(logits / self._temperature, key=key).item())
+        return _id(mx.random.categorical(logits / self._temperature, key=key))
 
     def _accept(self, token: int) -> None:
         self._heard.tokens.append(token)
@@ -161,3 +161,9 @@ class Session:
         ends = token == self._tokenizer.eos
         self._ended = ends and not self._live
         self._token = self._tokenizer.pad if ends else token
+
+
+def _id(token: mx.array) -> int:
+    value = token.item()
+    assert isinstance(value, int)
+    return value

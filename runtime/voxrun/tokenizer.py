@@ -28,14 +28,14 @@ class Tokenizer:
             raise ConfigError(f"{path}: the audio section has no streaming settings")
         self.bos = self._tekken.bos_id
         self.eos = self._tekken.eos_id
-        self.n_left_pad = int(audio.streaming_n_left_pad_tokens)
+        self.n_left_pad = int(audio.streaming_n_left_pad_tokens or 0)
         self.default_delay_ms = float(audio.transcription_delay_ms or 0)
 
     def text_bytes(self, token: int) -> bytes:
         """The UTF-8 bytes of a token; none for control tokens."""
         if token < self._tekken.num_special_tokens:
             return b""
-        return self._tekken.id_to_byte_piece(token, SpecialTokenPolicy.IGNORE)
+        return self._tekken.id_to_byte_piece(token, SpecialTokenPolicy.IGNORE)  # type: ignore[arg-type]
 
 
 class TextDecoder:

@@ -47,7 +47,7 @@ class Transcriber:
         progress: Callable[[float, str], None] | None = None,
         **options: Any,
     ) -> Transcript:
-        """Transcribe a recording; `progress` is told of seconds done and text that came. Raises AudioError."""
+        """Transcribe a recording; `progress` is told of seconds done and new text. Raises AudioError."""
         source = FileSource(path, self.rate)
         session = self.session(**options)
         for block in source:

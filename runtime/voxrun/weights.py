@@ -8,7 +8,7 @@ from .config import ModelConfig, read_json
 from .device import activation_dtype, mx, nn
 from .dialects import recognise
 from .errors import ConfigError, WeightsError
-from .model import VoxtralRealtime
+from .model import VoxtralRealtime, shapes_of
 
 INDEX = "model.safetensors.index.json"
 SINGLE_FILES = ("model.safetensors", "consolidated.safetensors")
@@ -95,9 +95,7 @@ def _quantize_like(
 
 
 def _check(model: VoxtralRealtime, tensors: Mapping[str, mx.array], origin: str) -> None:
-    from mlx.utils import tree_flatten
-
-    wanted = {name: tuple(value.shape) for name, value in tree_flatten(model.parameters())}
+    wanted = shapes_of(model)
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     faults = _listed("missing", wanted.keys() - found.keys())
     faults += _listed("unexpected", found.keys() - wanted.keys())
