@@ -1,4 +1,4 @@
-"""What a recipe makes of a checkpoint, before anything is made: pure, from headers and configuration alone."""
+"""What a recipe makes of a checkpoint, before it is made: pure, from a header and a configuration."""
 
 import hashlib
 import json

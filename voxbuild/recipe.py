@@ -183,6 +183,8 @@ class Source(Strict):
     attribution: str | None = None
     gates: Gates = Gates()
     """Limits for any artifact made from it."""
+    clips: tuple[str, ...] = ()
+    """Clip sets that its artifacts are validated with, beside the recipe's."""
 
     @pydantic.model_validator(mode="after")
     def _in_one_place(self) -> "Source":
@@ -239,6 +241,10 @@ class Book:
         """Raises RecipeError with the names there are."""
         return _named("source", name, self.sources)
 
+    def clip_sets(self, source: Source, recipe: Recipe) -> dict[str, ClipSet]:
+        """The clip sets that validate a recipe over a source."""
+        return {name: self.clips[name] for name in (*recipe.validation.clips, *source.clips)}
+
 
 def read_book(folder: Path) -> Book:
     """Read recipes/, recipes/sources/ and recipes/clips/. Raises RecipeError."""
@@ -251,10 +257,16 @@ def read_book(folder: Path) -> Book:
         where = f"{folder / recipe.name}.yaml"
         if recipe.source not in book.sources:
             raise RecipeError(f"{where}: unknown source {recipe.source}; {_known(book.sources)}")
-        for clips in recipe.validation.clips:
-            if clips not in book.clips:
-                raise RecipeError(f"{where}: unknown clip set {clips}; {_known(book.clips)}")
+        _check_clips(where, recipe.validation.clips, book)
+    for source in book.sources.values():
+        _check_clips(f"{folder / 'sources' / source.name}.yaml", source.clips, book)
     return book
+
+
+def _check_clips(where: str, names: Iterable[str], book: Book) -> None:
+    for name in names:
+        if name not in book.clips:
+            raise RecipeError(f"{where}: unknown clip set {name}; {_known(book.clips)}")
 
 
 def _named(kind: str, name: str, known: dict[str, Section]) -> Section:

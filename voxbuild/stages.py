@@ -5,7 +5,7 @@ fetch -> plan -> convert -> (reference) validate -> card -> manifest
 
 import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -128,10 +128,10 @@ def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Boo
     """
     folder = work.artifact(source.name, recipe.name)
     manifest = Manifest.load(folder)
-    names = recipe.validation.clips
-    clips = {n: read_clips(book.clips[n], work.clips) for n in names}
+    sets = book.clip_sets(source, recipe)
+    clips = {name: read_clips(clip_set, work.clips) for name, clip_set in sets.items()}
     everything = [clip for members in clips.values() for clip in members]
-    reference = _read_reference(work, source, names)
+    reference = _read_reference(work, source, sets)
     with _bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
         heard = listen(folder, everything, bar.update)
         origin = Fetched.load(work.source_file(source.name)).folder
@@ -153,7 +153,7 @@ def _gates(source: Source, recipe: Recipe) -> Gates:
     return Gates(**(source.gates.model_dump(exclude_none=True) | own))
 
 
-def _read_reference(work: Workspace, source: Source, names: tuple[str, ...]) -> dict[str, Heard]:
+def _read_reference(work: Workspace, source: Source, names: Iterable[str]) -> dict[str, Heard]:
     heard: dict[str, Heard] = {}
     for name in names:
         stored = read_json(work.reference_file(source.name, name))

@@ -121,7 +121,7 @@ def task_convert() -> Iterator[Task]:
 def task_reference() -> Iterator[Task]:
     """Transcribe a clip set with a source's unquantized weights, to compare with."""
     book = _book()
-    for source, clips in sorted({(s.name, c) for r, s in _builds() for c in r.validation.clips}):
+    for source, clips in sorted({(s.name, c) for r, s in _builds() for c in book.clip_sets(s, r)}):
         members = clip_files(book.clips[clips], workspace().clips)
         yield {
             "name": f"{source}:{clips}",
@@ -134,7 +134,8 @@ def task_reference() -> Iterator[Task]:
 def task_validate() -> Iterator[Task]:
     """Transcribe the clips with the built artifact and hold it against the recipe's gates."""
     for recipe, source in _builds():
-        references = [workspace().reference_file(source.name, c) for c in recipe.validation.clips]
+        sets = _book().clip_sets(source, recipe)
+        references = [workspace().reference_file(source.name, name) for name in sets]
         yield {
             "name": _stage(recipe, source),
             "actions": [_action("validate", recipe, source)],
