@@ -11,16 +11,19 @@ import pydantic
 
 from .errors import RecipeError
 from .modes import MODES, Quantization
-from .schema import Section, Strict, load_folder
+from .schema import FieldError, Section, Strict, load_folder, place
 
 DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 UNITS = {"MB": 10**6, "GB": 10**9}
 
 Sha256 = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{40}$")]
-Repo = Annotated[str, pydantic.Field(pattern=r"^[\w.{}-]+/[\w.{}-]+$")]
+Repo = Annotated[str, pydantic.Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+RepoTemplate = Annotated[
+    str, pydantic.Field(pattern=r"^([\w.-]|\{(model|recipe)\})+/([\w.-]|\{(model|recipe)\})+$")
+]
 Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
-NotNegative = Annotated[float, pydantic.Field(ge=0)]
+NotNegative = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 
 
 class QuantizationFields(Strict):
@@ -32,12 +35,7 @@ class QuantizationFields(Strict):
 
     @pydantic.model_validator(mode="after")
     def _possible(self) -> "QuantizationFields":
-        mode = MODES[self.mode]
-        if self.bits not in mode.bits:
-            raise ValueError(f"{self.mode} knows bits {_list(mode.bits)}, not {self.bits}")
-        if self.group_size not in mode.group_sizes:
-            sizes = _list(mode.group_sizes)
-            raise ValueError(f"{self.mode} knows group_size {sizes}, not {self.group_size}")
+        _check(self.quantization)
         return self
 
     @property
@@ -68,8 +66,9 @@ class Quantize(QuantizationFields):
 
     @pydantic.model_validator(mode="after")
     def _possible_rules(self) -> "Quantize":
-        for rule in self.rules:
-            self._changed_by(rule)
+        for number, rule in enumerate(self.rules):
+            if changed := self._changed_by(rule):
+                _check(changed, "rules", number)
         return self
 
     def for_module(self, path: str) -> Quantization | None:
@@ -82,11 +81,19 @@ class Quantize(QuantizationFields):
     def _changed_by(self, rule: Rule) -> Quantization | None:
         if rule.skip:
             return None
-        return QuantizationFields(
-            mode=self.mode,
-            bits=rule.bits or self.bits,
-            group_size=rule.group_size or self.group_size,
-        ).quantization
+        bits = self.bits if rule.bits is None else rule.bits
+        group_size = self.group_size if rule.group_size is None else rule.group_size
+        return Quantization(self.mode, bits, group_size)
+
+
+def _check(how: Quantization, *where: str | int) -> None:
+    """Raises FieldError unless MLX can do it."""
+    mode = MODES[how.mode]
+    if how.bits not in mode.bits:
+        raise FieldError(f"{how.mode} knows bits {_list(mode.bits)}, not {how.bits}", *where, "bits")
+    if how.group_size not in mode.group_sizes:
+        sizes = _list(mode.group_sizes)
+        raise FieldError(f"{how.mode} knows group_size {sizes}, not {how.group_size}", *where, "group_size")
 
 
 class Gates(Strict):
@@ -114,7 +121,7 @@ class Validate(Strict):
 class Publish(Strict):
     """Where an artifact goes. `{model}` and `{recipe}` in the repository's name are filled in."""
 
-    repo: Repo
+    repo: RepoTemplate
     tag: str | None = None
     """Default: v and the version of voxbuild."""
 
@@ -122,7 +129,7 @@ class Publish(Strict):
 class Shards(Strict):
     """How the weights are cut into files."""
 
-    max_size: Annotated[str, pydantic.Field(pattern=r"^\d+(MB|GB)$")] = "5GB"
+    max_size: Annotated[str, pydantic.Field(pattern=r"^[1-9]\d*(MB|GB)$")] = "5GB"
 
     @property
     def max_bytes(self) -> int:
@@ -254,18 +261,20 @@ def read_book(folder: Path) -> Book:
         clips=load_folder(folder / "clips", ClipSet),
     )
     for recipe in book.recipes.values():
-        where = f"{folder / recipe.name}.yaml"
+        path = folder / f"{recipe.name}.yaml"
         if recipe.source not in book.sources:
+            where = place(path, "source")
             raise RecipeError(f"{where}: unknown source {recipe.source}; {_known(book.sources)}")
-        _check_clips(where, recipe.validation.clips, book)
+        _check_clips(book, recipe.validation.clips, path, "validate", "clips")
     for source in book.sources.values():
-        _check_clips(f"{folder / 'sources' / source.name}.yaml", source.clips, book)
+        _check_clips(book, source.clips, folder / "sources" / f"{source.name}.yaml", "clips")
     return book
 
 
-def _check_clips(where: str, names: Iterable[str], book: Book) -> None:
-    for name in names:
+def _check_clips(book: Book, names: Iterable[str], path: Path, *keys: str) -> None:
+    for number, name in enumerate(names):
         if name not in book.clips:
+            where = place(path, *keys, number)
             raise RecipeError(f"{where}: unknown clip set {name}; {_known(book.clips)}")
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,15 @@ from .errors import RecipeError
 class Strict(pydantic.BaseModel):
     """A section of a YAML file: no unknown keys, no silent conversions, immutable."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class FieldError(ValueError):
+    """What a section's validator raises to point at a part of it: `where` is the path from the section."""
+
+    def __init__(self, message: str, *where: str | int) -> None:
+        super().__init__(message)
+        self.where = where
 
 
 Section = TypeVar("Section", bound=Strict)
@@ -25,7 +34,8 @@ def load(path: Path, kind: type[Section]) -> Section:
     try:
         text = path.read_text(encoding="utf-8")
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        # JSON mode: a YAML list may become a tuple, while "4" still is no number.
+        data = json.dumps(yaml.safe_load(text), default=str)
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
@@ -33,10 +43,16 @@ def load(path: Path, kind: type[Section]) -> Section:
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or error
         raise RecipeError(f"{path}{line}: not valid YAML: {problem}") from error
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        RecursionError,
+    ) as error:  # not UTF-8, odd dates, nested too deep
+        raise RecipeError(f"{path}: not valid YAML: {error}") from error
     _refuse_doubled_keys(path, tree)
     try:
-        # JSON mode: a YAML list may become a tuple, while "4" still is no number.
-        section = kind.model_validate_json(json.dumps(data, default=str))
+        section = kind.model_validate_json(data)
     except pydantic.ValidationError as error:
         raise RecipeError(_message(path, tree, kind, error)) from error
     if getattr(section, "name", path.stem) != path.stem:
@@ -47,6 +63,11 @@ def load(path: Path, kind: type[Section]) -> Section:
 def load_folder(folder: Path, kind: type[Section]) -> dict[str, Section]:
     """Every YAML file of a folder by its name, in alphabetical order. Raises RecipeError."""
     return {path.stem: load(path, kind) for path in sorted(folder.glob("*.yaml"))}
+
+
+def place(path: Path, *where: str | int) -> str:
+    """FILE:LINE of a part of a YAML file that was loaded."""
+    return f"{path}:{_line(yaml.compose(path.read_text(encoding='utf-8'), Loader=yaml.SafeLoader), where)}"
 
 
 def _refuse_doubled_keys(path: Path, node: yaml.Node | None) -> None:
@@ -64,8 +85,12 @@ def _refuse_doubled_keys(path: Path, node: yaml.Node | None) -> None:
 
 
 def _message(path: Path, tree: yaml.Node | None, kind: type[Strict], error: pydantic.ValidationError) -> str:
-    first = error.errors()[0]
-    where = [part for part in first["loc"] if not _is_union_tag(part)]
+    """One mistake, an unknown key first: where one is mistyped, one is missing as well."""
+    errors = error.errors()
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    cause = first.get("ctx", {}).get("error")
+    inner = cause.where if isinstance(cause, FieldError) else ()
+    where = [*(part for part in first["loc"] if not _is_union_tag(part)), *inner]
     line = _line(tree, where)
     key = ".".join(str(part) for part in where)
     if first["type"] == "extra_forbidden":
@@ -77,7 +102,8 @@ def _message(path: Path, tree: yaml.Node | None, kind: type[Strict], error: pyda
         return f"{path}:{line}: the key {key} is missing"
     message = first["msg"].removeprefix("Value error, ")
     at = f"{key}: " if key else ""
-    return f"{path}:{line}: {at}{message} (found: {_short(first['input'])})"
+    found = "" if inner else f" (found: {_short(first['input'])})"
+    return f"{path}:{line}: {at}{message}{found}"
 
 
 def _is_union_tag(part: Any) -> bool:
@@ -89,7 +115,7 @@ def _short(value: Any) -> str:
     return text if len(text) < 60 else text[:57] + "..."
 
 
-def _line(node: yaml.Node | None, where: list[Any]) -> int:
+def _line(node: yaml.Node | None, where: Sequence[str | int]) -> int:
     """The line of the deepest part of `where` that is in the file."""
     line = 1 if node is None else node.start_mark.line + 1
     for part in where:

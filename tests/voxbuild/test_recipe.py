@@ -1,0 +1,234 @@
+"""Recipes, sources and clip sets: those of the repository load, and each mistake is one message."""
+
+import shutil
+
+import pytest
+
+from voxbuild.errors import RecipeError
+from voxbuild.modes import MODES, Quantization
+from voxbuild.recipe import Quantize, Recipe, Rule, read_book
+from voxbuild.schema import load
+
+RECIPE = """\
+name: some
+summary: Some.
+source: here
+quantize:
+  mode: affine
+  bits: 4
+  group_size: 64
+  rules:
+    - {match: adapter.*, bits: 6}
+    - match: "*.v_proj"
+      group_size: 32
+    - {match: "*.k_proj", skip: true}
+validate:
+  clips: [words]
+  gates: {wer: 3.0, top1_agreement: 0.9}
+publish:
+  repo: someone/{model}-{recipe}
+card: card.md.j2
+"""
+SOURCE = """\
+name: here
+model: Here
+summary: A source.
+path: ../../here
+files: [{name: consolidated.safetensors}, {name: params.json}, {name: tekken.json}]
+license: mit
+languages: [en]
+"""
+CLIPS = """\
+name: words
+summary: Words.
+folder: ../../words
+language: en
+license: CC0-1.0
+attribution: nobody.
+"""
+
+
+@pytest.fixture
+def recipes(tmp_path):
+    folder = tmp_path / "recipes"
+    for name, text in {"some": RECIPE, "sources/here": SOURCE, "clips/words": CLIPS}.items():
+        path = folder / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def refused(recipes, name, text):
+    """The message that reading the book ends with when a file holds this text."""
+    (recipes / f"{name}.yaml").write_text(text)
+    with pytest.raises(RecipeError) as caught:
+        read_book(recipes)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).removeprefix(f"{recipes}/")
+
+
+def test_all_recipes_of_the_repository_load(root):
+    book = read_book(root / "recipes")
+    assert {"4bit", "6bit", "8bit", "bf16", "fp16", "mixed-4-6", "mxfp4", "nvfp4"} <= book.recipes.keys()
+    assert {"tiny", "voxtral-mini-4b-realtime-2602"} <= book.sources.keys()
+    assert {r.source for r in book.recipes.values()} == {"voxtral-mini-4b-realtime-2602"}
+    for recipe in book.recipes.values():
+        assert (root / "model_cards" / recipe.card).is_file()
+        assert recipe.validation.gates.model_dump(exclude_none=True)
+    modes = {r.quantize.mode for r in book.recipes.values() if r.quantize}
+    assert modes == MODES.keys()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("bits: 4", "bit: 4", "some.yaml:6: unknown key quantize.bit (did you mean bits?)"),
+        ("validate:", "validation:", "some.yaml:13: unknown key validation (did you mean validate?)"),
+        ("top1_agreement", "top_agreement", "some.yaml:15: unknown key validate.gates.top_agreement (did"),
+        ("bits: 4", "bits: 7", "some.yaml:6: quantize.bits: affine knows bits 2, 3, 4, 5, 6, 8, not 7"),
+        (
+            "size: 64",
+            "size: 16",
+            "some.yaml:7: quantize.group_size: affine knows group_size 32, 64, 128",
+        ),
+        ("affine", "mxfp4", "some.yaml:7: quantize.group_size: mxfp4 knows group_size 32, not 64"),
+        (
+            "affine",
+            "nf4",
+            "some.yaml:5: quantize.mode: Input should be 'affine', 'mxfp4', 'mxfp8' or",
+        ),
+        (
+            "bits: 6",
+            "bits: 7",
+            "some.yaml:9: quantize.rules.0.bits: affine knows bits 2, 3, 4, 5, 6, 8",
+        ),
+        (
+            "bits: 6",
+            "bits: 0",
+            "some.yaml:9: quantize.rules.0.bits: affine knows bits 2, 3, 4, 5, 6, 8",
+        ),
+        ("size: 32", "size: 48", "some.yaml:11: quantize.rules.1.group_size: affine knows group_size 32, 64"),
+        (", bits: 6}", "}", "some.yaml:9: quantize.rules.0: a rule says either `skip: true`, or bits"),
+        ("skip: true", "skip: false", "some.yaml:12: quantize.rules.2: a rule says either"),
+        ("skip: true", "skip: true, bits: 4", "some.yaml:12: quantize.rules.2: a rule says either"),
+        ("[words]", "[]", "some.yaml:14: validate.clips: "),
+        ("[words]", "words", "some.yaml:14: validate.clips: "),
+        ("wer: 3.0", "wer: -1", "some.yaml:15: validate.gates.wer: "),
+        ("wer: 3.0", "wer: .inf", "some.yaml:15: validate.gates.wer: Input should be a finite number"),
+        ("0.9", "95", "some.yaml:15: validate.gates.top1_agreement: Input should be less than or equal to 1"),
+        ("someone/{model}-{recipe}", "someone", "some.yaml:17: publish.repo: "),
+        ("{model}-", "{modle}-", "some.yaml:17: publish.repo: "),
+        ("card: ", "shards: {max_size: 0GB}\ncard: ", "some.yaml:18: shards.max_size: "),
+        ("card: ", "shards: {max_size: 5}\ncard: ", "some.yaml:18: shards.max_size: "),
+        ("card: ", "dtype: int8\ncard: ", "some.yaml:18: dtype: Input should be 'bfloat16', 'float16' or"),
+        ("source: here", "source: there", "some.yaml:3: unknown source there; known: here"),
+        ("[words]", "[words, noise]", "some.yaml:14: unknown clip set noise; known: words"),
+        ("name: some", "name: other", "some.yaml: its name must be that of the file, some"),
+    ],
+)
+def test_a_mistake_in_a_recipe_is_one_message_with_its_line(recipes, old, new, expected):
+    assert RECIPE.count(old) == 1
+    assert refused(recipes, "some", RECIPE.replace(old, new)).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "old", "new", "expected"),
+    [
+        (
+            "sources/here",
+            SOURCE,
+            "path: ../../here\n",
+            "",
+            "here.yaml:1: a source says either `hub:`",
+        ),
+        (
+            "sources/here",
+            SOURCE,
+            "{name: params.json}, ",
+            "",
+            "here.yaml:1: `files:` does not list p",
+        ),
+        (
+            "sources/here",
+            SOURCE,
+            "path: ../../here",
+            "hub: {repo: a/b, revision: main}",
+            "here.yaml:4",
+        ),
+        (
+            "sources/here",
+            SOURCE,
+            "model: ",
+            "clips: [noise]\nmodel: ",
+            "here.yaml:2: unknown clip set",
+        ),
+        (
+            "sources/here",
+            SOURCE,
+            "{name: params.json}",
+            "{name: params.json, sha256: 0}",
+            "here.yaml:5",
+        ),
+        ("words", CLIPS, "folder: ../../words\n", "", "words.yaml:1: a clip set says either"),
+        (
+            "clips/words",
+            CLIPS,
+            "license",
+            "licence",
+            "words.yaml:5: unknown key licence (did you mean l",
+        ),
+    ],
+)
+def test_sources_and_clip_sets_are_checked_likewise(recipes, name, text, old, new, expected):
+    assert text.count(old) == 1
+    folder = "sources" if text == SOURCE else "clips"
+    said = refused(recipes, f"{folder}/{name}", text.replace(old, new))
+    assert said.removeprefix(f"{folder}/").startswith(expected)
+
+
+def test_unknown_names_are_told_with_those_there_are(recipes):
+    book = read_book(recipes)
+    with pytest.raises(RecipeError, match="there is no recipe 5bit; known: some"):
+        book.recipe("5bit")
+    with pytest.raises(RecipeError, match="there is no source there; known: here"):
+        book.source("there")
+
+
+def test_the_first_rule_that_matches_counts(recipes):
+    quantize = load(recipes / "some.yaml", Recipe).quantize
+    assert quantize.for_module("adapter.w_in") == Quantization("affine", 6, 64)
+    assert quantize.for_module("encoder.layers.0.attention.v_proj") == Quantization("affine", 4, 32)
+    assert quantize.for_module("encoder.layers.0.attention.k_proj") is None
+    assert quantize.for_module("encoder.layers.0.attention.q_proj") == Quantization("affine", 4, 64)
+    both = ({"match": "a.*", "bits": 8}, {"match": "a.b", "skip": True})
+    rules = Quantize.model_validate_json(
+        __import__("json").dumps({"bits": 4, "group_size": 64, "rules": both})
+    )
+    assert rules.for_module("a.b") == Quantization("affine", 8, 64)
+
+
+def test_the_digest_goes_by_content_not_by_spelling(recipes):
+    def digest(text):
+        (recipes / "some.yaml").write_text(text)
+        return load(recipes / "some.yaml", Recipe).digest
+
+    first = digest(RECIPE)
+    assert digest("# a comment\n" + RECIPE.replace("{wer: 3.0, top1", "{wer: 3, top1")) == first
+    assert digest(RECIPE.replace("bits: 4", "bits: 5")) != first
+
+
+def test_shard_sizes_are_decimal(recipes):
+    def limit(size):
+        (recipes / "some.yaml").write_text(RECIPE + f"shards: {{max_size: {size}}}\n")
+        return load(recipes / "some.yaml", Recipe).shards.max_bytes
+
+    assert limit("5GB") == 5 * 10**9
+    assert limit("12MB") == 12 * 10**6
+
+
+def test_a_clip_set_of_a_source_joins_the_recipes(recipes):
+    shutil.copy(recipes / "clips/words.yaml", recipes / "clips/more.yaml")
+    (recipes / "clips/more.yaml").write_text(CLIPS.replace("name: words", "name: more"))
+    (recipes / "sources/here.yaml").write_text(SOURCE + "clips: [words, more]\n")
+    book = read_book(recipes)
+    assert list(book.clip_sets(book.source("here"), book.recipe("some"))) == ["words", "more"]
