@@ -59,7 +59,11 @@ class Checkpoint:
             self._file = path.open("rb")
         except OSError as error:
             raise CheckpointError(f"{path}: {error.strerror}") from error
-        self.tensors = {tensor.name: tensor for tensor in read_header(self._file, path)}
+        try:
+            self.tensors = {tensor.name: tensor for tensor in read_header(self._file, path)}
+        except BaseException:
+            self._file.close()
+            raise
 
     def __enter__(self) -> "Checkpoint":
         return self
@@ -94,7 +98,7 @@ def read_header(file: BinaryIO, path: Path) -> list[Tensor]:
         tensors = [_entry(n, e, 8 + length) for n, e in raw.items() if n != "__metadata__"]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its header is damaged ({error})") from error
-    tensors.sort(key=lambda t: t.start)
+    tensors.sort(key=lambda t: (t.start, t.nbytes))
     end = 8 + length
     for tensor in tensors:
         if tensor.start != end:
@@ -109,12 +113,18 @@ def read_header(file: BinaryIO, path: Path) -> list[Tensor]:
 def _entry(name: str, raw: dict[str, Any], base: int) -> Tensor:
     if raw["dtype"] not in ITEM_SIZE:
         raise ValueError(f"{name} has the dtype {raw['dtype']}")
-    shape = tuple(int(n) for n in raw["shape"])
-    start, end = raw["data_offsets"]
+    shape = tuple(_count(n) for n in raw["shape"])
+    start, end = (_count(n) for n in raw["data_offsets"])
     tensor = Tensor(name, raw["dtype"], shape, base + start)
-    if any(n < 0 for n in shape) or end - start != tensor.nbytes:
+    if end - start != tensor.nbytes:
         raise ValueError(f"{name}: shape and offsets do not agree")
     return tensor
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError("a size or an offset is no natural number")
+    return value
 
 
 def header_bytes(tensors: Sequence[Tensor]) -> bytes:

@@ -4,6 +4,7 @@ import fnmatch
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -253,8 +254,9 @@ class Book:
         return {name: self.clips[name] for name in (*recipe.validation.clips, *source.clips)}
 
 
+@cache
 def read_book(folder: Path) -> Book:
-    """Read recipes/, recipes/sources/ and recipes/clips/. Raises RecipeError."""
+    """Read recipes/, recipes/sources/ and recipes/clips/, once a process. Raises RecipeError."""
     book = Book(
         recipes=load_folder(folder, Recipe),
         sources=load_folder(folder / "sources", Source),

@@ -12,6 +12,10 @@ import yaml
 from .errors import RecipeError
 
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's loader where PyYAML was built with it: the same, faster."""
+
+
 class Strict(pydantic.BaseModel):
     """A section of a YAML file: no unknown keys, no silent conversions, immutable."""
 
@@ -33,7 +37,7 @@ def load(path: Path, kind: type[Section]) -> Section:
     """Read one YAML file as `kind`. Raises RecipeError with the line of the first mistake."""
     try:
         text = path.read_text(encoding="utf-8")
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        tree = yaml.compose(text, Loader=LOADER)
         # JSON mode: a YAML list may become a tuple, while "4" still is no number.
         data = json.dumps(yaml.safe_load(text), default=str)
     except OSError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from doit import get_var
-from doit.exceptions import InvalidTask
+from doit.exceptions import InvalidTask, UnmetDependency
 from doit.reporter import ConsoleReporter
 from doit.tools import result_dep
 
@@ -51,7 +51,12 @@ ALWAYS: Task = {"uptodate": [False]} | LOUD
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
-    """doit's own, but a failure is one line and its message, told once."""
+    """doit's own, but a failure is one line and its message; what it keeps from running is not told."""
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        """Report a failure that is the task's own."""
+        if not isinstance(fail, UnmetDependency):
+            super().add_failure(task, fail)
 
     def _write_failure(self, result: dict[str, Any], write_exception: bool = True) -> None:
         message = result["exception"].get_msg().strip()
