@@ -135,35 +135,35 @@ def test_a_mistake_in_a_recipe_is_one_message_with_its_line(recipes, old, new, e
     ("name", "text", "old", "new", "expected"),
     [
         (
-            "sources/here",
+            "here",
             SOURCE,
             "path: ../../here\n",
             "",
             "here.yaml:1: a source says either `hub:`",
         ),
         (
-            "sources/here",
+            "here",
             SOURCE,
             "{name: params.json}, ",
             "",
             "here.yaml:1: `files:` does not list p",
         ),
         (
-            "sources/here",
+            "here",
             SOURCE,
             "path: ../../here",
             "hub: {repo: a/b, revision: main}",
             "here.yaml:4",
         ),
         (
-            "sources/here",
+            "here",
             SOURCE,
             "model: ",
             "clips: [noise]\nmodel: ",
             "here.yaml:2: unknown clip set",
         ),
         (
-            "sources/here",
+            "here",
             SOURCE,
             "{name: params.json}",
             "{name: params.json, sha256: 0}",
@@ -171,7 +171,7 @@ def test_a_mistake_in_a_recipe_is_one_message_with_its_line(recipes, old, new, e
         ),
         ("words", CLIPS, "folder: ../../words\n", "", "words.yaml:1: a clip set says either"),
         (
-            "clips/words",
+            "words",
             CLIPS,
             "license",
             "licence",
@@ -200,10 +200,8 @@ def test_the_first_rule_that_matches_counts(recipes):
     assert quantize.for_module("encoder.layers.0.attention.v_proj") == Quantization("affine", 4, 32)
     assert quantize.for_module("encoder.layers.0.attention.k_proj") is None
     assert quantize.for_module("encoder.layers.0.attention.q_proj") == Quantization("affine", 4, 64)
-    both = ({"match": "a.*", "bits": 8}, {"match": "a.b", "skip": True})
-    rules = Quantize.model_validate_json(
-        __import__("json").dumps({"bits": 4, "group_size": 64, "rules": both})
-    )
+    both = (Rule(match="a.*", bits=8), Rule(match="a.b", skip=True))
+    rules = Quantize(bits=4, group_size=64, rules=both)
     assert rules.for_module("a.b") == Quantization("affine", 8, 64)
 
 
