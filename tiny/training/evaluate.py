@@ -8,6 +8,7 @@ from pathlib import Path
 import jiwer
 import numpy as np
 import soundfile
+import torch
 from tqdm import tqdm
 
 from tiny.training import recordings, transcripts
@@ -27,6 +28,7 @@ def output(work: Workspace) -> None:
 
 def run(work: Workspace) -> str:
     """Decode every set; keep the texts in the workspace, return the table of error rates."""
+    torch.set_num_threads(1)  # the matrices are small: more threads wait for each other
     transcribe = load_transcriber(work.evaluated)
     rows = ["set              clips  words     WER  sub/del/ins  exact"]
     texts = []
