@@ -199,7 +199,9 @@ def _config(recipe: Recipe, params: Mapping[str, Any], tensors: Sequence[TensorP
         differing = {
             t.module: t.quantization.as_config() if t.quantization else False
             for t in tensors
-            if t.name.endswith(".weight") and default.fits(t.shape) and t.quantization != default
+            if t.name.endswith(".weight")
+            and (t.quantization or default.fits(t.shape))
+            and t.quantization != default
         }
         config["quantization"] = default.as_config() | differing
     return dict(sorted(config.items()))

@@ -1,0 +1,169 @@
+"""Conversion: the bytes of MLX's quantize, whatever the chunks; bounded memory; nothing bad gets through."""
+
+import errno
+import json
+import struct
+
+import pytest
+from sources import header_of, params_of, raw, write_checkpoint
+
+from voxbuild import convert as module
+from voxbuild.checkpoint import Checkpoint
+from voxbuild.convert import check_space, convert
+from voxbuild.errors import CheckpointError, ConvertError
+from voxbuild.plan import make_plan
+from voxbuild.recipe import Shards, read_book
+from voxbuild.workspace import sha256_of
+from voxrun.device import mx
+
+PARAMS = params_of()
+HEADER = header_of(PARAMS)
+STEM = "mm_streams_embeddings.embedding_module.whisper_encoder.conv_layers.0.conv.weight"
+QUERY = "layers.0.attention.wq.weight"
+
+
+@pytest.fixture(scope="module")
+def book(root):
+    return read_book(root / "recipes")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A random checkpoint's path and its values by name."""
+    path = tmp_path_factory.mktemp("source") / "consolidated.safetensors"
+    return path, write_checkpoint(path, HEADER)
+
+
+def converted(book, name, path, folder, params=PARAMS, **changes):
+    """Convert the checkpoint at `path` by a recipe; return its plan and the files' hashes."""
+    header = header_of(params)
+    plan = make_plan(book.recipe(name).model_copy(update=changes), header, params)
+    folder.mkdir(parents=True, exist_ok=True)
+    done = []
+    with Checkpoint(path) as checkpoint:
+        hashes = convert(plan, checkpoint, folder, done.append)
+    assert sum(done) == sum(t.nbytes for t in header)
+    return plan, hashes
+
+
+def test_every_variant_holds_what_mlx_makes_of_each_matrix(book, source, tmp_path):
+    path, arrays = source
+    dtypes = {"BF16": mx.bfloat16, "F16": mx.float16}
+    for name in book.recipes:
+        plan, _ = converted(book, name, path, tmp_path / name)
+        written = mx.load(str(tmp_path / name / "model.safetensors"))
+        assert written.keys() == {o.name for t in plan.tensors for o in t.outputs}
+        for tensor in plan.tensors:
+            value = arrays[tensor.source]
+            value = (value.swapaxes(1, 2) if tensor.transpose else value).astype(dtypes[tensor.dtype])
+            how, parts = tensor.quantization, [value]
+            if how:
+                parts = mx.quantize(value, how.group_size, how.bits, how.mode, stream=mx.cpu)
+            for output, part in zip(tensor.outputs, parts, strict=True):
+                assert written[output.name].shape == output.shape
+                assert raw(written[output.name]) == raw(part), (name, output.name)
+
+
+@pytest.mark.parametrize("name", ["4bit", "nvfp4", "mixed-4-6", "fp16"])
+def test_the_size_of_chunks_does_not_show(book, source, tmp_path, monkeypatch, name):
+    _, expected = converted(book, name, source[0], tmp_path / "whole")
+    for size in (1, 4096):
+        monkeypatch.setattr(module, "CHUNK_BYTES", size)
+        assert converted(book, name, source[0], tmp_path / str(size))[1] == expected
+
+
+def test_converting_twice_gives_equal_bytes_and_true_hashes(book, source, tmp_path):
+    _, first = converted(book, "4bit", source[0], tmp_path / "a")
+    _, second = converted(book, "4bit", source[0], tmp_path / "b")
+    assert first == second == {name: sha256_of(tmp_path / "a" / name) for name in first}
+
+
+def test_memory_is_bounded_by_the_chunk(book, source, tmp_path, monkeypatch):
+    seen = []
+
+    def spy(rows, how):
+        seen.append(rows.nbytes)
+        return quantize_rows(rows, how)
+
+    quantize_rows = module.quantize_rows
+    monkeypatch.setattr(module, "quantize_rows", spy)
+    monkeypatch.setattr(module, "CHUNK_BYTES", 4000)
+    converted(book, "4bit", source[0], tmp_path)
+    widest = max(t.row_bytes for t in HEADER if len(t.shape) == 2)
+    assert max(seen) <= max(4000, widest)
+    assert len(seen) > len(HEADER)
+
+
+def test_shards_hold_their_tensors_and_the_index_finds_them(book, tmp_path):
+    params = params_of(dim=256, hidden=1024, layers=2)
+    write_checkpoint(tmp_path / "big.safetensors", header_of(params))
+    small = Shards(max_size="1MB")
+    plan, hashes = converted(book, "8bit", tmp_path / "big.safetensors", tmp_path, params, shards=small)
+    assert len(hashes) > 1
+    assert list(hashes) == list(plan.shards)
+    for name, file in plan.index()["weight_map"].items():
+        assert name in mx.load(str(tmp_path / file))
+    for name in hashes:
+        with Checkpoint(tmp_path / name) as shard:
+            assert sum(t.nbytes for t in shard.tensors.values()) <= 10**6 or len(plan.shards[name]) == 1
+
+
+def with_value(path, name, value, dtype=mx.bfloat16):
+    shape = next(t.shape for t in HEADER if t.name == name)
+    array = mx.zeros(shape, mx.float32)
+    array[-1, -1] = value
+    write_checkpoint(path, HEADER, {name: array.astype(dtype)})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", [QUERY, STEM])
+def test_weights_that_are_not_finite_are_refused_by_name(book, tmp_path, name, value):
+    with_value(tmp_path / "a.safetensors", name, value)
+    with pytest.raises(ConvertError, match=rf"^{name}: a weight is not finite as BF16"):
+        converted(book, "4bit", tmp_path / "a.safetensors", tmp_path / "out")
+
+
+def test_weights_that_leave_the_recipes_dtype_are_refused(book, tmp_path):
+    with_value(tmp_path / "a.safetensors", QUERY, 1e6)
+    converted(book, "bf16", tmp_path / "a.safetensors", tmp_path / "out")
+    with pytest.raises(ConvertError, match=rf"^{QUERY}: a weight is not finite as F16"):
+        converted(book, "fp16", tmp_path / "a.safetensors", tmp_path / "out")
+
+
+def test_a_source_cut_on_the_way_is_told(book, source, tmp_path):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(source[0].read_bytes())
+    plan = make_plan(book.recipe("4bit"), HEADER, PARAMS)
+    with Checkpoint(path) as checkpoint:
+        with path.open("r+b") as file:
+            file.truncate(8 + struct.unpack("<Q", file.read(8))[0] + 1000)
+        with pytest.raises(CheckpointError, match="ends too early; it changed or is damaged"):
+            convert(plan, checkpoint, tmp_path, lambda done: None)
+
+
+def test_a_full_disk_is_told_before_anything_is_written(book, tmp_path, monkeypatch):
+    plan = make_plan(book.recipe("4bit"), HEADER, PARAMS)
+    check_space(tmp_path, plan)
+    free = plan.nbytes + module.RESERVE - 1
+    monkeypatch.setattr(
+        module.shutil, "disk_usage", lambda folder: module.shutil._ntuple_diskusage(0, 0, free)
+    )
+    with pytest.raises(ConvertError, match=r"MB are needed, \d+ MB are free; make room"):
+        check_space(tmp_path, plan)
+
+
+def test_an_error_of_the_disk_comes_through(book, source, tmp_path, monkeypatch):
+    def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module.CheckpointWriter, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        converted(book, "4bit", source[0], tmp_path)
+
+
+def test_the_data_of_a_shard_starts_aligned(book, source, tmp_path):
+    converted(book, "4bit", source[0], tmp_path)
+    content = (tmp_path / "model.safetensors").read_bytes()
+    length = struct.unpack("<Q", content[:8])[0]
+    assert (8 + length) % 64 == 0
+    assert json.loads(content[8 : 8 + length])["__metadata__"] == {"format": "mlx"}

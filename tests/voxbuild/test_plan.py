@@ -1,0 +1,230 @@
+"""Plans at the upstream's full size, from its header alone."""
+
+import dataclasses
+import json
+
+import pytest
+from sources import UPSTREAM_PARAMS, header_of, make_header, params_of, upstream_header
+
+from voxbuild.checkpoint import Tensor
+from voxbuild.errors import PlanError
+from voxbuild.modes import Quantization
+from voxbuild.plan import make_plan, shard_name
+from voxbuild.recipe import Quantize, Recipe, read_book
+from voxrun.errors import ConfigError
+
+HEADER = upstream_header()
+
+
+@pytest.fixture(scope="module")
+def book(root):
+    return read_book(root / "recipes")
+
+
+@pytest.fixture(scope="module")
+def recipe(book):
+    return book.recipe("4bit")
+
+
+@pytest.fixture(scope="module")
+def plan(recipe):
+    return make_plan(recipe, HEADER, UPSTREAM_PARAMS)
+
+
+def changed(recipe: Recipe, **sections) -> Recipe:
+    """The recipe with some sections replaced, checked like a file."""
+    content = recipe.model_dump(mode="json", by_alias=True) | sections
+    return Recipe.model_validate_json(json.dumps(content))
+
+
+def test_the_stored_header_is_what_its_script_makes():
+    assert {t.name: list(t.shape) for t in HEADER} == dict(make_header.header(UPSTREAM_PARAMS))
+
+
+def test_the_upstream_at_four_bits(plan):
+    assert len(plan.tensors) == 711
+    quantized = [t for t in plan.tensors if t.quantization]
+    assert len(quantized) == 435
+    assert {t.quantization for t in quantized} == {Quantization("affine", 4, 64)}
+    assert plan.parameters == sum(t.size for t in HEADER)
+    assert round(plan.bits_per_weight, 3) == 4.522
+
+
+def test_a_matrix_is_quantized_where_its_rows_are_whole_groups(plan):
+    by_name = {t.name: t for t in plan.tensors}
+    assert by_name["language_model.layers.7.ada_norm.linear_in.weight"].quantization
+    assert not by_name["language_model.layers.7.ada_norm.linear_out.weight"].quantization
+    assert not by_name["encoder.conv1.weight"].quantization
+    assert not by_name["language_model.norm.weight"].quantization
+    assert not by_name["encoder.layers.0.mlp.down_proj.bias"].quantization
+    assert by_name["language_model.embed_tokens.weight"].quantization
+
+
+def test_only_convolutions_are_transposed(plan):
+    transposed = {t.name: t.shape for t in plan.tensors if t.transpose}
+    assert transposed == {"encoder.conv1.weight": (1280, 3, 128), "encoder.conv2.weight": (1280, 3, 1280)}
+
+
+def test_every_recipe_plans_at_full_size(book):
+    for recipe in book.recipes.values():
+        plan = make_plan(recipe, HEADER, UPSTREAM_PARAMS)
+        assert len(plan.tensors) == 711
+        bits = {o.quantization.bits if o.quantization else 16 for o in plan.tensors}
+        assert min(bits) <= plan.bits_per_weight < max(bits - {16} or {16}) + 1.2
+        names = [o.name for tensors in plan.shards.values() for t in tensors for o in t.outputs]
+        assert len(names) == len(set(names))
+        assert set(names) == plan.index()["weight_map"].keys()
+
+
+@pytest.mark.parametrize("max_size", ["5GB", "1GB", "100MB", "1MB"])
+@pytest.mark.parametrize("name", ["4bit", "bf16"])
+def test_shards_keep_to_the_limit_and_are_never_empty(book, name, max_size):
+    recipe = changed(book.recipe(name), shards={"max_size": max_size})
+    plan = make_plan(recipe, HEADER, UPSTREAM_PARAMS)
+    shards, limit = plan.shards, recipe.shards.max_bytes
+    assert list(shards) == [shard_name(i, len(shards)) for i in range(len(shards))]
+    assert [t for tensors in shards.values() for t in tensors] == list(plan.tensors)
+    sizes = [sum(t.nbytes for t in tensors) for tensors in shards.values()]
+    assert sum(sizes) == plan.nbytes
+    for tensors, size in zip(shards.values(), sizes, strict=True):
+        assert tensors
+        assert size <= limit or len(tensors) == 1
+    for size, following in zip(sizes, list(shards.values())[1:], strict=False):
+        assert size + following[0].nbytes > limit, "a shard was closed too early"
+
+
+def test_shard_names():
+    assert shard_name(0, 1) == "model.safetensors"
+    assert [shard_name(i, 2) for i in range(2)] == [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+    ]
+
+
+def test_tensors_come_sorted_each_module_together(plan):
+    modules = [t.module for t in plan.tensors]
+    assert modules == sorted(modules)
+    outputs = [o.name for t in plan.tensors for o in t.outputs if t.module.endswith("layers.0.mlp.down_proj")]
+    down = "encoder.layers.0.mlp.down_proj"
+    assert outputs[:4] == [f"{down}.weight", f"{down}.scales", f"{down}.biases", f"{down}.bias"]
+
+
+SMALL = params_of()
+SMALL_HEADER = header_of(SMALL)
+
+
+def refused(recipe, header, params=SMALL):
+    with pytest.raises(PlanError) as caught:
+        make_plan(recipe, header, params)
+    return str(caught.value)
+
+
+def test_missing_tensors_are_named(recipe):
+    header = [t for t in SMALL_HEADER if t.name != "layers.1.attention.wq.weight"]
+    expected = "tensors are missing from the checkpoint: language_model.layers.1.attention.q_proj.weight"
+    assert refused(recipe, header) == expected
+    assert refused(recipe, []).endswith(f"encoder.conv2.bias and {len(SMALL_HEADER) - 5} more")
+
+
+def test_tensors_nobody_knows_are_named(recipe):
+    assert "mistral does not know: lm.extra" in refused(
+        recipe, [*SMALL_HEADER, Tensor("lm.extra", "BF16", (1,))]
+    )
+    beyond = Tensor("layers.2.attention.wq.weight", "BF16", (128, 128))
+    assert "params.json has no place for: layers.2.attention.wq.weight" in refused(
+        recipe, [*SMALL_HEADER, beyond]
+    )
+    bias = Tensor("layers.0.attention.wq.bias", "BF16", (128,))
+    assert "no place for: layers.0.attention.wq.bias" in refused(recipe, [*SMALL_HEADER, bias])
+
+
+def test_a_tensor_under_two_names_is_refused(recipe):
+    bare = Tensor("tok_embeddings.weight", "BF16", (160, 128))
+    said = refused(recipe, [*SMALL_HEADER, bare])
+    assert "language_model.embed_tokens.weight twice" in said
+    assert "mm_streams_embeddings.embedding_module.tok_embeddings.weight" in said
+
+
+def test_a_tied_head_is_ignored(recipe):
+    head = Tensor("output.weight", "BF16", (160, 128))
+    assert make_plan(recipe, [*SMALL_HEADER, head], SMALL) == make_plan(recipe, SMALL_HEADER, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "wanted"),
+    [
+        ("layers.0.feed_forward.w2.weight", (192, 128), "[128, 192]"),
+        ("norm.weight", (64,), "[128]"),
+        ("norm.weight", (1, 128), "[128]"),
+        (
+            "mm_streams_embeddings.embedding_module.whisper_encoder.conv_layers.0.conv.weight",
+            (64, 3, 128),
+            "[64, 3, 128]",
+        ),
+        (
+            "mm_streams_embeddings.embedding_module.whisper_encoder.conv_layers.0.conv.weight",
+            (64, 384),
+            "[64, 3, 128]",
+        ),
+    ],
+)
+def test_misshapen_tensors_are_named_with_both_shapes(recipe, name, shape, wanted):
+    header = [dataclasses.replace(t, shape=shape) if t.name == name else t for t in SMALL_HEADER]
+    said = refused(recipe, header)
+    assert said.startswith(f"tensors have the wrong shape: {name} is [")
+    assert said.endswith(f"params.json asks for {wanted}")
+
+
+def test_params_without_a_key_are_told(recipe):
+    params = {key: value for key, value in SMALL.items() if key != "hidden_dim"}
+    with pytest.raises(ConfigError, match="hidden_dim"):
+        make_plan(recipe, SMALL_HEADER, params)
+
+
+def test_the_config_is_params_and_how_it_is_quantized(plan):
+    assert plan.config == UPSTREAM_PARAMS | {"quantization": {"bits": 4, "group_size": 64}}
+
+
+def test_the_mixed_recipe_says_what_differs_by_path(book):
+    config = make_plan(book.recipe("mixed-4-6"), HEADER, UPSTREAM_PARAMS).config["quantization"]
+    assert (config.pop("bits"), config.pop("group_size")) == (4, 64)
+    assert set(map(json.dumps, config.values())) == {'{"bits": 6, "group_size": 64}'}
+    layers = [f"encoder.layers.{i}" for i in range(32)] + [f"language_model.layers.{i}" for i in range(26)]
+    leaves = [f"{layer}.{leaf}" for layer in layers for leaf in ("attention.v_proj", "mlp.down_proj")]
+    assert config.keys() == {"language_model.embed_tokens", "adapter.w_in", "adapter.w_out", *leaves}
+
+
+def test_modes_other_than_affine_are_named_in_the_config(book):
+    config = make_plan(book.recipe("mxfp4"), HEADER, UPSTREAM_PARAMS).config
+    assert config["quantization"] == {"bits": 4, "group_size": 32, "mode": "mxfp4"}
+    assert "quantization" not in make_plan(book.recipe("bf16"), HEADER, UPSTREAM_PARAMS).config
+
+
+def test_rules_that_skip_or_only_now_fit_are_in_the_config(recipe):
+    rules = [
+        {"match": "language_model.embed_tokens", "skip": True},
+        {"match": "*.linear_out", "group_size": 32},  # 32 columns: no group of 64
+    ]
+    quantize = Quantize(bits=4, group_size=64).model_dump() | {"rules": rules}
+    plan = make_plan(changed(recipe, quantize=quantize), SMALL_HEADER, SMALL)
+    config = plan.config["quantization"]
+    assert config["language_model.embed_tokens"] is False
+    assert config["language_model.layers.1.ada_norm.linear_out"] == {"bits": 4, "group_size": 32}
+    by_name = {t.name: t for t in plan.tensors}
+    assert by_name["language_model.layers.1.ada_norm.linear_out.weight"].quantization.group_size == 32
+
+
+def test_the_digest_goes_by_what_will_be_written(recipe, plan):
+    digest = plan.digest()
+    assert make_plan(recipe, HEADER[::-1], UPSTREAM_PARAMS).digest() == digest
+    same = changed(recipe, summary="Other words.", validate={"clips": ["digits"], "gates": {}})
+    assert make_plan(same, HEADER, UPSTREAM_PARAMS).digest() == digest
+    for section in (
+        {"quantize": {"bits": 5, "group_size": 64}},
+        {"quantize": {"bits": 4, "group_size": 32}},
+        {"quantize": {"bits": 4, "group_size": 64, "rules": [{"match": "adapter.w_in", "bits": 6}]}},
+        {"dtype": "float16"},
+        {"shards": {"max_size": "1GB"}},
+    ):
+        assert make_plan(changed(recipe, **section), HEADER, UPSTREAM_PARAMS).digest() != digest
+    assert make_plan(recipe, HEADER, UPSTREAM_PARAMS | {"norm_eps": 1e-6}).digest() != digest
