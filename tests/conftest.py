@@ -12,6 +12,7 @@ for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]
 os.environ |= {
     "HF_HOME": HF_HOME,
     "HF_ENDPOINT": "http://127.0.0.1:9",  # nobody listens there
+    "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_XET": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",

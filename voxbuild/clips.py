@@ -50,11 +50,11 @@ def _fleurs(files: FleursFiles) -> list[Clip]:
 
 def _download(files: FleursFiles, name: str) -> Path:
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
     try:
         path = huggingface_hub.hf_hub_download(files.repo, name, repo_type="dataset", revision=files.revision)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HTTPError, OSError, ValueError) as error:
         raise SourceError(f"{files.repo}: {name} cannot be fetched ({error})") from error
     return Path(path)
 

@@ -81,7 +81,7 @@ def _checked(folder: Path, file: SourceFile, source: str, hashed: Callable[[int]
 
 def _download(source: Source) -> Path:
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined]
 
     assert source.hub is not None
     try:
@@ -95,6 +95,6 @@ def _download(source: Source) -> Path:
             f"{source.hub.repo}: not in the cache, and the Hub cannot be reached; "
             "check the network, or build over the embedded model with source=tiny"
         ) from error
-    except (HfHubHTTPError, OSError) as error:
+    except (HTTPError, OSError, ValueError) as error:
         raise SourceError(f"{source.hub.repo} at {source.hub.revision}: {error}") from error
     return Path(folder)

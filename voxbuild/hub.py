@@ -15,7 +15,7 @@ class Hub:
 
     def published(self, release: Release) -> bool:
         """Whether the tag is there with this manifest. Raises PublishError if it holds another."""
-        from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+        from huggingface_hub.errors import HTTPError, RepositoryNotFoundError  # type: ignore[attr-defined]
 
         try:
             refs = self._api.list_repo_refs(release.repo)
@@ -24,7 +24,7 @@ class Hub:
             remote = self._api.get_paths_info(release.repo, [MANIFEST], revision=release.tag)
         except RepositoryNotFoundError:
             return False
-        except (HfHubHTTPError, OSError) as error:
+        except (HTTPError, OSError, ValueError) as error:  # HTTPError: the client's own, and no connection
             raise PublishError(f"{release.repo}: {error}") from error
         if [getattr(entry, "blob_id", None) for entry in remote] != [_blob_id(release)]:
             raise PublishError(
@@ -36,7 +36,7 @@ class Hub:
     def publish(self, release: Release) -> str:
         """One commit that holds the release and removes what is not of it, then the tag."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-        from huggingface_hub.errors import HfHubHTTPError
+        from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
         if self.published(release):
             return _address(release)
@@ -54,7 +54,7 @@ class Hub:
                 parent_commit=head.sha,
             )
             self._api.create_tag(release.repo, tag=release.tag, revision=commit.oid)
-        except (HfHubHTTPError, OSError, ValueError) as error:
+        except (HTTPError, OSError, ValueError) as error:
             raise PublishError(f"{release.repo}: {error}") from error
         return _address(release)
 

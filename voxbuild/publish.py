@@ -1,6 +1,7 @@
 """Publishing: what is validated as exactly these bytes, to a target that takes it whole or not at all."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +9,8 @@ from typing import Protocol
 from .errors import PublishError
 from .manifest import MANIFEST, VALIDATION, Manifest
 from .workspace import read_json
+
+TAG = re.compile(r"\w[\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,10 @@ class PublishTarget(Protocol):
 
 def prepare(folder: Path, repo: str, tag: str) -> Release:
     """Check that an artifact was validated as exactly the bytes that lie there. Raises PublishError."""
+    if not TAG.fullmatch(tag) or tag == "main":
+        raise PublishError(f"{tag} is no tag: letters, digits, dots, dashes and underscores, and not main")
     manifest = Manifest.load(folder)
-    if not manifest.validated:
+    if not manifest.validated or VALIDATION not in manifest.files:
         raise PublishError(f"{folder}: not validated; run `doit build` and see why")
     if damaged := manifest.damaged(folder):
         raise PublishError(f"{folder}: differs from its manifest: {', '.join(damaged)}; build it again")
