@@ -25,7 +25,7 @@ class Hub:
         except RepositoryNotFoundError:
             return False
         except (HTTPError, OSError, ValueError) as error:  # HTTPError: the client's own, and no connection
-            raise PublishError(f"{release.repo}: {error}") from error
+            raise _refusal(release, error) from error
         if [getattr(entry, "blob_id", None) for entry in remote] != [_blob_id(release)]:
             raise PublishError(
                 f"{release.repo}: the tag {release.tag} holds another artifact; published tags never"
@@ -39,7 +39,7 @@ class Hub:
         from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
         if self.published(release):
-            return _address(release)
+            return self._address(release)
         try:
             self._api.create_repo(release.repo, exist_ok=True)
             head = self._api.model_info(release.repo)
@@ -55,8 +55,11 @@ class Hub:
             )
             self._api.create_tag(release.repo, tag=release.tag, revision=commit.oid)
         except (HTTPError, OSError, ValueError) as error:
-            raise PublishError(f"{release.repo}: {error}") from error
-        return _address(release)
+            raise _refusal(release, error) from error
+        return self._address(release)
+
+    def _address(self, release: Release) -> str:
+        return f"{self._api.endpoint}/{release.repo}/tree/{release.tag}"
 
 
 def _blob_id(release: Release) -> str:
@@ -66,5 +69,8 @@ def _blob_id(release: Release) -> str:
     return str(git_hash((release.folder / MANIFEST).read_bytes()))
 
 
-def _address(release: Release) -> str:
-    return f"https://huggingface.co/{release.repo}/tree/{release.tag}"
+def _refusal(release: Release, error: Exception) -> PublishError:
+    """The client's message of several lines in one."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    hint = "; log in with `hf auth login`, or set HF_TOKEN" if status == 401 else ""
+    return PublishError(f"{release.repo}: {' '.join(str(error).split())}{hint}")

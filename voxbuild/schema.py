@@ -11,7 +11,6 @@ import yaml
 
 from .errors import RecipeError
 
-
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's loader where PyYAML was built with it: the same, faster."""
 

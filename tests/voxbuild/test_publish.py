@@ -57,9 +57,7 @@ def test_another_artifact_under_the_same_tag_is_refused(tmp_path):
     registry.publish(make_release(tmp_path / "a"))
     other = make_release(tmp_path / "b", b"other weights")
     for attempt in (registry.published, registry.publish):
-        with pytest.raises(
-            PublishError, match="v1 holds another artifact; published tags never"
-        ):
+        with pytest.raises(PublishError, match="v1 holds another artifact; published tags never"):
             attempt(other)
     assert found(tmp_path / "registry", "v1") == contents(tmp_path / "a")
 

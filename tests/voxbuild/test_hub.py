@@ -1,0 +1,158 @@
+"""Publishing with the genuine client to a Hub on loopback, in processes of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from artifacts import REPO, contents, make_artifact
+from hub_server import TOKEN
+
+PUBLISH = """
+import sys
+from pathlib import Path
+from voxbuild.errors import PublishError
+from voxbuild.hub import Hub
+from voxbuild.publish import prepare
+
+release = prepare(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+try:
+    print("already there" if Hub().published(release) else Hub().publish(release))
+except PublishError as error:
+    print(error, file=sys.stderr)
+    sys.exit(3)
+"""
+DOWNLOAD = """
+import sys
+import huggingface_hub
+print(huggingface_hub.snapshot_download(sys.argv[1], revision=sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def publish(hub_environment):
+    """Publish a folder; the finished process."""
+
+    def run(folder, tag="v1", repo=REPO, **environment):
+        return subprocess.run(
+            [sys.executable, "-c", PUBLISH, str(folder), repo, tag],
+            env=hub_environment | environment,
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+def refused(process):
+    """The one sentence on stderr; no traceback, no token."""
+    assert process.returncode == 3, process.stderr
+    assert process.stdout == ""
+    assert "Traceback" not in process.stderr
+    assert TOKEN not in process.stderr
+    assert process.stderr.count("\n") == 1
+    return process.stderr
+
+
+def commits(hub):
+    return [call for call in hub.calls if "/commit/" in call]
+
+
+def files_at(hub, revision):
+    """Path -> bytes at a revision, .gitattributes apart."""
+    repo = hub.repos[f"models/{REPO}"]
+    tree = repo.commits[repo.resolve(revision)]
+    return {p: (hub.folder / e["sha256"]).read_bytes() for p, e in tree.items() if p != ".gitattributes"}
+
+
+def test_one_commit_with_everything_then_the_tag(hub, publish, hub_environment, tmp_path):
+    folder = make_artifact(tmp_path / "a", b"weights" * 1000)
+    process = publish(folder)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip() == f"{hub.url}/{REPO}/tree/v1"
+    assert len(commits(hub)) == 1
+    assert files_at(hub, "v1") == contents(folder)
+    writes = [call for call in hub.calls if not call.startswith(("GET", "HEAD"))]
+    assert writes[-1] == f"POST /api/models/{REPO}/tag/{hub.repos[f'models/{REPO}'].head}"
+
+    arguments = [sys.executable, "-c", DOWNLOAD, REPO, "v1"]
+    download = subprocess.run(arguments, env=hub_environment, capture_output=True, text=True, check=True)
+    found = contents(Path(download.stdout.strip()))
+    assert found.pop(".gitattributes")
+    assert found == contents(folder)
+
+
+def test_a_second_publish_writes_nothing(hub, publish, tmp_path):
+    folder = make_artifact(tmp_path / "a")
+    publish(folder)
+    before = len(hub.calls)
+    assert publish(folder).stdout.strip() == "already there"
+    assert not [call for call in hub.calls[before:] if "commit" in call or "tag" in call or "create" in call]
+
+
+def test_another_content_under_the_tag_is_refused(hub, publish, tmp_path):
+    first = make_artifact(tmp_path / "a")
+    publish(first)
+    said = refused(publish(make_artifact(tmp_path / "b", b"other weights")))
+    assert said.startswith(f"{REPO}: the tag v1 holds another artifact; published tags never change")
+    assert len(commits(hub)) == 1
+    assert files_at(hub, "v1") == contents(first)
+
+
+def test_the_next_tag_removes_what_is_stale_in_the_same_commit(hub, publish, tmp_path):
+    hub.add("models", REPO, {"model-00001-of-00002.safetensors": b"stale" * 1000, "notes/old.md": b"stale"})
+    first = make_artifact(tmp_path / "a")
+    publish(first)
+    assert files_at(hub, "v1") == contents(first)
+    second = make_artifact(tmp_path / "b", b"other weights")
+    assert publish(second, "v2").returncode == 0
+    assert len(commits(hub)) == 2
+    assert files_at(hub, "v2") == files_at(hub, "main") == contents(second)
+    assert files_at(hub, "v1") == contents(first)
+
+
+@pytest.mark.parametrize(
+    ("call", "status"), [("GET .*/refs", 500), ("GET .*/refs", 401), ("/commit/", 403), ("/commit/", 500)]
+)
+def test_an_error_of_the_hub_is_one_sentence_and_nothing_is_tagged(hub, publish, tmp_path, call, status):
+    hub.add("models", REPO, {})
+    hub.fail(call, status)
+    said = refused(publish(make_artifact(tmp_path / "a")))
+    assert said.startswith(f"{REPO}: ")
+    assert str(status) in said
+    assert not hub.repos[f"models/{REPO}"].tags
+
+
+@pytest.mark.parametrize("status", [401, 500])
+def test_a_repository_that_cannot_be_created_is_told(hub, publish, tmp_path, status):
+    hub.fail("/repos/create", status)
+    assert str(status) in refused(publish(make_artifact(tmp_path / "a")))
+    assert not hub.repos
+
+
+def test_a_wrong_token_is_told_without_it(hub, publish, tmp_path):
+    process = publish(make_artifact(tmp_path / "a"), HF_TOKEN="hf_wrong_secret")
+    assert "401" in refused(process)
+    assert "set HF_TOKEN" in process.stderr
+    assert "hf_wrong_secret" not in process.stderr
+
+
+def test_no_connection_is_told(publish, tmp_path):
+    process = publish(make_artifact(tmp_path / "a"), HF_ENDPOINT="http://127.0.0.1:9")
+    assert "refused" in refused(process)
+
+
+def test_a_publish_that_lost_its_tag_is_completed_without_a_second_commit(hub, publish, tmp_path):
+    folder = make_artifact(tmp_path / "a", b"weights" * 1000)
+    hub.fail("POST .*/tag/", 500, times=1)
+    refused(publish(folder))
+    assert not hub.repos[f"models/{REPO}"].tags
+    assert publish(folder).returncode == 0
+    assert len(commits(hub)) == 1
+    assert files_at(hub, "v1") == contents(folder)
+
+
+def test_somebody_elses_commit_in_between_is_not_overwritten(hub, publish, tmp_path):
+    hub.add("models", REPO, {})
+    hub.fail("POST .*/commit/", 412)
+    assert "412" in refused(publish(make_artifact(tmp_path / "a")))
