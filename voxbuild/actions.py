@@ -121,7 +121,7 @@ def publish(
 
 def _publish_one(goal: PublishTarget, folder: Path, source: Source, recipe: Recipe, tag: str | None) -> None:
     tag = tag or recipe.publish.tag or f"v{__version__}"
-    release = prepare(folder, repo_name(source, recipe), tag)
+    release = prepare(folder, recipe.digest, repo_name(source, recipe), tag)
     if goal.published(release):
         print(f"{recipe.name} over {source.name}: already published as {release.repo} at {tag}")
     else:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,15 @@ class Manifest:
     def nbytes(self) -> int:
         """Size of all files."""
         return sum(int(entry["size"]) for entry in self.files.values())
+
+    def unvalidated(self) -> "Manifest":
+        """The same artifact, of which nothing is proven."""
+        return replace(self, files=self.weight_files, validated=False)
+
+    def completed(self, recipe_sha256: str, described: dict[str, dict[str, Any]]) -> "Manifest":
+        """The same artifact, validated by the recipe as it is now and described by these further files."""
+        recipe = self.recipe | {"sha256": recipe_sha256}
+        return replace(self, recipe=recipe, files=self.weight_files | described, validated=True)
 
     def save(self, folder: Path) -> None:
         """Write it into the artifact."""

@@ -39,13 +39,18 @@ class PublishTarget(Protocol):
         """Put it there whole; return where it can be found. Raises PublishError."""
 
 
-def prepare(folder: Path, repo: str, tag: str) -> Release:
-    """Check that an artifact was validated as exactly the bytes that lie there. Raises PublishError."""
+def prepare(folder: Path, recipe_sha256: str, repo: str, tag: str) -> Release:
+    """Check that an artifact was validated as exactly the bytes that lie there, by the recipe as it is now.
+
+    Raises PublishError.
+    """
     if not TAG.fullmatch(tag) or tag == "main":
         raise PublishError(f"{tag} is no tag: letters, digits, dots, dashes and underscores, and not main")
     manifest = Manifest.load(folder)
     if not manifest.validated or VALIDATION not in manifest.files:
         raise PublishError(f"{folder}: not validated; run `doit build` and see why")
+    if manifest.recipe["sha256"] != recipe_sha256:
+        raise PublishError(f"{folder}: the recipe has changed since it was built; run `doit build` again")
     if damaged := manifest.damaged(folder):
         raise PublishError(f"{folder}: differs from its manifest: {', '.join(damaged)}; build it again")
     validation = read_json(folder / VALIDATION)

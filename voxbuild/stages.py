@@ -127,7 +127,8 @@ def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Boo
     Raises ValidationError with the table if a gate is not passed; the artifact stays, marked unvalidated.
     """
     folder = work.artifact(source.name, recipe.name)
-    manifest = Manifest.load(folder)
+    manifest = Manifest.load(folder).unvalidated()
+    manifest.save(folder)  # until the gates are passed
     sets = book.clip_sets(source, recipe)
     clips = {name: read_clips(clip_set, work.clips) for name, clip_set in sets.items()}
     everything = [clip for members in clips.values() for clip in members]
@@ -180,8 +181,8 @@ def finish_manifest(work: Workspace, source: Source, recipe: Recipe) -> None:
     validation = read_json(folder / VALIDATION)
     if not validation["passed"] or validation["artifact"] != first.weight_files:
         raise ValidationError(f"{folder}: {VALIDATION} is not a passed one of these very files")
-    files = first.weight_files | {n: file_entry(folder / n) for n in (VALIDATION, CARD)}
-    Manifest(**(vars(first) | {"files": files, "validated": True})).save(folder)
+    described = {name: file_entry(folder / name) for name in (VALIDATION, CARD)}
+    first.completed(recipe.digest, described).save(folder)
 
 
 def tool_versions() -> dict[str, str]:

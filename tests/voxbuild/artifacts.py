@@ -5,6 +5,8 @@ from voxbuild.publish import prepare
 from voxbuild.workspace import write_json
 
 REPO = "someone/Small-4bit"
+RECIPE = "c0ffee"
+"""Stands for the digest of the recipe that built them."""
 
 
 def make_artifact(folder, weights=b"weights", **changes):
@@ -16,7 +18,14 @@ def make_artifact(folder, weights=b"weights", **changes):
     (folder / CARD).write_text("---\nlicense: mit\n---\n# A card\n")
     write_json(folder / VALIDATION, {"passed": True, "artifact": weight_files})
     files = weight_files | {name: file_entry(folder / name) for name in (CARD, VALIDATION)}
-    facts = {"variant": "4bit", "model": "Small", "source": {}, "recipe": {}, "tools": {}, "device": "cpu"}
+    facts = {
+        "variant": "4bit",
+        "model": "Small",
+        "source": {},
+        "recipe": {"sha256": RECIPE},
+        "tools": {},
+        "device": "cpu",
+    }
     facts |= {"parameters": 1, "bits_per_weight": 4.5, "files": files, "validated": True}
     Manifest(**(facts | changes)).save(folder)
     return folder
@@ -24,7 +33,7 @@ def make_artifact(folder, weights=b"weights", **changes):
 
 def make_release(folder, weights=b"weights", tag="v1"):
     """The same, prepared."""
-    return prepare(make_artifact(folder, weights), REPO, tag)
+    return prepare(make_artifact(folder, weights), RECIPE, REPO, tag)
 
 
 def contents(folder):

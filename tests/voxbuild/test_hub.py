@@ -15,7 +15,7 @@ from voxbuild.errors import PublishError
 from voxbuild.hub import Hub
 from voxbuild.publish import prepare
 
-release = prepare(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+release = prepare(Path(sys.argv[1]), "c0ffee", sys.argv[2], sys.argv[3])
 try:
     print("already there" if Hub().published(release) else Hub().publish(release))
 except PublishError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from artifacts import REPO, contents, make_artifact, make_release
+from artifacts import RECIPE, REPO, contents, make_artifact, make_release
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from voxbuild import registry as module
@@ -96,10 +96,14 @@ def test_an_interrupted_publish_leaves_no_ref_and_can_be_repeated(tmp_path, monk
     assert not list((tmp_path / "registry").rglob("*.partial"))
 
 
-def refused(folder, tag="v1"):
+def refused(folder, tag="v1", recipe=RECIPE):
     with pytest.raises(VoxbuildError) as caught:
-        prepare(folder, REPO, tag)
+        prepare(folder, recipe, REPO, tag)
     return str(caught.value)
+
+
+def test_an_artifact_of_an_older_recipe_is_refused(tmp_path):
+    assert "the recipe has changed" in refused(make_artifact(tmp_path / "a"), recipe="decaf")
 
 
 def test_what_is_not_validated_is_refused(tmp_path):

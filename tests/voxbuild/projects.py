@@ -1,0 +1,111 @@
+"""Projects in temporary folders, and `doit` as people call it there."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from sources import ROOT, header_of, params_of, write_checkpoint
+
+RECIPE = """\
+name: {name}
+summary: For tests.
+source: tiny
+quantize: {{mode: affine, bits: {bits}, group_size: 64}}
+validate:
+  clips: [few]
+  gates: {{wer: 200.0, top1_agreement: 0.9}}
+publish:
+  repo: someone/{{model}}-{{recipe}}
+card: voxtral.md.j2
+"""
+CLIPS = """\
+name: few
+summary: The shortest prompts.
+folder: ../../few
+language: en
+license: CC-BY-SA-3.0
+attribution: whoever spoke the embedded clips.
+"""
+RANDOM = """\
+name: tiny
+model: Random
+summary: A random model.
+path: ../../source
+files: [{name: consolidated.safetensors}, {name: params.json}, {name: tekken.json}]
+license: mit
+languages: [en]
+"""
+
+
+def make_project(folder, recipes=("4bit", "2bit"), clips=3):
+    """A project over the embedded model with these recipes and its shortest clips; return its folder."""
+    for name in ("recipes/sources", "recipes/clips", "few"):
+        (folder / name).mkdir(parents=True)
+    shutil.copy(ROOT / "dodo.py", folder)
+    shutil.copytree(ROOT / "model_cards", folder / "model_cards")
+    shutil.copy(ROOT / "recipes/sources/tiny.yaml", folder / "recipes/sources")
+    (folder / "tiny").symlink_to(ROOT / "tiny")
+    for name in recipes:
+        text = RECIPE.format(name=name, bits=name.removesuffix("bit"))
+        (folder / f"recipes/{name}.yaml").write_text(text)
+    (folder / "recipes/clips/few.yaml").write_text(CLIPS)
+    prompts = ROOT / "tiny/clips/prompts"
+    said = dict(line.split("\t") for line in (prompts / "transcripts.tsv").read_text().splitlines())
+    shortest = sorted(prompts.glob("*.flac"), key=lambda path: path.stat().st_size)[:clips]
+    for path in shortest:
+        shutil.copy(path, folder / "few")
+    lines = [f"{path.name}\t{said[path.name]}\n" for path in shortest]
+    (folder / "few/transcripts.tsv").write_text("".join(lines))
+    return folder
+
+
+def use_random_source(project, change=lambda header: header):
+    """Put a small random checkpoint in the embedded model's place, its header changed."""
+    params = params_of()
+    (project / "recipes/sources/tiny.yaml").write_text(RANDOM)
+    (project / "source").mkdir()
+    write_checkpoint(project / "source/consolidated.safetensors", change(header_of(params)))
+    (project / "source/params.json").write_text(json.dumps(params))
+    shutil.copy(ROOT / "tiny/checkpoint/tekken.json", project / "source")
+
+
+def copy_project(project, folder):
+    """A copy with everything that was built."""
+    shutil.copytree(project, folder, symlinks=True)
+    return folder
+
+
+def doit_command(*arguments):
+    return [sys.executable, "-m", "doit", *arguments]
+
+
+def doit(project, *arguments, **environment):
+    """Run doit to its end; the finished process, both outputs in stdout."""
+    return subprocess.run(
+        doit_command(*arguments),
+        cwd=project,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def executed(process):
+    """Names of the tasks that ran, in order."""
+    return re.findall(r"^\.  (\S+)$", process.stdout, re.MULTILINE)
+
+
+def skipped(process):
+    """Names of the tasks that were up to date."""
+    return re.findall(r"^-- (\S+)$", process.stdout, re.MULTILINE)
+
+
+def edit(path, old, new):
+    """Replace the one occurrence in a text file."""
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))

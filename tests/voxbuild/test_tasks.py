@@ -1,0 +1,264 @@
+"""The tasks as people run them: real doit processes in a project of two recipes and three short clips."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from artifacts import contents
+from projects import (
+    copy_project,
+    doit,
+    doit_command,
+    edit,
+    executed,
+    make_project,
+    skipped,
+    use_random_source,
+)
+
+from voxbuild.checkpoint import Tensor
+from voxbuild.manifest import Manifest
+from voxbuild.workspace import read_json
+
+FILES = {
+    "README.md",
+    "config.json",
+    "manifest.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "tekken.json",
+    "validation.json",
+}
+
+
+@pytest.fixture(scope="module")
+def first_build(tmp_path_factory):
+    """A project after `doit -n 2 build` and that process. Look at it; change only copies of it."""
+    project = make_project(tmp_path_factory.mktemp("tasks") / "project")
+    return project, doit(project, "-n", "2", "build", "source=tiny")
+
+
+@pytest.fixture
+def built(first_build, tmp_path):
+    """A copy of what was built."""
+    return copy_project(first_build[0], tmp_path / "project")
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project in which nothing was built yet."""
+    return make_project(tmp_path / "project")
+
+
+def nothing_built(project):
+    return not list((project / "out").glob("tiny/*")) and not list((project / "out").glob(".partial/*"))
+
+
+def test_a_build_makes_all_files_of_an_artifact(first_build):
+    folder = first_build[0] / "out/tiny/4bit"
+    assert contents(folder).keys() == FILES
+    manifest = Manifest.load(folder)
+    assert manifest.validated
+    assert manifest.files.keys() == FILES - {"manifest.json"}
+    assert manifest.damaged(folder) == []
+    assert read_json(folder / "validation.json")["passed"]
+    assert not list((first_build[0] / "out/.partial").iterdir())
+
+
+def test_a_variant_below_its_gates_fails_with_the_table_and_stays_unvalidated(first_build):
+    project, process = first_build
+    assert process.returncode == 1
+    assert "validate:tiny:2bit: 2bit over tiny does not pass its gates" in process.stdout
+    assert [line for line in process.stdout.splitlines() if "top1_agreement" in line and "FAIL" in line]
+    assert "Traceback" not in process.stdout
+    folder = project / "out/tiny/2bit"
+    assert contents(folder).keys() == FILES - {"README.md"}
+    assert not Manifest.load(folder).validated
+    assert not read_json(folder / "validation.json")["passed"]
+
+
+def test_a_second_build_does_nothing(first_build):
+    process = doit(first_build[0], "build", "recipe=4bit")
+    assert process.returncode == 0
+    assert executed(process) == []
+    stages = ["convert", "validate", "card", "manifest"]
+    assert skipped(process) == ["fetch:tiny", "reference:tiny:few", *(f"{s}:tiny:4bit" for s in stages)]
+
+
+def test_an_edited_recipe_is_converted_again_and_no_other(built):
+    edit(built / "recipes/2bit.yaml", "bits: 2", "bits: 3")
+    process = doit(built, "convert")
+    assert executed(process) == ["convert:tiny:2bit"]
+    assert "convert:tiny:4bit" in skipped(process)
+    assert read_json(built / "out/tiny/2bit/config.json")["quantization"]["bits"] == 3
+
+
+def test_an_edited_gate_is_checked_without_converting_again(built):
+    edit(built / "recipes/4bit.yaml", "wer: 200.0", "wer: 199.0")
+    process = doit(built, "build", "recipe=4bit")
+    assert process.returncode == 0
+    assert executed(process) == ["validate:tiny:4bit", "card:tiny:4bit", "manifest:tiny:4bit"]
+    assert read_json(built / "out/tiny/4bit/validation.json")["gates"][0]["limit"] == 199.0
+    assert Manifest.load(built / "out/tiny/4bit").damaged(built / "out/tiny/4bit") == []
+
+
+def test_a_flipped_byte_is_rebuilt_to_the_very_same_artifact(built):
+    folder = built / "out/tiny/4bit"
+    before = contents(folder)
+    content = bytearray(before["model.safetensors"])
+    content[len(content) // 2] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+    process = doit(built, "build", "recipe=4bit")
+    assert process.returncode == 0
+    assert "convert:tiny:4bit" in executed(process)
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "manifest.json"])
+def test_a_deleted_file_is_made_again(built, name):
+    before = (built / "out/tiny/4bit/model.safetensors").read_bytes()
+    (built / "out/tiny/4bit" / name).unlink()
+    process = doit(built, "convert", "recipe=4bit")
+    assert executed(process) == ["convert:tiny:4bit"]
+    assert (built / "out/tiny/4bit" / name).is_file()
+    assert (built / "out/tiny/4bit/model.safetensors").read_bytes() == before
+
+
+def test_publishing_takes_what_is_validated_and_voxrun_reads_it(built):
+    refused = doit(built, "publish", "recipe=2bit")
+    assert refused.returncode == 1
+    assert "2bit: not validated" in refused.stdout
+    assert not (built / "out/registry").exists()
+
+    process = doit(built, "publish", "tag=v9")
+    assert process.returncode == 0, process.stdout
+    assert "4bit over tiny: published someone/Voxtral-Tiny-Prompts-4bit at v9" in process.stdout
+    assert [path.name for path in (built / "out/registry").iterdir()] == [
+        "models--someone--Voxtral-Tiny-Prompts-4bit"
+    ]
+    assert "already published" in doit(built, "publish", "tag=v9").stdout
+
+    clip = next((built / "few").glob("*.flac"))
+    heard = read_json(built / "out/tiny/4bit/validation.json")["clips"][f"few/{clip.stem}"]["heard"]
+    arguments = ["--model", "someone/Voxtral-Tiny-Prompts-4bit", "--revision", "v9", "--audio", str(clip)]
+    voxrun = subprocess.run(
+        [sys.executable, "-m", "voxrun.cli", "--registry", str(built / "out/registry"), *arguments],
+        capture_output=True,
+        text=True,
+    )
+    assert voxrun.returncode == 0, voxrun.stderr
+    assert voxrun.stdout.strip() == heard
+
+
+def test_the_list_and_the_matrix_tell_everything(project):
+    process = doit(project, "list")
+    assert process.returncode == 0
+    public = [
+        "build",
+        "card",
+        "convert",
+        "fetch",
+        "manifest",
+        "matrix",
+        "plan",
+        "publish",
+        "recipes",
+        "reference",
+        "table",
+        "validate",
+    ]
+    lines = [line.split(maxsplit=1) for line in process.stdout.splitlines()]
+    assert [line[0] for line in lines] == public
+    assert all(len(line) == 2 and len(line[1]) > 10 for line in lines)
+    rows = json.loads("\n".join(doit(project, "matrix").stdout.splitlines()[1:]))["include"]
+    assert rows == [{"recipe": "2bit", "experimental": False}, {"recipe": "4bit", "experimental": False}]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("recpe=4bit", "unknown variable recpe; known: recipe, source, target, tag"),
+        ("recipe=7bit", "there is no recipe 7bit; known: 2bit, 4bit"),
+        ("source=huge", "there is no source huge; known: tiny"),
+    ],
+)
+def test_what_is_unknown_is_one_line(project, said, expected):
+    process = doit(project, "build", said)
+    assert process.returncode != 0
+    assert process.stdout.strip().splitlines()[-1].endswith(expected)
+    assert "Traceback" not in process.stdout
+
+
+def test_a_target_that_is_none_is_told(built):
+    process = doit(built, "publish", "recipe=4bit", "target=moon")
+    assert process.returncode == 1
+    assert "there is no target moon; known: registry, hub" in process.stdout
+
+
+def test_a_truncated_source_is_told_and_nothing_is_built(project):
+    (project / "tiny").unlink()
+    use_random_source(project)
+    weights = project / "source/consolidated.safetensors"
+    os.truncate(weights, weights.stat().st_size - 1)
+    process = doit(project, "build", "recipe=4bit")
+    assert process.returncode == 1
+    assert f"{weights}: truncated" in process.stdout
+    assert "Traceback" not in process.stdout
+    assert nothing_built(project)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda header: header[1:], "tensors are missing from the checkpoint: language_model."),
+        (lambda header: [*header, Tensor("lm.odd", "BF16", (1,))], "mistral does not know: lm.odd"),
+    ],
+)
+def test_tensors_missing_or_extra_are_named_and_nothing_is_built(project, change, expected):
+    use_random_source(project, change)
+    process = doit(project, "build", "recipe=4bit")
+    assert process.returncode == 1
+    assert expected in process.stdout
+    assert "Traceback" not in process.stdout
+    assert nothing_built(project)
+
+
+SLOW = """
+import time
+import voxbuild.convert
+
+def slowly(array, dtype, cast=voxbuild.convert.cast):
+    time.sleep(0.1)
+    return cast(array, dtype)
+
+voxbuild.convert.cast = slowly
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_conversion_leaves_no_artifact(project, number):
+    use_random_source(project)
+    fast = (project / "dodo.py").read_text()
+    (project / "dodo.py").write_text(fast + SLOW)
+    with subprocess.Popen(
+        doit_command("convert", "recipe=4bit"),
+        cwd=project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        while process.poll() is None and not list((project / "out").glob(".partial/*/*.safetensors")):
+            time.sleep(0.02)
+        assert process.poll() is None, "it ended before it could be interrupted"
+        process.send_signal(number)
+        assert process.wait() != 0
+    assert not list((project / "out").glob("tiny/*"))
+    if number == signal.SIGINT:
+        assert not list((project / "out").glob(".partial/*"))
+    (project / "dodo.py").write_text(fast)
+    assert doit(project, "convert", "recipe=4bit").returncode == 0
+    assert (project / "out/tiny/4bit/model.safetensors").is_file()
+    assert not list((project / "out").glob(".partial/*"))
