@@ -1,0 +1,32 @@
+"""Fixtures: the embedded tiny model, loaded once, and a clip of a second."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from committed import CHECKPOINT, CLIPS
+
+from voxrun.tokenizer import Tokenizer
+from voxrun.transcriber import Transcriber
+
+
+@pytest.fixture(scope="session")
+def transcriber() -> Transcriber:
+    return Transcriber.open(CHECKPOINT)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    return Tokenizer(CHECKPOINT)
+
+
+@pytest.fixture(scope="session")
+def clip() -> Path:
+    """0.9 s: "you have"."""
+    return CLIPS / "prompts" / "vm-youhave.flac"
+
+
+@pytest.fixture(scope="session")
+def samples(clip: Path) -> np.ndarray:
+    return soundfile.read(clip, dtype="float32")[0]
