@@ -1,6 +1,7 @@
 """The training clips in memory: log-mels with their words and phones."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
@@ -48,18 +49,29 @@ class Dataset:
 
 def load_dataset(work: Workspace, labels: str) -> Dataset:
     """All training clips; `labels` is "dtw" or "viterbi", the alignment of the real ones."""
-    tekken = Tekkenizer.from_file(str(work.needs(tokenizer.output(work), "tokenizer")))
-    stage = {"dtw": "align", "viterbi": "realign"}[labels]
-    aligned = alignment.load(work.needs(work.path(f"alignment-{labels}.json"), stage))
-    mels = features.load(work.needs(features.real_path(work), "features"))
+    tekken_path, aligned_path, real_path, synthetic_path = inputs(work, labels)
+    tekken = Tekkenizer.from_file(str(tekken_path))
+    mels = features.load(real_path)
     real = {
         key: [make_take(mels[key, speed], times, speed, tekken) for speed in SPEEDS]
-        for key, times in aligned.items()
+        for key, times in alignment.load(aligned_path).items()
     }
-    mels = features.load(work.needs(features.output(work), "features"))
+    mels = features.load(synthetic_path)
     times = {x.wav.stem: alignment.of_utterance(x) for x in speech.read(speech.output(work))}
     synthetic = [make_take(mel, times[key], speed, tekken) for (key, speed), mel in mels.items()]
     return Dataset(real, synthetic)
+
+
+def inputs(work: Workspace, labels: str) -> tuple[Path, Path, Path, Path]:
+    """The data set's files: tokenizer, alignment, log-mels of real and of synthetic speech."""
+    return (
+        work.needs(tokenizer.output(work), "tokenizer"),
+        work.needs(
+            work.path(f"alignment-{labels}.json"), "align" if labels == "dtw" else "realign"
+        ),
+        work.needs(features.real_path(work), "features"),
+        work.needs(features.output(work), "features"),
+    )
 
 
 def make_take(mel: np.ndarray, aligned: Alignment, speed: float, tekken: Tekkenizer) -> Take:

@@ -29,7 +29,7 @@ from tiny.training.config import (
     ModelConfig,
     Phase,
 )
-from tiny.training.dataset import load_dataset
+from tiny.training.dataset import inputs, load_dataset
 from tiny.training.model import TinyVoxtral
 from tiny.training.sequences import Composer
 from tiny.training.workspace import Workspace, written_whole
@@ -46,6 +46,7 @@ def weights_path(work: Workspace, phase: str) -> Path:
 def run(work: Workspace, name: str) -> str:
     """Train one phase and write its weights."""
     phase = next(phase for phase in PHASES if phase.name == name)
+    inputs(work, phase.alignment)  # what is missing is better said here than by a process
     if phase.start:
         work.needs(weights_path(work, phase.start), f"train-{phase.start}")
     steps, warmup = scaled(phase.steps, work.scale), scaled(phase.warmup, work.scale)
@@ -78,36 +79,44 @@ def grouped_worker(
 def worker(rank: int, work: Workspace, phase: Phase, steps: int, warmup: int) -> None:
     """Train; every process draws its own batches, but of the same shapes, and steps alike."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // phase.processes))
-    dataset = load_dataset(work, phase.alignment)
-    composer = Composer(dataset, phase.right_pad, seed=1000 * SEED + rank)
-    shared = random.Random(SEED)
+    composer = Composer(load_dataset(work, phase.alignment), phase.right_pad, 1000 * SEED + rank)
+    model = initial_model(work, phase)
+    optimizers = make_optimizers(model, phase)
+    shared = random.Random(SEED)  # draws alike in all processes
+    torch.manual_seed(1000 * SEED + rank + 1)
+    progress = tqdm(range(steps), desc=f"phase {phase.name}", unit="step", disable=rank > 0)
+    for step in progress:
+        done = step / steps
+        set_rate(optimizers, phase.peak_rate * rate(step, done, warmup))
+        shape = shared.choices(phase.shapes, [shape.share for shape in phase.shapes])[0]
+        own_history = phase.own_history if shared.random() < 0.5 else 0.0
+        batch = make_batch(composer, phase, shape)
+        text_loss, phone_loss = losses(model, batch, phase.pad_weight, own_history)
+        first, last = phase.phone_weight
+        update(model, optimizers, text_loss + (first + (last - first) * done) * phone_loss)
+        progress.set_postfix(refresh=False, text=f"{text_loss:.3f}", phone=f"{phone_loss:.3f}")
+    if rank == 0:
+        with written_whole(weights_path(work, phase.name)) as path:
+            torch.save(model.state_dict(), path)
+
+
+def initial_model(work: Workspace, phase: Phase) -> TinyVoxtral:
+    """Random weights, the same in all processes, or those of the phase it starts from."""
     torch.manual_seed(SEED)
     model = TinyVoxtral(dropout=phase.dropout)
     if phase.start:
         model.load_state_dict(torch.load(weights_path(work, phase.start)))
-    torch.manual_seed(1000 * SEED + rank + 1)
-    optimizers = make_optimizers(model, phase)
-    model.train()
-    with tqdm(total=steps, desc=f"phase {phase.name}", unit="step", disable=rank > 0) as progress:
-        for step in range(steps):
-            done = step / steps
-            set_rate(optimizers, phase.peak_rate * rate(step, done, warmup))
-            shape = shared.choices(phase.shapes, [shape.share for shape in phase.shapes])[0]
-            own_history = phase.own_history if shared.random() < 0.5 else 0.0
-            batch = make_batch(composer, phase, shape)
-            text_loss, phone_loss = losses(model, batch, phase.pad_weight, own_history)
-            first, last = phase.phone_weight
-            (text_loss + (first + (last - first) * done) * phone_loss).backward()
-            average_gradients(model.parameters())
-            nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT)
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad()
-            progress.set_postfix(refresh=False, text=f"{text_loss:.3f}", phone=f"{phone_loss:.3f}")
-            progress.update()
-    if rank == 0:
-        with written_whole(weights_path(work, phase.name)) as path:
-            torch.save(model.state_dict(), path)
+    return model.train()
+
+
+def update(model: TinyVoxtral, optimizers: list[Optimizer], loss: Tensor) -> None:
+    """One step of all optimizers with the mean gradient over the processes."""
+    loss.backward()
+    average_gradients(model.parameters())
+    nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 def losses(
