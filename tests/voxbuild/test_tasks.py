@@ -33,6 +33,8 @@ FILES = {
     "tekken.json",
     "validation.json",
 }
+FAILED = (1, 2)
+"""doit says 1 for a failed task, 2 where a group of tasks could not end."""
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def test_a_build_makes_all_files_of_an_artifact(first_build):
 
 def test_a_variant_below_its_gates_fails_with_the_table_and_stays_unvalidated(first_build):
     project, process = first_build
-    assert process.returncode == 1
+    assert process.returncode in FAILED
     assert "validate:tiny:2bit: 2bit over tiny does not pass its gates" in process.stdout
     assert [line for line in process.stdout.splitlines() if "top1_agreement" in line and "FAIL" in line]
     assert "Traceback" not in process.stdout
@@ -130,7 +132,7 @@ def test_a_deleted_file_is_made_again(built, name):
 
 def test_publishing_takes_what_is_validated_and_voxrun_reads_it(built):
     refused = doit(built, "publish", "recipe=2bit")
-    assert refused.returncode == 1
+    assert refused.returncode in FAILED
     assert "2bit: not validated" in refused.stdout
     assert not (built / "out/registry").exists()
 
@@ -195,7 +197,7 @@ def test_what_is_unknown_is_one_line(project, said, expected):
 
 def test_a_target_that_is_none_is_told(built):
     process = doit(built, "publish", "recipe=4bit", "target=moon")
-    assert process.returncode == 1
+    assert process.returncode in FAILED
     assert "there is no target moon; known: registry, hub" in process.stdout
 
 
@@ -205,7 +207,7 @@ def test_a_truncated_source_is_told_and_nothing_is_built(project):
     weights = project / "source/consolidated.safetensors"
     os.truncate(weights, weights.stat().st_size - 1)
     process = doit(project, "build", "recipe=4bit")
-    assert process.returncode == 1
+    assert process.returncode in FAILED
     assert f"{weights}: truncated" in process.stdout
     assert "Traceback" not in process.stdout
     assert nothing_built(project)
@@ -221,7 +223,7 @@ def test_a_truncated_source_is_told_and_nothing_is_built(project):
 def test_tensors_missing_or_extra_are_named_and_nothing_is_built(project, change, expected):
     use_random_source(project, change)
     process = doit(project, "build", "recipe=4bit")
-    assert process.returncode == 1
+    assert process.returncode in FAILED
     assert expected in process.stdout
     assert "Traceback" not in process.stdout
     assert nothing_built(project)
