@@ -62,9 +62,9 @@ def show_plan(book: Book, source: str, recipe: str) -> None:
 
 
 @action
-def decide(book: Book, source: str, recipe: str) -> None:
+def write_plan(book: Book, source: str, recipe: str) -> None:
     """Write down what convert depends on."""
-    stages.decide(workspace(), book.source(source), book.recipe(recipe))
+    stages.write_plan(workspace(), book.source(source), book.recipe(recipe))
 
 
 @action

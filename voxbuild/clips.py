@@ -1,7 +1,9 @@
 """Recordings with transcripts, from the repository or from a corpus on the Hub."""
 
 import csv
+import gzip
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,22 +67,29 @@ def _unpacked(archive: Path, wanted: set[str]) -> Path:
     folder.mkdir(exist_ok=True)
     missing = {name for name in wanted if not (folder / name).is_file()}
     if missing:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                name = Path(member.name).name
-                data = tar.extractfile(member) if name in missing else None
-                if data is not None:
-                    partial = folder / f".{name}.partial"
-                    partial.write_bytes(data.read())
-                    partial.rename(folder / name)
+        try:
+            _unpack(archive, missing, folder)
+        except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile) as error:
+            raise SourceError(f"{archive}: a damaged archive ({error}); delete it and try again") from error
     return folder
+
+
+def _unpack(archive: Path, wanted: set[str], folder: Path) -> None:
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            name = Path(member.name).name
+            data = tar.extractfile(member) if name in wanted else None
+            if data is not None:
+                partial = folder / f".{name}.partial"
+                partial.write_bytes(data.read())
+                partial.rename(folder / name)
 
 
 def _rows(path: Path, least: int) -> list[list[str]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise SourceError(f"{path}: the transcripts cannot be read ({error})") from error
     for number, row in enumerate(rows, 1):
         if len(row) < least:

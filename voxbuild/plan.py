@@ -149,7 +149,7 @@ def _matched(header: Iterable[Tensor], dialect: Dialect) -> dict[str, Tensor]:
 def _check_shapes(
     found: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], dialect: Dialect
 ) -> None:
-    if missing := sorted(wanted.keys() - found.keys()):
+    if missing := sorted(dialect.native(name) for name in wanted.keys() - found.keys()):
         raise PlanError(f"tensors are missing from the checkpoint: {_some(missing)}")
     if extra := sorted(found[name].name for name in found.keys() - wanted.keys()):
         raise PlanError(f"the checkpoint holds tensors that params.json has no place for: {_some(extra)}")

@@ -47,7 +47,7 @@ def plan_artifact(work: Workspace, source: Source, recipe: Recipe) -> Plan:
         return make_plan(recipe, checkpoint.tensors.values(), params)
 
 
-def decide(work: Workspace, source: Source, recipe: Recipe) -> None:
+def write_plan(work: Workspace, source: Source, recipe: Recipe) -> None:
     """Write all that decides about the artifact's bytes: convert runs again if and only if it changed."""
     plan = plan_artifact(work, source, recipe)
     fetched = Fetched.load(work.source_file(source.name))

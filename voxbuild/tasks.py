@@ -26,7 +26,7 @@ from .recipe import Book, Recipe, Source, read_book
 
 __all__ = [
     "DOIT_CONFIG",
-    "task__decide",
+    "task__plan",
     "task_build",
     "task_card",
     "task_convert",
@@ -60,7 +60,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def _write_failure(self, result: dict[str, Any], write_exception: bool = True) -> None:
         message = result["exception"].get_msg().strip()
-        self.write(f"!! {result['task'].name}: {message}\n")
+        self.write(f"!! {result['task'].name.lstrip('_')}: {message}\n")
 
 
 DOIT_CONFIG = {
@@ -100,12 +100,12 @@ def task_plan() -> Iterator[Task]:
         } | ALWAYS
 
 
-def task__decide() -> Iterator[Task]:
+def task__plan() -> Iterator[Task]:
     """Write down all that decides about an artifact's bytes: its plan, the source's hashes, the tools."""
     for recipe, source in _builds():
         yield {
             "name": _stage(recipe, source),
-            "actions": [_action("decide", recipe, source)],
+            "actions": [_action("write_plan", recipe, source)],
             "file_dep": [_recipe_file(recipe), _file(workspace().source_file(source.name))],
             "targets": [_file(workspace().plan_file(source.name, recipe.name))],
             "uptodate": [(uptodate.same_tools, [source.name, recipe.name])],

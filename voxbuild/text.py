@@ -34,10 +34,19 @@ def normalise(text: str) -> str:
     Models write "Press 5." where a transcript says "press five"; digits are spoken one by one in our clips.
     """
     text = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
-    text = "".join(f" {DIGITS[c]} " if c in DIGITS else c for c in text)
-    text = re.sub(r"[^\w']|_", " ", text)
+    text = "".join(map(_spoken, text))
     text = re.sub(r"(?<!\w)'|'(?!\w)", " ", text)
     return " ".join(text.split())
+
+
+def _spoken(character: str) -> str:
+    """What remains of a character: marks belong to their letters, joiners and soft hyphens to nothing."""
+    if character in DIGITS:
+        return f" {DIGITS[character]} "
+    category = unicodedata.category(character)
+    if category == "Cf":
+        return ""
+    return character if category[0] in "LMN" or character == "'" else " "
 
 
 def error_rates(references: Sequence[str], hypotheses: Sequence[str]) -> ErrorRates:

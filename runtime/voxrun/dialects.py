@@ -6,7 +6,8 @@ Our own names (the "canonical" ones) are voxmlx's. Each row pairs a canonical mo
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 
 CONV_WEIGHT = re.compile(r"encoder\.conv\d\.weight")
 
@@ -23,28 +24,32 @@ class Dialect:
     """Tensors that carry nothing of their own, such as a tied head."""
     transposed_convolutions: bool = False
     """True if convolutions are stored [out, in, k]; MLX wants [out, k, in] (contract step 4)."""
-    _patterns: list[tuple[re.Pattern[str], str]] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        patterns = [(_pattern(theirs), ours) for ours, theirs in self.rows]
-        object.__setattr__(self, "_patterns", patterns)
 
     def canonical(self, name: str) -> str | None:
         """Our name of a tensor, or None if the dialect does not know it."""
         bare = next((name[len(p) :] for p in self.prefixes if name.startswith(p)), name)
-        if not self.rows:
-            return bare
-        for pattern, ours in self._patterns:
-            if match := pattern.fullmatch(bare):
-                module = ours.format(i=match.groupdict().get("i"))
-                return f"{module}.{match['leaf']}"
-        return None
+        return _renamed(bare, [(theirs, ours) for ours, theirs in self.rows]) if self.rows else bare
+
+    def native(self, canonical: str) -> str:
+        """The dialect's name, without any prefix, of a tensor that we know. Raises KeyError."""
+        name = _renamed(canonical, self.rows) if self.rows else canonical
+        if name is None:
+            raise KeyError(canonical)
+        return name
 
     def transposes(self, canonical: str) -> bool:
         """Whether the axes 1 and 2 of this tensor must be swapped."""
         return self.transposed_convolutions and CONV_WEIGHT.fullmatch(canonical) is not None
 
 
+def _renamed(name: str, rows: Iterable[tuple[str, str]]) -> str | None:
+    for old, new in rows:
+        if match := _pattern(old).fullmatch(name):
+            return f"{new.format(i=match.groupdict().get('i'))}.{match['leaf']}"
+    return None
+
+
+@cache
 def _pattern(template: str) -> re.Pattern[str]:
     module = re.escape(template).replace(r"\{i\}", r"(?P<i>\d+)")
     return re.compile(rf"{module}\.(?P<leaf>weight|bias|scales|biases)")

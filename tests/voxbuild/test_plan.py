@@ -121,9 +121,9 @@ def refused(recipe, header, params=SMALL):
 
 def test_missing_tensors_are_named(recipe):
     header = [t for t in SMALL_HEADER if t.name != "layers.1.attention.wq.weight"]
-    expected = "tensors are missing from the checkpoint: language_model.layers.1.attention.q_proj.weight"
+    expected = "tensors are missing from the checkpoint: layers.1.attention.wq.weight"
     assert refused(recipe, header) == expected
-    assert refused(recipe, []).endswith(f"encoder.conv2.bias and {len(SMALL_HEADER) - 5} more")
+    assert refused(recipe, []).endswith(f"layers.0.attention.wk.weight and {len(SMALL_HEADER) - 5} more")
 
 
 def test_tensors_nobody_knows_are_named(recipe):
