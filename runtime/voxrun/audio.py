@@ -24,7 +24,7 @@ class FileSource:
         self.path, self.rate = Path(path), rate
         try:
             info = soundfile.info(str(path))
-        except (soundfile.LibsndfileError, OSError) as error:
+        except (soundfile.LibsndfileError, OSError, TypeError) as error:  # TypeError: `.raw` has no header
             reason = "no such file" if not self.path.exists() else str(error)
             raise AudioError(f"{path}: cannot be read as audio ({reason})") from error
         if info.frames == 0:
@@ -52,7 +52,8 @@ class FileSource:
         size = max(1, round(BLOCK_SECONDS * self._native_rate))
         try:
             for block in soundfile.blocks(str(self.path), blocksize=size, dtype="float32", always_2d=True):
-                mono = block.mean(axis=1)
+                with np.errstate(all="ignore"):  # what is not finite is reported here, by us
+                    mono = block.mean(axis=1)
                 if not np.isfinite(mono).all():
                     raise AudioError(f"{self.path}: the recording holds NaN or infinite samples")
                 yield mono

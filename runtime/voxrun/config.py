@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +71,16 @@ class ModelConfig:
         if raw.get("tied_embeddings", True) is not True:
             raise ConfigError(f"{origin}: tied_embeddings is not true; this architecture ties the head")
         config = cls(
-            audio=AudioConfig(**{key: _get(audio, key, origin) for key in AudioConfig.__dataclass_fields__}),
-            encoder=_transformer(encoder, origin),
-            decoder=_transformer(raw, origin),
-            vocab_size=_get(raw, "vocab_size", origin),
-            downsample_factor=_get(whisper, "downsample_args.downsample_factor", origin),
-            ada_dim=_get(raw, "ada_rms_norm_t_cond_dim", origin),
+            audio=AudioConfig(**_numbers(AudioConfig, audio, origin)),
+            encoder=TransformerConfig(**_numbers(TransformerConfig, encoder, origin)),
+            decoder=TransformerConfig(**_numbers(TransformerConfig, raw, origin)),
+            vocab_size=_number(raw, "vocab_size", int, origin),
+            downsample_factor=_number(whisper, "downsample_args.downsample_factor", int, origin),
+            ada_dim=_number(raw, "ada_rms_norm_t_cond_dim", int, origin),
             quantization=raw.get("quantization") or {},
         )
+        if not isinstance(config.quantization, Mapping):
+            raise ConfigError(f"{origin}: quantization is {config.quantization!r}, not an object")
         config._check(origin)
         return config
 
@@ -114,10 +116,16 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _transformer(raw: Mapping[str, Any], origin: str) -> TransformerConfig:
-    return TransformerConfig(
-        **{key: _get(raw, key, origin) for key in TransformerConfig.__dataclass_fields__}
-    )
+def _numbers(section: type, raw: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    return {field.name: _number(raw, field.name, field.type, origin) for field in fields(section)}
+
+
+def _number(raw: Mapping[str, Any], path: str, kind: Any, origin: str) -> Any:
+    """A flag, or a positive number."""
+    value = _get(raw, path, origin)
+    if not isinstance(value, (int, float) if kind is float else kind) or (kind is not bool and value <= 0):
+        raise ConfigError(f"{origin}: {path} is {value!r}, where a positive {kind.__name__} belongs")
+    return value
 
 
 def _get(raw: Mapping[str, Any], path: str, origin: str) -> Any:

@@ -25,13 +25,12 @@ class Schedule:
         """The schedule of a delay in milliseconds (None: the tokenizer's). Raises VoxrunError."""
         position = 1000 / audio.frame_rate
         wanted = tokenizer.default_delay_ms if delay_ms is None else delay_ms
-        n_delay = round(wanted / position)
-        if n_delay * position != wanted or n_delay not in KNOWN_DELAYS:
+        if wanted / position not in KNOWN_DELAYS:
             raise VoxrunError(
                 f"a delay of {wanted:g} ms is not possible: it must be a multiple of {position:g}"
                 f" from {position:g} to {15 * position:g}, or {30 * position:g}"
             )
-        return cls(tokenizer.n_left_pad, n_delay, audio.samples_per_position)
+        return cls(tokenizer.n_left_pad, int(wanted / position), audio.samples_per_position)
 
     @property
     def prompt_length(self) -> int:

@@ -17,6 +17,8 @@ class Tokenizer:
 
     def __init__(self, folder: Path) -> None:
         path = folder / TOKENIZER_FILE
+        if not path.is_file():
+            raise ConfigError(f"{path}: no such file")
         try:
             self._tekken = Tekkenizer.from_file(path)
             self.pad = self._tekken.get_special_token("[STREAMING_PAD]")

@@ -1,0 +1,67 @@
+"""Text as it comes: whole characters, no control tokens; a folder without a tokenizer says so."""
+
+import json
+from pathlib import Path
+
+import pytest
+from committed import CHECKPOINT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxrun.errors import ConfigError
+from voxrun.tokenizer import TextDecoder, Tokenizer
+
+FIRST_BYTE = 64  # after the control tokens come the 256 bytes
+
+
+def tokens_of(text: str) -> list[int]:
+    return [FIRST_BYTE + byte for byte in text.encode()]
+
+
+@pytest.mark.parametrize("text", ["né", "€ 5", "日本語", "👍🏽"])
+def test_characters_that_span_tokens_come_out_whole(tokenizer: Tokenizer, text: str) -> None:
+    decoder = TextDecoder(tokenizer)
+    pieces = [decoder.feed(token) for token in tokens_of(text)]
+    assert "".join(pieces) == text
+    assert {piece for piece in pieces if piece} == set(text)
+    assert decoder.finish() == ""
+
+
+def test_a_character_that_never_came_whole_is_marked(tokenizer: Tokenizer) -> None:
+    decoder = TextDecoder(tokenizer)
+    assert decoder.feed(tokens_of("€")[0]) == ""
+    assert decoder.finish() == "\ufffd"
+
+
+def test_control_tokens_are_silent_even_inside_a_character(tokenizer: Tokenizer) -> None:
+    assert all(tokenizer.text_bytes(token) == b"" for token in range(FIRST_BYTE))
+    decoder = TextDecoder(tokenizer)
+    first, *rest = tokens_of("é")
+    spoken = [first, tokenizer.pad, tokenizer.word, tokenizer.eos, *rest]
+    assert "".join(map(decoder.feed, spoken)) == "é"
+
+
+@given(text=st.text(max_size=20), controls=st.lists(st.integers(0, FIRST_BYTE - 1), max_size=5))
+def test_any_text_survives(tokenizer: Tokenizer, text: str, controls: list[int]) -> None:
+    decoder = TextDecoder(tokenizer)
+    assert "".join(map(decoder.feed, [*controls, *tokens_of(text)])) + decoder.finish() == text
+
+
+def test_streaming_settings_travel_with_the_vocabulary(tokenizer: Tokenizer) -> None:
+    assert (tokenizer.bos, tokenizer.eos, tokenizer.pad, tokenizer.word) == (1, 2, 32, 33)
+    assert tokenizer.n_left_pad == 32
+    assert tokenizer.default_delay_ms == 480
+
+
+def without_audio() -> str:
+    tekken = json.loads((CHECKPOINT / "tekken.json").read_text(encoding="utf-8"))
+    del tekken["audio"]
+    return json.dumps(tekken)
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{}", without_audio()], ids=lambda c: str(c)[:5])
+def test_a_folder_without_a_streaming_tokenizer_is_named(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "tekken.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"tekken\.json: (no such|not a|the audio)"):
+        Tokenizer(tmp_path)
