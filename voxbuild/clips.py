@@ -29,7 +29,7 @@ def read_clips(clips: ClipSet, base: Path) -> list[Clip]:
     folder = (base / str(clips.folder)).resolve()
     return [
         Clip(f"{clips.name}/{Path(file).stem}", _present(folder / file), text)
-        for file, text in _rows(folder / TRANSCRIPTS, 2)
+        for file, text, *_ in _rows(folder / TRANSCRIPTS, 2)
     ]
 
 

@@ -1,0 +1,156 @@
+"""Clip sets: a folder with transcripts, or a corpus in FLEURS' layout from a Hub."""
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+
+import pytest
+
+from voxbuild.clips import clip_files, read_clips
+from voxbuild.errors import SourceError
+from voxbuild.recipe import ClipSet, read_book
+
+FACTS = {"name": "words", "summary": "", "language": "en", "license": "CC0-1.0", "attribution": "nobody"}
+
+
+def clip_set(**place):
+    return ClipSet.model_validate_json(json.dumps(FACTS | place))
+
+
+@pytest.fixture
+def base(tmp_path):
+    (tmp_path / "words").mkdir()
+    for name in ("b.flac", "a.flac"):
+        (tmp_path / "words" / name).write_bytes(b"sound")
+    (tmp_path / "words/transcripts.tsv").write_text('b.flac\tshe said "no"\na.flac\tété\tmore\n')
+    return tmp_path
+
+
+LOCAL = clip_set(folder="words")
+
+
+def test_a_folder_is_read_in_the_order_of_its_transcripts(base):
+    clips = read_clips(LOCAL, base)
+    assert [(c.name, c.text) for c in clips] == [("words/b", 'she said "no"'), ("words/a", "été")]
+    assert [c.path for c in clips] == [base / "words/b.flac", base / "words/a.flac"]
+    assert clip_files(LOCAL, base) == [base / f"words/{n}" for n in ("transcripts.tsv", "a.flac", "b.flac")]
+
+
+def test_a_missing_recording_is_named(base):
+    (base / "words/a.flac").unlink()
+    with pytest.raises(SourceError, match=r"words/a\.flac: the recording is missing, though the transcripts"):
+        read_clips(LOCAL, base)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"a.flac\tone\nb.flac\n", r"transcripts\.tsv:2: 1 columns instead of 2"),
+        (b"a.flac\t\xff\xfe\n", "the transcripts cannot be read"),
+        (b"a.flac\t" + b"x" * 200_000, "the transcripts cannot be read"),
+    ],
+)
+def test_transcripts_that_are_none_are_told(base, content, expected):
+    (base / "words/transcripts.tsv").write_bytes(content)
+    with pytest.raises(SourceError, match=expected):
+        read_clips(LOCAL, base)
+
+
+def test_missing_transcripts_are_told(base):
+    with pytest.raises(SourceError, match=r"elsewhere/transcripts\.tsv: the transcripts cannot be read"):
+        read_clips(clip_set(folder="elsewhere"), base)
+
+
+def test_the_repositorys_own_sets_are_whole(root):
+    book = read_book(root / "recipes")
+    local = [s for s in book.clips.values() if s.folder]
+    assert local
+    for clips in local:
+        members = read_clips(clips, root / "recipes/clips")
+        assert members
+        assert len({clip.name for clip in members}) == len(members)
+        assert all(clip.text for clip in members)
+
+
+ROWS = [
+    ["1", "one.wav", "Hello, World.", "hello world", "h e l l o", "16000", "MALE"],
+    ["2", "two.wav", 'He said "no".', 'he said "no"', "h e", "16000", "FEMALE"],
+    ["3", "three.wav", "Not taken.", "not taken", "n o t", "16000", "MALE"],
+]
+READ = """
+import sys
+from pathlib import Path
+from voxbuild.clips import read_clips
+from voxbuild.errors import SourceError
+from voxbuild.recipe import ClipSet
+
+try:
+    for clip in read_clips(ClipSet.model_validate_json(sys.argv[1]), Path("nowhere")):
+        print(clip.name, clip.text, clip.path.read_bytes().decode(), sep="|")
+except SourceError as error:
+    print(error)
+    sys.exit(3)
+"""
+
+
+def corpus(recordings):
+    """The files of a corpus whose archive holds these recordings."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for name in recordings:
+            member = tarfile.TarInfo(f"test/{name}")
+            member.size = len(name)
+            tar.addfile(member, io.BytesIO(name.encode()))
+    table = "".join("\t".join(row) + "\n" for row in ROWS)
+    return {"data/xx_yy/test.tsv": table.encode(), "data/xx_yy/audio/test.tar.gz": archive.getvalue()}
+
+
+@pytest.fixture
+def read_corpus(hub, hub_environment):
+    """Read a corpus from the Hub on loopback in a process of its own."""
+
+    def run(files, limit=2, **environment):
+        revision = hub.add("datasets", "maker/corpus", files)
+        place = {"repo": "maker/corpus", "revision": revision, "language": "xx_yy", "limit": limit}
+        process = subprocess.run(
+            [sys.executable, "-c", READ, clip_set(fleurs=place).model_dump_json()],
+            env=hub_environment | environment,
+            capture_output=True,
+            text=True,
+        )
+        assert "Traceback" not in process.stderr, process.stderr
+        return process
+
+    return run
+
+
+def test_the_first_clips_of_a_corpus_are_unpacked(hub, read_corpus):
+    files = corpus(["three.wav", "two.wav", "one.wav"])
+    expected = ["fleurs/xx_yy/one.wav|hello world|one.wav", 'fleurs/xx_yy/two.wav|he said "no"|two.wav']
+    assert read_corpus(files).stdout.splitlines() == expected
+    assert {call.split()[1].split("/")[1] for call in hub.calls} == {"datasets"}
+
+
+def test_a_recording_that_the_archive_lacks_is_named(read_corpus):
+    process = read_corpus(corpus(["one.wav", "three.wav"]))
+    assert process.returncode == 3
+    assert "two.wav: the recording is missing, though the transcripts list it" in process.stdout
+
+
+def test_a_damaged_archive_is_told(read_corpus):
+    files = corpus(["one.wav", "two.wav"])
+    for damaged in (files["data/xx_yy/audio/test.tar.gz"][:-30], b"no archive at all"):
+        process = read_corpus(files | {"data/xx_yy/audio/test.tar.gz": damaged})
+        assert process.returncode == 3
+        assert "test.tar.gz: a damaged archive" in process.stdout
+
+
+def test_a_corpus_that_cannot_be_had_is_told(read_corpus):
+    process = read_corpus({"data/xx_yy/test.tsv": b""})
+    assert process.returncode == 3
+    assert "maker/corpus: data/xx_yy/audio/test.tar.gz cannot be fetched" in process.stdout
+    process = read_corpus(corpus([]), HF_HUB_OFFLINE="1")
+    assert process.returncode == 3
+    assert "maker/corpus: data/xx_yy/test.tsv cannot be fetched" in process.stdout
