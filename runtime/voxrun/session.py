@@ -1,17 +1,20 @@
 """One stream of audio, from samples to text: files, pipes and microphones all go through here."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .device import mx
+from .errors import VoxrunError
 from .mel import FloatArray, LogMel
 from .model import VoxtralRealtime
 from .schedule import Schedule
 from .tokenizer import TextDecoder, Tokenizer
 
-BLOCK_POSITIONS = 128
-"""Positions encoded at a time at most: bounds memory however much is fed at once."""
+BLOCK_POSITIONS = 64
+"""Positions encoded at a time at most: bounds memory however much is fed at once, and keeps what attention
+computes only to mask it small beside the window."""
 
 
 @dataclass
@@ -66,8 +69,12 @@ class Session:
     ) -> None:
         """`live`: an end-of-stream token is a pause; otherwise it ends the transcript (step 9).
 
-        Raises VoxrunError for a delay that the model does not know.
+        Raises VoxrunError for a delay that the model does not know, or an impossible temperature.
         """
+        if not 0 <= temperature < math.inf:
+            raise VoxrunError(
+                f"a temperature of {temperature:g} is not possible: 0 is greedy, 1 as the model is"
+            )
         self._model, self._tokenizer = model, tokenizer
         self._schedule = Schedule.for_delay(model.config.audio, tokenizer, delay_ms)
         self._temperature, self._live = temperature, live
@@ -150,7 +157,7 @@ class Session:
 
     def _pick(self, logits: mx.array) -> int:
         """Logits [vocabulary] -> a token: the likeliest, or one drawn at the session's temperature."""
-        if self._temperature <= 0:
+        if self._temperature == 0:
             return _id(mx.argmax(logits))
         self._random, key = mx.random.split(self._random)
         return _id(mx.random.categorical(logits / self._temperature, key=key))

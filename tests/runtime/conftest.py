@@ -23,8 +23,8 @@ def tokenizer() -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def clip() -> Path:
-    """0.9 s: "you have"."""
-    return CLIPS / "prompts" / "vm-youhave.flac"
+    """1.2 s: "please try again"."""
+    return CLIPS / "prompts" / "please-try-again.flac"
 
 
 @pytest.fixture(scope="session")
