@@ -2,6 +2,8 @@
 
 import errno
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,9 +36,14 @@ def run(name: str, arguments: dict[str, Any]) -> Any:
     """Run an action. An error that a user can act on becomes one clean message and exit code 1."""
     try:
         book = read_book(workspace().recipes)
-        return ACTIONS[name](book, **arguments) or True
+        result = ACTIONS[name](book, **arguments) or True
+        sys.stdout.flush()
+        return result
     except (VoxbuildError, VoxrunError) as error:
         return TaskFailed(str(error))
+    except BrokenPipeError:  # `doit table | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
     except OSError as error:
         if error.errno == errno.ENOSPC:
             return TaskFailed(f"the disk is full ({error.filename}); make room and run it again")

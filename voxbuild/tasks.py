@@ -48,10 +48,17 @@ VARIABLES = ("recipe", "source", "target", "tag")
 LOUD: Task = {"verbosity": 2, "io": {"capture": False}}
 """Nothing is captured: progress bars need the terminal."""
 ALWAYS: Task = {"uptodate": [False]} | LOUD
+SHOWS: Task = {"meta": {"title": False}} | ALWAYS
+"""What it prints is all there is on stdout, for people and for pipes."""
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
     """doit's own, but a failure is one line and its message; what it keeps from running is not told."""
+
+    def execute_task(self, task: Any) -> None:
+        """Say what starts, but for tasks that only show something."""
+        if (task.meta or {}).get("title", True):
+            super().execute_task(task)
 
     def add_failure(self, task: Any, fail: Any) -> None:
         """Report a failure that is the task's own."""
@@ -75,7 +82,7 @@ DOIT_CONFIG = {
 
 def task_recipes() -> Task:
     """Show all recipes and sources (what `doit` alone does)."""
-    return {"actions": [(run, ["show_recipes", {}])]} | ALWAYS
+    return {"actions": [(run, ["show_recipes", {}])]} | SHOWS
 
 
 def task_fetch() -> Iterator[Task]:
@@ -97,7 +104,7 @@ def task_plan() -> Iterator[Task]:
             "name": recipe.name,
             "actions": [_action("show_plan", recipe, source)],
             "task_dep": [f"fetch:{source.name}"],
-        } | ALWAYS
+        } | SHOWS
 
 
 def task__plan() -> Iterator[Task]:
@@ -198,12 +205,12 @@ def task_publish() -> Iterator[Task]:
 
 def task_table() -> Task:
     """Show size, WER and fidelity of every variant that is built."""
-    return {"actions": [(run, ["show_table", {"source": get_var("source")}])]} | ALWAYS
+    return {"actions": [(run, ["show_table", {"source": get_var("source")}])]} | SHOWS
 
 
 def task_matrix() -> Task:
     """Print the recipes as JSON, for a CI matrix."""
-    return {"actions": [(run, ["show_matrix", {}])]} | ALWAYS
+    return {"actions": [(run, ["show_matrix", {}])]} | SHOWS
 
 
 def _stage(recipe: Recipe, source: Source) -> str:
