@@ -3,7 +3,13 @@
 import atexit
 import os
 import shutil
+import sys
 import tempfile
+from pathlib import Path
+
+# pytest puts tests/ on the path, where the folder voxbuild would pass for the package: one that is installed
+# editable is found by a finder that comes after the path, a real one anywhere on the path wins.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 HF_HOME = tempfile.mkdtemp(prefix="tests-hf-home-")
 atexit.register(shutil.rmtree, HF_HOME, ignore_errors=True)
