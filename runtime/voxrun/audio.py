@@ -62,17 +62,21 @@ class FileSource:
 
 
 class Microphone:
-    """The default input device, until the consumer stops."""
+    """The default input device, until it is stopped."""
 
     def __init__(self, rate: int, block: int) -> None:
         self.rate, self._block = rate, block
-        self._blocks: queue.SimpleQueue[FloatArray] = queue.SimpleQueue()
+        self._blocks: queue.SimpleQueue[FloatArray | None] = queue.SimpleQueue()  # None: the end
 
     def __iter__(self) -> Iterator[FloatArray]:
-        """Blocks of `block` samples, for ever. Raises DeviceError."""
+        """Blocks of `block` samples, all that were recorded before `stop`. Raises DeviceError."""
         with self._stream():
-            while True:
-                yield self._blocks.get()
+            while (block := self._blocks.get()) is not None:
+                yield block
+
+    def stop(self) -> None:
+        """Record no more; may be called from a signal handler."""
+        self._blocks.put(None)
 
     @contextmanager
     def _stream(self) -> Iterator[None]:

@@ -96,17 +96,24 @@ def _file(transcriber: Transcriber, path: str, options: dict[str, float]) -> str
 
 
 def _microphone(transcriber: Transcriber, options: dict[str, float]) -> int:
-    """Print words as they come until Ctrl-C, then what was still behind the delay."""
-    block = transcriber.model.config.audio.samples_per_position
+    """Print words as they come until Ctrl-C, then what was recorded by then; a second Ctrl-C breaks off.
+
+    The first must not interrupt the model: its caches would be left half updated.
+    """
+    microphone = Microphone(transcriber.rate, transcriber.model.config.audio.samples_per_position)
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        microphone.stop()
+        signal.signal(signum, _interrupt)
+
     session = transcriber.session(live=True, **options)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
     print("listening; Ctrl-C ends", file=sys.stderr)
-    try:
-        for samples in Microphone(transcriber.rate, block):
-            print(session.feed(samples), end="", flush=True)
-    except KeyboardInterrupt:
-        heard = len(session.text)
-        print(session.finish().text[heard:], flush=True)
-        return 0
+    for samples in microphone:
+        print(session.feed(samples), end="", flush=True)
+    heard = len(session.text)
+    print(session.finish().text[heard:], flush=True)
     return 0
 
 

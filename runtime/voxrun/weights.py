@@ -25,7 +25,10 @@ def load_model(folder: Path) -> VoxtralRealtime:
 
 
 def assemble(config: ModelConfig, tensors: Mapping[str, mx.array], origin: str) -> VoxtralRealtime:
-    """A model with these canonically named tensors. Raises WeightsError naming those that do not fit."""
+    """A model with these canonically named tensors. Raises WeightsError naming those that do not fit.
+
+    Raises ConfigError if the configuration's quantization is none that MLX knows.
+    """
     model = VoxtralRealtime(config)
     _quantize_like(model, config.quantization, tensors, origin)
     _check(model, tensors, origin)
@@ -59,10 +62,10 @@ def read_tensors(folder: Path) -> dict[str, mx.array]:
 def _files(folder: Path) -> list[Path]:
     if (folder / INDEX).is_file():
         try:
-            names = sorted(set(read_json(folder / INDEX)["weight_map"].values()))
+            names = set(read_json(folder / INDEX)["weight_map"].values())
+            paths = sorted(folder / name for name in names)
         except (ConfigError, KeyError, AttributeError, TypeError) as error:
             raise WeightsError(f"{folder / INDEX}: no readable weight_map ({error})") from error
-        paths = [folder / name for name in names]
     else:
         paths = [folder / name for name in SINGLE_FILES if (folder / name).is_file()][:1]
     if not paths:
@@ -79,7 +82,10 @@ def _quantize_like(
     tensors: Mapping[str, mx.array],
     origin: str,
 ) -> None:
-    """Quantize the modules that have scales on disk, each as config.json says for its path."""
+    """Quantize the modules that have scales on disk, each as config.json says for its path.
+
+    Raises ConfigError, WeightsError.
+    """
     default = {k: quantization[k] for k in ("group_size", "bits", "mode") if k in quantization}
 
     def settings(path: str, module: nn.Module) -> bool | dict[str, Any]:
@@ -91,7 +97,10 @@ def _quantize_like(
             raise WeightsError(f"{origin}: {path} is quantized, but config.json does not say how")
         return {"mode": "affine"} | chosen
 
-    nn.quantize(model, class_predicate=settings)
+    try:
+        nn.quantize(model, class_predicate=settings)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{origin}: quantization in config.json cannot be used ({error})") from error
 
 
 def _check(model: VoxtralRealtime, tensors: Mapping[str, mx.array], origin: str) -> None:

@@ -1,0 +1,116 @@
+"""Quantized artifacts: the modules that have scales, each with the settings config.json gives its path."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from comparison import error
+from small_models import build, random_tensors, small_params, write_artifact
+
+from voxrun.config import ModelConfig
+from voxrun.device import mx
+from voxrun.errors import ConfigError, WeightsError
+from voxrun.linear import quantized_product
+from voxrun.model import VoxtralRealtime
+from voxrun.weights import load_model
+
+PARAMS = small_params()
+AFFINE4 = {"group_size": 32, "bits": 4}
+AFFINE6 = {"group_size": 32, "bits": 6}
+MXFP4 = {"group_size": 32, "bits": 4, "mode": "mxfp4"}
+SPECIAL = "language_model.layers.1.mlp.down_proj"
+EMBEDDING = "language_model.embed_tokens"
+
+
+def quantized(settings: dict[str, dict[str, Any]], default: dict[str, Any]) -> tuple[dict, dict]:
+    """Tensors with every matrix quantized that divides by 32, and the same ones dequantized."""
+    packed, plain = {}, {}
+    for name, values in random_tensors(ModelConfig.from_dict(PARAMS)).items():
+        weight, path = mx.array(values), name.removesuffix(".weight")
+        if values.ndim != 2 or values.shape[1] % 32:
+            packed[name], plain[name] = weight, values
+            continue
+        chosen = settings.get(path, default)
+        parts = mx.quantize(weight, **chosen)
+        packed |= {
+            f"{path}.{leaf}": part for leaf, part in zip(("weight", "scales", "biases"), parts, strict=False)
+        }
+        plain[name] = np.array(mx.dequantize(*parts, **chosen).astype(mx.float32))
+    return packed, plain
+
+
+def answers(model: VoxtralRealtime) -> dict[str, np.ndarray]:
+    """Many rows and single ones, for these go different ways."""
+    random = np.random.default_rng(0)
+    mel = mx.array(random.normal(size=(80, 128)).astype(np.float32))
+    audio = model.encode(mel, model.encoder_state())
+    gains, caches = model.gains(6), model.decoder_caches()
+    many = model.decode(mx.arange(9), audio[:, :9], gains, caches)
+    one = model.decode(mx.array([900]), audio[:, 9:], gains, caches)
+    logits = model.language_model.logits
+    return {name: np.array(value) for name, value in [("many", logits(many)), ("one", logits(one))]}
+
+
+@pytest.mark.parametrize(
+    ("default", "own"),
+    [
+        (AFFINE4, {}),
+        (AFFINE4, {SPECIAL: AFFINE6}),
+        (MXFP4, {}),
+        (MXFP4, {EMBEDDING: AFFINE6 | {"mode": "affine"}}),
+    ],
+    ids=["affine 4", "one module of 6 bits", "mxfp4", "mxfp4 with an affine embedding"],
+)
+def test_quantized_weights_answer_as_their_dequantized_values(
+    tmp_path: Path, default: dict, own: dict
+) -> None:
+    packed, plain = quantized(own, default)
+    folder = write_artifact(tmp_path, PARAMS | {"quantization": default | own}, packed)
+    model = load_model(folder)
+    assert isinstance(model.language_model.embed_tokens.weight, mx.array)
+    assert model.language_model.embed_tokens.weight.dtype == mx.uint32
+    assert model.language_model.layers[1].mlp.down_proj.bits == own.get(SPECIAL, default)["bits"]
+    ours, expected = answers(model), answers(build(PARAMS, plain))
+    assert error(ours["many"], expected["many"]) < 2e-5
+    assert error(ours["one"], expected["one"]) < 2e-5
+
+
+def test_a_module_of_other_bits_than_said_is_misshapen(tmp_path: Path) -> None:
+    packed, _ = quantized({SPECIAL: AFFINE6}, AFFINE4)
+    write_artifact(tmp_path, PARAMS | {"quantization": AFFINE4}, packed)
+    with pytest.raises(
+        WeightsError, match=rf"1 misshapen \({SPECIAL}\.weight \(64, 18\) instead of \(64, 12\)\)"
+    ):
+        load_model(tmp_path)
+
+
+def test_quantized_weights_without_settings_are_named(tmp_path: Path) -> None:
+    packed, _ = quantized({}, AFFINE4)
+    with pytest.raises(WeightsError, match=r"is quantized, but config\.json does not say how"):
+        load_model(write_artifact(tmp_path, PARAMS, packed))
+
+
+@pytest.mark.parametrize("settings", [{"group_size": 32, "bits": 7}, {"bits": 4}, MXFP4 | {"mode": "mxfp5"}])
+def test_settings_that_mlx_does_not_know_are_a_config_error(tmp_path: Path, settings: dict) -> None:
+    packed, _ = quantized({}, AFFINE4)
+    write_artifact(tmp_path, PARAMS | {"quantization": settings}, packed)
+    with pytest.raises(ConfigError, match=f"{tmp_path}: quantization"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 5, 40])
+@pytest.mark.parametrize("settings", [AFFINE4, AFFINE6, MXFP4], ids=str)
+def test_products_agree_on_both_sides_of_the_row_threshold(rows: int, settings: dict) -> None:
+    random = np.random.default_rng(0)
+    weight, x = (mx.array(random.normal(size=(n, 64)).astype(np.float32)) for n in (24, rows))
+    parts = mx.quantize(weight, **settings)
+    expected = x @ mx.dequantize(*parts, **settings).astype(mx.float32).T
+    assert error(np.array(quantized_product(x, layer(parts, settings))), np.array(expected)) < 2e-6
+
+
+def layer(parts: Any, settings: dict[str, Any]) -> Any:
+    class Layer(dict):
+        group_size, bits, mode = settings["group_size"], settings["bits"], settings.get("mode", "affine")
+
+    return Layer(zip(("weight", "scales", "biases"), parts, strict=False))

@@ -1,0 +1,36 @@
+"""Teacher-forced logits agree with what a session says, block by block."""
+
+import numpy as np
+import pytest
+
+from voxrun import scoring
+from voxrun.device import mx
+from voxrun.schedule import Schedule
+from voxrun.transcriber import Transcriber
+
+
+@pytest.mark.parametrize("block", [7, 39, 256])
+@pytest.mark.parametrize("delay_ms", [160, 480])
+def test_the_best_logits_are_the_greedy_tokens(
+    transcriber: Transcriber,
+    samples: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    block: int,
+    delay_ms: int,
+) -> None:
+    session = transcriber.session(delay_ms=delay_ms)
+    session.feed(samples)
+    tokens = session.finish().tokens
+    monkeypatch.setattr(scoring, "BLOCK", block)
+    blocks = scoring.teacher_forced_logits(
+        transcriber.model, transcriber.tokenizer, samples, tokens, delay_ms
+    )
+    logits = mx.concatenate(list(blocks))
+    assert logits.shape == (len(tokens), 1024)
+    assert mx.argmax(logits, axis=1).tolist() == tokens
+
+
+def test_there_is_an_embedding_for_each_position(transcriber: Transcriber, samples: np.ndarray) -> None:
+    schedule = Schedule.for_delay(transcriber.model.config.audio, transcriber.tokenizer, 480)
+    audio = scoring.embed_audio(transcriber.model, schedule, samples)
+    assert audio.shape == (1, 32 + 16 + 6 + 11, 256)

@@ -1,0 +1,84 @@
+"""Where a model is looked for: a folder, a local registry, the Hub's cache; never the network here."""
+
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import pytest
+from committed import CHECKPOINT
+from huggingface_hub import constants
+from huggingface_hub.errors import LocalEntryNotFoundError
+from small_models import random_tensors, small_params, write_artifact
+
+from voxrun.config import ModelConfig
+from voxrun.errors import ModelError
+from voxrun.transcriber import Transcriber, locate
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Path:
+    """One repository, `team/voice`, at one revision, tagged v1."""
+    repository = tmp_path / "registry" / "models--team--voice"
+    params = small_params()
+    write_artifact(repository / "snapshots" / REVISION, params, random_tensors(ModelConfig.from_dict(params)))
+    (repository / "refs").mkdir()
+    for ref in ("main", "v1"):
+        (repository / "refs" / ref).write_text(REVISION, encoding="utf-8")
+    return tmp_path / "registry"
+
+
+def test_a_folder_is_taken_as_it_is(transcriber: Transcriber) -> None:
+    assert locate(CHECKPOINT) == locate(str(CHECKPOINT)) == CHECKPOINT
+    assert transcriber.rate == 16000
+
+
+@pytest.mark.parametrize("revision", [None, "main", "v1", REVISION])
+def test_a_repository_is_found_in_a_registry(registry: Path, revision: str | None) -> None:
+    folder = locate("team/voice", revision=revision, registry=registry)
+    assert folder == registry / "models--team--voice" / "snapshots" / REVISION
+    transcriber = Transcriber.open("team/voice", revision=revision, registry=registry)
+    transcriber.session().feed(np.zeros(16000, np.float32))
+
+
+def test_a_registry_goes_before_a_folder_of_the_same_name(
+    registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "team" / "voice").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert locate("team/voice") == Path("team/voice")
+    assert registry in locate("team/voice", registry=registry).parents
+
+
+@pytest.mark.parametrize(("name", "revision"), [("team/other", None), ("team/voice", "v2")])
+def test_what_a_registry_does_not_have_is_named(registry: Path, name: str, revision: str | None) -> None:
+    with pytest.raises(ModelError) as caught:
+        locate(name, revision=revision, registry=registry)
+    at = f" at {revision}" if revision else ""
+    assert str(caught.value) == f"{name}{at} is not in the registry {registry}"
+
+
+@pytest.mark.parametrize("name", ["nowhere", "./team/voice", "a/b/c", "/no/such/folder", "/model"])
+def test_what_is_neither_folder_nor_repository_is_named(name: str) -> None:
+    with pytest.raises(ModelError, match=f"^{name}: no such folder, and no repository name like owner/name$"):
+        locate(name)
+
+
+def test_an_impossible_repository_name_is_named() -> None:
+    with pytest.raises(ModelError, match=r"^team/bad name: Repo id must"):
+        locate("team/bad name")
+
+
+def test_a_repository_that_cannot_be_fetched_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise LocalEntryNotFoundError("no connection")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
+    with pytest.raises(ModelError, match=r"^team/voice is not in the cache, nor can the Hub be reached$"):
+        locate("team/voice")
