@@ -41,7 +41,7 @@ def random_tensors(config: ModelConfig, seed: int = 0) -> Tensors:
         else:
             values /= np.sqrt(np.prod(shape[1:]))
         if "q_proj" in name or "k_proj" in name:
-            values *= 2  # sharp attention: a key too many or too few must show
+            values *= 1.4  # sharp attention: a key too many or too few must show
         tensors[name] = values.astype(np.float32)
     return tensors
 

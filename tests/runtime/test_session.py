@@ -7,7 +7,7 @@ import pytest
 from scripted import ScriptedModel
 
 from voxrun.errors import VoxrunError
-from voxrun.session import Session
+from voxrun.session import BLOCK_POSITIONS, Session
 from voxrun.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
 
@@ -137,4 +137,4 @@ def test_memory_is_bounded_however_much_is_fed_at_once(tokenizer: Tokenizer) -> 
 
     model.encode = watched
     Session(model, tokenizer).feed(np.zeros(16000 * 60, np.float32))
-    assert longest == 128 * 8
+    assert longest == BLOCK_POSITIONS * 8
