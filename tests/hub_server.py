@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,11 +55,16 @@ class HubServer:
         self.folder, self.repos = folder, {}
         self.calls: list[str] = []
         self.faults: list[list[Any]] = []
+        self.surprises: list[tuple[re.Pattern[str], Callable[[], Any]]] = []
         self.url = ""
 
     def fail(self, call: str, status: int, times: int = 100) -> None:
         """Answer calls that match, such as "POST .*/commit/", with this status, so many times."""
         self.faults.append([re.compile(call), status, times])
+
+    def before(self, call: str, surprise: Callable[[], Any]) -> None:
+        """Do something when such a call has come, before it is answered, once."""
+        self.surprises.append((re.compile(call), surprise))
 
     def add(self, kind: str, name: str, files: dict[str, bytes]) -> str:
         """Put a repository there with one commit; return its commit. `kind`: models or datasets."""
@@ -221,6 +226,10 @@ class Handler(BaseHTTPRequestHandler):
         return self._send(200, json.dumps(result).encode(), {"Content-Type": "application/json"})
 
     def _result(self, call: str, body: bytes) -> Any:
+        for pattern, surprise in list(self.hub.surprises):
+            if pattern.search(call):
+                self.hub.surprises.remove((pattern, surprise))
+                surprise()
         for fault in self.hub.faults:
             if fault[0].search(call) and fault[2]:
                 fault[2] -= 1

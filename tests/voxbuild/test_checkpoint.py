@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import os
 import random
 import struct
 
@@ -13,7 +14,7 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxbuild.checkpoint import ALIGNMENT, Checkpoint, CheckpointWriter, Tensor
+from voxbuild.checkpoint import ALIGNMENT, MAX_HEADER, Checkpoint, CheckpointWriter, Tensor
 from voxbuild.errors import CheckpointError
 from voxrun.device import mx
 
@@ -125,6 +126,14 @@ def test_a_file_that_is_cut_or_grew_is_told(tmp_path):
 @pytest.mark.parametrize("length", [0, 1, 2**31, 2**63, 2**64 - 1])
 def test_an_absurd_header_length_allocates_nothing(tmp_path, length):
     assert "not a safetensors file" in refused(tmp_path, struct.pack("<Q", length) + b"{}" + b" " * 100)
+
+
+def test_a_header_above_the_limit_is_not_read(tmp_path):
+    path = tmp_path / "huge.safetensors"
+    path.write_bytes(struct.pack("<Q", MAX_HEADER + 1) + b"{}")
+    os.truncate(path, MAX_HEADER + 1000)
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
+        Checkpoint(path)
 
 
 def entry(start, end, dtype="U8", shape=None):

@@ -154,5 +154,7 @@ def test_a_publish_that_lost_its_tag_is_completed_without_a_second_commit(hub, p
 
 def test_somebody_elses_commit_in_between_is_not_overwritten(hub, publish, tmp_path):
     hub.add("models", REPO, {})
-    hub.fail("POST .*/commit/", 412)
+    hub.before("/commit/", lambda: hub.add("models", REPO, {"notes.md": b"theirs"}))
     assert "412" in refused(publish(make_artifact(tmp_path / "a")))
+    assert files_at(hub, "main") == {"notes.md": b"theirs"}
+    assert not hub.repos[f"models/{REPO}"].tags

@@ -104,8 +104,16 @@ def test_an_edited_gate_is_checked_without_converting_again(built):
     process = doit(built, "build", "recipe=4bit")
     assert process.returncode == 0
     assert executed(process) == ["validate:tiny:4bit", "card:tiny:4bit", "manifest:tiny:4bit"]
-    assert read_json(built / "out/tiny/4bit/validation.json")["gates"][0]["limit"] == 199.0
-    assert Manifest.load(built / "out/tiny/4bit").damaged(built / "out/tiny/4bit") == []
+    folder = built / "out/tiny/4bit"
+    assert read_json(folder / "validation.json")["gates"][0]["limit"] == 199.0
+    assert Manifest.load(folder).validated
+    assert Manifest.load(folder).damaged(folder) == []
+
+    edit(built / "recipes/4bit.yaml", "wer: 199.0", "kl_mean: 0.0")
+    process = doit(built, "build", "recipe=4bit")
+    assert process.returncode in FAILED
+    assert executed(process) == ["validate:tiny:4bit"]
+    assert not Manifest.load(folder).validated, "what fails its gates now was once validated by others"
 
 
 def test_a_flipped_byte_is_rebuilt_to_the_very_same_artifact(built):
