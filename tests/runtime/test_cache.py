@@ -15,7 +15,7 @@ def positions(start: int, n: int) -> mx.array:
 
 @pytest.mark.parametrize("window", [1, 2, 7, 20, 300])
 @pytest.mark.parametrize(
-    "steps", [[1] * 40, [3] * 200, [40, 1, 1, 300, 1, 5], [GROWTH, 1], [GROWTH - 1, 2, 1]]
+    "steps", [[1] * 2 * GROWTH + [1] * 9, [3] * 200, [40, 1, 1, 300, 1, 5], [GROWTH, 1], [GROWTH - 1, 2, 1]]
 )
 def test_cache_returns_exactly_the_window_before_the_new_positions(window: int, steps: list[int]) -> None:
     cache = KVCache(window)

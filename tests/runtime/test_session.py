@@ -7,7 +7,7 @@ import pytest
 from scripted import ScriptedModel
 
 from voxrun.errors import VoxrunError
-from voxrun.session import BLOCK_POSITIONS, Session
+from voxrun.session import BLOCK_POSITIONS, Listener, Session
 from voxrun.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
 
@@ -136,5 +136,7 @@ def test_memory_is_bounded_however_much_is_fed_at_once(tokenizer: Tokenizer) -> 
         return encode(mel, state)
 
     model.encode = watched
-    Session(model, tokenizer).feed(np.zeros(16000 * 60, np.float32))
+    minute = np.zeros(16000 * 60, np.float32)
+    Session(model, tokenizer).feed(minute)
     assert longest == BLOCK_POSITIONS * 8
+    assert max(block.shape[1] for block in Listener(model).feed(minute)) == BLOCK_POSITIONS
