@@ -1,0 +1,104 @@
+"""What stops a task: one clear message, an exit code, and nothing left behind."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from projects import FAILED, doit, doit_command, make_project, use_random_source
+
+from voxbuild.checkpoint import Tensor
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project in which nothing was built yet."""
+    return make_project(tmp_path / "project")
+
+
+def nothing_built(project):
+    return not list((project / "out").glob("tiny/*")) and not list((project / "out").glob(".partial/*"))
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("recpe=4bit", "unknown variable recpe; known: recipe, source, target, tag"),
+        ("recipe=7bit", "there is no recipe 7bit; known: 2bit, 4bit"),
+        ("source=huge", "there is no source huge; known: tiny"),
+    ],
+)
+def test_what_is_unknown_is_one_line(project, said, expected):
+    process = doit(project, "build", said)
+    assert process.returncode != 0
+    assert process.stdout.strip().splitlines()[-1].endswith(expected)
+    assert "Traceback" not in process.stdout
+
+
+def test_a_truncated_source_is_told_and_nothing_is_built(project):
+    use_random_source(project)
+    weights = project / "source/consolidated.safetensors"
+    os.truncate(weights, weights.stat().st_size - 1)
+    process = doit(project, "build", "recipe=4bit")
+    assert process.returncode in FAILED
+    assert f"{weights}: truncated" in process.stdout
+    assert "Traceback" not in process.stdout
+    assert nothing_built(project)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda header: header[1:], "tensors are missing from the checkpoint: "),
+        (lambda header: [*header, Tensor("lm.odd", "BF16", (1,))], "mistral does not know: lm.odd"),
+    ],
+)
+def test_tensors_missing_or_extra_are_named_and_nothing_is_built(project, change, expected):
+    use_random_source(project, change)
+    process = doit(project, "build", "recipe=4bit")
+    assert process.returncode in FAILED
+    assert expected in process.stdout
+    assert "Traceback" not in process.stdout
+    assert nothing_built(project)
+
+
+SLOW = """
+import time
+import voxbuild.convert
+
+def slowly(array, dtype, cast=voxbuild.convert.cast):
+    time.sleep(0.1)
+    return cast(array, dtype)
+
+voxbuild.convert.cast = slowly
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_conversion_leaves_no_artifact(project, number):
+    use_random_source(project)
+    fast = (project / "dodo.py").read_text()
+    (project / "dodo.py").write_text(fast + SLOW)
+    with subprocess.Popen(
+        doit_command("convert", "recipe=4bit"),
+        cwd=project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while process.poll() is None and not list((project / "out").glob(".partial/*/*.safetensors")):
+            time.sleep(0.02)
+        assert process.poll() is None, "it ended before it could be interrupted"
+        process.send_signal(number)
+        said = process.communicate()[1]
+        assert process.returncode != 0
+    assert not list((project / "out").glob("tiny/*"))
+    if number != signal.SIGKILL:
+        assert not list((project / "out").glob(".partial/*"))
+        assert said.strip().startswith("interrupted: ")
+        assert "Traceback" not in said
+    (project / "dodo.py").write_text(fast)
+    assert doit(project, "convert", "recipe=4bit").returncode == 0
+    assert (project / "out/tiny/4bit/model.safetensors").is_file()
+    assert not list((project / "out").glob(".partial/*"))
