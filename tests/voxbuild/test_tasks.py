@@ -153,6 +153,23 @@ def test_publishing_takes_what_is_validated_and_voxrun_reads_it(built):
     assert voxrun.stdout.strip() == heard
 
 
+def test_plan_and_table_show_what_will_be_and_what_is(first_build):
+    project = first_build[0]
+    plan = doit(project, "plan", "recipe=4bit").stdout
+    manifest = Manifest.load(project / "out/tiny/4bit")
+    row = next(line for line in plan.splitlines() if "| encoder.conv1.weight" in line)
+    assert "whisper_encoder.conv_layers.0.conv.weight" in row
+    assert "swap 1,2" in row
+    assert plan.strip().endswith(f"in 1 shard(s), {manifest.bits_per_weight:.3f} bits per weight")
+    assert f"{manifest.parameters:,} parameters" in plan
+
+    table = doit(project, "table").stdout
+    rows = {line.split("|")[1].strip(): line for line in table.splitlines() if line.count("|") > 3}
+    assert "pass" in rows["4bit"]
+    assert f"{manifest.bits_per_weight:.2f}" in rows["4bit"]
+    assert "FAIL" in rows["2bit"]
+
+
 def test_the_list_and_the_matrix_tell_everything(project):
     process = doit(project, "list")
     assert process.returncode == 0
