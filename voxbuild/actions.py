@@ -33,7 +33,7 @@ def workspace() -> Workspace:
 
 
 def run(name: str, arguments: dict[str, Any]) -> Any:
-    """Run an action. An error that a user can act on becomes one clean message and exit code 1."""
+    """Run an action. An error that a user can act on becomes one clean message and a failed task."""
     try:
         book = read_book(workspace().recipes)
         result = ACTIONS[name](book, **arguments) or True

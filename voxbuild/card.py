@@ -45,7 +45,7 @@ def render_card(
             bits_table=_bits_table(recipe, manifest),
             wer_table=_wer_table(validation),
         )
-    except jinja2.TemplateError as error:
+    except (jinja2.TemplateError, TypeError) as error:
         raise VoxbuildError(f"{templates / recipe.card}: {error or type(error).__name__}") from error
 
 

@@ -1,4 +1,4 @@
-"""What voxbuild raises on purpose: what is wrong, where, and what to do. Tasks turn it into exit code 1.
+"""What voxbuild raises on purpose: what is wrong, where, and what to do. Tasks turn it into a failure.
 
 VoxbuildError
 ├── RecipeError       a recipe, source or clip set that is not valid

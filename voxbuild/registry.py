@@ -4,6 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
+from tqdm import tqdm
+
 from .errors import PublishError
 from .manifest import MANIFEST, file_entry
 from .publish import Release
@@ -33,7 +35,7 @@ class LocalRegistry:
         if not self.published(release):
             repo, commit = self._repo(release), _commit(release)
             snapshot = repo / "snapshots" / commit
-            for name in release.files:
+            for name in tqdm(release.files, desc="store", unit="file", disable=None, leave=False):
                 self._link(self._store(repo, release.folder / name), snapshot / name)
             for ref in ("main", release.tag):
                 write_text(repo / "refs" / ref, commit)

@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from voxrun.config import read_json as read_params
+from voxrun.device import device_name
 
 from . import __version__
 from .card import render_card
@@ -138,7 +139,7 @@ def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Boo
         origin = Fetched.load(work.source_file(source.name)).folder
         near = fidelity(folder, origin, everything, reference, bar.update)
     result = report(clips, heard, reference, near, _gates(source, recipe))
-    result |= {"artifact": manifest.weight_files, "runtime": tool_versions()}
+    result |= {"artifact": manifest.weight_files, "runtime": tool_versions() | {"device": device_name()}}
     write_json(folder / VALIDATION, result)
     table = gates_table(result)
     if not result["passed"]:

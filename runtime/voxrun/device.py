@@ -53,9 +53,14 @@ def on_cpu() -> bool:
     return bool(mx.default_device().type == mx.DeviceType.cpu)
 
 
+def device_name() -> str:
+    """What MLX computes on: cpu or gpu."""
+    return "cpu" if on_cpu() else "gpu"
+
+
 def activation_dtype(stored: mx.Dtype) -> mx.Dtype:
     """The dtype to compute in: float32 on a CPU (half floats are 9-30x slower there), else as stored."""
     return mx.float32 if on_cpu() else stored
 
 
-__all__ = ["activation_dtype", "blas", "mx", "nn", "on_cpu", "tree_flatten"]
+__all__ = ["activation_dtype", "blas", "device_name", "mx", "nn", "on_cpu", "tree_flatten"]

@@ -65,7 +65,11 @@ def locate(model: str | Path, revision: str | None = None, registry: Path | None
     if str(model).count("/") != 1 or str(model).startswith((".", "/")):
         raise ModelError(f"{model}: no such folder, and no repository name like owner/name")
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]
+        HFValidationError,
+        HTTPError,
+        LocalEntryNotFoundError,
+    )
 
     try:
         snapshot = huggingface_hub.snapshot_download(
@@ -79,6 +83,6 @@ def locate(model: str | Path, revision: str | None = None, registry: Path | None
         where = f"in the registry {registry}" if registry else "in the cache, nor can the Hub be reached"
         at = f" at {revision}" if revision else ""
         raise ModelError(f"{model}{at} is not {where}") from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise ModelError(f"{model}: {error}") from error
+    except (HTTPError, HFValidationError, OSError) as error:  # HTTPError: the Hub's answer, or none
+        raise ModelError(f"{model}: {' '.join(str(error).split())}") from error
     return Path(snapshot)
