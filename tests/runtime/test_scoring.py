@@ -9,8 +9,7 @@ from voxrun.schedule import Schedule
 from voxrun.transcriber import Transcriber
 
 
-@pytest.mark.parametrize("block", [7, 39, 256])
-@pytest.mark.parametrize("delay_ms", [160, 480])
+@pytest.mark.parametrize(("block", "delay_ms"), [(7, 480), (39, 160), (256, 480)])
 def test_the_best_logits_are_the_greedy_tokens(
     transcriber: Transcriber,
     samples: np.ndarray,
