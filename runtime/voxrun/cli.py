@@ -92,7 +92,7 @@ def _file(transcriber: Transcriber, path: str, options: dict[str, float]) -> str
             bar.update(seconds)
 
         transcript = transcriber.transcribe(path, progress=advance, **options)
-    return transcript.text.strip()
+    return " ".join(transcript.text.split())  # one line, whatever the model wrote
 
 
 def _microphone(transcriber: Transcriber, options: dict[str, float]) -> int:

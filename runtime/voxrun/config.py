@@ -9,6 +9,8 @@ from typing import Any
 from .errors import ConfigError
 
 CONFIG_FILES = ("config.json", "params.json")
+MISTRAL_WEIGHTS = "consolidated.safetensors"
+"""A folder with it is read in Mistral's layout: the upstream's repository has transformers' files too."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class ModelConfig:
     @classmethod
     def from_folder(cls, folder: Path) -> "ModelConfig":
         """Read config.json, or the upstream's params.json. Raises ConfigError."""
-        for name in CONFIG_FILES:
+        for name in CONFIG_FILES[-1:] if (folder / MISTRAL_WEIGHTS).is_file() else CONFIG_FILES:
             path = folder / name
             if path.is_file():
                 return cls.from_dict(read_json(path), str(path))

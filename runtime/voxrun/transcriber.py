@@ -12,7 +12,7 @@ from .tokenizer import TOKENIZER_FILE, Tokenizer
 from .weights import load_model
 
 DEFAULT_MODEL = "mlx-community/Voxtral-Mini-4B-Realtime-6bit"
-FILES = ["*.safetensors", "model.safetensors.index.json", "config.json", TOKENIZER_FILE]
+FILES = ["*.safetensors", "model.safetensors.index.json", "config.json", "params.json", TOKENIZER_FILE]
 
 
 class Transcriber:

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .config import ModelConfig, read_json
+from .config import MISTRAL_WEIGHTS, ModelConfig, read_json
 from .device import activation_dtype, mx, nn
 from .dialects import recognise
 from .errors import ConfigError, WeightsError
 from .model import VoxtralRealtime, shapes_of
 
 INDEX = "model.safetensors.index.json"
-SINGLE_FILES = ("model.safetensors", "consolidated.safetensors")
+SINGLE = "model.safetensors"
 NAMES_SHOWN = 5
 
 
@@ -60,6 +60,8 @@ def read_tensors(folder: Path) -> dict[str, mx.array]:
 
 
 def _files(folder: Path) -> list[Path]:
+    if (folder / MISTRAL_WEIGHTS).is_file():
+        return [folder / MISTRAL_WEIGHTS]
     if (folder / INDEX).is_file():
         try:
             names = set(read_json(folder / INDEX)["weight_map"].values())
@@ -67,9 +69,9 @@ def _files(folder: Path) -> list[Path]:
         except (ConfigError, KeyError, AttributeError, TypeError) as error:
             raise WeightsError(f"{folder / INDEX}: no readable weight_map ({error})") from error
     else:
-        paths = [folder / name for name in SINGLE_FILES if (folder / name).is_file()][:1]
+        paths = [folder / SINGLE] if (folder / SINGLE).is_file() else []
     if not paths:
-        raise WeightsError(f"{folder}: none of {', '.join((INDEX, *SINGLE_FILES))} is there")
+        raise WeightsError(f"{folder}: none of {INDEX}, {SINGLE}, {MISTRAL_WEIGHTS} is there")
     for path in paths:
         if not path.is_file():
             raise WeightsError(f"{path}: the file is missing, though {INDEX} names it")

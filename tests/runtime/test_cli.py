@@ -13,7 +13,7 @@ import pytest
 from committed import CHECKPOINT, CLIPS
 
 from voxrun.cli import main
-from voxrun.session import Session
+from voxrun.session import Session, Transcript
 
 MODEL = ["--model", str(CHECKPOINT)]
 FIRST = CLIPS / "prompts" / "please-try-again.flac"
@@ -33,6 +33,14 @@ def test_one_transcript_a_line_and_nothing_else(capsys: pytest.CaptureFixture[st
     out, err = capsys.readouterr()
     assert out == "please try again\nyou entered\n"
     assert err == ""
+
+
+def test_a_transcript_with_line_breaks_is_still_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Session, "finish", lambda session: Transcript(" press five\nto leave"))
+    assert main([*MODEL, "--audio", str(FIRST)]) == 0
+    assert capsys.readouterr().out == "press five to leave\n"
 
 
 def test_a_bad_file_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

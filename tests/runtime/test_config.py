@@ -29,6 +29,13 @@ def test_config_json_goes_before_params_json(tmp_path: Path) -> None:
     assert ModelConfig.from_folder(tmp_path).decoder.dim == 40
 
 
+def test_mistrals_weights_are_read_with_params_json_though_a_config_json_is_there(tmp_path: Path) -> None:
+    (tmp_path / "params.json").write_text(json.dumps(small_params(dim=32)), encoding="utf-8")
+    (tmp_path / "config.json").write_text('{"model_type": "voxtral_realtime"}', encoding="utf-8")
+    (tmp_path / "consolidated.safetensors").touch()
+    assert ModelConfig.from_folder(tmp_path).decoder.dim == 32
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
