@@ -46,7 +46,8 @@ def run(name: str, arguments: dict[str, Any]) -> Any:
         return True
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            return TaskFailed(f"the disk is full ({error.filename}); make room and run it again")
+            where = error.filename2 or error.filename
+            return TaskFailed(f"the disk is full ({where}); make room and run it again")
         raise
 
 
@@ -101,50 +102,53 @@ def card(book: Book, source: str, recipe: str) -> None:
 @action
 def manifest(book: Book, source: str, recipe: str) -> None:
     """Complete the manifest."""
-    stages.finish_manifest(workspace(), book.source(source), book.recipe(recipe))
+    stages.finish_manifest(workspace(), book.source(source), book.recipe(recipe), book)
 
 
 @action
 def publish(
-    book: Book, recipe: str, source: str | None, target: str | None, tag: str | None, must: bool
+    book: Book, recipe: str, source: str | None, target: str | None, tag: str | None, named: bool
 ) -> None:
-    """Publish a recipe's validated artifacts that are not yet published, over one source or all.
+    """Publish a recipe's validated artifact; one that was `named` must be there and validated.
 
-    `must`: it was asked for by name, so that finding nothing validated is an error.
+    Otherwise whatever is validated, over the given source or all; a problem with one does not stop the rest.
     """
-    chosen, goal = book.recipe(recipe), _target(target)
-    found = False
-    for origin in [book.source(source)] if source else book.sources.values():
-        folder = workspace().artifact(origin.name, recipe)
-        if must or _is_validated(folder):
-            if not (folder / MANIFEST).is_file():
-                continue
-            found = True
-            _publish_one(goal, folder, origin, chosen, tag)
-    if must and not found:
-        where = f" source={source}" if source else ""
-        raise PublishError(f"{recipe} is not built; run `doit build recipe={recipe}{where}` first")
+    chosen, goal = book.recipe(recipe), TARGETS[target or "registry"]()
+    origins = [book.source(source or chosen.source)] if named or source else list(book.sources.values())
+    built = [o for o in origins if (workspace().artifact(o.name, recipe) / MANIFEST).is_file()]
+    if named and not built:
+        build = f"doit build recipe={recipe} source={origins[0].name}"
+        raise PublishError(f"{recipe} over {origins[0].name} is not built; run `{build}` first")
+    problems = []
+    for origin in built:
+        try:
+            print(f"{recipe} over {origin.name}: {_published(book, goal, origin, chosen, tag, named)}")
+        except PublishError as error:
+            problems.append(str(error))
+    if problems:
+        raise PublishError("\n".join(problems))
+    if not built:
+        print(f"{recipe}: not built")
 
 
-def _publish_one(goal: PublishTarget, folder: Path, source: Source, recipe: Recipe, tag: str | None) -> None:
+def _published(
+    book: Book, goal: PublishTarget, source: Source, recipe: Recipe, tag: str | None, named: bool
+) -> str:
+    """Publish one artifact if need be; what came of it."""
+    folder = workspace().artifact(source.name, recipe.name)
+    if not named and not Manifest.load(folder).validated:
+        return "not validated, so not published"
     tag = tag or recipe.publish.tag or f"v{__version__}"
-    release = prepare(folder, recipe.digest, repo_name(source, recipe), tag)
+    release = prepare(folder, book.digest(source, recipe), repo_name(source, recipe), tag)
     if goal.published(release):
-        print(f"{recipe.name} over {source.name}: already published as {release.repo} at {tag}")
-    else:
-        print(f"{recipe.name} over {source.name}: published {goal.publish(release)}")
+        return f"already published as {release.repo} at {tag}"
+    return f"published {goal.publish(release)}"
 
 
-def _is_validated(folder: Path) -> bool:
-    return (folder / MANIFEST).is_file() and Manifest.load(folder).validated
-
-
-def _target(name: str | None) -> PublishTarget:
-    if name in (None, "registry"):
-        return LocalRegistry(workspace().registry)
-    if name == "hub":
-        return Hub()
-    raise PublishError(f"there is no target {name}; known: registry, hub")
+TARGETS: dict[str, Callable[[], PublishTarget]] = {
+    "registry": lambda: LocalRegistry(workspace().registry),
+    "hub": Hub,
+}
 
 
 @action
@@ -160,22 +164,22 @@ def show_recipes(book: Book) -> None:
 
 
 @action
-def show_table(book: Book, source: str | None) -> None:
+def show_table(book: Book, source: str | None, recipe: str | None) -> None:
     """Print the variants that are built, a table a source."""
+    recipes = [book.recipe(recipe)] if recipe else list(book.recipes.values())
     for origin in [book.source(source)] if source else book.sources.values():
-        rows = [
-            _row(workspace().artifact(origin.name, recipe.name), recipe)
-            for recipe in book.recipes.values()
-            if (workspace().artifact(origin.name, recipe.name) / MANIFEST).is_file()
-        ]
-        if rows:
+        built = [r for r in recipes if (workspace().artifact(origin.name, r.name) / MANIFEST).is_file()]
+        if built:
+            rows = [_row(book, origin, variant) for variant in built]
             print(f"{origin.name}\n\n{markdown(rows, VARIANT_HEADER)}\n")
 
 
-def _row(folder: Path, recipe: Recipe) -> list[str]:
-    validation = folder / VALIDATION
-    stored = read_json(validation) if validation.is_file() else None
-    return variant_row(recipe, Manifest.load(folder), stored)
+def _row(book: Book, source: Source, recipe: Recipe) -> list[str]:
+    folder = workspace().artifact(source.name, recipe.name)
+    stored = Manifest.load(folder)
+    validation = read_json(folder / VALIDATION) if (folder / VALIDATION).is_file() else None
+    current = stored.validated and stored.recipe.get("digest") == book.digest(source, recipe)
+    return variant_row(recipe, stored, validation, current)
 
 
 @action

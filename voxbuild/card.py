@@ -12,6 +12,13 @@ from .recipe import Book, Recipe, Source
 from .report import markdown
 
 
+def check_template(templates: Path, recipe: Recipe) -> None:
+    """Raises VoxbuildError if the recipe's template is not there."""
+    if not (templates / recipe.card).is_file():
+        known = ", ".join(sorted(path.name for path in templates.glob("*.j2")))
+        raise VoxbuildError(f"{recipe.name}.yaml: there is no card template {recipe.card}; known: {known}")
+
+
 def render_card(
     templates: Path,
     source: Source,

@@ -7,8 +7,9 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import SourceError
+from .errors import SourceError, one_line
 from .recipe import ClipSet, FleursFiles
+from .text import normalise
 
 TRANSCRIPTS = "transcripts.tsv"
 
@@ -24,21 +25,28 @@ class Clip:
 
 def read_clips(clips: ClipSet, base: Path) -> list[Clip]:
     """The clips of a set; `base` is the folder that its own is relative to. Raises SourceError."""
-    if clips.fleurs:
-        return _fleurs(clips.fleurs)
-    folder = (base / str(clips.folder)).resolve()
-    return [
-        Clip(f"{clips.name}/{Path(file).stem}", _present(folder / file), text)
-        for file, text, *_ in _rows(folder / TRANSCRIPTS, 2)
-    ]
+    members = _fleurs(clips.fleurs) if clips.fleurs else _local(clips, base)
+    if not members:
+        raise SourceError(f"the clip set {clips.name} has no clips")
+    for clip in members:
+        if not normalise(clip.text):
+            raise SourceError(f"{clip.name}: nothing is said in its transcript {clip.text!r}")
+    return members
 
 
 def clip_files(clips: ClipSet, base: Path) -> list[Path]:
     """The files of a set that may change under our hands; a corpus at a pinned revision has none."""
     if clips.folder is None:
         return []
-    folder = base / clips.folder
-    return [folder / TRANSCRIPTS, *sorted(folder.glob("*.flac"))]
+    return sorted(path for path in (base / clips.folder).glob("*") if path.is_file())
+
+
+def _local(clips: ClipSet, base: Path) -> list[Clip]:
+    folder = (base / str(clips.folder)).resolve()
+    return [
+        Clip(f"{clips.name}/{Path(file).stem}", _present(folder / file), text)
+        for file, text, *_ in _rows(folder / TRANSCRIPTS, 2)
+    ]
 
 
 def _fleurs(files: FleursFiles) -> list[Clip]:
@@ -57,7 +65,7 @@ def _download(files: FleursFiles, name: str) -> Path:
     try:
         path = huggingface_hub.hf_hub_download(files.repo, name, repo_type="dataset", revision=files.revision)
     except (HTTPError, OSError, ValueError) as error:
-        raise SourceError(f"{files.repo}: {name} cannot be fetched ({error})") from error
+        raise SourceError(f"{files.repo}: {name} cannot be fetched ({one_line(error)})") from error
     return Path(path)
 
 

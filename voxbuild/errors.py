@@ -11,6 +11,11 @@ VoxbuildError
 """
 
 
+def one_line(error: BaseException) -> str:
+    """An error's message without its line breaks: the Hub's client writes several."""
+    return " ".join(str(error).split())
+
+
 class VoxbuildError(Exception):
     """Base of every error a user of voxbuild can act on."""
 

@@ -1,11 +1,13 @@
 """The source's files on this disk, proven to be those that were pinned."""
 
+import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import SourceError
+from .errors import SourceError, one_line
 from .recipe import Source, SourceFile
 from .workspace import read_json, sha256_of, stamp, write_json
 
@@ -54,29 +56,42 @@ def fetch(source: Source, base: Path, hashed: Callable[[int], None]) -> Fetched:
     `base` is the folder that a local path is relative to; `hashed` is told of bytes done.
     Raises SourceError.
     """
-    folder = _download(source) if source.hub else (base / str(source.path)).resolve()
+    folder = local_folder(source, base) or _download(source)
     return Fetched(folder, {f.name: _checked(folder, f, source.name, hashed) for f in source.files})
+
+
+def local_folder(source: Source, base: Path) -> Path | None:
+    """The folder of a source that lies on this disk; None: it is on the Hub."""
+    return (base / source.path).resolve() if source.path else None
 
 
 def _checked(folder: Path, file: SourceFile, source: str, hashed: Callable[[int], None]) -> FetchedFile:
     """The hub client verifies no hash of a download, so everything is hashed here before it is parsed."""
-    path = folder / file.name
+    path = (folder / file.name).resolve()  # in the Hub's cache a link; what is wrong is what it leads to
     if not path.is_file():
-        raise SourceError(f"{path}: the file is missing, though the source {source} lists it")
-    size = path.stat().st_size
-    if file.size is not None and size != file.size:
         raise SourceError(
-            f"{path}: {size:,} bytes instead of {file.size:,}: truncated or another file than the"
-            f" source {source} pins; delete it and fetch again"
+            f"{folder / file.name}: the file is missing, though the source {source} lists it; fetch again,"
+            " with the network if it is on the Hub"
         )
     before = stamp(path)
+    if file.size is not None and before[0] != file.size:
+        raise _differs(path, f"{before[0]:,} bytes", f"{file.size:,}", source)
     digest = sha256_of(path, hashed)
-    if file.sha256 is not None and digest != file.sha256:
-        raise SourceError(
-            f"{path}: sha256 {digest} instead of {file.sha256}: damaged or another file than the"
-            f" source {source} pins; delete it and fetch again"
-        )
-    return FetchedFile(size, digest, before)
+    if (pinned := file.sha256 or _blob_hash(path)) not in (None, digest):
+        raise _differs(path, f"sha256 {digest}", pinned, source)
+    return FetchedFile(before[0], digest, before)
+
+
+def _blob_hash(path: Path) -> str | None:
+    """The sha256 that the Hub gave for a large file: the Hub's cache calls the blob by it."""
+    return path.name if re.fullmatch("[0-9a-f]{64}", path.name) else None
+
+
+def _differs(path: Path, found: str, pinned: str | None, source: str) -> SourceError:
+    return SourceError(
+        f"{path}: {found} instead of {pinned}: damaged, truncated, or another file than the source {source}"
+        " pins; delete it and fetch again"
+    )
 
 
 def _download(source: Source) -> Path:
@@ -84,6 +99,7 @@ def _download(source: Source) -> Path:
     from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined]
 
     assert source.hub is not None
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # each of its retries is a warning
     try:
         folder = huggingface_hub.snapshot_download(
             source.hub.repo,
@@ -96,5 +112,5 @@ def _download(source: Source) -> Path:
             "check the network, or build over the embedded model with source=tiny"
         ) from error
     except (HTTPError, OSError, ValueError) as error:
-        raise SourceError(f"{source.hub.repo} at {source.hub.revision}: {error}") from error
+        raise SourceError(f"{source.hub.repo} at {source.hub.revision}: {one_line(error)}") from error
     return Path(folder)

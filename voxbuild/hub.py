@@ -1,8 +1,8 @@
 """Publishing to the Hugging Face Hub: one commit with everything, then the tag."""
 
-from .errors import PublishError
+from .errors import PublishError, one_line
 from .manifest import MANIFEST
-from .publish import Release
+from .publish import Release, tag_is_taken
 
 
 class Hub:
@@ -27,10 +27,7 @@ class Hub:
         except (HTTPError, OSError, ValueError) as error:  # HTTPError: the client's own, and no connection
             raise _refusal(release, error) from error
         if [getattr(entry, "blob_id", None) for entry in remote] != [_blob_id(release)]:
-            raise PublishError(
-                f"{release.repo}: the tag {release.tag} holds another artifact; published tags never"
-                " change: choose another with tag=NAME, or publish.tag in the recipe"
-            )
+            raise tag_is_taken(release)
         return True
 
     def publish(self, release: Release) -> str:
@@ -73,4 +70,4 @@ def _refusal(release: Release, error: Exception) -> PublishError:
     """The client's message of several lines in one."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     hint = "; log in with `hf auth login`, or set HF_TOKEN" if status == 401 else ""
-    return PublishError(f"{release.repo}: {' '.join(str(error).split())}{hint}")
+    return PublishError(f"{release.repo}: {one_line(error)}{hint}")

@@ -23,6 +23,7 @@ class Manifest:
     model: str
     source: dict[str, Any]
     recipe: dict[str, Any]
+    """Its name, and the digest of all that `recipes/` said: `Book.digest`."""
     tools: dict[str, str]
     device: str
     parameters: int
@@ -51,9 +52,9 @@ class Manifest:
         """The same artifact, of which nothing is proven."""
         return replace(self, files=self.weight_files, validated=False)
 
-    def completed(self, recipe_sha256: str, described: dict[str, dict[str, Any]]) -> "Manifest":
-        """The same artifact, validated by the recipe as it is now and described by these further files."""
-        recipe = self.recipe | {"sha256": recipe_sha256}
+    def completed(self, digest: str, described: dict[str, dict[str, Any]]) -> "Manifest":
+        """The same artifact, validated by the recipe of this digest and described by these further files."""
+        recipe = self.recipe | {"digest": digest}
         return replace(self, recipe=recipe, files=self.weight_files | described, validated=True)
 
     def save(self, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What a recipe makes of a checkpoint, before it is made: pure, from a header and a configuration."""
 
+import fnmatch
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -119,6 +120,7 @@ def make_plan(
     """
     found = _matched(header, dialect)
     _check_shapes(found, parameter_shapes(ModelConfig.from_dict(params, "params.json")), dialect)
+    _check_rules(recipe, {name.rpartition(".")[0] for name in found})
     tensors = [_planned(recipe, name, tensor, dialect) for name, tensor in sorted(found.items(), key=_order)]
     return Plan(recipe.name, _sharded(tensors, recipe.shards.max_bytes), _config(recipe, params, tensors))
 
@@ -161,6 +163,13 @@ def _check_shapes(
     ]
     if wrong:
         raise PlanError(f"tensors have the wrong shape: {_some(wrong)}")
+
+
+def _check_rules(recipe: Recipe, modules: Iterable[str]) -> None:
+    """A rule that fits nothing is a mistyped one."""
+    for rule in recipe.quantize.rules if recipe.quantize else ():
+        if not fnmatch.filter(modules, rule.match):
+            raise PlanError(f"{recipe.name}.yaml: no module is called like the rule's match {rule.match}")
 
 
 def _result_shape(tensor: Tensor, transpose: bool) -> tuple[int, ...]:

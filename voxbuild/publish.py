@@ -1,6 +1,5 @@
 """Publishing: what is validated as exactly these bytes, to a target that takes it whole or not at all."""
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +22,6 @@ class Release:
     files: tuple[str, ...]
     """Paths relative to the folder; the manifest is the last."""
 
-    @property
-    def digest(self) -> str:
-        """sha256 of the manifest, which holds the hash of everything else."""
-        return hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
-
 
 class PublishTarget(Protocol):
     """Somewhere releases go. A new target is one more class with these two methods."""
@@ -39,7 +33,15 @@ class PublishTarget(Protocol):
         """Put it there whole; return where it can be found. Raises PublishError."""
 
 
-def prepare(folder: Path, recipe_sha256: str, repo: str, tag: str) -> Release:
+def tag_is_taken(release: Release) -> PublishError:
+    """What a target raises when the tag holds another artifact."""
+    return PublishError(
+        f"{release.repo}: the tag {release.tag} holds another artifact; published tags never change:"
+        " choose another with tag=NAME, or publish.tag in the recipe"
+    )
+
+
+def prepare(folder: Path, recipe_digest: str, repo: str, tag: str) -> Release:
     """Check that an artifact was validated as exactly the bytes that lie there, by the recipe as it is now.
 
     Raises PublishError.
@@ -49,7 +51,7 @@ def prepare(folder: Path, recipe_sha256: str, repo: str, tag: str) -> Release:
     manifest = Manifest.load(folder)
     if not manifest.validated or VALIDATION not in manifest.files:
         raise PublishError(f"{folder}: not validated; run `doit build` and see why")
-    if manifest.recipe["sha256"] != recipe_sha256:
+    if manifest.recipe.get("digest") != recipe_digest:
         raise PublishError(f"{folder}: the recipe has changed since it was built; run `doit build` again")
     if damaged := manifest.damaged(folder):
         raise PublishError(f"{folder}: differs from its manifest: {', '.join(damaged)}; build it again")

@@ -2,6 +2,7 @@
 
 import fnmatch
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,7 @@ UNITS = {"MB": 10**6, "GB": 10**9}
 
 Sha256 = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{40}$")]
+Tag = Annotated[str, pydantic.Field(pattern=r"^\w[\w.-]*$")]
 Repo = Annotated[str, pydantic.Field(pattern=r"^[\w.-]+/[\w.-]+$")]
 RepoTemplate = Annotated[
     str, pydantic.Field(pattern=r"^([\w.-]|\{(model|recipe)\})+/([\w.-]|\{(model|recipe)\})+$")
@@ -101,15 +103,24 @@ class Gates(Strict):
     """Limits that validation must keep; those not given are not checked."""
 
     wer: NotNegative | None = None
-    """Word error rate in per cent, all clips together."""
+    """Word error rate in per cent, in the worst clip set."""
     wer_increase: NotNegative | None = None
-    """Points of WER above the unquantized source's, all clips together."""
+    """Points of WER above the unquantized source's, in the worst clip set."""
     top1_agreement: Fraction | None = None
     """Least share of positions where the likeliest token is the unquantized source's."""
     kl_mean: NotNegative | None = None
     """Mean KL divergence from the unquantized source, in nats."""
     kl_p99: NotNegative | None = None
     """99th percentile of the same."""
+
+    def stricter(self, other: "Gates") -> "Gates":
+        """The stricter of both limits, where both give one: top1_agreement is a floor, all else a ceiling."""
+        mine, theirs = self.model_dump(exclude_none=True), other.model_dump(exclude_none=True)
+        both = {
+            name: (max if name == "top1_agreement" else min)(mine[name], theirs[name])
+            for name in mine.keys() & theirs.keys()
+        }
+        return Gates(**(mine | theirs | both))
 
 
 class Validate(Strict):
@@ -123,7 +134,7 @@ class Publish(Strict):
     """Where an artifact goes. `{model}` and `{recipe}` in the repository's name are filled in."""
 
     repo: RepoTemplate
-    tag: str | None = None
+    tag: Tag | None = None
     """Default: v and the version of voxbuild."""
 
 
@@ -151,11 +162,6 @@ class Recipe(Strict):
     publish: Publish
     card: str
     experimental: bool = False
-
-    @property
-    def digest(self) -> str:
-        """sha256 of what the recipe says, however it is written."""
-        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()
 
 
 class HubFiles(Strict):
@@ -190,7 +196,7 @@ class Source(Strict):
     languages: tuple[str, ...]
     attribution: str | None = None
     gates: Gates = Gates()
-    """Limits for any artifact made from it."""
+    """Limits for any artifact made from it; a recipe may only be stricter."""
     clips: tuple[str, ...] = ()
     """Clip sets that its artifacts are validated with, beside the recipe's."""
 
@@ -248,6 +254,12 @@ class Book:
     def source(self, name: str) -> Source:
         """Raises RecipeError with the names there are."""
         return _named("source", name, self.sources)
+
+    def digest(self, source: Source, recipe: Recipe) -> str:
+        """One hash for all that is said about a recipe over a source: both of them, and the clip sets."""
+        sections = [recipe, source, *self.clip_sets(source, recipe).values()]
+        text = json.dumps([section.model_dump(mode="json") for section in sections], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def clip_sets(self, source: Source, recipe: Recipe) -> dict[str, ClipSet]:
         """The clip sets that validate a recipe over a source."""

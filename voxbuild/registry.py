@@ -6,10 +6,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .errors import PublishError
 from .manifest import MANIFEST, file_entry
-from .publish import Release
-from .workspace import write_text
+from .publish import Release, tag_is_taken
+from .workspace import write_text, written_whole
 
 
 class LocalRegistry:
@@ -24,10 +23,7 @@ class LocalRegistry:
         if not ref.is_file():
             return False
         if ref.read_text(encoding="utf-8") != _commit(release):
-            raise PublishError(
-                f"{release.repo}: the tag {release.tag} holds another artifact; published tags never"
-                " change: choose another with tag=NAME, or publish.tag in the recipe"
-            )
+            raise tag_is_taken(release)
         return True
 
     def publish(self, release: Release) -> str:
@@ -49,9 +45,8 @@ class LocalRegistry:
         blob = repo / "blobs" / str(file_entry(path)["sha256"])
         if not blob.exists():
             blob.parent.mkdir(parents=True, exist_ok=True)
-            partial = blob.with_name(f".{blob.name}.partial")
-            shutil.copyfile(path, partial)
-            partial.replace(blob)
+            with written_whole(blob) as partial:
+                shutil.copyfile(path, partial)
         return blob
 
     def _link(self, blob: Path, link: Path) -> None:

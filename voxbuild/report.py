@@ -74,22 +74,28 @@ def gates_table(validation: dict[str, Any]) -> str:
     return f"{heard}\n\n{markdown(gates, ['gate', 'limit', 'measured', ''])}"
 
 
-VARIANT_HEADER = ["recipe", "bits/weight", "MB", "WER %", "CER %", "top-1 %", "KL mean", "KL p99", "gates"]
+VARIANT_HEADER = [
+    *("recipe", "bits/weight", "MB", "WER %", "worst set", "CER %"),
+    *("top-1 %", "KL mean", "KL p99", "gates"),
+]
 
 
-def variant_row(recipe: Recipe, manifest: Manifest, validation: dict[str, Any] | None) -> list[str]:
-    """One artifact in the table of variants; see VARIANT_HEADER."""
+def variant_row(
+    recipe: Recipe, manifest: Manifest, validation: dict[str, Any] | None, current: bool
+) -> list[str]:
+    """One artifact in the table, see VARIANT_HEADER. `current`: what passed is what is there now."""
     weights = sum(int(e["size"]) for n, e in manifest.files.items() if n.endswith(".safetensors"))
     row = [recipe.name, f"{manifest.bits_per_weight:.2f}", f"{weights / 1e6:,.2f}"]
     if validation is None:
-        return [*row, "", "", "", "", "", "not validated"]
+        return [*row, *[""] * 6, "not validated"]
     near, total = validation["fidelity"], validation["total"]
     return [
         *row,
         f"{total['wer']:.2f}",
+        f"{max(rates['wer'] for rates in validation['sets'].values()):.2f}",
         f"{total['cer']:.2f}",
         f"{100 * near['top1_agreement']:.2f}",
         f"{near['kl_mean']:.5f}",
         f"{near['kl_p99']:.4f}",
-        "pass" if validation["passed"] else "FAIL",
+        ("pass" if current else "stale") if validation["passed"] else "FAIL",
     ]

@@ -65,6 +65,10 @@ def load(path: Path, kind: type[Section]) -> Section:
 
 def load_folder(folder: Path, kind: type[Section]) -> dict[str, Section]:
     """Every YAML file of a folder by its name, in alphabetical order. Raises RecipeError."""
+    if not folder.is_dir():
+        raise RecipeError(f"{folder}: there is no such folder")
+    if other := sorted(folder.glob("*.yml")):
+        raise RecipeError(f"{other[0]}: rename it to .yaml, or it is not read")
     return {path.stem: load(path, kind) for path in sorted(folder.glob("*.yaml"))}
 
 

@@ -14,11 +14,14 @@ from typing import Any
 
 from tqdm import tqdm
 
+import voxrun
 from voxrun.config import read_json as read_params
 from voxrun.device import device_name
+from voxrun.tokenizer import TOKENIZER_FILE
+from voxrun.weights import INDEX
 
 from . import __version__
-from .card import render_card
+from .card import check_template, render_card
 from .checkpoint import Checkpoint
 from .clips import read_clips
 from .convert import check_space, convert
@@ -50,6 +53,7 @@ def plan_artifact(work: Workspace, source: Source, recipe: Recipe) -> Plan:
 
 def write_plan(work: Workspace, source: Source, recipe: Recipe) -> None:
     """Write all that decides about the artifact's bytes: convert runs again if and only if it changed."""
+    check_template(work.cards, recipe)  # now, not after an hour of converting
     plan = plan_artifact(work, source, recipe)
     fetched = Fetched.load(work.source_file(source.name))
     decisive = {
@@ -78,8 +82,8 @@ def convert_artifact(work: Workspace, source: Source, recipe: Recipe) -> str:
         ):
             hashes = convert(plan, checkpoint, folder, bar.update)
         write_json(folder / "config.json", dict(plan.config))
-        write_json(folder / "model.safetensors.index.json", plan.index())
-        shutil.copyfile(fetched.folder / source.tokenizer, folder / "tekken.json")
+        write_json(folder / INDEX, plan.index())
+        shutil.copyfile(fetched.folder / source.tokenizer, folder / TOKENIZER_FILE)
         manifest = _first_manifest(source, recipe, plan, fetched, folder, hashes)
         manifest.save(folder)
     return manifest.weight_digest
@@ -94,7 +98,7 @@ def _first_manifest(
     hashes: dict[str, str],
 ) -> Manifest:
     shards = {n: {"size": (folder / n).stat().st_size, "sha256": h} for n, h in hashes.items()}
-    small = ("config.json", "model.safetensors.index.json", "tekken.json")
+    small = ("config.json", INDEX, TOKENIZER_FILE)
     return Manifest(
         variant=recipe.name,
         model=source.model,
@@ -103,7 +107,7 @@ def _first_manifest(
             **(source.hub.model_dump() if source.hub else {}),
             "files": fetched.identity(),
         },
-        recipe={"name": recipe.name, "sha256": recipe.digest},
+        recipe={"name": recipe.name},
         tools=tool_versions(),
         device="cpu",
         parameters=plan.parameters,
@@ -139,7 +143,7 @@ def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Boo
         origin = Fetched.load(work.source_file(source.name)).folder
         near = fidelity(folder, origin, everything, reference, bar.update)
     result = report(clips, heard, reference, near, _gates(source, recipe))
-    result |= {"artifact": manifest.weight_files, "runtime": tool_versions() | {"device": device_name()}}
+    result |= {"artifact": manifest.weight_files, "runtime": runtime_versions() | {"device": device_name()}}
     write_json(folder / VALIDATION, result)
     table = gates_table(result)
     if not result["passed"]:
@@ -151,8 +155,7 @@ def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Boo
 
 
 def _gates(source: Source, recipe: Recipe) -> Gates:
-    own = recipe.validation.gates.model_dump(exclude_none=True)
-    return Gates(**(source.gates.model_dump(exclude_none=True) | own))
+    return recipe.validation.gates.stricter(source.gates)
 
 
 def _read_reference(work: Workspace, source: Source, names: Iterable[str]) -> dict[str, Heard]:
@@ -172,7 +175,7 @@ def write_card(work: Workspace, source: Source, recipe: Recipe, book: Book) -> N
     write_text(folder / CARD, card)
 
 
-def finish_manifest(work: Workspace, source: Source, recipe: Recipe) -> None:
+def finish_manifest(work: Workspace, source: Source, recipe: Recipe, book: Book) -> None:
     """Add card and validation to the manifest and mark the artifact validated.
 
     Raises ValidationError if what was validated is not what is there.
@@ -183,33 +186,58 @@ def finish_manifest(work: Workspace, source: Source, recipe: Recipe) -> None:
     if not validation["passed"] or validation["artifact"] != first.weight_files:
         raise ValidationError(f"{folder}: {VALIDATION} is not a passed one of these very files")
     described = {name: file_entry(folder / name) for name in (VALIDATION, CARD)}
-    first.completed(recipe.digest, described).save(folder)
+    first.completed(book.digest(source, recipe), described).save(folder)
 
 
 def tool_versions() -> dict[str, str]:
     """The versions that an artifact's bytes may depend on."""
-    return {"voxbuild": __version__, "mlx": version("mlx"), "numpy": version("numpy")}
+    return {"voxbuild": __version__, **_versions("mlx", "numpy")}
+
+
+def runtime_versions() -> dict[str, str]:
+    """The versions that what is heard, and how it is scored, may depend on."""
+    libraries = ("mlx", "numpy", "mistral-common", "soundfile", "soxr", "jiwer")
+    return {"voxrun": voxrun.__version__, **_versions(*libraries)}
+
+
+def _versions(*distributions: str) -> dict[str, str]:
+    return {name: version(name) for name in distributions}
 
 
 @contextmanager
 def _whole_folder(work: Workspace, source: str, recipe: str) -> Iterator[Path]:
     """A folder that takes the artifact's place when all went well, and is gone when not."""
-    partial, final = work.partial(source, recipe), work.artifact(source, recipe)
-    shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
+    partial = work.partial(source, recipe)
+    old = partial.with_name(f"{partial.name}.old")
+    _remove(partial, old)  # what a killed run left
     partial.mkdir(parents=True)
     try:
         yield partial
-        final.parent.mkdir(parents=True, exist_ok=True)
-        if final.exists():
-            final.rename(partial.with_name(partial.name + ".old"))
-        partial.rename(final)
+        _replace(work.artifact(source, recipe), partial, old)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise ConvertError(f"{work.out}: the disk is full; make room and run it again") from error
         raise
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(partial.with_name(partial.name + ".old"), ignore_errors=True)
+        _remove(partial, old)
+
+
+def _replace(final: Path, new: Path, old: Path) -> None:
+    """Put `new` in the place of `final`, which waits as `old` until that has worked."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    if final.exists():
+        final.rename(old)
+    try:
+        new.rename(final)
+    except OSError:
+        if old.exists():
+            old.rename(final)
+        raise
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _bar(label: str, total: int, unit: str) -> Any:

@@ -15,14 +15,16 @@ from typing import Any
 from doit import get_var
 from doit.exceptions import InvalidTask, UnmetDependency
 from doit.reporter import ConsoleReporter
-from doit.tools import result_dep
+from doit.tools import config_changed, result_dep
 
 from . import uptodate
-from .actions import run, workspace
+from .actions import TARGETS, run, workspace
 from .clips import clip_files
 from .errors import VoxbuildError
+from .fetch import local_folder
 from .manifest import CARD, VALIDATION
 from .recipe import Book, Recipe, Source, read_book
+from .stages import runtime_versions
 
 __all__ = [
     "DOIT_CONFIG",
@@ -91,9 +93,9 @@ def task_fetch() -> Iterator[Task]:
         yield {
             "name": source.name,
             "actions": [(run, ["fetch", {"source": source.name}])],
-            "file_dep": [_file(workspace().recipes / "sources" / f"{source.name}.yaml")],
+            "file_dep": [_source_file(source)],
             "targets": [_file(workspace().source_file(source.name))],
-            "uptodate": [(uptodate.source_untouched, [source.name])],
+            "uptodate": [(uptodate.source_untouched, [source.name, _local_folder(source)])],
         } | LOUD
 
 
@@ -134,12 +136,12 @@ def task_reference() -> Iterator[Task]:
     """Transcribe a clip set with a source's unquantized weights, to compare with."""
     book = _book()
     for source, clips in sorted({(s.name, c) for r, s in _builds() for c in book.clip_sets(s, r)}):
-        members = clip_files(book.clips[clips], workspace().clips)
         yield {
             "name": f"{source}:{clips}",
             "actions": [(run, ["reference", {"source": source, "clips": clips}])],
-            "file_dep": [_file(workspace().source_file(source)), *map(_file, members)],
+            "file_dep": [_file(workspace().source_file(source)), *_clip_files(clips)],
             "targets": [_file(workspace().reference_file(source, clips))],
+            "uptodate": [config_changed(runtime_versions())],
         } | LOUD
 
 
@@ -153,11 +155,16 @@ def task_validate() -> Iterator[Task]:
             "actions": [_action("validate", recipe, source)],
             "file_dep": [
                 _recipe_file(recipe),
-                _file(workspace().recipes / "sources" / f"{source.name}.yaml"),
+                _source_file(source),
+                *(file for name in sets for file in _clip_files(name)),
                 *map(_file, references),
             ],
             "targets": [_artifact_file(recipe, source, VALIDATION)],
-            "uptodate": [result_dep(f"convert:{_stage(recipe, source)}")],
+            "uptodate": [
+                result_dep(f"convert:{_stage(recipe, source)}"),
+                config_changed(runtime_versions()),
+                (uptodate.unedited, [_artifact_file(recipe, source, VALIDATION)]),
+            ],
         } | LOUD
 
 
@@ -170,10 +177,12 @@ def task_card() -> Iterator[Task]:
             "file_dep": [
                 _artifact_file(recipe, source, VALIDATION),
                 _recipe_file(recipe),
-                _file(workspace().recipes / "sources" / f"{source.name}.yaml"),
+                _source_file(source),
+                *(_clip_set_file(name) for name in _book().clip_sets(source, recipe)),
                 _file(workspace().cards / recipe.card),
             ],
             "targets": [_artifact_file(recipe, source, CARD)],
+            "uptodate": [(uptodate.unedited, [_artifact_file(recipe, source, CARD)])],
         } | LOUD
 
 
@@ -184,7 +193,10 @@ def task_manifest() -> Iterator[Task]:
             "name": _stage(recipe, source),
             "actions": [_action("manifest", recipe, source)],
             "file_dep": [_artifact_file(recipe, source, name) for name in (VALIDATION, CARD)],
-            "uptodate": [(uptodate.is_validated, [source.name, recipe.name])],
+            "uptodate": [
+                (uptodate.is_validated, [source.name, recipe.name]),
+                config_changed(_book().digest(source, recipe)),
+            ],
         } | LOUD
 
 
@@ -198,14 +210,18 @@ def task_build() -> Iterator[Task]:
 def task_publish() -> Iterator[Task]:
     """Publish what is validated: to out/registry, or with target=hub to the Hub."""
     options = {name: get_var(name) for name in ("source", "target", "tag")}
+    options["named"] = get_var("recipe") is not None
     for recipe in _chosen():
-        options_here = {"recipe": recipe.name, "must": get_var("recipe") is not None} | options
-        yield {"name": recipe.name, "actions": [(run, ["publish", options_here])]} | ALWAYS
+        yield {
+            "name": recipe.name,
+            "actions": [(run, ["publish", options | {"recipe": recipe.name}])],
+        } | ALWAYS
 
 
 def task_table() -> Task:
     """Show size, WER and fidelity of every variant that is built."""
-    return {"actions": [(run, ["show_table", {"source": get_var("source")}])]} | SHOWS
+    options = {name: get_var(name) for name in ("source", "recipe")}
+    return {"actions": [(run, ["show_table", options])]} | SHOWS
 
 
 def task_matrix() -> Task:
@@ -246,6 +262,8 @@ def _check_variables() -> None:
         said = re.match(r"(\w+)=", argument)
         if said and said[1] not in VARIABLES:
             raise InvalidTask(f"unknown variable {said[1]}; known: {', '.join(VARIABLES)}")
+    if get_var("target", "registry") not in TARGETS:
+        raise InvalidTask(f"unknown target {get_var('target')}; known: {', '.join(TARGETS)}")
 
 
 @contextmanager
@@ -259,6 +277,25 @@ def _load_time() -> Iterator[None]:
 
 def _recipe_file(recipe: Recipe) -> str:
     return _file(workspace().recipes / f"{recipe.name}.yaml")
+
+
+def _source_file(source: Source) -> str:
+    return _file(workspace().recipes / "sources" / f"{source.name}.yaml")
+
+
+def _local_folder(source: Source) -> str | None:
+    folder = local_folder(source, workspace().recipes / "sources")
+    return str(folder) if folder else None
+
+
+def _clip_set_file(name: str) -> str:
+    return _file(workspace().clips / f"{name}.yaml")
+
+
+def _clip_files(name: str) -> list[str]:
+    """What a clip set is made of: its definition, transcripts and recordings."""
+    members = clip_files(_book().clips[name], workspace().clips)
+    return [_clip_set_file(name), *map(_file, members)]
 
 
 def _artifact_file(recipe: Recipe, source: Source, name: str) -> str:

@@ -1,5 +1,6 @@
 """When a task need not run again, for the price of a few stats: doit's own check would hash gigabytes."""
 
+from pathlib import Path
 from typing import Any
 
 from .actions import workspace
@@ -7,15 +8,28 @@ from .errors import VoxbuildError
 from .fetch import Fetched
 from .manifest import Manifest
 from .stages import tool_versions
-from .workspace import read_json, stamp
+from .workspace import read_json, sha256_of, stamp
 
 Values = dict[str, Any]
 
 
-def source_untouched(task: Any, values: Values, source: str) -> bool:
-    """All source files are as they were when they were hashed."""
+def source_untouched(task: Any, values: Values, source: str, folder: str | None) -> bool:
+    """All source files are as they were when hashed, and in `folder` (None: wherever the Hub's cache is)."""
     path = workspace().source_file(source)
-    return path.is_file() and Fetched.load(path).untouched()
+    if not path.is_file():
+        return False
+    fetched = Fetched.load(path)
+    return fetched.untouched() and folder in (None, str(fetched.folder))
+
+
+def unedited(task: Any, values: Values, path: str) -> bool:
+    """A file is as its task wrote it: doit itself watches what a task reads, not what it makes."""
+    task.value_savers.append(lambda: {"written": _hash(path)})
+    return _hash(path) is not None and values.get("written") == _hash(path)
+
+
+def _hash(path: str) -> str | None:
+    return sha256_of(Path(path)) if Path(path).is_file() else None
 
 
 def same_tools(task: Any, values: Values, source: str, recipe: str) -> bool:

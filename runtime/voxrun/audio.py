@@ -80,7 +80,7 @@ class Microphone:
 
     @contextmanager
     def _stream(self) -> Iterator[None]:
-        sounddevice = _sounddevice()
+        sounddevice = sounddevice_library()
         try:
             stream = sounddevice.InputStream(
                 samplerate=self.rate,
@@ -101,8 +101,8 @@ class Microphone:
         self._blocks.put(data[:, 0].copy())
 
 
-def _sounddevice() -> Any:
-    """Imported only for the microphone: importing it fails where PortAudio is missing."""
+def sounddevice_library() -> Any:
+    """Imported only for the microphone: it fails where PortAudio is missing. Raises DeviceError."""
     try:
         import sounddevice
     except OSError as error:

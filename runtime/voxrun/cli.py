@@ -10,7 +10,7 @@ from types import FrameType
 from tqdm import tqdm
 
 from . import __version__
-from .audio import FileSource, Microphone
+from .audio import FileSource, Microphone, sounddevice_library
 from .errors import AudioError, VoxrunError
 from .transcriber import DEFAULT_MODEL, Transcriber
 
@@ -24,8 +24,8 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="voxrun",
         description="Transcribe recordings, or the microphone, with MLX weights of Voxtral-Mini-4B-Realtime.",
-        epilog="Exit codes: 0 all was transcribed, 2 bad input (in a list of files the others are"
-        " still transcribed), 130 interrupted.",
+        epilog="Exit codes: 0 all was transcribed, 2 bad input (in a list of files its line stays"
+        " empty and the others are still transcribed), 130 interrupted.",
     )
     p.add_argument(
         "--audio",
@@ -61,6 +61,8 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     options = {"delay_ms": args.delay_ms, "temperature": args.temp}
     try:
+        if not args.audio:
+            sounddevice_library()  # before a model of gigabytes is loaded for nothing
         transcriber = Transcriber.open(args.model, revision=args.revision, registry=args.registry)
         if args.audio:
             return _files(transcriber, args.audio, options)
@@ -81,6 +83,7 @@ def _files(transcriber: Transcriber, paths: list[str], options: dict[str, float]
             print(_file(transcriber, path, options), flush=True)
         except AudioError as error:
             code = _complain(error)
+            print(flush=True)  # line k of the output is file k
     return code
 
 
@@ -109,8 +112,9 @@ def _microphone(transcriber: Transcriber, options: dict[str, float]) -> int:
     session = transcriber.session(live=True, **options)
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    print("listening; Ctrl-C ends", file=sys.stderr)
-    for samples in microphone:
+    for number, samples in enumerate(microphone):
+        if number == 0:
+            print("listening; Ctrl-C ends", file=sys.stderr)
         print(session.feed(samples), end="", flush=True)
     heard = len(session.text)
     print(session.finish().text[heard:], flush=True)

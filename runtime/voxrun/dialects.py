@@ -92,11 +92,9 @@ MISTRAL = Dialect(
     transposed_convolutions=True,
 )
 
-DIALECTS = (VOXMLX, MISTRAL)
-
 
 def recognise(names: Iterable[str]) -> Dialect:
-    """The dialect of a file: the one that knows most of its names (canonical ones start with our modules)."""
+    """The dialect of a file: ours if a name starts with one of our modules, else Mistral's."""
     names = list(names)
     if any(name.startswith(("language_model.", "adapter.", "encoder.")) for name in names):
         return VOXMLX

@@ -92,9 +92,17 @@ class Session:
         self._decode_all(self._silence(self._schedule.left_samples))
 
     def feed(self, samples: FloatArray) -> str:
-        """Take mono samples [n] at the model's rate; return the text that they completed."""
+        """Take mono float samples [n] at the model's rate; return the text that they completed.
+
+        Samples that are not finite count as silence: one of them would mute the stream for good.
+        Raises VoxrunError for anything but such an array, and after `finish`.
+        """
+        if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
+            raise VoxrunError(f"a session takes mono floats, not {samples.ndim}-d {samples.dtype}")
+        if self._limit is not None:
+            raise VoxrunError("the session is finished; start another")
         self._audio += len(samples)
-        return self._hear(samples)
+        return self._hear(np.nan_to_num(samples.astype(np.float32), posinf=0.0, neginf=0.0))
 
     def flush(self) -> str:
         """Bring out what is still behind the delay by feeding silence; the stream may go on after it."""

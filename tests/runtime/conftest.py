@@ -7,8 +7,13 @@ import pytest
 import soundfile
 from committed import CHECKPOINT, CLIPS
 
+from voxrun.device import mx
 from voxrun.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
+
+
+# The oracle's figures are float32's: a GPU would compute in the stored dtype.
+mx.set_default_device(mx.cpu)
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def test_a_bad_file_does_not_stop_the_others(tmp_path: Path, capsys: pytest.Capt
     bad.write_text("no sound", encoding="utf-8")
     assert main([*MODEL, "--audio", str(FIRST), str(bad), str(absent), str(SECOND)]) == 2
     out, err = capsys.readouterr()
-    assert out == "please try again\nyou entered\n"
+    assert out == "please try again\n\n\nyou entered\n"  # line k is file k
     assert [line.split(": ")[:2] for line in err.splitlines()] == [
         ["voxrun", str(bad)],
         ["voxrun", str(absent)],
@@ -154,7 +154,7 @@ def test_the_process_writes_the_transcript_only(tmp_path: Path) -> None:
         command(*MODEL, "--audio", FIRST, tmp_path / "absent.wav"), capture_output=True, text=True
     )
     assert result.returncode == 2
-    assert result.stdout == "please try again\n"
+    assert result.stdout == "please try again\n\n"
     assert result.stderr == f"voxrun: {tmp_path / 'absent.wav'}: cannot be read as audio (no such file)\n"
 
 

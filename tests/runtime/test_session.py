@@ -76,8 +76,24 @@ def test_finish_twice_is_harmless(tokenizer: Tokenizer) -> None:
     text, tokens = first.text, list(first.tokens)
     second = session.finish()
     assert (second.text, second.tokens, second.seconds) == (text, tokens, 1.0)
-    assert session.feed(SECOND) == ""
+    with pytest.raises(VoxrunError, match="the session is finished"):
+        session.feed(SECOND)
     assert session.finish().tokens == tokens
+
+
+@pytest.mark.parametrize("samples", [np.zeros(8, np.int16), np.zeros((8, 2), np.float32)])
+def test_what_is_not_mono_floats_is_refused(tokenizer: Tokenizer, samples: np.ndarray) -> None:
+    with pytest.raises(VoxrunError, match="mono floats"):
+        Session(ScriptedModel([]), tokenizer).feed(samples)
+
+
+def test_a_sample_that_is_not_finite_is_silence(transcriber: Transcriber, samples: np.ndarray) -> None:
+    broken = np.concatenate([np.array([np.nan, np.inf, 0.0], np.float32), samples])
+    silent = np.concatenate([np.zeros(3, np.float32), samples])
+    sessions = [transcriber.session() for _ in range(2)]
+    for session, audio in zip(sessions, (broken, silent), strict=True):
+        session.feed(audio)
+    assert sessions[0].finish().tokens == sessions[1].finish().tokens
 
 
 def test_flush_brings_out_the_words_behind_the_delay_and_the_stream_goes_on(

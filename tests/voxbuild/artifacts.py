@@ -22,7 +22,7 @@ def make_artifact(folder, weights=b"weights", **changes):
         "variant": "4bit",
         "model": "Small",
         "source": {},
-        "recipe": {"sha256": RECIPE},
+        "recipe": {"digest": RECIPE},
         "tools": {},
         "device": "cpu",
     }

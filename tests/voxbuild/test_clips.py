@@ -35,7 +35,16 @@ def test_a_folder_is_read_in_the_order_of_its_transcripts(base):
     clips = read_clips(LOCAL, base)
     assert [(c.name, c.text) for c in clips] == [("words/b", 'she said "no"'), ("words/a", "été")]
     assert [c.path for c in clips] == [base / "words/b.flac", base / "words/a.flac"]
-    assert clip_files(LOCAL, base) == [base / f"words/{n}" for n in ("transcripts.tsv", "a.flac", "b.flac")]
+    assert clip_files(LOCAL, base) == [base / f"words/{n}" for n in ("a.flac", "b.flac", "transcripts.tsv")]
+
+
+def test_a_set_without_clips_or_with_nothing_said_is_refused(base):
+    (base / "words/transcripts.tsv").write_text("a.flac\t...\n")
+    with pytest.raises(SourceError, match=r"words/a: nothing is said in its transcript '\.\.\.'"):
+        read_clips(LOCAL, base)
+    (base / "words/transcripts.tsv").write_text("")
+    with pytest.raises(SourceError, match="the clip set words has no clips"):
+        read_clips(LOCAL, base)
 
 
 def test_a_missing_recording_is_named(base):

@@ -228,3 +228,11 @@ def test_the_digest_goes_by_what_will_be_written(recipe, plan):
     ):
         assert make_plan(changed(recipe, **section), HEADER, UPSTREAM_PARAMS).digest() != digest
     assert make_plan(recipe, HEADER, UPSTREAM_PARAMS | {"norm_eps": 1e-6}).digest() != digest
+
+
+def test_a_rule_that_fits_no_module_is_told(recipe):
+    rules = [{"match": "*.atention.v_proj", "bits": 6}]
+    mistyped = changed(recipe, quantize=recipe.quantize.model_dump() | {"rules": rules})
+    assert "4bit.yaml: no module is called like the rule's match *.atention.v_proj" in refused(
+        mistyped, SMALL_HEADER
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from voxbuild.errors import RecipeError
 from voxbuild.modes import MODES, Quantization
-from voxbuild.recipe import Quantize, Recipe, Rule, read_book
+from voxbuild.recipe import Gates, Quantize, Recipe, Rule, read_book
 from voxbuild.schema import load
 
 RECIPE = """\
@@ -206,13 +206,36 @@ def test_the_first_rule_that_matches_counts(recipes):
 
 
 def test_the_digest_goes_by_content_not_by_spelling(recipes):
-    def digest(text):
-        (recipes / "some.yaml").write_text(text)
-        return load(recipes / "some.yaml", Recipe).digest
+    def digest(**changed):
+        texts = {"some": RECIPE, "sources/here": SOURCE, "clips/words": CLIPS} | changed
+        for name, text in texts.items():
+            (recipes / f"{name}.yaml").write_text(text)
+        book = read_book.__wrapped__(recipes)
+        return book.digest(book.source("here"), book.recipe("some"))
 
-    first = digest(RECIPE)
-    assert digest("# a comment\n" + RECIPE.replace("{wer: 3.0, top1", "{wer: 3, top1")) == first
-    assert digest(RECIPE.replace("bits: 4", "bits: 5")) != first
+    first = digest()
+    assert digest(some="# a comment\n" + RECIPE.replace("{wer: 3.0, top1", "{wer: 3, top1")) == first
+    assert digest(some=RECIPE.replace("bits: 4", "bits: 5")) != first
+    assert digest(**{"sources/here": SOURCE + "gates: {wer: 1.0}\n"}) != first
+    assert digest(**{"clips/words": CLIPS.replace("CC0-1.0", "CC-BY-4.0")}) != first
+
+
+def test_of_two_limits_the_stricter_one_counts():
+    ours = Gates(wer=5.0, top1_agreement=0.9, kl_mean=0.1)
+    theirs = Gates(wer=3.0, top1_agreement=0.95, kl_p99=1.0)
+    both = Gates(wer=3.0, top1_agreement=0.95, kl_mean=0.1, kl_p99=1.0)
+    assert ours.stricter(theirs) == theirs.stricter(ours) == both
+
+
+def test_a_file_that_would_not_be_read_is_told(recipes):
+    (recipes / "other.yml").write_text(RECIPE)
+    with pytest.raises(RecipeError, match=r"other\.yml: rename it to \.yaml"):
+        read_book(recipes)
+
+
+def test_a_missing_folder_is_told(tmp_path):
+    with pytest.raises(RecipeError, match="there is no such folder"):
+        read_book(tmp_path / "recipes")
 
 
 def test_shard_sizes_are_decimal(recipes):

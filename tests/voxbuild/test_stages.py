@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from pathlib import Path
 
 import pytest
 from artifacts import contents
@@ -9,7 +10,7 @@ from projects import make_project
 
 from voxbuild import convert as convert_module
 from voxbuild import stages
-from voxbuild.errors import ConvertError, ValidationError
+from voxbuild.errors import ConvertError, ValidationError, VoxbuildError
 from voxbuild.manifest import Manifest
 from voxbuild.recipe import read_book
 from voxbuild.workspace import Workspace, read_json, sha256_of, stamp, write_json, write_text
@@ -22,7 +23,7 @@ class Build:
 
     def __init__(self, folder, recipe="4bit"):
         self.work = Workspace(make_project(folder, recipes=(recipe,), clips=1))
-        book = read_book(self.work.recipes)
+        self.book = book = read_book(self.work.recipes)
         self.source, self.recipe = book.source("tiny"), book.recipe(recipe)
         stages.fetch_source(self.work, self.source)
 
@@ -68,7 +69,7 @@ def test_the_first_manifest_tells_what_the_bytes_follow_from(build):
     assert not manifest.validated
     assert manifest.damaged(build.folder) == []
     assert set(manifest.files) | {"manifest.json"} == contents(build.folder).keys()
-    assert manifest.recipe == {"name": "4bit", "sha256": build.recipe.digest}
+    assert manifest.recipe == {"name": "4bit"}
     assert manifest.tools == stages.tool_versions()
     weights = manifest.source["files"]["consolidated.safetensors"]
     assert weights == {"size": build.source.files[0].size, "sha256": build.source.files[0].sha256}
@@ -105,6 +106,37 @@ def test_a_failure_half_way_keeps_the_old_artifact_and_leaves_nothing(build, mon
     assert build.leftovers() == []
 
 
+def test_what_a_killed_run_left_is_no_hindrance(build):
+    build.convert()
+    for name in ("tiny--4bit", "tiny--4bit.old"):
+        (build.work.out / ".partial" / name).mkdir()
+        (build.work.out / ".partial" / name / "half").touch()
+    build.convert()
+    assert build.leftovers() == []
+
+
+def test_an_artifact_that_cannot_be_put_in_place_leaves_the_old_one(build, monkeypatch):
+    build.convert()
+    before, rename = contents(build.folder), Path.rename
+
+    def failing(path, target):
+        if path.name == "tiny--4bit":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        build.convert()
+    assert contents(build.folder) == before
+    assert build.leftovers() == []
+
+
+def test_a_card_template_that_is_not_there_is_told_before_converting(build):
+    missing = build.recipe.model_copy(update={"card": "no.md.j2"})
+    with pytest.raises(VoxbuildError, match=r"no card template no\.md\.j2; known: voxtral\.md\.j2"):
+        stages.write_plan(build.work, build.source, missing)
+
+
 def test_a_manifest_is_not_completed_by_a_validation_of_other_bytes(build):
     build.convert()
     files = Manifest.load(build.folder).weight_files
@@ -115,7 +147,7 @@ def test_a_manifest_is_not_completed_by_a_validation_of_other_bytes(build):
         write_json(build.folder / "validation.json", validation)
         write_text(build.folder / "README.md", "card")
         with pytest.raises(ValidationError, match="not a passed one of these very files"):
-            stages.finish_manifest(build.work, build.source, build.recipe)
+            stages.finish_manifest(build.work, build.source, build.recipe, build.book)
     assert not Manifest.load(build.folder).validated
 
 

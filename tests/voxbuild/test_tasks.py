@@ -196,5 +196,39 @@ def test_the_list_and_the_matrix_tell_everything(project):
 
 def test_a_target_that_is_none_is_told(built):
     process = doit(built, "publish", "recipe=4bit", "target=moon")
+    assert process.returncode == 3
+    assert "unknown target moon; known: registry, hub" in process.stdout
+
+
+def test_a_corrected_transcript_is_scored_again(built):
+    transcripts = built / "few/transcripts.tsv"
+    transcripts.write_text(transcripts.read_text().replace("\n", " indeed\n"))
+    process = doit(built, "build", "recipe=4bit")
+    assert "validate:tiny:4bit" in executed(process)
+    validation = read_json(built / "out/tiny/4bit/validation.json")
+    assert all(clip["reference"].endswith(" indeed") for clip in validation["clips"].values())
+
+
+def test_a_clip_sets_new_licence_reaches_the_card(built):
+    edit(built / "recipes/clips/few.yaml", "CC-BY-SA-3.0", "CC0-1.0")
+    assert doit(built, "build", "recipe=4bit").returncode == 0
+    assert "Licence CC0-1.0" in (built / "out/tiny/4bit/README.md").read_text()
+    assert doit(built, "publish", "recipe=4bit").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["README.md", "validation.json"])
+def test_what_somebody_edited_is_written_again(built, name):
+    path = built / "out/tiny/4bit" / name
+    before = path.read_bytes()
+    path.write_bytes(before[: len(before) // 2])
+    assert doit(built, "build", "recipe=4bit").returncode == 0
+    assert path.read_bytes() == before
+    assert Manifest.load(path.parent).damaged(path.parent) == []
+
+
+def test_a_stricter_gate_makes_the_table_stale_and_keeps_it_from_publishing(built):
+    edit(built / "recipes/4bit.yaml", "wer: 200.0", "wer: 199.0")
+    assert "stale" in doit(built, "table", "recipe=4bit").stdout
+    process = doit(built, "publish", "recipe=4bit")
     assert process.returncode in FAILED
-    assert "there is no target moon; known: registry, hub" in process.stdout
+    assert "the recipe has changed since it was built" in process.stdout
