@@ -11,7 +11,6 @@ from voxrun.device import mx
 from voxrun.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
 
-
 # The oracle's figures are float32's: a GPU would compute in the stored dtype.
 mx.set_default_device(mx.cpu)
 
