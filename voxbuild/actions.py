@@ -45,10 +45,8 @@ def run(name: str, arguments: dict[str, Any]) -> Any:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return True
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            where = error.filename2 or error.filename
-            return TaskFailed(f"the disk is full ({where}); make room and run it again")
-        raise
+        hint = "; make room and run it again" if error.errno == errno.ENOSPC else ""
+        return TaskFailed(f"{error.filename2 or error.filename}: {error.strerror}{hint}")
 
 
 def action(function: Action) -> Action:
