@@ -1,5 +1,7 @@
 """Fixtures: the embedded tiny model, loaded once, and a clip of a second."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,15 @@ from voxrun.transcriber import Transcriber
 
 # The oracle's figures are float32's: a GPU would compute in the stored dtype.
 mx.set_default_device(mx.cpu)
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """The command line takes the signals over."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,8 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +16,6 @@ from voxrun.session import Session, Transcript
 MODEL = ["--model", str(CHECKPOINT)]
 FIRST = CLIPS / "prompts" / "please-try-again.flac"
 SECOND = CLIPS / "prompts" / "you-entered.flac"
-
-
-@pytest.fixture(autouse=True)
-def signals_as_before() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def test_one_transcript_a_line_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
