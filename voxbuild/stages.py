@@ -134,6 +134,8 @@ def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Boo
     folder = work.artifact(source.name, recipe.name)
     manifest = Manifest.load(folder).unvalidated()
     manifest.save(folder)  # until the gates are passed
+    if damaged := manifest.damaged(folder):
+        raise ValidationError(f"{folder}: not as it was converted: {', '.join(damaged)}; build it again")
     sets = book.clip_sets(source, recipe)
     clips = {name: read_clips(clip_set, work.clips) for name, clip_set in sets.items()}
     everything = [clip for members in clips.values() for clip in members]

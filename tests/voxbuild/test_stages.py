@@ -106,6 +106,13 @@ def test_a_failure_half_way_keeps_the_old_artifact_and_leaves_nothing(build, mon
     assert build.leftovers() == []
 
 
+def test_other_bytes_than_were_converted_are_not_validated(build):
+    build.convert()
+    write_text(build.folder / "config.json", "{}")
+    with pytest.raises(ValidationError, match=r"not as it was converted: config\.json"):
+        stages.validate_artifact(build.work, build.source, build.recipe, build.book)
+
+
 def test_what_a_killed_run_left_is_no_hindrance(build):
     build.convert()
     for name in ("tiny--4bit", "tiny--4bit.old"):
