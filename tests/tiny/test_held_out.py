@@ -1,0 +1,111 @@
+"""Held-out clips are never trained on, and the committed clips are what they are said to be."""
+
+import re
+
+import numpy as np
+import pytest
+import soundfile
+
+from tiny.training import alignment, clips, sentences, speech
+from tiny.training.alignment import Alignment
+from tiny.training.dataset import Dataset
+from tiny.training.split import HeldOutError, load_split, refuse_copies, refuse_held_out
+
+
+def committed_prompt(key: str) -> np.ndarray:
+    samples, _ = soundfile.read(clips.CLIPS / "prompts" / f"{key}.flac", dtype="int16")
+    return samples
+
+
+# The guard
+
+
+def test_split_has_35_validation_and_20_reserved_clips():
+    split = load_split()
+    assert (len(split.validation), len(split.reserved), len(split.held_out)) == (35, 20, 55)
+
+
+@pytest.mark.parametrize("key", sorted(load_split().held_out))
+def test_held_out_clip_is_refused(key):
+    with pytest.raises(HeldOutError, match=re.escape(key)):
+        refuse_held_out(["digits/1", key])
+
+
+def test_training_keys_are_accepted():
+    keys = ["digits/1", "vm-goodbye"]
+    refuse_held_out(keys)
+    assert load_split().training([*keys, "vm-youhave"]) == keys
+
+
+def test_copy_of_a_held_out_clip_is_refused():
+    held_out = {"vm-youhave": committed_prompt("vm-youhave")}
+    refuse_copies({"other": held_out["vm-youhave"][:-1]}, held_out)
+    with pytest.raises(HeldOutError, match="other is a copy of the held-out vm-youhave"):
+        refuse_copies({"other": held_out["vm-youhave"].copy()}, held_out)
+
+
+def test_alignments_refuse_a_held_out_clip(tmp_path):
+    path = tmp_path / "alignment.json"
+    aligned = Alignment([("one", 0.1, 0.5)], [("pau", 0.1), ("w", 0.5)], 0.1, 0.5)
+    alignment.save(path, {"digits/1": aligned})
+    with pytest.raises(HeldOutError):
+        alignment.save(path, {"vm-youhave": aligned})
+    path.write_text(path.read_text().replace("digits/1", "vm-youhave"))
+    with pytest.raises(HeldOutError):
+        alignment.load(path)
+
+
+def test_dataset_refuses_a_held_out_clip():
+    with pytest.raises(HeldOutError):
+        Dataset(real={"vm-youhave": []}, synthetic=[])
+
+
+def test_sentences_refuse_held_out_clips_and_their_texts(monkeypatch):
+    monkeypatch.setattr(sentences, "DRAWN", 300)
+    training = {
+        "a": "press one to save this message press two to erase it",
+        "b": "you have entered an invalid option",
+        "phonetic/a_p": "alpha",
+    }
+    forbidden = {"alpha", "you have entered"}
+    assert not forbidden & set(sentences.draw(training, forbidden))
+    with pytest.raises(HeldOutError):
+        sentences.draw({**training, "vm-youhave": "you have"}, forbidden)
+
+
+# The committed clips
+
+
+def test_clips_list_exactly_their_files():
+    for folder in ("prompts", "digits", "chains"):
+        lines = (clips.CLIPS / folder / "transcripts.tsv").read_text(encoding="utf-8").splitlines()
+        files = [line.split("\t")[0] for line in lines]
+        assert files == sorted(path.name for path in (clips.CLIPS / folder).glob("*.flac"))
+
+
+def test_no_reserved_clip_is_committed():
+    names = {path.stem for path in clips.CLIPS.rglob("*.flac")}
+    assert not names & {speech.name(key) for key in load_split().reserved}
+
+
+def test_prompts_are_the_validation_clips():
+    lines = (clips.CLIPS / "prompts" / "transcripts.tsv").read_text(encoding="utf-8").splitlines()
+    read = dict(line.split("\t") for line in lines)
+    assert read == {f"{key}.flac": text for key, text in load_split().validation.items()}
+
+
+def test_chains_are_made_of_the_committed_prompts_alone():
+    for name, (samples, text) in clips.chains(committed_prompt).items():
+        committed, rate = soundfile.read(clips.CLIPS / "chains" / f"{name}.flac", dtype="int16")
+        assert rate == 16_000
+        np.testing.assert_array_equal(committed, samples)
+        assert 20 <= len(samples) / rate <= 60
+        assert f"{name}.flac\t{text}\n" in (clips.CLIPS / "chains" / "transcripts.tsv").read_text()
+
+
+def test_trimmed_keeps_the_speech():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 5, 32_000)
+    noise[8_000:24_000] += rng.normal(0, 3_000, 16_000)
+    kept = clips.trimmed(noise.astype(np.int16))
+    assert len(kept) == 16_000 + 800 + 1_600
