@@ -38,6 +38,11 @@ class KVCache:
         self.offset += n
         return self._keys[..., start:end, :], self._values[..., start:end, :]
 
+    def rewind(self, n: int) -> None:
+        """Forget the last n positions, all of the last update: they were a guess that failed."""
+        self._end -= n
+        self.offset -= n
+
     def _make_room(self, keys: mx.array, values: mx.array, past: int, n: int) -> None:
         def moved(old: mx.array | None, like: mx.array) -> mx.array:
             room = mx.zeros((*like.shape[:2], n + GROWTH, like.shape[3]), like.dtype)

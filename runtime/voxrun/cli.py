@@ -116,8 +116,7 @@ def _microphone(transcriber: Transcriber, options: dict[str, float]) -> int:
         if number == 0:
             print("listening; Ctrl-C ends", file=sys.stderr)
         print(session.feed(samples), end="", flush=True)
-    heard = len(session.text)
-    print(session.finish().text[heard:], flush=True)
+    print(session.finish(), flush=True)
     return 0
 
 

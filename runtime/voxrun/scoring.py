@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from .device import mx
+from .listener import Listener
 from .mel import FloatArray
 from .model import VoxtralRealtime
 from .schedule import Schedule
-from .session import Listener
 from .tokenizer import Tokenizer
 
 BLOCK = 256

@@ -33,9 +33,13 @@ class Tokenizer:
         self.n_left_pad = int(audio.streaming_n_left_pad_tokens or 0)
         self.default_delay_ms = float(audio.transcription_delay_ms or 0)
 
+    def is_text(self, token: int) -> bool:
+        """Whether it stands for text; the others control the stream."""
+        return token >= self._tekken.num_special_tokens
+
     def text_bytes(self, token: int) -> bytes:
         """The UTF-8 bytes of a token; none for control tokens."""
-        if token < self._tekken.num_special_tokens:
+        if not self.is_text(token):
             return b""
         return self._tekken.id_to_byte_piece(token, SpecialTokenPolicy.IGNORE)  # type: ignore[arg-type]
 

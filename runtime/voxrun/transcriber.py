@@ -7,7 +7,8 @@ from typing import Any
 from .audio import FileSource
 from .errors import ModelError
 from .model import VoxtralRealtime
-from .session import Session, Transcript
+from .results import Transcript
+from .session import Session
 from .tokenizer import TOKENIZER_FILE, Tokenizer
 from .weights import load_model
 
@@ -50,11 +51,13 @@ class Transcriber:
         """Transcribe a recording; `progress` is told of seconds done and new text. Raises AudioError."""
         source = FileSource(path, self.rate)
         session = self.session(**options)
+        results = []
         for block in source:
-            text = session.feed(block)
+            results.append(session.feed(block))
             if progress is not None:
-                progress(len(block) / self.rate, text)
-        return session.finish()
+                progress(len(block) / self.rate, results[-1].text)
+        results.append(session.finish())
+        return Transcript.of(results, session.seconds)
 
 
 def locate(model: str | Path, revision: str | None = None, registry: Path | None = None) -> Path:

@@ -12,14 +12,24 @@ VOCABULARY = 1024
 
 
 class ScriptedModel:
-    """Says the tokens of `script`, then `rest` for ever; remembers what it was asked."""
+    """Says the tokens of `script`, then `rest` for ever; remembers its inputs."""
 
     def __init__(self, script: list[int], rest: int = 32) -> None:
         self.config = ModelConfig.from_dict(small_params())
         self.language_model = SimpleNamespace(logits=self._logits)
-        self.fed: list[list[int]] = []
-        self.positions = 0
-        self._script, self._rest = iter(script), rest
+        self.history: list[int] = []
+        """The input of each position, without those taken back."""
+        self.prompt_length = 0
+        self._script, self._rest = script, rest
+
+    @property
+    def positions(self) -> int:
+        return len(self.history)
+
+    @property
+    def inputs(self) -> list[int]:
+        """Those after the prompt."""
+        return self.history[self.prompt_length :]
 
     def encoder_state(self) -> None:
         return None
@@ -31,15 +41,22 @@ class ScriptedModel:
     def gains(self, n_delay: int) -> None:
         return None
 
-    def decoder_caches(self) -> None:
-        return None
+    def decoder_caches(self) -> list[Any]:
+        return [self]
 
-    def decode(self, tokens: mx.array, audio: mx.array, gains: None, caches: None) -> mx.array:
+    def rewind(self, n: int) -> None:
+        del self.history[len(self.history) - n :]
+
+    def decode(self, tokens: mx.array, audio: mx.array, gains: None, caches: Any) -> mx.array:
         assert tokens.shape[0] == audio.shape[1]
-        self.fed.append(tokens.tolist())
-        self.positions += audio.shape[1]
+        self.prompt_length = self.prompt_length or tokens.shape[0]
+        self.history += tokens.tolist()
         return audio
 
     def _logits(self, hidden: mx.array) -> mx.array:
-        row: Any = mx.arange(VOCABULARY) == next(self._script, self._rest)
-        return row.astype(mx.float32)[None, None]
+        first = self.positions - hidden.shape[1] - self.prompt_length + 1
+        said = [self._said(first + row) for row in range(hidden.shape[1])]
+        return (mx.arange(VOCABULARY) == mx.array(said)[:, None]).astype(mx.float32)[None]
+
+    def _said(self, index: int) -> int:
+        return self._script[index] if index < len(self._script) else self._rest

@@ -11,7 +11,8 @@ import pytest
 from committed import CHECKPOINT, CLIPS
 
 from voxrun.cli import main
-from voxrun.session import Session, Transcript
+from voxrun.results import Result
+from voxrun.session import Session
 
 MODEL = ["--model", str(CHECKPOINT)]
 FIRST = CLIPS / "prompts" / "please-try-again.flac"
@@ -28,7 +29,7 @@ def test_one_transcript_a_line_and_nothing_else(capsys: pytest.CaptureFixture[st
 def test_a_transcript_with_line_breaks_is_still_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Session, "finish", lambda session: Transcript(" press five\nto leave"))
+    monkeypatch.setattr(Session, "finish", lambda session: Result(" press five\nto leave"))
     assert main([*MODEL, "--audio", str(FIRST)]) == 0
     assert capsys.readouterr().out == "press five to leave\n"
 

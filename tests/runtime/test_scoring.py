@@ -5,6 +5,7 @@ import pytest
 
 from voxrun import scoring
 from voxrun.device import mx
+from voxrun.results import Transcript
 from voxrun.schedule import Schedule
 from voxrun.transcriber import Transcriber
 
@@ -18,8 +19,8 @@ def test_the_best_logits_are_the_greedy_tokens(
     delay_ms: int,
 ) -> None:
     session = transcriber.session(delay_ms=delay_ms)
-    session.feed(samples)
-    tokens = session.finish().tokens
+    results = [session.feed(samples), session.finish()]
+    tokens = Transcript.of(results, session.seconds).tokens
     monkeypatch.setattr(scoring, "BLOCK", block)
     blocks = scoring.teacher_forced_logits(
         transcriber.model, transcriber.tokenizer, samples, tokens, delay_ms

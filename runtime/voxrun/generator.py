@@ -1,0 +1,103 @@
+"""Audio embeddings to tokens: the prompt, then one token a position, several in one pass where a guess holds.
+
+Look-ahead without loss: most tokens are [STREAMING_PAD], so the next positions are computed as if they were,
+in one pass. Each token is picked from logits whose whole history is certain; those behind a wrong guess are
+thrown away and computed again.
+"""
+
+from .device import mx
+from .model import VoxtralRealtime
+from .sampling import Sampler
+from .schedule import Schedule
+from .tokenizer import Tokenizer
+
+MOST_ROWS = 16
+"""Positions in one pass at most."""
+
+Picked = tuple[int, mx.array]
+"""A token, and the logits [vocabulary] that it was picked from."""
+
+
+class Generator:
+    """The part of a stream that writes."""
+
+    def __init__(
+        self,
+        model: VoxtralRealtime,
+        tokenizer: Tokenizer,
+        schedule: Schedule,
+        sampler: Sampler,
+        *,
+        live: bool,
+        most_rows: int = MOST_ROWS,
+    ) -> None:
+        """`most_rows` of 1 is plain decoding, without look-ahead."""
+        self._model, self._tokenizer, self._sampler = model, tokenizer, sampler
+        self._prompt = schedule.prompt(tokenizer)
+        self._gains = model.gains(schedule.n_delay)
+        self._caches = model.decoder_caches()
+        self._live, self._most_rows = live, most_rows
+        self._waiting: list[mx.array] = []  # embeddings of a prompt not yet complete
+        self._input: int | None = None  # token at the next position; None until the prompt is through
+        self._rows = 1  # positions to try in the next pass
+        self._run = 0  # pads in a row
+        self.n_tokens = 0
+        """Tokens so far."""
+        self.n_passes = 0
+        """Passes of the decoder so far: the fewer for the tokens, the better the guesses were."""
+        self.ended = False
+        """Whether an end-of-stream token ended the transcript; a live session goes on (step 9)."""
+
+    def feed(self, block: mx.array, limit: int | None = None) -> list[Picked]:
+        """Embeddings [1, n, dim] -> the tokens they yield; `limit` is a number of tokens in all."""
+        picked: list[Picked] = []
+        if self._input is None:
+            self._waiting.append(block)
+            length = len(self._prompt)
+            if sum(part.shape[1] for part in self._waiting) < length:
+                return picked
+            block = mx.concatenate(self._waiting, axis=1)
+            self._waiting.clear()
+            picked += self._pass(self._prompt, block[:, :length], rows=1)
+            block = block[:, length:]
+        assert self._input is not None
+        while block.shape[1] and not self.ended and self.n_tokens != limit:
+            rows = min(self._rows, block.shape[1])
+            if limit is not None:
+                rows = min(rows, limit - self.n_tokens)
+            guesses = [self._tokenizer.pad] * (rows - 1)
+            new = self._pass([self._input, *guesses], block[:, :rows], rows)
+            block = block[:, len(new) :]
+            picked += new
+        return picked
+
+    def _pass(self, tokens: list[int], audio: mx.array, rows: int) -> list[Picked]:
+        """Run the decoder; keep the tokens of the last `rows` positions up to the first wrong guess."""
+        self.n_passes += 1
+        hidden = self._model.decode(mx.array(tokens), audio, self._gains, self._caches)
+        logits = self._model.language_model.logits(hidden[:, -rows:])[0]
+        kept: list[Picked] = []
+        for id, row in zip(self._sampler.pick(logits, self.n_tokens, self._run), logits, strict=True):
+            self._accept(id)
+            kept.append((id, row))
+            if self._input != self._tokenizer.pad or self.ended:
+                break
+        for cache in self._caches:
+            cache.rewind(rows - len(kept))
+        self._rows = self._next_rows(all_held=len(kept) == rows)
+        return kept
+
+    def _accept(self, token: int) -> None:
+        ends = token == self._tokenizer.eos
+        self.n_tokens += 1
+        self.ended = ends and not self._live
+        self._run = self._run + 1 if token == self._tokenizer.pad else 0
+        self._input = self._tokenizer.pad if ends else token
+
+    def _next_rows(self, all_held: bool) -> int:
+        """After [STREAMING_WORD] text is certain; pads come in runs, so success doubles the stake."""
+        if self._input == self._tokenizer.word:
+            return 1
+        if self._input != self._tokenizer.pad:
+            return min(2, self._most_rows)
+        return min(2 * self._rows if all_held else 2, self._most_rows)

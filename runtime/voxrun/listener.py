@@ -1,0 +1,37 @@
+"""Samples to audio embeddings: log-mel, encoder and adapter, with the state between chunks."""
+
+import numpy as np
+
+from .device import mx
+from .mel import FloatArray, LogMel
+from .model import VoxtralRealtime
+
+BLOCK_POSITIONS = 64
+"""Positions encoded at a time at most: bounds memory however much is fed at once, and keeps what attention
+computes only to mask it small beside the window."""
+
+
+class Listener:
+    """The part of a stream that hears."""
+
+    def __init__(self, model: VoxtralRealtime) -> None:
+        self._model = model
+        self._mel = LogMel(model.config.audio)
+        self._state = model.encoder_state()
+        self._frames = np.zeros((0, model.config.audio.num_mel_bins), np.float32)
+
+    @property
+    def look_ahead(self) -> int:
+        """Samples after a position's own that its last mel frame needs."""
+        return self._mel.look_ahead
+
+    def feed(self, samples: FloatArray) -> list[mx.array]:
+        """Samples [n] -> embeddings of the positions now complete, in blocks [1, positions, dim]."""
+        per_position = self._model.config.mel_per_position
+        self._frames = np.concatenate([self._frames, self._mel.feed(samples)])
+        blocks = []
+        while (positions := len(self._frames) // per_position) > 0:
+            take = min(positions, BLOCK_POSITIONS) * per_position
+            block, self._frames = self._frames[:take], self._frames[take:]
+            blocks.append(self._model.encode(mx.array(block), self._state))
+        return blocks

@@ -1,0 +1,59 @@
+"""Tokens to words with times: a group begins at [STREAMING_WORD] and ends at the next, or in a pause."""
+
+from .results import Token, Word
+from .tokenizer import TextDecoder, Tokenizer
+
+LONGEST_WORD = 0.8
+"""Seconds. The model marks where a word ends, not where it starts: after a pause this is the guess."""
+PAUSE_POSITIONS = 4
+"""A word is final after so many positions without text: it is written without gaps, one token a position."""
+
+
+class WordGrouper:
+    """Collects the tokens of one word at a time."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = TextDecoder(tokenizer)
+        self._tokens: list[Token] = []
+        self._text = ""
+        self._end: float | None = None  # of the word being written; None before its first token
+        self._last_end = 0.0
+        self._silent = 0
+
+    @property
+    def partial(self) -> str:
+        """What is written so far of a word that is not final."""
+        return self._text
+
+    def feed(self, token: Token) -> tuple[str, list[Word]]:
+        """The text that this token completes, and the word that it ends."""
+        if self._tokenizer.is_text(token.id):
+            self._silent = 0
+            self._tokens.append(token)
+            self._end = token.end if self._end is None else self._end
+            text = self._decoder.feed(token.id)
+            self._text += text
+            return text, []
+        self._silent += 1
+        final: list[Word] = []
+        if token.id in (self._tokenizer.word, self._tokenizer.eos) or self._silent >= PAUSE_POSITIONS:
+            final = self.close()
+        if token.id == self._tokenizer.word:
+            self._end = token.end
+        return "", final
+
+    def finish(self) -> tuple[str, list[Word]]:
+        """What is left of a character that never came whole, and the last word."""
+        text = self._decoder.finish()
+        self._text += text
+        return text, self.close()
+
+    def close(self) -> list[Word]:
+        """End the word being written, unless nothing of it can be read yet."""
+        if not self._text:
+            return []
+        end = self._last_end if self._end is None else self._end
+        word = Word(self._text, max(self._last_end, end - LONGEST_WORD), end, tuple(self._tokens))
+        self._tokens, self._text, self._end, self._last_end = [], "", None, end
+        return [word]

@@ -1,0 +1,60 @@
+"""Decoding several positions in one pass changes the speed, never a token."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted import ScriptedModel
+
+from voxrun.results import Result
+from voxrun.session import Session
+from voxrun.tokenizer import Tokenizer
+from voxrun.transcriber import Transcriber
+
+EOS, PAD, WORD, LETTER = 2, 32, 33, 100
+PADDED = [PAD] * 6
+
+
+def tokens(*results: Result) -> list[int]:
+    return [token.id for result in results for token in result.tokens]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    script=st.lists(st.sampled_from([EOS, WORD, LETTER, *PADDED]), max_size=60),
+    look_ahead=st.sampled_from([1, 2, 3, 16]),
+    live=st.booleans(),
+)
+def test_a_model_hears_only_what_it_said(
+    tokenizer: Tokenizer, script: list[int], look_ahead: int, live: bool
+) -> None:
+    """Whatever was guessed, the history that the last pass leaves is that of plain decoding."""
+    model = ScriptedModel(script)
+    session = Session(model, tokenizer, live=live, look_ahead=look_ahead)
+    said = tokens(session.feed(np.zeros(16000 * 3, np.float32)), session.finish())
+    whole = (script + [PAD] * 99)[: -(-16000 * 3 // 1280) + 10]
+    assert said == (whole if live or EOS not in whole else whole[: whole.index(EOS) + 1])
+    assert model.inputs[: len(said) - 1] == [PAD if id == EOS else id for id in said[:-1]]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_tokens_are_those_of_plain_decoding(
+    transcriber: Transcriber, samples: np.ndarray, temperature: float
+) -> None:
+    def said(look_ahead: int) -> tuple[list[int], int]:
+        session = transcriber.session(look_ahead=look_ahead, temperature=temperature)
+        return tokens(session.feed(samples), session.finish()), session.n_passes
+
+    plain, passes = said(1)
+    assert passes == len(plain)
+    for look_ahead in (2, 5, 16):
+        guessed, fewer = said(look_ahead)
+        assert guessed == plain
+        assert fewer < passes
+
+
+def test_silence_takes_few_passes(tokenizer: Tokenizer) -> None:
+    session = Session(ScriptedModel([]), tokenizer)
+    session.feed(np.zeros(16000 * 60, np.float32))
+    assert session.n_tokens > 700
+    assert session.n_passes < 70

@@ -1,0 +1,50 @@
+"""The blank rut: a handicap on the pad after many of them in a row; off unless asked for."""
+
+import numpy as np
+import pytest
+from scripted import VOCABULARY, ScriptedModel
+
+from voxrun.device import mx
+from voxrun.sampling import Unstick
+from voxrun.session import Session
+from voxrun.tokenizer import Tokenizer
+
+PAD, LETTER = 32, 100
+RUT, SILENCE = 6.6, 8.5
+"""By how many logits the pad leads at most in a rut, and at least in silence (vllm-project/vllm#47614)."""
+
+
+class MuteModel(ScriptedModel):
+    """Would say a letter, but the pad is ahead by `lead` logits."""
+
+    def __init__(self, lead: float) -> None:
+        super().__init__([])
+        self._lead = lead
+
+    def _logits(self, hidden: mx.array) -> mx.array:
+        ids = mx.arange(VOCABULARY)
+        row = self._lead * (ids == PAD) - 99.0 * ((ids != PAD) & (ids != LETTER))
+        return mx.broadcast_to(row, (1, hidden.shape[1], VOCABULARY))
+
+
+def said(tokenizer: Tokenizer, lead: float, **options: object) -> list[int]:
+    session = Session(MuteModel(lead), tokenizer, live=True, **options)
+    return [token.id for token in session.feed(np.zeros(16000 * 40, np.float32)).tokens]
+
+
+def test_a_rut_lasts_unless_it_is_asked_to_end(tokenizer: Tokenizer) -> None:
+    assert set(said(tokenizer, RUT)) == {PAD}
+
+
+@pytest.mark.parametrize("look_ahead", [1, 16])
+@pytest.mark.parametrize("lead", [3.5, RUT])
+def test_a_rut_is_broken_after_some_seconds(tokenizer: Tokenizer, lead: float, look_ahead: int) -> None:
+    tokens = said(tokenizer, lead, unstick=True, look_ahead=look_ahead)
+    first = tokens.index(LETTER)
+    assert Unstick().handicap(first) > lead >= Unstick().handicap(first - 1)
+    assert tokens[first + 1] == PAD  # and the patience begins anew
+    assert tokens.count(LETTER) == len(tokens) // (first + 1)
+
+
+def test_true_silence_stays_silent(tokenizer: Tokenizer) -> None:
+    assert set(said(tokenizer, SILENCE, unstick=True)) == {PAD}
