@@ -29,6 +29,7 @@ def test_one_transcript_a_line_and_nothing_else(capsys: pytest.CaptureFixture[st
 def test_a_transcript_with_line_breaks_is_still_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(Session, "feed", lambda session, samples: Result())
     monkeypatch.setattr(Session, "finish", lambda session: Result(" press five\nto leave"))
     assert main([*MODEL, "--audio", str(FIRST)]) == 0
     assert capsys.readouterr().out == "press five to leave\n"
