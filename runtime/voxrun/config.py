@@ -1,4 +1,4 @@
-"""The sizes of a model, read from Mistral's params.json (or a config.json with the same keys)."""
+"""The sizes of a model, read from its params.json or config.json, in any of the formats that are known."""
 
 import json
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from .config_formats import Sizes
 from .errors import ConfigError
 
 CONFIG_FILES = ("config.json", "params.json")
@@ -66,20 +67,16 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any], origin: str = "config") -> "ModelConfig":
-        """Read the keys of params.json. Raises ConfigError naming the first key that is missing or odd."""
-        whisper = _get(raw, "multimodal.whisper_model_args", origin)
-        encoder = _get(whisper, "encoder_args", origin)
-        audio = _get(encoder, "audio_encoding_args", origin)
-        if raw.get("tied_embeddings", True) is not True:
-            raise ConfigError(f"{origin}: tied_embeddings is not true; this architecture ties the head")
+        """Read a file's keys. Raises ConfigError naming the first one that is missing or odd."""
+        sizes = Sizes(raw, origin)
         config = cls(
-            audio=AudioConfig(**_numbers(AudioConfig, audio, origin)),
-            encoder=TransformerConfig(**_numbers(TransformerConfig, encoder, origin)),
-            decoder=TransformerConfig(**_numbers(TransformerConfig, raw, origin)),
-            vocab_size=_number(raw, "vocab_size", int, origin),
-            downsample_factor=_number(whisper, "downsample_args.downsample_factor", int, origin),
-            ada_dim=_number(raw, "ada_rms_norm_t_cond_dim", int, origin),
-            quantization=raw.get("quantization") or {},
+            audio=AudioConfig(**_section(sizes, "audio", AudioConfig)),
+            encoder=TransformerConfig(**_section(sizes, "encoder", TransformerConfig)),
+            decoder=TransformerConfig(**_section(sizes, "decoder", TransformerConfig)),
+            vocab_size=sizes.number("decoder.vocab_size", int),
+            downsample_factor=sizes.number("adapter.downsample_factor", int),
+            ada_dim=sizes.number("decoder.ada_dim", int),
+            quantization=raw.get("quantization") or raw.get("quantization_config") or {},
         )
         if not isinstance(config.quantization, Mapping):
             raise ConfigError(f"{origin}: quantization is {config.quantization!r}, not an object")
@@ -105,6 +102,8 @@ class ModelConfig:
         for stack in (self.encoder, self.decoder):
             if stack.n_heads % stack.n_kv_heads:
                 raise ConfigError(f"{origin}: n_heads {stack.n_heads} is no multiple of n_kv_heads")
+            if stack.head_dim % 2:
+                raise ConfigError(f"{origin}: head_dim {stack.head_dim} is odd; rotary positions need pairs")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -118,22 +117,5 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _numbers(section: type, raw: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    return {field.name: _number(raw, field.name, field.type, origin) for field in fields(section)}
-
-
-def _number(raw: Mapping[str, Any], path: str, kind: Any, origin: str) -> Any:
-    """A flag, or a positive number."""
-    value = _get(raw, path, origin)
-    if not isinstance(value, (int, float) if kind is float else kind) or (kind is not bool and value <= 0):
-        raise ConfigError(f"{origin}: {path} is {value!r}, where a positive {kind.__name__} belongs")
-    return value
-
-
-def _get(raw: Mapping[str, Any], path: str, origin: str) -> Any:
-    value: Any = raw
-    for key in path.split("."):
-        if not isinstance(value, Mapping) or value.get(key) is None:
-            raise ConfigError(f"{origin}: the key {path} is missing")
-        value = value[key]
-    return value
+def _section(sizes: Sizes, section: str, kind: type) -> dict[str, Any]:
+    return {f.name: sizes.number(f"{section}.{f.name}", f.type) for f in fields(kind)}

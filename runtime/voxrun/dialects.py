@@ -1,90 +1,160 @@
-"""How other files name this architecture's tensors, as data: one table a dialect.
+"""How other files name and lay out this architecture's tensors, as data: one table a dialect.
 
 Our own names (the "canonical" ones) are voxmlx's. Each row pairs a canonical module with the dialect's;
 `{i}` is the layer. What follows the module (weight, bias, scales, biases) is the same in all dialects.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
+from typing import Any
 
+from .config import ModelConfig
+
+LEAVES = ("weight", "bias", "scales", "biases")
 CONV_WEIGHT = re.compile(r"encoder\.conv\d\.weight")
+ROTATED = re.compile(r"(encoder|language_model)\.layers\.\d+\.attention\.[qk]_proj\.\w+")
+
+Rows = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """A naming scheme. A dialect without rows uses the canonical names."""
+    """A naming scheme and two questions of layout."""
 
     name: str
-    rows: tuple[tuple[str, str], ...] = ()
+    rows: Rows
     prefixes: tuple[str, ...] = ()
     """Containers that some files put before their own names."""
     ignored: tuple[str, ...] = ()
     """Tensors that carry nothing of their own, such as a tied head."""
     transposed_convolutions: bool = False
     """True if convolutions are stored [out, in, k]; MLX wants [out, k, in] (contract step 4)."""
+    rotary_halves: bool = False
+    """True if the rows of each head of queries and keys are in two halves; ours are in rotary pairs."""
 
     def canonical(self, name: str) -> str | None:
         """Our name of a tensor, or None if the dialect does not know it."""
-        bare = next((name[len(p) :] for p in self.prefixes if name.startswith(p)), name)
-        return _renamed(bare, [(theirs, ours) for ours, theirs in self.rows]) if self.rows else bare
+        return _renamed(self._bare(name), self._ours)
 
     def native(self, canonical: str) -> str:
         """The dialect's name, without any prefix, of a tensor that we know. Raises KeyError."""
-        name = _renamed(canonical, self.rows) if self.rows else canonical
+        name = _renamed(canonical, self._theirs)
         if name is None:
             raise KeyError(canonical)
         return name
+
+    def canonical_module(self, path: str) -> str | None:
+        """Our name of a module, or None if the dialect does not know it."""
+        return _renamed_module(self._bare(path), self._ours)
 
     def transposes(self, canonical: str) -> bool:
         """Whether the axes 1 and 2 of this tensor must be swapped."""
         return self.transposed_convolutions and CONV_WEIGHT.fullmatch(canonical) is not None
 
+    def permuted_heads(self, canonical: str, config: ModelConfig) -> int:
+        """Rows of each head if this tensor's must be reordered, else 0."""
+        match = ROTATED.fullmatch(canonical) if self.rotary_halves else None
+        if match is None:
+            return 0
+        return (config.encoder if match[1] == "encoder" else config.decoder).head_dim
 
-def _renamed(name: str, rows: Iterable[tuple[str, str]]) -> str | None:
-    for old, new in rows:
-        if match := _pattern(old).fullmatch(name):
-            return f"{new.format(i=match.groupdict().get('i'))}.{match['leaf']}"
+    def inward(self, canonical: str, tensor: Any, config: ModelConfig) -> Any:
+        """A stored tensor (MLX's or NumPy's) as we lay it out.
+
+        Raises ValueError or IndexError if its shape cannot be this tensor's.
+        """
+        if self.transposes(canonical):
+            return tensor.swapaxes(1, 2)
+        head_dim = self.permuted_heads(canonical, config)
+        return pairs_from_halves(tensor, head_dim) if head_dim else tensor
+
+    def outward(self, canonical: str, tensor: Any, config: ModelConfig) -> Any:
+        """One of our tensors as the dialect stores it: the inverse of `inward`, with its errors."""
+        if self.transposes(canonical):
+            return tensor.swapaxes(1, 2)
+        head_dim = self.permuted_heads(canonical, config)
+        return halves_from_pairs(tensor, head_dim) if head_dim else tensor
+
+    def _bare(self, name: str) -> str:
+        return next((name[len(p) :] for p in self.prefixes if name.startswith(p)), name)
+
+    @cached_property
+    def _ours(self) -> dict[str, str]:
+        return {theirs: ours for ours, theirs in self.rows}
+
+    @cached_property
+    def _theirs(self) -> dict[str, str]:
+        return dict(reversed(self.rows))  # of two names for one module the first counts
+
+
+def pairs_from_halves(rows: Any, head_dim: int) -> Any:
+    """Rows [heads * head_dim, ...], each head's in two halves -> in interleaved pairs.
+
+    Quantized rows move as they are, and their scales and biases with them: groups lie within a row.
+    """
+    return rows.reshape(-1, 2, head_dim // 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
+
+
+def halves_from_pairs(rows: Any, head_dim: int) -> Any:
+    """The inverse of `pairs_from_halves`."""
+    return rows.reshape(-1, head_dim // 2, 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
+
+
+def _renamed(name: str, table: Mapping[str, str]) -> str | None:
+    path, _, leaf = name.rpartition(".")
+    module = _renamed_module(path, table) if leaf in LEAVES else None
+    return module and f"{module}.{leaf}"
+
+
+def _renamed_module(path: str, table: Mapping[str, str]) -> str | None:
+    for template, layer in _readings(path):
+        if template in table:
+            return table[template].format(i=layer)
     return None
 
 
-@cache
-def _pattern(template: str) -> re.Pattern[str]:
-    module = re.escape(template).replace(r"\{i\}", r"(?P<i>\d+)")
-    return re.compile(rf"{module}\.(?P<leaf>weight|bias|scales|biases)")
+def _readings(path: str) -> Iterator[tuple[str, str]]:
+    """A path as it is, and with each of its numbers taken for the layer."""
+    yield path, ""
+    parts = path.split(".")
+    for i, part in enumerate(parts):
+        if part.isdecimal():
+            yield ".".join([*parts[:i], "{i}", *parts[i + 1 :]]), part
 
 
-def _block(ours: str, theirs: str) -> tuple[tuple[str, str], ...]:
-    leaves = (
-        ("attn_norm", "attention_norm"),
-        ("attention.q_proj", "attention.wq"),
-        ("attention.k_proj", "attention.wk"),
-        ("attention.v_proj", "attention.wv"),
-        ("attention.o_proj", "attention.wo"),
-        ("ffn_norm", "ffn_norm"),
-        ("mlp.gate_proj", "feed_forward.w1"),
-        ("mlp.down_proj", "feed_forward.w2"),
-        ("mlp.up_proj", "feed_forward.w3"),
-    )
+def _layers(ours: str, theirs: str, leaves: Rows) -> Rows:
     return tuple((f"{ours}.{a}", f"{theirs}.{b}") for a, b in leaves)
 
 
-VOXMLX = Dialect("voxmlx")
+_MISTRAL_BLOCK = (
+    ("attn_norm", "attention_norm"),
+    ("attention.q_proj", "attention.wq"),
+    ("attention.k_proj", "attention.wk"),
+    ("attention.v_proj", "attention.wv"),
+    ("attention.o_proj", "attention.wo"),
+    ("ffn_norm", "ffn_norm"),
+    ("mlp.gate_proj", "feed_forward.w1"),
+    ("mlp.down_proj", "feed_forward.w2"),
+    ("mlp.up_proj", "feed_forward.w3"),
+)
+_MISTRAL_ADA_NORM = (
+    ("ada_norm.linear_in", "ada_rms_norm_t_cond.0"),
+    ("ada_norm.linear_out", "ada_rms_norm_t_cond.2"),
+)
 
 MISTRAL = Dialect(
     "mistral",
     rows=(
         ("encoder.conv1", "whisper_encoder.conv_layers.0.conv"),
         ("encoder.conv2", "whisper_encoder.conv_layers.1.conv"),
-        *_block("encoder.layers.{i}", "whisper_encoder.transformer.layers.{i}"),
+        *_layers("encoder.layers.{i}", "whisper_encoder.transformer.layers.{i}", _MISTRAL_BLOCK),
         ("encoder.norm", "whisper_encoder.transformer.norm"),
         ("adapter.w_in", "audio_language_projection.0"),
         ("adapter.w_out", "audio_language_projection.2"),
         ("language_model.embed_tokens", "tok_embeddings"),
-        *_block("language_model.layers.{i}", "layers.{i}"),
-        ("language_model.layers.{i}.ada_norm.linear_in", "layers.{i}.ada_rms_norm_t_cond.0"),
-        ("language_model.layers.{i}.ada_norm.linear_out", "layers.{i}.ada_rms_norm_t_cond.2"),
+        *_layers("language_model.layers.{i}", "layers.{i}", _MISTRAL_BLOCK + _MISTRAL_ADA_NORM),
         ("language_model.norm", "norm"),
     ),
     prefixes=("mm_streams_embeddings.embedding_module.", "mm_whisper_embeddings."),
@@ -92,10 +162,87 @@ MISTRAL = Dialect(
     transposed_convolutions=True,
 )
 
+VOXMLX = Dialect("voxmlx", rows=tuple((ours, ours) for ours, _ in MISTRAL.rows))
+
+_MLX_AUDIO_BLOCK = (
+    ("attn_norm", "attention_norm"),
+    ("attention.q_proj", "attention.wq"),
+    ("attention.k_proj", "attention.wk"),
+    ("attention.v_proj", "attention.wv"),
+    ("attention.o_proj", "attention.wo"),
+    ("ffn_norm", "ffn_norm"),
+    ("mlp.gate_proj", "feed_forward_w1"),
+    ("mlp.down_proj", "feed_forward_w2"),
+    ("mlp.up_proj", "feed_forward_w3"),
+)
+_MLX_AUDIO_ADA_NORM = (
+    ("ada_norm.linear_in", "ada_rms_norm_t_cond.ada_down"),
+    ("ada_norm.linear_out", "ada_rms_norm_t_cond.ada_up"),
+)
+
+MLX_AUDIO = Dialect(
+    "mlx-audio",
+    rows=(
+        ("encoder.conv1", "encoder.conv_layers_0_conv.conv"),
+        ("encoder.conv2", "encoder.conv_layers_1_conv.conv"),
+        *_layers("encoder.layers.{i}", "encoder.transformer_layers.{i}", _MLX_AUDIO_BLOCK),
+        ("encoder.norm", "encoder.transformer_norm"),
+        ("adapter.w_in", "encoder.audio_language_projection_0"),
+        ("adapter.w_out", "encoder.audio_language_projection_2"),
+        ("language_model.embed_tokens", "decoder.tok_embeddings"),
+        *_layers("language_model.layers.{i}", "decoder.layers.{i}", _MLX_AUDIO_BLOCK + _MLX_AUDIO_ADA_NORM),
+        ("language_model.norm", "decoder.norm"),
+    ),
+)
+
+_TRANSFORMERS_BLOCK = (
+    ("attention.q_proj", "self_attn.q_proj"),
+    ("attention.k_proj", "self_attn.k_proj"),
+    ("attention.v_proj", "self_attn.v_proj"),
+    ("attention.o_proj", "self_attn.o_proj"),
+    ("mlp.gate_proj", "mlp.gate_proj"),
+    ("mlp.down_proj", "mlp.down_proj"),
+    ("mlp.up_proj", "mlp.up_proj"),
+)
+_TRANSFORMERS_ENCODER_NORMS = (
+    ("attn_norm", "self_attn_layer_norm"),
+    ("ffn_norm", "final_layer_norm"),
+)
+_TRANSFORMERS_DECODER_NORMS = (
+    ("attn_norm", "input_layernorm"),
+    ("ffn_norm", "post_attention_layernorm"),
+    ("ada_norm.linear_in", "ada_rms_norm.linear1"),
+    ("ada_norm.linear_out", "ada_rms_norm.linear2"),
+)
+
+TRANSFORMERS = Dialect(
+    "transformers",  # the names in its files; its modules in memory have others
+    rows=(
+        ("encoder.conv1", "audio_tower.embedder.conv1"),
+        ("encoder.conv2", "audio_tower.embedder.conv2"),
+        *_layers(
+            "encoder.layers.{i}", "audio_tower.layers.{i}", _TRANSFORMERS_BLOCK + _TRANSFORMERS_ENCODER_NORMS
+        ),
+        ("encoder.norm", "audio_tower.norm"),
+        ("adapter.w_in", "multi_modal_projector.linear_1"),
+        ("adapter.w_out", "multi_modal_projector.linear_2"),
+        ("language_model.embed_tokens", "language_model.model.embed_tokens"),
+        *_layers(
+            "language_model.layers.{i}",
+            "language_model.model.layers.{i}",
+            _TRANSFORMERS_BLOCK + _TRANSFORMERS_DECODER_NORMS,
+        ),
+        ("language_model.norm", "language_model.model.norm"),
+    ),
+    ignored=("lm_head.weight", "language_model.lm_head.weight"),
+    transposed_convolutions=True,
+    rotary_halves=True,
+)
+
+DIALECTS = (VOXMLX, MISTRAL, MLX_AUDIO, TRANSFORMERS)
+
 
 def recognise(names: Iterable[str]) -> Dialect:
-    """The dialect of a file: ours if a name starts with one of our modules, else Mistral's."""
+    """The dialect that knows most of a file's names; ours if none knows any."""
     names = list(names)
-    if any(name.startswith(("language_model.", "adapter.", "encoder.")) for name in names):
-        return VOXMLX
-    return MISTRAL
+    return max(DIALECTS, key=lambda dialect: sum(dialect.canonical(name) is not None for name in names))

@@ -1,14 +1,15 @@
 """From a folder on disk to a model, strictly: every tensor is there, known, and of the right shape."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .config import MISTRAL_WEIGHTS, ModelConfig, read_json
-from .device import activation_dtype, mx, nn
-from .dialects import recognise
+from .device import activation_dtype, mx, nn, tree_flatten
+from .dialects import VOXMLX, Dialect, recognise
 from .errors import ConfigError, WeightsError
-from .model import VoxtralRealtime, shapes_of
+from .model import VoxtralRealtime
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -16,12 +17,12 @@ NAMES_SHOWN = 5
 
 
 def load_model(folder: Path) -> VoxtralRealtime:
-    """Read configuration and weights: voxbuild's or voxmlx's artifacts, or Mistral's original files.
+    """Read configuration and weights, in any of the dialects that are known.
 
     Raises ConfigError, WeightsError.
     """
-    config = ModelConfig.from_folder(folder)
-    return assemble(config, read_tensors(folder), str(folder))
+    config, tensors = read_folder(folder)
+    return assemble(config, tensors, str(folder))
 
 
 def assemble(config: ModelConfig, tensors: Mapping[str, mx.array], origin: str) -> VoxtralRealtime:
@@ -39,27 +40,59 @@ def assemble(config: ModelConfig, tensors: Mapping[str, mx.array], origin: str) 
     return model
 
 
+def read_folder(folder: Path) -> tuple[ModelConfig, dict[str, mx.array]]:
+    """A folder's sizes, and its tensors as `read_tensors` gives them. Raises ConfigError, WeightsError.
+
+    The quantization's paths are canonical too.
+    """
+    config, stored = ModelConfig.from_folder(folder), _stored(folder)
+    dialect = recognise(stored)
+    paths = {dialect.canonical_module(path) or path: entry for path, entry in config.quantization.items()}
+    return replace(config, quantization=paths), _canonical(stored, dialect, config, folder)
+
+
 def read_tensors(folder: Path) -> dict[str, mx.array]:
-    """All tensors of a folder under canonical names, not yet read into memory. Raises WeightsError."""
-    raw: dict[str, mx.array] = {}
-    for path in _files(folder):
+    """All tensors of a folder under canonical names and in our layout, not yet read into memory.
+
+    Raises ConfigError, WeightsError.
+    """
+    return read_folder(folder)[1]
+
+
+def _stored(folder: Path) -> dict[str, mx.array]:
+    stored: dict[str, mx.array] = {}
+    for path in weight_files(folder):
         try:
             shard = mx.load(str(path))
         except (RuntimeError, ValueError, OSError) as error:
             raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
         assert isinstance(shard, dict)
-        raw |= shard
-    dialect = recognise(raw)
+        stored |= shard
+    return stored
+
+
+def _canonical(
+    stored: Mapping[str, mx.array], dialect: Dialect, config: ModelConfig, folder: Path
+) -> dict[str, mx.array]:
     tensors: dict[str, mx.array] = {}
-    for name, tensor in raw.items():
+    for name, tensor in stored.items():
         if name in dialect.ignored:
             continue
-        canonical = dialect.canonical(name) or name  # an unknown name is reported as unexpected
-        tensors[canonical] = tensor.swapaxes(1, 2) if dialect.transposes(canonical) else tensor
+        known = dialect.canonical(name)
+        canonical = known or name  # an unknown name is reported as unexpected
+        if canonical in tensors or (known is None and VOXMLX.canonical(name)):
+            raise WeightsError(
+                f"{folder}: {name} is another dialect's or a second name, beside {dialect.name}'s"
+            )
+        try:
+            tensors[canonical] = dialect.inward(canonical, tensor, config)
+        except (ValueError, IndexError):
+            tensors[canonical] = tensor  # reported as misshapen
     return tensors
 
 
-def _files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold a folder's tensors. Raises WeightsError if there is none, or one is missing."""
     if (folder / MISTRAL_WEIGHTS).is_file():
         return [folder / MISTRAL_WEIGHTS]
     if (folder / INDEX).is_file():
@@ -93,8 +126,11 @@ def _quantize_like(
     def settings(path: str, module: nn.Module) -> bool | dict[str, Any]:
         if f"{path}.scales" not in tensors:
             return False
-        own = quantization.get(path)
-        chosen: dict[str, Any] = default | (own if isinstance(own, dict) else {})
+        own = quantization.get(path, True)
+        if own is False:
+            return False  # its scales are reported as unexpected
+        # An entry of its own that names no mode means affine, whatever the default's mode is.
+        chosen = default | {"mode": "affine"} | own if isinstance(own, dict) else default
         if not chosen:
             raise WeightsError(f"{origin}: {path} is quantized, but config.json does not say how")
         return {"mode": "affine"} | chosen
@@ -106,20 +142,35 @@ def _quantize_like(
 
 
 def _check(model: VoxtralRealtime, tensors: Mapping[str, mx.array], origin: str) -> None:
-    wanted = shapes_of(model)
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
-    faults = _listed("missing", wanted.keys() - found.keys())
-    faults += _listed("unexpected", found.keys() - wanted.keys())
+    wanted: dict[str, mx.array] = dict(tree_flatten(model.parameters()))
+    both = wanted.keys() & tensors.keys()
+    faults = _listed("missing", wanted.keys() - tensors.keys())
+    faults += _listed("unexpected", tensors.keys() - wanted.keys())
     faults += _listed(
         "misshapen",
         {
-            f"{name} {found[name]} instead of {wanted[name]}"
-            for name in wanted.keys() & found.keys()
-            if wanted[name] != found[name]
+            f"{name} {tensors[name].shape} instead of {wanted[name].shape}"
+            for name in both
+            if wanted[name].shape != tensors[name].shape
+        },
+    )
+    faults += _listed(
+        "of the wrong type",
+        {
+            f"{name} {_kind(tensors[name])} instead of {_kind(wanted[name])}"
+            for name in both
+            if _kind(wanted[name]) != _kind(tensors[name])
         },
     )
     if faults:
         raise WeightsError(f"{origin}: the tensors do not fit the configuration: {'; '.join(faults)}")
+
+
+def _kind(tensor: mx.array) -> str:
+    """Any floating type will do where one belongs; of others, packed weights for one, only the same."""
+    if mx.issubdtype(tensor.dtype, mx.floating):
+        return "floating"
+    return str(tensor.dtype).removeprefix("mlx.core.")
 
 
 def _listed(kind: str, names: set[str]) -> list[str]:

@@ -1,0 +1,176 @@
+"""Where each kind of configuration file keeps our sizes, as data: one table a format.
+
+A size is named SECTION.FIELD here, after voxrun.config's classes: audio.hop_length, encoder.dim; `adapter`
+holds downsample_factor, `decoder` also vocab_size and ada_dim. A path is the keys from the file's root, with
+dots between them.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Format:
+    """One layout of keys."""
+
+    marker: str
+    """A path that only this format has."""
+    sections: Mapping[str, str]
+    """The path of each of our sections; empty for the root."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Their names where they differ from ours: of a field, or of one section's field alone."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """What the official code takes for a size that the file does not give."""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Paths that must hold this value if they are there: we compute nothing else."""
+
+    def path(self, size: str) -> str:
+        """Where the format keeps one of our sizes."""
+        section, name = size.split(".")
+        theirs = self.names.get(size, self.names.get(name, name))
+        return f"{self.sections[section]}.{theirs}".removeprefix(".")
+
+
+_WHISPER = "multimodal.whisper_model_args"
+
+MISTRAL = Format(
+    marker="multimodal",
+    sections={
+        "audio": f"{_WHISPER}.encoder_args.audio_encoding_args",
+        "encoder": f"{_WHISPER}.encoder_args",
+        "adapter": f"{_WHISPER}.downsample_args",
+        "decoder": "",
+    },
+    names={"ada_dim": "ada_rms_norm_t_cond_dim"},
+    fixed={
+        "tied_embeddings": True,
+        "causal": True,
+        "ada_rms_norm_t_cond": True,
+        f"{_WHISPER}.encoder_args.causal": True,
+        f"{_WHISPER}.encoder_args.pos_embed": "rope",
+        f"{_WHISPER}.encoder_args.ffn_type": "swiglu",
+        f"{_WHISPER}.encoder_args.norm_type": "rms_norm",
+    },
+)
+
+# The defaults are those of its dataclasses, but for the sizes of matrices: these are never guessed.
+MLX_AUDIO = Format(
+    marker="encoder_args.audio_encoding_args",
+    sections={
+        "audio": "encoder_args.audio_encoding_args",
+        "encoder": "encoder_args",
+        "adapter": "encoder_args",
+        "decoder": "decoder",
+    },
+    names={"ada_dim": "ada_rms_norm_t_cond_dim"},
+    defaults={
+        "audio.sampling_rate": 16000,
+        "audio.frame_rate": 12.5,
+        "audio.num_mel_bins": 128,
+        "audio.hop_length": 160,
+        "audio.window_size": 400,
+        "audio.global_log_mel_max": 1.5,
+        "encoder.sliding_window": 750,
+        "encoder.rope_theta": 1e6,
+        "encoder.norm_eps": 1e-5,
+        "encoder.use_biases": True,
+        "adapter.downsample_factor": 4,
+        "decoder.sliding_window": 8192,
+        "decoder.rope_theta": 1e6,
+        "decoder.norm_eps": 1e-5,
+        "decoder.use_biases": False,  # no such key: its decoder has none
+    },
+    fixed={
+        "encoder_args.causal": True,
+        "decoder.tied_embeddings": True,
+        "decoder.ada_rms_norm_t_cond": True,
+    },
+)
+
+# It reads the front end from the root too.
+MLX_AUDIO_APART = replace(
+    MLX_AUDIO, marker="encoder_args", sections={**MLX_AUDIO.sections, "audio": "audio_encoding_args"}
+)
+
+TRANSFORMERS = Format(
+    marker="text_config",
+    sections={"audio": "audio_config", "encoder": "audio_config", "adapter": "", "decoder": "text_config"},
+    names={
+        "dim": "hidden_size",
+        "n_layers": "num_hidden_layers",
+        "n_heads": "num_attention_heads",
+        "n_kv_heads": "num_key_value_heads",
+        "encoder.n_kv_heads": "num_attention_heads",  # every head has its own keys
+        "hidden_dim": "intermediate_size",
+        "rope_theta": "rope_parameters.rope_theta",
+        "norm_eps": "rms_norm_eps",
+    },
+    defaults={
+        # the front end is no part of config.json: what its feature extractor does unless told otherwise
+        "audio.sampling_rate": 16000,
+        "audio.hop_length": 160,
+        "audio.window_size": 400,
+        "audio.global_log_mel_max": 1.5,
+        "audio.frame_rate": 12.5,  # of audio_length_per_tok = 8 hops
+        # written into its modules
+        "encoder.use_biases": True,
+        "decoder.use_biases": False,
+        "decoder.ada_dim": 32,
+    },
+    fixed={
+        "tie_word_embeddings": True,
+        "audio_length_per_tok": 8,
+        "projector_hidden_act": "gelu",
+        "audio_config.activation_function": "gelu",
+        "audio_config.hidden_act": "silu",
+        "audio_config.rope_parameters.rope_type": "default",
+        "text_config.hidden_act": "silu",
+        "text_config.rope_parameters.rope_type": "default",
+    },
+)
+
+FORMATS = (MISTRAL, MLX_AUDIO, MLX_AUDIO_APART, TRANSFORMERS)
+"""In the order in which they are looked for; a file may carry the keys of several."""
+
+
+class Sizes:
+    """The sizes that a configuration file gives, whatever its format."""
+
+    def __init__(self, raw: Mapping[str, Any], origin: str) -> None:
+        """Raises ConfigError if the format is none of ours, or describes what we cannot compute."""
+        self._raw, self._origin = raw, origin
+        self._format = next((f for f in FORMATS if _at(raw, f.marker) is not None), None) or self._unknown()
+        for path, value in self._format.fixed.items():
+            if (said := _at(raw, path)) is not None and said != value:
+                raise ConfigError(f"{origin}: {path} is {said!r}; this architecture has {value!r}")
+
+    def number(self, size: str, kind: Any) -> Any:
+        """A flag, or a positive number. Raises ConfigError if it is missing or odd."""
+        path = self._format.path(size)
+        value = _at(self._raw, path)
+        if value is None:
+            value = self._format.defaults.get(size)
+        if value is None:
+            raise ConfigError(f"{self._origin}: the key {path} is missing")
+        kinds = (int, float) if kind is float else (kind,)
+        if type(value) not in kinds or (kind is not bool and not 0 < value < math.inf):
+            raise ConfigError(
+                f"{self._origin}: {path} is {value!r}, where a positive {kind.__name__} belongs"
+            )
+        return value
+
+    def _unknown(self) -> Format:
+        markers = ", ".join(f.marker for f in FORMATS)
+        raise ConfigError(f"{self._origin}: none of the keys {markers} is there to tell the model's sizes")
+
+
+def _at(raw: Mapping[str, Any], path: str) -> Any:
+    """The value at a path, or None."""
+    value: Any = raw
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
