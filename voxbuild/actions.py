@@ -3,8 +3,10 @@
 import errno
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from .registry import LocalRegistry
 from .report import VARIANT_HEADER, markdown, variant_row
 from .workspace import Workspace, read_json
 
+PARITY = Path("tests/oracle/parity.py")
+PARITY_REPORT = Path("docs/parity.md")
 ACTIONS: dict[str, Callable[..., str | None]] = {}
 Action = Callable[..., str | None]
 
@@ -185,3 +189,15 @@ def show_matrix(book: Book) -> None:
     """Print the recipes as the `include` of a GitHub Actions matrix."""
     rows = [{"recipe": r.name, "experimental": r.experimental} for r in book.recipes.values()]
     print(json.dumps({"include": rows}))
+
+
+@action
+def parity(book: Book) -> None:
+    """Hold voxrun against transformers, in a process of its own: tests are no part of this package."""
+    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    if missing:
+        raise VoxbuildError(
+            f"the oracle needs {' and '.join(missing)}, not installed here: pip install -e '.[oracle]'"
+        )
+    if subprocess.run([sys.executable, PARITY, PARITY_REPORT]).returncode:
+        raise VoxbuildError("voxrun is not what the oracle says, or could not be compared; see above")

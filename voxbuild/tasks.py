@@ -18,7 +18,7 @@ from doit.reporter import ConsoleReporter
 from doit.tools import config_changed, result_dep
 
 from . import uptodate
-from .actions import TARGETS, run, workspace
+from .actions import PARITY_REPORT, TARGETS, run, workspace
 from .clips import clip_files
 from .errors import VoxbuildError
 from .fetch import local_folder
@@ -35,6 +35,7 @@ __all__ = [
     "task_fetch",
     "task_manifest",
     "task_matrix",
+    "task_parity",
     "task_plan",
     "task_publish",
     "task_recipes",
@@ -52,6 +53,11 @@ LOUD: Task = {"verbosity": 2, "io": {"capture": False}}
 ALWAYS: Task = {"uptodate": [False]} | LOUD
 SHOWS: Task = {"meta": {"title": False}} | ALWAYS
 """What it prints is all there is on stdout, for people and for pipes."""
+MEASURED = (
+    *("runtime/voxrun/*.py", "tiny/checkpoint/*", "tests/oracle/*.py"),
+    *(f"tests/runtime/{name}.py" for name in ("cases", "comparison", "small_models")),
+)
+"""What the parity report depends on."""
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
@@ -227,6 +233,16 @@ def task_table() -> Task:
 def task_matrix() -> Task:
     """Print the recipes as JSON, for a CI matrix."""
     return {"actions": [(run, ["show_matrix", {}])]} | SHOWS
+
+
+def task_parity() -> Task:
+    """Compare voxrun with transformers, stage by stage, into docs/parity.md (needs the oracle extra)."""
+    return {
+        "actions": [(run, ["parity", {}])],
+        "file_dep": [_file(path) for pattern in MEASURED for path in sorted(workspace().root.glob(pattern))],
+        "targets": [str(PARITY_REPORT)],
+        "uptodate": [config_changed(runtime_versions())],
+    } | LOUD
 
 
 def _stage(recipe: Recipe, source: Source) -> str:

@@ -48,14 +48,17 @@ class Encoder(nn.Module):
 
     def __call__(self, mel: mx.array, state: EncoderState) -> mx.array:
         """Mel [1, n, bins], n even and not 0 -> [1, n/2, dim], continuing `state`."""
-        x = self._stem(mel, state)
+        x = self.stem(mel, state)
         mask = window_mask(state.caches[0].past, x.shape[1], self._window)
         for layer, cache in zip(self.layers, state.caches, strict=True):
             x = layer(x, mask, cache)
         return self.norm(x)
 
-    def _stem(self, mel: mx.array, state: EncoderState) -> mx.array:
-        """The tail before the frames is the causal left padding, at the start of the stream zeros."""
+    def stem(self, mel: mx.array, state: EncoderState) -> mx.array:
+        """The convolutions alone: mel [1, n, bins], n even and not 0 -> [1, n/2, dim], continuing `state`.
+
+        The tail before the frames is the causal left padding, at the start of the stream zeros.
+        """
         frames = mx.concatenate([state.mel_tail, mel], axis=1)
         state.mel_tail = frames[:, -(KERNEL - 1) :]
         x = nn.gelu(self.conv1(frames))

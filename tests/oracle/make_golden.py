@@ -1,56 +1,60 @@
-"""Write tests/data/golden: what the oracle says of the embedded tiny model. Run by hand, about a minute.
+"""Write tests/data/golden: what the oracle says, for the suite without torch. By hand, about a minute.
 
     pip install -e ./runtime -e '.[oracle]'
     python tests/oracle/make_golden.py
 
 tokens.json: for each committed clip the greedy tokens, one for each position after the prompt, as
-`voxrun.session.Session` yields them; `margin` is the clip's closest race between the best two logits.
-stages.npz: some rows (`NAME_rows`) of each stage for STAGES_CLIP, the logits teacher-forced with its tokens.
+`voxrun.session.Session` yields them; `margin` is the clip's closest race between the best two logits,
+relative to the largest.
+NAME.npz, for each of cases.GOLDEN_CASES: the greedy tokens, and of each stage some rows (`STAGE_rows`),
+the logits teacher-forced with those tokens.
 """
 
 import hashlib
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 import transformers
-from reference import RATE, Oracle
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
+from bench import Bench, Expected
+from cases import GOLDEN_CASES, TINY, Case
 from committed import CHECKPOINT, CLIPS, GOLDEN
 
-STAGES_CLIP = "digits/digits-1.flac"
-EVERY = {"mel": 7, "encoder": 5, "adapter": 3, "logits": 3}
-"""Of which stage every how many rows are kept: all of them would be 0.9 MB."""
+ROWS = {"mel": 24, "stem": 24, "encoder": 24, "adapter": 24, "gains": 24, "logits": 12}
+"""How many rows of a stage are kept at most, from the first to the last: all of them would be megabytes."""
 
 
 def main() -> None:
-    """Decode all clips, write both files."""
-    oracle = Oracle(CHECKPOINT)
-    clips = {}
-    for path in tqdm(sorted(CLIPS.glob("*/*.flac"))):
-        tokens, margin = oracle.greedy(read(path))
-        clips[path.relative_to(CLIPS).as_posix()] = {"margin": round(margin, 4), "tokens": tokens}
+    """Decode all clips, write all files."""
     GOLDEN.mkdir(parents=True, exist_ok=True)
-    (GOLDEN / "tokens.json").write_text(as_json(clips), encoding="utf-8")
-    stages = oracle.stages(read(CLIPS / STAGES_CLIP), clips[STAGES_CLIP]["tokens"])
-    arrays = {"clip": np.array(STAGES_CLIP)}
-    for name, values in stages.items():
-        rows = np.arange(0, len(values), EVERY[name])
-        arrays |= {name: values[rows], f"{name}_rows": rows}
-    np.savez_compressed(GOLDEN / "stages.npz", **arrays)
+    with tempfile.TemporaryDirectory() as models:
+        bench = Bench(Path(models))
+        (GOLDEN / "tokens.json").write_text(as_json(clips(bench)), encoding="utf-8")
+        for name, case in GOLDEN_CASES.items():
+            np.savez_compressed(GOLDEN / f"{name}.npz", **arrays(bench.expected(case)))
 
 
-def read(path: Path) -> np.ndarray:
-    """The samples [n] of a clip."""
-    samples, rate = soundfile.read(path, dtype="float32")
-    assert rate == RATE
-    assert samples.ndim == 1
-    return samples
+def clips(bench: Bench) -> dict[str, dict]:
+    """Tokens and closest race of each committed clip."""
+    names = sorted(path.relative_to(CLIPS).with_suffix("").as_posix() for path in CLIPS.glob("*/*.flac"))
+    decoded = {name: bench.oracle(TINY).greedy(Case(TINY, name).samples) for name in tqdm(names)}
+    return {f"{n}.flac": {"margin": round(m, 6), "tokens": tokens} for n, (tokens, m) in decoded.items()}
+
+
+def arrays(expected: Expected) -> dict[str, np.ndarray]:
+    """A case's tokens, and the kept rows of its stages with their indices."""
+    kept = {"tokens": np.array(expected.tokens)}
+    for stage, count in ROWS.items():
+        values = expected.stages[stage]
+        rows = np.unique(np.linspace(0, len(values) - 1, count).round().astype(int))
+        kept |= {stage: values[rows], f"{stage}_rows": rows}
+    return kept
 
 
 def as_json(clips: dict[str, dict]) -> str:

@@ -74,7 +74,10 @@ class Oracle:
 
     @torch.no_grad()
     def greedy(self, samples: np.ndarray, n_delay: int = DEFAULT_DELAY) -> tuple[list[int], float]:
-        """Samples [n] at 16 kHz -> the generated tokens, and the closest race between the best two logits."""
+        """Samples [n] at 16 kHz -> the generated tokens, and the closest race between the best two logits.
+
+        The race is relative to the largest logit, as errors are.
+        """
         mel = self._mel(samples, n_delay)
         prompt = _prompt(n_delay)
         out = self._model.generate(
@@ -86,17 +89,18 @@ class Oracle:
             output_logits=True,
             return_dict_in_generate=True,
         )
-        best_two = torch.cat(out.logits).topk(2).values
-        margin = (best_two[:, 0] - best_two[:, 1]).min().item()
-        return out.sequences[0, len(prompt) :].tolist(), margin
+        logits = torch.cat(out.logits)
+        best_two = logits.topk(2).values
+        margin = (best_two[:, 0] - best_two[:, 1]).min() / logits.abs().max()
+        return out.sequences[0, len(prompt) :].tolist(), margin.item()
 
     @torch.no_grad()
     def stages(
         self, samples: np.ndarray, tokens: list[int], n_delay: int = DEFAULT_DELAY
     ) -> dict[str, np.ndarray]:
-        """Samples [n] and the tokens after the prompt -> mel, encoder, adapter, logits, each [rows, width].
+        """Samples [n] and the tokens after the prompt -> mel, convolutions, encoder, adapter, gains, logits.
 
-        Row k of the logits is what the model would say where tokens[k] stands.
+        Each is [rows, width]. Row k of the logits is what the model would say where tokens[k] stands.
         """
         mel = self._mel(samples, n_delay)
         heard = self._model.get_audio_features(mel, return_dict=True)
@@ -108,10 +112,18 @@ class Oracle:
         ).logits
         return {
             "mel": mel[0].T.numpy(),
+            "stem": self._model.model.audio_tower.embedder(mel)[0].numpy(),
             "encoder": heard.last_hidden_state[0].numpy(),
             "adapter": heard.pooler_output[0].numpy(),
+            "gains": self._gains(n_delay).numpy(),
             "logits": logits[0, len(history) - len(tokens) :].numpy(),
         }
+
+    def _gains(self, n_delay: int) -> Tensor:
+        """What each layer multiplies its normed input by, [layers, dim]."""
+        delay = self._model.model.time_embedding(torch.tensor([float(n_delay)]))
+        layers = self._model.model.language_model.layers
+        return torch.stack([1 + layer.ada_rms_norm(delay) for layer in layers])
 
     def _mel(self, samples: np.ndarray, n_delay: int) -> Tensor:
         right = -len(samples) % SAMPLES_PER_POSITION + (n_delay + SPARE) * SAMPLES_PER_POSITION

@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,13 @@ def small_params(*, encoder: dict[str, Any] | None = None, **decoder: Any) -> di
 
 
 def random_tensors(config: ModelConfig, seed: int = 0) -> Tensors:
-    """Float32 weights under canonical names, of a size that keeps activations near 1."""
-    random = np.random.default_rng(seed)
+    """Float32 weights under canonical names, of a size that keeps activations near 1.
+
+    Goldens depend on them: each is drawn for its name, from a generator whose stream is frozen.
+    """
     tensors = {}
     for name, shape in parameter_shapes(config).items():
-        values = random.standard_normal(shape)
+        values = np.random.RandomState(zlib.crc32(f"{seed} {name}".encode())).standard_normal(shape)
         if name.endswith("norm.weight"):
             values = 1 + 0.1 * values
         elif len(shape) == 1:
@@ -68,14 +71,16 @@ def write_artifact(folder: Path, params: dict[str, Any], tensors: dict[str, Any]
     return folder
 
 
-def write_mistral(folder: Path, params: dict[str, Any], tensors: Tensors) -> Path:
+def write_mistral(
+    folder: Path, params: dict[str, Any], tensors: Tensors, dtype: mx.Dtype = mx.float32
+) -> Path:
     """As Mistral publishes it: params.json, its own names, convolutions [out, in, k]."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.json").write_text(json.dumps(params), encoding="utf-8")
     theirs = {}
     for name, values in tensors.items():
         swapped = values.swapaxes(1, 2) if CONV_WEIGHT.fullmatch(name) else values
-        theirs[mistral_name(name)] = np.ascontiguousarray(swapped)
+        theirs[mistral_name(name)] = mx.array(np.ascontiguousarray(swapped)).astype(dtype)
     _save(folder / "consolidated.safetensors", theirs)
     _add_tokenizer(folder)
     return folder

@@ -1,34 +1,41 @@
-"""Chunk sizes must not change anything: tokens and text are those of all samples at once."""
+"""Chunk sizes must not change anything: tokens, words and text are those of all samples at once."""
+
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import MODELS, chirps, folder_of, noise
+from comparison import heard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxrun.results import Transcript
 from voxrun.transcriber import Transcriber
 
+SIZES = [1, 480, 1280]
+DELAYS = [80, 480, 960, 2400]
+Sound = Callable[[int], np.ndarray]
+SOUNDS: list[Sound] = [noise, chirps, lambda n: np.zeros(n, np.float32)]
 
-def transcribe(transcriber: Transcriber, chunks: list[np.ndarray], live: bool = False) -> Transcript:
-    session = transcriber.session(live=live)
-    results = [*map(session.feed, chunks), session.finish()]
-    return Transcript.of(results, session.seconds)
+
+def in_chunks(samples: np.ndarray, size: int) -> list[np.ndarray]:
+    return np.split(samples, range(size, len(samples), size))
 
 
 @pytest.fixture(scope="module")
 def at_once(transcriber: Transcriber, samples: np.ndarray) -> Transcript:
-    transcript = transcribe(transcriber, [samples])
+    transcript = heard(transcriber.session(), [samples])
     assert transcript.text.strip() == "please try again"
     return transcript
 
 
-@pytest.mark.parametrize("size", [1, 480, 1280])
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("live", [False, True])
 def test_equal_chunks(
     transcriber: Transcriber, samples: np.ndarray, at_once: Transcript, size: int, live: bool
 ) -> None:
-    chunks = np.split(samples, range(size, len(samples), size))
-    assert transcribe(transcriber, chunks, live) == at_once
+    assert heard(transcriber.session(live=live), in_chunks(samples, size)) == at_once
 
 
 @settings(deadline=None, derandomize=True, max_examples=6)
@@ -36,4 +43,43 @@ def test_equal_chunks(
 def test_random_chunks(
     transcriber: Transcriber, samples: np.ndarray, at_once: Transcript, ends: list[int]
 ) -> None:
-    assert transcribe(transcriber, np.split(samples, sorted(ends))) == at_once
+    assert heard(transcriber.session(), np.split(samples, sorted(ends))) == at_once
+
+
+def test_a_file_is_a_session_that_is_fed_its_blocks(
+    transcriber: Transcriber, clip: Path, at_once: Transcript
+) -> None:
+    assert transcriber.transcribe(clip) == at_once
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def random_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Transcriber:
+    """It says something else at almost every position, and broken characters."""
+    return Transcriber.open(folder_of(request.param, tmp_path_factory.mktemp("model")))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_equal_chunks_of_any_model(random_model: Transcriber, size: int) -> None:
+    sound = noise(20011)
+    whole = heard(random_model.session(), [sound])
+    assert len(set(whole.tokens)) > 5
+    assert heard(random_model.session(), in_chunks(sound, size)) == whole
+
+
+@settings(deadline=None, derandomize=True, max_examples=12)
+@given(
+    n=st.integers(0, 40000),
+    sound=st.sampled_from(SOUNDS),
+    delay_ms=st.sampled_from(DELAYS),
+    live=st.booleans(),
+    ends=st.lists(st.integers(0, 40000), max_size=40),
+)
+def test_random_chunks_of_any_audio_and_model(
+    random_model: Transcriber, n: int, sound: Sound, delay_ms: int, live: bool, ends: list[int]
+) -> None:
+    samples = sound(n)
+    whole = heard(random_model.session(delay_ms=delay_ms, live=live), [samples])
+    pieces = heard(random_model.session(delay_ms=delay_ms, live=live), np.split(samples, sorted(ends)))
+    assert pieces == whole
+    said = b"".join(map(random_model.tokenizer.text_bytes, whole.tokens))
+    assert whole.text == said.decode("utf-8", errors="replace")

@@ -1,13 +1,13 @@
-"""The embedded tiny model says what the oracle says, token by token (made by tests/oracle/make_golden.py)."""
+"""The embedded model and random ones say what the oracle says (made by tests/oracle/make_golden.py)."""
 
 import hashlib
 import json
 
 import numpy as np
 import pytest
-import soundfile
+from cases import GOLDEN_CASES, Case, folder_of
 from committed import CHECKPOINT, CLIPS, GOLDEN
-from comparison import TOLERANCES, error, stages
+from comparison import TOLERANCES, Stages, error, heard, reference_of, stages
 
 from voxrun.transcriber import Transcriber
 
@@ -35,10 +35,32 @@ def test_greedy_tokens_are_the_oracles(transcriber: Transcriber, clip: str) -> N
     assert transcriber.transcribe(CLIPS / clip).tokens == ORACLE["clips"][clip]["tokens"]
 
 
-def test_stages_are_the_oracles_within_the_contracts_tolerances(transcriber: Transcriber) -> None:
-    golden = np.load(GOLDEN / "stages.npz")
-    clip = str(golden["clip"])
-    samples, _ = soundfile.read(CLIPS / clip, dtype="float32")
-    ours = stages(transcriber.model, transcriber.tokenizer, samples, ORACLE["clips"][clip]["tokens"])
-    for name, tolerance in TOLERANCES.items():
-        assert error(ours[name][golden[f"{name}_rows"]], golden[name]) < tolerance, name
+@pytest.fixture(scope="module", params=GOLDEN_CASES)
+def golden(request: pytest.FixtureRequest) -> tuple[Case, Stages]:
+    """A case, its greedy tokens and some rows of every stage."""
+    with np.load(GOLDEN / f"{request.param}.npz") as file:
+        return GOLDEN_CASES[request.param], dict(file)
+
+
+@pytest.fixture(scope="module")
+def subject(golden: tuple[Case, Stages], tmp_path_factory: pytest.TempPathFactory) -> Transcriber:
+    return Transcriber.open(folder_of(golden[0].model, tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture(scope="module")
+def ours(golden: tuple[Case, Stages], subject: Transcriber) -> Stages:
+    """Every stage in full, each from our own before it."""
+    case, oracle = golden
+    return stages(subject, case.samples, oracle["tokens"].tolist(), case.delay_ms)
+
+
+@pytest.mark.parametrize("stage", TOLERANCES)
+def test_stages_are_the_oracles(golden: tuple[Case, Stages], ours: Stages, stage: str) -> None:
+    name, oracle = reference_of(stage), golden[1]
+    assert error(ours[stage][oracle[f"{name}_rows"]], oracle[name]) < TOLERANCES[stage]
+
+
+def test_a_session_says_the_oracles_tokens(golden: tuple[Case, Stages], subject: Transcriber) -> None:
+    case, oracle = golden
+    session = subject.session(delay_ms=case.delay_ms)
+    assert heard(session, [case.samples]).tokens == oracle["tokens"].tolist()

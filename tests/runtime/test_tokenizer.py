@@ -12,6 +12,7 @@ from voxrun.errors import ConfigError
 from voxrun.tokenizer import TextDecoder, Tokenizer
 
 FIRST_BYTE = 64  # after the control tokens come the 256 bytes
+VOCABULARY = 1024
 
 
 def tokens_of(text: str) -> list[int]:
@@ -41,10 +42,32 @@ def test_control_tokens_are_silent_even_inside_a_character(tokenizer: Tokenizer)
     assert "".join(map(decoder.feed, spoken)) == "é"
 
 
-@given(text=st.text(max_size=20), controls=st.lists(st.integers(0, FIRST_BYTE - 1), max_size=5))
-def test_any_text_survives(tokenizer: Tokenizer, text: str, controls: list[int]) -> None:
+CONTROL = st.integers(0, FIRST_BYTE - 1)
+SPOKEN = st.text(max_size=3).map(tokens_of)
+BROKEN = st.lists(st.integers(FIRST_BYTE, VOCABULARY - 1), max_size=3)  # any bytes, and pieces of several
+
+
+@given(text=st.text(max_size=20), data=st.data())
+def test_any_text_survives_with_control_tokens_anywhere(
+    tokenizer: Tokenizer, text: str, data: st.DataObject
+) -> None:
+    decoder, pieces = TextDecoder(tokenizer), []
+    for token in tokens_of(text):
+        silent = [decoder.feed(control) for control in data.draw(st.lists(CONTROL, max_size=2))]
+        assert not any(silent)
+        pieces.append(decoder.feed(token))
+    assert "".join(pieces) == text
+    assert all(len(piece) <= 1 for piece in pieces)  # whole characters, each as soon as it is complete
+    assert decoder.finish() == ""
+
+
+@given(parts=st.lists(st.one_of(CONTROL.map(lambda token: [token]), SPOKEN, BROKEN), max_size=12))
+def test_any_tokens_at_all_give_the_text_of_their_bytes(tokenizer: Tokenizer, parts: list[list[int]]) -> None:
     decoder = TextDecoder(tokenizer)
-    assert "".join(map(decoder.feed, [*controls, *tokens_of(text)])) + decoder.finish() == text
+    tokens = [token for part in parts for token in part]
+    said = "".join(map(decoder.feed, tokens)) + decoder.finish()
+    spoken = [token for token in tokens if token >= FIRST_BYTE]
+    assert said == b"".join(map(tokenizer.text_bytes, spoken)).decode("utf-8", errors="replace")
 
 
 def test_streaming_settings_travel_with_the_vocabulary(tokenizer: Tokenizer) -> None:
