@@ -1,0 +1,190 @@
+"""A stored matrix as it lies in a mapped file, quantized or not, and its products on a CPU.
+
+Importing it needs numba, which the `cpu` extra brings; without it MLX's own products serve.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from . import kernels
+
+Array = np.typing.NDArray[Any]
+Floats = np.typing.NDArray[np.float32]
+
+FEW_ROWS = 40
+"""Up to so many rows of activations one pass over the packed weights beats unpacking them for a BLAS."""
+TILE_BYTES = 16 * 2**20
+"""Unpacked weights at a time."""
+WORTH_A_THREAD = 2**19
+"""Multiplications from which on a second thread pays."""
+
+HALVES = {"bfloat16": kernels.BFLOAT16, "float16": kernels.FLOAT16}
+FLOAT_MODES = {"mxfp4": ("e8m0", "e2m1"), "mxfp8": ("e8m0", "e4m3"), "nvfp4": ("e4m3", "e2m1")}
+"""Quantization mode -> the types of its scales and of its codes."""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """`packed` uint8 [rows, bytes], `scales` and `biases` [rows, groups], all as stored."""
+
+    columns: int
+    kind: int
+    bits: int
+    packed: Array
+    scales: Array
+    biases: Array
+    decode: Floats
+    """The value of every bit pattern of a scale."""
+    table: Floats
+    """The value of every code, where codes are floats."""
+
+    @property
+    def rows(self) -> int:
+        """Outputs."""
+        return len(self.packed)
+
+    def product(self, x: Floats) -> Floats:
+        """X [n, columns] -> [n, rows]."""
+        x = np.ascontiguousarray(self._by_planes(x))
+        return self._in_one_pass(x) if len(x) <= FEW_ROWS else self._in_tiles(x)
+
+    def take(self, rows: Array) -> Floats:
+        """Rows [n] -> their weights [n, columns]."""
+        out = np.empty((len(rows), self.columns), np.float32)
+        for i, row in enumerate(rows):
+            kernels.unpack_rows(*self._stored, int(row), out[i : i + 1])
+        return self._by_columns(out)
+
+    def _in_one_pass(self, x: Floats) -> Floats:
+        out = np.empty((len(x), self.rows), np.float32)
+
+        def part(first: int, last: int) -> None:
+            kernels.product(*self._stored, first, last, x, out)
+
+        _in_parallel(part, self.rows, self.rows * x.size)
+        return out
+
+    def _in_tiles(self, x: Floats) -> Floats:
+        out = np.empty((len(x), self.rows), np.float32)
+        for start in range(0, self.rows, max(1, TILE_BYTES // (4 * self.columns))):
+            out[:, start : start + TILE_BYTES // (4 * self.columns)] = x @ self._tile(start).T
+        return out
+
+    def _tile(self, start: int) -> Floats:
+        tile = np.empty((min(self.rows - start, TILE_BYTES // (4 * self.columns)), self.columns), np.float32)
+
+        def part(first: int, last: int) -> None:
+            kernels.unpack_rows(*self._stored, start + first, tile[first:last])
+
+        _in_parallel(part, len(tile), 4 * tile.size)
+        return tile
+
+    @property
+    def _stored(self) -> tuple[Any, ...]:
+        return self.packed, self.scales, self.biases, self.decode, self.table, self.kind, self.bits
+
+    @property
+    def _planes(self) -> tuple[int, int]:
+        """Groups of a row, and values of a pack."""
+        if self.kind in HALVES.values():
+            return 1, 1
+        return self.scales.shape[1], 8 // np.gcd(self.bits, 8)
+
+    def _by_planes(self, x: Floats) -> Floats:
+        """Columns in the order in which the kernels unpack them."""
+        groups, planes = self._planes
+        return x.reshape(len(x), groups, -1, planes).swapaxes(2, 3).reshape(x.shape)
+
+    def _by_columns(self, x: Floats) -> Floats:
+        groups, planes = self._planes
+        return x.reshape(len(x), groups, planes, -1).swapaxes(2, 3).reshape(x.shape)
+
+
+def dense(weight: Array, dtype: str) -> Matrix | None:
+    """A matrix [rows, columns] of 16-bit floats, given as uint16; None for other types: they need no help."""
+    if dtype not in HALVES:
+        return None
+    none = np.zeros((len(weight), 1), np.uint16)
+    packed = np.ascontiguousarray(weight).view(np.uint8)
+    return Matrix(weight.shape[1], HALVES[dtype], 16, packed, none, none, decoder(dtype), decoder("e2m1"))
+
+
+def quantized(parts: Mapping[str, Array], dtype: str, bits: int, mode: str) -> Matrix | None:
+    """A matrix packed in uint32 as MLX does; `parts` are weight, scales and biases as stored, `dtype` is what
+    affine scales are stored in. None for what has no kernel."""
+    weight, scales = (np.ascontiguousarray(parts[leaf]) for leaf in ("weight", "scales"))
+    columns = weight.shape[1] * 32 // bits
+    if mode in FLOAT_MODES:
+        of_scales, of_codes = FLOAT_MODES[mode]
+        decode, table, kind, biases = decoder(of_scales), decoder(of_codes), kernels.FLOATS, scales
+    elif mode == "affine" and dtype in HALVES:
+        decode, table, kind = decoder(dtype), decoder("e2m1"), kernels.INTEGERS
+        biases = np.ascontiguousarray(parts["biases"])
+    else:
+        return None
+    return Matrix(columns, kind, bits, weight.view(np.uint8), scales, biases, decode, table)
+
+
+@cache
+def decoder(name: str) -> Floats:
+    """The value of every bit pattern of a type."""
+    return _DECODERS[name]()
+
+
+def _bfloat16() -> Floats:
+    return (np.arange(2**16, dtype=np.uint32) << 16).view(np.float32)
+
+
+def _float16() -> Floats:
+    return np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
+
+
+def _exponents() -> Floats:
+    """E8M0 of the OCP MX formats; the last code is NaN."""
+    return np.append(np.ldexp(np.float32(1), np.arange(255) - 127), np.nan).astype(np.float32)
+
+
+def _small_floats(exponent_bits: int, mantissa_bits: int) -> Floats:
+    """E4M3 and E2M1: a sign, subnormals, no infinities."""
+    codes = np.arange(2 ** (1 + exponent_bits + mantissa_bits))
+    mantissa, exponent = codes % 2**mantissa_bits, codes >> mantissa_bits & (2**exponent_bits - 1)
+    fraction = mantissa * 2.0**-mantissa_bits + (exponent > 0)
+    value = fraction * 2.0 ** (np.maximum(exponent, 1) + 1 - 2 ** (exponent_bits - 1))
+    return np.where(codes >> (exponent_bits + mantissa_bits), -value, value).astype(np.float32)
+
+
+def _e4m3() -> Floats:
+    value = _small_floats(4, 3)
+    value[[0x7F, 0xFF]] = np.nan
+    return value
+
+
+_DECODERS: dict[str, Callable[[], Floats]] = {
+    "bfloat16": _bfloat16,
+    "float16": _float16,
+    "e8m0": _exponents,
+    "e4m3": _e4m3,
+    "e2m1": lambda: _small_floats(2, 1),
+}
+
+
+@cache
+def _threads() -> tuple[int, ThreadPoolExecutor]:
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return count, ThreadPoolExecutor(count, thread_name_prefix="voxrun")
+
+
+def _in_parallel(part: Callable[[int, int], None], rows: int, work: int) -> None:
+    """Do all rows, in as many parts as there are cores and as the work is worth."""
+    parts = min(_threads()[0], 1 + work // WORTH_A_THREAD, rows)
+    ends = [rows * i // parts for i in range(parts + 1)]
+    others = [_threads()[1].submit(part, *span) for span in zip(ends[1:-1], ends[2:], strict=True)]
+    part(0, ends[1])
+    for other in others:
+        other.result()
