@@ -45,7 +45,7 @@ blas = preload_blas()
 
 import mlx.core as mx  # noqa: E402  (after the BLAS)
 import mlx.nn as nn  # noqa: E402
-from mlx.utils import tree_flatten  # noqa: E402
+from mlx.utils import tree_flatten, tree_unflatten  # noqa: E402
 
 
 def on_cpu() -> bool:
@@ -63,4 +63,4 @@ def activation_dtype(stored: mx.Dtype) -> mx.Dtype:
     return mx.float32 if on_cpu() else stored
 
 
-__all__ = ["activation_dtype", "blas", "device_name", "mx", "nn", "on_cpu", "tree_flatten"]
+__all__ = ["activation_dtype", "blas", "device_name", "mx", "nn", "on_cpu", "tree_flatten", "tree_unflatten"]

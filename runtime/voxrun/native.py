@@ -4,29 +4,27 @@ The modules stand where MLX's Linear and Embedding were and are called in the sa
 """
 
 from collections.abc import Mapping
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .device import mx, nn, on_cpu, tree_unflatten
 from .linear import Embedding, Linear, QuantizedEmbedding, QuantizedLinear
 
-try:
-    from . import matrix
-except ModuleNotFoundError as error:  # the `cpu` extra is not installed
-    if error.name != "numba":
-        raise
-    matrix = None  # type: ignore[assignment]
+if TYPE_CHECKING:
+    from .matrix import Matrix
 
 
 class MappedLinear(nn.Module):
     """A linear layer with a stored matrix."""
 
-    def __init__(self, stored: "matrix.Matrix", bias: mx.array | None) -> None:
+    def __init__(self, stored: "Matrix", layer: nn.Module) -> None:
+        """`layer` is the one whose place it takes."""
         super().__init__()
         self._stored = stored
-        if bias is not None:
-            self.bias = bias
+        if "bias" in layer:
+            self.bias = layer.bias
 
     def __call__(self, x: mx.array) -> mx.array:
         """X [..., in] -> [..., out]."""
@@ -37,7 +35,7 @@ class MappedLinear(nn.Module):
 class MappedEmbedding(nn.Module):
     """An embedding with a stored matrix, usable as the head too."""
 
-    def __init__(self, stored: "matrix.Matrix") -> None:
+    def __init__(self, stored: "Matrix") -> None:
         super().__init__()
         self._stored = stored
 
@@ -50,13 +48,41 @@ class MappedEmbedding(nn.Module):
         return _product(x, self._stored)
 
 
-def _product(x: mx.array, stored: "matrix.Matrix") -> mx.array:
+def available() -> bool:
+    """Whether weights can be mapped: MLX computes on the CPU, and numba (the `cpu` extra) is there."""
+    return on_cpu() and find_spec("numba") is not None
+
+
+def map_layers(model: nn.Module, tensors: Mapping[str, mx.array], stored: Mapping[str, Any]) -> None:
+    """Replace the layers that there are kernels for; `stored` are the `tensors` as they lie in the file.
+
+    Bfloat16 numbers are uint16 in `stored`. The layers' matrices are no parameters of the model any more.
+    """
+    found = {path: _mapped(path, layer, tensors, stored) for path, layer in model.named_modules()}
+    model.update_modules(tree_unflatten([item for item in found.items() if item[1] is not None]))
+
+
+def _mapped(
+    path: str, layer: nn.Module, tensors: Mapping[str, mx.array], stored: Mapping[str, Any]
+) -> nn.Module | None:
+    from . import matrix
+
+    def dtype(leaf: str) -> str:
+        return str(tensors[f"{path}.{leaf}"].dtype).removeprefix("mlx.core.")
+
+    if isinstance(layer, QuantizedLinear | QuantizedEmbedding):
+        parts = {leaf: stored[f"{path}.{leaf}"] for leaf in ("weight", "scales", "biases") if leaf in layer}
+        found = matrix.quantized(parts, dtype("scales"), layer.bits, layer.mode)
+    elif isinstance(layer, Linear | Embedding):
+        found = matrix.dense(stored[f"{path}.weight"], dtype("weight"))
+    else:
+        return None
+    if found is None:
+        return None
+    is_linear = isinstance(layer, Linear | QuantizedLinear)
+    return MappedLinear(found, layer) if is_linear else MappedEmbedding(found)
+
+
+def _product(x: mx.array, stored: "Matrix") -> mx.array:
     rows = np.asarray(x.astype(mx.float32)).reshape(-1, x.shape[-1])
     return mx.array(stored.product(rows)).reshape(*x.shape[:-1], stored.rows)
-
-
-def map_layers(model: nn.Module, stored: Mapping[str, Any]) -> None:
-    """Replace the layers of a model that has a CPU to run on by mapped ones, as far as there are kernels.
-
-    `stored` are the model's tensors as NumPy arrays by name, bfloat16 as `BFloat16` arrays. Does nothing on a GPU or without numba.
-    """

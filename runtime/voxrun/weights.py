@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from . import native
 from .config import MISTRAL_WEIGHTS, ModelConfig, read_json
 from .device import activation_dtype, mx, nn, tree_flatten
 from .dialects import VOXMLX, Dialect, recognise
 from .errors import ConfigError, WeightsError
+from .mapping import map_file
 from .model import VoxtralRealtime
 
 INDEX = "model.safetensors.index.json"
@@ -22,18 +24,24 @@ def load_model(folder: Path) -> VoxtralRealtime:
     Raises ConfigError, WeightsError.
     """
     config, tensors = read_folder(folder)
-    return assemble(config, tensors, str(folder))
+    return assemble(config, tensors, str(folder), _mapped(folder, config) if native.available() else {})
 
 
-def assemble(config: ModelConfig, tensors: Mapping[str, mx.array], origin: str) -> VoxtralRealtime:
+def assemble(
+    config: ModelConfig, tensors: Mapping[str, mx.array], origin: str, mapped: Mapping[str, Any] | None = None
+) -> VoxtralRealtime:
     """A model with these canonically named tensors. Raises WeightsError naming those that do not fit.
 
-    Raises ConfigError if the configuration's quantization is none that MLX knows.
+    `mapped` are the same tensors as NumPy arrays in mapped files: where a CPU can compute with them as they
+    are, nothing is copied. Raises ConfigError if the configuration's quantization is none that MLX knows.
     """
     model = VoxtralRealtime(config)
     _quantize_like(model, config.quantization, tensors, origin)
     _check(model, tensors, origin)
-    model.load_weights(list(tensors.items()))
+    if mapped:
+        native.map_layers(model, tensors, mapped)
+    parameters = dict(tree_flatten(model.parameters()))
+    model.load_weights([(name, tensors[name]) for name in parameters])
     model.compute_in(activation_dtype(tensors["language_model.norm.weight"].dtype))
     mx.eval(model.parameters())
     model.eval()
@@ -49,6 +57,14 @@ def read_folder(folder: Path) -> tuple[ModelConfig, dict[str, mx.array]]:
     dialect = recognise(stored)
     paths = {dialect.canonical_module(path) or path: entry for path, entry in config.quantization.items()}
     return replace(config, quantization=paths), _canonical(stored, dialect, config, folder)
+
+
+def _mapped(folder: Path, config: ModelConfig) -> dict[str, Any]:
+    """The same tensors in the mapped files; only what our layout has in another order is copied."""
+    stored: dict[str, Any] = {}
+    for path in weight_files(folder):
+        stored |= map_file(path)
+    return _canonical(stored, recognise(stored), config, folder)
 
 
 def read_tensors(folder: Path) -> dict[str, mx.array]:
