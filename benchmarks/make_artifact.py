@@ -1,6 +1,6 @@
 """Quantize a folder in the upstream's layout by a recipe, without validation: for time and memory only.
 
-    python benchmarks/make_artifact.py SOURCE OUT [--recipe 4bit]
+python benchmarks/make_artifact.py SOURCE OUT [--recipe 4bit]
 """
 
 import argparse
@@ -28,7 +28,10 @@ def main() -> None:
     params = json.loads((args.source / "params.json").read_text(encoding="utf-8"))
     weights = args.source / "consolidated.safetensors"
     args.out.mkdir(parents=True)
-    with Checkpoint(weights) as checkpoint, tqdm(total=weights.stat().st_size, unit="B", unit_scale=True) as bar:
+    with (
+        Checkpoint(weights) as checkpoint,
+        tqdm(total=weights.stat().st_size, unit="B", unit_scale=True) as bar,
+    ):
         recipe = read_book(ROOT / "recipes").recipe(args.recipe)
         plan = make_plan(recipe, checkpoint.tensors.values(), params)
         convert(plan, checkpoint, args.out, bar.update)

@@ -90,7 +90,9 @@ def main() -> None:
     args = p.parse_args()
     params = json.loads(args.params.read_text(encoding="utf-8"))
     if args.layers:
-        params["n_layers"] = params["multimodal"]["whisper_model_args"]["encoder_args"]["n_layers"] = args.layers
+        params["n_layers"] = params["multimodal"]["whisper_model_args"]["encoder_args"]["n_layers"] = (
+            args.layers
+        )
     config = ModelConfig.from_dict(params, str(args.params))
     args.folder.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(args.folder).free < 10e9 and not args.layers:

@@ -52,17 +52,3 @@ class KVCache:
 
         self._keys, self._values = moved(self._keys, keys), moved(self._values, values)
         self._end = past
-
-
-def window_mask(past: int, n: int, window: int) -> mx.array | str | None:
-    """What n new queries after `past` cached keys may see: None is everything, "causal" the plain case.
-
-    Otherwise a boolean [n, past + n] in which query i sees the keys past+i-window+1 .. past+i.
-    """
-    if n == 1:
-        return None
-    if past + n <= window:
-        return "causal"
-    query = mx.arange(past, past + n)[:, None]
-    key = mx.arange(past + n)[None]
-    return (key <= query) & (key > query - window)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .cache import KVCache, window_mask
+from .cache import KVCache
 from .config import ModelConfig, TransformerConfig
 from .device import mx, nn
 from .layers import Attention, FeedForward
@@ -35,9 +35,9 @@ class DecoderBlock(nn.Module):
         self.ffn_norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
         self.mlp = FeedForward(c)
 
-    def __call__(self, x: mx.array, gain: mx.array, mask: mx.array | str | None, cache: KVCache) -> mx.array:
+    def __call__(self, x: mx.array, gain: mx.array, cache: KVCache) -> mx.array:
         """X [1, n, dim], gain [1, dim] -> [1, n, dim]."""
-        x = x + self.attention(self.attn_norm(x), mask, cache)
+        x = x + self.attention(self.attn_norm(x), cache)
         return x + self.mlp(self.ffn_norm(x) * gain)
 
 
@@ -50,7 +50,6 @@ class LanguageModel(nn.Module):
         self.embed_tokens = Embedding(config.vocab_size, c.dim)
         self.layers = [DecoderBlock(c, config.ada_dim) for _ in range(c.n_layers)]
         self.norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
-        self._window = c.sliding_window
 
     def gains(self, n_delay: int, dim: int, dtype: mx.Dtype) -> list[mx.array]:
         """Each layer's gain [1, dim] for a delay in positions; constant while the delay is."""
@@ -59,9 +58,8 @@ class LanguageModel(nn.Module):
 
     def __call__(self, x: mx.array, gains: list[mx.array], caches: list[KVCache]) -> mx.array:
         """X [1, n, dim] -> hidden states [1, n, dim] after the last norm."""
-        mask = window_mask(caches[0].past, x.shape[1], self._window)
         for layer, gain, cache in zip(self.layers, gains, caches, strict=True):
-            x = layer(x, gain, mask, cache)
+            x = layer(x, gain, cache)
         return self.norm(x)
 
     def logits(self, hidden: mx.array) -> mx.array:

@@ -1,51 +1,20 @@
-"""The one place that imports MLX: a real BLAS first, then the array library, then the device's dtype.
+"""The one place that imports MLX, and the choice of what computes: import `mx` and `nn` from here.
 
-MLX's Linux CPU wheel resolves its matrix products to the reference BLAS it carries (about 1.5 GFLOP/s).
-Symbols of a library loaded earlier and globally win, so an installed OpenBLAS or MKL makes the very same
-calls some 50 times as fast. It must happen before `mlx.core` is imported: import `mx` and `nn` from here,
-never from mlx.
+On a GPU MLX computes all. On a CPU it would take some 50 times as long as need be: its Linux wheel carries
+the reference BLAS (about 1.5 GFLOP/s), its quantized product reads 0.6 GB/s, its softmax takes 12 ns a score.
+There our own kernels (`voxrun.native`, `voxrun.attention`) do the heavy part.
 """
 
-import ctypes
 import os
-import sys
-from pathlib import Path
+from functools import cache
+from importlib.util import find_spec
 
-BLAS_VARIABLE = "VOXRUN_BLAS"
-"""Environment variable: path of the BLAS to load, or `none` for MLX's own."""
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten, tree_unflatten
 
-
-def _candidates() -> list[str]:
-    chosen = os.environ.get(BLAS_VARIABLE)
-    if chosen:
-        return [] if chosen == "none" else [chosen]
-    wheels = sorted(str(p) for p in Path(sys.prefix, "lib").glob("libmkl_rt.so*"))
-    return ["libopenblas.so.0", *wheels]
-
-
-def preload_blas() -> str | None:
-    """Load the first BLAS that can be found, globally; return its name, or None where there is none.
-
-    Raises OSError if the library named by VOXRUN_BLAS cannot be loaded.
-    """
-    if sys.platform != "linux" or "mlx.core" in sys.modules:
-        return None
-    for name in _candidates():
-        try:
-            ctypes.CDLL(name, ctypes.RTLD_GLOBAL)
-        except OSError:
-            if os.environ.get(BLAS_VARIABLE):
-                raise
-            continue  # not installed: the next one, at worst MLX's own
-        return name
-    return None
-
-
-blas = preload_blas()
-
-import mlx.core as mx  # noqa: E402  (after the BLAS)
-import mlx.nn as nn  # noqa: E402
-from mlx.utils import tree_flatten, tree_unflatten  # noqa: E402
+KERNELS_VARIABLE = "VOXRUN_KERNELS"
+"""Environment variable: `none` for MLX's own products on a CPU, the reference for ours."""
 
 
 def on_cpu() -> bool:
@@ -58,9 +27,28 @@ def device_name() -> str:
     return "cpu" if on_cpu() else "gpu"
 
 
+def own_kernels() -> bool:
+    """Whether our kernels do the heavy part: on a CPU, with numba, unless they are switched off."""
+    return on_cpu() and os.environ.get(KERNELS_VARIABLE) != "none" and _has_numba()
+
+
 def activation_dtype(stored: mx.Dtype) -> mx.Dtype:
     """The dtype to compute in: float32 on a CPU (half floats are 9-30x slower there), else as stored."""
     return mx.float32 if on_cpu() else stored
 
 
-__all__ = ["activation_dtype", "blas", "device_name", "mx", "nn", "on_cpu", "tree_flatten", "tree_unflatten"]
+@cache
+def _has_numba() -> bool:
+    return find_spec("numba") is not None
+
+
+__all__ = [
+    "activation_dtype",
+    "device_name",
+    "mx",
+    "nn",
+    "on_cpu",
+    "own_kernels",
+    "tree_flatten",
+    "tree_unflatten",
+]

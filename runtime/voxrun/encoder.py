@@ -1,6 +1,6 @@
 """The causal audio encoder and the adapter, fed frame by frame or all at once (contract steps 4 to 6)."""
 
-from .cache import KVCache, window_mask
+from .cache import KVCache
 from .config import ModelConfig, TransformerConfig
 from .device import mx, nn
 from .layers import Attention, FeedForward
@@ -28,9 +28,9 @@ class EncoderBlock(nn.Module):
         self.ffn_norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
         self.mlp = FeedForward(c)
 
-    def __call__(self, x: mx.array, mask: mx.array | str | None, cache: KVCache) -> mx.array:
+    def __call__(self, x: mx.array, cache: KVCache) -> mx.array:
         """X [1, n, dim] -> [1, n, dim]."""
-        x = x + self.attention(self.attn_norm(x), mask, cache)
+        x = x + self.attention(self.attn_norm(x), cache)
         return x + self.mlp(self.ffn_norm(x))
 
 
@@ -44,14 +44,12 @@ class Encoder(nn.Module):
         self.conv2 = nn.Conv1d(c.dim, c.dim, KERNEL, stride=2)
         self.layers = [EncoderBlock(c) for _ in range(c.n_layers)]
         self.norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
-        self._window = c.sliding_window
 
     def __call__(self, mel: mx.array, state: EncoderState) -> mx.array:
         """Mel [1, n, bins], n even and not 0 -> [1, n/2, dim], continuing `state`."""
         x = self.stem(mel, state)
-        mask = window_mask(state.caches[0].past, x.shape[1], self._window)
         for layer, cache in zip(self.layers, state.caches, strict=True):
-            x = layer(x, mask, cache)
+            x = layer(x, cache)
         return self.norm(x)
 
     def stem(self, mel: mx.array, state: EncoderState) -> mx.array:

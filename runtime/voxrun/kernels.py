@@ -91,7 +91,7 @@ def unpack(packed, scales, biases, decode, table, kind, bits, row, out):  # type
     `packed` [rows, bytes]; `scales` and `biases` [rows, groups] as stored, `decode` their values by bit
     pattern. A kind without groups has one scale and does not use it.
     """
-    if kind == BFLOAT16 or kind == FLOAT16:
+    if kind in (BFLOAT16, FLOAT16):
         unpack_halves(packed, row, kind, out)
         return
     planes = 8

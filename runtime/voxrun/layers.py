@@ -1,5 +1,6 @@
 """The pieces that the encoder's and the decoder's blocks share."""
 
+from .attention import attend
 from .cache import KVCache
 from .config import TransformerConfig
 from .device import mx, nn
@@ -19,12 +20,12 @@ class Attention(nn.Module):
         # mx.fast.rope is about twice as accurate at long positions with frequencies as with a base.
         self._frequencies = c.rope_theta ** (mx.arange(0, c.head_dim, 2) / c.head_dim)
 
-    def __call__(self, x: mx.array, mask: mx.array | str | None, cache: KVCache) -> mx.array:
+    def __call__(self, x: mx.array, cache: KVCache) -> mx.array:
         """X [1, n, dim] -> [1, n, dim]; appends n positions to the cache."""
         q = self._rotate(self._heads(self.q_proj(x)), cache.offset)
         k = self._rotate(self._heads(self.k_proj(x)), cache.offset)
         keys, values = cache.update(k, self._heads(self.v_proj(x)))
-        out = mx.fast.scaled_dot_product_attention(q, keys, values, scale=self._head_dim**-0.5, mask=mask)
+        out = attend(q, keys, values, self._head_dim**-0.5, cache.window)
         return self.o_proj(out.transpose(0, 2, 1, 3).reshape(1, x.shape[1], -1))
 
     def _heads(self, x: mx.array) -> mx.array:

@@ -1,11 +1,9 @@
 """A stored matrix as it lies in a mapped file, quantized or not, and its products on a CPU.
 
-Importing it needs numba, which the `cpu` extra brings; without it MLX's own products serve.
+Importing it needs numba; where that is missing, MLX's own products serve.
 """
 
-import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import kernels
+from .parallel import in_parts
 
 Array = np.typing.NDArray[Any]
 Floats = np.typing.NDArray[np.float32]
@@ -21,8 +20,6 @@ FEW_ROWS = 40
 """Up to so many rows of activations one pass over the packed weights beats unpacking them for a BLAS."""
 TILE_BYTES = 16 * 2**20
 """Unpacked weights at a time."""
-WORTH_A_THREAD = 2**19
-"""Multiplications from which on a second thread pays."""
 
 HALVES = {"bfloat16": kernels.BFLOAT16, "float16": kernels.FLOAT16}
 FLOAT_MODES = {"mxfp4": ("e8m0", "e2m1"), "mxfp8": ("e8m0", "e4m3"), "nvfp4": ("e4m3", "e2m1")}
@@ -67,7 +64,7 @@ class Matrix:
         def part(first: int, last: int) -> None:
             kernels.product(*self._stored, first, last, x, out)
 
-        _in_parallel(part, self.rows, self.rows * x.size)
+        in_parts(part, self.rows, self.rows * x.size)
         return out
 
     def _in_tiles(self, x: Floats) -> Floats:
@@ -82,7 +79,7 @@ class Matrix:
         def part(first: int, last: int) -> None:
             kernels.unpack_rows(*self._stored, start + first, tile[first:last])
 
-        _in_parallel(part, len(tile), 4 * tile.size)
+        in_parts(part, len(tile), 4 * tile.size)
         return tile
 
     @property
@@ -116,8 +113,10 @@ def dense(weight: Array, dtype: str) -> Matrix | None:
 
 
 def quantized(parts: Mapping[str, Array], dtype: str, bits: int, mode: str) -> Matrix | None:
-    """A matrix packed in uint32 as MLX does; `parts` are weight, scales and biases as stored, `dtype` is what
-    affine scales are stored in. None for what has no kernel."""
+    """A matrix packed in uint32 as MLX does, or None for what has no kernel.
+
+    `parts` are weight, scales and biases as stored; `dtype` is the scales' type.
+    """
     weight, scales = (np.ascontiguousarray(parts[leaf]) for leaf in ("weight", "scales"))
     columns = weight.shape[1] * 32 // bits
     if mode in FLOAT_MODES:
@@ -172,19 +171,3 @@ _DECODERS: dict[str, Callable[[], Floats]] = {
     "e4m3": _e4m3,
     "e2m1": lambda: _small_floats(2, 1),
 }
-
-
-@cache
-def _threads() -> tuple[int, ThreadPoolExecutor]:
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return count, ThreadPoolExecutor(count, thread_name_prefix="voxrun")
-
-
-def _in_parallel(part: Callable[[int, int], None], rows: int, work: int) -> None:
-    """Do all rows, in as many parts as there are cores and as the work is worth."""
-    parts = min(_threads()[0], 1 + work // WORTH_A_THREAD, rows)
-    ends = [rows * i // parts for i in range(parts + 1)]
-    others = [_threads()[1].submit(part, *span) for span in zip(ends[1:-1], ends[2:], strict=True)]
-    part(0, ends[1])
-    for other in others:
-        other.result()

@@ -1,15 +1,15 @@
-"""On a CPU, layers whose weights stay in the mapped file: `voxrun.matrix` computes their products.
+"""Layers for a CPU whose weights stay in the mapped file: `voxrun.matrix` computes their products.
 
 The modules stand where MLX's Linear and Embedding were and are called in the same way.
 """
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from .device import mx, nn, on_cpu, tree_unflatten
+from .device import mx, nn, tree_unflatten
 from .linear import Embedding, Linear, QuantizedEmbedding, QuantizedLinear
 
 if TYPE_CHECKING:
@@ -32,6 +32,21 @@ class MappedLinear(nn.Module):
         return y + self.bias if "bias" in self else y
 
 
+class MappedConv1d(nn.Module):
+    """A convolution over frames, without padding: a linear layer of each window of them."""
+
+    def __init__(self, stored: "Matrix", layer: nn.Conv1d) -> None:
+        super().__init__()
+        self._stored, self._stride = stored, layer.stride
+        self._kernel = layer.weight.shape[1]
+        self.bias = layer.bias
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """X [1, n, in] -> [1, (n - kernel) // stride + 1, out]."""
+        windows = sliding_window_view(np.asarray(x)[0], self._kernel, axis=0)[:: self._stride].swapaxes(1, 2)
+        return mx.array(self._stored.product(windows.reshape(len(windows), -1)))[None] + self.bias
+
+
 class MappedEmbedding(nn.Module):
     """An embedding with a stored matrix, usable as the head too."""
 
@@ -46,11 +61,6 @@ class MappedEmbedding(nn.Module):
     def as_linear(self, x: mx.array) -> mx.array:
         """X [..., dim] -> [..., vocabulary]."""
         return _product(x, self._stored)
-
-
-def available() -> bool:
-    """Whether weights can be mapped: MLX computes on the CPU, and numba (the `cpu` extra) is there."""
-    return on_cpu() and find_spec("numba") is not None
 
 
 def map_layers(model: nn.Module, tensors: Mapping[str, mx.array], stored: Mapping[str, Any]) -> None:
@@ -73,12 +83,15 @@ def _mapped(
     if isinstance(layer, QuantizedLinear | QuantizedEmbedding):
         parts = {leaf: stored[f"{path}.{leaf}"] for leaf in ("weight", "scales", "biases") if leaf in layer}
         found = matrix.quantized(parts, dtype("scales"), layer.bits, layer.mode)
-    elif isinstance(layer, Linear | Embedding):
-        found = matrix.dense(stored[f"{path}.weight"], dtype("weight"))
+    elif isinstance(layer, Linear | Embedding | nn.Conv1d):
+        weight = stored[f"{path}.weight"]  # of a convolution [out, kernel, in]
+        found = matrix.dense(weight.reshape(len(weight), -1), dtype("weight"))
     else:
         return None
     if found is None:
         return None
+    if isinstance(layer, nn.Conv1d):
+        return MappedConv1d(found, layer)
     is_linear = isinstance(layer, Linear | QuantizedLinear)
     return MappedLinear(found, layer) if is_linear else MappedEmbedding(found)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import native
 from .config import MISTRAL_WEIGHTS, ModelConfig, read_json
-from .device import activation_dtype, mx, nn, tree_flatten
+from .device import activation_dtype, mx, nn, own_kernels, tree_flatten
 from .dialects import VOXMLX, Dialect, recognise
 from .errors import ConfigError, WeightsError
 from .mapping import map_file
@@ -24,7 +24,7 @@ def load_model(folder: Path) -> VoxtralRealtime:
     Raises ConfigError, WeightsError.
     """
     config, tensors = read_folder(folder)
-    return assemble(config, tensors, str(folder), _mapped(folder, config) if native.available() else {})
+    return assemble(config, tensors, str(folder), _mapped(folder, config) if own_kernels() else {})
 
 
 def assemble(

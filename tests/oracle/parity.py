@@ -20,7 +20,7 @@ from cases import CASES, MODELS
 from comparison import TOLERANCES, beyond
 
 from voxbuild.report import markdown
-from voxrun.device import blas, mx
+from voxrun.device import mx, own_kernels
 
 LIBRARIES = ("mlx", "numpy", "torch", "transformers")
 MEANING = {
@@ -77,7 +77,7 @@ def report(measured: list[Measured]) -> Iterator[str]:
 def versions() -> str:
     """What was compared, on what."""
     libraries = ", ".join(f"{name} {version(name).split('+')[0]}" for name in LIBRARIES)
-    products = Path(blas).name if blas else "MLX's own BLAS"
+    products = "our kernels" if own_kernels() else "MLX's own"
     machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     return f"{libraries}; {machine}, {products}."
 

@@ -26,6 +26,12 @@ def signals_as_before() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.fixture
+def mlx_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models whose weights are parameters, on a CPU too."""
+    monkeypatch.setenv("VOXRUN_KERNELS", "none")
+
+
 @pytest.fixture(scope="session")
 def transcriber() -> Transcriber:
     return Transcriber.open(CHECKPOINT)

@@ -1,10 +1,9 @@
-"""The sliding window: what the cache keeps, what the mask lets through, at every boundary."""
+"""The sliding window: what the cache keeps, at every boundary."""
 
 import numpy as np
 import pytest
-from brute_force import seen
 
-from voxrun.cache import GROWTH, KVCache, window_mask
+from voxrun.cache import GROWTH, KVCache
 from voxrun.device import mx
 
 
@@ -40,21 +39,14 @@ def test_cache_does_not_grow_with_the_stream() -> None:
     assert kept <= 20 + 1 + GROWTH
 
 
-@pytest.mark.parametrize(
-    ("past", "n", "window"), [(0, 9, 5), (4, 9, 5), (4, 3, 5), (2, 4, 5), (0, 6, 1), (6, 2, 7)]
-)
-def test_mask_lets_each_query_see_its_window_and_itself(past: int, n: int, window: int) -> None:
-    mask = window_mask(past, n, window)
-    assert np.array_equal(np.array(mask), seen(past + n, window)[past:])
-
-
-@pytest.mark.parametrize(("past", "n", "window"), [(0, 5, 5), (2, 3, 5), (0, 2, 300)])
-def test_mask_is_the_plain_causal_one_while_nothing_is_out_of_the_window(
-    past: int, n: int, window: int
-) -> None:
-    assert window_mask(past, n, window) == "causal"
-    assert seen(past + n, window)[past:].sum() == sum(range(past + 1, past + n + 1))
-
-
-def test_a_single_query_needs_no_mask_for_the_cache_is_trimmed() -> None:
-    assert window_mask(past=6, n=1, window=7) is None
+def test_a_guess_that_failed_is_forgotten() -> None:
+    cache, plain = KVCache(window=7), KVCache(window=7)
+    offset = 0
+    for guessed, held in [(5, 5), (4, 1), (1, 1), (GROWTH, 9), (16, 2), (3, 3)]:
+        cache.update(positions(offset, guessed), positions(offset, guessed))
+        cache.rewind(guessed - held)
+        plain.update(positions(offset, held), positions(offset, held))
+        offset += held
+        assert (cache.offset, cache.past) == (plain.offset, plain.past)
+    after = [c.update(positions(offset, 2), positions(offset, 2))[0] for c in (cache, plain)]
+    assert np.array_equal(*map(np.array, after))

@@ -18,6 +18,8 @@ from voxrun.model import VoxtralRealtime
 from voxrun.transcriber import Transcriber
 from voxrun.weights import load_model, read_tensors
 
+pytestmark = pytest.mark.usefixtures("mlx_layers")
+
 PARAMS = small_params(ada_rms_norm_t_cond_dim=32)  # transformers knows no other
 CONFIG = ModelConfig.from_dict(PARAMS)
 QUERY = "language_model.layers.1.attention.q_proj"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from cases import GOLDEN_CASES, Case, folder_of
 from committed import CHECKPOINT, CLIPS, GOLDEN
 from comparison import TOLERANCES, Stages, error, heard, reference_of, stages
 
+from voxrun.device import KERNELS_VARIABLE
 from voxrun.transcriber import Transcriber
 
 ORACLE = json.loads((GOLDEN / "tokens.json").read_text(encoding="utf-8"))
@@ -35,6 +37,14 @@ def test_greedy_tokens_are_the_oracles(transcriber: Transcriber, clip: str) -> N
     assert transcriber.transcribe(CLIPS / clip).tokens == ORACLE["clips"][clip]["tokens"]
 
 
+@pytest.fixture(scope="module", params=["", "none"], ids=["our kernels", "MLX's"])
+def kernels(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Who computes on a CPU; on a GPU it is MLX both times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(KERNELS_VARIABLE, request.param)
+        yield
+
+
 @pytest.fixture(scope="module", params=GOLDEN_CASES)
 def golden(request: pytest.FixtureRequest) -> tuple[Case, Stages]:
     """A case, its greedy tokens and some rows of every stage."""
@@ -43,7 +53,9 @@ def golden(request: pytest.FixtureRequest) -> tuple[Case, Stages]:
 
 
 @pytest.fixture(scope="module")
-def subject(golden: tuple[Case, Stages], tmp_path_factory: pytest.TempPathFactory) -> Transcriber:
+def subject(
+    kernels: None, golden: tuple[Case, Stages], tmp_path_factory: pytest.TempPathFactory
+) -> Transcriber:
     return Transcriber.open(folder_of(golden[0].model, tmp_path_factory.mktemp("model")))
 
 

@@ -13,6 +13,8 @@ from voxrun.device import mx, tree_flatten
 from voxrun.errors import ConfigError, WeightsError
 from voxrun.weights import INDEX, load_model
 
+pytestmark = pytest.mark.usefixtures("mlx_layers")
+
 PARAMS = small_params()
 NORM = "language_model.norm.weight"
 

@@ -1,0 +1,34 @@
+"""Work on a CPU's cores: NumPy and compiled loops release the interpreter lock, so threads serve."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+
+WORTH_A_THREAD = 2**19
+"""Multiplications from which on a second thread pays."""
+
+
+@cache
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(cores(), thread_name_prefix="voxrun")
+
+
+def in_parts(part: Callable[[int, int], None], n: int, work: int) -> None:
+    """Call part(first, last) for spans that cover range(n).
+
+    There are as many as there are cores, and as `work`, a number of multiplications, is worth.
+    """
+    parts = min(cores(), 1 + work // WORTH_A_THREAD, n)
+    ends = [n * i // parts for i in range(parts + 1)]
+    others = [_pool().submit(part, *span) for span in pairwise(ends[1:])]
+    part(0, ends[1])
+    for other in others:
+        other.result()

@@ -1,0 +1,105 @@
+"""Products with stored matrices are those with their dequantized values, whatever the format and the rows."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from comparison import error
+
+from voxrun.device import mx
+
+matrix = pytest.importorskip("voxrun.matrix", exc_type=ImportError)
+
+AFFINE = [
+    {"bits": bits, "group_size": group, "mode": "affine"}
+    for bits in (2, 3, 4, 5, 6, 8)
+    for group in (32, 64, 128)
+]
+FLOATS = [
+    {"bits": 4, "group_size": 32, "mode": "mxfp4"},
+    {"bits": 8, "group_size": 32, "mode": "mxfp8"},
+    {"bits": 4, "group_size": 16, "mode": "nvfp4"},
+]
+ROWS, COLUMNS = 37, 384
+MANY = matrix.FEW_ROWS + 3
+
+
+def as_stored(array: mx.array) -> np.ndarray:
+    return np.array(array.view(mx.uint16) if array.dtype in (mx.bfloat16, mx.float16) else array)
+
+
+def weights(dtype: mx.Dtype) -> mx.array:
+    random = np.random.default_rng(0)
+    return mx.array(random.normal(size=(ROWS, COLUMNS)).astype(np.float32)).astype(dtype)
+
+
+def quantized(settings: dict[str, Any], dtype: mx.Dtype) -> tuple[Any, np.ndarray]:
+    """Our matrix, and its values."""
+    parts = mx.quantize(weights(dtype), **settings)
+    names = ("weight", "scales", "biases")
+    stored = {name: as_stored(part) for name, part in zip(names, parts, strict=False)}
+    name = str(parts[1].dtype).removeprefix("mlx.core.")
+    exact = [part.astype(mx.float32) if part.dtype == dtype else part for part in parts]
+    values = np.array(mx.dequantize(*exact, **settings).astype(mx.float32))
+    return matrix.quantized(stored, name, settings["bits"], settings["mode"]), values
+
+
+def agrees(found: Any, values: np.ndarray) -> None:
+    random = np.random.default_rng(1)
+    assert (found.rows, found.columns) == values.shape
+    for n in (1, 2, 4, 7, MANY):
+        x = random.normal(size=(n, values.shape[1])).astype(np.float32)
+        assert error(found.product(x), x @ values.T) < 2e-6, n
+    ids = np.array([0, 36, 5, 5])
+    assert error(found.take(ids), values[ids]) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [mx.bfloat16, mx.float16], ids=str)
+@pytest.mark.parametrize("settings", AFFINE, ids=str)
+def test_integers(settings: dict[str, Any], dtype: mx.Dtype) -> None:
+    agrees(*quantized(settings, dtype))
+
+
+@pytest.mark.parametrize("settings", FLOATS, ids=str)
+def test_small_floats(settings: dict[str, Any]) -> None:
+    agrees(*quantized(settings, mx.bfloat16))
+
+
+@pytest.mark.parametrize("dtype", [mx.bfloat16, mx.float16], ids=str)
+def test_half_floats(dtype: mx.Dtype) -> None:
+    values = weights(dtype)
+    name = str(dtype).removeprefix("mlx.core.")
+    agrees(matrix.dense(as_stored(values), name), np.array(values.astype(mx.float32)))
+
+
+def test_halves_that_are_subnormal_zero_or_large_are_exact() -> None:
+    numbers = np.array([[0.0, -0.0, 6e-8, -6.1e-5, 65504.0, 1.0, -2.5, 1e-7]], np.float16)
+    found = matrix.dense(numbers.view(np.uint16), "float16")
+    assert np.array_equal(found.take(np.array([0])), numbers.astype(np.float32))
+
+
+def test_every_code_of_an_eight_bit_float_has_mlxs_value() -> None:
+    codes = np.arange(256, dtype=np.uint8).reshape(8, 32)
+    scales = np.full((8, 1), 127, np.uint8)
+    settings = {"bits": 8, "group_size": 32, "mode": "mxfp8"}
+    found = matrix.quantized({"weight": codes.view(np.uint32), "scales": scales}, "uint8", 8, "mxfp8")
+    theirs = np.array(
+        mx.dequantize(mx.array(codes.view(np.uint32)), mx.array(scales), **settings).astype(mx.float32)
+    )
+    ours = found.take(np.arange(8))
+    known = np.isfinite(theirs) & np.isfinite(ours)
+    assert known.sum() >= 254  # the two NaNs are nobody's weights
+    assert np.array_equal(ours[known], theirs[known])
+
+
+def test_parts_of_a_large_matrix_are_shared_among_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voxrun.parallel.cores", lambda: 3)
+    monkeypatch.setattr("voxrun.parallel.WORTH_A_THREAD", 1)
+    agrees(*quantized(AFFINE[7], mx.bfloat16))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_other_types_are_left_to_mlx(dtype: str) -> None:
+    assert matrix.dense(np.zeros((2, 8), dtype), dtype) is None
+    parts = {name: np.zeros((2, 8), np.float32) for name in ("weight", "scales", "biases")}
+    assert matrix.quantized(parts, dtype, 4, "affine") is None

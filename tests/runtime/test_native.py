@@ -1,0 +1,55 @@
+"""A model on a CPU computes from the mapped file, and what MLX computes with the same weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from committed import CHECKPOINT
+from comparison import error
+
+from voxrun.device import mx, tree_flatten
+from voxrun.model import VoxtralRealtime
+from voxrun.transcriber import Transcriber
+from voxrun.weights import load_model
+
+pytest.importorskip("numba")
+
+
+def answers(model: VoxtralRealtime) -> list[np.ndarray]:
+    random = np.random.default_rng(0)
+    mel = mx.array(random.normal(size=(800, 128)).astype(np.float32))
+    audio = model.encode(mel, model.encoder_state())
+    gains, caches = model.gains(6), model.decoder_caches()
+    hidden = [
+        model.decode(mx.arange(40), audio[:, :40], gains, caches),
+        model.decode(mx.array([900]), audio[:, 40:41], gains, caches),
+    ]
+    return [np.array(x) for x in (audio, *map(model.language_model.logits, hidden))]
+
+
+def test_mapped_layers_answer_as_mlxs(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = answers(load_model(CHECKPOINT))
+    monkeypatch.setenv("VOXRUN_KERNELS", "none")
+    for own, mlxs in zip(ours, answers(load_model(CHECKPOINT)), strict=True):
+        assert error(own, mlxs) < 5e-6
+
+
+def test_no_matrix_is_copied() -> None:
+    model = load_model(CHECKPOINT)
+    left = {name: array.size for name, array in tree_flatten(model.parameters())}
+    assert max(left.values()) < 2000, left  # norms and biases
+    stored = model.language_model.embed_tokens._stored.packed
+    assert not stored.flags.owndata
+    assert not stored.flags.writeable  # it lies in the file, read only
+
+
+def test_a_file_that_is_replaced_does_not_disturb_a_loaded_model(tmp_path: Path, samples: np.ndarray) -> None:
+    """Artifacts are replaced by renaming: the old file lives as long as it is mapped."""
+    for path in CHECKPOINT.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    transcriber = Transcriber.open(tmp_path)
+    weights = tmp_path / "consolidated.safetensors"
+    (tmp_path / "new").write_bytes(b"other")
+    (tmp_path / "new").replace(weights)
+    session = transcriber.session()
+    assert "please try again" in "".join(map(str, [session.feed(samples), session.finish()]))
