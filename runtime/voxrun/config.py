@@ -11,7 +11,7 @@ from .errors import ConfigError
 
 CONFIG_FILES = ("config.json", "params.json")
 MISTRAL_WEIGHTS = "consolidated.safetensors"
-"""A folder with it is read in Mistral's layout: the upstream's repository has transformers' files too."""
+"""A folder with it is read in Mistral's layout, see `in_mistrals_layout`."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ModelConfig:
     @classmethod
     def from_folder(cls, folder: Path) -> "ModelConfig":
         """Read config.json, or the upstream's params.json. Raises ConfigError."""
-        for name in CONFIG_FILES[-1:] if (folder / MISTRAL_WEIGHTS).is_file() else CONFIG_FILES:
+        for name in CONFIG_FILES[-1:] if in_mistrals_layout(folder) else CONFIG_FILES:
             path = folder / name
             if path.is_file():
                 return cls.from_dict(read_json(path), str(path))
@@ -104,6 +104,18 @@ class ModelConfig:
                 raise ConfigError(f"{origin}: n_heads {stack.n_heads} is no multiple of n_kv_heads")
             if stack.head_dim % 2:
                 raise ConfigError(f"{origin}: head_dim {stack.head_dim} is odd; rotary positions need pairs")
+
+
+def in_mistrals_layout(folder: Path) -> bool:
+    """Whether to read Mistral's files: the upstream's repository has transformers' beside them.
+
+    Not if config.json speaks of quantized weights: some converters leave Mistral's beside those.
+    Raises ConfigError.
+    """
+    if not (folder / MISTRAL_WEIGHTS).is_file():
+        return False
+    config = folder / CONFIG_FILES[0]
+    return not (config.is_file() and read_json(config).get("quantization"))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from . import native
-from .config import MISTRAL_WEIGHTS, ModelConfig, read_json
+from .config import MISTRAL_WEIGHTS, ModelConfig, in_mistrals_layout, read_json
 from .device import activation_dtype, mx, nn, own_kernels, tree_flatten
 from .dialects import VOXMLX, Dialect, recognise
 from .errors import ConfigError, WeightsError
@@ -109,7 +109,7 @@ def _canonical(
 
 def weight_files(folder: Path) -> list[Path]:
     """The files that hold a folder's tensors. Raises WeightsError if there is none, or one is missing."""
-    if (folder / MISTRAL_WEIGHTS).is_file():
+    if in_mistrals_layout(folder):
         return [folder / MISTRAL_WEIGHTS]
     if (folder / INDEX).is_file():
         try:

@@ -77,6 +77,18 @@ def test_misshapen_tensors_are_named(tmp_path: Path, tensors: Tensors) -> None:
     assert f"1 misshapen ({NORM} (65,) instead of (64,))" in message
 
 
+@pytest.mark.parametrize("quantization", [{}, {"group_size": 32, "bits": 4}])
+def test_mistrals_files_are_read_unless_quantized_ones_lie_beside_them(
+    tmp_path: Path, tensors: Tensors, quantization: dict[str, int]
+) -> None:
+    """The upstream's repository has both layouts; converters leave what they converted in their output."""
+    ours = {name: values + 1 if name == NORM else values for name, values in tensors.items()}
+    write_mistral(tmp_path, PARAMS, tensors)
+    folder = write_artifact(tmp_path, PARAMS | {"quantization": quantization}, ours)
+    norm = np.array(load_model(folder).language_model.norm.weight)
+    assert np.array_equal(norm, (ours if quantization else tensors)[NORM])
+
+
 def test_unknown_names_of_mistrals_layout_are_unexpected(tmp_path: Path, tensors: Tensors) -> None:
     folder = write_mistral(tmp_path, PARAMS, tensors)
     path = folder / "consolidated.safetensors"
