@@ -23,8 +23,10 @@ def attend(q: mx.array, keys: mx.array, values: mx.array, scale: float, window: 
     if not own_kernels():
         mask = window_mask(m - n, n, window)
         return mx.fast.scaled_dot_product_attention(q, keys, values, scale=scale, mask=mask)
-    bias = _bias(m - n, n, window)
-    return mx.array(_attend(_floats(q * scale), _floats(keys), _floats(values), bias))[None]
+    inputs = [array.astype(mx.float32) for array in (q * scale, keys, values)]
+    mx.eval(inputs)  # all at once: each wait for MLX costs as much as a small product
+    queries, k, v = (np.asarray(array)[0] for array in inputs)
+    return mx.array(_attend(queries, k, v, _bias(m - n, n, window)))[None]
 
 
 @lru_cache(maxsize=4)  # the same for all layers, and for most blocks of a long stream
@@ -51,11 +53,6 @@ def _bias(past: int, n: int, window: int) -> Floats | None:
     if n == 1 and past < window:
         return None
     return np.where(_seen(past, n, window), np.float32(0), np.float32(-np.inf))
-
-
-def _floats(array: mx.array) -> Floats:
-    floats: Floats = np.asarray(array.astype(mx.float32))[0]
-    return floats
 
 
 def _attend(q: Floats, keys: Floats, values: Floats, bias: Floats | None) -> Floats:

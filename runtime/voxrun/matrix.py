@@ -3,9 +3,10 @@
 Importing it needs numba; where that is missing, MLX's own products serve.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ Floats = np.typing.NDArray[np.float32]
 
 FEW_ROWS = 40
 """Up to so many rows of activations one pass over the packed weights beats unpacking them for a BLAS."""
-TILE_BYTES = 16 * 2**20
+TILE_BYTES = 2 * 2**20
 """Unpacked weights at a time."""
 
 HALVES = {"bfloat16": kernels.BFLOAT16, "float16": kernels.FLOAT16}
@@ -69,29 +70,27 @@ class Matrix:
 
     def _in_tiles(self, x: Floats) -> Floats:
         out = np.empty((len(x), self.rows), np.float32)
-        for start in range(0, self.rows, max(1, TILE_BYTES // (4 * self.columns))):
-            out[:, start : start + TILE_BYTES // (4 * self.columns)] = x @ self._tile(start).T
-        return out
-
-    def _tile(self, start: int) -> Floats:
-        tile = np.empty((min(self.rows - start, TILE_BYTES // (4 * self.columns)), self.columns), np.float32)
+        step = max(1, TILE_BYTES // (4 * self.columns))
 
         def part(first: int, last: int) -> None:
-            kernels.unpack_rows(*self._stored, start + first, tile[first:last])
+            for start in range(first, last, step):
+                tile = np.empty((min(step, last - start), self.columns), np.float32)
+                kernels.unpack_rows(*self._stored, start, tile)
+                np.matmul(x, tile.T, out=out[:, start : start + len(tile)])
 
-        in_parts(part, len(tile), 4 * tile.size)
-        return tile
+        in_parts(part, self.rows, self.rows * x.size)
+        return out
 
-    @property
+    @cached_property
     def _stored(self) -> tuple[Any, ...]:
         return self.packed, self.scales, self.biases, self.decode, self.table, self.kind, self.bits
 
-    @property
+    @cached_property
     def _planes(self) -> tuple[int, int]:
         """Groups of a row, and values of a pack."""
         if self.kind in HALVES.values():
             return 1, 1
-        return self.scales.shape[1], 8 // np.gcd(self.bits, 8)
+        return self.scales.shape[1], 8 // math.gcd(self.bits, 8)
 
     def _by_planes(self, x: Floats) -> Floats:
         """Columns in the order in which the kernels unpack them."""

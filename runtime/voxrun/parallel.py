@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 
+from threadpoolctl import ThreadpoolController
+
 WORTH_A_THREAD = 2**19
 """Multiplications from which on a second thread pays."""
 
@@ -16,19 +18,28 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def in_parts(part: Callable[[int, int], None], n: int, work: int) -> None:
+    """Call part(first, last) for spans that cover range(n).
+
+    There are as many as there are cores, and as `work`, a number of multiplications, is worth. Meanwhile the
+    BLAS keeps to one thread: its own would wait for each other, spinning, on the cores that ours need.
+    """
+    parts = min(cores(), 1 + work // WORTH_A_THREAD, n)
+    if parts == 1:
+        return part(0, n)
+    ends = [n * i // parts for i in range(parts + 1)]
+    with _libraries().limit(limits=1, user_api="blas"):
+        others = [_pool().submit(part, *span) for span in pairwise(ends[1:])]
+        part(0, ends[1])
+        for other in others:
+            other.result()
+
+
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cores(), thread_name_prefix="voxrun")
 
 
-def in_parts(part: Callable[[int, int], None], n: int, work: int) -> None:
-    """Call part(first, last) for spans that cover range(n).
-
-    There are as many as there are cores, and as `work`, a number of multiplications, is worth.
-    """
-    parts = min(cores(), 1 + work // WORTH_A_THREAD, n)
-    ends = [n * i // parts for i in range(parts + 1)]
-    others = [_pool().submit(part, *span) for span in pairwise(ends[1:])]
-    part(0, ends[1])
-    for other in others:
-        other.result()
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
