@@ -1,112 +1,86 @@
-"""Where sound comes from: each source is an iterator of blocks of mono float32 samples at one rate."""
+"""Recordings as a source of sound, in every format that libsndfile reads."""
 
-import queue
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import soundfile
-import soxr
 
-from .errors import AudioError, DeviceError
+from .errors import AudioError
 from .mel import FloatArray
+from .sources import Source, log, resampled
 
-BLOCK_SECONDS = 10.0
+BLOCK_SECONDS = 5.0
+"""About what a session encodes at once; also how much may be under way when one is stopped."""
+LEAST_LOSS = 0.1
+"""Seconds; less than this is how lossy formats round."""
+UNKNOWN_SIZE = 0x7FFF0000
+"""Sizes in headers from here on say "I could not know": ffmpeg, sox and arecord write such into pipes."""
 
 
-class FileSource:
-    """A recording that libsndfile reads: any rate, channels averaged, resampled with soxr HQ (step 1)."""
+class FileSource(Source):
+    """A recording that libsndfile reads: any rate, channels averaged."""
+
+    live = False
+    seconds: float
 
     def __init__(self, path: str | Path, rate: int) -> None:
-        """Raises AudioError if the file is absent, empty or not audio."""
-        self.path, self.rate = Path(path), rate
+        """Raises AudioError if the file is absent, empty, too short or not audio."""
+        super().__init__(str(path), rate)
+        self.path = Path(path)
+        if self.path.is_fifo():  # it would be read twice
+            raise AudioError(f"{path}: is a pipe; let standard input read it (--audio - < {path})")
         try:
             info = soundfile.info(str(path))
         except (soundfile.LibsndfileError, OSError, TypeError) as error:  # TypeError: `.raw` has no header
-            reason = "no such file" if not self.path.exists() else str(error)
-            raise AudioError(f"{path}: cannot be read as audio ({reason})") from error
+            raise AudioError(f"{path}: cannot be read as audio ({self._reason(error)})") from error
         if info.frames == 0:
             raise AudioError(f"{path}: the recording is empty")
-        self._native_rate, self._frames = int(info.samplerate), int(info.frames)
+        self._native_rate, self._frames, self._report = (
+            int(info.samplerate),
+            int(info.frames),
+            info.extra_info,
+        )
+        self.seconds = self._frames / self._native_rate
+        self._check_rate(self._native_rate)
+        self._check_length(self.seconds)
 
-    @property
-    def seconds(self) -> float:
-        """Length of the recording."""
-        return self._frames / self._native_rate
-
-    def __iter__(self) -> Iterator[FloatArray]:
-        """Blocks of about BLOCK_SECONDS. Raises AudioError on damaged or non-finite audio."""
-        resampler = soxr.ResampleStream(self._native_rate, self.rate, 1, dtype="float32")
-        for block in self._blocks():
-            yield resampler.resample_chunk(block) if self._resamples else block
-        if self._resamples:
-            yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-
-    @property
-    def _resamples(self) -> bool:
-        return self._native_rate != self.rate
+    def _reason(self, error: Exception) -> str:
+        return str(error) if self.path.exists() else "no such file"
 
     def _blocks(self) -> Iterator[FloatArray]:
+        """Raises AudioError on damaged or non-finite audio."""
+        return resampled(self._native_blocks(), self._native_rate, self.rate)
+
+    def _native_blocks(self) -> Iterator[FloatArray]:
         size = max(1, round(BLOCK_SECONDS * self._native_rate))
+        frames = 0
         try:
-            for block in soundfile.blocks(str(self.path), blocksize=size, dtype="float32", always_2d=True):
-                with np.errstate(all="ignore"):  # what is not finite is reported here, by us
-                    mono = block.mean(axis=1)
-                if not np.isfinite(mono).all():
-                    raise AudioError(f"{self.path}: the recording holds NaN or infinite samples")
-                yield mono
-        except soundfile.LibsndfileError as error:
+            with soundfile.SoundFile(str(self.path)) as file:
+                # Not soundfile.blocks(): after a damaged place it repeats old samples.
+                while not self.stopped and len(block := file.read(size, dtype="float32", always_2d=True)):
+                    frames += len(block)
+                    yield self._mono(block)
+        except (soundfile.LibsndfileError, OSError) as error:
             raise AudioError(f"{self.path}: the recording is damaged ({error})") from error
+        if not self.stopped:
+            self._tell_lost(frames)
+
+    def _tell_lost(self, frames: int) -> None:
+        lost = max((self._frames - frames) / self._native_rate, cut_seconds(self._report, self.seconds))
+        if lost >= LEAST_LOSS:
+            log.warning("%s: the recording is cut short or damaged; %.1f s of it are lost", self.path, lost)
+        elif "lacks an end-of-stream bit" in self._report:
+            log.warning("%s: the recording is cut short; how much of it is lost cannot be known", self.path)
 
 
-class Microphone:
-    """The default input device, until it is stopped."""
+def cut_seconds(report: str, seconds: float) -> float:
+    """Seconds that a header promises beyond the `seconds` there are, from libsndfile's report on the file.
 
-    def __init__(self, rate: int, block: int) -> None:
-        self.rate, self._block = rate, block
-        self._blocks: queue.SimpleQueue[FloatArray | None] = queue.SimpleQueue()  # None: the end
-
-    def __iter__(self) -> Iterator[FloatArray]:
-        """Blocks of `block` samples, all that were recorded before `stop`. Raises DeviceError."""
-        with self._stream():
-            while (block := self._blocks.get()) is not None:
-                yield block
-
-    def stop(self) -> None:
-        """Record no more; may be called from a signal handler."""
-        self._blocks.put(None)
-
-    @contextmanager
-    def _stream(self) -> Iterator[None]:
-        sounddevice = sounddevice_library()
-        try:
-            stream = sounddevice.InputStream(
-                samplerate=self.rate,
-                blocksize=self._block,
-                channels=1,
-                dtype="float32",
-                callback=self._take,
-            )
-            stream.start()
-        except (sounddevice.PortAudioError, ValueError) as error:
-            raise DeviceError(f"no microphone can be opened ({error}); try --audio FILE") from error
-        try:
-            yield
-        finally:
-            stream.close()
-
-    def _take(self, data: FloatArray, frames: int, time: Any, status: Any) -> None:
-        self._blocks.put(data[:, 0].copy())
-
-
-def sounddevice_library() -> Any:
-    """Imported only for the microphone: it fails where PortAudio is missing. Raises DeviceError."""
-    try:
-        import sounddevice
-    except OSError as error:
-        raise DeviceError(
-            "PortAudio is not installed (Debian: apt install libportaudio2); try --audio FILE"
-        ) from error
-    return sounddevice
+    Of a file cut short it has lines like `data : 640000 (should be 319978)`, the last one about the samples.
+    """
+    sizes = re.findall(r": (\d+) \(should be (\d+)\)", report)
+    if not sizes:
+        return 0.0
+    promised, held = map(int, sizes[-1])
+    return seconds * (promised / held - 1) if 0 < held < promised < UNKNOWN_SIZE else 0.0

@@ -2,131 +2,154 @@
 
 import argparse
 import os
-import signal
 import sys
-from pathlib import Path
-from types import FrameType
 
-from tqdm import tqdm
+from .audio import FileSource
+from .document import Document
+from .errors import AudioError, DeviceError, VoxrunError
+from .interruption import Interruption
+from .microphone import Microphone, input_devices, sounddevice_library
+from .options import STDIN, parse, parser
+from .output import AtomicFile, Output, Stdout, places
+from .pipe import PipeSource
+from .screen import Screen, screen_for, show_log
+from .session import Session
+from .sources import Source, log
+from .stats import Stats
+from .transcriber import Transcriber, listen
+from .writers import LIVE_WRITERS, WRITERS, Lines, Recording, Writer
 
-from . import __version__
-from .audio import FileSource, Microphone, sounddevice_library
-from .errors import AudioError, VoxrunError
-from .transcriber import DEFAULT_MODEL, Transcriber
+__all__ = ["main", "parser"]
 
-MODEL_VARIABLE = "VOXRUN_MODEL"
+READER_GONE = 1
 BAD_INPUT = 2
-INTERRUPTED = 130
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    p = argparse.ArgumentParser(
-        prog="voxrun",
-        description="Transcribe recordings, or the microphone, with MLX weights of Voxtral-Mini-4B-Realtime.",
-        epilog="Exit codes: 0 all was transcribed, 2 bad input (in a list of files its line stays"
-        " empty and the others are still transcribed), 130 interrupted.",
-    )
-    p.add_argument(
-        "--audio",
-        nargs="+",
-        metavar="FILE",
-        help="recordings in any format libsndfile reads; without it, listen to the microphone",
-    )
-    p.add_argument(
-        "--model",
-        default=os.environ.get(MODEL_VARIABLE, DEFAULT_MODEL),
-        metavar="PATH|REPO",
-        help=f"folder or owner/name (default: ${MODEL_VARIABLE}, else {DEFAULT_MODEL})",
-    )
-    p.add_argument("--revision", help="tag, branch or commit of a repository")
-    p.add_argument("--registry", type=Path, metavar="DIR", help="local registry to find the repository in")
-    p.add_argument(
-        "--delay-ms",
-        type=float,
-        metavar="MS",
-        help="how long the model listens before it writes: 80 to 1200 in steps of 80, or 2400"
-        " (default: the model's own, 480)",
-    )
-    p.add_argument(
-        "--temp", type=float, default=0.0, metavar="T", help="sampling temperature (default 0: greedy)"
-    )
-    p.add_argument("--version", action="version", version=f"voxrun {__version__}")
-    return p
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    args = parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
-    options = {"delay_ms": args.delay_ms, "temperature": args.temp}
+    args = parse(argv)
+    show_log()
+    interruption = Interruption()
     try:
-        if not args.audio:
-            sounddevice_library()  # before a model of gigabytes is loaded for nothing
-        transcriber = Transcriber.open(args.model, revision=args.revision, registry=args.registry)
-        if args.audio:
-            return _files(transcriber, args.audio, options)
-        return _microphone(transcriber, options)
+        if args.list_devices:
+            print("\n".join(input_devices()), flush=True)
+            return 0
+        return Run(args, interruption).all()
     except VoxrunError as error:
         return _complain(error)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return interruption.exit_code
     except BrokenPipeError:  # the reader has gone: nothing left to say, and nobody to say it to
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return READER_GONE
 
 
-def _files(transcriber: Transcriber, paths: list[str], options: dict[str, float]) -> int:
-    code = 0
-    for path in paths:
+class Run:
+    """One call of the command: a model, then one recording after the other, or what is live."""
+
+    def __init__(self, args: argparse.Namespace, interruption: Interruption) -> None:
+        self._args, self._interruption, self._stats = args, interruption, Stats()
+        self._live = args.audio in (None, [STDIN])
+        if self._live:
+            self._names = ["stdin" if args.audio else "microphone"]
+        else:
+            self._names = args.audio
+        # What cannot be done is said before a model of gigabytes is loaded for nothing.
+        self._places = places(args.output, self._names, args.format) if args.output else []
+        if not args.audio:
+            sounddevice_library()
+        self._transcriber = Transcriber.open(args.model, revision=args.revision, registry=args.registry)
+        self._stats.loaded()
+
+    def all(self) -> int:
+        """Transcribe everything; return the exit code."""
         try:
-            print(_file(transcriber, path, options), flush=True)
+            return max(self._survive(index) for index in range(len(self._names)))
+        finally:
+            if self._args.stats:
+                log.info("stats\n%s", self._stats.report())
+
+    def _survive(self, index: int) -> int:
+        """A bad recording does not stop the others."""
+        try:
+            self._transcribe(index)
+            return 0
         except AudioError as error:
-            code = _complain(error)
-            print(flush=True)  # line k of the output is file k
-    return code
+            if not self._places and not self._live:
+                with Stdout(self._live) as output:
+                    output.write(self._writer(index).failure(error))
+            return _complain(error)
+
+    def _transcribe(self, index: int) -> None:
+        source = self._source(index)
+        with self._output(index) as output, screen_for(source) as screen:
+            failure = self._hear(source, Document(self._writer(index)), output, screen)
+            interrupted = source.stopped and not source.live
+            if interrupted and self._places:
+                log.warning("%s: interrupted; %s is not written", source.name, self._places[index])
+                raise KeyboardInterrupt
+        if interrupted:
+            raise KeyboardInterrupt
+        if failure:
+            raise failure
+
+    def _hear(self, source: Source, document: Document, output: Output, screen: Screen) -> VoxrunError | None:
+        """Write down a source to its end, or to the failure of a live one, which is returned."""
+        session, failure = self._session(), None
+        self._interruption.source = source
+        self._stats.start()
+        try:
+            output.write(document.begin())
+            for result in listen(session, source):
+                text = document.add(result)
+                screen.show(source, document.saying)
+                output.write(text)
+        except (AudioError, DeviceError) as error:
+            if not (source.live and source.heard):
+                raise
+            failure = error
+        finally:
+            self._interruption.source = None
+            self._stats.stop(source.heard, session.n_tokens, session.n_passes)
+        output.write(document.end(source.heard))
+        return failure
+
+    def _source(self, index: int) -> Source:
+        rate = self._transcriber.rate
+        if not self._args.audio:
+            return Microphone(rate, self._args.device)
+        return PipeSource(rate) if self._live else FileSource(self._names[index], rate)
+
+    def _session(self) -> Session:
+        return self._transcriber.session(
+            delay_ms=self._args.delay_ms,
+            temperature=self._args.temp,
+            seed=self._args.seed,
+            alternatives=self._args.alternatives,
+            unstick=self._args.unstick,
+            live=self._live,
+        )
+
+    def _writer(self, index: int) -> Writer:
+        default = self._transcriber.tokenizer.default_delay_ms
+        delay = default if self._args.delay_ms is None else self._args.delay_ms
+        recording = Recording(self._names[index], self._args.model, delay)
+        if self._live and self._args.format == "txt" and not self._places and _is_watched():
+            return Lines(recording)
+        return (LIVE_WRITERS if self._live else WRITERS)[self._args.format](recording)
+
+    def _output(self, index: int) -> Output:
+        return AtomicFile(self._places[index], self._live) if self._places else Stdout(self._live)
 
 
-def _file(transcriber: Transcriber, path: str, options: dict[str, float]) -> str:
-    seconds = FileSource(path, transcriber.rate).seconds
-    with tqdm(total=round(seconds, 1), unit="s", desc=Path(path).name, disable=None, leave=False) as bar:
-
-        def advance(seconds: float, text: str) -> None:
-            bar.update(seconds)
-
-        transcript = transcriber.transcribe(path, progress=advance, **options)
-    return " ".join(transcript.text.split())  # one line, whatever the model wrote
-
-
-def _microphone(transcriber: Transcriber, options: dict[str, float]) -> int:
-    """Print words as they come until Ctrl-C, then what was recorded by then; a second Ctrl-C breaks off.
-
-    The first must not interrupt the model: its caches would be left half updated.
-    """
-    microphone = Microphone(transcriber.rate, transcriber.model.config.audio.samples_per_position)
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        microphone.stop()
-        signal.signal(signum, _interrupt)
-
-    session = transcriber.session(live=True, **options)
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    for number, samples in enumerate(microphone):
-        if number == 0:
-            print("listening; Ctrl-C ends", file=sys.stderr)
-        print(session.feed(samples), end="", flush=True)
-    print(session.finish(), flush=True)
-    return 0
+def _is_watched() -> bool:
+    """Whether the words in the making are seen on the screen anyway."""
+    return sys.stdout.isatty() and sys.stderr.isatty()
 
 
 def _complain(error: VoxrunError) -> int:
-    print(f"voxrun: {error}", file=sys.stderr)
+    log.error("%s", error)
     return BAD_INPUT
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

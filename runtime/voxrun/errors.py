@@ -5,6 +5,7 @@ VoxrunError
 ├── ConfigError   a config.json or params.json that does not describe this architecture
 ├── DeviceError   no microphone, no PortAudio
 ├── ModelError    a model that cannot be found or fetched
+├── OutputError   a place that transcripts cannot be written to
 └── WeightsError  tensors missing, unexpected or misshapen
 """
 
@@ -27,6 +28,10 @@ class DeviceError(VoxrunError):
 
 class ModelError(VoxrunError):
     """A model folder or repository cannot be found or fetched."""
+
+
+class OutputError(VoxrunError):
+    """Transcripts cannot be written where they were asked for."""
 
 
 class WeightsError(VoxrunError):

@@ -1,19 +1,24 @@
 """A loaded model with its tokenizer: open it from a folder, the Hub or a registry, start sessions."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .audio import FileSource
-from .errors import ModelError
+from .config import ModelConfig
+from .errors import AudioError, DeviceError, ModelError, VoxrunError
+from .mel import FloatArray
 from .model import VoxtralRealtime
-from .results import Transcript
+from .results import Result, Transcript
 from .session import Session
 from .tokenizer import TOKENIZER_FILE, Tokenizer
-from .weights import load_model
+from .weights import load_model, weight_files
 
 DEFAULT_MODEL = "mlx-community/Voxtral-Mini-4B-Realtime-6bit"
 FILES = ["*.safetensors", "model.safetensors.index.json", "config.json", "params.json", TOKENIZER_FILE]
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 class Transcriber:
@@ -48,16 +53,30 @@ class Transcriber:
         progress: Callable[[float, str], None] | None = None,
         **options: Any,
     ) -> Transcript:
-        """Transcribe a recording; `progress` is told of seconds done and new text. Raises AudioError."""
-        source = FileSource(path, self.rate)
-        session = self.session(**options)
-        results = []
-        for block in source:
-            results.append(session.feed(block))
+        """Transcribe a recording; `progress` is told of seconds heard so far and of new text.
+
+        Raises AudioError.
+        """
+        source, results = FileSource(path, self.rate), []
+        for result in listen(self.session(**options), source):
             if progress is not None:
-                progress(len(block) / self.rate, results[-1].text)
-        results.append(session.finish())
-        return Transcript.of(results, session.seconds)
+                progress(source.heard, result.text)
+            results.append(result)
+        return Transcript.of(results, source.heard)
+
+
+def listen(session: Session, source: Iterable[FloatArray]) -> Iterator[Result]:
+    """What a session hears of a source: a result for each block, and one for the end.
+
+    If the source fails, what was heard by then still comes out. Raises AudioError, DeviceError.
+    """
+    try:
+        for block in source:
+            yield session.feed(block)
+    except (AudioError, DeviceError):
+        yield session.finish()
+        raise
+    yield session.finish()
 
 
 def locate(model: str | Path, revision: str | None = None, registry: Path | None = None) -> Path:
@@ -74,14 +93,15 @@ def locate(model: str | Path, revision: str | None = None, registry: Path | None
         LocalEntryNotFoundError,
     )
 
+    fetch = partial(
+        huggingface_hub.snapshot_download,
+        str(model),
+        revision=revision,
+        cache_dir=registry,
+        allow_patterns=FILES,
+    )
     try:
-        snapshot = huggingface_hub.snapshot_download(
-            str(model),
-            revision=revision,
-            cache_dir=registry,
-            local_files_only=registry is not None,
-            allow_patterns=FILES,
-        )
+        snapshot = _kept(fetch, revision) or fetch(local_files_only=registry is not None)
     except LocalEntryNotFoundError as error:
         where = f"in the registry {registry}" if registry else "in the cache, nor can the Hub be reached"
         at = f" at {revision}" if revision else ""
@@ -89,3 +109,16 @@ def locate(model: str | Path, revision: str | None = None, registry: Path | None
     except (HTTPError, HFValidationError, OSError) as error:  # HTTPError: the Hub's answer, or none
         raise ModelError(f"{model}: {' '.join(str(error).split())}") from error
     return Path(snapshot)
+
+
+def _kept(fetch: Callable[..., str], revision: str | None) -> str | None:
+    """What the cache holds of a commit, if it is a whole model: commits do not change, nobody is asked."""
+    if not COMMIT.fullmatch(revision or ""):
+        return None
+    try:
+        folder = Path(fetch(local_files_only=True))
+        ModelConfig.from_folder(folder)
+        weight_files(folder)
+    except (FileNotFoundError, VoxrunError):  # not there, or in part: a download was interrupted
+        return None
+    return str(folder) if (folder / TOKENIZER_FILE).is_file() else None

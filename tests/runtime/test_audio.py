@@ -1,5 +1,6 @@
 """Recordings of any rate and layout become mono float32 blocks; what cannot be read says so."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +54,17 @@ def test_formats(tmp_path: Path, suffix: str, tolerance: float) -> None:
 
 
 def test_a_long_recording_comes_in_blocks(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "long.wav", noise(RATE * 25), RATE)
-    assert [len(block) for block in FileSource(tmp_path / "long.wav", RATE)] == [160000, 160000, 80000]
+    soundfile.write(tmp_path / "long.wav", noise(RATE * 12), RATE)
+    source = FileSource(tmp_path / "long.wav", RATE)
+    assert [(len(block), source.heard) for block in source] == [(80000, 5.0), (80000, 10.0), (32000, 12.0)]
+
+
+def test_a_recording_can_be_stopped(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "long.wav", noise(RATE * 12), RATE)
+    source = FileSource(tmp_path / "long.wav", RATE)
+    for _ in source:
+        source.stop()
+    assert source.heard == 5.0
 
 
 def not_audio(path: Path) -> None:
@@ -75,6 +85,10 @@ def nothing(path: Path) -> None:
 
 def folder(path: Path) -> None:
     path.mkdir()
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
 
 
 def with_nan(path: Path) -> None:
@@ -109,6 +123,7 @@ def cut_short(path: Path) -> None:
         (not_audio, "recording.raw", "cannot be read as audio"),
         (no_bytes, "recording.wav", "cannot be read as audio"),
         (no_samples, "recording.wav", "is empty"),
+        (fifo, "recording.wav", "is a pipe"),
         (with_nan, "recording.wav", "NaN or infinite"),
         (with_infinity, "recording.wav", "NaN or infinite"),
         (with_opposite_infinities, "recording.wav", "NaN or infinite"),
@@ -125,13 +140,97 @@ def test_what_cannot_be_transcribed_is_named(tmp_path: Path, make, name: str, re
     assert reason in str(caught.value)
 
 
+def cut(path: Path, share: float, **options: str) -> None:
+    """Leave the first `share` of a recording of 10 s."""
+    soundfile.write(path, noise(RATE * 10), RATE, **options)
+    data = path.read_bytes()
+    path.write_bytes(data[: round(len(data) * share)])
+
+
+@pytest.mark.parametrize("name", ["recording.wav", "recording.aiff", "recording.au", "recording.w64"])
+def test_what_a_cut_recording_has_lost_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    cut(tmp_path / name, 0.7)
+    assert len(read(tmp_path / name)) == pytest.approx(7 * RATE, abs=0.05 * RATE)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / name}: the recording is cut short or damaged; 3.0 s of it are lost"
+    ]
+
+
+def test_a_cut_mp3_ends_where_it_was_cut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """soundfile.blocks() would repeat old samples up to the length that the header tells."""
+    cut(tmp_path / "recording.mp3", 0.7)
+    heard = read(tmp_path / "recording.mp3")
+    assert 6.5 * RATE < len(heard) < 7.5 * RATE
+    assert "3.0 s of it are lost" in caplog.text or "3.1 s of it are lost" in caplog.text
+
+
+def test_damaged_vorbis_is_shorter_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "recording.ogg"
+    soundfile.write(path, noise(RATE * 10), RATE)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + len(data) // 10] = bytes(len(data) // 10)
+    path.write_bytes(data)
+    lost = 10 - len(read(path)) / RATE
+    assert lost > 0.5
+    assert f"{lost:.1f} s of it are lost" in caplog.text
+
+
+def test_a_cut_ogg_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cut(tmp_path / "recording.ogg", 0.7)
+    assert len(read(tmp_path / "recording.ogg")) < 8 * RATE
+    assert "is cut short; how much of it is lost cannot be known" in caplog.text
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFF000])
+def test_a_length_that_its_writer_did_not_know_is_no_loss(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, size: int
+) -> None:
+    path = tmp_path / "recording.wav"
+    soundfile.write(path, noise(RATE), RATE)
+    data = path.read_bytes()
+    start = data.index(b"data") + 4
+    path.write_bytes(data[:start] + size.to_bytes(4, "little") + data[start + 4 :])
+    assert len(read(path)) == RATE
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("name", ["recording.wav", "recording.flac", "recording.ogg", "recording.mp3"])
+@pytest.mark.parametrize("seconds", [0.1, 1.0, 9.99])
+def test_whole_recordings_lost_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, seconds: float
+) -> None:
+    soundfile.write(tmp_path / name, noise(round(RATE * seconds)), RATE)
+    assert len(read(tmp_path / name)) == pytest.approx(seconds * RATE, abs=0.1 * RATE)
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("rate", [8000, 16000, 48000])
-def test_a_single_sample_is_a_recording(tmp_path: Path, transcriber: Transcriber, rate: int) -> None:
-    soundfile.write(tmp_path / "click.wav", noise(1), rate)
-    transcript = transcriber.transcribe(tmp_path / "click.wav")
-    heard = len(read(tmp_path / "click.wav"))
-    assert heard <= 2
-    assert len(transcript.tokens) == (11 if heard else 10)
+def test_shorter_than_a_position_is_too_short(tmp_path: Path, rate: int) -> None:
+    enough = rate * 8 // 100
+    soundfile.write(tmp_path / "enough.wav", noise(enough), rate)
+    soundfile.write(tmp_path / "click.wav", noise(enough - 1), rate)
+    assert FileSource(tmp_path / "enough.wav", RATE).seconds == 0.08
+    with pytest.raises(AudioError, match=r"click\.wav: 0\.080 s are too short to say anything"):
+        FileSource(tmp_path / "click.wav", RATE)
+
+
+@pytest.mark.parametrize("rate", [200, 2_000_000])
+def test_a_rate_that_makes_no_sense_is_named(tmp_path: Path, rate: int) -> None:
+    soundfile.write(tmp_path / "odd.wav", noise(rate), rate)
+    with pytest.raises(AudioError, match=f"{rate} samples a second"):
+        FileSource(tmp_path / "odd.wav", RATE)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (96000, 6), (192000, 8)])
+def test_rates_and_channels(tmp_path: Path, rate: int, channels: int) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)
+    soundfile.write(tmp_path / "tone.wav", np.tile(tone[:, None], channels), rate, subtype="FLOAT")
+    expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+    middle = slice(RATE // 10, -RATE // 10)
+    assert np.abs(read(tmp_path / "tone.wav") - expected)[middle].max() < 1e-3
 
 
 def test_a_48_khz_stereo_recording_says_the_same(

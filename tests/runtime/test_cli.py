@@ -1,16 +1,20 @@
 """`voxrun --audio`: transcripts on stdout, nothing else; one sentence and an exit code for what is wrong."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from committed import CHECKPOINT, CLIPS
 
-from voxrun.cli import main
+from voxrun.cli import main, parser
 from voxrun.results import Result
 from voxrun.session import Session
 
@@ -67,15 +71,28 @@ def test_what_cannot_be_done_is_one_sentence(
     assert err.count("\n") == 1
 
 
+DEFAULTS = {
+    "delay_ms": None,
+    "temperature": 0.0,
+    "seed": 0,
+    "alternatives": 0,
+    "unstick": False,
+    "live": False,
+}
+
+
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
-        ([], {"delay_ms": None, "temperature": 0.0}),
-        (["--delay-ms", "2400", "--temp", "0.5"], {"delay_ms": 2400.0, "temperature": 0.5}),
+        ([], {}),
+        (["--delay-ms", "2400"], {"delay_ms": 2400.0}),
+        (["--temp", "0.5", "--seed", "7"], {"temperature": 0.5, "seed": 7}),
+        (["--alternatives", "3", "--format", "json"], {"alternatives": 3}),
+        (["--unstick"], {"unstick": True}),
     ],
 )
 def test_options_reach_the_session(
-    monkeypatch: pytest.MonkeyPatch, arguments: list[str], options: dict[str, float]
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], options: dict[str, Any]
 ) -> None:
     asked = []
 
@@ -86,7 +103,7 @@ def test_options_reach_the_session(
 
     monkeypatch.setattr("voxrun.transcriber.Session", WatchedSession)
     assert main([*MODEL, "--audio", str(FIRST), *arguments]) == 0
-    assert asked == [options]
+    assert asked == [DEFAULTS | options]
 
 
 def test_a_model_from_a_registry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,6 +127,101 @@ def test_the_model_can_come_from_the_environment(
     assert capsys.readouterr().out == "please try again\n"
 
 
+def test_subtitles_of_a_recording(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*MODEL, "--audio", str(FIRST), "--format", "vtt"]) == 0
+    out = capsys.readouterr().out
+    assert re.fullmatch(
+        r"WEBVTT\n\n00:00:00\.000 --> 00:00:01\.\d{3}\nplease try again\n\n",
+        out,
+    )
+
+
+def test_json_is_a_line_a_recording_the_bad_ones_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = str(tmp_path / "absent.wav")
+    assert main([*MODEL, "--audio", str(FIRST), absent, "--format", "json", "--alternatives", "2"]) == 2
+    heard, failed = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (heard["file"], heard["text"]) == (str(FIRST), "please try again")
+    assert (heard["model"], heard["delay_ms"], heard["seconds"]) == (str(CHECKPOINT), 480, 1.245)
+    words = heard["segments"][0]["words"]
+    assert [word["text"] for word in words] == ["please", "try", "again"]
+    for word in words:
+        for token in word["tokens"]:
+            best, other = token["alternatives"]
+            assert best["id"] == token["id"]
+            assert 1 >= best["probability"] >= other["probability"] >= 0
+    assert failed == {"file": absent, "error": f"{absent}: cannot be read as audio (no such file)"}
+
+
+def test_a_folder_gets_a_file_for_each_good_recording(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad, out = tmp_path / "bad.wav", tmp_path / "out"
+    bad.write_text("no sound", encoding="utf-8")
+    files = [str(FIRST), str(bad), str(SECOND)]
+    assert main([*MODEL, "--audio", *files, "--format", "srt", "--output", str(out)]) == 2
+    assert capsys.readouterr().out == ""
+    assert sorted(path.name for path in out.iterdir()) == ["please-try-again.srt", "you-entered.srt"]
+    assert (out / "you-entered.srt").read_text(encoding="utf-8").endswith("you entered\n\n")
+
+
+def test_the_format_follows_from_the_name(tmp_path: Path) -> None:
+    for name, opening in [("a.vtt", "WEBVTT"), ("a.srt", "1\n"), ("a.json", '{"file"'), ("a.md", "please")]:
+        assert main([*MODEL, "--audio", str(FIRST), "--output", str(tmp_path / name)]) == 0
+        assert (tmp_path / name).read_text(encoding="utf-8").startswith(opening)
+
+
+def test_a_damaged_recording_leaves_an_older_transcript_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = np.zeros(16000 * 12, np.float32)
+    samples[-1] = np.nan  # found out when most of it is transcribed
+    soundfile.write(tmp_path / "talk.wav", samples, 16000, subtype="FLOAT")
+    (tmp_path / "talk.srt").write_text("old", encoding="utf-8")
+    assert main([*MODEL, "--audio", str(tmp_path / "talk.wav"), "--output", str(tmp_path / "talk.srt")]) == 2
+    assert (tmp_path / "talk.srt").read_text(encoding="utf-8") == "old"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_stats_are_told_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*MODEL, "--audio", str(FIRST), str(SECOND), "--stats"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "please try again\nyou entered\n"
+    figures = dict(line.split(maxsplit=1) for line in err.splitlines()[1:])
+    assert list(figures) == ["load", "audio", "wall", "decode", "memory"]
+    assert figures["audio"] == "2.22 s"
+    assert "real-time factor" in figures["wall"]
+    assert re.fullmatch(r"\d+ steps in \d+ passes, [\d.]+ ms a step, encoder and all", figures["decode"])
+    assert re.fullmatch(r"\d+ MB resident at most, \d+ MB of it MLX's", figures["memory"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--audio", "-", "a.wav"], "standard input cannot be one of several"),
+        (["--audio", "a.wav", "--device", "1"], "choose one"),
+        (["--audio", "a.wav", "--alternatives", "2"], "--format json only"),
+        (["--audio", "a.wav", "--alternatives", "-1"], "-1 is negative"),
+        (["--audio", "a.wav", "b.wav", "--format", "srt"], "several recordings as srt need --output FOLDER"),
+        (["--audio", "a.wav", "--format", "docx"], "invalid choice"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_model_is_loaded(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--model", "nowhere", *arguments])
+    assert end.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*MODEL, "--audio", str(FIRST), "--output", "nowhere/a.txt"]) == 2
+    complaint = "voxrun: nowhere/a.txt: cannot be written (No such file or directory)\n"
+    assert capsys.readouterr().err == complaint
+
+
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_and_version(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
@@ -120,21 +232,17 @@ def test_help_and_version(option: str, capsys: pytest.CaptureFixture[str]) -> No
     assert err == ""
 
 
-def test_help_names_every_option_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_every_option_and_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    for word in (
-        "--audio",
-        "--model",
-        "--revision",
-        "--registry",
-        "--delay-ms",
-        "--temp",
-        "VOXRUN_MODEL",
-        "130",
-    ):
+    for word in [*parser()._option_string_actions, "VOXRUN_MODEL", "130", "143"]:
         assert word in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert len(text.splitlines()) <= 80  # a minute's reading
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -159,3 +267,12 @@ def test_a_reader_that_has_gone_is_no_traceback() -> None:
     os.close(writer)
     assert result.returncode == 1
     assert result.stderr == ""
+
+
+def test_a_full_disk_is_one_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            command(*MODEL, "--audio", FIRST), stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert result.returncode == 2
+    assert result.stderr == "voxrun: standard output cannot be written (No space left on device)\n"

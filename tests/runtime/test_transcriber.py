@@ -1,5 +1,6 @@
 """Where a model is looked for: a folder, a local registry, the Hub's cache; never the network here."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub
@@ -11,8 +12,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from small_models import random_tensors, small_params, write_artifact
 
 from voxrun.config import ModelConfig
-from voxrun.errors import ModelError
-from voxrun.transcriber import Transcriber, locate
+from voxrun.errors import AudioError, ModelError
+from voxrun.transcriber import Transcriber, listen, locate
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -82,3 +83,24 @@ def test_a_repository_that_cannot_be_fetched_is_named(monkeypatch: pytest.Monkey
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     with pytest.raises(ModelError, match=r"^team/voice is not in the cache, nor can the Hub be reached$"):
         locate("team/voice")
+
+
+def test_progress_is_told_of_seconds_and_text(transcriber: Transcriber, clip: Path) -> None:
+    told: list[tuple[float, str]] = []
+    transcript = transcriber.transcribe(clip, progress=lambda seconds, text: told.append((seconds, text)))
+    assert "".join(text for _, text in told) == transcript.text
+    assert told[-1][0] == transcript.seconds == 19924 / 16000
+
+
+def test_what_was_heard_of_a_source_that_fails_comes_out(
+    transcriber: Transcriber, samples: np.ndarray
+) -> None:
+    def failing() -> Iterator[np.ndarray]:
+        yield samples
+        raise AudioError("the rest is noise")
+
+    heard = []
+    with pytest.raises(AudioError, match="the rest is noise"):
+        for result in listen(transcriber.session(), failing()):
+            heard.append(result.text)
+    assert "".join(heard).strip() == "please try again"

@@ -1,0 +1,144 @@
+"""The command line of `voxrun`."""
+
+import argparse
+import os
+from pathlib import Path
+
+from . import __version__
+from .transcriber import DEFAULT_MODEL
+from .writers import WRITERS
+
+MODEL_VARIABLE = "VOXRUN_MODEL"
+STDIN = "-"
+DESCRIPTION = """\
+Transcribe recordings, streams and the microphone with MLX weights of
+Voxtral-Mini-4B-Realtime. Standard output carries the transcript, nothing else.
+"""
+EPILOG = """\
+examples:
+  voxrun --audio talk.flac interview.mp3       a line of text for each
+  voxrun --audio talk.flac --output talk.srt   subtitles
+  voxrun --audio *.flac --format json --output out/
+  ffmpeg -v error -i URL -f wav - | voxrun --audio -
+  voxrun                                       the microphone, until Ctrl-C
+
+Ctrl-C or SIGTERM ends the sound: what was heard until then is still printed.
+A second one breaks off. A file for --output is not written if only a part of
+its recording was heard; from the microphone and a pipe, all that was heard is.
+
+exit codes:
+  0    all was transcribed; microphone and pipe: also if Ctrl-C ended them
+  1    nobody reads standard output any more
+  2    bad input: its line is empty, other files are still transcribed
+  130  Ctrl-C ended a file, or broke off (143: SIGTERM did)
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        prog="voxrun",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("--version", action="version", version=f"voxrun {__version__}")
+    _add_sound(p.add_argument_group("sound (default: the microphone)"))
+    _add_model(p.add_argument_group("model"))
+    _add_results(p.add_argument_group("results"))
+    _add_decoding(p.add_argument_group("decoding"))
+    return p
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line; leaves the program, with code 2, if it makes no sense."""
+    p = parser()
+    args = p.parse_args(argv)
+    args.format = args.format or _format_of(args.output)
+    files = args.audio or []
+    if STDIN in files and len(files) > 1:
+        p.error("--audio -: standard input cannot be one of several recordings")
+    if args.device is not None and files:
+        p.error("--device is a microphone, --audio a recording: choose one")
+    if args.alternatives and args.format != "json":
+        p.error("--alternatives appear in --format json only")
+    if len(files) > 1 and args.format in ("srt", "vtt") and args.output is None:
+        p.error(f"several recordings as {args.format} need --output FOLDER")
+    return args
+
+
+def _format_of(output: str | None) -> str:
+    suffix = Path(output or "").suffix[1:]
+    return suffix if suffix in WRITERS else "txt"
+
+
+def _add_sound(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--audio",
+        nargs="+",
+        metavar="FILE",
+        help="recordings in any format libsndfile reads; or - for standard input: WAV of any rate and length,"
+        " or raw s16le, mono, at 16 kHz",
+    )
+    group.add_argument("--device", metavar="NAME|NUMBER", help="which microphone")
+    group.add_argument(
+        "--list-devices", action="store_true", help="print the microphones there are, and exit"
+    )
+
+
+def _add_model(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--model",
+        default=os.environ.get(MODEL_VARIABLE, DEFAULT_MODEL),
+        metavar="PATH|REPO",
+        help=f"folder or owner/name (default: ${MODEL_VARIABLE}, else {DEFAULT_MODEL})",
+    )
+    group.add_argument("--revision", help="tag, branch or commit of a repository")
+    group.add_argument(
+        "--registry", type=Path, metavar="DIR", help="local registry to find the repository in"
+    )
+
+
+def _add_results(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--format",
+        choices=list(WRITERS),
+        help="txt: a line for each recording; json: an object on a line for each (live: for each segment);"
+        " srt, vtt: subtitles (default: by the name of --output, else txt)",
+    )
+    group.add_argument(
+        "--output",
+        metavar="PATH",
+        help="file to write instead of standard output; or a folder (there already, ending in /, or for"
+        " several recordings), which gets NAME.FORMAT for each; a file appears when it is complete",
+    )
+    group.add_argument(
+        "--alternatives",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="json: the N likeliest tokens at each position of a word, with their probabilities",
+    )
+    group.add_argument("--stats", action="store_true", help="print speed and memory to stderr in the end")
+
+
+def _add_decoding(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--delay-ms",
+        type=float,
+        metavar="MS",
+        help="how long the model listens before it writes: 80 to 1200 in steps of 80, or 2400"
+        " (default: the model's own, 480)",
+    )
+    group.add_argument(
+        "--temp", type=float, default=0.0, metavar="T", help="sampling temperature (default 0: greedy)"
+    )
+    group.add_argument("--seed", type=_count, default=0, metavar="N", help="of the sampling (default 0)")
+    group.add_argument("--unstick", action="store_true", help="wake a model that falls mute over speech")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return number

@@ -1,0 +1,124 @@
+"""Standard input as a source of sound: raw 16-bit samples, or WAV; text comes while the pipe is open."""
+
+import math
+import os
+import select
+from collections.abc import Iterator
+
+from .audio import BLOCK_SECONDS, LEAST_LOSS
+from .errors import AudioError
+from .mel import FloatArray
+from .sources import Source, log, resampled
+from .wav import Layout, is_wav, read_header
+
+NAME = "standard input"
+OTHER_FORMATS = {
+    b"fLaC": "FLAC",
+    b"OggS": "Ogg",
+    b"ID3": "MP3",
+    b"FORM": "AIFF",
+    b"caff": "CAF",
+    b".snd": "AU",
+}
+"""Openings of what would be noise if it were taken for raw samples."""
+
+
+class Pipe:
+    """The bytes of a file descriptor as they come; waiting for them can be ended from a signal handler."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Raises AudioError if it is closed."""
+        try:
+            os.fstat(descriptor)
+        except OSError as error:
+            raise AudioError(f"{NAME} is closed") from error
+        self._descriptor = descriptor
+        self._buffer = b""
+        self._woken, self._waker = os.pipe()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_woken"):
+            os.close(self._woken)
+            os.close(self._waker)
+
+    def close(self) -> None:
+        """End the wait, now and for ever: what comes next is the end. For signal handlers."""
+        os.write(self._waker, b".")
+
+    def peek(self, n: int) -> bytes:
+        """The next n bytes, which are read again later; fewer only at the end."""
+        while len(self._buffer) < n and (data := self._read(n - len(self._buffer))):
+            self._buffer += data
+        return self._buffer[:n]
+
+    def exactly(self, n: int) -> bytes:
+        """The next n bytes; fewer only at the end."""
+        data = self.peek(n)
+        self._buffer = self._buffer[n:]
+        return data
+
+    def some(self, n: int) -> bytes:
+        """What is there, n bytes at most; waits for one, and is empty only at the end."""
+        data = self.exactly(min(n, len(self._buffer))) or self._read(n)
+        while len(data) < n and (more := self._read(n - len(data), timeout=0)):
+            data += more
+        return data
+
+    def _read(self, n: int, timeout: float | None = None) -> bytes:
+        ready, _, _ = select.select([self._descriptor, self._woken], [], [], timeout)
+        try:
+            return os.read(self._descriptor, n) if ready == [self._descriptor] else b""
+        except OSError as error:
+            raise AudioError(f"{NAME} cannot be read ({error.strerror})") from error
+
+
+class PipeSource(Source):
+    """Standard input: s16le mono at the model's rate, or WAV of any rate and layout; needs no end."""
+
+    live = True
+
+    def __init__(self, rate: int, descriptor: int = 0) -> None:
+        """Raises AudioError if nobody pipes anything."""
+        super().__init__(NAME, rate)
+        if os.isatty(descriptor):
+            raise AudioError(f"{NAME} is a terminal; pipe WAV, or s16le at {rate} Hz, into voxrun")
+        self._pipe = Pipe(descriptor)
+
+    def stop(self) -> None:
+        """Take what was read so far for all; may be called from a signal handler."""
+        super().stop()
+        self._pipe.close()
+
+    def _blocks(self) -> Iterator[FloatArray]:
+        """Blocks of what is there. Raises AudioError for what is neither WAV nor raw, or too short."""
+        try:
+            layout = self._layout()
+        except AudioError:
+            if self.stopped:  # amid the header
+                return
+            raise
+        self._check_rate(layout.rate)
+        yield from resampled(self._native_blocks(layout), layout.rate, self.rate)
+        self._check_length(self.heard)
+
+    def _layout(self) -> Layout:
+        head = self._pipe.peek(12)
+        if is_wav(head):
+            return read_header(self._pipe.exactly, NAME)
+        for magic, title in OTHER_FORMATS.items():
+            if head.startswith(magic):
+                raise AudioError(f"{NAME}: {title} cannot be read from a pipe; WAV can")
+        return Layout(self.rate, channels=1)
+
+    def _native_blocks(self, layout: Layout) -> Iterator[FloatArray]:
+        data, left = b"", layout.size
+        most = round(BLOCK_SECONDS * layout.bytes_per_second)
+        while new := self._pipe.some(int(min(left, most))):
+            data, left = data + new, left - len(new)
+            whole = len(data) - len(data) % layout.frame
+            if whole:
+                yield self._mono(layout.decode(data[:whole]))
+                data = data[whole:]
+        lost = 0.0 if left == math.inf else left / layout.bytes_per_second
+        if lost >= LEAST_LOSS and not self.stopped:
+            log.warning("%s ended %.1f s before its header says", NAME, lost)

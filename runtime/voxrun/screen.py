@@ -1,0 +1,94 @@
+"""What is seen on stderr meanwhile: progress through a file, or level and words of live sound."""
+
+import logging
+import math
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+from .sources import Source, log
+
+QUIETEST = -60.0
+"""Decibels below full scale at the left end of the meter."""
+METER = 10
+"""Characters of the meter."""
+LONG = 10.0
+"""Seconds of a recording from which on its progress is shown."""
+BLOCKS = " ▏▎▍▌▋▊▉█"
+
+
+class Screen:
+    """A line on a terminal that goes away in the end; nothing where stderr is no terminal."""
+
+    def __init__(self, wanted: bool = True, **options: Any) -> None:
+        disable = None if wanted else True  # None: unless this is a terminal
+        self._bar = tqdm(file=sys.stderr, disable=disable, leave=False, dynamic_ncols=True, **options)
+
+    def __enter__(self) -> "Screen":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def show(self, source: Source, text: str) -> None:
+        """`source` is here, and `text` is being said."""
+
+
+class Progress(Screen):
+    """How far a long file is."""
+
+    def __init__(self, source: Source) -> None:
+        seconds = round(source.seconds or 0, 1)
+        super().__init__(seconds >= LONG, total=seconds, unit="s", desc=Path(source.name).name)
+
+    def show(self, source: Source, text: str) -> None:
+        """Seconds done."""
+        self._bar.update(source.heard - self._bar.n)
+
+
+class Live(Screen):
+    """The level, and the end of what is being said."""
+
+    def __init__(self) -> None:
+        super().__init__(bar_format="{desc}")
+
+    def show(self, source: Source, text: str) -> None:
+        """One line, as wide as there is room."""
+        if not self._bar.disable:
+            room = max(1, os.get_terminal_size(sys.stderr.fileno()).columns - METER - 4)
+            self._bar.set_description_str(f"{meter(source.level)} {text[-room:]}")
+
+
+def screen_for(source: Source) -> Screen:
+    """What suits a source."""
+    return Live() if source.live else Progress(source)
+
+
+def meter(level: float) -> str:
+    """A root mean square of 0..1 as a bar of METER characters, in decibels."""
+    decibels = 20 * math.log10(max(level, 1e-9))
+    filled = round(min(max(1 - decibels / QUIETEST, 0.0), 1.0) * METER * 8)
+    whole, eighths = divmod(filled, 8)
+    return ("█" * whole + (BLOCKS[eighths] if eighths else "")).ljust(METER) + "|"
+
+
+class LogHandler(logging.Handler):
+    """The log as one sentence a line on stderr, above the screen."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it."""
+        tqdm.write(f"voxrun: {record.getMessage()}", file=sys.stderr)
+        sys.stderr.flush()
+
+
+def show_log() -> None:
+    """Show the log on stderr, once however often this is called."""
+    log.setLevel(logging.INFO)
+    if not any(isinstance(handler, LogHandler) for handler in log.handlers):
+        log.addHandler(LogHandler())

@@ -1,0 +1,84 @@
+"""What files, pipes and microphones have in common: blocks of mono float32 samples, until stopped.
+
+What is odd but no reason to stop (lost seconds, a slow model) goes to the log `voxrun`.
+"""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import soxr
+
+from .errors import AudioError
+from .mel import FloatArray
+
+log = logging.getLogger("voxrun")
+RATES = range(1000, 1_000_001)
+"""Hz that can be resampled sensibly."""
+SHORTEST = 0.08
+"""Seconds; in less, one position of the model, nothing can be said."""
+
+
+class Source(ABC):
+    """An iterator of blocks [n] of mono float32 samples at `rate`; can be stopped, tells how far it is."""
+
+    live: bool
+    """Whether it goes on until somebody ends it."""
+    seconds: float | None = None
+    """Length, where it is known beforehand."""
+    level = 0.0
+    """Root mean square of the last block of a microphone, 1.0 at full scale."""
+
+    def __init__(self, name: str, rate: int) -> None:
+        self.name, self.rate = name, rate
+        self.stopped = False
+        self._samples = 0
+
+    @property
+    def heard(self) -> float:
+        """Seconds given out so far."""
+        return self._samples / self.rate
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        """Blocks until the end, or `stop`. Raises AudioError, DeviceError."""
+        self._samples = 0
+        for block in self._blocks():
+            self._samples += len(block)
+            yield block
+
+    def stop(self) -> None:
+        """End soon, as if the sound ended there; may be called from a signal handler."""
+        self.stopped = True
+
+    @abstractmethod
+    def _blocks(self) -> Iterator[FloatArray]:
+        """Blocks at `rate`; ends by itself after `stop`."""
+
+    def _mono(self, block: np.typing.NDArray[Any]) -> FloatArray:
+        """Samples [n, channels], averaged [n]. Raises AudioError if one is not finite."""
+        with np.errstate(all="ignore"):  # what is not finite is reported here, by us
+            mono: FloatArray = block.mean(axis=1, dtype=np.float32)
+        if not np.isfinite(mono).all():
+            raise AudioError(f"{self.name}: the recording holds NaN or infinite samples")
+        return mono
+
+    def _check_rate(self, rate: int) -> None:
+        if rate not in RATES:
+            raise AudioError(f"{self.name}: {rate} samples a second are no rate to transcribe")
+
+    def _check_length(self, seconds: float) -> None:
+        if seconds < SHORTEST and not self.stopped:
+            raise AudioError(f"{self.name}: {seconds:.3f} s are too short to say anything in")
+
+
+def resampled(blocks: Iterable[FloatArray], native_rate: int, rate: int) -> Iterator[FloatArray]:
+    """Blocks at another rate: soxr HQ, as a stream (step 1)."""
+    if native_rate == rate:
+        yield from blocks
+        return
+    resampler = soxr.ResampleStream(native_rate, rate, 1, dtype="float32")
+    for block in blocks:
+        yield resampler.resample_chunk(block)
+    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)

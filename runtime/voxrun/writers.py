@@ -1,0 +1,195 @@
+"""Transcripts as text, JSON or subtitles. A format is a class and its line in WRITERS."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from .results import Result, Token, Word
+from .segments import Segment
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What is written about."""
+
+    name: str
+    model: str
+    delay_ms: float
+
+
+class Writer:
+    """Says what to write at each occasion; what it returns, joined, is the whole document."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+
+    def begin(self) -> str:
+        """Before anything is heard."""
+        return ""
+
+    def result(self, result: Result) -> str:
+        """Whenever something was heard."""
+        return ""
+
+    def segment(self, segment: Segment) -> str:
+        """When a segment is final."""
+        return ""
+
+    def end(self, seconds: float) -> str:
+        """After `seconds` of sound."""
+        return ""
+
+    def failure(self, error: Exception) -> str:
+        """Instead of everything else, for a recording that could not be transcribed."""
+        return ""
+
+
+class Text(Writer):
+    """One line, however the model wrote it, and an empty one for a failure: line k is recording k."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(recording)
+        self._begun = self._space = False
+
+    def result(self, result: Result) -> str:
+        """New text as it comes, spaces and line breaks as single spaces between words."""
+        text = result.text
+        if not text.strip():
+            self._space = self._space or bool(text)
+            return ""
+        space = self._begun and (self._space or text[0].isspace())
+        self._begun, self._space = True, text[-1].isspace()
+        return " " * space + " ".join(text.split())
+
+    def end(self, seconds: float) -> str:
+        """The line's end."""
+        return "\n"
+
+    def failure(self, error: Exception) -> str:
+        """An empty line."""
+        return "\n"
+
+
+class Lines(Writer):
+    """A line for each segment: for those who watch."""
+
+    def segment(self, segment: Segment) -> str:
+        """The segment's text."""
+        return f"{segment.text}\n"
+
+
+class Json(Writer):
+    """An object on a line of its own."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(recording)
+        self._text, self._segments = Text(recording), list[dict[str, Any]]()
+        self._pieces = list[str]()
+
+    def result(self, result: Result) -> str:
+        """Nothing yet."""
+        self._pieces.append(self._text.result(result))
+        return ""
+
+    def segment(self, segment: Segment) -> str:
+        """Nothing yet."""
+        self._segments.append(_segment(segment))
+        return ""
+
+    def end(self, seconds: float) -> str:
+        """All of it."""
+        heard = {"text": "".join(self._pieces), "segments": self._segments}
+        return _line(
+            file=self.recording.name,
+            model=self.recording.model,
+            delay_ms=self.recording.delay_ms,
+            seconds=round(seconds, 3),
+            **heard,
+        )
+
+    def failure(self, error: Exception) -> str:
+        """What was wrong."""
+        return _line(file=self.recording.name, error=str(error))
+
+
+class JsonLines(Writer):
+    """An object for each segment as it comes."""
+
+    def segment(self, segment: Segment) -> str:
+        """The segment."""
+        return _line(**_segment(segment))
+
+
+class Srt(Writer):
+    """SubRip."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(recording)
+        self._number = 0
+
+    def segment(self, segment: Segment) -> str:
+        """A numbered subtitle."""
+        self._number += 1
+        text = segment.text.replace("-->", "→")  # which would pass for a line of times
+        return f"{self._number}\n{_span(segment, ',')}\n{text}\n\n"
+
+
+class Vtt(Writer):
+    """WebVTT."""
+
+    def begin(self) -> str:
+        """The signature."""
+        return "WEBVTT\n\n"
+
+    def segment(self, segment: Segment) -> str:
+        """A cue."""
+        text = segment.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        return f"{_span(segment, '.')}\n{text}\n\n"
+
+
+WRITERS: dict[str, type[Writer]] = {"txt": Text, "json": Json, "srt": Srt, "vtt": Vtt}
+LIVE_WRITERS: dict[str, type[Writer]] = {**WRITERS, "json": JsonLines}
+"""For sound without an end: what can only be written at the end is written piece by piece."""
+
+
+def timestamp(seconds: float, point: str) -> str:
+    """HH:MM:SS and milliseconds after `point`; hours may pass 99."""
+    milliseconds = max(0, round(seconds * 1000))
+    minutes, milliseconds = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}{point}{milliseconds % 1000:03}"
+
+
+def _span(segment: Segment, point: str) -> str:
+    return f"{timestamp(segment.start, point)} --> {timestamp(segment.end, point)}"
+
+
+def _segment(segment: Segment) -> dict[str, Any]:
+    return {
+        "start": round(segment.start, 3),
+        "end": round(segment.end, 3),
+        "text": segment.text,
+        "words": [_word(word) for word in segment.words],
+    }
+
+
+def _word(word: Word) -> dict[str, Any]:
+    timed = {"start": round(word.start, 3), "end": round(word.end, 3), "text": word.text.strip()}
+    if not any(token.alternatives for token in word.tokens):
+        return timed
+    return {**timed, "tokens": [_token(token) for token in word.tokens]}
+
+
+def _token(token: Token) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "end": round(token.end, 3),
+        "alternatives": [
+            {"id": other.id, "text": other.text, "probability": round(other.probability, 6)}
+            for other in token.alternatives
+        ],
+    }
+
+
+def _line(**fields: Any) -> str:
+    return json.dumps(fields, ensure_ascii=False) + "\n"

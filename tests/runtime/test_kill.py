@@ -1,0 +1,232 @@
+"""Real signals to real processes: what was heard is printed, and nothing is left half done."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from committed import CHECKPOINT, CLIPS
+
+from voxrun.transcriber import Transcriber
+
+BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+RATE = 16000
+CHAIN = CLIPS / "chains" / "chain-1.flac"
+TEXT = b"please try again"
+
+DEVICE = """
+import threading, time
+from types import SimpleNamespace
+import numpy
+
+default, PortAudioError = SimpleNamespace(device=(0, 0)), RuntimeError
+
+def query_devices(device=None, kind=None):
+    return {"default_samplerate": 16000.0}
+
+class InputStream:
+    active, samplerate = True, 16000.0
+
+    def __init__(self, *, callback, **options):
+        self._callback = callback
+
+    def start(self):
+        threading.Thread(target=self._play, daemon=True).start()
+
+    def _play(self):
+        said = numpy.load(SAMPLES)
+        for start in range(0, len(said), 1280):
+            self._hear(said[start : start + 1280])
+        while True:  # silence, in real time
+            self._hear(numpy.zeros(1280, numpy.float32))
+            time.sleep(0.08)
+
+    def _hear(self, samples):
+        moment, status = SimpleNamespace(inputBufferAdcTime=0.0), SimpleNamespace(input_overflow=False)
+        self._callback(samples[:, None], len(samples), moment, status)
+
+    def close(self):
+        pass
+"""
+
+KILLED = """
+import os, sys
+from voxrun import cli, interruption, model, session, transcriber
+
+interruption.AGAIN = 0.0  # the second one comes when it is told to
+
+def interrupt(owner, name, when):
+    original, calls = getattr(owner, name), []
+
+    def interrupted(*arguments):
+        calls.append(name)
+        if len(calls) == when:
+            os.kill(os.getpid(), NUMBER)
+        return original(*arguments)
+
+    setattr(owner, name, interrupted)
+
+PLACES
+sys.exit(cli.main(sys.argv[1:]))
+"""
+IN_LOADING = 'interrupt(transcriber, "load_model", 1)'
+IN_THE_MODEL = 'interrupt(model.VoxtralRealtime, "encode", 4)'
+IN_THE_END = 'interrupt(session.Session, "finish", 1)'
+
+
+def killed(number: int, *places: str) -> str:
+    """A run that gets a signal when it comes to a place, whatever the machine's speed."""
+    return KILLED.replace("NUMBER", str(int(number))).replace("PLACES", "\n".join(places))
+
+
+def start(*arguments: str | Path, script: str = "", **options: object) -> subprocess.Popen[bytes]:
+    code = ["-c", script] if script else ["-m", "voxrun.cli"]
+    return subprocess.Popen(
+        [sys.executable, *code, "--model", str(CHECKPOINT), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
+
+
+def read_until(process: subprocess.Popen[bytes], text: bytes) -> bytes:
+    """What a process prints, until it has printed `text` or closed."""
+    assert process.stdout is not None
+    seen = b""
+    while text not in seen and (more := os.read(process.stdout.fileno(), 1000)):
+        seen += more
+    return seen
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def microphone(tmp_path: Path, samples: np.ndarray) -> Iterator[dict[str, str]]:
+    """An environment whose microphone says "please try again" and then nothing, for ever."""
+    np.save(tmp_path / "said.npy", samples)
+    (tmp_path / "sounddevice.py").write_text(
+        DEVICE.replace("SAMPLES", repr(str(tmp_path / "said.npy"))), encoding="utf-8"
+    )
+    yield {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+
+@BOTH
+def test_a_microphone(microphone: dict[str, str], number: signal.Signals) -> None:
+    process = start(env=microphone)
+    seen = read_until(process, TEXT)
+    process.send_signal(number)
+    code, out, err = ended(process)
+    assert (code, seen + out, err) == (0, TEXT + b"\n", b"voxrun: listening; Ctrl-C ends\n")
+
+
+@BOTH
+def test_a_microphone_writing_a_file(
+    microphone: dict[str, str], tmp_path: Path, number: signal.Signals
+) -> None:
+    target = tmp_path / "notes.txt"
+    process = start("--output", target, env=microphone)
+    part = None
+    while part is None or TEXT not in part.read_bytes():
+        part = next(tmp_path.glob(".notes.txt.*.part"), None)
+        assert process.poll() is None
+    assert not target.exists()
+    process.send_signal(number)
+    assert ended(process)[:2] == (0, b"")
+    assert target.read_bytes() == TEXT + b"\n"
+    assert not part.exists()
+
+
+@BOTH
+@pytest.mark.parametrize("header", [b"", b"wav"])
+def test_a_pipe_that_stays_open(
+    samples: np.ndarray, tmp_path: Path, number: signal.Signals, header: bytes
+) -> None:
+    sound = np.concatenate([samples, np.zeros(2 * RATE, np.float32)])
+    soundfile.write(tmp_path / "said.wav", sound, RATE)
+    said = (tmp_path / "said.wav").read_bytes()
+    assert said[40:44] == (2 * len(sound)).to_bytes(4, "little")
+    said = said[:40] + b"\xff\xff\xff\xff" + said[44:] if header else said[44:]
+    process = start("--audio", "-", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(said)
+    process.stdin.flush()
+    seen = read_until(process, TEXT)  # while the pipe is open
+    process.send_signal(number)
+    code, out, err = ended(process)
+    assert (code, seen + out, err) == (0, TEXT + b"\n", b"")
+
+
+@BOTH
+def test_a_file_in_mid_update(transcriber: Transcriber, tmp_path: Path, number: signal.Signals) -> None:
+    """The model finishes the block that it was at: the text is that of so much of the recording."""
+    process = start("--audio", CHAIN, CHAIN, script=killed(number, IN_THE_MODEL))
+    code, out, err = ended(process)
+    sound = soundfile.read(CHAIN, dtype="float32")[0]
+    heard = []
+    for seconds in (5, 10, 15, 20):
+        soundfile.write(tmp_path / "part.wav", sound[: RATE * seconds], RATE, subtype="FLOAT")
+        heard.append(f"{' '.join(transcriber.transcribe(tmp_path / 'part.wav').text.split())}\n".encode())
+    assert (code, err) == (128 + number, b"")
+    assert out in heard  # the second recording was not begun
+    assert len(out) > 10
+
+
+@BOTH
+def test_a_file_for_an_output_is_not_half_written(tmp_path: Path, number: signal.Signals) -> None:
+    target = tmp_path / "chain-1.srt"
+    target.write_text("old", encoding="utf-8")
+    script = killed(number, IN_THE_MODEL)
+    code, out, err = ended(start("--audio", CHAIN, "--output", target, script=script))
+    assert (code, out) == (128 + number, b"")
+    assert err == f"voxrun: {CHAIN}: interrupted; {target} is not written\n".encode()
+    assert target.read_text(encoding="utf-8") == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@BOTH
+def test_a_second_one_breaks_off(number: signal.Signals) -> None:
+    """The first amid the recording, the second while what was heard is brought out."""
+    script = killed(number, IN_THE_MODEL, IN_THE_END)
+    assert ended(start("--audio", CHAIN, script=script)) == (128 + number, b"", b"")
+
+
+@BOTH
+def test_before_the_sound_begins(number: signal.Signals) -> None:
+    script = killed(number, IN_LOADING)
+    assert ended(start("--audio", CHAIN, script=script)) == (128 + number, b"", b"")
+
+
+def test_a_reader_that_goes_ends_the_microphone(microphone: dict[str, str]) -> None:
+    """`voxrun | head -c 1`"""
+    process = start(env=microphone)
+    assert process.stdout is not None
+    os.read(process.stdout.fileno(), 1)
+    process.stdout.close()
+    assert process.wait(120) in (0, 1)
+    assert process.stderr is not None
+    assert process.stderr.read() == b"voxrun: listening; Ctrl-C ends\n"
+    process.stderr.close()
+
+
+def test_a_background_job_is_not_ended_by_somebody_elses_ctrl_c(samples: np.ndarray) -> None:
+    """Shells start those with SIGINT ignored."""
+    process = start(
+        "--audio", "-", stdin=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)
+    )
+    sound = (np.concatenate([samples, np.zeros(2 * RATE)]) * 32767).astype("<i2").tobytes()
+    assert process.stdin is not None
+    process.stdin.write(sound)
+    process.stdin.flush()
+    seen = read_until(process, TEXT)
+    process.send_signal(signal.SIGINT)
+    process.stdin.write(sound)
+    code, out, _ = ended(process)  # closes the pipe
+    assert (code, seen + out) == (0, TEXT + b" " + TEXT + b"\n")

@@ -1,0 +1,200 @@
+"""Standard input: raw or WAV, recognised by its header, heard while it is open, stopped by a signal."""
+
+import io
+import os
+import struct
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from voxrun.errors import AudioError
+from voxrun.pipe import PipeSource
+
+RATE = 16000
+TONE = (0.5 * np.sin(np.arange(RATE) / 10)).astype(np.float32)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, io.FileIO]]:
+    """A reading end, and a writing end as a file."""
+    reader, writer = os.pipe()
+    with io.FileIO(writer, "w") as file:
+        yield reader, file
+    os.close(reader)
+
+
+def sent(data: bytes, piece: int = 4096) -> PipeSource:
+    """A source whose other end writes `data` in pieces and closes."""
+    reader, writer = os.pipe()
+
+    def write() -> None:
+        with io.FileIO(writer, "w") as file:
+            try:
+                for start in range(0, len(data), piece):
+                    file.write(data[start : start + piece])
+            except BrokenPipeError:
+                pass  # the source had enough
+
+    threading.Thread(target=write, daemon=True).start()
+    return PipeSource(RATE, reader)
+
+
+def heard(data: bytes, piece: int = 4096) -> np.ndarray:
+    return np.concatenate(list(sent(data, piece)))
+
+
+def raw(samples: np.ndarray) -> bytes:
+    return (samples * 32767).astype("<i2").tobytes()
+
+
+def wav(samples: np.ndarray, rate: int = RATE, subtype: str = "PCM_16", form: str = "WAV") -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=form, subtype=subtype)
+    return file.getvalue()
+
+
+def with_size(data: bytes, size: int) -> bytes:
+    start = data.index(b"data") + 4
+    return data[:4] + struct.pack("<I", size) + data[8:start] + struct.pack("<I", size) + data[start + 4 :]
+
+
+@pytest.mark.parametrize("piece", [1, 7, 4096, 100_000])
+def test_raw_samples(piece: int) -> None:
+    data = raw(TONE[:4000])
+    assert np.array_equal(heard(data, piece), np.frombuffer(data, "<i2") / np.float32(32768))
+
+
+def test_half_a_sample_at_the_end_is_nothing() -> None:
+    assert len(heard(raw(TONE) + b"x")) == RATE
+
+
+@pytest.mark.parametrize("form", ["WAV", "WAVEX"])
+@pytest.mark.parametrize(
+    ("subtype", "tolerance"),
+    [("PCM_U8", 1 / 128), ("PCM_16", 1e-4), ("PCM_24", 1e-6), ("PCM_32", 1e-7), ("FLOAT", 0), ("DOUBLE", 0)],
+)
+@pytest.mark.parametrize("piece", [333, 100_000])
+def test_wav_formats(form: str, subtype: str, tolerance: float, piece: int) -> None:
+    ours = heard(wav(TONE, subtype=subtype, form=form), piece)
+    assert ours.dtype == np.float32
+    assert len(ours) == RATE
+    assert np.abs(ours - TONE).max() <= tolerance
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 192000])
+def test_wav_of_another_rate_and_six_channels(rate: int) -> None:
+    samples = np.random.default_rng(0).normal(0, 0.1, (rate * 2, 6)).astype(np.float32)
+    ours = heard(wav(samples, rate, "FLOAT"))
+    expected = soxr.resample(samples.mean(axis=1), rate, RATE, quality="HQ")
+    assert ours.shape == expected.shape
+    assert np.abs(ours - expected).max() <= 1e-6
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFF000, 0x80000000])
+def test_a_header_that_does_not_know_its_length(size: int, caplog: pytest.LogCaptureFixture) -> None:
+    """As ffmpeg, sox and arecord write it into pipes."""
+    assert np.abs(heard(with_size(wav(TONE, subtype="FLOAT"), size)) - TONE).max() == 0
+    assert caplog.text == ""
+
+
+def test_the_header_of_ffmpeg() -> None:
+    """`ffmpeg -f wav -`: a LIST chunk before the samples."""
+    chunk = b"LIST" + struct.pack("<I", 26) + b"INFOISFT\x0e\0\0\0Lavf61.7.100\0\0"
+    data = with_size(wav(TONE), 0xFFFFFFFF)
+    start = data.index(b"data")
+    assert len(heard(data[:start] + chunk + data[start:])) == RATE
+
+
+def test_odd_chunks_are_padded_and_what_follows_the_samples_is_no_sound() -> None:
+    data = wav(TONE)
+    start = data.index(b"data")
+    odd = b"junk" + struct.pack("<I", 100_001) + bytes(100_002)
+    assert len(heard(data[:start] + odd + data[start:] + b"LIST" + bytes(1000))) == RATE
+
+
+def test_what_a_header_promised_and_did_not_come_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    data = wav(TONE)
+    assert len(heard(data[: -RATE // 2 * 2])) == RATE // 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "standard input ended 0.5 s before its header says"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "0.000 s are too short"),
+        (raw(TONE[:1279]), "0.080 s are too short"),
+        (b"RIFF\x24\0\0\0WAVE", "breaks off before any samples"),
+        (b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\1\0", "breaks off before any samples"),
+        (b"RIFF\x24\0\0\0WAVEdata\0\0\0\0" + raw(TONE), "does not describe its samples"),
+        (wav(TONE, subtype="ULAW"), "format code 7, 8 bits"),
+        (wav(TONE).replace(struct.pack("<I", RATE), bytes(4)), "0 samples a second"),
+        (b"fLaC" + bytes(1000), "FLAC cannot be read from a pipe"),
+        (b"OggS" + bytes(1000), "Ogg cannot be read from a pipe"),
+        (wav(np.array([0.1] * RATE + [np.nan], np.float32), subtype="FLOAT"), "NaN or infinite"),
+    ],
+    ids=["nothing", "short", "no chunk", "half a chunk", "no fmt", "mu-law", "rate 0", "flac", "ogg", "nan"],
+)
+def test_what_cannot_be_heard_is_one_sentence(data: bytes, reason: str) -> None:
+    with pytest.raises(AudioError, match=reason) as caught:
+        heard(data)
+    assert str(caught.value).startswith("standard input: ")
+
+
+def test_a_closed_descriptor_is_one_sentence() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.close(writer)
+    with pytest.raises(AudioError, match="standard input is closed"):
+        PipeSource(RATE, reader)
+
+
+def test_a_terminal_is_no_recording() -> None:
+    _, terminal = os.openpty()
+    with pytest.raises(AudioError, match="standard input is a terminal"):
+        PipeSource(RATE, terminal)
+
+
+def test_sound_is_heard_while_the_pipe_is_open(pipe: tuple[int, io.FileIO]) -> None:
+    reader, writer = pipe
+    source = PipeSource(RATE, reader)
+    blocks = iter(source)
+    writer.write(raw(TONE[:6]))  # as many as a header might be
+    assert len(next(blocks)) == 6
+    for n in (1280, 999, 4000):
+        writer.write(raw(TONE[:n]))
+        assert len(next(blocks)) == n
+    assert source.heard == (6 + 1280 + 999 + 4000) / RATE
+
+
+@pytest.mark.parametrize("begun", [b"", b"RIFF", with_size(wav(TONE), 0)[:30], with_size(wav(TONE), 0)[:44]])
+def test_stop_ends_the_wait(pipe: tuple[int, io.FileIO], begun: bytes) -> None:
+    """Before anything, in the middle of a header, before the sound."""
+    reader, writer = pipe
+    writer.write(begun)
+    source = PipeSource(RATE, reader)
+    threading.Timer(0.2, source.stop).start()
+    end = threading.Timer(20, writer.close)  # so that this fails, should it not work
+    end.start()
+    assert sum(map(len, source)) <= 2
+    end.cancel()
+    assert not writer.closed
+
+
+def test_an_endless_pipe_is_never_held(pipe: tuple[int, io.FileIO]) -> None:
+    """The writer is kept waiting, not the samples in memory."""
+    reader, writer = pipe
+    os.set_blocking(writer.fileno(), False)
+    blocks, pushed = iter(PipeSource(RATE, reader)), 0
+    writer.write(bytes(65536))
+    longest = 0
+    for _ in range(200):
+        longest = max(longest, len(next(blocks)))
+        pushed += writer.write(bytes(65536)) or 0
+    assert longest <= 5 * RATE
+    assert pushed > 100 * RATE
