@@ -1,5 +1,7 @@
 """Keys and values of the positions that a sliding window still sees."""
 
+from collections.abc import Callable
+
 from .device import mx
 
 GROWTH = 256
@@ -16,6 +18,8 @@ class KVCache:
     def __init__(self, window: int) -> None:
         self.window = window
         self.offset = 0
+        self.angle = 0
+        """The next position's, as rotary embeddings count it: never more than some windows."""
         self._end = 0
         self._keys: mx.array | None = None
         self._values: mx.array | None = None
@@ -36,12 +40,30 @@ class KVCache:
         self._values[..., self._end : end, :] = values
         self._end = end
         self.offset += n
+        self.angle += n
         return self._keys[..., start:end, :], self._values[..., start:end, :]
 
     def rewind(self, n: int) -> None:
         """Forget the last n positions, all of the last update: they were a guess that failed."""
         self._end -= n
         self.offset -= n
+        self.angle -= n
+
+    def turn_back(self, rotate: Callable[[mx.array, int], mx.array]) -> None:
+        """Count rotary positions from the oldest key again, once they are far from it.
+
+        Scores depend on differences of positions only. In float32 the angle itself loses digits as it
+        grows: after a day of audio scores are off by 0.3. `rotate` turns keys [..., 1, dim] by positions.
+        """
+        shift = self.angle - self.past
+        if shift < 2 * self.window + GROWTH:
+            return
+        if self._keys is not None:
+            kept = self._keys[..., self._end - self.past : self._end, :]
+            self._keys[..., self._end - self.past : self._end, :] = rotate(kept[..., None, :], -shift)[
+                ..., 0, :
+            ]
+        self.angle -= shift
 
     def _make_room(self, keys: mx.array, values: mx.array, past: int, n: int) -> None:
         def moved(old: mx.array | None, like: mx.array) -> mx.array:

@@ -22,8 +22,9 @@ class Attention(nn.Module):
 
     def __call__(self, x: mx.array, cache: KVCache) -> mx.array:
         """X [1, n, dim] -> [1, n, dim]; appends n positions to the cache."""
-        q = self._rotate(self._heads(self.q_proj(x)), cache.offset)
-        k = self._rotate(self._heads(self.k_proj(x)), cache.offset)
+        cache.turn_back(self._rotate)
+        q = self._rotate(self._heads(self.q_proj(x)), cache.angle)
+        k = self._rotate(self._heads(self.k_proj(x)), cache.angle)
         keys, values = cache.update(k, self._heads(self.v_proj(x)))
         out = attend(q, keys, values, self._head_dim**-0.5, cache.window)
         return self.o_proj(out.transpose(0, 2, 1, 3).reshape(1, x.shape[1], -1))

@@ -16,6 +16,8 @@ from .model import VoxtralRealtime
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 NAMES_SHOWN = 5
+BUFFERS = 512 * 2**20
+"""Bytes that MLX may keep for reuse; without a limit peers grew beyond 20 GB in an hour."""
 
 
 def load_model(folder: Path) -> VoxtralRealtime:
@@ -45,6 +47,7 @@ def assemble(
     model.compute_in(activation_dtype(tensors["language_model.norm.weight"].dtype))
     mx.eval(model.parameters())
     model.eval()
+    mx.set_cache_limit(BUFFERS)
     return model
 
 

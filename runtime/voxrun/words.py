@@ -5,6 +5,8 @@ from .tokenizer import TextDecoder, Tokenizer
 
 LONGEST_WORD = 0.8
 """Seconds. The model marks where a word ends, not where it starts: after a pause this is the guess."""
+MOST_TOKENS = 32
+"""A word is cut off there: a model that marks no words must not fill the memory."""
 PAUSE_POSITIONS = 4
 """A word is final after so many positions without text: it is written without gaps, one token a position."""
 
@@ -34,7 +36,7 @@ class WordGrouper:
             self._end = token.end if self._end is None else self._end
             text = self._decoder.feed(token.id)
             self._text += text
-            return text, []
+            return text, self.close() if len(self._tokens) >= MOST_TOKENS else []
         self._silent += 1
         final: list[Word] = []
         if token.id in (self._tokenizer.word, self._tokenizer.eos) or self._silent >= PAUSE_POSITIONS:
@@ -52,6 +54,7 @@ class WordGrouper:
     def close(self) -> list[Word]:
         """End the word being written, unless nothing of it can be read yet."""
         if not self._text:
+            self._end = self._end if self._tokens else None  # a mark long before its text is none
             return []
         end = self._last_end if self._end is None else self._end
         word = Word(self._text, max(self._last_end, end - LONGEST_WORD), end, tuple(self._tokens))

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from comparison import error
+from small_models import small_model
 
 from voxrun.cache import GROWTH, KVCache
 from voxrun.device import mx
@@ -50,3 +52,20 @@ def test_a_guess_that_failed_is_forgotten() -> None:
         assert (cache.offset, cache.past) == (plain.offset, plain.past)
     after = [c.update(positions(offset, 2), positions(offset, 2))[0] for c in (cache, plain)]
     assert np.array_equal(*map(np.array, after))
+
+
+def test_rotary_positions_stay_small_and_scores_exact_after_hours() -> None:
+    """What attention answers depends on the window only: compare with a stream that has just begun."""
+    window, block, blocks = 20, 64, 3000  # four hours of the decoder's positions
+    model, _ = small_model(sliding_window=window)
+    attention = model.language_model.layers[0].attention
+    random = np.random.default_rng(0)
+    x = mx.array(random.normal(size=(1, block, model.config.decoder.dim)).astype(np.float32))
+    old, new = KVCache(window), KVCache(window)
+    for _ in range(blocks):
+        mx.eval(attention(x, old))
+        assert old.angle < 3 * window + 2 * GROWTH
+    attention(x, new)  # the same window before what follows
+    one = x[:, :1]
+    assert old.offset == blocks * block
+    assert error(np.array(attention(one, old)), np.array(attention(one, new))) < 2e-5

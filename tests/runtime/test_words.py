@@ -9,7 +9,7 @@ from voxrun.results import Result, Word
 from voxrun.session import Session
 from voxrun.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
-from voxrun.words import LONGEST_WORD, PAUSE_POSITIONS
+from voxrun.words import LONGEST_WORD, MOST_TOKENS, PAUSE_POSITIONS
 
 EOS, PAD, WORD = 2, 32, 33
 POSITION = 0.08
@@ -108,3 +108,9 @@ def test_the_clock_does_not_drift_and_remembers_only_what_is_ahead() -> None:
         clock.insert_silence(1280)
         assert clock.end_of(45001 * (hour + 1) - 1) == 3600.0 * (hour + 1)
         assert not clock._silences
+
+
+def test_a_model_that_marks_no_words_is_cut_into_pieces(tokenizer: Tokenizer) -> None:
+    words = heard(tokenizer, letters("a" * 3 * MOST_TOKENS), seconds=12)
+    assert [len(word.tokens) for word in words] == [MOST_TOKENS] * 3
+    assert words[0].end < words[1].start < words[1].end
