@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 from tqdm import tqdm
+
+from voxbuild.checkpoint import CheckpointWriter, Tensor
 from voxrun.config import ModelConfig
 from voxrun.dialects import MISTRAL
 from voxrun.model import parameter_shapes
-
-from voxbuild.checkpoint import CheckpointWriter, Tensor
 
 ROOT = Path(__file__).resolve().parent.parent
 PARAMS = ROOT / "tests/data/upstream/params.json"
