@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,4 @@ def stream(peer: Any, args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     main(Voxrun, {"stream": stream})
+    os._exit(0)  # as the command itself leaves: see voxrun.cli.command
