@@ -16,8 +16,8 @@ FIRST_GUESS = 4
 MOST_ROWS = 16
 """Positions in one pass at most."""
 
-Picked = tuple[int, mx.array]
-"""A token, and the logits [vocabulary] that it was picked from."""
+Picked = tuple[int, mx.array | None]
+"""A token, and if they are to be kept the logits [vocabulary] that it was picked from."""
 
 
 class Generator:
@@ -32,13 +32,14 @@ class Generator:
         *,
         live: bool,
         most_rows: int = MOST_ROWS,
+        keep_logits: bool = False,
     ) -> None:
         """`most_rows` of 1 is plain decoding, without look-ahead."""
         self._model, self._tokenizer, self._sampler = model, tokenizer, sampler
         self._prompt = schedule.prompt(tokenizer)
         self._gains = model.gains(schedule.n_delay)
         self._caches = model.decoder_caches()
-        self._live, self._most_rows = live, most_rows
+        self._live, self._most_rows, self._keep_logits = live, most_rows, keep_logits
         self._waiting: list[mx.array] = []  # embeddings of a prompt not yet complete
         self._input: int | None = None  # token at the next position; None until the prompt is through
         self._rows = 1  # positions to try in the next pass
@@ -81,8 +82,8 @@ class Generator:
         kept: list[Picked] = []
         for id, row in zip(self._sampler.pick(logits, self.n_tokens, self._run), logits, strict=True):
             self._accept(id)
-            kept.append((id, row))
-            if self._input != self._tokenizer.pad or self.ended:
+            kept.append((id, row if self._keep_logits else None))
+            if id != self._tokenizer.pad:  # an end-of-stream token too: the run of pads begins anew
                 break
         for cache in self._caches:
             cache.rewind(rows - len(kept))

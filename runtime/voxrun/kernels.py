@@ -21,8 +21,11 @@ SUMS_IN_ANY_ORDER = {"reassoc", "contract", "nsz"}
 
 
 def compiled(function: Any) -> Any:
-    """Machine code, kept on disk for the next process."""
-    return njit(function, fastmath=SUMS_IN_ANY_ORDER, nogil=True, cache=True)
+    """Machine code, kept on disk for the next process where there is a place for it."""
+    try:
+        return njit(function, fastmath=SUMS_IN_ANY_ORDER, nogil=True, cache=True)
+    except RuntimeError:  # neither beside this file nor in the home folder: compiled anew each time
+        return njit(function, fastmath=SUMS_IN_ANY_ORDER, nogil=True)
 
 
 def inlined(function: Any) -> Any:

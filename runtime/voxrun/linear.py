@@ -4,15 +4,15 @@ from typing import Any
 
 from .device import mx, nn, on_cpu
 
-FEW_ROWS = 4
-"""Below this many rows a CPU is faster without dequantizing: a quantized product costs the same each row."""
+DEQUANTIZED_ROWS = 4
+"""From so many rows on dequantizing pays on a CPU: a quantized product costs the same for each row."""
 
 
 def quantized_product(x: mx.array, layer: Any) -> mx.array:
     """X [..., columns] times a quantized layer's matrix [rows, columns] -> [..., rows], no bias."""
     packed = layer["weight"], layer["scales"], layer.get("biases")
     settings = {"group_size": layer.group_size, "bits": layer.bits, "mode": layer.mode}
-    if on_cpu() and x.size // x.shape[-1] >= FEW_ROWS:
+    if on_cpu() and x.size // x.shape[-1] >= DEQUANTIZED_ROWS:
         return x @ mx.dequantize(*packed, **settings).astype(x.dtype).T
     return mx.quantized_matmul(x, *packed, transpose=True, **settings)
 

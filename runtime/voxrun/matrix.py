@@ -53,7 +53,9 @@ class Matrix:
         return self._in_one_pass(x) if len(x) <= FEW_ROWS else self._in_tiles(x)
 
     def take(self, rows: Array) -> Floats:
-        """Rows [n] -> their weights [n, columns]."""
+        """Rows [n] -> their weights [n, columns]. Raises IndexError: a kernel would read beyond the file."""
+        if len(rows) and not 0 <= rows.min() <= rows.max() < self.rows:
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of a matrix with {self.rows}")
         out = np.empty((len(rows), self.columns), np.float32)
         for i, row in enumerate(rows):
             kernels.unpack_rows(*self._stored, int(row), out[i : i + 1])
@@ -102,8 +104,31 @@ class Matrix:
         return x.reshape(len(x), groups, planes, -1).swapaxes(2, 3).reshape(x.shape)
 
 
-def dense(weight: Array, dtype: str) -> Matrix | None:
-    """A matrix [rows, columns] of 16-bit floats, given as uint16; None for other types: they need no help."""
+@dataclass(frozen=True)
+class FloatMatrix:
+    """The same for float32 weights [rows, columns]: NumPy needs no help with them."""
+
+    weight: Floats
+
+    @property
+    def rows(self) -> int:
+        """Outputs."""
+        return len(self.weight)
+
+    def product(self, x: Floats) -> Floats:
+        """X [n, columns] -> [n, rows]."""
+        y: Floats = x @ self.weight.T
+        return y
+
+    def take(self, rows: Array) -> Floats:
+        """Rows [n] -> their weights [n, columns]. Raises IndexError."""
+        return self.weight[rows]
+
+
+def dense(weight: Array, dtype: str) -> Matrix | FloatMatrix | None:
+    """A matrix [rows, columns] of floats, 16-bit ones given as uint16; None for other types."""
+    if dtype == "float32":
+        return FloatMatrix(weight)
     if dtype not in HALVES:
         return None
     none = np.zeros((len(weight), 1), np.uint16)
@@ -114,7 +139,7 @@ def dense(weight: Array, dtype: str) -> Matrix | None:
 def quantized(parts: Mapping[str, Array], dtype: str, bits: int, mode: str) -> Matrix | None:
     """A matrix packed in uint32 as MLX does, or None for what has no kernel.
 
-    `parts` are weight, scales and biases as stored; `dtype` is the scales' type.
+    `parts` are weight, scales and biases as stored; `dtype` is the type of scales and biases both.
     """
     weight, scales = (np.ascontiguousarray(parts[leaf]) for leaf in ("weight", "scales"))
     columns = weight.shape[1] * 32 // bits

@@ -13,13 +13,15 @@ from .device import mx, nn, tree_unflatten
 from .linear import Embedding, Linear, QuantizedEmbedding, QuantizedLinear
 
 if TYPE_CHECKING:
-    from .matrix import Matrix
+    from .matrix import FloatMatrix, Matrix
+
+    Stored = Matrix | FloatMatrix
 
 
 class MappedLinear(nn.Module):
     """A linear layer with a stored matrix."""
 
-    def __init__(self, stored: "Matrix", layer: nn.Module) -> None:
+    def __init__(self, stored: "Stored", layer: nn.Module) -> None:
         """`layer` is the one whose place it takes."""
         super().__init__()
         self._stored = stored
@@ -35,7 +37,7 @@ class MappedLinear(nn.Module):
 class MappedConv1d(nn.Module):
     """A convolution over frames, without padding: a linear layer of each window of them."""
 
-    def __init__(self, stored: "Matrix", layer: nn.Conv1d) -> None:
+    def __init__(self, stored: "Stored", layer: nn.Conv1d) -> None:
         super().__init__()
         self._stored, self._stride = stored, layer.stride
         self._kernel = layer.weight.shape[1]
@@ -50,7 +52,7 @@ class MappedConv1d(nn.Module):
 class MappedEmbedding(nn.Module):
     """An embedding with a stored matrix, usable as the head too."""
 
-    def __init__(self, stored: "Matrix") -> None:
+    def __init__(self, stored: "Stored") -> None:
         super().__init__()
         self._stored = stored
 
@@ -81,8 +83,10 @@ def _mapped(
         return str(tensors[f"{path}.{leaf}"].dtype).removeprefix("mlx.core.")
 
     if isinstance(layer, QuantizedLinear | QuantizedEmbedding):
+        if "biases" in layer and dtype("biases") != dtype("scales"):
+            return None
         parts = {leaf: stored[f"{path}.{leaf}"] for leaf in ("weight", "scales", "biases") if leaf in layer}
-        found = matrix.quantized(parts, dtype("scales"), layer.bits, layer.mode)
+        found: Stored | None = matrix.quantized(parts, dtype("scales"), layer.bits, layer.mode)
     elif isinstance(layer, Linear | Embedding | nn.Conv1d):
         weight = stored[f"{path}.weight"]  # of a convolution [out, kernel, in]
         found = matrix.dense(weight.reshape(len(weight), -1), dtype("weight"))
@@ -96,6 +100,6 @@ def _mapped(
     return MappedLinear(found, layer) if is_linear else MappedEmbedding(found)
 
 
-def _product(x: mx.array, stored: "Matrix") -> mx.array:
+def _product(x: mx.array, stored: "Stored") -> mx.array:
     rows = np.asarray(x.astype(mx.float32)).reshape(-1, x.shape[-1])
     return mx.array(stored.product(rows)).reshape(*x.shape[:-1], stored.rows)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
+from threading import Lock
 
 from threadpoolctl import ThreadpoolController
 
@@ -28,7 +29,7 @@ def in_parts(part: Callable[[int, int], None], n: int, work: int) -> None:
     if parts == 1:
         return part(0, n)
     ends = [n * i // parts for i in range(parts + 1)]
-    with _libraries().limit(limits=1, user_api="blas"):
+    with _one_blas_thread():
         others = [_pool().submit(part, *span) for span in pairwise(ends[1:])]
         part(0, ends[1])
         for other in others:
@@ -40,6 +41,25 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cores(), thread_name_prefix="voxrun")
 
 
+class _OneBlasThread:
+    """Limits the process's BLAS as long as anybody is within: sessions may run in several threads."""
+
+    def __init__(self) -> None:
+        self._libraries, self._lock, self._users = ThreadpoolController(), Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._limit = self._libraries.limit(limits=1, user_api="blas")
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._limit.restore_original_limits()
+
+
 @cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
+def _one_blas_thread() -> _OneBlasThread:
+    return _OneBlasThread()

@@ -36,11 +36,13 @@ class Sampler:
     """Logits to tokens. A draw depends on the seed and the token's number only, not on how logits come."""
 
     def __init__(self, pad: int, temperature: float, seed: int, unstick: Unstick | None) -> None:
-        """Raises VoxrunError for an impossible temperature."""
+        """Raises VoxrunError for an impossible temperature or seed."""
         if not 0 <= temperature < math.inf:
             raise VoxrunError(
                 f"a temperature of {temperature:g} is not possible: 0 is greedy, 1 as the model is"
             )
+        if not 0 <= seed < 2**32:
+            raise VoxrunError(f"a seed of {seed} is not possible: it must be from 0 to {2**32 - 1}")
         self._pad, self._temperature, self._seed, self._unstick = pad, temperature, seed, unstick
 
     def pick(self, logits: mx.array, number: int, run: int) -> list[int]:
@@ -68,7 +70,8 @@ class Sampler:
 def likeliest(logits: mx.array, n: int, tokenizer: Tokenizer) -> tuple[Alternative, ...]:
     """The n likeliest tokens of logits [vocabulary], best first."""
     probabilities = np.array(mx.softmax(logits))
-    best = np.argsort(-probabilities, kind="stable")[:n]
+    among = np.argpartition(-probabilities, min(n, len(probabilities) - 1))[:n]
+    best = among[np.lexsort((among, -probabilities[among]))]
     return tuple(
         Alternative(int(id), tokenizer.text_bytes(int(id)).decode(errors="replace"), float(probabilities[id]))
         for id in best

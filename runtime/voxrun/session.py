@@ -44,13 +44,23 @@ class Session:
         `unstick`: wake a model that falls mute over speech, see `Unstick`.
         `look_ahead`: positions decoded in one pass at most; it changes the speed, never the tokens.
 
-        Raises VoxrunError for a delay that the model does not know, or an impossible temperature.
+        Raises VoxrunError for a delay that the model does not know, and for other impossible values.
         """
+        if look_ahead < 1 or alternatives < 0:
+            raise VoxrunError("look_ahead begins at 1, which is none, and alternatives at 0")
         self._tokenizer, self._alternatives = tokenizer, alternatives
         self._schedule = schedule = Schedule.for_delay(model.config.audio, tokenizer, delay_ms)
         sampler = Sampler(tokenizer.pad, temperature, seed, Unstick() if unstick else None)
         self._listener = Listener(model)
-        self._generator = Generator(model, tokenizer, schedule, sampler, live=live, most_rows=look_ahead)
+        self._generator = Generator(
+            model,
+            tokenizer,
+            schedule,
+            sampler,
+            live=live,
+            most_rows=look_ahead,
+            keep_logits=alternatives > 0,
+        )
         self._clock = FrameClock(model.config.audio.sampling_rate, schedule.samples_per_position)
         self._words = WordGrouper(tokenizer)
         self._limit: int | None = None  # tokens in all, once the end is known
@@ -64,12 +74,16 @@ class Session:
         Samples that are not finite count as silence: one of them would mute the stream for good.
         Raises VoxrunError for anything but such an array, and after `finish`.
         """
+        if not isinstance(samples, np.ndarray):
+            raise VoxrunError(f"a session takes NumPy arrays, not {type(samples).__name__}")
         if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
             raise VoxrunError(f"a session takes mono floats, not {samples.ndim}-d {samples.dtype}")
         self._must_go_on()
         self._clock.hear(len(samples))
         self._flushed = self._flushed and not len(samples)
-        return self._hear(np.nan_to_num(samples.astype(np.float32), posinf=0.0, neginf=0.0))
+        with np.errstate(over="ignore"):  # beyond float32 is infinite, which counts as silence too
+            floats = samples.astype(np.float32)
+        return self._hear(np.nan_to_num(floats, posinf=0.0, neginf=0.0))
 
     def flush(self) -> Result:
         """Bring out what is still behind the delay by feeding silence; the stream may go on after it.
@@ -136,8 +150,8 @@ class Session:
             picked += self._generator.feed(block, self._limit)
         return [self._token(first + i, id, logits) for i, (id, logits) in enumerate(picked)]
 
-    def _token(self, index: int, id: int, logits: mx.array) -> Token:
-        competing = likeliest(logits, self._alternatives, self._tokenizer) if self._alternatives else ()
+    def _token(self, index: int, id: int, logits: mx.array | None) -> Token:
+        competing = () if logits is None else likeliest(logits, self._alternatives, self._tokenizer)
         return Token(id, self._clock.end_of(index), competing)
 
 

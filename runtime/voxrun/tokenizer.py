@@ -39,6 +39,11 @@ class Tokenizer:
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{path}: the audio section has no streaming settings") from error
 
+    @property
+    def size(self) -> int:
+        """Tokens, control tokens too."""
+        return self._first_text + len(self._pieces)
+
     def is_text(self, token: int) -> bool:
         """Whether it stands for text; the others control the stream."""
         return token >= self._first_text

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,3 +27,16 @@ def test_our_kernels_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_without_numba_mlx_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "_has_numba", lambda: False)
     assert not device.own_kernels()
+
+
+def test_kernels_compile_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = pytest.importorskip("voxrun.kernels")
+    njit = kernels.njit
+
+    def nowhere(function: Any, *, cache: bool = False, **options: Any) -> Any:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(function, **options)
+
+    monkeypatch.setattr(kernels, "njit", nowhere)
+    assert kernels.compiled(lambda: 7)() == 7

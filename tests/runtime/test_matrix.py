@@ -46,7 +46,7 @@ def quantized(settings: dict[str, Any], dtype: mx.Dtype) -> tuple[Any, np.ndarra
 
 def agrees(found: Any, values: np.ndarray) -> None:
     random = np.random.default_rng(1)
-    assert (found.rows, found.columns) == values.shape
+    assert found.rows == len(values)
     for n in (1, 2, 4, 7, MANY):
         x = random.normal(size=(n, values.shape[1])).astype(np.float32)
         assert error(found.product(x), x @ values.T) < 2e-6, n
@@ -98,8 +98,18 @@ def test_parts_of_a_large_matrix_are_shared_among_cores(monkeypatch: pytest.Monk
     agrees(*quantized(AFFINE[7], mx.bfloat16))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int8"])
-def test_other_types_are_left_to_mlx(dtype: str) -> None:
-    assert matrix.dense(np.zeros((2, 8), dtype), dtype) is None
+def test_float32_is_left_to_numpy() -> None:
+    values = np.array(weights(mx.float32))
+    agrees(matrix.dense(values, "float32"), values)
+
+
+@pytest.mark.parametrize("row", [-1, ROWS])
+def test_a_row_that_is_not_there_is_refused(row: int) -> None:
+    with pytest.raises(IndexError, match=f"of a matrix with {ROWS}"):
+        quantized(AFFINE[7], mx.bfloat16)[0].take(np.array([0, row]))
+
+
+def test_other_types_are_left_to_mlx() -> None:
+    assert matrix.dense(np.zeros((2, 8), np.int8), "int8") is None
     parts = {name: np.zeros((2, 8), np.float32) for name in ("weight", "scales", "biases")}
-    assert matrix.quantized(parts, dtype, 4, "affine") is None
+    assert matrix.quantized(parts, "float32", 4, "affine") is None

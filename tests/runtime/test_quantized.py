@@ -113,3 +113,16 @@ def layer(parts: Any, settings: dict[str, Any]) -> Any:
         group_size, bits, mode = settings["group_size"], settings["bits"], settings.get("mode", "affine")
 
     return Layer(zip(("weight", "scales", "biases"), parts, strict=False))
+
+
+def test_scales_and_biases_of_different_types_are_both_read(tmp_path: Path) -> None:
+    packed, plain = quantized({}, AFFINE4)
+    mixed = {
+        name: value.astype(mx.bfloat16 if name.endswith("scales") else mx.float16)
+        if name.endswith((".scales", ".biases"))
+        else value
+        for name, value in packed.items()
+    }
+    model = load_model(write_artifact(tmp_path, PARAMS | {"quantization": AFFINE4}, mixed))
+    ours, expected = answers(model), answers(build(PARAMS, plain))
+    assert error(ours["many"], expected["many"]) < 0.1  # rounding, where the wrong type gives noise

@@ -86,9 +86,9 @@ def test_finish_twice_is_harmless(tokenizer: Tokenizer) -> None:
     assert not session.finish()
 
 
-@pytest.mark.parametrize("samples", [np.zeros(8, np.int16), np.zeros((8, 2), np.float32)])
+@pytest.mark.parametrize("samples", [np.zeros(8, np.int16), np.zeros((8, 2), np.float32), [0.0]], ids=str)
 def test_what_is_not_mono_floats_is_refused(tokenizer: Tokenizer, samples: np.ndarray) -> None:
-    with pytest.raises(VoxrunError, match="mono floats"):
+    with pytest.raises(VoxrunError, match=r"takes (mono floats|NumPy arrays)"):
         Session(ScriptedModel([]), tokenizer).feed(samples)
 
 
@@ -143,6 +143,34 @@ def test_sampling_follows_its_seed(transcriber: Transcriber, samples: np.ndarray
     assert tokens(temperature=3.0, seed=7, look_ahead=1) == first
     assert tokens(temperature=3.0, seed=8) != first
     assert tokens(temperature=0.0, seed=7) != first
+
+
+@pytest.mark.parametrize(
+    "options", [{"look_ahead": 0}, {"alternatives": -1}, {"seed": -1}, {"seed": 2**32}], ids=str
+)
+def test_impossible_options_are_refused(tokenizer: Tokenizer, options: dict[str, int]) -> None:
+    with pytest.raises(VoxrunError):
+        Session(ScriptedModel([]), tokenizer, **options)
+
+
+def test_alternatives_are_the_likeliest_tokens_best_first(
+    transcriber: Transcriber, samples: np.ndarray
+) -> None:
+    session = transcriber.session(alternatives=3)
+    found = [token for result in (session.feed(samples), session.finish()) for token in result.tokens]
+    assert [token.id for token in found] == heard(transcriber.session(), samples).tokens
+    for token in found:
+        assert len(token.alternatives) == 3
+        assert token.alternatives[0].id == token.id  # greedy
+        odds = [alternative.probability for alternative in token.alternatives]
+        assert odds == sorted(odds, reverse=True)
+        assert 0 < sum(odds) <= 1.00001
+
+
+def test_beyond_float32_is_silence(transcriber: Transcriber, samples: np.ndarray) -> None:
+    loud = np.concatenate([np.array([1e300, -1e300]), samples.astype(np.float64)])
+    silent = np.concatenate([np.zeros(2, np.float32), samples])
+    assert heard(transcriber.session(), loud).tokens == heard(transcriber.session(), silent).tokens
 
 
 @pytest.mark.parametrize("temperature", [-1.0, math.nan, math.inf])

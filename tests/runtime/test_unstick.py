@@ -9,7 +9,7 @@ from voxrun.sampling import Unstick
 from voxrun.session import Session
 from voxrun.tokenizer import Tokenizer
 
-PAD, LETTER = 32, 100
+EOS, PAD, LETTER = 2, 32, 100
 RUT, SILENCE = 6.6, 8.5
 """By how many logits the pad leads at most in a rut, and at least in silence (vllm-project/vllm#47614)."""
 
@@ -17,18 +17,18 @@ RUT, SILENCE = 6.6, 8.5
 class MuteModel(ScriptedModel):
     """Would say a letter, but the pad is ahead by `lead` logits."""
 
-    def __init__(self, lead: float) -> None:
-        super().__init__([])
+    def __init__(self, lead: float, pause: int | None = None) -> None:
+        super().__init__([PAD] * pause + [EOS] if pause else [])
         self._lead = lead
 
     def _logits(self, hidden: mx.array) -> mx.array:
         ids = mx.arange(VOCABULARY)
         row = self._lead * (ids == PAD) - 99.0 * ((ids != PAD) & (ids != LETTER))
-        return mx.broadcast_to(row, (1, hidden.shape[1], VOCABULARY))
+        return row + 999 * super()._logits(hidden) * (ids == EOS)
 
 
-def said(tokenizer: Tokenizer, lead: float, **options: object) -> list[int]:
-    session = Session(MuteModel(lead), tokenizer, live=True, **options)
+def said(tokenizer: Tokenizer, lead: float, pause: int | None = None, **options: object) -> list[int]:
+    session = Session(MuteModel(lead, pause), tokenizer, live=True, **options)
     return [token.id for token in session.feed(np.zeros(16000 * 40, np.float32)).tokens]
 
 
@@ -48,3 +48,12 @@ def test_a_rut_is_broken_after_some_seconds(tokenizer: Tokenizer, lead: float, l
 
 def test_true_silence_stays_silent(tokenizer: Tokenizer) -> None:
     assert set(said(tokenizer, SILENCE, unstick=True)) == {PAD}
+
+
+@pytest.mark.parametrize("look_ahead", [1, 3, 16])
+def test_a_pause_of_the_models_own_ends_the_run(tokenizer: Tokenizer, look_ahead: int) -> None:
+    """The end-of-stream token is heard as a pad, but it is none."""
+    tokens = said(tokenizer, 3.5, pause=205, unstick=True, look_ahead=look_ahead)
+    again = 206 + Unstick().patience + 8  # pads in a row until the handicap, 0.5 a pad, exceeds 3.5
+    assert tokens[:206] == [PAD] * 205 + [EOS]
+    assert tokens[206 : again + 1] == [PAD] * (again - 206) + [LETTER]

@@ -1,0 +1,56 @@
+"""Sharing a CPU's cores: all rows are done, errors come out, and the process's BLAS is as it was."""
+
+import threading
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from voxrun import parallel
+from voxrun.transcriber import Transcriber
+
+
+@pytest.fixture(autouse=True)
+def three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "cores", lambda: 3)
+    monkeypatch.setattr(parallel, "WORTH_A_THREAD", 1)
+
+
+def blas_threads() -> list[int]:
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10])
+def test_every_row_is_done_once(n: int) -> None:
+    done: list[int] = []
+    parallel.in_parts(lambda first, last: done.extend(range(first, last)), n, work=100)
+    assert sorted(done) == list(range(n))
+
+
+def test_an_error_comes_out_and_the_blas_is_as_it_was() -> None:
+    before = blas_threads()
+
+    def part(first: int, last: int) -> None:
+        raise ValueError(first)
+
+    with pytest.raises(ValueError, match="0"):
+        parallel.in_parts(part, 9, work=100)
+    assert blas_threads() == before
+
+
+def test_sessions_in_several_threads_leave_the_blas_as_it_was(
+    transcriber: Transcriber, samples: np.ndarray
+) -> None:
+    before, texts = blas_threads(), []
+
+    def hear() -> None:
+        session = transcriber.session()
+        texts.append(str(session.feed(samples)) + str(session.finish()))
+
+    threads = [threading.Thread(target=hear) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert texts == [" please try again"] * 4
+    assert blas_threads() == before
