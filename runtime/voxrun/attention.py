@@ -70,5 +70,5 @@ def _attend(q: Floats, keys: Floats, values: Floats, bias: Floats | None) -> Flo
             total = scores.sum(axis=1, keepdims=True)
             out[head] = scores @ values[head // shared] / total
 
-    in_parts(part, len(q), q.size * keys.shape[1])
+    in_parts(part, len(q), 2 * q.size * keys.shape[1], blas=True)
     return out

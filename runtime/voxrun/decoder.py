@@ -54,7 +54,9 @@ class LanguageModel(nn.Module):
     def gains(self, n_delay: int, dim: int, dtype: mx.Dtype) -> list[mx.array]:
         """Each layer's gain [1, dim] for a delay in positions; constant while the delay is."""
         delay = delay_embedding(n_delay, dim)
-        return [layer.ada_norm(delay).astype(dtype) for layer in self.layers]
+        gains = [layer.ada_norm(delay).astype(dtype) for layer in self.layers]
+        mx.eval(gains)
+        return gains
 
     def __call__(self, x: mx.array, gains: list[mx.array], caches: list[KVCache]) -> mx.array:
         """X [1, n, dim] -> hidden states [1, n, dim] after the last norm."""

@@ -15,6 +15,7 @@ class EncoderState:
     def __init__(self, config: ModelConfig, dtype: mx.Dtype) -> None:
         self.mel_tail = mx.zeros((1, KERNEL - 1, config.audio.num_mel_bins), dtype)
         self.conv_tail = mx.zeros((1, KERNEL - 2, config.encoder.dim), dtype)
+        mx.eval(self.mel_tail, self.conv_tail)
         self.caches = [KVCache(config.encoder.sliding_window) for _ in range(config.encoder.n_layers)]
 
 

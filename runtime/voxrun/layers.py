@@ -1,5 +1,7 @@
 """The pieces that the encoder's and the decoder's blocks share."""
 
+import numpy as np
+
 from .attention import attend
 from .cache import KVCache
 from .config import TransformerConfig
@@ -18,7 +20,7 @@ class Attention(nn.Module):
         self.o_proj = Linear(c.n_heads * c.head_dim, c.dim, bias=c.use_biases)
         self._head_dim = c.head_dim
         # mx.fast.rope is about twice as accurate at long positions with frequencies as with a base.
-        self._frequencies = c.rope_theta ** (mx.arange(0, c.head_dim, 2) / c.head_dim)
+        self._frequencies = mx.array(c.rope_theta ** (np.arange(0, c.head_dim, 2) / c.head_dim), mx.float32)
 
     def __call__(self, x: mx.array, cache: KVCache) -> mx.array:
         """X [1, n, dim] -> [1, n, dim]; appends n positions to the cache."""

@@ -19,6 +19,8 @@ Floats = np.typing.NDArray[np.float32]
 
 FEW_ROWS = 40
 """Up to so many rows of activations one pass over the packed weights beats unpacking them for a BLAS."""
+UNPACKING = 4
+"""Rows of activations in whose time the weights are unpacked."""
 TILE_BYTES = 2 * 2**20
 """Unpacked weights at a time."""
 
@@ -67,7 +69,7 @@ class Matrix:
         def part(first: int, last: int) -> None:
             kernels.product(*self._stored, first, last, x, out)
 
-        in_parts(part, self.rows, self.rows * x.size)
+        in_parts(part, self.rows, self._work(len(x)))
         return out
 
     def _in_tiles(self, x: Floats) -> Floats:
@@ -80,8 +82,12 @@ class Matrix:
                 kernels.unpack_rows(*self._stored, start, tile)
                 np.matmul(x, tile.T, out=out[:, start : start + len(tile)])
 
-        in_parts(part, self.rows, self.rows * x.size)
+        in_parts(part, self.rows, self._work(len(x)), blas=True)
         return out
+
+    def _work(self, n: int) -> int:
+        """Multiplications of n rows; unpacking takes as long as UNPACKING of them."""
+        return self.rows * self.columns * (n + UNPACKING)
 
     @cached_property
     def _stored(self) -> tuple[Any, ...]:

@@ -49,7 +49,11 @@ class VoxtralRealtime(nn.Module):
 
     def encode(self, mel: mx.array, state: EncoderState) -> mx.array:
         """Mel [n, bins], n a multiple of `mel_per_position`, not 0 -> embeddings [1, positions, dim]."""
-        return self.adapter(self.encoder(mel[None].astype(self._dtype), state))
+        embeddings = self.adapter(self.encoder(mel[None].astype(self._dtype), state))
+        mx.eval(
+            embeddings, state.mel_tail, state.conv_tail
+        )  # MLX's streams belong to threads, a session to none
+        return embeddings
 
     def gains(self, n_delay: int) -> list[mx.array]:
         """The delay's gain for each decoder layer; n_delay in positions."""

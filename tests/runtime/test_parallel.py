@@ -4,9 +4,11 @@ import threading
 
 import numpy as np
 import pytest
+from committed import CHECKPOINT
 from threadpoolctl import threadpool_info
 
 from voxrun import parallel
+from voxrun.results import Result
 from voxrun.transcriber import Transcriber
 
 
@@ -34,7 +36,7 @@ def test_an_error_comes_out_and_the_blas_is_as_it_was() -> None:
         raise ValueError(first)
 
     with pytest.raises(ValueError, match="0"):
-        parallel.in_parts(part, 9, work=100)
+        parallel.in_parts(part, 9, work=100, blas=True)
     assert blas_threads() == before
 
 
@@ -54,3 +56,18 @@ def test_sessions_in_several_threads_leave_the_blas_as_it_was(
         thread.join()
     assert texts == [" please try again"] * 4
     assert blas_threads() == before
+
+
+def test_a_session_may_be_fed_by_one_thread_after_the_other(samples: np.ndarray) -> None:
+    """As a callback of a sound library or of a window would: MLX's streams belong to threads."""
+    session = Transcriber.open(CHECKPOINT).session()
+    results: list[Result] = []
+    for piece in [*np.array_split(samples, 7), None]:
+        thread = threading.Thread(
+            target=lambda piece=piece: results.append(
+                session.finish() if piece is None else session.feed(piece)
+            )
+        )
+        thread.start()
+        thread.join()
+    assert "".join(map(str, results)) == " please try again"
