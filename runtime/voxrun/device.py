@@ -6,8 +6,6 @@ There our own kernels (`voxrun.native`, `voxrun.attention`) do the heavy part.
 """
 
 import os
-from functools import cache
-from importlib.util import find_spec
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -28,18 +26,13 @@ def device_name() -> str:
 
 
 def own_kernels() -> bool:
-    """Whether our kernels do the heavy part: on a CPU, with numba, unless they are switched off."""
-    return on_cpu() and os.environ.get(KERNELS_VARIABLE) != "none" and _has_numba()
+    """Whether our kernels do the heavy part: on a CPU, unless they are switched off."""
+    return on_cpu() and os.environ.get(KERNELS_VARIABLE) != "none"
 
 
 def activation_dtype(stored: mx.Dtype) -> mx.Dtype:
     """The dtype to compute in: float32 on a CPU (half floats are 9-30x slower there), else as stored."""
     return mx.float32 if on_cpu() else stored
-
-
-@cache
-def _has_numba() -> bool:
-    return find_spec("numba") is not None
 
 
 __all__ = [

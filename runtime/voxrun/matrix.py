@@ -1,6 +1,6 @@
 """A stored matrix as it lies in a mapped file, quantized or not, and its products on a CPU.
 
-Importing it needs numba; where that is missing, MLX's own products serve.
+Importing it needs numba, and takes its time.
 """
 
 import math
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import kernels
+from .floats import FloatMatrix
 from .parallel import in_parts
 
 Array = np.typing.NDArray[Any]
@@ -108,27 +109,6 @@ class Matrix:
     def _by_columns(self, x: Floats) -> Floats:
         groups, planes = self._planes
         return x.reshape(len(x), groups, planes, -1).swapaxes(2, 3).reshape(x.shape)
-
-
-@dataclass(frozen=True)
-class FloatMatrix:
-    """The same for float32 weights [rows, columns]: NumPy needs no help with them."""
-
-    weight: Floats
-
-    @property
-    def rows(self) -> int:
-        """Outputs."""
-        return len(self.weight)
-
-    def product(self, x: Floats) -> Floats:
-        """X [n, columns] -> [n, rows]."""
-        y: Floats = x @ self.weight.T
-        return y
-
-    def take(self, rows: Array) -> Floats:
-        """Rows [n] -> their weights [n, columns]. Raises IndexError."""
-        return self.weight[rows]
 
 
 def dense(weight: Array, dtype: str) -> Matrix | FloatMatrix | None:

@@ -1,21 +1,28 @@
-"""Layers for a CPU whose weights stay in the mapped file: `voxrun.matrix` computes their products.
+"""Layers for a CPU: their weights stay in the mapped file, and `voxrun.matrix` computes with them.
 
-The modules stand where MLX's Linear and Embedding were and are called in the same way.
+The modules stand where MLX's Linear, Embedding and Conv1d were and are called in the same way.
 """
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .device import mx, nn, tree_unflatten
+from .floats import FloatMatrix
 from .linear import Embedding, Linear, QuantizedEmbedding, QuantizedLinear
 
 if TYPE_CHECKING:
-    from .matrix import FloatMatrix, Matrix
+    from .matrix import Matrix
 
     Stored = Matrix | FloatMatrix
+
+SMALL_MODEL = 2**26
+"""Bytes of float32 up to which a model is unpacked: compiled kernels take longer to load than they save."""
+QUANTIZED = QuantizedLinear | QuantizedEmbedding
+DENSE = Linear | Embedding | nn.Conv1d
 
 
 class MappedLinear(nn.Module):
@@ -66,38 +73,59 @@ class MappedEmbedding(nn.Module):
 
 
 def map_layers(model: nn.Module, tensors: Mapping[str, mx.array], stored: Mapping[str, Any]) -> None:
-    """Replace the layers that there are kernels for; `stored` are the `tensors` as they lie in the file.
+    """Replace the layers with matrices; `stored` are the `tensors` as they lie in the file.
 
-    Bfloat16 numbers are uint16 in `stored`. The layers' matrices are no parameters of the model any more.
+    Bfloat16 numbers are uint16 in `stored`. The matrices are no parameters of the model any more. What has
+    no kernel, or all of a large model without numba, is left to MLX.
     """
-    found = {path: _mapped(path, layer, tensors, stored) for path, layer in model.named_modules()}
-    model.update_modules(tree_unflatten([item for item in found.items() if item[1] is not None]))
+    layers = {path: layer for path, layer in model.named_modules() if isinstance(layer, QUANTIZED | DENSE)}
+    if 4 * sum(map(_weights, layers.values())) <= SMALL_MODEL:
+        found = {path: _unpacked(path, layer, tensors) for path, layer in layers.items()}
+    elif find_spec("numba") is not None:
+        found = {path: _mapped(path, layer, tensors, stored) for path, layer in layers.items()}
+    else:
+        return
+    new = [(path, _layer(layers[path], matrix)) for path, matrix in found.items() if matrix is not None]
+    model.update_modules(tree_unflatten(new))
+
+
+def _weights(layer: nn.Module) -> int:
+    size: int = layer.weight.size
+    return size * 32 // layer.bits if isinstance(layer, QUANTIZED) else size
+
+
+def _layer(old: nn.Module, stored: "Stored") -> nn.Module:
+    if isinstance(old, nn.Conv1d):
+        return MappedConv1d(stored, old)
+    return MappedLinear(stored, old) if isinstance(old, Linear | QuantizedLinear) else MappedEmbedding(stored)
+
+
+def _unpacked(path: str, layer: nn.Module, tensors: Mapping[str, mx.array]) -> "Stored | None":
+    weight = tensors[f"{path}.weight"]
+    if isinstance(layer, QUANTIZED):
+        scales, biases = tensors[f"{path}.scales"], tensors.get(f"{path}.biases")
+        if biases is not None:  # in their own type the product would be rounded to it
+            scales, biases = scales.astype(mx.float32), biases.astype(mx.float32)
+        settings = {"group_size": layer.group_size, "bits": layer.bits, "mode": layer.mode}
+        weight = mx.dequantize(weight, scales, biases, **settings)
+    return FloatMatrix(np.array(weight.astype(mx.float32)).reshape(len(weight), -1))
 
 
 def _mapped(
     path: str, layer: nn.Module, tensors: Mapping[str, mx.array], stored: Mapping[str, Any]
-) -> nn.Module | None:
+) -> "Stored | None":
     from . import matrix
 
     def dtype(leaf: str) -> str:
         return str(tensors[f"{path}.{leaf}"].dtype).removeprefix("mlx.core.")
 
-    if isinstance(layer, QuantizedLinear | QuantizedEmbedding):
-        if "biases" in layer and dtype("biases") != dtype("scales"):
-            return None
-        parts = {leaf: stored[f"{path}.{leaf}"] for leaf in ("weight", "scales", "biases") if leaf in layer}
-        found: Stored | None = matrix.quantized(parts, dtype("scales"), layer.bits, layer.mode)
-    elif isinstance(layer, Linear | Embedding | nn.Conv1d):
+    if isinstance(layer, DENSE):
         weight = stored[f"{path}.weight"]  # of a convolution [out, kernel, in]
-        found = matrix.dense(weight.reshape(len(weight), -1), dtype("weight"))
-    else:
+        return matrix.dense(weight.reshape(len(weight), -1), dtype("weight"))
+    if "biases" in layer and dtype("biases") != dtype("scales"):
         return None
-    if found is None:
-        return None
-    if isinstance(layer, nn.Conv1d):
-        return MappedConv1d(found, layer)
-    is_linear = isinstance(layer, Linear | QuantizedLinear)
-    return MappedLinear(found, layer) if is_linear else MappedEmbedding(found)
+    parts = {leaf: stored[f"{path}.{leaf}"] for leaf in ("weight", "scales", "biases") if leaf in layer}
+    return matrix.quantized(parts, dtype("scales"), layer.bits, layer.mode)
 
 
 def _product(x: mx.array, stored: "Stored") -> mx.array:

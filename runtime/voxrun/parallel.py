@@ -24,14 +24,13 @@ def in_parts(part: Callable[[int, int], None], n: int, work: int, *, blas: bool 
     """Call part(first, last) for spans that cover range(n).
 
     There are as many as there are cores, and as `work`, a number of multiplications, is worth. A part that
-    calls the BLAS says so: meanwhile that keeps to one thread, for its own would wait for each other,
-    spinning, on the cores that ours need.
+    calls the BLAS says so.
     """
     parts = min(cores(), 1 + work // WORTH_A_THREAD, n)
-    if parts == 1:
-        return part(0, n)
-    ends = [n * i // parts for i in range(parts + 1)]
-    with _one_blas_thread() if blas else nullcontext():
+    with one_blas_thread() if blas else nullcontext():
+        if parts == 1:
+            return part(0, n)
+        ends = [n * i // parts for i in range(parts + 1)]
         others = [_pool().submit(part, *span) for span in pairwise(ends[1:])]
         part(0, ends[1])
         for other in others:
@@ -44,7 +43,7 @@ def _pool() -> ThreadPoolExecutor:
 
 
 class _OneBlasThread:
-    """Limits the process's BLAS as long as anybody is within: sessions may run in several threads."""
+    """Counts who is within, in whatever thread: the first one limits, the last one restores."""
 
     def __init__(self) -> None:
         self._libraries, self._lock, self._users = ThreadpoolController(), Lock(), 0
@@ -63,5 +62,10 @@ class _OneBlasThread:
 
 
 @cache
-def _one_blas_thread() -> _OneBlasThread:
+def one_blas_thread() -> _OneBlasThread:
+    """A context in which the process's BLAS keeps to one thread.
+
+    For a product of a millisecond its own threads wait for each other, spinning, three times as long as they
+    work, and they do so on the cores that ours need. Within another such context it costs next to nothing.
+    """
     return _OneBlasThread()

@@ -11,6 +11,7 @@ from .generator import MOST_ROWS, Generator, Picked
 from .listener import BLOCK_POSITIONS, Listener
 from .mel import FloatArray
 from .model import VoxtralRealtime
+from .parallel import one_blas_thread
 from .results import Result, Token, Word
 from .sampling import Sampler, Unstick, likeliest
 from .schedule import Schedule
@@ -136,7 +137,9 @@ class Session:
         for start in range(0, len(samples), step):
             if self._generator.ended:
                 break
-            for token in self._new_tokens(samples[start : start + step]):
+            with one_blas_thread():
+                new = self._new_tokens(samples[start : start + step])
+            for token in new:
                 piece, final = self._words.feed(token)
                 tokens.append(token)
                 words += final

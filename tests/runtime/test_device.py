@@ -24,11 +24,6 @@ def test_our_kernels_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not device.own_kernels()
 
 
-def test_without_numba_mlx_computes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "_has_numba", lambda: False)
-    assert not device.own_kernels()
-
-
 def test_kernels_compile_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = pytest.importorskip("voxrun.kernels")
     njit = kernels.njit

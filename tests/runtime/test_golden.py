@@ -10,6 +10,7 @@ from cases import GOLDEN_CASES, Case, folder_of
 from committed import CHECKPOINT, CLIPS, GOLDEN
 from comparison import TOLERANCES, Stages, error, heard, reference_of, stages
 
+from voxrun import native
 from voxrun.device import KERNELS_VARIABLE
 from voxrun.transcriber import Transcriber
 
@@ -37,11 +38,14 @@ def test_greedy_tokens_are_the_oracles(transcriber: Transcriber, clip: str) -> N
     assert transcriber.transcribe(CLIPS / clip).tokens == ORACLE["clips"][clip]["tokens"]
 
 
-@pytest.fixture(scope="module", params=["", "none"], ids=["our kernels", "MLX's"])
+@pytest.fixture(scope="module", params=["unpacked", "mapped", "MLX's"])
 def kernels(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Who computes on a CPU; on a GPU it is MLX both times."""
+    """Who computes on a CPU; on a GPU it is always MLX."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(KERNELS_VARIABLE, request.param)
+        if request.param == "mapped":
+            patch.setattr(native, "SMALL_MODEL", 0)
+        if request.param == "MLX's":
+            patch.setenv(KERNELS_VARIABLE, "none")
         yield
 
 

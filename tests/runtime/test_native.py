@@ -1,18 +1,27 @@
 """A model on a CPU computes from the mapped file, and what MLX computes with the same weights."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from committed import CHECKPOINT
+from committed import CHECKPOINT, CLIPS
 from comparison import error
 
+from voxrun import native
 from voxrun.device import mx, tree_flatten
 from voxrun.model import VoxtralRealtime
 from voxrun.transcriber import Transcriber
 from voxrun.weights import load_model
 
 pytest.importorskip("numba")
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model counts as one that is not unpacked."""
+    monkeypatch.setattr(native, "SMALL_MODEL", 0)
 
 
 def answers(model: VoxtralRealtime) -> list[np.ndarray]:
@@ -27,14 +36,33 @@ def answers(model: VoxtralRealtime) -> list[np.ndarray]:
     return [np.array(x) for x in (audio, *map(model.language_model.logits, hidden))]
 
 
-def test_mapped_layers_answer_as_mlxs(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("small", [0, native.SMALL_MODEL], ids=["mapped", "unpacked"])
+def test_our_layers_answer_as_mlxs(monkeypatch: pytest.MonkeyPatch, small: int) -> None:
+    monkeypatch.setattr(native, "SMALL_MODEL", small)
     ours = answers(load_model(CHECKPOINT))
     monkeypatch.setenv("VOXRUN_KERNELS", "none")
     for own, mlxs in zip(ours, answers(load_model(CHECKPOINT)), strict=True):
         assert error(own, mlxs) < 5e-6
 
 
-def test_no_matrix_is_copied() -> None:
+def test_a_small_model_is_ready_without_a_compiler() -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from voxrun.transcriber import Transcriber
+heard = Transcriber.open("{CHECKPOINT}").transcribe("{CLIPS}/prompts/please-try-again.flac")
+print(heard.text, "numba" in sys.modules)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == " please try again False\n"
+
+
+def test_without_numba_mlx_computes_a_large_model(monkeypatch: pytest.MonkeyPatch, large: None) -> None:
+    monkeypatch.setattr(native, "find_spec", lambda name: None)
+    assert "weight" in load_model(CHECKPOINT).language_model.embed_tokens
+
+
+def test_no_matrix_is_copied(large: None) -> None:
     model = load_model(CHECKPOINT)
     left = {name: array.size for name, array in tree_flatten(model.parameters())}
     assert max(left.values()) < 2000, left  # norms and biases
@@ -43,7 +71,9 @@ def test_no_matrix_is_copied() -> None:
     assert not stored.flags.writeable  # it lies in the file, read only
 
 
-def test_a_file_that_is_replaced_does_not_disturb_a_loaded_model(tmp_path: Path, samples: np.ndarray) -> None:
+def test_a_file_that_is_replaced_does_not_disturb_a_loaded_model(
+    tmp_path: Path, samples: np.ndarray, large: None
+) -> None:
     """Artifacts are replaced by renaming: the old file lives as long as it is mapped."""
     for path in CHECKPOINT.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -8,6 +8,7 @@ import pytest
 from comparison import error
 from small_models import build, random_tensors, small_params, write_artifact
 
+from voxrun import native
 from voxrun.config import ModelConfig
 from voxrun.device import mx
 from voxrun.errors import ConfigError, WeightsError
@@ -52,7 +53,7 @@ def answers(model: VoxtralRealtime) -> dict[str, np.ndarray]:
     return {name: np.array(value) for name, value in [("many", logits(many)), ("one", logits(one))]}
 
 
-@pytest.mark.parametrize("kernels", ["", "none"])
+@pytest.mark.parametrize("kernels", ["unpacked", "mapped", "none"])
 @pytest.mark.parametrize(
     ("default", "own"),
     [
@@ -69,6 +70,8 @@ def test_quantized_weights_answer_as_their_dequantized_values(
     packed, plain = quantized(own, default)
     folder = write_artifact(tmp_path, PARAMS | {"quantization": default | own}, packed)
     monkeypatch.setenv("VOXRUN_KERNELS", kernels)
+    if kernels == "mapped":
+        monkeypatch.setattr(native, "SMALL_MODEL", 0)
     model = load_model(folder)
     ours, expected = answers(model), answers(build(PARAMS, plain))
     assert error(ours["many"], expected["many"]) < 2e-5
@@ -115,7 +118,11 @@ def layer(parts: Any, settings: dict[str, Any]) -> Any:
     return Layer(zip(("weight", "scales", "biases"), parts, strict=False))
 
 
-def test_scales_and_biases_of_different_types_are_both_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", [0, native.SMALL_MODEL], ids=["mapped", "unpacked"])
+def test_scales_and_biases_of_different_types_are_both_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(native, "SMALL_MODEL", small)
     packed, plain = quantized({}, AFFINE4)
     mixed = {
         name: value.astype(mx.bfloat16 if name.endswith("scales") else mx.float16)
