@@ -1,5 +1,6 @@
 """Where a model is looked for: a folder, a local registry, the Hub's cache; never the network here."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from small_models import random_tensors, small_params, write_artifact
 
 from voxrun.config import ModelConfig
-from voxrun.errors import AudioError, ModelError
+from voxrun.errors import AudioError, ConfigError, ModelError
 from voxrun.transcriber import Transcriber, listen, locate
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -104,3 +105,13 @@ def test_what_was_heard_of_a_source_that_fails_comes_out(
         for result in listen(transcriber.session(), failing()):
             heard.append(result.text)
     assert "".join(heard).strip() == "please try again"
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
+    for path in CHECKPOINT.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    raw = json.loads((tmp_path / "tekken.json").read_text(encoding="utf-8"))
+    raw["config"]["default_vocab_size"] = 1000
+    (tmp_path / "tekken.json").write_text(json.dumps(raw), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"tekken\.json has 1000 tokens, the model 1024"):
+        Transcriber.open(tmp_path)
