@@ -16,7 +16,7 @@ from .model import VoxtralRealtime
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 NAMES_SHOWN = 5
-BUFFERS = 512 * 2**20
+BUFFERS = 64 * 2**20
 """Bytes that MLX may keep for reuse; without a limit peers grew beyond 20 GB in an hour."""
 
 
