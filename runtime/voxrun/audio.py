@@ -1,5 +1,6 @@
 """Recordings as a source of sound, in every format that libsndfile reads."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +10,12 @@ import soundfile
 from .errors import AudioError
 from .mel import FloatArray
 from .sources import Source, log, resampled
+from .wav import UNKNOWN_SIZE
 
 BLOCK_SECONDS = 5.0
 """About what a session encodes at once; also how much may be under way when one is stopped."""
 LEAST_LOSS = 0.1
 """Seconds; less than this is how lossy formats round."""
-UNKNOWN_SIZE = 0x7FFF0000
-"""Sizes in headers from here on say "I could not know": ffmpeg, sox and arecord write such into pipes."""
 
 
 class FileSource(Source):
@@ -28,11 +28,11 @@ class FileSource(Source):
         """Raises AudioError if the file is absent, empty, too short or not audio."""
         super().__init__(str(path), rate)
         self.path = Path(path)
-        if self.path.is_fifo():  # it would be read twice
-            raise AudioError(f"{path}: is a pipe; let standard input read it (--audio - < {path})")
         try:
-            info = soundfile.info(str(path))
-        except (soundfile.LibsndfileError, OSError, TypeError) as error:  # TypeError: `.raw` has no header
+            if self.path.is_fifo():  # it would be read twice
+                raise AudioError(f"{path}: is a pipe; let standard input read it (--audio - < {path})")
+            info = soundfile.info(os.fsencode(path))  # names need not be UTF-8
+        except (soundfile.LibsndfileError, OSError, TypeError, ValueError) as error:  # `.raw`: TypeError
             raise AudioError(f"{path}: cannot be read as audio ({self._reason(error)})") from error
         if info.frames == 0:
             raise AudioError(f"{path}: the recording is empty")
@@ -46,7 +46,14 @@ class FileSource(Source):
         self._check_length(self.seconds)
 
     def _reason(self, error: Exception) -> str:
-        return str(error) if self.path.exists() else "no such file"
+        """The system's, if it does not even open the file; else libsndfile's, without the name once more."""
+        try:
+            with self.path.open("rb"):
+                return str(getattr(error, "error_string", error))
+        except FileNotFoundError:
+            return "no such file"
+        except OSError as refusal:
+            return str(refusal.strerror)
 
     def _blocks(self) -> Iterator[FloatArray]:
         """Raises AudioError on damaged or non-finite audio."""
@@ -56,7 +63,7 @@ class FileSource(Source):
         size = max(1, round(BLOCK_SECONDS * self._native_rate))
         frames = 0
         try:
-            with soundfile.SoundFile(str(self.path)) as file:
+            with soundfile.SoundFile(os.fsencode(self.path)) as file:
                 # Not soundfile.blocks(): after a damaged place it repeats old samples.
                 while not self.stopped and len(block := file.read(size, dtype="float32", always_2d=True)):
                     frames += len(block)

@@ -1,43 +1,31 @@
 """`voxrun`: nothing but the transcript on stdout; progress and errors on stderr."""
 
-import argparse
+import codecs
+import io
+import json
 import os
 import sys
 from typing import NoReturn
 
-from .audio import FileSource
-from .document import Document
-from .errors import AudioError, DeviceError, VoxrunError
 from .interruption import Interruption
-from .microphone import Microphone, input_devices, sounddevice_library
-from .options import STDIN, parse, parser
-from .output import AtomicFile, Output, Stdout, places
-from .pipe import PipeSource
-from .screen import Screen, screen_for, show_log
-from .session import Session
-from .sources import Source, log
-from .stats import Stats
-from .transcriber import Transcriber, listen
-from .writers import LIVE_WRITERS, WRITERS, Lines, Recording, Writer
+from .options import parse, parser
 
 __all__ = ["main", "parser"]
 
 READER_GONE = 1
-BAD_INPUT = 2
+ESCAPE = "voxrun.escape"
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     args = parse(argv)
-    show_log()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=ESCAPE)  # an encoding that lacks a character must not end it all
     interruption = Interruption()
     try:
-        if args.list_devices:
-            print("\n".join(input_devices()), flush=True)
-            return 0
-        return Run(args, interruption).all()
-    except VoxrunError as error:
-        return _complain(error)
+        from .run import run  # loads MLX: neither --help nor a mistyped option waits for that
+
+        return run(args, interruption)
     except KeyboardInterrupt:
         return interruption.exit_code
     except BrokenPipeError:  # the reader has gone: nothing left to say, and nobody to say it to
@@ -45,112 +33,13 @@ def main(argv: list[str] | None = None) -> int:
         return READER_GONE
 
 
-class Run:
-    """One call of the command: a model, then one recording after the other, or what is live."""
-
-    def __init__(self, args: argparse.Namespace, interruption: Interruption) -> None:
-        self._args, self._interruption, self._stats = args, interruption, Stats()
-        self._live = args.audio in (None, [STDIN])
-        if self._live:
-            self._names = ["stdin" if args.audio else "microphone"]
-        else:
-            self._names = args.audio
-        # What cannot be done is said before a model of gigabytes is loaded for nothing.
-        self._places = places(args.output, self._names, args.format) if args.output else []
-        if not args.audio:
-            sounddevice_library()
-        self._transcriber = Transcriber.open(args.model, revision=args.revision, registry=args.registry)
-        self._stats.loaded()
-
-    def all(self) -> int:
-        """Transcribe everything; return the exit code."""
-        try:
-            return max(self._survive(index) for index in range(len(self._names)))
-        finally:
-            if self._args.stats:
-                log.info("stats\n%s", self._stats.report())
-
-    def _survive(self, index: int) -> int:
-        """A bad recording does not stop the others."""
-        try:
-            self._transcribe(index)
-            return 0
-        except AudioError as error:
-            if not self._places and not self._live:
-                with Stdout(self._live) as output:
-                    output.write(self._writer(index).failure(error))
-            return _complain(error)
-
-    def _transcribe(self, index: int) -> None:
-        source = self._source(index)
-        with self._output(index) as output, screen_for(source) as screen:
-            failure = self._hear(source, Document(self._writer(index)), output, screen)
-            interrupted = source.stopped and not source.live
-            if interrupted and self._places:
-                log.warning("%s: interrupted; %s is not written", source.name, self._places[index])
-                raise KeyboardInterrupt
-        if interrupted:
-            raise KeyboardInterrupt
-        if failure:
-            raise failure
-
-    def _hear(self, source: Source, document: Document, output: Output, screen: Screen) -> VoxrunError | None:
-        """Write down a source to its end, or to the failure of a live one, which is returned."""
-        session, failure = self._session(), None
-        self._interruption.source = source
-        self._stats.start()
-        try:
-            output.write(document.begin())
-            for result in listen(session, source):
-                text = document.add(result)
-                screen.show(source, document.saying)
-                output.write(text)
-        except (AudioError, DeviceError) as error:
-            if not (source.live and source.heard):
-                raise
-            failure = error
-        finally:
-            self._interruption.source = None
-            self._stats.stop(source.heard, session.n_tokens, session.n_passes)
-        output.write(document.end(source.heard))
-        return failure
-
-    def _source(self, index: int) -> Source:
-        rate = self._transcriber.rate
-        if not self._args.audio:
-            return Microphone(rate, self._args.device)
-        return PipeSource(rate) if self._live else FileSource(self._names[index], rate)
-
-    def _session(self) -> Session:
-        return self._transcriber.session(
-            delay_ms=self._args.delay_ms,
-            temperature=self._args.temp,
-            seed=self._args.seed,
-            alternatives=self._args.alternatives,
-            unstick=self._args.unstick,
-            live=self._live,
-        )
-
-    def _writer(self, index: int) -> Writer:
-        default = self._transcriber.tokenizer.default_delay_ms
-        delay = default if self._args.delay_ms is None else self._args.delay_ms
-        recording = Recording(self._names[index], self._args.model, delay)
-        if self._live and self._args.format == "txt" and not self._places and _is_watched():
-            return Lines(recording)
-        return (LIVE_WRITERS if self._live else WRITERS)[self._args.format](recording)
-
-    def _output(self, index: int) -> Output:
-        return AtomicFile(self._places[index], self._live) if self._places else Stdout(self._live)
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """What cannot be encoded, as JSON escapes it: so that JSON stays JSON."""
+    assert isinstance(error, UnicodeEncodeError)
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
-def _is_watched() -> bool:
-    """Whether the words in the making are seen on the screen anyway."""
-    return sys.stdout.isatty() and sys.stderr.isatty()
-
-
-def _complain(error: VoxrunError) -> int:
-    log.error("%s", error)
-    return BAD_INPUT
+codecs.register_error(ESCAPE, _escaped)
 
 
 def command() -> NoReturn:

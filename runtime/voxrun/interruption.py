@@ -4,8 +4,10 @@ import math
 import signal
 import time
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from .sources import Source
+if TYPE_CHECKING:  # so that signals can be taken over before the libraries for sound are loaded
+    from .sources import Source
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 AGAIN = 0.3

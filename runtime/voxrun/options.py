@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 
 from . import __version__
-from .transcriber import DEFAULT_MODEL
 from .writers import WRITERS
 
+DEFAULT_MODEL = "mlx-community/Voxtral-Mini-4B-Realtime-6bit"
 MODEL_VARIABLE = "VOXRUN_MODEL"
 STDIN = "-"
 DESCRIPTION = """\
@@ -134,7 +134,12 @@ def _add_decoding(group: argparse._ArgumentGroup) -> None:
         "--temp", type=float, default=0.0, metavar="T", help="sampling temperature (default 0: greedy)"
     )
     group.add_argument("--seed", type=_count, default=0, metavar="N", help="of the sampling (default 0)")
-    group.add_argument("--unstick", action="store_true", help="wake a model that falls mute over speech")
+    group.add_argument(
+        "--unstick",
+        action="store_true",
+        help="wake a model that says nothing for over 16 s: handicaps silence by up to 7 logits (off: files;"
+        " useful: live)",
+    )
 
 
 def _count(text: str) -> int:

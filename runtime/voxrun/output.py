@@ -4,22 +4,30 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TextIO
 
 from tqdm import tqdm
 
-from .errors import OutputError
+from .errors import AudioError, DeviceError, OutputError
+
+LOST = (AudioError, DeviceError, OutputError)
+"""Errors that leave no document of live sound: nothing was heard, or nothing can be written."""
+STREAMS = (Path("/dev"), Path("/dev/fd"))
+"""Names in these stand for what is open already, even if that is a regular file."""
 
 
 class Output(ABC):
     """One document. Leaving its `with` block in order commits it, leaving on an error discards it.
 
-    A live one is also committed if it is broken off: hours may be in it.
+    A live one is also committed if it is broken off, whatever broke it: hours may be in it.
     """
 
     def __init__(self, live: bool) -> None:
         self.live = live
+        self._begun = False  # something was written
 
     @abstractmethod
     def write(self, text: str) -> None:
@@ -39,14 +47,14 @@ class Output(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None or (self.live and kind is KeyboardInterrupt):
+        if kind is None or (self.live and self._begun and not issubclass(kind, LOST)):
             self.commit()
         else:
             self.discard()
 
 
-class Stdout(Output):
-    """Standard output: at once for live sound, on commit for a file that may yet turn out damaged."""
+class Stream(Output):
+    """What cannot be taken back: live sound at once, a file, which may turn out damaged, on commit."""
 
     def __init__(self, live: bool) -> None:
         super().__init__(live)
@@ -55,36 +63,81 @@ class Stdout(Output):
     def write(self, text: str) -> None:
         """Add to the document."""
         self._text += text
+        self._begun = self._begun or bool(text)
         if self.live and text:
             self.commit()
 
     def commit(self) -> None:
         """Print what was written since the last time."""
         text, self._text = self._text, ""
+        self._print(text)
+
+    def discard(self) -> None:
+        """Print nothing more."""
+        self._text = ""
+
+    @abstractmethod
+    def _print(self, text: str) -> None:
+        """Raises OutputError."""
+
+
+class Stdout(Stream):
+    """Standard output."""
+
+    def _print(self, text: str) -> None:
         try:
             tqdm.write(text, file=sys.stdout, end="")  # lifts a progress bar on the same terminal
             sys.stdout.flush()
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise OutputError(f"standard output cannot be written ({error.strerror})") from error
+            raise _refusal("standard output", error) from error
 
-    def discard(self) -> None:
-        """Print nothing more."""
-        self._text = ""
+
+class Special(Stream):
+    """What is no regular file (a FIFO, /dev/null, /dev/stdout): it stays what it is, and is written to."""
+
+    def __init__(self, path: Path, live: bool) -> None:
+        """Waits for the reader of a FIFO. Raises OutputError."""
+        super().__init__(live)
+        self._path = path
+        try:
+            self._file = path.open("a", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise _refusal(f"{path}:", error) from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            super().__exit__(kind, error, trace)
+        finally:
+            _close(self._file)
+
+    def _print(self, text: str) -> None:
+        try:
+            self._file.write(text)
+            self._file.flush()
+        except OSError as error:
+            raise _refusal(f"{self._path}:", error) from error
 
 
 class AtomicFile(Output):
-    """A file that is written beside its place and renamed when complete: an older one stays until then."""
+    """A file that is written beside its place and renamed when complete: an older one stays until then.
+
+    Of a symbolic link the target is replaced. Live sound that cannot be put in its place stays beside it.
+    """
 
     def __init__(self, path: Path, live: bool) -> None:
         """Raises OutputError."""
         super().__init__(live)
-        self._path, self._part = path, path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._name, self._path = path, Path(os.path.realpath(path))
+        self._part = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
+        self._kept = False  # what was heard stays beside
         try:
             self._file = self._part.open("w", encoding="utf-8", newline="\n")
         except OSError as error:
-            raise self._error(error) from error
+            raise _refusal(f"{path}:", error) from error
 
     def write(self, text: str) -> None:
         """Add to the document."""
@@ -92,7 +145,8 @@ class AtomicFile(Output):
             self._file.write(text)
             self._file.flush()  # what a killed process has heard can be found beside
         except OSError as error:
-            raise self._error(error) from error
+            raise self._given_up(error) from error
+        self._begun = self._begun or bool(text)
 
     def commit(self) -> None:
         """Put the file in its place."""
@@ -100,15 +154,27 @@ class AtomicFile(Output):
             self._file.close()
             self._part.replace(self._path)
         except OSError as error:
-            raise self._error(error) from error
+            raise self._given_up(error) from error
 
     def discard(self) -> None:
-        """Remove what was written."""
-        self._file.close()
-        self._part.unlink(missing_ok=True)
+        """Remove what was written, unless it was kept from a failure."""
+        _close(self._file)
+        if not self._kept:
+            with suppress(OSError):
+                self._part.unlink(missing_ok=True)
 
-    def _error(self, error: OSError) -> OutputError:
-        return OutputError(f"{self._path}: cannot be written ({error.strerror})")
+    def _given_up(self, error: OSError) -> OutputError:
+        """What to say, after nothing more will be written: where that is which was heard live."""
+        self._kept = self.live and self._begun
+        self.discard()
+        rest = f"; what was heard is in {self._part}" if self._kept else ""
+        return _refusal(f"{self._name}:", error, rest)
+
+
+def output_at(path: Path, live: bool) -> Output:
+    """What writes there. Raises OutputError."""
+    special = path.parent in STREAMS or (os.path.exists(path) and not os.path.isfile(path))  # noqa: PTH110, PTH113
+    return Special(path, live) if special else AtomicFile(path, live)
 
 
 def places(target: str, names: Sequence[str], suffix: str) -> list[Path]:
@@ -117,16 +183,17 @@ def places(target: str, names: Sequence[str], suffix: str) -> list[Path]:
     Raises OutputError where one document would overwrite another, or a recording.
     """
     folder = Path(target)
-    if len(names) == 1 and not folder.is_dir() and not target.endswith("/"):
+    # os.path, not Path: that one raises for what may not be looked at, or is too long a name.
+    if len(names) == 1 and not os.path.isdir(folder) and not target.endswith("/"):  # noqa: PTH112
         paths = [folder]
     else:
         paths = [folder / f"{Path(name).stem}.{suffix}" for name in names]
         _make(folder)
-    recordings = {Path(name).resolve() for name in names}
+    recordings = {os.path.realpath(name) for name in names}
     for path in paths:
         if paths.count(path) > 1:
             raise OutputError(f"{path}: two recordings would be written there")
-        if path.resolve() in recordings:
+        if os.path.realpath(path) in recordings:
             raise OutputError(f"{path}: the recording itself would be overwritten")
     return paths
 
@@ -136,3 +203,13 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be a folder for transcripts ({error.strerror})") from error
+
+
+def _refusal(what: str, error: OSError, rest: str = "") -> OutputError:
+    return OutputError(f"{what} cannot be written ({error.strerror}){rest}")
+
+
+def _close(file: TextIO) -> None:
+    """One whose last write failed tries that again, and fails again."""
+    with suppress(OSError):
+        file.close()

@@ -3,7 +3,10 @@
 import math
 import os
 import select
+import time
 from collections.abc import Iterator
+
+import numpy as np
 
 from .audio import BLOCK_SECONDS, LEAST_LOSS
 from .errors import AudioError
@@ -12,6 +15,12 @@ from .sources import Source, log, resampled
 from .wav import Layout, is_wav, read_header
 
 NAME = "standard input"
+MOST_BYTES = 1 << 22
+"""What is read at once at most, whatever a header says of the samples."""
+PAUSE = 2.0
+"""Seconds without data, when some were due, after which the other end pauses."""
+LONGEST_BURST = 10.0
+"""Seconds of sound that may come at once and be followed by nothing for as long: streams come in segments."""
 OTHER_FORMATS = {
     b"fLaC": "FLAC",
     b"OggS": "Ogg",
@@ -64,8 +73,15 @@ class Pipe:
             data += more
         return data
 
+    def is_ready(self, timeout: float) -> bool:
+        """Whether something can be read, or the end is known, within so many seconds."""
+        return bool(self._buffer) or bool(self._wait(timeout))
+
+    def _wait(self, timeout: float | None) -> list[int]:
+        return select.select([self._descriptor, self._woken], [], [], timeout)[0]
+
     def _read(self, n: int, timeout: float | None = None) -> bytes:
-        ready, _, _ = select.select([self._descriptor, self._woken], [], [], timeout)
+        ready = self._wait(timeout)
         try:
             return os.read(self._descriptor, n) if ready == [self._descriptor] else b""
         except OSError as error:
@@ -83,6 +99,7 @@ class PipeSource(Source):
         if os.isatty(descriptor):
             raise AudioError(f"{NAME} is a terminal; pipe WAV, or s16le at {rate} Hz, into voxrun")
         self._pipe = Pipe(descriptor)
+        self._due = 0.0  # when all that came would have been heard, were it played
 
     def stop(self) -> None:
         """Take what was read so far for all; may be called from a signal handler."""
@@ -90,7 +107,10 @@ class PipeSource(Source):
         self._pipe.close()
 
     def _blocks(self) -> Iterator[FloatArray]:
-        """Blocks of what is there. Raises AudioError for what is neither WAV nor raw, or too short."""
+        """Blocks of what is there, an empty one for a pause.
+
+        Raises AudioError for what is neither WAV nor raw, or too short.
+        """
         try:
             layout = self._layout()
         except AudioError:
@@ -112,13 +132,26 @@ class PipeSource(Source):
 
     def _native_blocks(self, layout: Layout) -> Iterator[FloatArray]:
         data, left = b"", layout.size
-        most = round(BLOCK_SECONDS * layout.bytes_per_second)
-        while new := self._pipe.some(int(min(left, most))):
+        most = min(round(BLOCK_SECONDS * layout.bytes_per_second), MOST_BYTES // layout.frame * layout.frame)
+        while left > 0:
+            if not self._pipe.is_ready(self._patience()):
+                yield np.zeros(0, np.float32)  # once: now it waits for as long as it takes
+            if not (new := self._pipe.some(int(min(left, most)))):
+                break
             data, left = data + new, left - len(new)
+            self._due = max(self._due, time.monotonic()) + len(new) / layout.bytes_per_second
             whole = len(data) - len(data) % layout.frame
             if whole:
                 yield self._mono(layout.decode(data[:whole]))
                 data = data[whole:]
+        self._tell_lost(layout, left)
+
+    def _patience(self) -> float:
+        """Seconds to wait for data: what came in a burst lasts, and the next is not due before."""
+        ahead = self._due - time.monotonic()
+        return PAUSE + min(max(ahead, 0.0), LONGEST_BURST)
+
+    def _tell_lost(self, layout: Layout, left: float) -> None:
         lost = 0.0 if left == math.inf else left / layout.bytes_per_second
         if lost >= LEAST_LOSS and not self.stopped:
             log.warning("%s ended %.1f s before its header says", NAME, lost)

@@ -42,7 +42,10 @@ class Source(ABC):
         return self._samples / self.rate
 
     def __iter__(self) -> Iterator[FloatArray]:
-        """Blocks until the end, or `stop`. Raises AudioError, DeviceError."""
+        """Blocks until the end, or `stop`; an empty one says that nothing has come for a while.
+
+        Raises AudioError, DeviceError.
+        """
         self._samples = 0
         for block in self._blocks():
             self._samples += len(block)
@@ -74,11 +77,15 @@ class Source(ABC):
 
 
 def resampled(blocks: Iterable[FloatArray], native_rate: int, rate: int) -> Iterator[FloatArray]:
-    """Blocks at another rate: soxr HQ, as a stream (step 1)."""
+    """Blocks at another rate: soxr HQ, as a stream (step 1). Empty ones, pauses, go through as they are."""
     if native_rate == rate:
         yield from blocks
         return
     resampler = soxr.ResampleStream(native_rate, rate, 1, dtype="float32")
     for block in blocks:
-        yield resampler.resample_chunk(block)
-    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        out = resampler.resample_chunk(block)
+        if len(out) or not len(block):  # what is still in the filter is no pause
+            yield out
+    out = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+    if len(out):
+        yield out

@@ -1,5 +1,6 @@
 """A loaded model with its tokenizer: open it from a folder, the Hub or a registry, start sessions."""
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -8,7 +9,7 @@ from typing import Any
 
 from .audio import FileSource
 from .config import ModelConfig
-from .errors import AudioError, DeviceError, ModelError, VoxrunError
+from .errors import AudioError, ConfigError, DeviceError, ModelError, VoxrunError
 from .mel import FloatArray
 from .model import VoxtralRealtime
 from .results import Result, Transcript
@@ -16,7 +17,6 @@ from .session import Session
 from .tokenizer import TOKENIZER_FILE, Tokenizer
 from .weights import load_model, weight_files
 
-DEFAULT_MODEL = "mlx-community/Voxtral-Mini-4B-Realtime-6bit"
 FILES = ["*.safetensors", "model.safetensors.index.json", "config.json", "params.json", TOKENIZER_FILE]
 COMMIT = re.compile("[0-9a-f]{40}")
 
@@ -36,7 +36,13 @@ class Transcriber:
         Raises ModelError, ConfigError, WeightsError.
         """
         folder = locate(model, revision, registry)
-        return cls(load_model(folder), Tokenizer(folder))
+        loaded, tokenizer = load_model(folder), Tokenizer(folder)
+        if tokenizer.size != loaded.config.vocab_size:
+            raise ConfigError(
+                f"{folder}: {TOKENIZER_FILE} has {tokenizer.size} tokens, the model"
+                f" {loaded.config.vocab_size}; they do not belong together"
+            )
+        return cls(loaded, tokenizer)
 
     @property
     def rate(self) -> int:
@@ -68,11 +74,12 @@ class Transcriber:
 def listen(session: Session, source: Iterable[FloatArray]) -> Iterator[Result]:
     """What a session hears of a source: a result for each block, and one for the end.
 
+    An empty block says that nothing comes for now: the words behind the delay are brought out.
     If the source fails, what was heard by then still comes out. Raises AudioError, DeviceError.
     """
     try:
         for block in source:
-            yield session.feed(block)
+            yield session.feed(block) if len(block) else session.flush()
     except (AudioError, DeviceError):
         yield session.finish()
         raise
@@ -82,7 +89,7 @@ def listen(session: Session, source: Iterable[FloatArray]) -> Iterator[Result]:
 def locate(model: str | Path, revision: str | None = None, registry: Path | None = None) -> Path:
     """The folder of a model; a repository is fetched once into the cache. Raises ModelError."""
     folder = Path(model)
-    if registry is None and folder.is_dir():
+    if registry is None and os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for too long a name
         return folder
     if str(model).count("/") != 1 or str(model).startswith((".", "/")):
         raise ModelError(f"{model}: no such folder, and no repository name like owner/name")

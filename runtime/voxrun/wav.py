@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from .audio import UNKNOWN_SIZE
 from .errors import AudioError
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 WIDTHS = {PCM: (8, 16, 24, 32), FLOAT: (32, 64)}
 """Bits a sample, by format code."""
 MAGICS = (b"RIFF", b"RF64")
+UNKNOWN_SIZE = 0x7FFF0000
+"""Sizes in headers from here on say "I could not know": ffmpeg, sox and arecord write such into pipes."""
+MOST_CHANNELS = 64
+"""More are no recording but a header made of noise."""
 SHORTEST_FORMAT, LONGEST_FORMAT = 16, 40
 """Bytes of a `fmt ` chunk; an extensible one, the longest, tells its real code at byte 24."""
 
@@ -104,5 +107,9 @@ def _layout(body: bytes, name: str) -> Layout:
         raise AudioError(
             f"{name}: WAV with format code {code}, {bits} bits and {channels} channels cannot be read from a"
             " pipe; integers of 8, 16, 24 and 32 bits and floats can"
+        )
+    if channels > MOST_CHANNELS:
+        raise AudioError(
+            f"{name}: WAV of {channels} channels is damaged; {MOST_CHANNELS} can be read at most"
         )
     return Layout(rate, channels, code, bits)

@@ -100,8 +100,8 @@ class Json(Writer):
         """All of it."""
         heard = {"text": "".join(self._pieces), "segments": self._segments}
         return _line(
-            file=self.recording.name,
-            model=self.recording.model,
+            file=_readable(self.recording.name),
+            model=_readable(self.recording.model),
             delay_ms=self.recording.delay_ms,
             seconds=round(seconds, 3),
             **heard,
@@ -109,7 +109,7 @@ class Json(Writer):
 
     def failure(self, error: Exception) -> str:
         """What was wrong."""
-        return _line(file=self.recording.name, error=str(error))
+        return _line(file=_readable(self.recording.name), error=_readable(str(error)))
 
 
 class JsonLines(Writer):
@@ -193,3 +193,8 @@ def _token(token: Token) -> dict[str, Any]:
 
 def _line(**fields: Any) -> str:
     return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def _readable(name: str) -> str:
+    """A name as JSON can hold it: what is not UTF-8 in it shows as U+FFFD."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")

@@ -1,6 +1,7 @@
 """Recordings of any rate and layout become mono float32 blocks; what cannot be read says so."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def no_samples(path: Path) -> None:
 
 
 def nothing(path: Path) -> None:
-    assert not path.exists()
+    assert path not in path.parent.iterdir()
 
 
 def folder(path: Path) -> None:
@@ -118,7 +119,8 @@ def cut_short(path: Path) -> None:
     ("make", "name", "reason"),
     [
         (nothing, "recording.wav", "no such file"),
-        (folder, "recording.wav", "cannot be read as audio"),
+        (nothing, f"{'long' * 100}.wav", "File name too long"),
+        (folder, "recording.wav", "Is a directory"),
         (not_audio, "recording.wav", "cannot be read as audio"),
         (not_audio, "recording.raw", "cannot be read as audio"),
         (no_bytes, "recording.wav", "cannot be read as audio"),
@@ -138,6 +140,16 @@ def test_what_cannot_be_transcribed_is_named(tmp_path: Path, make, name: str, re
         read(path)
     assert str(path) in str(caught.value)
     assert reason in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="has no such names")
+def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "talk.flac", noise(RATE), RATE)
+    path = (tmp_path / "talk.flac").rename(tmp_path / os.fsdecode(b"\xff.flac"))
+    assert len(read(path)) == RATE
+    not_audio(path)
+    with pytest.raises(AudioError, match="cannot be read as audio"):
+        read(path)
 
 
 def cut(path: Path, share: float, **options: str) -> None:

@@ -1,11 +1,16 @@
 """Documents appear whole or not at all, each in its own place."""
 
+import os
+import resource
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from voxrun.errors import OutputError
-from voxrun.output import AtomicFile, Stdout, places
+from voxrun.errors import AudioError, OutputError
+from voxrun.output import AtomicFile, Stdout, output_at, places
 
 
 def parts(folder: Path) -> list[str]:
@@ -34,14 +39,113 @@ def test_on_an_error_the_old_file_stays(tmp_path: Path, error: type[BaseExceptio
     assert parts(tmp_path) == ["talk.srt"]
 
 
-@pytest.mark.parametrize(("error", "kept"), [(KeyboardInterrupt, True), (ValueError, False)])
-def test_live_sound_that_is_broken_off_is_kept(
-    tmp_path: Path, error: type[BaseException], kept: bool
-) -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
+def test_live_sound_that_is_broken_off_is_kept(tmp_path: Path, error: type[BaseException]) -> None:
     with pytest.raises(error), AtomicFile(tmp_path / "talk.srt", live=True) as output:
         output.write("hours")
         raise error
-    assert parts(tmp_path) == (["talk.srt"] if kept else [])
+    assert parts(tmp_path) == ["talk.srt"]
+    assert (tmp_path / "talk.srt").read_text(encoding="utf-8") == "hours"
+
+
+@pytest.mark.parametrize(("text", "error"), [("", RuntimeError), ("WEBVTT", AudioError)])
+def test_live_sound_of_which_nothing_was_heard_leaves_an_old_file(
+    tmp_path: Path, text: str, error: type[BaseException]
+) -> None:
+    (tmp_path / "talk.vtt").write_text("old", encoding="utf-8")
+    with pytest.raises(error), AtomicFile(tmp_path / "talk.vtt", live=True) as output:
+        output.write(text)
+        raise error
+    assert parts(tmp_path) == ["talk.vtt"]
+    assert (tmp_path / "talk.vtt").read_text(encoding="utf-8") == "old"
+
+
+@contextmanager
+def files_no_longer_than(size: int) -> Iterator[None]:
+    """As on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_full_disk_leaves_nothing_where_nothing_was_written(tmp_path: Path, live: bool) -> None:
+    complaint = r"talk\.srt: cannot be written \(File too large\)$"
+    target = tmp_path / "talk.srt"
+    with (
+        pytest.raises(OutputError, match=complaint),
+        files_no_longer_than(0),
+        AtomicFile(target, live) as out,
+    ):
+        out.write("new")
+    assert parts(tmp_path) == []
+
+
+def test_a_disk_that_fills_up_leaves_what_was_heard_live_and_says_where(tmp_path: Path) -> None:
+    complaint = r"\(File too large\); what was heard is in .*\.part$"
+    output = AtomicFile(tmp_path / "talk.srt", live=True)
+    with pytest.raises(OutputError, match=complaint) as caught, files_no_longer_than(5), output:
+        output.write("hours")
+        output.write("more")
+    assert Path(str(caught.value).rpartition(" ")[2]).read_text(encoding="utf-8") == "hours"
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_file_that_cannot_be_put_in_its_place(tmp_path: Path, live: bool) -> None:
+    complaint = r"talk\.srt: cannot be written \(Is a directory\)"
+    with pytest.raises(OutputError, match=complaint), AtomicFile(tmp_path / "talk.srt", live) as output:
+        output.write("hours")
+        (tmp_path / "talk.srt").mkdir()
+    texts = [path.read_text(encoding="utf-8") for path in tmp_path.glob(".*.part")]
+    assert texts == (["hours"] if live else [])
+
+
+def test_of_a_link_the_target_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real.srt").write_text("old", encoding="utf-8")
+    (tmp_path / "link.srt").symlink_to("real.srt")
+    with output_at(tmp_path / "link.srt", live=False) as output:
+        output.write("new")
+    assert (tmp_path / "link.srt").is_symlink()
+    assert (tmp_path / "real.srt").read_text(encoding="utf-8") == "new"
+    assert parts(tmp_path) == ["link.srt", "real.srt"]
+
+
+def read_in_background(fifo: Path) -> tuple[threading.Thread, list[str]]:
+    seen: list[str] = []
+    reader = threading.Thread(target=lambda: seen.append(fifo.read_text(encoding="utf-8")), daemon=True)
+    reader.start()
+    return reader, seen
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_fifo_is_written_to_and_stays_one(tmp_path: Path, live: bool) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    reader, seen = read_in_background(tmp_path / "fifo")
+    with output_at(tmp_path / "fifo", live) as output:
+        output.write("naïve ")
+        output.write("text\n")
+    assert (tmp_path / "fifo").is_fifo()
+    reader.join(20)
+    assert seen == ["naïve text\n"]
+
+
+def test_a_fifo_gets_nothing_of_a_file_that_turned_out_bad(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    reader, seen = read_in_background(tmp_path / "fifo")
+    with pytest.raises(ValueError), output_at(tmp_path / "fifo", live=False) as output:
+        output.write("heard")
+        raise ValueError
+    assert (tmp_path / "fifo").is_fifo()
+    reader.join(20)
+    assert seen == [""]
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot be written \(Is a directory\)"):
+        output_at(tmp_path, live=False)
 
 
 def test_text_is_utf8_with_unix_line_ends(tmp_path: Path) -> None:
@@ -74,6 +178,12 @@ def test_a_file_that_turned_out_bad_prints_nothing(capsys: pytest.CaptureFixture
 
 def test_one_recording_goes_to_the_file(tmp_path: Path) -> None:
     assert places(str(tmp_path / "a.srt"), ["talk.flac"], "srt") == [tmp_path / "a.srt"]
+
+
+def test_a_name_that_is_too_long_is_one_sentence() -> None:
+    (path,) = places("x" * 300, ["talk.flac"], "srt")
+    with pytest.raises(OutputError, match=r"x: cannot be written \(File name too long\)"):
+        output_at(path, live=False)
 
 
 def test_a_folder_that_is_there_or_meant_gets_a_file_for_each(tmp_path: Path) -> None:

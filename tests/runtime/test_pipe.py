@@ -11,8 +11,10 @@ import pytest
 import soundfile
 import soxr
 
+from voxrun import pipe as pipe_module
 from voxrun.errors import AudioError
-from voxrun.pipe import PipeSource
+from voxrun.pipe import Pipe, PipeSource
+from voxrun.transcriber import Transcriber, listen
 
 RATE = 16000
 TONE = (0.5 * np.sin(np.arange(RATE) / 10)).astype(np.float32)
@@ -60,6 +62,12 @@ def wav(samples: np.ndarray, rate: int = RATE, subtype: str = "PCM_16", form: st
 def with_size(data: bytes, size: int) -> bytes:
     start = data.index(b"data") + 4
     return data[:4] + struct.pack("<I", size) + data[8:start] + struct.pack("<I", size) + data[start + 4 :]
+
+
+def with_layout(channels: int, rate: int) -> bytes:
+    """The header of 64-bit floats without an end."""
+    form = struct.pack("<HHIIHH", 3, channels, rate, 0, 0, 64)
+    return b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0" + form + b"data\xff\xff\xff\xff"
 
 
 @pytest.mark.parametrize("piece", [1, 7, 4096, 100_000])
@@ -134,11 +142,24 @@ def test_what_a_header_promised_and_did_not_come_is_told(caplog: pytest.LogCaptu
         (b"RIFF\x24\0\0\0WAVEdata\0\0\0\0" + raw(TONE), "does not describe its samples"),
         (wav(TONE, subtype="ULAW"), "format code 7, 8 bits"),
         (wav(TONE).replace(struct.pack("<I", RATE), bytes(4)), "0 samples a second"),
+        (with_layout(65535, 48000), "WAV of 65535 channels is damaged; 64 can be read at most"),
         (b"fLaC" + bytes(1000), "FLAC cannot be read from a pipe"),
         (b"OggS" + bytes(1000), "Ogg cannot be read from a pipe"),
         (wav(np.array([0.1] * RATE + [np.nan], np.float32), subtype="FLOAT"), "NaN or infinite"),
     ],
-    ids=["nothing", "short", "no chunk", "half a chunk", "no fmt", "mu-law", "rate 0", "flac", "ogg", "nan"],
+    ids=[
+        "nothing",
+        "short",
+        "no chunk",
+        "half a chunk",
+        "no fmt",
+        "mu-law",
+        "rate 0",
+        "channels",
+        "flac",
+        "ogg",
+        "nan",
+    ],
 )
 def test_what_cannot_be_heard_is_one_sentence(data: bytes, reason: str) -> None:
     with pytest.raises(AudioError, match=reason) as caught:
@@ -198,3 +219,80 @@ def test_an_endless_pipe_is_never_held(pipe: tuple[int, io.FileIO]) -> None:
         pushed += writer.write(bytes(65536)) or 0
     assert longest <= 5 * RATE
     assert pushed > 100 * RATE
+
+
+def test_no_header_makes_a_read_giant(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, some = [], Pipe.some
+    monkeypatch.setattr(Pipe, "some", lambda pipe, n: asked.append(n) or some(pipe, n))
+    assert len(heard(with_layout(64, 96000) + bytes(64 * 8 * 96000))) == RATE
+    assert max(asked) == 1 << 22
+
+
+def test_sound_of_known_length_ends_though_the_pipe_stays_open(pipe: tuple[int, io.FileIO]) -> None:
+    reader, writer = pipe
+    writer.write(wav(TONE))
+    end = threading.Timer(20, writer.close)  # so that this fails, should it not work
+    end.start()
+    assert sum(map(len, PipeSource(RATE, reader))) == RATE
+    end.cancel()
+    assert not writer.closed
+
+
+def test_a_pause_brings_out_the_last_words_and_the_stream_goes_on(
+    pipe: tuple[int, io.FileIO],
+    transcriber: Transcriber,
+    samples: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipe_module, "PAUSE", 0.05)
+    reader, writer = pipe
+    results = listen(transcriber.session(live=True), PipeSource(RATE, reader))
+    end = threading.Timer(20, writer.close)  # so that this fails, should it not work
+    end.start()
+    for times in (1, 2):
+        writer.write(raw(samples))
+        text = ""
+        while not text.endswith(" again"):
+            text += next(results).text
+        assert text == " please try again", times
+    end.cancel()
+    assert not writer.closed
+    writer.close()
+    assert "".join(result.text for result in results) == ""
+
+
+@pytest.mark.parametrize("rate", [RATE, 48000])
+def test_a_pause_is_told_once_and_not_taken_for_what_a_resampler_holds_back(
+    pipe: tuple[int, io.FileIO], monkeypatch: pytest.MonkeyPatch, rate: int
+) -> None:
+    reader, writer = pipe
+    sizes, came, ready = [], [], Pipe.is_ready
+    monkeypatch.setattr(Pipe, "is_ready", lambda pipe, _: came.append(ready(pipe, 0.05)) or came[-1])
+    writer.write(with_size(wav(TONE[:0], rate), 0) + bytes(100))  # less than the filter is long
+    end = threading.Timer(20, writer.close)  # so that this fails, should it not work
+    end.start()
+    for block in PipeSource(RATE, reader):
+        sizes.append(len(block))
+        if not len(block):
+            assert came[-1] is False
+            writer.write(bytes(20_000))
+            writer.close()
+    end.cancel()
+    assert sizes.count(0) == 1
+    assert sum(sizes) == pytest.approx(10_050 * RATE / rate, abs=1)
+
+
+def test_what_comes_in_bursts_does_not_pause_before_they_have_sounded(
+    pipe: tuple[int, io.FileIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a stream in segments of 6 s would be cut amid words."""
+    reader, writer = pipe
+    asked: list[float] = []
+    monkeypatch.setattr(pipe_module.time, "monotonic", lambda: 7.0)
+    monkeypatch.setattr(Pipe, "is_ready", lambda pipe, timeout: asked.append(timeout) or True)
+    blocks = iter(PipeSource(RATE, reader))
+    for _ in range(15):
+        writer.write(raw(TONE))
+        next(blocks)
+    assert asked[:3] == [2.0, 3.0, 4.0]
+    assert asked[-3:] == [12.0, 12.0, 12.0]

@@ -1,6 +1,7 @@
 """Formats, to the byte."""
 
 import json
+import os
 
 import pytest
 
@@ -145,6 +146,14 @@ def test_json_keeps_any_character_on_one_line() -> None:
 def test_json_of_a_failure_says_which_and_why() -> None:
     made = WRITERS["json"](RECORDING).failure(ValueError("the recording is empty"))
     assert json.loads(made) == {"file": "talk.flac", "error": "the recording is empty"}
+
+
+def test_json_of_a_name_that_is_not_utf_8_can_be_encoded() -> None:
+    recording = Recording(os.fsdecode(b"caf\xe9.flac"), os.fsdecode(b"\xff/na\xc3\xafve"), 480.0)
+    writer = WRITERS["json"](recording)
+    failed = json.loads(writer.failure(ValueError(f"{recording.name}: bad")).encode())
+    assert failed == {"file": "caf�.flac", "error": "caf�.flac: bad"}
+    assert json.loads(document(writer).encode())["model"] == "�/naïve"
 
 
 @pytest.mark.parametrize("name", LIVE_WRITERS)
