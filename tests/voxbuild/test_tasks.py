@@ -180,6 +180,7 @@ def test_the_list_and_the_matrix_tell_everything(project):
         "fetch",
         "manifest",
         "matrix",
+        "parity",
         "plan",
         "publish",
         "recipes",
