@@ -12,7 +12,8 @@ from .schedule import Schedule
 from .tokenizer import Tokenizer
 
 FIRST_GUESS = 4
-"""Positions in the first pass after text: of 2 to 6 the cheapest on the recordings of tiny."""
+"""Positions in the first pass after text: of 2 to 6 the cheapest on tiny's recordings, where each further one
+costs 0.2 to 0.3 of the first."""
 MOST_ROWS = 16
 """Positions in one pass at most."""
 
