@@ -1,0 +1,88 @@
+"""What was said on the command line: which recipes over which sources; and what their tasks have in common.
+
+`recipe=` keeps one recipe, `source=` puts recipes over another source.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from doit import get_var
+from doit.exceptions import InvalidTask
+
+from .actions import TARGETS, run, workspace
+from .errors import VoxbuildError
+from .recipe import Book, Recipe, Source, read_book
+
+Task = dict[str, Any]
+
+VARIABLES = ("recipe", "source", "target", "tag")
+"""What may be said as NAME=VALUE on the command line."""
+LOUD: Task = {"verbosity": 2, "io": {"capture": False}}
+"""Nothing is captured: progress bars need the terminal."""
+ALWAYS: Task = {"uptodate": [False]} | LOUD
+SHOWS: Task = {"meta": {"title": False}} | ALWAYS
+"""What it prints is all there is on stdout, for people and for pipes."""
+
+
+def builds() -> list[tuple[Recipe, Source]]:
+    """The recipes that were chosen, each with the source it is built over."""
+    source = get_var("source")
+    with _load_time():
+        return [(recipe, book().source(source or recipe.source)) for recipe in chosen()]
+
+
+def chosen() -> list[Recipe]:
+    """The recipe that was named, or all."""
+    known, recipe = book(), get_var("recipe")
+    with _load_time():
+        return [known.recipe(recipe)] if recipe else list(known.recipes.values())
+
+
+def book() -> Book:
+    """The project's recipes, if what was said on the command line makes sense."""
+    with _load_time():
+        _check_variables()
+        return read_book(workspace().recipes)
+
+
+def stage(recipe: Recipe, source: Source) -> str:
+    """The name of a stage's subtask."""
+    return f"{source.name}:{recipe.name}"
+
+
+def doing(action: str, recipe: Recipe, source: Source) -> Any:
+    """A task's call of an action; it takes names, for it is pickled when doit runs in several processes."""
+    return (run, [action, {"source": source.name, "recipe": recipe.name}])
+
+
+def local(path: Path) -> str:
+    """A path as doit's database holds it."""
+    return str(path.relative_to(workspace().root))
+
+
+def artifact_file(recipe: Recipe, source: Source, name: str) -> str:
+    """A file of an artifact."""
+    return local(workspace().artifact(source.name, recipe.name) / name)
+
+
+def _check_variables() -> None:
+    """A mistyped name would silently build everything."""
+    for argument in sys.argv[1:]:
+        said = re.match(r"(\w+)=", argument)
+        if said and said[1] not in VARIABLES:
+            raise InvalidTask(f"unknown variable {said[1]}; known: {', '.join(VARIABLES)}")
+    if get_var("target", "registry") not in TARGETS:
+        raise InvalidTask(f"unknown target {get_var('target')}; known: {', '.join(TARGETS)}")
+
+
+@contextmanager
+def _load_time() -> Iterator[None]:
+    """A mistake in a file becomes doit's own error of loading: one message, no traceback."""
+    try:
+        yield
+    except VoxbuildError as error:
+        raise InvalidTask(str(error)) from error
