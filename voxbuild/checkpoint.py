@@ -5,7 +5,6 @@ in the order it is told, with the data starting at a multiple of 64, and hashes 
 Format: 8 bytes little-endian header length, a JSON header, the data without holes.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -16,7 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from .background import BackgroundHash, Buffer
 from .errors import CheckpointError
+from .workspace import stamp
 
 ITEM_SIZE = {"BF16": 2, "F16": 2, "F32": 4, "U32": 4, "U8": 1}
 MAX_HEADER = 100 * 2**20
@@ -52,14 +53,19 @@ class Tensor:
 class Checkpoint:
     """An open safetensors file: its header, and any rows of its tensors."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises CheckpointError if the header and the file's size do not agree."""
+    def __init__(self, path: Path, known: list[int] | None = None) -> None:
+        """`known` is the stamp that the file must have.
+
+        Raises CheckpointError if the header and the file's size do not agree, or the file is another by now.
+        """
         self.path = path
         try:
             self._file = path.open("rb")
         except OSError as error:
             raise CheckpointError(f"{path}: {error.strerror}") from error
         try:
+            self._stamp = known or stamp(path)
+            self.check_unchanged()
             self.tensors = {tensor.name: tensor for tensor in read_header(self._file, path)}
         except BaseException:
             self._file.close()
@@ -73,17 +79,37 @@ class Checkpoint:
     ) -> None:
         self._file.close()
 
+    @property
+    def nbytes(self) -> int:
+        """Size of the file."""
+        return self._stamp[0]
+
+    def check_unchanged(self) -> None:
+        """Raises CheckpointError if the file is not what it was when it was first looked at."""
+        if not self.path.is_file() or stamp(self.path) != self._stamp:
+            raise CheckpointError(f"{self.path}: it changed meanwhile; run it again")
+
     def rows(self, tensor: Tensor, chunk_bytes: int) -> Iterator[tuple[int, bytes]]:
-        """(number of rows, their bytes) in chunks of at most `chunk_bytes`, at least one row each."""
+        """(number of rows, their bytes) in chunks of at most `chunk_bytes`, at least one row each.
+
+        Raises CheckpointError if the file ends too early or cannot be read.
+        """
         count = tensor.shape[0]
         step = max(1, chunk_bytes // max(1, tensor.row_bytes))
         for first in range(0, count, step):
             rows = min(step, count - first)
-            start = tensor.start + first * tensor.row_bytes
-            data = os.pread(self._file.fileno(), rows * tensor.row_bytes, start)
-            if len(data) != rows * tensor.row_bytes:
-                raise CheckpointError(f"{self.path}: {tensor.name} ends too early; it changed or is damaged")
-            yield rows, data
+            yield rows, self.read(tensor.start + first * tensor.row_bytes, rows * tensor.row_bytes)
+
+    def read(self, start: int, nbytes: int) -> bytes:
+        """Bytes from `start` on. Raises CheckpointError if there are fewer, or the disk fails."""
+        try:
+            data = os.pread(self._file.fileno(), nbytes, start)
+        except OSError as error:
+            where = f"{self.path}: cannot be read at byte {start:,}"
+            raise CheckpointError(f"{where}: {error.strerror}; run it again") from error
+        if len(data) != nbytes:
+            raise CheckpointError(f"{self.path}: ends too early; it changed or is damaged")
+        return data
 
 
 def read_header(file: BinaryIO, path: Path) -> list[Tensor]:
@@ -144,29 +170,31 @@ class CheckpointWriter:
     """Writes the tensors it was told of, in that order, and hashes the file on the way."""
 
     def __init__(self, path: Path, tensors: Sequence[Tensor]) -> None:
-        self._file = path.open("wb")
-        self._sha256 = hashlib.sha256()
+        self._file = path.open("wb", buffering=0)
+        self._hash = BackgroundHash()
         self._expected = sum(tensor.nbytes for tensor in tensors)
         self._written = 0
         self._put(header_bytes(tensors))
 
-    def write(self, data: bytes | memoryview) -> None:
-        """The next bytes of data."""
+    def write(self, data: Buffer) -> None:
+        """The next bytes of data, which must not change afterwards."""
         self._written += len(data)
         self._put(data)
 
     def finish(self) -> str:
         """Flush to the disk; return the file's sha256."""
         assert self._written == self._expected, "the tensors written are not those of the header"
-        self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        return self._sha256.hexdigest()
+        return self._hash.hexdigest()
 
     def close(self) -> None:
         """Let go of the file, finished or not."""
+        self._hash.close()
         self._file.close()
 
-    def _put(self, data: bytes | memoryview) -> None:
-        self._file.write(data)
-        self._sha256.update(data)
+    def _put(self, data: Buffer) -> None:
+        self._hash.update(data)
+        rest = memoryview(data)
+        while rest:  # a write may take less than it is given
+            rest = rest[self._file.write(rest) :]

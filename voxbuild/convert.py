@@ -1,25 +1,44 @@
-"""One read and one write: each tensor by chunks of rows, from the source straight into its shard."""
+"""One read and one write: each tensor by chunks of rows, from the source straight into its shard.
+
+The main thread reads and writes; hashing and quantizing go on beside it (`voxbuild.background`).
+"""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-from voxrun.device import mx
+from voxrun.parallel import cores
 
-from .checkpoint import Checkpoint, CheckpointWriter
+from .background import Buffer, in_order
+from .checkpoint import Checkpoint, CheckpointWriter, Tensor
 from .errors import ConvertError
+from .journal import Journal
+from .onepass import OnePass
 from .plan import Plan, TensorPlan
-from .quantize import cast, is_finite, quantize_rows, to_bytes, to_mlx, transposed
+from .quantize import cast, is_finite, quantize_rows, to_rows, transposed
 
-CHUNK_BYTES = 8 * 2**20
-"""Bytes of source read at a time: what bounds memory."""
 RESERVE = 16 * 2**20
 """Free space asked for beside the weights, for the small files."""
 
+Progress = Callable[[int], None]
 
-def check_space(folder: Path, plan: Plan) -> None:
-    """Raises ConvertError if the plan's weights do not fit the disk that holds `folder`."""
-    free, needed = shutil.disk_usage(folder).free, plan.nbytes + RESERVE
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows of a tensor, as the source stores them."""
+
+    tensor: TensorPlan
+    stored: Tensor
+    rows: int
+    data: bytes
+    is_last: bool
+
+
+def check_space(folder: Path, plan: Plan, whole: int = 0) -> None:
+    """Raises ConvertError if the weights, `whole` bytes of which are there, do not fit the folder's disk."""
+    free, needed = shutil.disk_usage(folder).free, plan.nbytes - whole + RESERVE
     if free < needed:
         raise ConvertError(
             f"{folder}: {needed / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free; "
@@ -27,67 +46,82 @@ def check_space(folder: Path, plan: Plan) -> None:
         )
 
 
-def convert(
-    plan: Plan, checkpoint: Checkpoint, folder: Path, progress: Callable[[int], None]
-) -> dict[str, str]:
-    """Write all shards into `folder`; return file name -> sha256. `progress` is told of source bytes done.
+def is_in_order(plan: Plan, checkpoint: Checkpoint) -> bool:
+    """Whether the plan's tensors come in the order of the file; they do where safetensors wrote it."""
+    starts = [checkpoint.tensors[tensor.source].start for tensor in plan.tensors]
+    return starts == sorted(starts)
 
-    Raises ConvertError for weights that are not finite or leave the recipe's dtype, CheckpointError if the
-    source ends too early, OSError if the disk does.
+
+def convert(plan: Plan, source: OnePass, journal: Journal, progress: Progress) -> dict[str, str]:
+    """Make the shards that are not yet whole; return file name -> sha256 of all.
+
+    `progress` is told of source bytes done. Raises ConvertError for weights that are not finite or leave the
+    recipe's dtype, CheckpointError if the source ends too early or changes meanwhile, OSError if the disk is
+    full; shards that were whole before that stay.
     """
-    return {
-        name: _write_shard(folder / name, tensors, checkpoint, progress)
-        for name, tensors in plan.shards.items()
-    }
+    hashes = {}
+    with ThreadPoolExecutor(cores(), thread_name_prefix="quantize") as pool:
+        for name, tensors in plan.shards.items():
+            if (digest := journal.whole(name)) is None:
+                digest = _write_shard(journal.folder / name, tensors, source, pool, progress)
+                source.checkpoint.check_unchanged()
+                journal.add(name, digest)
+            else:
+                progress(sum(source.checkpoint.tensors[tensor.source].nbytes for tensor in tensors))
+            hashes[name] = digest
+    return hashes
 
 
 def _write_shard(
-    path: Path,
-    tensors: list[TensorPlan],
-    checkpoint: Checkpoint,
-    progress: Callable[[int], None],
+    path: Path, tensors: list[TensorPlan], source: OnePass, pool: ThreadPoolExecutor, progress: Progress
 ) -> str:
-    writer = CheckpointWriter(path, [output for tensor in tensors for output in tensor.outputs])
+    """It has its name when it is whole."""
+    torn = path.with_name(f".{path.name}.partial")
+    writer = CheckpointWriter(torn, [output for tensor in tensors for output in tensor.outputs])
     try:
-        for tensor in tensors:
-            _write_tensor(writer, tensor, checkpoint, progress)
-        return writer.finish()
+        pieces = _pieces(tensors, source, progress)
+        for data in _as_they_stand(in_order(pool, _converted, pieces, ahead=2 * cores())):
+            writer.write(data)
+        digest = writer.finish()
+        torn.replace(path)
+        return digest
     finally:
         writer.close()
+        torn.unlink(missing_ok=True)
 
 
-def _write_tensor(
-    writer: CheckpointWriter,
-    tensor: TensorPlan,
-    checkpoint: Checkpoint,
-    progress: Callable[[int], None],
-) -> None:
-    """The packed weights go out as they come; scales and biases, a fraction of them, after the last row."""
-    behind: dict[str, list[bytes]] = {}
-    for rows in _rows(tensor, checkpoint, progress):
-        if tensor.quantization is None:
-            writer.write(to_bytes(rows))
-            continue
-        for leaf, part in quantize_rows(rows, tensor.quantization).items():
-            if leaf == "weight":
-                writer.write(to_bytes(part))
-            else:
-                behind.setdefault(leaf, []).append(to_bytes(part))
-    for parts in behind.values():
-        for data in parts:
-            writer.write(data)
+def _pieces(tensors: list[TensorPlan], source: OnePass, progress: Progress) -> Iterator[Piece]:
+    for tensor in tensors:
+        stored = source.checkpoint.tensors[tensor.source]
+        rest = stored.shape[0]
+        for rows, data in source.rows(stored):
+            rest -= rows
+            yield Piece(tensor, stored, rows, data, is_last=rest == 0)
+            progress(len(data))
 
 
-def _rows(tensor: TensorPlan, checkpoint: Checkpoint, progress: Callable[[int], None]) -> Iterator[mx.array]:
-    """Chunks of the tensor, transposed and cast."""
-    stored = checkpoint.tensors[tensor.source]
-    for count, data in checkpoint.rows(stored, CHUNK_BYTES):
-        rows = to_mlx(data, stored.dtype, (count, *stored.shape[1:]))
-        rows = cast(transposed(rows) if tensor.transpose else rows, tensor.dtype)
-        if not is_finite(rows):
-            raise ConvertError(
-                f"{tensor.source}: a weight is not finite as {tensor.dtype}; the source is damaged,"
-                " or its values do not fit the recipe's dtype"
-            )
-        yield rows
-        progress(len(data))
+def _converted(piece: Piece) -> tuple[Piece, list[Buffer]]:
+    """The rows transposed, cast and quantized: the bytes of each output of their tensor."""
+    tensor, stored = piece.tensor, piece.stored
+    rows = to_rows(piece.data, stored.dtype, (piece.rows, *stored.shape[1:]))
+    rows = cast(transposed(rows) if tensor.transpose else rows, stored.dtype, tensor.dtype)
+    if not is_finite(rows, tensor.dtype):
+        raise ConvertError(
+            f"{tensor.source}: a weight is not finite as {tensor.dtype}; the source is damaged,"
+            " or its values do not fit the recipe's dtype"
+        )
+    how = tensor.quantization
+    parts = quantize_rows(rows, tensor.dtype, how).values() if how else [rows]
+    return piece, [memoryview(part).cast("B") for part in parts]
+
+
+def _as_they_stand(converted: Iterable[tuple[Piece, list[Buffer]]]) -> Iterator[Buffer]:
+    """Packed weights as they come; scales and biases, a fraction of them, after a tensor's last row."""
+    behind: list[list[Buffer]] = []
+    for piece, (first, *others) in converted:
+        yield first
+        behind.append(others)
+        if piece.is_last:
+            for leaf in zip(*behind, strict=True):
+                yield from leaf
+            behind.clear()

@@ -14,11 +14,26 @@ from .workspace import read_json, sha256_of, stamp, write_json
 
 @dataclass(frozen=True)
 class FetchedFile:
-    """A file's size and hash, and the stamp it had when it was hashed."""
+    """A file's size and hash, and the stamp it had when it was looked at."""
 
     size: int
     sha256: str
     stamp: list[int]
+    hashed: bool = True
+    """Whether the hash is known to be the file's: that of large weights is proven when they are converted."""
+
+    def is_proven(self, proof: Path) -> bool:
+        """Whether the file, as it is, was read to its end and has the hash; `proof` is what `prove` wrote."""
+        return self.hashed or (proof.is_file() and read_json(proof) == self._proof())
+
+    def prove(self, digest: str, path: Path, source: str, proof: Path) -> None:
+        """The file at `path` was read, and this is its hash. Raises SourceError if it should have another."""
+        if digest != self.sha256:
+            raise _differs(path, f"sha256 {digest}", self.sha256, source)
+        write_json(proof, self._proof())
+
+    def _proof(self) -> dict[str, Any]:
+        return {"sha256": self.sha256, "stamp": self.stamp}
 
 
 @dataclass(frozen=True)
@@ -53,11 +68,12 @@ class Fetched:
 def fetch(source: Source, base: Path, hashed: Callable[[int], None]) -> Fetched:
     """Download into the Hub's cache (resumable), or use the folder in place; check sizes and hashes.
 
-    `base` is the folder that a local path is relative to; `hashed` is told of bytes done.
-    Raises SourceError.
+    Weights whose hash is pinned, or told by the Hub, are not read here: conversion reads them once, and
+    proves their hash before there is an artifact. `base` is the folder that a local path is relative to; `hashed` is
+    told of bytes done. Raises SourceError.
     """
     folder = local_folder(source, base) or _download(source)
-    return Fetched(folder, {f.name: _checked(folder, f, source.name, hashed) for f in source.files})
+    return Fetched(folder, {f.name: _checked(folder, f, source, hashed) for f in source.files})
 
 
 def local_folder(source: Source, base: Path) -> Path | None:
@@ -65,20 +81,23 @@ def local_folder(source: Source, base: Path) -> Path | None:
     return (base / source.path).resolve() if source.path else None
 
 
-def _checked(folder: Path, file: SourceFile, source: str, hashed: Callable[[int], None]) -> FetchedFile:
-    """The hub client verifies no hash of a download, so everything is hashed here before it is parsed."""
+def _checked(folder: Path, file: SourceFile, source: Source, hashed: Callable[[int], None]) -> FetchedFile:
+    """The hub client verifies no hash of a download: here it is done, or when the weights are converted."""
     path = (folder / file.name).resolve()  # in the Hub's cache a link; what is wrong is what it leads to
     if not path.is_file():
         raise SourceError(
-            f"{folder / file.name}: the file is missing, though the source {source} lists it; fetch again,"
-            " with the network if it is on the Hub"
+            f"{folder / file.name}: the file is missing, though the source {source.name} lists it;"
+            " fetch again, with the network if it is on the Hub"
         )
     before = stamp(path)
     if file.size is not None and before[0] != file.size:
-        raise _differs(path, f"{before[0]:,} bytes", f"{file.size:,}", source)
+        raise _differs(path, f"{before[0]:,} bytes", f"{file.size:,}", source.name)
+    pinned = file.sha256 or _blob_hash(path)
+    if pinned and file.name == source.weights:
+        return FetchedFile(before[0], pinned, before, hashed=False)
     digest = sha256_of(path, hashed)
-    if (pinned := file.sha256 or _blob_hash(path)) not in (None, digest):
-        raise _differs(path, f"sha256 {digest}", pinned, source)
+    if pinned not in (None, digest):
+        raise _differs(path, f"sha256 {digest}", pinned, source.name)
     return FetchedFile(before[0], digest, before)
 
 

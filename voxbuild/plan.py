@@ -17,8 +17,6 @@ from .modes import Quantization
 from .recipe import DTYPES, Recipe
 
 NAMES_SHOWN = 5
-LEAVES = ("weight", "scales", "biases", "bias")
-"""Order of a module's tensors in a file."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +113,8 @@ def make_plan(
 ) -> Plan:
     """The plan of a recipe over a checkpoint with this header and these params.json keys.
 
+    The artifact's tensors are sorted by their names in the checkpoint: safetensors files are written in this
+    order, so one pass over the source makes an artifact.
     Raises PlanError naming tensors that are unmatched, missing, doubled or misshapen;
     voxrun's ConfigError if params.json is incomplete.
     """
@@ -125,9 +125,8 @@ def make_plan(
     return Plan(recipe.name, _sharded(tensors, recipe.shards.max_bytes), _config(recipe, params, tensors))
 
 
-def _order(item: tuple[str, Tensor]) -> tuple[str, int]:
-    module, _, leaf = item[0].rpartition(".")
-    return module, LEAVES.index(leaf)
+def _order(item: tuple[str, Tensor]) -> str:
+    return item[1].name
 
 
 def _matched(header: Iterable[Tensor], dialect: Dialect) -> dict[str, Tensor]:

@@ -3,10 +3,11 @@
 fetch -> plan -> convert -> (reference) validate -> card -> manifest
 """
 
-import errno
+import hashlib
+import json
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -24,15 +25,18 @@ from . import __version__
 from .card import check_template, render_card
 from .checkpoint import Checkpoint
 from .clips import read_clips
-from .convert import check_space, convert
-from .errors import ConvertError, ValidationError
+from .convert import check_space, convert, is_in_order
+from .errors import ConvertError, SourceError, ValidationError
 from .fetch import Fetched, fetch
+from .journal import Journal
 from .manifest import CARD, VALIDATION, Manifest, file_entry
+from .onepass import OnePass
 from .plan import Plan, make_plan
 from .recipe import Book, Gates, Recipe, Source
 from .report import gates_table, plan_table
 from .validate import Heard, fidelity, listen, report
-from .workspace import Workspace, read_json, write_json, write_text
+from .whole import whole_folder
+from .workspace import Workspace, read_json, sha256_of, write_json, write_text
 
 
 def fetch_source(work: Workspace, source: Source) -> None:
@@ -56,12 +60,7 @@ def write_plan(work: Workspace, source: Source, recipe: Recipe) -> None:
     check_template(work.cards, recipe)  # now, not after an hour of converting
     plan = plan_artifact(work, source, recipe)
     fetched = Fetched.load(work.source_file(source.name))
-    decisive = {
-        "plan": plan.digest(),
-        "source": fetched.identity(),
-        "tools": tool_versions(),
-    }
-    write_json(work.plan_file(source.name, recipe.name), decisive)
+    write_json(work.plan_file(source.name, recipe.name), _decisive(plan, fetched))
 
 
 def show_plan(work: Workspace, source: Source, recipe: Recipe) -> str:
@@ -70,23 +69,64 @@ def show_plan(work: Workspace, source: Source, recipe: Recipe) -> str:
 
 
 def convert_artifact(work: Workspace, source: Source, recipe: Recipe) -> str:
-    """Convert into a temporary folder, then move it whole; return the digest of the weights' files."""
+    """Convert into a temporary folder, then move it whole; return the digest of the weights' files.
+
+    A run that was stopped is gone on with: shards that were whole are kept.
+    """
     plan = plan_artifact(work, source, recipe)
-    fetched = Fetched.load(work.source_file(source.name))
-    with _whole_folder(work, source.name, recipe.name) as folder:
-        check_space(folder, plan)
-        weights = fetched.folder / source.weights
-        with (
-            Checkpoint(weights) as checkpoint,
-            _bar("convert " + recipe.name, weights.stat().st_size, "B") as bar,
-        ):
-            hashes = convert(plan, checkpoint, folder, bar.update)
-        write_json(folder / "config.json", dict(plan.config))
-        write_json(folder / INDEX, plan.index())
-        shutil.copyfile(fetched.folder / source.tokenizer, folder / TOKENIZER_FILE)
-        manifest = _first_manifest(source, recipe, plan, fetched, folder, hashes)
-        manifest.save(folder)
+    journal = Journal(work.partial(source.name, recipe.name), _identity(work, source, plan))
+    with whole_folder(work.artifact(source.name, recipe.name), journal.folder, journal):
+        manifest = make_weights(work, source, recipe, plan, journal)
     return manifest.weight_digest
+
+
+def make_weights(work: Workspace, source: Source, recipe: Recipe, plan: Plan, journal: Journal) -> Manifest:
+    """All files that conversion makes, in the journal's folder, and their manifest."""
+    fetched = Fetched.load(work.source_file(source.name))
+    folder = journal.folder
+    check_space(folder, plan, sum(path.stat().st_size for path in folder.iterdir()))
+    hashes = _make_shards(work, source, fetched, plan, journal)
+    write_json(folder / "config.json", dict(plan.config))
+    write_json(folder / INDEX, plan.index())
+    shutil.copyfile(fetched.folder / source.tokenizer, folder / TOKENIZER_FILE)
+    manifest = _first_manifest(source, recipe, plan, fetched, folder, hashes)
+    manifest.save(folder)
+    return manifest
+
+
+def _make_shards(
+    work: Workspace, source: Source, fetched: Fetched, plan: Plan, journal: Journal
+) -> dict[str, str]:
+    """Read the source once; if it was never hashed as it is now, its hash is proven on the way."""
+    weights, proof = fetched.files[source.weights], work.proof_file(source.name)
+    path, proven = fetched.folder / source.weights, weights.is_proven(proof)
+    try:
+        with Checkpoint(path, weights.stamp) as checkpoint:
+            if not proven and not is_in_order(plan, checkpoint):
+                weights.prove(sha256_of(path), path, source.name, proof)
+                proven = True
+            with (
+                closing(OnePass(checkpoint, hashing=not proven)) as stream,
+                _bar("convert " + plan.recipe, checkpoint.nbytes, "B") as bar,
+            ):
+                hashes = convert(plan, stream, journal, bar.update)
+                if not proven:
+                    weights.prove(stream.sha256(), path, source.name, proof)
+        return hashes
+    except (ConvertError, SourceError):  # to go on would end as this did
+        journal.forget()
+        raise
+
+
+def _identity(work: Workspace, source: Source, plan: Plan) -> str:
+    """A digest of all that decides about the bytes, and of the very file that they are made from."""
+    fetched = Fetched.load(work.source_file(source.name))
+    decisive = _decisive(plan, fetched) | {"stamp": fetched.files[source.weights].stamp}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def _decisive(plan: Plan, fetched: Fetched) -> dict[str, Any]:
+    return {"plan": plan.digest(), "source": fetched.identity(), "tools": tool_versions()}
 
 
 def _first_manifest(
@@ -204,42 +244,6 @@ def runtime_versions() -> dict[str, str]:
 
 def _versions(*distributions: str) -> dict[str, str]:
     return {name: version(name) for name in distributions}
-
-
-@contextmanager
-def _whole_folder(work: Workspace, source: str, recipe: str) -> Iterator[Path]:
-    """A folder that takes the artifact's place when all went well, and is gone when not."""
-    partial = work.partial(source, recipe)
-    old = partial.with_name(f"{partial.name}.old")
-    _remove(partial, old)  # what a killed run left
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        _replace(work.artifact(source, recipe), partial, old)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise ConvertError(f"{work.out}: the disk is full; make room and run it again") from error
-        raise
-    finally:
-        _remove(partial, old)
-
-
-def _replace(final: Path, new: Path, old: Path) -> None:
-    """Put `new` in the place of `final`, which waits as `old` until that has worked."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    if final.exists():
-        final.rename(old)
-    try:
-        new.rename(final)
-    except OSError:
-        if old.exists():
-            old.rename(final)
-        raise
-
-
-def _remove(*folders: Path) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _bar(label: str, total: int, unit: str) -> Any:

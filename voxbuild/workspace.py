@@ -54,6 +54,10 @@ class Workspace:
         """What fetch found: where the files lie, their sizes and hashes."""
         return self.state(source) / "source.json"
 
+    def proof_file(self, source: str) -> Path:
+        """Which weights were read to the end and had the hash that they should have."""
+        return self.state(source) / "proof.json"
+
     def plan_file(self, source: str, recipe: str) -> Path:
         """What convert will do."""
         return self.state(source) / f"{recipe}.plan.json"

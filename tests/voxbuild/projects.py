@@ -65,9 +65,9 @@ def make_project(folder, recipes=("4bit", "2bit"), clips=3):
     return folder
 
 
-def use_random_source(project, change=lambda header: header):
-    """Put a small random checkpoint in the embedded model's place, its header changed."""
-    params = params_of()
+def use_random_source(project, change=lambda header: header, params=None):
+    """Put a random checkpoint in the embedded model's place, of these or small sizes, its header changed."""
+    params = params or params_of()
     (project / "recipes/sources/tiny.yaml").write_text(RANDOM)
     (project / "source").mkdir()
     write_checkpoint(project / "source/consolidated.safetensors", change(header_of(params)))

@@ -47,7 +47,8 @@ def test_a_local_source_is_used_in_place(base):
     assert fetched.identity() == {
         name: {"size": len(data), "sha256": sha256(data)} for name, data in CONTENT.items()
     }
-    assert sum(done) == sum(map(len, CONTENT.values()))
+    small = [data for name, data in CONTENT.items() if name != "consolidated.safetensors"]
+    assert sum(done) == sum(map(len, small)), "the weights are read when they are converted"
 
 
 def test_what_was_found_is_stored_and_seen_to_change(base):

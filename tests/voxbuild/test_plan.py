@@ -1,6 +1,7 @@
 """Plans at the upstream's full size, from its header alone."""
 
 import dataclasses
+import itertools
 import json
 
 import pytest
@@ -101,12 +102,16 @@ def test_shard_names():
     ]
 
 
-def test_tensors_come_sorted_each_module_together(plan):
-    modules = [t.module for t in plan.tensors]
-    assert modules == sorted(modules)
-    outputs = [o.name for t in plan.tensors for o in t.outputs if t.module.endswith("layers.0.mlp.down_proj")]
+def test_tensors_come_sorted_by_the_sources_names_each_module_together(plan):
+    sources = [t.source for t in plan.tensors]
+    assert sources == sorted(sources)
+    modules = [module for module, _ in itertools.groupby(t.module for t in plan.tensors)]
+    assert len(modules) == len(set(modules))
+    outputs = [
+        o.name for t in plan.tensors for o in t.outputs if t.module == "encoder.layers.0.mlp.down_proj"
+    ]
     down = "encoder.layers.0.mlp.down_proj"
-    assert outputs[:4] == [f"{down}.weight", f"{down}.scales", f"{down}.biases", f"{down}.bias"]
+    assert outputs == [f"{down}.bias", f"{down}.weight", f"{down}.scales", f"{down}.biases"]
 
 
 SMALL = params_of()

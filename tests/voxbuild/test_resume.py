@@ -1,0 +1,293 @@
+"""A build that was stopped, in whatever way, goes on: what is whole is kept, the bytes are the same."""
+
+import errno
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from artifacts import contents
+from projects import doit, doit_command, make_project, use_random_source
+from sources import header_of, params_of, write_checkpoint
+
+from voxbuild import convert as convert_module
+from voxbuild import stages
+from voxbuild.errors import CheckpointError, ConvertError, SourceError
+from voxbuild.manifest import Manifest
+from voxbuild.recipe import read_book
+from voxbuild.workspace import Workspace, read_json, sha256_of
+
+SHARDS = "shards: {max_size: 1MB}\n"
+KILLS = 20
+
+
+def make_sharded_project(folder, params):
+    """A project over a random source, unpinned, whose 4-bit artifact has several shards."""
+    project = make_project(folder, recipes=("4bit",), clips=1)
+    use_random_source(project, params=params)
+    recipe = project / "recipes/4bit.yaml"
+    recipe.write_text(recipe.read_text() + SHARDS)
+    return project
+
+
+class Build:
+    """The conversion of such a project, within this process."""
+
+    def __init__(self, folder, pinned=True):
+        self.project = make_sharded_project(folder, params_of(dim=256, hidden=1024, layers=6))
+        self.weights = self.project / "source/consolidated.safetensors"
+        if pinned:
+            self.pin()
+        self.work = Workspace(self.project)
+        self.fetch()
+
+    def pin(self):
+        source = self.project / "recipes/sources/tiny.yaml"
+        pinned = f"{{name: consolidated.safetensors, sha256: {sha256_of(self.weights)}}}"
+        source.write_text(source.read_text().replace("{name: consolidated.safetensors}", pinned))
+
+    def fetch(self):
+        read_book.cache_clear()
+        book = read_book(self.work.recipes)
+        self.source, self.recipe = book.source("tiny"), book.recipe("4bit")
+        stages.fetch_source(self.work, self.source)
+
+    def convert(self):
+        return stages.convert_artifact(self.work, self.source, self.recipe)
+
+    def artifact(self):
+        return contents(self.work.artifact("tiny", "4bit"))
+
+    @property
+    def partial(self):
+        return self.work.partial("tiny", "4bit")
+
+    def leftovers(self):
+        return sorted(path.name for path in self.partial.parent.iterdir())
+
+
+@pytest.fixture
+def build(tmp_path):
+    return Build(tmp_path / "project")
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """The shards that are written, one name each time."""
+    names, original = [], convert_module._write_shard
+
+    def spy(path, *rest):
+        names.append(path.name)
+        return original(path, *rest)
+
+    monkeypatch.setattr(convert_module, "_write_shard", spy)
+    return names
+
+
+def stop_in_shard(monkeypatch, number, error):
+    """Let writing the shard of this number (from 1) fail half way."""
+    writers = []
+
+    class Failing(convert_module.CheckpointWriter):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            writers.append(self)
+
+        def write(self, data):
+            if len(writers) == number and self._written:
+                raise error
+            super().write(data)
+
+    monkeypatch.setattr(convert_module, "CheckpointWriter", Failing)
+
+
+def test_whole_shards_are_kept_and_the_torn_one_is_made_anew(build, tmp_path, monkeypatch, written):
+    undisturbed = Build(tmp_path / "other")
+    undisturbed.convert()
+    count = len(written)
+    assert count >= 4
+    del written[:]
+    with monkeypatch.context() as patch:
+        stop_in_shard(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            build.convert()
+    assert build.leftovers() == ["tiny--4bit", "tiny--4bit.journal.json"]
+    assert sorted(contents(build.partial)) == written[:2]
+    del written[:]
+    build.convert()
+    assert len(written) == count - 2
+    assert build.artifact() == undisturbed.artifact()
+    assert build.leftovers() == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(path.read_bytes()[:-1] + b"?"),
+        lambda path: path.unlink(),
+    ],
+    ids=["cut", "changed", "gone"],
+)
+def test_a_shard_that_is_not_what_was_written_down_is_not_taken_for_whole(
+    build, tmp_path, monkeypatch, written, damage
+):
+    undisturbed = Build(tmp_path / "other")
+    undisturbed.convert()
+    with monkeypatch.context() as patch:
+        stop_in_shard(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            build.convert()
+    first = sorted(contents(build.partial))[0]
+    damage(build.partial / first)
+    del written[:]
+    build.convert()
+    assert first in written
+    assert build.artifact() == undisturbed.artifact()
+
+
+def test_what_another_source_or_plan_left_is_not_gone_on_with(build, monkeypatch, written):
+    with monkeypatch.context() as patch:
+        stop_in_shard(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            build.convert()
+    write_checkpoint(build.weights, header_of(params_of(dim=256, hidden=1024, layers=6)))  # a new file
+    build.fetch()
+    del written[:]
+    build.convert()
+    assert len(written) == len(set(written)) >= 4
+    assert (
+        Manifest.load(build.work.artifact("tiny", "4bit")).damaged(build.work.artifact("tiny", "4bit")) == []
+    )
+
+
+def test_a_full_disk_is_told_and_what_is_whole_is_kept(build, monkeypatch, written):
+    with monkeypatch.context() as patch:
+        stop_in_shard(patch, 3, OSError(errno.ENOSPC, "No space left on device"))
+        with pytest.raises(ConvertError, match="the disk is full; make room and run it again"):
+            build.convert()
+    assert sorted(contents(build.partial)) == written[:2]
+    assert read_json(build.partial.with_name("tiny--4bit.journal.json"))["shards"].keys() == set(written[:2])
+
+
+def test_a_disk_that_cannot_be_read_is_told_with_the_place(build, monkeypatch):
+    def failing(descriptor, nbytes, start):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", failing)
+    with pytest.raises(
+        CheckpointError, match=r"cannot be read at byte [\d,]+: Input/output error; run it again"
+    ):
+        build.convert()
+
+
+def test_a_source_that_changes_meanwhile_is_told(build, monkeypatch, written):
+    original = convert_module.CheckpointWriter.finish
+
+    def touching(writer):
+        os.utime(build.weights)
+        return original(writer)
+
+    monkeypatch.setattr(convert_module.CheckpointWriter, "finish", touching)
+    with pytest.raises(
+        CheckpointError, match=r"consolidated\.safetensors: it changed meanwhile; run it again"
+    ):
+        build.convert()
+    assert not build.work.artifact("tiny", "4bit").exists()
+    assert build.leftovers() == []
+
+
+def flip(path):
+    """Another value in the last tensor."""
+    with path.open("r+b") as file:
+        file.seek(-2, 2)
+        value = file.read(1)
+        file.seek(-2, 2)
+        file.write(bytes([value[0] ^ 1]))
+
+
+def test_a_flipped_bit_in_pinned_weights_is_found_by_the_one_read(build):
+    flip(build.weights)
+    build.fetch()
+    with pytest.raises(SourceError, match=r"consolidated\.safetensors: sha256 \w+ instead of \w+: damaged"):
+        build.convert()
+    assert not build.work.artifact("tiny", "4bit").exists()
+    assert build.leftovers() == []
+    flip(build.weights)
+    build.fetch()
+    build.convert()
+
+
+def test_a_source_that_is_proven_is_not_hashed_again(build, monkeypatch):
+    hashing = []
+
+    class Spy(stages.OnePass):
+        def __init__(self, checkpoint, *, hashing: bool):
+            super().__init__(checkpoint, hashing=hashing)
+            asked.append(hashing)
+
+    asked = hashing
+    monkeypatch.setattr(stages, "OnePass", Spy)
+    build.convert()
+    build.convert()
+    assert hashing == [True, False]
+    os.utime(build.weights)
+    build.fetch()
+    build.convert()
+    assert hashing == [True, False, True]
+
+
+def test_a_file_in_another_order_is_proven_before_it_is_converted(tmp_path):
+    plain, odd = Build(tmp_path / "plain"), Build(tmp_path / "odd", pinned=False)
+    plain.convert()
+    header = header_of(params_of(dim=256, hidden=1024, layers=6))
+    write_checkpoint(odd.weights, header[::-1])
+    odd.pin()
+    odd.fetch()
+    odd.convert()
+    shards = [name for name in plain.artifact() if name.startswith("model-")]
+    assert {name: plain.artifact()[name] for name in shards} == {
+        name: odd.artifact()[name] for name in shards
+    }
+    flip(odd.weights)
+    odd.fetch()
+    with pytest.raises(SourceError, match="instead of"):
+        odd.convert()
+
+
+@pytest.fixture
+def undisturbed(tmp_path):
+    """A project of a middling size after a build that nothing disturbed; the artifact, and what it took."""
+    params = params_of(dim=512, hidden=2048, layers=8, vocabulary=8192)
+    project = make_sharded_project(tmp_path / "project", params)
+    assert doit(project, "_plan").returncode == 0
+    begun = time.monotonic()
+    assert doit(project, "convert").returncode == 0
+    return project, contents(project / "out/tiny/4bit"), time.monotonic() - begun
+
+
+def test_kill_9_at_any_moment_then_the_same_command_gives_the_same_bytes(undisturbed):
+    project, expected, duration = undisturbed
+    chance, kills, resumed, artifact = random.Random(4), 0, 0, project / "out/tiny/4bit"
+    while kills < KILLS:
+        if artifact.exists():
+            shutil.rmtree(artifact)
+        process = subprocess.Popen(
+            doit_command("convert"), cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(chance.uniform(0, duration))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+        if artifact.exists():
+            assert contents(artifact) == expected
+        resumed += (project / "out/.partial/tiny--4bit.journal.json").exists()
+    assert resumed, "no kill came between two shards"
+    last = doit(project, "convert")
+    assert last.returncode == 0, last.stdout
+    assert contents(artifact) == expected
+    assert not any((project / "out/.partial").iterdir())

@@ -1,0 +1,51 @@
+"""A checkpoint read once: rows of tensors, and on the way from front to back the hash of the whole file."""
+
+from collections.abc import Iterator
+
+from .background import BackgroundHash
+from .checkpoint import Checkpoint, Tensor
+
+CHUNK_BYTES = 4 * 2**20
+"""Bytes read at a time: what bounds memory, and fits a processor's cache on the way to hash and kernel."""
+
+
+class OnePass:
+    """The tensors of a checkpoint; some may be left out. While hashing they come in the order of the file."""
+
+    def __init__(self, checkpoint: Checkpoint, *, hashing: bool) -> None:
+        """Without `hashing` what lies between the tensors is not read."""
+        self.checkpoint = checkpoint
+        self._hash = BackgroundHash() if hashing else None
+        self._at = 0
+
+    def rows(self, tensor: Tensor) -> Iterator[tuple[int, bytes]]:
+        """(number of rows, their bytes), at least a row each, of a tensor.
+
+        Raises CheckpointError if the file ends too early or cannot be read.
+        """
+        self._pass_over(tensor.start)
+        for count, data in self.checkpoint.rows(tensor, CHUNK_BYTES):
+            self._take(data)
+            yield count, data
+
+    def sha256(self) -> str:
+        """The hash of the file, what was left out included."""
+        assert self._hash is not None, "nothing was hashed"
+        self._pass_over(self.checkpoint.nbytes)
+        return self._hash.hexdigest()
+
+    def close(self) -> None:
+        """Let go of the thread that hashes."""
+        if self._hash:
+            self._hash.close()
+
+    def _pass_over(self, end: int) -> None:
+        if self._hash:
+            assert self._at <= end, "tensors must come in the order of the file"
+            while self._at < end:
+                self._take(self.checkpoint.read(self._at, min(CHUNK_BYTES, end - self._at)))
+
+    def _take(self, data: bytes) -> None:
+        if self._hash:
+            self._at += len(data)
+            self._hash.update(data)
