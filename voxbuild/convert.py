@@ -4,12 +4,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from voxrun.device import mx
-
 from .checkpoint import Checkpoint, CheckpointWriter
 from .errors import ConvertError
 from .plan import Plan, TensorPlan
-from .quantize import cast, is_finite, quantize_rows, to_bytes, to_mlx, transposed
+from .quantize import Rows, cast, is_finite, quantize_rows, to_rows, transposed
 
 CHUNK_BYTES = 8 * 2**20
 """Bytes of source read at a time: what bounds memory."""
@@ -66,25 +64,25 @@ def _write_tensor(
     behind: dict[str, list[bytes]] = {}
     for rows in _rows(tensor, checkpoint, progress):
         if tensor.quantization is None:
-            writer.write(to_bytes(rows))
+            writer.write(rows.tobytes())
             continue
-        for leaf, part in quantize_rows(rows, tensor.quantization).items():
+        for leaf, part in quantize_rows(rows, tensor.dtype, tensor.quantization).items():
             if leaf == "weight":
-                writer.write(to_bytes(part))
+                writer.write(part.tobytes())
             else:
-                behind.setdefault(leaf, []).append(to_bytes(part))
+                behind.setdefault(leaf, []).append(part.tobytes())
     for parts in behind.values():
         for data in parts:
             writer.write(data)
 
 
-def _rows(tensor: TensorPlan, checkpoint: Checkpoint, progress: Callable[[int], None]) -> Iterator[mx.array]:
+def _rows(tensor: TensorPlan, checkpoint: Checkpoint, progress: Callable[[int], None]) -> Iterator[Rows]:
     """Chunks of the tensor, transposed and cast."""
     stored = checkpoint.tensors[tensor.source]
     for count, data in checkpoint.rows(stored, CHUNK_BYTES):
-        rows = to_mlx(data, stored.dtype, (count, *stored.shape[1:]))
-        rows = cast(transposed(rows) if tensor.transpose else rows, tensor.dtype)
-        if not is_finite(rows):
+        rows = to_rows(data, stored.dtype, (count, *stored.shape[1:]))
+        rows = cast(transposed(rows) if tensor.transpose else rows, stored.dtype, tensor.dtype)
+        if not is_finite(rows, tensor.dtype):
             raise ConvertError(
                 f"{tensor.source}: a weight is not finite as {tensor.dtype}; the source is damaged,"
                 " or its values do not fit the recipe's dtype"

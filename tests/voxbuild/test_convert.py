@@ -81,9 +81,9 @@ def test_converting_twice_gives_equal_bytes_and_true_hashes(book, source, tmp_pa
 def test_memory_is_bounded_by_the_chunk(book, source, tmp_path, monkeypatch):
     seen = []
 
-    def spy(rows, how):
+    def spy(rows, dtype, how):
         seen.append(rows.nbytes)
-        return quantize_rows(rows, how)
+        return quantize_rows(rows, dtype, how)
 
     quantize_rows = module.quantize_rows
     monkeypatch.setattr(module, "quantize_rows", spy)
