@@ -112,7 +112,7 @@ def _converted(piece: Piece) -> tuple[Piece, list[Buffer]]:
         )
     how = tensor.quantization
     parts = quantize_rows(rows, tensor.dtype, how).values() if how else [rows]
-    return piece, [memoryview(part).cast("B") for part in parts]
+    return piece, [part.data.cast("B") for part in parts]
 
 
 def _as_they_stand(converted: Iterable[tuple[Piece, list[Buffer]]]) -> Iterator[Buffer]:

@@ -69,8 +69,8 @@ def fetch(source: Source, base: Path, hashed: Callable[[int], None]) -> Fetched:
     """Download into the Hub's cache (resumable), or use the folder in place; check sizes and hashes.
 
     Weights whose hash is pinned, or told by the Hub, are not read here: conversion reads them once, and
-    proves their hash before there is an artifact. `base` is the folder that a local path is relative to; `hashed` is
-    told of bytes done. Raises SourceError.
+    proves their hash before there is an artifact. `base` is the folder that a local path is relative to;
+    `hashed` is told of bytes done. Raises SourceError.
     """
     folder = local_folder(source, base) or _download(source)
     return Fetched(folder, {f.name: _checked(folder, f, source, hashed) for f in source.files})

@@ -1,54 +1,88 @@
-"""Casting and quantizing rows of a matrix, always on the CPU: GPUs round differently."""
+"""Casting and quantizing rows of a matrix on the CPU, as NumPy arrays of what stands in the file.
 
-from collections.abc import Mapping
+Bfloat16, which NumPy lacks, is uint16; float16 and float32 are themselves. The compiled loops are ours
+(`voxbuild.kernels`), the bytes are those of `mx.quantize` on its CPU device; GPUs round differently.
+"""
+
+import os
+from typing import Any
 
 import numpy as np
 
-from voxrun.device import mx
-
+from . import kernels
 from .modes import Quantization
 
-_STORED = {"BF16": np.uint16, "F16": np.float16, "F32": np.float32}
-_MX = {"BF16": mx.bfloat16, "F16": mx.float16, "F32": mx.float32}
+QUANTIZER_VARIABLE = "VOXBUILD_QUANTIZER"
+"""Environment variable: `mlx` for MLX's own quantizer, the reference for ours."""
+
+Rows = np.typing.NDArray[Any]
+
+_STORED: dict[str, Any] = {"BF16": np.uint16, "F16": np.float16, "F32": np.float32}
+_BITS: dict[str, Any] = {"BF16": np.uint16, "F16": np.uint16, "F32": np.uint32}
+_INFINITY = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000}
+_KINDS = {"BF16": kernels.BFLOAT16, "F16": kernels.FLOAT16, "F32": kernels.FLOAT32}
 
 
-def to_mlx(data: bytes, dtype: str, shape: tuple[int, ...]) -> mx.array:
-    """Bytes of a safetensors file as an array."""
-    array = mx.array(np.frombuffer(data, _STORED[dtype]).reshape(shape))
-    return array.view(mx.bfloat16) if dtype == "BF16" else array
+def to_rows(data: bytes | bytearray | memoryview, dtype: str, shape: tuple[int, ...]) -> Rows:
+    """Bytes of a safetensors file as an array over them."""
+    return np.frombuffer(data, _STORED[dtype]).reshape(shape)
 
 
-def to_bytes(array: mx.array) -> bytes:
-    """An array as it stands in a safetensors file."""
-    if array.dtype == mx.bfloat16:
-        array = array.view(mx.uint16)
-    return np.array(array).tobytes()
+def cast(rows: Rows, dtype: str, to: str) -> Rows:
+    """From one floating dtype to another, rounding to nearest even; too large a value becomes infinite."""
+    if dtype == to:
+        return rows
+    values = (rows.astype(np.uint32) << 16).view(np.float32) if dtype == "BF16" else rows
+    if to == "BF16":
+        return _to_bfloat16(values.astype(np.float32, copy=False))
+    with np.errstate(over="ignore"):
+        return values.astype(_STORED[to])
 
 
-def cast(array: mx.array, dtype: str) -> mx.array:
-    """To a floating dtype, rounding to nearest even."""
-    with mx.stream(mx.cpu):
-        return array.astype(_MX[dtype])
+def _to_bfloat16(values: Rows) -> Rows:
+    bits = values.view(np.uint32)
+    rounded = (bits + (bits >> 16 & 1) + np.uint32(0x7FFF)) >> 16
+    return np.where(np.isnan(values), 0x7FC0, rounded).astype(np.uint16)
 
 
-def is_finite(array: mx.array) -> bool:
+def is_finite(rows: Rows, dtype: str) -> bool:
     """Whether there is neither NaN nor infinity."""
-    with mx.stream(mx.cpu):
-        return bool(mx.isfinite(array).all().item())
+    return bool(kernels.largest_magnitude(_bits(rows.reshape(-1), dtype)) < _INFINITY[dtype])
 
 
-def transposed(array: mx.array) -> mx.array:
+def transposed(rows: Rows) -> Rows:
     """The axes 1 and 2 swapped, contiguous."""
-    with mx.stream(mx.cpu):
-        return mx.contiguous(array.swapaxes(1, 2))
+    return np.ascontiguousarray(rows.swapaxes(1, 2))
 
 
-def quantize_rows(rows: mx.array, how: Quantization) -> Mapping[str, mx.array]:
-    """Rows [n, columns] -> leaf -> packed weights, scales and, if the mode has them, biases.
+def quantize_rows(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
+    """Rows [n, columns], all finite -> leaf -> packed weights, scales and, if the mode has them, biases.
 
-    Groups lie within a row, so any cut into rows gives the bytes of the whole matrix.
+    `weight` is uint32 [n, columns * bits / 32]; the others [n, columns / group_size] are of the rows' dtype,
+    or uint8 where the mode says so. Groups lie within a row: any cut into rows gives the bytes of the whole.
     """
+    if os.environ.get(QUANTIZER_VARIABLE) == "mlx" or how.mode != "affine":
+        return _quantized_by_mlx(rows, dtype, how)
+    n, columns = rows.shape
+    weight = np.empty((n, columns * how.bits // 32), np.uint32)
+    scales, biases = (np.empty((n, columns // how.group_size), np.float32) for _ in range(2))
+    kernels.affine(_bits(rows, dtype), _KINDS[dtype], how.bits, how.group_size, weight, scales, biases)
+    return {"weight": weight, "scales": cast(scales, "F32", dtype), "biases": cast(biases, "F32", dtype)}
+
+
+def _bits(rows: Rows, dtype: str) -> Rows:
+    """The same memory as unsigned integers, read-only: one type, so one compilation, whoever owns it."""
+    bits: Rows = np.ascontiguousarray(rows).view(_BITS[dtype])
+    bits.flags.writeable = False
+    return bits
+
+
+def _quantized_by_mlx(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
+    from voxrun.device import mx  # only here: a conversion need not load MLX
+
     with mx.stream(mx.cpu):
-        parts = mx.quantize(rows, group_size=how.group_size, bits=how.bits, mode=how.mode)
-        mx.eval(parts)
-    return dict(zip(("weight", "scales", "biases"), parts, strict=False))
+        array = mx.array(rows).view(mx.bfloat16) if dtype == "BF16" else mx.array(rows)
+        parts = mx.quantize(array, group_size=how.group_size, bits=how.bits, mode=how.mode)
+        stored = [part.view(mx.uint16) if part.dtype == mx.bfloat16 else part for part in parts]
+        mx.eval(stored)
+    return {leaf: np.array(part) for leaf, part in zip(("weight", "scales", "biases"), stored, strict=False)}

@@ -3,14 +3,18 @@
 import errno
 import json
 import struct
+from contextlib import closing
 
 import pytest
 from sources import header_of, params_of, raw, write_checkpoint
 
 from voxbuild import convert as module
+from voxbuild import onepass
 from voxbuild.checkpoint import Checkpoint
 from voxbuild.convert import check_space, convert
 from voxbuild.errors import CheckpointError, ConvertError
+from voxbuild.journal import Journal
+from voxbuild.onepass import OnePass
 from voxbuild.plan import make_plan
 from voxbuild.recipe import Shards, read_book
 from voxbuild.workspace import sha256_of
@@ -40,8 +44,9 @@ def converted(book, name, path, folder, params=PARAMS, **changes):
     plan = make_plan(book.recipe(name).model_copy(update=changes), header, params)
     folder.mkdir(parents=True, exist_ok=True)
     done = []
-    with Checkpoint(path) as checkpoint:
-        hashes = convert(plan, checkpoint, folder, done.append)
+    with Checkpoint(path) as checkpoint, closing(OnePass(checkpoint, hashing=True)) as stream:
+        hashes = convert(plan, stream, Journal(folder, name), done.append)
+        assert stream.sha256() == sha256_of(path)
     assert sum(done) == sum(t.nbytes for t in header)
     return plan, hashes
 
@@ -68,7 +73,7 @@ def test_every_variant_holds_what_mlx_makes_of_each_matrix(book, source, tmp_pat
 def test_the_size_of_chunks_does_not_show(book, source, tmp_path, monkeypatch, name):
     _, expected = converted(book, name, source[0], tmp_path / "whole")
     for size in (1, 4096):
-        monkeypatch.setattr(module, "CHUNK_BYTES", size)
+        monkeypatch.setattr(onepass, "CHUNK_BYTES", size)
         assert converted(book, name, source[0], tmp_path / str(size))[1] == expected
 
 
@@ -81,13 +86,13 @@ def test_converting_twice_gives_equal_bytes_and_true_hashes(book, source, tmp_pa
 def test_memory_is_bounded_by_the_chunk(book, source, tmp_path, monkeypatch):
     seen = []
 
-    def spy(rows, how):
+    def spy(rows, dtype, how):
         seen.append(rows.nbytes)
-        return quantize_rows(rows, how)
+        return quantize_rows(rows, dtype, how)
 
     quantize_rows = module.quantize_rows
     monkeypatch.setattr(module, "quantize_rows", spy)
-    monkeypatch.setattr(module, "CHUNK_BYTES", 4000)
+    monkeypatch.setattr(onepass, "CHUNK_BYTES", 4000)
     converted(book, "4bit", source[0], tmp_path)
     widest = max(t.row_bytes for t in HEADER if len(t.shape) == 2)
     assert max(seen) <= max(4000, widest)
@@ -134,11 +139,13 @@ def test_a_source_cut_on_the_way_is_told(book, source, tmp_path):
     path = tmp_path / "a.safetensors"
     path.write_bytes(source[0].read_bytes())
     plan = make_plan(book.recipe("4bit"), HEADER, PARAMS)
+    (tmp_path / "out").mkdir()
     with Checkpoint(path) as checkpoint:
         with path.open("r+b") as file:
             file.truncate(8 + struct.unpack("<Q", file.read(8))[0] + 1000)
+        stream = OnePass(checkpoint, hashing=False)
         with pytest.raises(CheckpointError, match="ends too early; it changed or is damaged"):
-            convert(plan, checkpoint, tmp_path, lambda done: None)
+            convert(plan, stream, Journal(tmp_path / "out", "new"), lambda done: None)
 
 
 def test_a_full_disk_is_told_before_anything_is_written(book, tmp_path, monkeypatch):

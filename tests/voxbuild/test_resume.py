@@ -178,9 +178,7 @@ def test_a_disk_that_cannot_be_read_is_told_with_the_place(build, monkeypatch):
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "pread", failing)
-    with pytest.raises(
-        CheckpointError, match=r"cannot be read at byte [\d,]+: Input/output error; run it again"
-    ):
+    with pytest.raises(CheckpointError, match=r"at byte [\d,]+: Input/output error; run it again"):
         build.convert()
 
 
@@ -192,9 +190,7 @@ def test_a_source_that_changes_meanwhile_is_told(build, monkeypatch, written):
         return original(writer)
 
     monkeypatch.setattr(convert_module.CheckpointWriter, "finish", touching)
-    with pytest.raises(
-        CheckpointError, match=r"consolidated\.safetensors: it changed meanwhile; run it again"
-    ):
+    with pytest.raises(CheckpointError, match=r"safetensors: it changed meanwhile; run it again"):
         build.convert()
     assert not build.work.artifact("tiny", "4bit").exists()
     assert build.leftovers() == []
