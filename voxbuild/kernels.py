@@ -220,7 +220,7 @@ def far_e2m1_codes(values, start, count, table, kind, codes, scratch):  # type: 
         x = rounded(abs(values[j]), kind, scratch)
         least, best = np.float32(np.inf), np.int32(0)
         for code in range(8):
-            distance = rounded(abs(x - table[code]), kind, scratch)
+            distance = abs(x - table[code])
             if distance < least:
                 least, best = distance, np.int32(code)
         sign = np.int32(8) if values[j] < np.float32(0) and best > 0 else np.int32(0)
