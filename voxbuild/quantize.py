@@ -78,18 +78,15 @@ def _small_floats(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
     weight = np.empty((n, columns * how.bits // 32), np.uint32)
     scales = np.empty((n, columns // how.group_size), np.uint8)
     kernels.small_floats(
-        _bits(rows, dtype), _KINDS[dtype], how.bits, how.group_size, _limits(dtype), E2M1, weight, scales
+        _bits(rows, dtype), _KINDS[dtype], how.bits, how.group_size, _limits(dtype), weight, scales
     )
     return {"weight": weight, "scales": scales}
-
-
-E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
 
 
 @cache
 def _limits(dtype: str) -> Rows:
     """The greatest float32 that, rounded to the dtype, is not above the middle of two numbers of E2M1."""
-    middles = (E2M1[1:] + E2M1[:-1]) / 2
+    middles = (kernels.E2M1[1:] + kernels.E2M1[:-1]) / 2
     half_step = {"BF16": 2.0**-8, "F16": 2.0**-11, "F32": 0}[dtype]
     return (middles + half_step * 2 ** np.floor(np.log2(middles))).astype(np.float32)
 
