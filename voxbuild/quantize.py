@@ -5,6 +5,7 @@ Bfloat16, which NumPy lacks, is uint16; float16 and float32 are themselves. The 
 """
 
 import os
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -61,13 +62,33 @@ def quantize_rows(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
     `weight` is uint32 [n, columns * bits / 32]; the others [n, columns / group_size] are of the rows' dtype,
     or uint8 where the mode says so. Groups lie within a row: any cut into rows gives the bytes of the whole.
     """
-    if os.environ.get(QUANTIZER_VARIABLE) == "mlx" or how.mode != "affine":
+    if os.environ.get(QUANTIZER_VARIABLE) == "mlx":
         return _quantized_by_mlx(rows, dtype, how)
+    if how.mode != "affine":
+        return _small_floats(rows, dtype, how)
     n, columns = rows.shape
     weight = np.empty((n, columns * how.bits // 32), np.uint32)
     scales, biases = (np.empty((n, columns // how.group_size), np.float32) for _ in range(2))
     kernels.affine(_bits(rows, dtype), _KINDS[dtype], how.bits, how.group_size, weight, scales, biases)
     return {"weight": weight, "scales": cast(scales, "F32", dtype), "biases": cast(biases, "F32", dtype)}
+
+
+def _small_floats(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
+    n, columns = rows.shape
+    weight = np.empty((n, columns * how.bits // 32), np.uint32)
+    scales = np.empty((n, columns // how.group_size), np.uint8)
+    kernels.small_floats(
+        _bits(rows, dtype), _KINDS[dtype], how.bits, how.group_size, _limits(dtype), weight, scales
+    )
+    return {"weight": weight, "scales": scales}
+
+
+@cache
+def _limits(dtype: str) -> Rows:
+    """The greatest float32 that, rounded to the dtype, is not above the middle of two numbers of E2M1."""
+    middles = (kernels.E2M1[1:] + kernels.E2M1[:-1]) / 2
+    half_step = {"BF16": 2.0**-8, "F16": 2.0**-11, "F32": 0}[dtype]
+    return (middles + half_step * 2 ** np.floor(np.log2(middles))).astype(np.float32)
 
 
 def _bits(rows: Rows, dtype: str) -> Rows:
