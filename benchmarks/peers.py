@@ -71,16 +71,21 @@ class View:
 
     def native_config(self) -> dict[str, Any]:
         """config.json in mlx-audio's layout."""
-        whisper = self.config["multimodal"]["whisper_model_args"]
-        decoder = {k: v for k, v in self.config.items() if k not in ("multimodal", "quantization")}
-        return {
-            "model_type": "voxtral_realtime",
-            "decoder": decoder,
-            "encoder_args": whisper["encoder_args"] | whisper["downsample_args"],
+        return mlx_audio_config(self.config) | {
             "quantization": dict(
                 map(_native_setting, *zip(*self.config["quantization"].items(), strict=True))
             ),
         }
+
+
+def mlx_audio_config(params: dict[str, Any]) -> dict[str, Any]:
+    """The keys of params.json as mlx-audio wants them."""
+    whisper = params["multimodal"]["whisper_model_args"]
+    return {
+        "model_type": "voxtral_realtime",
+        "decoder": {k: v for k, v in params.items() if k not in ("multimodal", "quantization")},
+        "encoder_args": whisper["encoder_args"] | whisper["downsample_args"],
+    }
 
 
 def _native_setting(key: str, value: Any) -> tuple[str, Any]:

@@ -16,12 +16,15 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from .background import BackgroundHash, Buffer
+from .buffers import Buffers
 from .errors import CheckpointError
 from .workspace import stamp
 
 ITEM_SIZE = {"BF16": 2, "F16": 2, "F32": 4, "U32": 4, "U8": 1}
 MAX_HEADER = 100 * 2**20
 ALIGNMENT = 64
+BUFFER_BYTES = 4 * 2**20
+"""What is read at a time, mostly: it fits a processor's cache on the way to a hash and a kernel."""
 METADATA = {"format": "mlx"}
 
 
@@ -59,6 +62,7 @@ class Checkpoint:
         Raises CheckpointError if the header and the file's size do not agree, or the file is another by now.
         """
         self.path = path
+        self._buffers = Buffers(BUFFER_BYTES)
         try:
             self._file = path.open("rb")
         except OSError as error:
@@ -89,7 +93,7 @@ class Checkpoint:
         if not self.path.is_file() or stamp(self.path) != self._stamp:
             raise CheckpointError(f"{self.path}: it changed meanwhile; run it again")
 
-    def rows(self, tensor: Tensor, chunk_bytes: int) -> Iterator[tuple[int, bytes]]:
+    def rows(self, tensor: Tensor, chunk_bytes: int) -> Iterator[tuple[int, memoryview]]:
         """(number of rows, their bytes) in chunks of at most `chunk_bytes`, at least one row each.
 
         Raises CheckpointError if the file ends too early or cannot be read.
@@ -100,14 +104,15 @@ class Checkpoint:
             rows = min(step, count - first)
             yield rows, self.read(tensor.start + first * tensor.row_bytes, rows * tensor.row_bytes)
 
-    def read(self, start: int, nbytes: int) -> bytes:
+    def read(self, start: int, nbytes: int) -> memoryview:
         """Bytes from `start` on. Raises CheckpointError if there are fewer, or the disk fails."""
+        data = self._buffers.take(nbytes)
         try:
-            data = os.pread(self._file.fileno(), nbytes, start)
+            count = os.preadv(self._file.fileno(), [data], start)
         except OSError as error:
             where = f"{self.path}: cannot be read at byte {start:,}"
             raise CheckpointError(f"{where}: {error.strerror}; run it again") from error
-        if len(data) != nbytes:
+        if count != nbytes:
             raise CheckpointError(f"{self.path}: ends too early; it changed or is damaged")
         return data
 

@@ -32,7 +32,7 @@ class Piece:
     tensor: TensorPlan
     stored: Tensor
     rows: int
-    data: bytes
+    data: memoryview
     is_last: bool
 
 

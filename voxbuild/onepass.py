@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from .background import BackgroundHash
-from .checkpoint import Checkpoint, Tensor
+from .checkpoint import BUFFER_BYTES, Checkpoint, Tensor
 
-CHUNK_BYTES = 4 * 2**20
-"""Bytes read at a time: what bounds memory, and fits a processor's cache on the way to hash and kernel."""
+CHUNK_BYTES = BUFFER_BYTES
+"""Bytes read at a time: what bounds memory."""
 
 
 class OnePass:
@@ -18,7 +18,7 @@ class OnePass:
         self._hash = BackgroundHash() if hashing else None
         self._at = 0
 
-    def rows(self, tensor: Tensor) -> Iterator[tuple[int, bytes]]:
+    def rows(self, tensor: Tensor) -> Iterator[tuple[int, memoryview]]:
         """(number of rows, their bytes), at least a row each, of a tensor.
 
         Raises CheckpointError if the file ends too early or cannot be read.
@@ -45,7 +45,7 @@ class OnePass:
             while self._at < end:
                 self._take(self.checkpoint.read(self._at, min(CHUNK_BYTES, end - self._at)))
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: memoryview) -> None:
         if self._hash:
             self._at += len(data)
             self._hash.update(data)

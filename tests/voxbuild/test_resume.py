@@ -174,10 +174,10 @@ def test_a_full_disk_is_told_and_what_is_whole_is_kept(build, monkeypatch, writt
 
 
 def test_a_disk_that_cannot_be_read_is_told_with_the_place(build, monkeypatch):
-    def failing(descriptor, nbytes, start):
+    def failing(descriptor, buffers, start):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(os, "pread", failing)
+    monkeypatch.setattr(os, "preadv", failing)
     with pytest.raises(CheckpointError, match=r"at byte [\d,]+: Input/output error; run it again"):
         build.convert()
 
