@@ -55,9 +55,15 @@ class Place:
         """What a run writes."""
         return self.work / "out"
 
+    def clear(self) -> None:
+        """No output is there."""
+        if self.out.is_file():
+            self.out.unlink()
+        shutil.rmtree(self.out, ignore_errors=True)
+
     def run(self, *command: object, **environment: str) -> Run:
         """One process over a source in the page cache."""
-        shutil.rmtree(self.out, ignore_errors=True)
+        self.clear()
         _warm(self.source / WEIGHTS)
         with tempfile.TemporaryFile() as said:
             begun = time.perf_counter()
@@ -73,7 +79,7 @@ class Place:
             process.returncode = os.waitstatus_to_exitcode(status)
             said.seek(0)
             lines = said.read().decode(errors="replace").strip().splitlines()
-        shutil.rmtree(self.out, ignore_errors=True)
+        self.clear()
         if process.returncode:
             return Run({}, f"{lines[-1][:200] if lines else 'failed'} (exit code {process.returncode})")
         peak = usage.ru_maxrss * PEAK_UNIT
@@ -88,7 +94,7 @@ def _warm(path: Path) -> None:
 
 def cp(place: Place) -> Run:
     """The yardstick."""
-    return place.run("cp", place.source / WEIGHTS, place.out)
+    return place.run("cp", place.source / WEIGHTS, place.out)  # a file where the others make a folder
 
 
 def voxbuild(place: Place, recipe: str) -> Run:

@@ -27,13 +27,15 @@ from voxrun.model import parameter_shapes
 ROOT = Path(__file__).resolve().parent.parent
 PARAMS = ROOT / "tests/data/upstream/params.json"
 TEKKEN = ROOT / "tiny/checkpoint/tekken.json"
+WITHIN = ("encoder.", "adapter.", "language_model.embed_tokens.")
+"""What the upstream keeps in a module of its own, whose path comes first."""
 NOISE = 1 << 22
 """Values drawn once and repeated: drawing 4.4 billion of them would take longer than writing them."""
 
 
 def stored(name: str, shape: tuple[int, ...]) -> Tensor:
     """The upstream's form of one of our parameters."""
-    prefix = MISTRAL.prefixes[0] if name.startswith(("encoder.", "adapter.")) else ""
+    prefix = MISTRAL.prefixes[0] if name.startswith(WITHIN) else ""
     order = (0, 2, 1) if MISTRAL.transposes(name) else range(len(shape))
     return Tensor(prefix + MISTRAL.native(name), "BF16", tuple(shape[i] for i in order))
 
