@@ -1,9 +1,10 @@
-"""Compiled loops that quantize rows of weights: bit for bit what `mx.quantize` makes of them on a CPU.
+"""Compiled loops that cast and quantize rows of weights: bit for bit what MLX makes of them on a CPU.
 
-All arithmetic is IEEE float32, in MLX's order and without liberties (true divisions, no fused products).
-What is written here in an unusual way is so for the sake of vector instructions: a minimum of floats is taken
-over integers of the same order, indices are unsigned, each loop writes one array, and a division by zero is
-no error.
+All arithmetic is IEEE float32, in MLX's order and without liberties: true divisions, nothing fused. A row at
+a time goes through the stages, each a loop of its own that vectorizes: so minima are taken over integers of
+the floats' order, indices are unsigned, integers kept to 32 bits, and dividing by zero is no error.
+
+`numbers` are float32 as their bits, int32; `values` the same memory as float32. A `kind` says what is stored.
 """
 
 from typing import Any
@@ -12,13 +13,17 @@ import numpy as np
 from numba import njit, uint64
 
 BFLOAT16, FLOAT16, FLOAT32 = range(3)
-INFINITY = np.int32(0x7F800000)
-MAGNITUDE = np.int32(0x7FFFFFFF)
-EPSILON = np.float32(1e-7)
 ONE, WORD = uint64(1), uint64(32)
+MAGNITUDE, INFINITY = np.int32(0x7FFFFFFF), np.int32(0x7F800000)
+EPSILON = np.float32(1e-7)
+# Of a small float: the bits of mantissa that float32 has more; its least normal number and where it ends, as
+# bits of float32; how many of its least steps make one.
+HALF = np.int32(13), np.int32(0x38800000), np.int32(0x47800000), np.float32(2.0**24)
+E4M3 = np.int32(20), np.int32(0x3C800000), np.int32(0x43E00000), np.float32(2.0**9)
 E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
-GREATEST_E4M3, LEAST_NORMAL_E4M3 = np.int32(0x43E00000), np.int32(0x3C800000)
-E4M3_ROUNDING = np.int32(0x7FFFF - (120 << 23))
+FAR = np.uint32(0x41800000)
+"""Beyond it, 16 as bits of float32, the nearest of E2M1 is sought by distances, as they round."""
+BLOCK = 4096
 
 
 def compiled(function: Any) -> Any:
@@ -29,274 +34,282 @@ def compiled(function: Any) -> Any:
         return njit(function, nogil=True, error_model="numpy")
 
 
-def inlined(function: Any) -> Any:
-    """Part of its caller's machine code."""
-    return njit(function, nogil=True, error_model="numpy", inline="always")
-
-
-@inlined
-def widen(row, kind, bits):  # type: ignore
-    """Stored floats [columns] as the bits of float32."""
-    columns = uint64(row.shape[0])
+@compiled
+def widen(stored, kind, numbers):  # type: ignore
+    """Stored floats [n] as float32; of float16 a NaN becomes infinite."""
+    n, values = uint64(stored.shape[0]), numbers.view(np.float32)
     if kind == BFLOAT16:
-        for j in range(columns):
-            bits[j] = np.int32(np.uint32(row[j]) << np.uint32(16))
+        for j in range(n):
+            numbers[j] = np.int32(np.uint32(stored[j]) << np.uint32(16))
     elif kind == FLOAT32:
-        for j in range(columns):
-            bits[j] = np.int32(row[j])
+        for j in range(n):
+            numbers[j] = np.int32(stored[j])
     else:
-        values = bits.view(np.float32)
-        for j in range(columns):
-            half = np.uint32(row[j])
-            bits[j] = np.int32(
-                (half & np.uint32(0x8000)) << np.uint32(16) | (half & np.uint32(0x7FFF)) << np.uint32(13)
-            )
-        for j in range(columns):
+        for j in range(n):
+            half = np.int32(stored[j])
+            magnitude = np.int32(np.int32(half & np.int32(0x7FFF)) << np.int32(13))
+            if magnitude >= np.int32(0x7C00 << 13):  # not finite: too large below, too
+                magnitude |= np.int32(0x40000000)
+            numbers[j] = magnitude | np.int32(np.int32(half >> np.int32(15)) << np.int32(31))
+        for j in range(n):
             values[j] = values[j] * np.float32(2.0**112)  # float16's exponents begin 112 above float32's
 
 
-@inlined
-def extremes(bits, start, count):  # type: ignore
-    """(least, greatest) of a group, as integers of the same order."""
-    low, high = MAGNITUDE, np.int32(-1) - MAGNITUDE
-    for j in range(start, start + count):
-        key = np.int32(bits[j] ^ (np.int32(bits[j] >> np.int32(31)) & MAGNITUDE))
-        low = min(low, key)
-        high = max(high, key)
-    return low, high
-
-
-@inlined
-def as_float(key, scratch):  # type: ignore
-    """The float32 of an integer of `extremes`."""
-    scratch[0] = np.int32(key ^ (np.int32(key >> np.int32(31)) & MAGNITUDE))
-    return scratch.view(np.float32)[0]
-
-
-@inlined
-def affine_line(low, high, steps):  # type: ignore
-    """(scale, bias) of a group: the extreme farther from zero is met exactly, and zero is if it can be."""
-    below = abs(low) > abs(high)
-    edge = low if below else high
-    scale = max((high - low) / steps, EPSILON)
-    if not below:
-        scale = -scale
-    whole = np.rint(edge / scale)
-    if whole == np.float32(0):
-        return scale, np.float32(0)
-    return edge / whole, edge
-
-
-@inlined
-def affine_codes(values, start, count, scale, bias, top, codes):  # type: ignore
-    """The nearest step of each value, ties to even."""
-    for j in range(start, start + count):
-        code = np.int32(np.rint((values[j] - bias) / scale))
-        codes[j] = np.uint8(min(max(code, np.int32(0)), top))
-
-
-@inlined
-def pack(words, bits, out):  # type: ignore
-    """Codes of a byte each, eight in a word, as a stream of `bits` each."""
-    # The lower and the upper of each two fields: of a byte, of two, of four.
-    low1 = np.uint64((1 << bits) - 1) * np.uint64(0x0001000100010001)
-    low2 = np.uint64((1 << 2 * bits) - 1) * np.uint64(0x0000000100000001)
-    low4 = np.uint64((1 << 4 * bits) - 1)
-    one, two, four, gap = np.uint64(bits), np.uint64(2 * bits), np.uint64(4 * bits), np.uint64(8 - bits)
-    high1, high2, high4 = low1 << one, low2 << two, low4 << four
-    gap2, gap4 = gap + gap, np.uint64(32) - four
-    for j in range(uint64(words.shape[0])):
-        x = words[j]
-        x = x & low1 | x >> gap & high1
-        x = x & low2 | x >> gap2 & high2
-        words[j] = x & low4 | x >> gap4 & high4
-    width, filled, at, carried = np.uint64(8 * bits), np.uint64(0), uint64(0), np.uint64(0)
-    for j in range(uint64(words.shape[0])):
-        carried |= words[j] << filled
-        filled += width
-        while filled >= WORD:
-            out[at] = np.uint32(carried)
-            carried >>= WORD
-            filled -= WORD
-            at += uint64(1)
+@compiled
+def small_float(number, value, form):  # type: ignore
+    """The code of a float32 without its sign in a small format, to nearest even."""
+    drop, least, greatest, steps = form
+    magnitude = min(np.int32(number & MAGNITUDE), greatest)
+    odd = np.int32(magnitude >> drop) & np.int32(1)
+    half = np.int32((1 << (drop - 1)) - 1)
+    normal = np.int32(magnitude + odd + half + np.int32(np.int32(1 << 23) - least)) >> drop
+    even = np.int32(np.rint(abs(value) * steps))  # below the least normal number the steps are even
+    return np.int32(normal if magnitude >= least else even)
 
 
 @compiled
-def largest_magnitude(bits):  # type: ignore
+def narrow(numbers, kind, stored):  # type: ignore
+    """Float32 [n] as stored floats, to nearest even."""
+    n, values = uint64(stored.shape[0]), numbers.view(np.float32)
+    if kind == BFLOAT16:
+        for j in range(n):
+            number = np.uint32(numbers[j])
+            odd = np.uint32(number >> np.uint32(16)) & np.uint32(1)
+            rounded = np.uint32(np.uint32(number + np.uint32(0x7FFF) + odd) >> np.uint32(16))
+            stored[j] = rounded if (numbers[j] & MAGNITUDE) <= INFINITY else np.uint32(0x7FC0)
+    elif kind == FLOAT32:
+        for j in range(n):
+            stored[j] = np.uint32(numbers[j])
+    else:
+        for j in range(n):
+            sign = np.int32(numbers[j] >> np.int32(16)) & np.int32(0x8000)
+            half = small_float(numbers[j], values[j], HALF)
+            stored[j] = sign | (half if (numbers[j] & MAGNITUDE) <= INFINITY else np.int32(0x7E00))
+
+
+@compiled
+def cast(rows, kind, to, out):  # type: ignore
+    """Stored floats [n] of one kind to another, to nearest even."""
+    n = uint64(rows.shape[0])
+    numbers = np.empty(min(n, uint64(BLOCK)), np.int32)
+    for start in range(uint64(0), n, uint64(BLOCK)):
+        stop = min(start + uint64(BLOCK), n)
+        widen(rows[start:stop], kind, numbers)
+        narrow(numbers, to, out[start:stop])
+
+
+@compiled
+def greatest_magnitude(stored):  # type: ignore
     """The greatest of stored floats [n] without their signs, as an integer of the same order."""
-    most = bits.dtype.type(0)
-    mask = bits.dtype.type((1 << (8 * bits.itemsize - 1)) - 1)
-    for j in range(uint64(bits.shape[0])):
-        most = max(most, bits[j] & mask)
+    most = stored.dtype.type(0)
+    mask = stored.dtype.type((1 << (8 * stored.itemsize - 1)) - 1)
+    for j in range(uint64(stored.shape[0])):
+        most = max(most, stored[j] & mask)
     return most
 
 
 @compiled
-def affine(rows, kind, bits, group_size, weight, scales, biases):  # type: ignore
-    """Quantize rows [n, columns] of stored bits; return whether all are finite.
+def ordered(number):  # type: ignore
+    """A float32 as an integer of the same order, and back."""
+    return np.int32(number ^ (np.int32(number >> np.int32(31)) & MAGNITUDE))
 
-    `weight` uint32 [n, columns * bits / 32]; `scales` and `biases` float32 [n, columns / group_size].
+
+@compiled
+def extremes(numbers, count, low, high):  # type: ignore
+    """The least and the greatest of each group [groups]."""
+    for group in range(uint64(low.shape[0])):
+        least, most = MAGNITUDE, np.int32(~MAGNITUDE)
+        for j in range(group * count, (group + ONE) * count):
+            key = ordered(numbers[j])
+            least = min(least, key)
+            most = max(most, key)
+        low[group], high[group] = ordered(least), ordered(most)
+
+
+@compiled
+def affine_lines(low, high, steps, scale, bias):  # type: ignore
+    """Scale and bias of each group: the extreme farther from zero is met exactly, and so is zero."""
+    for group in range(uint64(low.shape[0])):
+        below = abs(low[group]) > abs(high[group])
+        edge = low[group] if below else high[group]
+        step = max((high[group] - low[group]) / steps, EPSILON)
+        step = step if below else -step
+        whole = np.rint(edge / step)
+        if whole == np.float32(0):
+            scale[group], bias[group] = step, np.float32(0)
+        else:
+            scale[group], bias[group] = edge / whole, edge
+
+
+@compiled
+def affine_codes(values, count, scale, bias, top, codes):  # type: ignore
+    """The nearest step of each value, a tie to the even one."""
+    for group in range(uint64(scale.shape[0])):
+        step, offset = scale[group], bias[group]
+        for j in range(group * count, (group + ONE) * count):
+            code = np.int32(np.rint((values[j] - offset) / step))
+            codes[j] = np.uint8(min(max(code, np.int32(0)), top))
+
+
+@compiled
+def pack(words, bits, packed):  # type: ignore
+    """Codes of a byte each, eight in a word, as a stream of `bits` each, low end first."""
+    # In a word each two neighbours become one field, thrice: `low` masks what stays, `high` what moves.
+    one, two, four = np.uint64(bits), np.uint64(2 * bits), np.uint64(4 * bits)
+    low1 = np.uint64((1 << bits) - 1) * np.uint64(0x0001000100010001)
+    low2 = np.uint64((1 << 2 * bits) - 1) * np.uint64(0x0000000100000001)
+    low4 = np.uint64((1 << 4 * bits) - 1)
+    high1, high2, high4 = low1 << one, low2 << two, low4 << four
+    gap1, gap2, gap4 = np.uint64(8) - one, np.uint64(16) - two, np.uint64(32) - four
+    for j in range(uint64(words.shape[0])):
+        x = words[j]
+        x = x & low1 | x >> gap1 & high1
+        x = x & low2 | x >> gap2 & high2
+        words[j] = x & low4 | x >> gap4 & high4
+    carried, filled, at = np.uint64(0), np.uint64(0), uint64(0)
+    for j in range(uint64(words.shape[0])):
+        carried |= words[j] << filled
+        filled += np.uint64(8 * bits)
+        while filled >= WORD:
+            packed[at] = np.uint32(carried)
+            carried >>= WORD
+            filled -= WORD
+            at += ONE
+
+
+@compiled
+def affine(rows, kind, bits, group_size, weight, scales, biases):  # type: ignore
+    """Quantize rows [n, columns] of stored floats.
+
+    `weight` uint32 [n, columns * bits / 32]; `scales` and `biases` [n, columns / group_size], stored alike.
     """
     columns, count = uint64(rows.shape[1]), uint64(group_size)
-    steps, top = np.float32((1 << bits) - 1), np.int32((1 << bits) - 1)
-    numbers, codes, scratch = np.empty(columns, np.int32), np.empty(columns, np.uint8), np.empty(1, np.int32)
-    values, words = numbers.view(np.float32), codes.view(np.uint64)
-    finite = True
+    top = np.int32((1 << bits) - 1)
+    numbers, codes = np.empty(columns, np.int32), np.empty(columns, np.uint8)
+    low, high, scale, bias = np.empty((4, columns // count), np.int32)
     for i in range(uint64(rows.shape[0])):
         widen(rows[i], kind, numbers)
-        for group in range(columns // count):
-            start = group * count
-            low, high = extremes(numbers, start, count)
-            finite &= (high < INFINITY) & (low > ~INFINITY)
-            scale, bias = affine_line(as_float(low, scratch), as_float(high, scratch), steps)
-            scales[i, group], biases[i, group] = scale, bias
-            affine_codes(values, start, count, scale, bias, top, codes)
-        pack(words, bits, weight[i])
-    return finite
+        extremes(numbers, count, low, high)
+        line = scale.view(np.float32), bias.view(np.float32)
+        affine_lines(low.view(np.float32), high.view(np.float32), np.float32(top), line[0], line[1])
+        affine_codes(numbers.view(np.float32), count, line[0], line[1], top, codes)
+        pack(codes.view(np.uint64), bits, weight[i])
+        narrow(scale, kind, scales[i])
+        narrow(bias, kind, biases[i])
 
 
-@inlined
-def greatest_magnitudes(numbers, count, out):  # type: ignore
-    """The greatest of each group without its sign."""
-    for group in range(uint64(out.shape[0])):
+@compiled
+def greatest_quotients(numbers, count, top, greatest):  # type: ignore
+    """The greatest magnitude of each group [groups], divided by `top`."""
+    for group in range(uint64(greatest.shape[0])):
         most = np.int32(0)
         for j in range(group * count, (group + ONE) * count):
             most = max(most, np.int32(numbers[j] & MAGNITUDE))
-        out[group] = most
+        greatest[group] = most
+    values = greatest.view(np.float32)
+    for group in range(uint64(greatest.shape[0])):
+        values[group] = values[group] / top
 
 
-@inlined
-def round_to(values, kind):  # type: ignore
-    """Numbers [n] to the nearest of the stored dtype, a tie to the even one, in place."""
-    numbers, drop = values.view(np.int32), np.int32(16 if kind == BFLOAT16 else 13)
-    half = np.int32((1 << (drop - 1)) - 1)
-    if kind == FLOAT32:
-        return
-    for j in range(uint64(values.shape[0])):
-        if kind == FLOAT16 and abs(values[j]) < np.float32(2.0**-14):
-            # its smallest numbers are 2 ** -24 apart, as float32's are about 0.75
-            values[j] = (values[j] + np.float32(0.75)) - np.float32(0.75)
-        else:
-            odd = np.int32(numbers[j] >> drop) & np.int32(1)
-            numbers[j] = np.int32(np.int32(numbers[j] + half + odd) >> drop) << drop
+@compiled
+def e4m3_scales(numbers, codes):  # type: ignore
+    """Each scale [groups] to e4m3, in place, and its code."""
+    values = numbers.view(np.float32)
+    for j in range(uint64(numbers.shape[0])):
+        codes[j] = np.uint8(small_float(numbers[j], values[j], E4M3))
+    for j in range(uint64(numbers.shape[0])):
+        numbers[j] = np.int32(np.int32(codes[j]) + np.int32(120 << 3)) << np.int32(20)
+    for j in range(uint64(numbers.shape[0])):
+        small = np.float32(codes[j]) * np.float32(2.0**-9)
+        values[j] = small if codes[j] < np.uint8(8) else values[j]
 
 
-@inlined
-def e4m3(number, value):  # type: ignore
-    """The code of a float32, given as its bits, too, to nearest even; beyond 448, the greatest, it is 448."""
-    magnitude = min(np.int32(number & MAGNITUDE), GREATEST_E4M3)
-    sign = np.int32(number >> np.int32(24)) & np.int32(0x80)
-    odd = np.int32(magnitude >> np.int32(20)) & np.int32(1)
-    normal = np.int32(magnitude + odd + E4M3_ROUNDING) >> np.int32(20)
-    # below 2 ** -6 the codes are evenly spaced, 2 ** -9 apart
-    even = np.int32(np.rint(min(abs(value), np.float32(2.0**-6)) * np.float32(2.0**9)))
-    return np.int32((normal if magnitude >= LEAST_NORMAL_E4M3 else even) | sign)
-
-
-@inlined
-def e4m3_scales(values, codes):  # type: ignore
-    """Each scale to e4m3, in place; its code."""
-    numbers = values.view(np.int32)
-    for j in range(uint64(values.shape[0])):
-        codes[j] = np.uint8(e4m3(numbers[j], values[j]))
-    for j in range(uint64(values.shape[0])):
-        code = np.int32(codes[j])
-        small = np.float32(code) * np.float32(2.0**-9)
-        numbers[j] = np.int32(code + np.int32(120 << 3)) << np.int32(20)
-        values[j] = small if code < np.int32(8) else values[j]
-
-
-@inlined
+@compiled
 def e8m0_scales(values, codes):  # type: ignore
-    """Each scale to the power of two that is not below it, in place, 0 to 1; its code, modulo 256."""
-    wide = np.empty(values.shape[0], np.int64)
-    exact = wide.view(np.float64)  # no float32 is denormal there
+    """Each scale [groups] to the least power of two that is not below it, in place, 0 to 1; and its code.
+
+    The code is that of MLX even where there is none: below 2 ** -127 it is modulo 256.
+    """
+    exact = np.empty(values.shape[0], np.float64)  # in which no float32 is denormal
+    numbers = exact.view(np.int64)
     for j in range(uint64(values.shape[0])):
         exact[j] = values[j] if values[j] > np.float32(0) else np.float32(1)
     for j in range(uint64(values.shape[0])):
-        wide[j] = (wide[j] + np.int64((1 << 52) - 1)) >> np.int64(52)
+        exponent = (numbers[j] + np.int64((1 << 52) - 1)) >> np.int64(52)
+        codes[j] = np.uint8(exponent - np.int64(1023 - 127))
     for j in range(uint64(values.shape[0])):
-        codes[j] = np.uint8(wide[j] - np.int64(1023 - 127))
-    for j in range(uint64(values.shape[0])):
-        wide[j] = wide[j] << np.int64(52)
+        numbers[j] = (numbers[j] + np.int64((1 << 52) - 1)) >> np.int64(52) << np.int64(52)
     for j in range(uint64(values.shape[0])):
         values[j] = np.float32(exact[j])
 
 
-@inlined
+@compiled
+def divide(values, count, divisors):  # type: ignore
+    """Each group by its divisor [groups], in place; by zero it is zero."""
+    for group in range(uint64(divisors.shape[0])):
+        divisor = divisors[group] if divisors[group] > np.float32(0) else np.float32(np.inf)
+        for j in range(group * count, (group + ONE) * count):
+            values[j] = values[j] / divisor
+
+
+@compiled
 def e2m1_codes(values, limits, codes):  # type: ignore
-    """The nearest of 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives, a tie to the smaller; never -0."""
+    """The nearest of E2M1 and its negatives, a tie to the smaller; never -0."""
     a, b, c, d, e, f, g = limits[0], limits[1], limits[2], limits[3], limits[4], limits[5], limits[6]
     for j in range(uint64(values.shape[0])):
         x = abs(values[j])
         code = np.int32(x > a) + np.int32(x > b) + np.int32(x > c) + np.int32(x > d)
         code += np.int32(x > e) + np.int32(x > f) + np.int32(x > g)
-        sign = np.int32(8) if values[j] < -a else np.int32(0)
-        codes[j] = np.uint8(code | sign)
+        codes[j] = np.uint8(code + np.int32(8) * np.int32(values[j] < -a))
 
 
-@inlined
+@compiled
 def far_e2m1_codes(values, codes):  # type: ignore
     """The same far beyond 6, where distances are equal once rounded: the first of them counts."""
     for j in range(uint64(values.shape[0])):
-        x = abs(values[j])
-        least, best = np.float32(np.inf), np.int32(0)
-        for code in range(8):
-            distance = abs(x - E2M1[code])
-            if distance < least:
-                least, best = distance, np.int32(code)
-        sign = np.int32(8) if values[j] < np.float32(0) and best > 0 else np.int32(0)
-        codes[j] = np.uint8(best | sign)
+        x, code = abs(values[j]), np.int32(0)
+        for other in range(1, 8):
+            if abs(x - E2M1[other]) < abs(x - E2M1[code]):
+                code = np.int32(other)
+        codes[j] = np.uint8(code | (8 if values[j] < 0 and code > 0 else 0))
 
 
-@inlined
+@compiled
 def e4m3_codes(numbers, codes):  # type: ignore
-    """The nearest numbers of e4m3."""
+    """The nearest of e4m3, a tie to the even one, up to 448."""
     values = numbers.view(np.float32)
     for j in range(uint64(numbers.shape[0])):
-        codes[j] = np.uint8(e4m3(numbers[j], values[j]))
+        sign = np.int32(numbers[j] >> np.int32(24)) & np.int32(0x80)
+        codes[j] = np.uint8(sign | small_float(numbers[j], values[j], E4M3))
 
 
 @compiled
 def small_floats(rows, kind, bits, group_size, limits, weight, scales):  # type: ignore
-    """Quantize rows [n, columns] of stored bits to floats of 4 or 8 bits; return whether all are finite.
+    """Quantize rows [n, columns] of stored floats to floats of 4 bits (e2m1) or 8 (e4m3).
 
     `weight` uint32 [n, columns * bits / 32]; `scales` uint8 [n, columns / group_size]: e4m3 for groups of 16,
-    else exponents of two (e8m0). `limits`: see e2m1_codes.
+    else powers of two (e8m0). `limits` float32 [7]: the greatest nearest to each of E2M1 but the last.
     """
     columns, count = uint64(rows.shape[1]), uint64(group_size)
-    top = np.float32(6 if bits == 4 else 448)
     numbers, codes = np.empty(columns, np.int32), np.empty(columns, np.uint8)
-    values, words = numbers.view(np.float32), codes.view(np.uint64)
-    most, scale = np.empty(columns // count, np.int32), np.empty(columns // count, np.float32)
-    greatest = most.view(np.float32)
-    finite = True
+    scale, stored = np.empty(columns // count, np.int32), np.empty(columns, rows.dtype)
+    values, divisors = numbers.view(np.float32), scale.view(np.float32)
     for i in range(uint64(rows.shape[0])):
         widen(rows[i], kind, numbers)
-        greatest_magnitudes(numbers, count, most)
-        far = False
-        for group in range(columns // count):
-            scale[group] = greatest[group] / top
-        round_to(scale, kind)
+        greatest_quotients(numbers, count, np.float32(6 if bits == 4 else 448), scale)
+        narrow(scale, kind, stored[: scale.shape[0]])
+        widen(stored[: scale.shape[0]], kind, scale)
         if group_size == 16:
             e4m3_scales(scale, scales[i])
         else:
-            e8m0_scales(scale, scales[i])
-        for group in range(columns // count):
-            finite &= most[group] < INFINITY
-            if scale[group] == np.float32(0):
-                scale[group] = np.float32(np.inf)  # all codes are 0
-            far |= greatest[group] > np.float32(16) * scale[group]
-        for group in range(columns // count):
-            divisor = scale[group]
-            for j in range(group * count, (group + ONE) * count):
-                values[j] = values[j] / divisor
+            e8m0_scales(divisors, scales[i])
+        divide(values, count, divisors)
         if bits == 8:
             e4m3_codes(numbers, codes)
-        elif far:
-            round_to(values, kind)
-            far_e2m1_codes(values, codes)
         else:
             e2m1_codes(values, limits, codes)
-        pack(words, bits, weight[i])
-    return finite
+            if greatest_magnitude(numbers.view(np.uint32)) > FAR:
+                narrow(numbers, kind, stored)
+                widen(stored, kind, numbers)
+                far_e2m1_codes(values, codes)
+        pack(codes.view(np.uint64), bits, weight[i])

@@ -30,25 +30,17 @@ def to_rows(data: bytes | bytearray | memoryview, dtype: str, shape: tuple[int, 
 
 
 def cast(rows: Rows, dtype: str, to: str) -> Rows:
-    """From one floating dtype to another, rounding to nearest even; too large a value becomes infinite."""
+    """From one floating dtype to another, to nearest even; what is too large becomes infinite."""
     if dtype == to:
         return rows
-    values = (rows.astype(np.uint32) << 16).view(np.float32) if dtype == "BF16" else rows
-    if to == "BF16":
-        return _to_bfloat16(values.astype(np.float32, copy=False))
-    with np.errstate(over="ignore"):
-        return values.astype(_STORED[to])
-
-
-def _to_bfloat16(values: Rows) -> Rows:
-    bits = values.view(np.uint32)
-    rounded = (bits + (bits >> 16 & 1) + np.uint32(0x7FFF)) >> 16
-    return np.where(np.isnan(values), 0x7FC0, rounded).astype(np.uint16)
+    out = np.empty(rows.shape, _STORED[to])
+    kernels.cast(_bits(rows, dtype).reshape(-1), _KINDS[dtype], _KINDS[to], out.view(_BITS[to]).reshape(-1))
+    return out
 
 
 def is_finite(rows: Rows, dtype: str) -> bool:
     """Whether there is neither NaN nor infinity."""
-    return bool(kernels.largest_magnitude(_bits(rows.reshape(-1), dtype)) < _INFINITY[dtype])
+    return bool(kernels.greatest_magnitude(_bits(rows, dtype).reshape(-1)) < _INFINITY[dtype])
 
 
 def transposed(rows: Rows) -> Rows:
@@ -64,31 +56,27 @@ def quantize_rows(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
     """
     if os.environ.get(QUANTIZER_VARIABLE) == "mlx":
         return _quantized_by_mlx(rows, dtype, how)
-    if how.mode != "affine":
-        return _small_floats(rows, dtype, how)
     n, columns = rows.shape
     weight = np.empty((n, columns * how.bits // 32), np.uint32)
-    scales, biases = (np.empty((n, columns // how.group_size), np.float32) for _ in range(2))
-    kernels.affine(_bits(rows, dtype), _KINDS[dtype], how.bits, how.group_size, weight, scales, biases)
-    return {"weight": weight, "scales": cast(scales, "F32", dtype), "biases": cast(biases, "F32", dtype)}
-
-
-def _small_floats(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
-    n, columns = rows.shape
-    weight = np.empty((n, columns * how.bits // 32), np.uint32)
-    scales = np.empty((n, columns // how.group_size), np.uint8)
-    kernels.small_floats(
-        _bits(rows, dtype), _KINDS[dtype], how.bits, how.group_size, _limits(dtype), weight, scales
-    )
+    groups = (n, columns // how.group_size)
+    bits, kind = _bits(rows, dtype), _KINDS[dtype]
+    if how.mode == "affine":
+        scales, biases = np.empty((2, *groups), _BITS[dtype])
+        kernels.affine(bits, kind, how.bits, how.group_size, weight, scales, biases)
+        stored = _STORED[dtype]
+        return {"weight": weight, "scales": scales.view(stored), "biases": biases.view(stored)}
+    scales = np.empty(groups, np.uint8)
+    kernels.small_floats(bits, kind, how.bits, how.group_size, _limits(dtype), weight, scales)
     return {"weight": weight, "scales": scales}
 
 
 @cache
 def _limits(dtype: str) -> Rows:
-    """The greatest float32 that, rounded to the dtype, is not above the middle of two numbers of E2M1."""
+    """For each of E2M1 but the last the greatest float32 that, rounded to the dtype, is nearest to it."""
     middles = (kernels.E2M1[1:] + kernels.E2M1[:-1]) / 2
     half_step = {"BF16": 2.0**-8, "F16": 2.0**-11, "F32": 0}[dtype]
-    return (middles + half_step * 2 ** np.floor(np.log2(middles))).astype(np.float32)
+    limits: Rows = (middles + half_step * 2 ** np.floor(np.log2(middles))).astype(np.float32)
+    return limits
 
 
 def _bits(rows: Rows, dtype: str) -> Rows:
