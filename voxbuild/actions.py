@@ -72,9 +72,10 @@ def show_plan(book: Book, source: str, recipe: str) -> None:
 
 
 @action
-def write_plan(book: Book, source: str, recipe: str) -> None:
-    """Write down what convert depends on."""
-    stages.write_plan(workspace(), book.source(source), book.recipe(recipe))
+def write_plan(book: Book, source: str, recipe: str, lock: str | None) -> None:
+    """Write down what convert depends on, if that is what the lock says."""
+    held = Path(lock) if lock else None
+    stages.write_plan(workspace(), book.source(source), book.recipe(recipe), held)
 
 
 @action

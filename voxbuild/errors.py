@@ -4,6 +4,7 @@ VoxbuildError
 ├── RecipeError       a recipe, source or clip set that is not valid
 ├── SourceError       source files that cannot be had, or are not those that were pinned
 ├── CheckpointError   a safetensors file that is damaged or truncated
+├── LockError         a lock that is no lock, or what would be built is not what it says
 ├── PlanError         tensors that are missing, unmatched, doubled or misshapen
 ├── ConvertError      weights that cannot be converted; no space left
 ├── ValidationError   an artifact that does not pass its gates
@@ -30,6 +31,10 @@ class SourceError(VoxbuildError):
 
 class CheckpointError(VoxbuildError):
     """A safetensors file is damaged or truncated."""
+
+
+class LockError(VoxbuildError):
+    """A lock cannot be read, or what would be built is not what it says."""
 
 
 class PlanError(VoxbuildError):

@@ -10,9 +10,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
 
 import voxrun
 from voxrun.config import read_json as read_params
@@ -27,8 +24,10 @@ from .clips import read_clips
 from .convert import check_space, convert
 from .errors import ConvertError, ValidationError
 from .fetch import Fetched, fetch
+from .lock import LOCK, Lock, make_lock, refuse_difference, refuse_drift
 from .manifest import CARD, VALIDATION, Manifest, file_entry
 from .plan import Plan, make_plan
+from .progress import progress_bar
 from .recipe import Book, Gates, Recipe, Source
 from .report import gates_table, plan_table
 from .validate import Heard, fidelity, listen, report
@@ -38,7 +37,7 @@ from .workspace import Workspace, read_json, write_json, write_text
 def fetch_source(work: Workspace, source: Source) -> None:
     """Have the source's files, checked; write what was found."""
     total = sum(file.size or 0 for file in source.files)
-    with _bar("check " + source.name, total, "B") as bar:
+    with progress_bar("check " + source.name, total, "B") as bar:
         fetched = fetch(source, work.recipes / "sources", bar.update)
     fetched.save(work.source_file(source.name))
 
@@ -51,11 +50,20 @@ def plan_artifact(work: Workspace, source: Source, recipe: Recipe) -> Plan:
         return make_plan(recipe, checkpoint.tensors.values(), params)
 
 
-def write_plan(work: Workspace, source: Source, recipe: Recipe) -> None:
-    """Write all that decides about the artifact's bytes: convert runs again if and only if it changed."""
+def write_plan(work: Workspace, source: Source, recipe: Recipe, lock: Path | None = None) -> None:
+    """Write all that decides about the artifact's bytes: convert runs again if and only if it changed.
+
+    Raises LockError if that is not what `lock` says, or (None) if the artifact that is there has a lock and
+    was built from other source files.
+    """
     check_template(work.cards, recipe)  # now, not after an hour of converting
     plan = plan_artifact(work, source, recipe)
     fetched = Fetched.load(work.source_file(source.name))
+    now, own = _lock(source, plan, fetched), work.artifact(source.name, recipe.name) / LOCK
+    if lock:
+        refuse_difference(lock, now)
+    elif own.is_file():
+        refuse_drift(own, now)
     decisive = {
         "plan": plan.digest(),
         "source": fetched.identity(),
@@ -74,19 +82,29 @@ def convert_artifact(work: Workspace, source: Source, recipe: Recipe) -> str:
     plan = plan_artifact(work, source, recipe)
     fetched = Fetched.load(work.source_file(source.name))
     with _whole_folder(work, source.name, recipe.name) as folder:
-        check_space(folder, plan)
-        weights = fetched.folder / source.weights
-        with (
-            Checkpoint(weights) as checkpoint,
-            _bar("convert " + recipe.name, weights.stat().st_size, "B") as bar,
-        ):
-            hashes = convert(plan, checkpoint, folder, bar.update)
-        write_json(folder / "config.json", dict(plan.config))
-        write_json(folder / INDEX, plan.index())
-        shutil.copyfile(fetched.folder / source.tokenizer, folder / TOKENIZER_FILE)
-        manifest = _first_manifest(source, recipe, plan, fetched, folder, hashes)
+        manifest = make_weights(source, recipe, plan, fetched, folder)
         manifest.save(folder)
     return manifest.weight_digest
+
+
+def make_weights(source: Source, recipe: Recipe, plan: Plan, fetched: Fetched, folder: Path) -> Manifest:
+    """Write all files that conversion makes into `folder`; return their manifest, not yet written."""
+    check_space(folder, plan)
+    weights = fetched.folder / source.weights
+    with (
+        Checkpoint(weights) as checkpoint,
+        progress_bar("convert " + recipe.name, weights.stat().st_size, "B") as bar,
+    ):
+        hashes = convert(plan, checkpoint, folder, bar.update)
+    write_json(folder / "config.json", dict(plan.config))
+    write_json(folder / INDEX, plan.index())
+    write_json(folder / LOCK, _lock(source, plan, fetched))
+    shutil.copyfile(fetched.folder / source.tokenizer, folder / TOKENIZER_FILE)
+    return _first_manifest(source, recipe, plan, fetched, folder, hashes)
+
+
+def _lock(source: Source, plan: Plan, fetched: Fetched) -> Lock:
+    return make_lock(source, plan, fetched.identity(), tool_versions())
 
 
 def _first_manifest(
@@ -98,7 +116,7 @@ def _first_manifest(
     hashes: dict[str, str],
 ) -> Manifest:
     shards = {n: {"size": (folder / n).stat().st_size, "sha256": h} for n, h in hashes.items()}
-    small = ("config.json", INDEX, TOKENIZER_FILE)
+    small = ("config.json", INDEX, LOCK, TOKENIZER_FILE)
     return Manifest(
         variant=recipe.name,
         model=source.model,
@@ -121,7 +139,7 @@ def transcribe_reference(work: Workspace, source: Source, book: Book, clips: str
     """Write what the unquantized source hears in a clip set: what its artifacts are compared with."""
     folder = Fetched.load(work.source_file(source.name)).folder
     members = read_clips(book.clips[clips], work.clips)
-    with _bar(f"reference {clips}", len(members), "clip") as bar:
+    with progress_bar(f"reference {clips}", len(members), "clip") as bar:
         heard = listen(folder, members, bar.update)
     write_json(work.reference_file(source.name, clips), {n: asdict(h) for n, h in heard.items()})
 
@@ -140,7 +158,7 @@ def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Boo
     clips = {name: read_clips(clip_set, work.clips) for name, clip_set in sets.items()}
     everything = [clip for members in clips.values() for clip in members]
     reference = _read_reference(work, source, sets)
-    with _bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
+    with progress_bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
         heard = listen(folder, everything, bar.update)
         origin = Fetched.load(work.source_file(source.name)).folder
         near = fidelity(folder, origin, everything, reference, bar.update)
@@ -240,8 +258,3 @@ def _replace(final: Path, new: Path, old: Path) -> None:
 def _remove(*folders: Path) -> None:
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _bar(label: str, total: int, unit: str) -> Any:
-    """A progress bar on stderr; none where that is no terminal."""
-    return tqdm(total=total or None, desc=label, unit=unit, unit_scale=unit == "B", disable=None, leave=False)

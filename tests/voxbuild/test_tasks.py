@@ -25,6 +25,7 @@ FILES = {
     "manifest.json",
     "model.safetensors",
     "model.safetensors.index.json",
+    "recipe.lock",
     "tekken.json",
     "validation.json",
 }
