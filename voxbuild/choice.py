@@ -26,6 +26,14 @@ LOUD: Task = {"verbosity": 2, "io": {"capture": False}}
 ALWAYS: Task = {"uptodate": [False]} | LOUD
 SHOWS: Task = {"meta": {"title": False}} | ALWAYS
 """What it prints is all there is on stdout, for people and for pipes."""
+FORMAT: Task = {
+    "name": "format",
+    "long": "format",
+    "default": "table",
+    "choices": (("table", "for people"), ("json", "everything")),
+    "help": "table or json",
+}
+"""The option of tasks that print either."""
 
 
 def builds() -> list[tuple[Recipe, Source]]:

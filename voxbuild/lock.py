@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import LockError
+from .modes import Quantization
 from .plan import Plan
 from .recipe import Source
 from .workspace import read_json
@@ -112,7 +113,7 @@ def _drift(was: Mapping[str, Any], now: Mapping[str, Any], told: Callable[[Any],
 
 def _kind(entry: Mapping[str, Any]) -> str:
     how = entry["quantization"]
-    quantized = f"{how['mode']} {how['bits']} bit / {how['group_size']} of " if how else ""
+    quantized = f"{Quantization(**how).in_words} of " if how else ""
     return f"{quantized}{entry['dtype']} in {entry['shard']}"
 
 

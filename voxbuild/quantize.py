@@ -8,7 +8,7 @@ from voxrun.device import mx
 
 from .modes import Quantization
 
-_STORED = {"BF16": np.uint16, "F16": np.float16, "F32": np.float32}
+_STORED = {"BF16": np.uint16, "F16": np.float16, "F32": np.float32, "U32": np.uint32, "U8": np.uint8}
 _MX = {"BF16": mx.bfloat16, "F16": mx.float16, "F32": mx.float32}
 
 
