@@ -14,7 +14,7 @@ from doit.exceptions import TaskFailed
 
 from voxrun.errors import VoxrunError
 
-from . import __version__, comparing, stages
+from . import __version__, comparing, planning, stages
 from .card import repo_name
 from .errors import DifferenceError, PublishError, VoxbuildError
 from .hub import Hub
@@ -71,9 +71,9 @@ def fetch(book: Book, source: str) -> None:
 
 
 @action
-def show_plan(book: Book, source: str, recipe: str) -> None:
-    """Print a plan."""
-    print(stages.show_plan(workspace(), book.source(source), book.recipe(recipe)))
+def show_plan(book: Book, chosen: list[tuple[str, str]], format: str, tensors: bool) -> None:
+    """Print plans, of (recipe, source)s, from the sources' headers alone."""
+    print(planning.show([(book.recipe(r), book.source(s)) for r, s in chosen], workspace(), format, tensors))
 
 
 @action

@@ -27,6 +27,13 @@ MEASURED = (
     *(f"tests/runtime/{name}.py" for name in ("cases", "comparison", "small_models")),
 )
 """What the parity report depends on."""
+TENSORS: Task = {
+    "name": "tensors",
+    "long": "tensors",
+    "type": bool,
+    "default": False,
+    "help": "show every tensor",
+}
 
 
 def task_recipes() -> Task:
@@ -34,14 +41,10 @@ def task_recipes() -> Task:
     return {"actions": [(run, ["show_recipes", {}])]} | SHOWS
 
 
-def task_plan() -> Iterator[Task]:
-    """Show what a recipe makes of a source: every tensor, sizes, bits per weight."""
-    for recipe, source in builds():
-        yield {
-            "name": recipe.name,
-            "actions": [doing("show_plan", recipe, source)],
-            "task_dep": [f"fetch:{source.name}"],
-        } | SHOWS
+def task_plan() -> Task:
+    """Show what recipes would make, and need, from the sources' headers alone (--tensors, --format json)."""
+    chosen = [(recipe.name, source.name) for recipe, source in builds()]
+    return {"actions": [(run, ["show_plan", {"chosen": chosen}])], "params": [FORMAT, TENSORS]} | SHOWS
 
 
 def task_table() -> Task:

@@ -29,7 +29,7 @@ from .manifest import CARD, VALIDATION, Manifest, file_entry
 from .plan import Plan, make_plan
 from .progress import progress_bar
 from .recipe import Book, Gates, Recipe, Source
-from .report import gates_table, plan_table
+from .report import gates_table
 from .validate import Heard, fidelity, listen, report
 from .workspace import Workspace, read_json, write_json, write_text
 
@@ -70,11 +70,6 @@ def write_plan(work: Workspace, source: Source, recipe: Recipe, lock: Path | Non
         "tools": tool_versions(),
     }
     write_json(work.plan_file(source.name, recipe.name), decisive)
-
-
-def show_plan(work: Workspace, source: Source, recipe: Recipe) -> str:
-    """The plan as a table."""
-    return plan_table(plan_artifact(work, source, recipe))
 
 
 def convert_artifact(work: Workspace, source: Source, recipe: Recipe) -> str:
