@@ -1,6 +1,5 @@
 """The source's files on this disk, proven to be those that were pinned."""
 
-import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -112,8 +111,9 @@ def _download(source: Source) -> Path:
 def clear_errors(hub: HubFiles) -> Iterator[None]:
     """What the Hub's client raises, as a SourceError that says what to do; and no warning of each retry."""
     from huggingface_hub import errors
+    from huggingface_hub.utils import logging
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         yield
     except errors.LocalEntryNotFoundError as error:

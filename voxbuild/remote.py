@@ -11,7 +11,7 @@ from voxrun.config import read_json
 from .checkpoint import PREFIX, Checkpoint, Tensor, header_length, parse_header
 from .errors import SourceError
 from .fetch import clear_errors, local_folder
-from .recipe import Source
+from .recipe import HubFiles, Source
 
 TIMEOUT = 30.0
 """Seconds to wait for the Hub's next bytes."""
@@ -53,15 +53,23 @@ def _on_hub(source: Source) -> Header:
     hub = source.hub
     assert hub is not None
     with clear_errors(hub):
-        params = Path(huggingface_hub.hf_hub_download(hub.repo, source.params, revision=hub.revision))
         cached = huggingface_hub.try_to_load_from_cache(hub.repo, source.weights, revision=hub.revision)
-        if isinstance(cached, str):
-            return _on_disk(Path(cached), params)
-        url = huggingface_hub.hf_hub_url(hub.repo, source.weights, revision=hub.revision)
-        prefix, total = _range(url, 0, PREFIX)
-        origin = f"{hub.repo}/{source.weights}"
-        text, _ = _range(url, PREFIX, header_length(prefix, total, origin))
-    return Header(tuple(parse_header(text, total, origin)), read_json(params), None, total)
+        if not isinstance(cached, str):  # the header first: the client would try long to have a small file
+            tensors, total = _remote_header(source, hub)
+        params = Path(huggingface_hub.hf_hub_download(hub.repo, source.params, revision=hub.revision))
+    if isinstance(cached, str):
+        return _on_disk(Path(cached), params)
+    return Header(tensors, read_json(params), None, total)
+
+
+def _remote_header(source: Source, hub: HubFiles) -> tuple[tuple[Tensor, ...], int]:
+    """The tensors of the weights' file, and its size."""
+    from huggingface_hub import hf_hub_url
+
+    url, origin = hf_hub_url(hub.repo, source.weights, revision=hub.revision), f"{hub.repo}/{source.weights}"
+    prefix, total = _range(url, 0, PREFIX)
+    text, _ = _range(url, PREFIX, header_length(prefix, total, origin))
+    return tuple(parse_header(text, total, origin)), total
 
 
 def _range(url: str, first: int, count: int) -> tuple[bytes, int]:

@@ -127,8 +127,9 @@ def test_a_server_without_ranges_is_told(hub, plan):
     ("call", "status", "code", "expected"),
     [
         ("GET .*consolidated", 404, "EntryNotFound", "Entry Not Found"),
-        ("params.json", 401, "RepoNotFound", "a private or gated one; correct the name, or log in"),
-        ("params.json", 404, "RevisionNotFound", "the Hub knows no revision"),
+        ("params.json", 404, "EntryNotFound", "Entry Not Found"),
+        ("GET .*consolidated", 401, "RepoNotFound", "a private or gated one; correct the name, or log in"),
+        ("GET .*consolidated", 404, "RevisionNotFound", "the Hub knows no revision"),
     ],
 )
 def test_what_the_hub_refuses_is_told(hub, plan, call, status, code, expected):
