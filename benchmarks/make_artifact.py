@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from voxbuild.checkpoint import Checkpoint
-from voxbuild.convert import convert
+from voxbuild.convert import convert_at_once
 from voxbuild.plan import make_plan
 from voxbuild.recipe import read_book
 
@@ -34,7 +34,7 @@ def main() -> None:
     ):
         recipe = read_book(ROOT / "recipes").recipe(args.recipe)
         plan = make_plan(recipe, checkpoint.tensors.values(), params)
-        convert(plan, checkpoint, args.out, bar.update)
+        convert_at_once(plan, checkpoint, args.out, bar.update)
     (args.out / "config.json").write_text(json.dumps(dict(plan.config)), encoding="utf-8")
     (args.out / "model.safetensors.index.json").write_text(json.dumps(plan.index()), encoding="utf-8")
     shutil.copyfile(args.source / "tekken.json", args.out / "tekken.json")

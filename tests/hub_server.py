@@ -1,7 +1,8 @@
 """A Hub on loopback for the genuine client: repositories, plain LFS uploads, commits, tags, downloads.
 
 Blobs are files in a folder, named by their sha256; what commits hold is in memory. `calls` is what was
-asked of it; `fail` makes it answer with an error. The protocol is what huggingface_hub says on the wire.
+asked of it, `sent` how many bytes of which path went out; `fail` makes it answer with an error, and without
+`ranges` it sends whole files only. The protocol is what huggingface_hub says on the wire.
 """
 
 import base64
@@ -10,7 +11,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -56,11 +57,13 @@ class HubServer:
         self.calls: list[str] = []
         self.faults: list[list[Any]] = []
         self.surprises: list[tuple[re.Pattern[str], Callable[[], Any]]] = []
+        self.sent: dict[str, int] = {}
+        self.ranges = True
         self.url = ""
 
-    def fail(self, call: str, status: int, times: int = 100) -> None:
-        """Answer calls that match, such as "POST .*/commit/", with this status, so many times."""
-        self.faults.append([re.compile(call), status, times])
+    def fail(self, call: str, status: int, times: int = 100, code: str = "") -> None:
+        """Answer calls that match, such as "POST .*/commit/", with this status and code, so many times."""
+        self.faults.append([re.compile(call), status, times, code])
 
     def before(self, call: str, surprise: Callable[[], Any]) -> None:
         """Do something when such a call has come, before it is answered, once."""
@@ -233,7 +236,7 @@ class Handler(BaseHTTPRequestHandler):
         for fault in self.hub.faults:
             if fault[0].search(call) and fault[2]:
                 fault[2] -= 1
-                raise Refusal(fault[1])
+                raise Refusal(fault[1], fault[3])
         asked = self.command in ("POST", "PUT") and not call.startswith("PUT /lfs/")
         if asked and self.headers.get("authorization") != f"Bearer {TOKEN}":
             raise Refusal(401)
@@ -246,7 +249,13 @@ class Handler(BaseHTTPRequestHandler):
         headers = {"X-Repo-Commit": commit, "ETag": f'"{entry["oid"]}"'}
         if "lfs" in entry:
             headers |= {"X-Linked-Etag": f'"{entry["sha256"]}"', "X-Linked-Size": str(entry["size"])}
-        self._send(200, (self.hub.folder / entry["sha256"]).read_bytes(), headers)
+        data = (self.hub.folder / entry["sha256"]).read_bytes()
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("range") or "")
+        if not (asked and self.hub.ranges):
+            return self._send(200, data, headers)
+        part = data[int(asked[1]) : int(asked[2]) + 1]
+        headers["Content-Range"] = f"bytes {asked[1]}-{int(asked[1]) + len(part) - 1}/{len(data)}"
+        self._send(206, part, headers)
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
@@ -256,7 +265,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            path = unquote(urlsplit(self.path).path)
+            with suppress(ConnectionError):  # who asked may have heard enough
+                for start in range(0, len(body), 2**16):
+                    part = body[start : start + 2**16]
+                    self.wfile.write(part)
+                    self.hub.sent[path] = self.hub.sent.get(path, 0) + len(part)
 
     def log_message(self, *args: Any) -> None:
         pass

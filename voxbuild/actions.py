@@ -14,9 +14,9 @@ from doit.exceptions import TaskFailed
 
 from voxrun.errors import VoxrunError
 
-from . import __version__, stages
+from . import __version__, comparing, planning, stages
 from .card import repo_name
-from .errors import PublishError, VoxbuildError
+from .errors import DifferenceError, PublishError, VoxbuildError
 from .hub import Hub
 from .manifest import MANIFEST, VALIDATION, Manifest
 from .publish import PublishTarget, prepare
@@ -36,13 +36,18 @@ def workspace() -> Workspace:
     return Workspace(Path.cwd())
 
 
-def run(name: str, arguments: dict[str, Any]) -> Any:
-    """Run an action. An error that a user can act on becomes one clean message and a failed task."""
+def run(name: str, arguments: dict[str, Any], **said: Any) -> Any:
+    """Run an action. An error that a user can act on becomes one clean message and a failed task.
+
+    `said` are the task's own options on the command line.
+    """
     try:
         book = read_book(workspace().recipes)
-        result = ACTIONS[name](book, **arguments) or True
+        result = ACTIONS[name](book, **arguments, **said) or True
         sys.stdout.flush()
         return result
+    except DifferenceError as error:
+        return TaskFailed(str(error), report=False)
     except (VoxbuildError, VoxrunError) as error:
         return TaskFailed(str(error))
     except BrokenPipeError:  # `doit table | head`: the reader has what it wanted
@@ -66,15 +71,16 @@ def fetch(book: Book, source: str) -> None:
 
 
 @action
-def show_plan(book: Book, source: str, recipe: str) -> None:
-    """Print a plan."""
-    print(stages.show_plan(workspace(), book.source(source), book.recipe(recipe)))
+def show_plan(book: Book, chosen: list[tuple[str, str]], format: str, tensors: bool) -> None:
+    """Print plans, of (recipe, source)s, from the sources' headers alone."""
+    print(planning.show([(book.recipe(r), book.source(s)) for r, s in chosen], workspace(), format, tensors))
 
 
 @action
-def write_plan(book: Book, source: str, recipe: str) -> None:
-    """Write down what convert depends on."""
-    stages.write_plan(workspace(), book.source(source), book.recipe(recipe))
+def write_plan(book: Book, source: str, recipe: str, lock: str | None) -> None:
+    """Write down what convert depends on, if that is what the lock says."""
+    held = Path(lock) if lock else None
+    stages.write_plan(workspace(), book.source(source), book.recipe(recipe), held)
 
 
 @action
@@ -182,6 +188,29 @@ def _row(book: Book, source: Source, recipe: Recipe) -> list[str]:
     validation = read_json(folder / VALIDATION) if (folder / VALIDATION).is_file() else None
     current = stored.validated and stored.recipe.get("digest") == book.digest(source, recipe)
     return variant_row(recipe, stored, validation, current)
+
+
+@action
+def show_diff(book: Book, source: str | None, artifacts: list[str], format: str) -> None:
+    """Print how two artifacts differ. Raises DifferenceError if they do."""
+    folders = [_artifact_folder(book, source, name) for name in artifacts]
+    equal, text = comparing.diff(folders, artifacts, format)
+    print(text)
+    if not equal:
+        raise DifferenceError
+
+
+def _artifact_folder(book: Book, source: str | None, name: str) -> Path:
+    """The folder that is meant: a recipe's, or the one of that path."""
+    if name not in book.recipes:
+        return Path(name)
+    return workspace().artifact(source or book.recipe(name).source, name)
+
+
+@action
+def reproduce(book: Book, source: str, recipe: str) -> None:
+    """Build again, print whether the files are the same. Raises VoxbuildError if they are not."""
+    comparing.reproduce(workspace(), book.source(source), book.recipe(recipe))
 
 
 @action

@@ -21,6 +21,8 @@ from .errors import CheckpointError
 from .workspace import stamp
 
 ITEM_SIZE = {"BF16": 2, "F16": 2, "F32": 4, "U32": 4, "U8": 1}
+PREFIX = 8
+"""Bytes of the header's length, before it."""
 MAX_HEADER = 100 * 2**20
 ALIGNMENT = 64
 BUFFER_BYTES = 4 * 2**20
@@ -120,24 +122,35 @@ class Checkpoint:
 def read_header(file: BinaryIO, path: Path) -> list[Tensor]:
     """The tensors of a file in the order of their data. Raises CheckpointError."""
     total = os.fstat(file.fileno()).st_size
-    prefix = file.read(8)
-    length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
-    if not 2 <= length <= min(MAX_HEADER, total - 8):
-        raise CheckpointError(f"{path}: not a safetensors file, or cut off in its header")
+    return parse_header(file.read(header_length(file.read(PREFIX), total, path)), total, path)
+
+
+def header_length(prefix: bytes, total: int, origin: Path | str) -> int:
+    """The length of the JSON behind a file's first 8 bytes. Raises CheckpointError."""
+    length = int(struct.unpack("<Q", prefix)[0]) if len(prefix) == PREFIX else 0
+    if not 2 <= length <= min(MAX_HEADER, total - PREFIX):
+        raise CheckpointError(f"{origin}: not a safetensors file, or cut off in its header")
+    return length
+
+
+def parse_header(text: bytes, total: int, origin: Path | str) -> list[Tensor]:
+    """The tensors that a header's JSON tells of, in the order of their data; `total` is the file's size.
+
+    Raises CheckpointError.
+    """
+    end = PREFIX + len(text)
     try:
-        raw = json.loads(file.read(length))
-        tensors = [_entry(n, e, 8 + length) for n, e in raw.items() if n != "__metadata__"]
+        tensors = [_entry(n, e, end) for n, e in json.loads(text).items() if n != "__metadata__"]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: its header is damaged ({error})") from error
+        raise CheckpointError(f"{origin}: its header is damaged ({error})") from error
     tensors.sort(key=lambda t: (t.start, t.nbytes))
-    end = 8 + length
     for tensor in tensors:
         if tensor.start != end:
-            raise CheckpointError(f"{path}: the data of {tensor.name} overlaps or leaves a hole")
+            raise CheckpointError(f"{origin}: the data of {tensor.name} overlaps or leaves a hole")
         end += tensor.nbytes
     if end != total:
         kind = "truncated" if total < end else "longer than its header says"
-        raise CheckpointError(f"{path}: {kind}: {total:,} bytes instead of {end:,}")
+        raise CheckpointError(f"{origin}: {kind}: {total:,} bytes instead of {end:,}")
     return tensors
 
 

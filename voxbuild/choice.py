@@ -1,6 +1,6 @@
 """What was said on the command line: which recipes over which sources; and what their tasks have in common.
 
-`recipe=` keeps one recipe, `source=` puts recipes over another source.
+`recipe=` keeps one recipe, `source=` puts recipes over another source, `lock=` holds a build to a lock.
 """
 
 import re
@@ -19,13 +19,21 @@ from .recipe import Book, Recipe, Source, read_book
 
 Task = dict[str, Any]
 
-VARIABLES = ("recipe", "source", "target", "tag")
+VARIABLES = ("recipe", "source", "target", "tag", "lock")
 """What may be said as NAME=VALUE on the command line."""
 LOUD: Task = {"verbosity": 2, "io": {"capture": False}}
 """Nothing is captured: progress bars need the terminal."""
 ALWAYS: Task = {"uptodate": [False]} | LOUD
 SHOWS: Task = {"meta": {"title": False}} | ALWAYS
 """What it prints is all there is on stdout, for people and for pipes."""
+FORMAT: Task = {
+    "name": "format",
+    "long": "format",
+    "default": "table",
+    "choices": (("table", "for people"), ("json", "everything")),
+    "help": "table or json",
+}
+"""The option of tasks that print either."""
 
 
 def builds() -> list[tuple[Recipe, Source]]:
@@ -54,9 +62,9 @@ def stage(recipe: Recipe, source: Source) -> str:
     return f"{source.name}:{recipe.name}"
 
 
-def doing(action: str, recipe: Recipe, source: Source) -> Any:
+def doing(action: str, recipe: Recipe, source: Source, **more: Any) -> Any:
     """A task's call of an action; it takes names, for it is pickled when doit runs in several processes."""
-    return (run, [action, {"source": source.name, "recipe": recipe.name}])
+    return (run, [action, {"source": source.name, "recipe": recipe.name} | more])
 
 
 def local(path: Path) -> str:
@@ -75,6 +83,8 @@ def _check_variables() -> None:
         said = re.match(r"(\w+)=", argument)
         if said and said[1] not in VARIABLES:
             raise InvalidTask(f"unknown variable {said[1]}; known: {', '.join(VARIABLES)}")
+    if get_var("lock") and not get_var("recipe"):
+        raise InvalidTask("lock= is of one recipe; say which with recipe=")
     if get_var("target", "registry") not in TARGETS:
         raise InvalidTask(f"unknown target {get_var('target')}; known: {', '.join(TARGETS)}")
 

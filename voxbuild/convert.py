@@ -6,6 +6,7 @@ The main thread reads and writes; hashing and quantizing go on beside it (`voxbu
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,18 @@ def convert(plan: Plan, source: OnePass, journal: Journal, progress: Progress) -
             else:
                 progress(sum(source.checkpoint.tensors[tensor.source].nbytes for tensor in tensors))
             hashes[name] = digest
+    return hashes
+
+
+def convert_at_once(
+    plan: Plan, checkpoint: Checkpoint, folder: Path, progress: Progress = lambda done: None
+) -> dict[str, str]:
+    """The same into a new folder, to be had whole or to be thrown away; the source is not hashed."""
+    journal = Journal(folder, "at once")
+    journal.forget()
+    with closing(OnePass(checkpoint, hashing=False)) as source:
+        hashes = convert(plan, source, journal, progress)
+    journal.forget()
     return hashes
 
 

@@ -4,6 +4,8 @@ VoxbuildError
 ├── RecipeError       a recipe, source or clip set that is not valid
 ├── SourceError       source files that cannot be had, or are not those that were pinned
 ├── CheckpointError   a safetensors file that is damaged or truncated
+├── LockError         a lock that is no lock, or what would be built is not what it says
+├── DifferenceError   what was compared differs, which was told already
 ├── PlanError         tensors that are missing, unmatched, doubled or misshapen
 ├── ConvertError      weights that cannot be converted; no space left
 ├── ValidationError   an artifact that does not pass its gates
@@ -30,6 +32,14 @@ class SourceError(VoxbuildError):
 
 class CheckpointError(VoxbuildError):
     """A safetensors file is damaged or truncated."""
+
+
+class LockError(VoxbuildError):
+    """A lock cannot be read, or what would be built is not what it says."""
+
+
+class DifferenceError(VoxbuildError):
+    """What was compared differs, and all has been told: the exit code is 1 without another word."""
 
 
 class PlanError(VoxbuildError):

@@ -1,14 +1,14 @@
 """The source's files on this disk, proven to be those that were pinned."""
 
-import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import SourceError, one_line
-from .recipe import Source, SourceFile
+from .recipe import HubFiles, Source, SourceFile
 from .workspace import read_json, sha256_of, stamp, write_json
 
 
@@ -115,21 +115,45 @@ def _differs(path: Path, found: str, pinned: str | None, source: str) -> SourceE
 
 def _download(source: Source) -> Path:
     import huggingface_hub
-    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined]
 
     assert source.hub is not None
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # each of its retries is a warning
-    try:
+    with clear_errors(source.hub):
         folder = huggingface_hub.snapshot_download(
             source.hub.repo,
             revision=source.hub.revision,
             allow_patterns=[file.name for file in source.files],
         )
-    except LocalEntryNotFoundError as error:
-        raise SourceError(
-            f"{source.hub.repo}: not in the cache, and the Hub cannot be reached; "
-            "check the network, or build over the embedded model with source=tiny"
-        ) from error
-    except (HTTPError, OSError, ValueError) as error:
-        raise SourceError(f"{source.hub.repo} at {source.hub.revision}: {one_line(error)}") from error
     return Path(folder)
+
+
+@contextmanager
+def clear_errors(hub: HubFiles) -> Iterator[None]:
+    """What the Hub's client raises, as a SourceError that says what to do; and no warning of each retry."""
+    from huggingface_hub import errors
+    from huggingface_hub.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    except errors.LocalEntryNotFoundError as error:
+        raise _unreachable(hub) from error
+    except errors.RepositoryNotFoundError as error:
+        raise SourceError(
+            f"{hub.repo}: no such repository on the Hub, or a private or gated one; correct the name,"
+            " or log in with `hf auth login` (or HF_TOKEN) as someone who may read it"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise SourceError(f"{hub.repo}: the Hub knows no revision {hub.revision} of it") from error
+    except errors.HfHubHTTPError as error:
+        raise SourceError(f"{hub.repo} at {hub.revision}: {one_line(error)}") from error
+    except (errors.HTTPError, errors.OfflineModeIsEnabled) as error:  # type: ignore[attr-defined]
+        raise _unreachable(hub) from error
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{hub.repo} at {hub.revision}: {one_line(error)}") from error
+
+
+def _unreachable(hub: HubFiles) -> SourceError:
+    return SourceError(
+        f"{hub.repo}: not in the cache, and the Hub cannot be reached; "
+        "check the network, or build over the embedded model with source=tiny"
+    )

@@ -31,6 +31,11 @@ class Quantization:
     bits: int
     group_size: int
 
+    @property
+    def in_words(self) -> str:
+        """For people."""
+        return f"{self.mode} {self.bits} bit / {self.group_size}"
+
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether a tensor of this shape can be quantized: a matrix whose rows are whole groups."""
         return len(shape) == 2 and shape[1] % self.group_size == 0

@@ -18,7 +18,13 @@ QUANTIZER_VARIABLE = "VOXBUILD_QUANTIZER"
 
 Rows = np.typing.NDArray[Any]
 
-_STORED: dict[str, Any] = {"BF16": np.uint16, "F16": np.float16, "F32": np.float32}
+_STORED: dict[str, Any] = {
+    "BF16": np.uint16,
+    "F16": np.float16,
+    "F32": np.float32,
+    "U32": np.uint32,
+    "U8": np.uint8,
+}
 _BITS: dict[str, Any] = {"BF16": np.uint16, "F16": np.uint16, "F32": np.uint32}
 _INFINITY = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000}
 _KINDS = {"BF16": kernels.BFLOAT16, "F16": kernels.FLOAT16, "F32": kernels.FLOAT32}

@@ -1,61 +1,17 @@
 """Tables for people."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 from tabulate import tabulate
 
 from .manifest import Manifest
-from .plan import Plan
 from .recipe import Recipe
 
 
 def markdown(rows: Iterable[Iterable[Any]], header: list[str]) -> str:
     """A Markdown table; columns of numbers are aligned right, their text is kept as it is."""
     return tabulate([list(row) for row in rows], header, "github", disable_numparse=True)
-
-
-def plan_table(plan: Plan) -> str:
-    """Every tensor with its source, transform, format, shape, size and shard, then the sums."""
-    rows = [
-        (
-            tensor.name,
-            tensor.source,
-            "swap 1,2" if tensor.transpose else "",
-            _format(tensor.quantization, tensor.dtype),
-            "x".join(map(str, tensor.shape)),
-            f"{tensor.nbytes:,}",
-            tensor.shard + 1,
-        )
-        for tensor in plan.tensors
-    ]
-    header = ["tensor", "source", "transform", "format", "shape", "bytes", "shard"]
-    sums = (
-        f"{plan.recipe}: {len(plan.tensors)} tensors, {plan.parameters:,} parameters,"
-        f" {plan.nbytes / 1e6:,.1f} MB in {len(plan.shards)} shard(s),"
-        f" {plan.bits_per_weight:.3f} bits per weight"
-    )
-    return f"{markdown(rows, header)}\n\n{_by_part(plan)}\n\n{sums}"
-
-
-def _by_part(plan: Plan) -> str:
-    """Size and bits per weight of encoder, adapter, language model and its embedding."""
-    parts: dict[str, list[Any]] = defaultdict(list)
-    for tensor in plan.tensors:
-        part = tensor.name.split(".")[0]
-        parts["embedding" if "embed_tokens" in tensor.name else part].append(tensor)
-    rows = []
-    for part, tensors in parts.items():
-        share = Plan(plan.recipe, tuple(tensors), {})
-        rows.append((part, f"{share.parameters:,}", f"{share.nbytes:,}", f"{share.bits_per_weight:.3f}"))
-    return markdown(rows, ["part", "parameters", "bytes", "bits per weight"])
-
-
-def _format(quantization: Any, dtype: str) -> str:
-    if quantization is None:
-        return dtype
-    return f"{quantization.mode} {quantization.bits} bit / {quantization.group_size}"
 
 
 def gates_table(validation: dict[str, Any]) -> str:

@@ -3,46 +3,37 @@
 fetch -> plan -> convert -> (reference) validate -> card -> manifest
 """
 
-import hashlib
-import json
-import shutil
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
 
 import voxrun
 from voxrun.config import read_json as read_params
 from voxrun.device import device_name
-from voxrun.tokenizer import TOKENIZER_FILE
-from voxrun.weights import INDEX
 
-from . import __version__
 from .card import check_template, render_card
 from .checkpoint import Checkpoint
 from .clips import read_clips
-from .convert import check_space, convert, is_in_order
-from .errors import ConvertError, SourceError, ValidationError
+from .errors import ValidationError
 from .fetch import Fetched, fetch
 from .journal import Journal
+from .lock import LOCK, refuse_difference, refuse_drift
+from .making import Making
 from .manifest import CARD, VALIDATION, Manifest, file_entry
-from .onepass import OnePass
 from .plan import Plan, make_plan
+from .progress import progress_bar
 from .recipe import Book, Gates, Recipe, Source
-from .report import gates_table, plan_table
+from .report import gates_table
 from .validate import Heard, fidelity, listen, report
 from .whole import whole_folder
-from .workspace import Workspace, read_json, sha256_of, write_json, write_text
+from .workspace import Workspace, read_json, write_json, write_text
 
 
 def fetch_source(work: Workspace, source: Source) -> None:
     """Have the source's files, checked; write what was found."""
     total = sum(file.size or 0 for file in source.files)
-    with _bar("check " + source.name, total, "B") as bar:
+    with progress_bar("check " + source.name, total, "B") as bar:
         fetched = fetch(source, work.recipes / "sources", bar.update)
     fetched.save(work.source_file(source.name))
 
@@ -55,17 +46,21 @@ def plan_artifact(work: Workspace, source: Source, recipe: Recipe) -> Plan:
         return make_plan(recipe, checkpoint.tensors.values(), params)
 
 
-def write_plan(work: Workspace, source: Source, recipe: Recipe) -> None:
-    """Write all that decides about the artifact's bytes: convert runs again if and only if it changed."""
+def write_plan(work: Workspace, source: Source, recipe: Recipe, lock: Path | None = None) -> None:
+    """Write all that decides about the artifact's bytes: convert runs again if and only if it changed.
+
+    Raises LockError if that is not what `lock` says, or (None) if the artifact that is there has a lock and
+    was built from other source files.
+    """
     check_template(work.cards, recipe)  # now, not after an hour of converting
     plan = plan_artifact(work, source, recipe)
-    fetched = Fetched.load(work.source_file(source.name))
-    write_json(work.plan_file(source.name, recipe.name), _decisive(plan, fetched))
-
-
-def show_plan(work: Workspace, source: Source, recipe: Recipe) -> str:
-    """The plan as a table."""
-    return plan_table(plan_artifact(work, source, recipe))
+    making = Making(work, source, recipe, plan)
+    own = work.artifact(source.name, recipe.name) / LOCK
+    if lock:
+        refuse_difference(lock, making.lock)
+    elif own.is_file():
+        refuse_drift(own, making.lock)
+    write_json(work.plan_file(source.name, recipe.name), making.decisive)
 
 
 def convert_artifact(work: Workspace, source: Source, recipe: Recipe) -> str:
@@ -73,95 +68,19 @@ def convert_artifact(work: Workspace, source: Source, recipe: Recipe) -> str:
 
     A run that was stopped is gone on with: shards that were whole are kept.
     """
-    plan = plan_artifact(work, source, recipe)
-    journal = Journal(work.partial(source.name, recipe.name), _identity(work, source, plan))
+    making = Making(work, source, recipe, plan_artifact(work, source, recipe))
+    journal = Journal(work.partial(source.name, recipe.name), making.identity)
     with whole_folder(work.artifact(source.name, recipe.name), journal.folder, journal):
-        manifest = make_weights(work, source, recipe, plan, journal)
+        manifest = making.all_files(journal)
+        manifest.save(journal.folder)
     return manifest.weight_digest
-
-
-def make_weights(work: Workspace, source: Source, recipe: Recipe, plan: Plan, journal: Journal) -> Manifest:
-    """All files that conversion makes, in the journal's folder, and their manifest."""
-    fetched = Fetched.load(work.source_file(source.name))
-    folder = journal.folder
-    check_space(folder, plan, sum(path.stat().st_size for path in folder.iterdir()))
-    hashes = _make_shards(work, source, fetched, plan, journal)
-    write_json(folder / "config.json", dict(plan.config))
-    write_json(folder / INDEX, plan.index())
-    shutil.copyfile(fetched.folder / source.tokenizer, folder / TOKENIZER_FILE)
-    manifest = _first_manifest(source, recipe, plan, fetched, folder, hashes)
-    manifest.save(folder)
-    return manifest
-
-
-def _make_shards(
-    work: Workspace, source: Source, fetched: Fetched, plan: Plan, journal: Journal
-) -> dict[str, str]:
-    """Read the source once; if it was never hashed as it is now, its hash is proven on the way."""
-    weights, proof = fetched.files[source.weights], work.proof_file(source.name)
-    path, proven = fetched.folder / source.weights, weights.is_proven(proof)
-    try:
-        with Checkpoint(path, weights.stamp) as checkpoint:
-            if not proven and not is_in_order(plan, checkpoint):
-                weights.prove(sha256_of(path), path, source.name, proof)
-                proven = True
-            with (
-                closing(OnePass(checkpoint, hashing=not proven)) as stream,
-                _bar("convert " + plan.recipe, checkpoint.nbytes, "B") as bar,
-            ):
-                hashes = convert(plan, stream, journal, bar.update)
-                if not proven:
-                    weights.prove(stream.sha256(), path, source.name, proof)
-        return hashes
-    except (ConvertError, SourceError):  # to go on would end as this did
-        journal.forget()
-        raise
-
-
-def _identity(work: Workspace, source: Source, plan: Plan) -> str:
-    """A digest of all that decides about the bytes, and of the very file that they are made from."""
-    fetched = Fetched.load(work.source_file(source.name))
-    decisive = _decisive(plan, fetched) | {"stamp": fetched.files[source.weights].stamp}
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-
-
-def _decisive(plan: Plan, fetched: Fetched) -> dict[str, Any]:
-    return {"plan": plan.digest(), "source": fetched.identity(), "tools": tool_versions()}
-
-
-def _first_manifest(
-    source: Source,
-    recipe: Recipe,
-    plan: Plan,
-    fetched: Fetched,
-    folder: Path,
-    hashes: dict[str, str],
-) -> Manifest:
-    shards = {n: {"size": (folder / n).stat().st_size, "sha256": h} for n, h in hashes.items()}
-    small = ("config.json", INDEX, TOKENIZER_FILE)
-    return Manifest(
-        variant=recipe.name,
-        model=source.model,
-        source={
-            "name": source.name,
-            **(source.hub.model_dump() if source.hub else {}),
-            "files": fetched.identity(),
-        },
-        recipe={"name": recipe.name},
-        tools=tool_versions(),
-        device="cpu",
-        parameters=plan.parameters,
-        bits_per_weight=round(plan.bits_per_weight, 4),
-        files=shards | {name: file_entry(folder / name) for name in small},
-        validated=False,
-    )
 
 
 def transcribe_reference(work: Workspace, source: Source, book: Book, clips: str) -> None:
     """Write what the unquantized source hears in a clip set: what its artifacts are compared with."""
     folder = Fetched.load(work.source_file(source.name)).folder
     members = read_clips(book.clips[clips], work.clips)
-    with _bar(f"reference {clips}", len(members), "clip") as bar:
+    with progress_bar(f"reference {clips}", len(members), "clip") as bar:
         heard = listen(folder, members, bar.update)
     write_json(work.reference_file(source.name, clips), {n: asdict(h) for n, h in heard.items()})
 
@@ -180,7 +99,7 @@ def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Boo
     clips = {name: read_clips(clip_set, work.clips) for name, clip_set in sets.items()}
     everything = [clip for members in clips.values() for clip in members]
     reference = _read_reference(work, source, sets)
-    with _bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
+    with progress_bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
         heard = listen(folder, everything, bar.update)
         origin = Fetched.load(work.source_file(source.name)).folder
         near = fidelity(folder, origin, everything, reference, bar.update)
@@ -231,21 +150,7 @@ def finish_manifest(work: Workspace, source: Source, recipe: Recipe, book: Book)
     first.completed(book.digest(source, recipe), described).save(folder)
 
 
-def tool_versions() -> dict[str, str]:
-    """The versions that an artifact's bytes may depend on."""
-    return {"voxbuild": __version__, **_versions("mlx", "numpy")}
-
-
 def runtime_versions() -> dict[str, str]:
     """The versions that what is heard, and how it is scored, may depend on."""
     libraries = ("mlx", "numpy", "mistral-common", "soundfile", "soxr", "jiwer")
-    return {"voxrun": voxrun.__version__, **_versions(*libraries)}
-
-
-def _versions(*distributions: str) -> dict[str, str]:
-    return {name: version(name) for name in distributions}
-
-
-def _bar(label: str, total: int, unit: str) -> Any:
-    """A progress bar on stderr; none where that is no terminal."""
-    return tqdm(total=total or None, desc=label, unit=unit, unit_scale=unit == "B", disable=None, leave=False)
+    return {"voxrun": voxrun.__version__, **{name: version(name) for name in libraries}}

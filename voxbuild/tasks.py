@@ -56,13 +56,14 @@ def task_fetch() -> Iterator[Task]:
 
 def task__plan() -> Iterator[Task]:
     """Write down all that decides about an artifact's bytes: its plan, the source's hashes, the tools."""
+    lock = get_var("lock")
     for recipe, source in builds():
         yield {
             "name": stage(recipe, source),
-            "actions": [doing("write_plan", recipe, source)],
+            "actions": [doing("write_plan", recipe, source, lock=lock)],
             "file_dep": [_recipe_file(recipe), local(workspace().source_file(source.name))],
             "targets": [local(workspace().plan_file(source.name, recipe.name))],
-            "uptodate": [(uptodate.same_tools, [source.name, recipe.name])],
+            "uptodate": [not lock, (uptodate.same_tools, [source.name, recipe.name])],
         } | LOUD
 
 

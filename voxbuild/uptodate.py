@@ -6,8 +6,8 @@ from typing import Any
 from .actions import workspace
 from .errors import VoxbuildError
 from .fetch import Fetched
+from .making import tool_versions
 from .manifest import Manifest
-from .stages import tool_versions
 from .workspace import read_json, sha256_of, stamp
 
 Values = dict[str, Any]

@@ -70,6 +70,10 @@ class Workspace:
         """Where an artifact is while it is not whole."""
         return self.out / ".partial" / f"{source}--{recipe}"
 
+    def again(self, source: str, recipe: str) -> Path:
+        """Where an artifact's weights are made once more, to compare."""
+        return self.out / ".partial" / f"{source}--{recipe}.again"
+
 
 def write_json(path: Path, value: Any) -> None:
     """Write sorted JSON; the file is the old one or the whole new one, never half of it."""

@@ -15,7 +15,7 @@ from projects import doit, doit_command, make_project, use_random_source
 from sources import header_of, params_of, write_checkpoint
 
 from voxbuild import convert as convert_module
-from voxbuild import stages
+from voxbuild import making, stages
 from voxbuild.errors import CheckpointError, ConvertError, SourceError
 from voxbuild.manifest import Manifest
 from voxbuild.recipe import read_book
@@ -221,13 +221,13 @@ def test_a_flipped_bit_in_pinned_weights_is_found_by_the_one_read(build):
 def test_a_source_that_is_proven_is_not_hashed_again(build, monkeypatch):
     hashing = []
 
-    class Spy(stages.OnePass):
+    class Spy(making.OnePass):
         def __init__(self, checkpoint, *, hashing: bool):
             super().__init__(checkpoint, hashing=hashing)
             asked.append(hashing)
 
     asked = hashing
-    monkeypatch.setattr(stages, "OnePass", Spy)
+    monkeypatch.setattr(making, "OnePass", Spy)
     build.convert()
     build.convert()
     assert hashing == [True, False]

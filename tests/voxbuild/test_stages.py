@@ -11,6 +11,7 @@ from projects import make_project
 from voxbuild import convert as convert_module
 from voxbuild import stages
 from voxbuild.errors import ConvertError, ValidationError, VoxbuildError
+from voxbuild.making import tool_versions
 from voxbuild.manifest import Manifest
 from voxbuild.recipe import read_book
 from voxbuild.workspace import Workspace, read_json, sha256_of, stamp, write_json, write_text
@@ -70,7 +71,7 @@ def test_the_first_manifest_tells_what_the_bytes_follow_from(build):
     assert manifest.damaged(build.folder) == []
     assert set(manifest.files) | {"manifest.json"} == contents(build.folder).keys()
     assert manifest.recipe == {"name": "4bit"}
-    assert manifest.tools == stages.tool_versions()
+    assert manifest.tools == tool_versions()
     weights = manifest.source["files"]["consolidated.safetensors"]
     assert weights == {"size": build.source.files[0].size, "sha256": build.source.files[0].sha256}
     assert read_json(build.folder / "model.safetensors.index.json")["metadata"]["total_parameters"] == (

@@ -25,6 +25,7 @@ FILES = {
     "manifest.json",
     "model.safetensors",
     "model.safetensors.index.json",
+    "recipe.lock",
     "tekken.json",
     "validation.json",
 }
@@ -155,12 +156,12 @@ def test_publishing_takes_what_is_validated_and_voxrun_reads_it(built):
 
 def test_plan_and_table_show_what_will_be_and_what_is(first_build):
     project = first_build[0]
-    plan = doit(project, "plan", "recipe=4bit").stdout
+    plan = doit(project, "plan", "recipe=4bit", "--tensors").stdout
     manifest = Manifest.load(project / "out/tiny/4bit")
     row = next(line for line in plan.splitlines() if "| encoder.conv1.weight" in line)
     assert "whisper_encoder.conv_layers.0.conv.weight" in row
     assert "swap 1,2" in row
-    assert plan.strip().endswith(f"in 1 shard(s), {manifest.bits_per_weight:.3f} bits per weight")
+    assert f"in 1 shard(s), {manifest.bits_per_weight:.3f} bits per weight" in plan
     assert f"{manifest.parameters:,} parameters" in plan
 
     table = doit(project, "table").stdout
@@ -177,6 +178,7 @@ def test_the_list_and_the_matrix_tell_everything(project):
         "build",
         "card",
         "convert",
+        "diff",
         "fetch",
         "manifest",
         "matrix",
@@ -185,6 +187,7 @@ def test_the_list_and_the_matrix_tell_everything(project):
         "publish",
         "recipes",
         "reference",
+        "reproduce",
         "table",
         "validate",
     ]

@@ -24,7 +24,7 @@ def nothing_built(project):
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        ("recpe=4bit", "unknown variable recpe; known: recipe, source, target, tag"),
+        ("recpe=4bit", "unknown variable recpe; known: recipe, source, target, tag, lock"),
         ("recipe=7bit", "there is no recipe 7bit; known: 2bit, 4bit"),
         ("source=huge", "there is no source huge; known: tiny"),
     ],
@@ -63,13 +63,14 @@ def test_tensors_missing_or_extra_are_named_and_nothing_is_built(project, change
     assert nothing_built(project)
 
 
+UNFINISHED = ".*.safetensors.partial"
 SLOW = """
 import time
 import voxbuild.convert
 
-def slowly(array, dtype, cast=voxbuild.convert.cast):
+def slowly(*arguments, cast=voxbuild.convert.cast):
     time.sleep(0.1)
-    return cast(array, dtype)
+    return cast(*arguments)
 
 voxbuild.convert.cast = slowly
 """
@@ -87,7 +88,7 @@ def test_an_interrupted_conversion_leaves_no_artifact(project, number):
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        while process.poll() is None and not list((project / "out").glob(".partial/*/*.safetensors")):
+        while process.poll() is None and not list((project / "out").rglob(UNFINISHED)):
             time.sleep(0.02)
         assert process.poll() is None, "it ended before it could be interrupted"
         process.send_signal(number)

@@ -1,0 +1,228 @@
+"""recipe.lock: what decides about the weights, and builds that are held to it."""
+
+import json
+import shutil
+
+import pytest
+from projects import FAILED, doit, edit, executed, make_project, use_random_source
+from sources import header_of, params_of, write_checkpoint
+
+from voxbuild.errors import LockError
+from voxbuild.lock import LOCK, differences, make_lock, read_lock, refuse_difference, refuse_drift
+from voxbuild.making import tool_versions
+from voxbuild.manifest import Manifest
+from voxbuild.plan import make_plan
+from voxbuild.recipe import read_book
+from voxbuild.workspace import sha256_of, write_json
+
+PARAMS = params_of()
+FILES = {
+    "consolidated.safetensors": {"size": 9, "sha256": "a" * 64},
+    "params.json": {"size": 1, "sha256": "b"},
+}
+TOOLS = {"voxbuild": "1", "mlx": "2"}
+GATE = "language_model.layers.0.mlp.gate_proj.weight"
+
+
+@pytest.fixture(scope="module")
+def book(root):
+    return read_book(root / "recipes")
+
+
+def lock_of(book, name="4bit", source="tiny", **changes):
+    plan = make_plan(book.recipe(name).model_copy(update=changes), header_of(PARAMS), PARAMS)
+    return make_lock(book.source(source), plan, FILES, TOOLS)
+
+
+def changed(lock, *keys, value):
+    """A copy with another value at a path of keys."""
+    lock = json.loads(json.dumps(lock))
+    place = lock
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    return lock
+
+
+def test_a_lock_tells_the_source_the_tools_and_every_tensors_quantization(book):
+    lock = lock_of(book, "mixed-4-6", "voxtral-mini-4b-realtime-2602")
+    hub = book.source("voxtral-mini-4b-realtime-2602").hub
+    assert lock["source"] == {
+        "name": "voxtral-mini-4b-realtime-2602",
+        "repo": hub.repo,
+        "revision": hub.revision,
+        "files": FILES,
+    }
+    assert lock["tools"] == TOOLS
+    assert len(lock["tensors"]) == len(header_of(PARAMS))
+    bits = {e["quantization"]["bits"] for e in lock["tensors"].values() if e["quantization"]}
+    assert bits == {4, 6}
+    assert lock["tensors"]["encoder.norm.weight"] == {
+        "dtype": "BF16",
+        "shard": "model.safetensors",
+        "quantization": None,
+    }
+
+
+def test_the_digest_is_of_the_weights_not_of_their_gates(book):
+    recipe = book.recipe("4bit")
+    laxer = recipe.validation.model_copy(update={"clips": ("digits",)})
+    assert lock_of(book, validation=laxer) == lock_of(book)
+    assert lock_of(book, dtype="float16")["recipe"]["digest"] != lock_of(book)["recipe"]["digest"]
+
+
+def test_what_differs_is_named_source_first(book):
+    was = lock_of(book)
+    now = changed(was, "source", "files", "params.json", "sha256", value="c")
+    now = changed(now, "tools", "mlx", value="3")
+    assert list(differences(was, now)) == ["params.json was sha256 b, is sha256 c", "mlx was 2, is 3"]
+    assert list(differences(was, was)) == []
+
+
+def test_quantization_and_shards_are_compared_tensor_by_tensor(book):
+    was, six = lock_of(book), lock_of(book, "6bit")
+    told = list(differences(was, six))
+    assert f"{GATE} was affine 4 bit / 64 of BF16 in model.safetensors," in "".join(told)
+    assert len(told) == sum(entry["quantization"] is not None for entry in was["tensors"].values())
+    moved = changed(was, "tensors", GATE, "shard", value="other.safetensors")
+    assert list(differences(was, moved)) == [
+        f"{GATE} was affine 4 bit / 64 of BF16 in model.safetensors, is affine 4 bit / 64 of BF16 in"
+        " other.safetensors"
+    ]
+
+
+def test_a_plan_that_differs_otherwise_is_told_by_its_digest(book):
+    was = changed(lock_of(book), "recipe", "digest", value="f00")
+    assert list(differences(was, lock_of(book))) == ["the recipe 4bit was another (digest f00)"]
+
+
+def test_drift_names_the_file_what_it_was_and_what_to_do(book, tmp_path):
+    was = lock_of(book)
+    path = tmp_path / "4bit" / LOCK
+    write_json(path, was)
+    refuse_drift(path, changed(was, "tools", "mlx", value="3"))
+    with pytest.raises(LockError) as caught:
+        refuse_drift(path, changed(was, "source", "files", "params.json", "sha256", value="c"))
+    assert str(caught.value) == (
+        f"the source tiny is not the one that {path.parent} was built from: params.json was sha256 b,"
+        f" is sha256 c; to accept the new source delete {path} and run it again"
+    )
+
+
+def test_only_the_first_differences_are_named(book, tmp_path):
+    path = tmp_path / LOCK
+    write_json(path, lock_of(book))
+    with pytest.raises(LockError, match=r"a build would not make what .*; and \d+ more$") as caught:
+        refuse_difference(path, lock_of(book, "6bit"))
+    assert str(caught.value).count(" was ") == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "No such file"),
+        ("{", "no readable lock"),
+        ("[]", "no readable lock"),
+        ('{"format": 1}', "no readable lock"),
+        ('{"format": 9, "recipe": {}, "source": {"files": {}}, "tensors": {}, "tools": {}}', "of format 9"),
+    ],
+)
+def test_what_is_no_lock_is_told(tmp_path, content, expected):
+    path = tmp_path / "their.lock"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(LockError, match=f"{path}: .*{expected}"):
+        read_lock(path)
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    """A project of two recipes over a small random source, converted. Look at it; change only copies."""
+    project = make_project(tmp_path_factory.mktemp("lock") / "project", clips=1)
+    use_random_source(project)
+    assert doit(project, "convert").returncode == 0
+    return project
+
+
+@pytest.fixture
+def project(converted, tmp_path):
+    return shutil.copytree(converted, tmp_path / "project", symlinks=True)
+
+
+def change_source(project):
+    header = header_of(params_of())
+    path = project / "source/consolidated.safetensors"
+    before = sha256_of(path)
+    arrays = write_checkpoint(path, header)
+    write_checkpoint(path, header, {"norm.weight": arrays["norm.weight"] + 1})
+    return before, sha256_of(path)
+
+
+def test_a_build_writes_a_lock_that_its_manifest_lists(converted):
+    folder = converted / "out/tiny/4bit"
+    assert Manifest.load(folder).files[LOCK]["sha256"] == sha256_of(folder / LOCK)
+    lock = read_lock(folder / LOCK)
+    assert lock["source"]["files"]["params.json"]["sha256"] == sha256_of(converted / "source/params.json")
+    assert lock["tools"] == tool_versions()
+    assert "repo" not in lock["source"]
+
+
+def test_a_drifted_source_is_refused_until_the_lock_is_deleted(project):
+    was, now = change_source(project)
+    folder = project / "out/tiny/4bit"
+    before = (folder / "model.safetensors").read_bytes()
+    for _ in range(2):
+        process = doit(project, "convert", "recipe=4bit")
+        assert process.returncode in FAILED
+        assert f"consolidated.safetensors was sha256 {was}, is sha256 {now}" in process.stdout
+        assert f"delete {folder / LOCK} and run it again" in process.stdout
+        assert "Traceback" not in process.stdout
+        assert "convert:tiny:4bit" not in executed(process)
+        assert (folder / "model.safetensors").read_bytes() == before
+    (folder / LOCK).unlink()
+    process = doit(project, "convert", "recipe=4bit")
+    assert process.returncode == 0, process.stdout
+    assert read_lock(folder / LOCK)["source"]["files"]["consolidated.safetensors"]["sha256"] == now
+
+
+def test_a_changed_recipe_needs_no_leave(project):
+    edit(project / "recipes/4bit.yaml", "bits: 4", "bits: 6")
+    process = doit(project, "convert", "recipe=4bit")
+    assert process.returncode == 0, process.stdout
+    assert "convert:tiny:4bit" in executed(process)
+
+
+def test_a_build_is_held_to_somebodys_lock_even_if_nothing_else_runs(project):
+    theirs = project / "theirs.lock"
+    shutil.copy(project / "out/tiny/4bit" / LOCK, theirs)
+    process = doit(project, "convert", "recipe=4bit", "lock=theirs.lock")
+    assert process.returncode == 0, process.stdout
+    assert "convert:tiny:4bit" not in executed(process)
+
+    lock = changed(read_lock(theirs), "tools", "mlx", value="0.1")
+    write_json(theirs, changed(lock, "tensors", GATE, "quantization", "bits", value=8))
+    process = doit(project, "convert", "recipe=4bit", "lock=theirs.lock")
+    assert process.returncode in FAILED
+    assert "a build would not make what theirs.lock says: mlx was 0.1, is " in process.stdout
+    assert f"{GATE} was affine 8 bit / 64 of BF16 in model.safetensors, is affine 4 bit" in process.stdout
+    assert "Traceback" not in process.stdout
+
+
+def test_their_lock_of_a_new_source_is_leave_to_build_it(project, tmp_path):
+    change_source(project)
+    elsewhere = shutil.copytree(project, tmp_path / "elsewhere", symlinks=True)
+    shutil.rmtree(elsewhere / "out")
+    assert doit(elsewhere, "convert", "recipe=4bit").returncode == 0
+    theirs = elsewhere / "out/tiny/4bit" / LOCK
+    process = doit(project, "convert", "recipe=4bit", f"lock={theirs}")
+    assert process.returncode == 0, process.stdout
+    assert (project / "out/tiny/4bit" / LOCK).read_bytes() == theirs.read_bytes()
+
+
+def test_a_lock_without_its_recipe_or_without_its_file_is_told(project):
+    process = doit(project, "convert", "lock=theirs.lock")
+    assert process.returncode == 3
+    assert "lock= is of one recipe; say which with recipe=" in process.stdout
+    process = doit(project, "convert", "recipe=4bit", "lock=theirs.lock")
+    assert process.returncode in FAILED
+    assert "theirs.lock: no readable lock" in process.stdout

@@ -1,0 +1,229 @@
+"""doit plan: what would be built and what that takes, from the header alone, wherever the source is."""
+
+import json
+import struct
+
+import pytest
+from projects import FAILED, doit, edit, make_project, use_random_source
+from sources import UPSTREAM_PARAMS, header_of, params_of, upstream_header, write_checkpoint
+
+from voxbuild import estimate as estimates
+from voxbuild.checkpoint import Checkpoint
+from voxbuild.estimate import estimate
+from voxbuild.manifest import Manifest
+from voxbuild.plan import make_plan
+from voxbuild.preview import as_text, preview
+from voxbuild.recipe import Shards, read_book
+from voxbuild.remote import Header
+
+REPO = "maker/model"
+WEIGHTS = "consolidated.safetensors"
+HUB_SOURCE = """\
+name: tiny
+model: Random
+summary: A random model.
+hub: {{repo: maker/model, revision: {revision}}}
+files: [{{name: consolidated.safetensors}}, {{name: params.json}}, {{name: tekken.json}}]
+license: mit
+languages: [en]
+"""
+PARAMS = params_of(dim=256, hidden=1024)
+BIG = 2 * 10**6
+
+
+@pytest.fixture(scope="module")
+def book(root):
+    return read_book(root / "recipes")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A model's files on the Hub: path -> bytes; several MB of weights."""
+    path = tmp_path_factory.mktemp("model") / WEIGHTS
+    write_checkpoint(path, header_of(PARAMS))
+    assert path.stat().st_size > BIG
+    return {WEIGHTS: path.read_bytes(), "params.json": json.dumps(PARAMS).encode(), "tekken.json": b"{}"}
+
+
+def pin(project, revision):
+    (project / "recipes/sources/tiny.yaml").write_text(HUB_SOURCE.format(revision=revision))
+
+
+@pytest.fixture
+def project(hub, files, tmp_path):
+    """A project whose source is a repository on the Hub, pinned before its last commit."""
+    project = make_project(tmp_path / "project", recipes=("4bit",), clips=1)
+    pin(project, hub.add("models", REPO, files))
+    hub.add("models", REPO, dict.fromkeys(files, b"changed since"))
+    return project
+
+
+@pytest.fixture
+def plan(project, hub_environment, monkeypatch):
+    """Run doit plan in the project with the Hub on loopback."""
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+
+    def run(*arguments, **environment):
+        return doit(project, "plan", "recipe=4bit", *arguments, **(hub_environment | environment))
+
+    return run
+
+
+def bytes_of_weights(hub):
+    return sum(count for path, count in hub.sent.items() if path.endswith(WEIGHTS))
+
+
+def test_a_plan_of_a_hub_source_asks_for_its_header_and_nothing_else(hub, plan, files, book):
+    process = plan("--format", "json")
+    assert process.returncode == 0, process.stdout
+    (shown,) = json.loads(process.stdout)
+    length = struct.unpack("<Q", files[WEIGHTS][:8])[0]
+    assert bytes_of_weights(hub) == 8 + length
+    assert sum(hub.sent.values()) < len(files[WEIGHTS]) / 50
+    assert {path.rpartition("/")[2] for path in hub.sent} == {WEIGHTS, "params.json"}
+    assert not [call for call in hub.calls if "tekken" in call]
+
+    tensors = {t["name"]: t for t in shown["tensors"]}
+    expected = make_plan(book.recipe("4bit"), header_of(PARAMS), PARAMS)
+    assert {n: t["bytes"] for n, t in tensors.items()} == {t.name: t.nbytes for t in expected.tensors}
+    assert not shown["downloaded"]
+    assert shown["source_bytes"] == shown["estimate"]["download_bytes"] == len(files[WEIGHTS])
+    assert (shown["repo"], shown["source"]) == (REPO, "tiny")
+
+
+def test_the_default_fits_a_screen_and_tensors_are_shown_if_asked(plan):
+    lines = plan().stdout.splitlines()
+    assert len(lines) < 40
+    assert max(map(len, lines)) < 160
+    assert "MB of download" in lines[-1]
+    assert "are free" in lines[-1]
+    assert any("| adapter.w_in.weight" in line for line in plan("--tensors").stdout.splitlines())
+
+
+def test_what_the_cache_holds_is_not_asked_for_again(project, hub, plan, hub_environment):
+    assert doit(project, "fetch", **hub_environment).returncode == 0
+    before = bytes_of_weights(hub)
+    process = plan("--format=json", HF_HUB_OFFLINE="1")
+    assert process.returncode == 0, process.stdout
+    (shown,) = json.loads(process.stdout)
+    assert shown["downloaded"]
+    assert shown["estimate"]["download_bytes"] == 0
+    assert bytes_of_weights(hub) == before
+
+
+def refused(process):
+    assert process.returncode in FAILED, process.stdout
+    assert "Traceback" not in process.stdout
+    assert len(process.stdout.strip().splitlines()) == 1
+    return process.stdout
+
+
+def test_a_server_without_ranges_is_told(hub, plan):
+    hub.ranges = False
+    assert "does not send ranges of bytes" in refused(plan())
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "code", "expected"),
+    [
+        ("GET .*consolidated", 404, "EntryNotFound", "Entry Not Found"),
+        ("params.json", 404, "EntryNotFound", "Entry Not Found"),
+        ("GET .*consolidated", 401, "RepoNotFound", "a private or gated one; correct the name, or log in"),
+        ("GET .*consolidated", 404, "RevisionNotFound", "the Hub knows no revision"),
+    ],
+)
+def test_what_the_hub_refuses_is_told(hub, plan, call, status, code, expected):
+    hub.fail(call, status, code=code)
+    said = refused(plan())
+    assert f"plan: {REPO}" in said
+    assert expected in said
+
+
+def test_without_a_network_it_says_so(plan):
+    assert "the Hub cannot be reached; check the network" in refused(plan(HF_ENDPOINT="http://127.0.0.1:9"))
+    assert "the Hub cannot be reached; check the network" in refused(plan(HF_HUB_OFFLINE="1"))
+
+
+def test_a_damaged_header_is_told(project, hub, plan, files):
+    damaged = files[WEIGHTS][:8] + b"[" + files[WEIGHTS][9:]
+    pin(project, hub.add("models", REPO, files | {WEIGHTS: damaged}))
+    assert f"{REPO}/{WEIGHTS}: its header is damaged" in refused(plan())
+    pin(project, hub.add("models", REPO, files | {WEIGHTS: b"\xff" * 5000}))
+    assert "not a safetensors file" in refused(plan())
+
+
+def test_a_local_plan_is_what_is_built_then(tmp_path):
+    project = make_project(tmp_path / "project", recipes=("4bit", "2bit"), clips=1)
+    use_random_source(project)
+    edit(project / "recipes/4bit.yaml", "validate:", "shards: {max_size: 1MB}\nvalidate:")
+    shown = json.loads(doit(project, "plan", "--format", "json").stdout)
+    assert not (project / "out").exists()
+    assert {one["recipe"] for one in shown} == {"4bit", "2bit"}
+    assert doit(project, "convert").returncode == 0
+    for one in shown:
+        folder = project / "out/tiny" / one["recipe"]
+        manifest = Manifest.load(folder)
+        for shard in one["shards"]:
+            assert (folder / shard["file"]).stat().st_size == shard["bytes"]
+            with Checkpoint(folder / shard["file"]) as checkpoint:
+                assert len(checkpoint.tensors) == shard["tensors"]
+        assert (one["parameters"], one["bits_per_weight"]) == (manifest.parameters, manifest.bits_per_weight)
+        assert one["estimate"]["disk_bytes"] >= sum(p.stat().st_size for p in folder.iterdir())
+
+
+def upstream(book, name, here=None, free=10**12, cache_free=None, **changes):
+    """The preview of a recipe at full size."""
+    header = Header(tuple(upstream_header()), UPSTREAM_PARAMS, here, 8_859_462_784)
+    plan = make_plan(book.recipe(name).model_copy(update=changes), header.tensors, header.params)
+    return preview(book.source("voxtral-mini-4b-realtime-2602"), plan, header, free, cache_free), plan
+
+
+def test_every_recipe_at_full_size_fits_a_screen(book):
+    for name in book.recipes:
+        shown, plan = upstream(book, name, shards=Shards(max_size="1GB"))
+        assert len(as_text(shown, None).splitlines()) < 40
+        assert sum(row["bytes"] for row in shown["modules"]) == shown["bytes"] == plan.nbytes
+        assert sum(row["parameters"] for row in shown["modules"]) == plan.parameters
+        assert len(as_text(shown, plan).splitlines()) > 711
+
+
+def test_bits_per_weight_are_told_by_kind(book):
+    rows = {row["kind"]: row for row in upstream(book, "4bit")[0]["modules"]}
+    assert rows["embedding"]["bits_per_weight"] == rows["decoder mlp"]["bits_per_weight"] == 4.5
+    assert rows["decoder norm"]["bits_per_weight"] == 16
+    assert rows["embedding"]["parameters"] == 131072 * 3072
+    assert {"encoder attention", "encoder mlp", "encoder conv", "adapter", "decoder ada_norm"} <= rows.keys()
+
+
+@pytest.mark.parametrize(
+    ("free", "cache_free", "here", "enough"),
+    [
+        (12 * 10**9, None, None, True),
+        (11 * 10**9, None, None, False),
+        (11 * 10**9, None, "here", True),
+        (3 * 10**9, 9 * 10**9, None, True),
+        (3 * 10**9, 8 * 10**9, None, False),
+        (2 * 10**9, 9 * 10**9, None, False),
+    ],
+)
+def test_whether_the_disks_have_room(book, free, cache_free, here, enough):
+    shown, _ = upstream(book, "4bit", here, free, cache_free)
+    assert shown["disk"]["enough"] == enough
+    assert ("NOT ENOUGH" in as_text(shown, None)) == (not enough)
+
+
+def test_memory_grows_with_the_largest_scales_and_time_with_source_and_mode(book):
+    def of(name, **changes):
+        plan = make_plan(book.recipe(name).model_copy(update=changes), upstream_header(), UPSTREAM_PARAMS)
+        return estimate(plan, {t.name: t for t in upstream_header()})
+
+    waiting = 2 * 131072 * (3072 // 64) * 2
+    assert of("4bit").memory == estimates.BASE + estimates.IN_FLIGHT + waiting
+    assert of("bf16").memory == estimates.BASE + estimates.IN_FLIGHT
+    sizes = {t.name: t.nbytes for t in upstream_header()}
+    plan = make_plan(book.recipe("4bit"), upstream_header(), UPSTREAM_PARAMS)
+    quantized = sum(sizes[t.source] for t in plan.tensors if t.quantization)
+    speed = estimates.THROUGHPUT
+    rest = (sum(sizes.values()) - quantized) / speed[None]
+    assert of("4bit").seconds - estimates.FIXED_SECONDS == pytest.approx(quantized / speed["affine"] + rest)
+    assert of("bf16").seconds < of("4bit").seconds < of("mxfp4").seconds

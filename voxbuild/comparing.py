@@ -1,0 +1,108 @@
+"""Comparing what is built: two artifacts with each other, and one with itself, made again."""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import stages
+from .artifact import Artifact
+from .compare import Comparison, as_text, compare, stored_bytes
+from .errors import VoxbuildError
+from .journal import Journal
+from .lock import LOCK, read_lock, source_drift, tool_drift
+from .making import Making
+from .manifest import MANIFEST, Manifest
+from .progress import progress_bar
+from .recipe import Recipe, Source
+from .report import markdown
+from .workspace import Workspace
+
+
+def diff(folders: Sequence[Path], names: Sequence[str], form: str) -> tuple[bool, str]:
+    """Whether two artifacts are equal, and how they differ: as a `table`, or as `json`, see Comparison.
+
+    Raises VoxbuildError or VoxrunError if one of them is not there or cannot be read.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise VoxbuildError(f"{folder}: no artifact is there; name a folder, or a recipe that is built")
+    found = _compared(folders[0], folders[1], (names[0], names[1]))
+    text = json.dumps(found.as_json(), indent=2, allow_nan=False) if form == "json" else as_text(found)
+    return found.equal, text
+
+
+def _compared(one: Path, other: Path, names: tuple[str, str]) -> Comparison:
+    with Artifact(one) as a, Artifact(other) as b, progress_bar("compare", stored_bytes(a, b), "B") as bar:
+        return compare(a, b, names, bar.update)
+
+
+def reproduce(work: Workspace, source: Source, recipe: Recipe) -> None:
+    """Make an artifact's weights again and print, for each file, whether its hash is the manifest's.
+
+    Raises VoxbuildError if the artifact is not built, or if not all are the same; then what differs is
+    printed: tensors, source files, tools.
+    """
+    folder = work.artifact(source.name, recipe.name)
+    if not (folder / MANIFEST).is_file():
+        build = f"doit build recipe={recipe.name} source={source.name}"
+        raise VoxbuildError(f"{folder}: not built; run `{build}` first")
+    built = Manifest.load(folder)
+    with _clean_folder(work.again(source.name, recipe.name)) as place:
+        making = Making(work, source, recipe, stages.plan_artifact(work, source, recipe))
+        journal = Journal(place / "again", making.identity)
+        journal.folder.mkdir()
+        again = making.all_files(journal)
+        rows = _rows(built, again)
+        print(markdown(rows, ["file", "bytes", ""]))
+        differing = [row[0] for row in rows if row[2] != "same"]
+        if differing:
+            print("\n".join(["", *_reasons(folder, journal.folder, differing)]))
+    if differing:
+        raise VoxbuildError(
+            f"{recipe.name} over {source.name}: {len(differing)} of {len(rows)} files are not the same"
+        )
+
+
+@contextmanager
+def _clean_folder(place: Path) -> Iterator[Path]:
+    """An empty folder that is gone afterwards, whatever happens."""
+    shutil.rmtree(place, ignore_errors=True)  # what a killed run left
+    place.mkdir(parents=True)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _rows(built: Manifest, again: Manifest) -> list[tuple[str, str, str]]:
+    """Each file, its size when it was built, and whether it is the same now."""
+    was, now = built.weight_files, again.weight_files
+    return [
+        (
+            name,
+            f"{was[name]['size']:,}" if name in was else "-",
+            "same" if was.get(name) == now.get(name) else _verdict(name in was, name in now),
+        )
+        for name in sorted(was.keys() | now.keys())
+    ]
+
+
+def _verdict(was: bool, now: bool) -> str:
+    if was and now:
+        return "DIFFERS"
+    return "NOT MADE AGAIN" if was else "NOT THERE BEFORE"
+
+
+def _reasons(folder: Path, place: Path, differing: list[str]) -> Iterator[str]:
+    """What differs: source files and tools by the locks, tensors by their values."""
+    now = read_lock(place / LOCK)
+    if (folder / LOCK).is_file():
+        was = read_lock(folder / LOCK)
+        yield from (f"source: {phrase}" for phrase in source_drift(was, now))
+        yield from (f"tools: {phrase}" for phrase in tool_drift(was, now))
+    else:
+        yield f"tools: {folder / LOCK} is not there to tell"
+    if any(name.endswith((".safetensors", ".json")) for name in differing):
+        yield as_text(_compared(folder, place, ("as built", "made again")))

@@ -1,0 +1,53 @@
+"""What a build will need, from its plan: memory, disk, time. Pure; rough on purpose, and on the safe side."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .checkpoint import Tensor
+from .plan import Plan, TensorPlan
+
+BASE = 160 * 2**20
+"""Bytes of the process before it converts: Python, NumPy, MLX and our modules."""
+IN_FLIGHT = 96 * 2**20
+"""Bytes of the rows that are being read, cast, quantized and written at a time: chunks and their copies."""
+SMALL_FILES = 64 * 2**20
+"""Bytes on disk beside the weights: tokenizer, configuration, index, lock, validation and card."""
+FIXED_SECONDS = 2.0
+"""What any build takes: starting, reading headers, writing small files."""
+THROUGHPUT = {
+    None: 0.9e9,
+    "affine": 0.4e9,
+    "mxfp8": 0.35e9,
+    "mxfp4": 0.022e9,
+    "nvfp4": 0.022e9,
+}
+"""Bytes of source converted in a second, by the mode (None: cast only) on one core of an everyday CPU."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of converting, without download and validation."""
+
+    memory: int
+    """Peak bytes."""
+    disk: int
+    """Bytes in out/."""
+    seconds: float
+
+
+def estimate(plan: Plan, header: Mapping[str, Tensor]) -> Estimate:
+    """What converting will need; `header` is the source's, by name."""
+    return Estimate(
+        memory=BASE + IN_FLIGHT + max((_behind(t) for t in plan.tensors), default=0),
+        disk=plan.nbytes + SMALL_FILES,
+        seconds=FIXED_SECONDS + sum(header[t.source].nbytes / _throughput(t) for t in plan.tensors),
+    )
+
+
+def _behind(tensor: TensorPlan) -> int:
+    """Bytes of scales and biases, which stand behind the packed weights and wait for the last row."""
+    return sum(output.nbytes for output in tensor.outputs[1:])
+
+
+def _throughput(tensor: TensorPlan) -> float:
+    return THROUGHPUT[tensor.quantization.mode if tensor.quantization else None]

@@ -1,0 +1,120 @@
+"""All files that conversion makes of a source by a recipe, and all that decides about their bytes."""
+
+import hashlib
+import json
+import shutil
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+from voxrun.tokenizer import TOKENIZER_FILE
+from voxrun.weights import INDEX
+
+from . import __version__
+from .checkpoint import Checkpoint
+from .convert import check_space, convert, is_in_order
+from .errors import ConvertError, SourceError
+from .fetch import Fetched
+from .journal import Journal
+from .lock import LOCK, Lock, make_lock
+from .manifest import Manifest, file_entry
+from .onepass import OnePass
+from .plan import Plan
+from .progress import progress_bar
+from .recipe import Recipe, Source
+from .workspace import Workspace, sha256_of, write_json
+
+SMALL_FILES = ("config.json", INDEX, LOCK, TOKENIZER_FILE)
+
+
+@dataclass(frozen=True)
+class Making:
+    """A recipe over a source that was fetched."""
+
+    work: Workspace
+    source: Source
+    recipe: Recipe
+    plan: Plan
+
+    @cached_property
+    def fetched(self) -> Fetched:
+        """The source's files."""
+        return Fetched.load(self.work.source_file(self.source.name))
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """All that the bytes follow from."""
+        return {"plan": self.plan.digest(), "source": self.fetched.identity(), "tools": tool_versions()}
+
+    @property
+    def identity(self) -> str:
+        """A digest of that, and of the very file that they are made from."""
+        decisive = self.decisive | {"stamp": self.fetched.files[self.source.weights].stamp}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def lock(self) -> Lock:
+        """The same for people, tensor by tensor."""
+        return make_lock(self.source, self.plan, self.fetched.identity(), tool_versions())
+
+    def all_files(self, journal: Journal) -> Manifest:
+        """Write them into the journal's folder, but for shards that are whole there; return their manifest.
+
+        Raises what `convert` does, and SourceError if the source does not have its pinned hash.
+        """
+        folder = journal.folder
+        check_space(folder, self.plan, sum(path.stat().st_size for path in folder.iterdir()))
+        hashes = self._shards(journal)
+        write_json(folder / "config.json", dict(self.plan.config))
+        write_json(folder / INDEX, self.plan.index())
+        write_json(folder / LOCK, self.lock)
+        shutil.copyfile(self.fetched.folder / self.source.tokenizer, folder / TOKENIZER_FILE)
+        shards = {n: {"size": (folder / n).stat().st_size, "sha256": h} for n, h in hashes.items()}
+        return self._manifest(shards | {name: file_entry(folder / name) for name in SMALL_FILES})
+
+    def _shards(self, journal: Journal) -> dict[str, str]:
+        """Read the source once; if it was never hashed as it is now, its hash is proven on the way."""
+        name, proof = self.source.name, self.work.proof_file(self.source.name)
+        weights = self.fetched.files[self.source.weights]
+        path, proven = self.fetched.folder / self.source.weights, weights.is_proven(proof)
+        try:
+            with Checkpoint(path, weights.stamp) as checkpoint:
+                if not proven and not is_in_order(self.plan, checkpoint):
+                    weights.prove(sha256_of(path), path, name, proof)
+                    proven = True
+                with (
+                    closing(OnePass(checkpoint, hashing=not proven)) as stream,
+                    progress_bar("convert " + self.recipe.name, checkpoint.nbytes, "B") as bar,
+                ):
+                    hashes = convert(self.plan, stream, journal, bar.update)
+                    if not proven:
+                        weights.prove(stream.sha256(), path, name, proof)
+            return hashes
+        except (ConvertError, SourceError):  # to go on would end as this did
+            journal.forget()
+            raise
+
+    def _manifest(self, files: dict[str, dict[str, Any]]) -> Manifest:
+        return Manifest(
+            variant=self.recipe.name,
+            model=self.source.model,
+            source={
+                "name": self.source.name,
+                **(self.source.hub.model_dump() if self.source.hub else {}),
+                "files": self.fetched.identity(),
+            },
+            recipe={"name": self.recipe.name},
+            tools=tool_versions(),
+            device="cpu",
+            parameters=self.plan.parameters,
+            bits_per_weight=round(self.plan.bits_per_weight, 4),
+            files=files,
+            validated=False,
+        )
+
+
+def tool_versions() -> dict[str, str]:
+    """The versions that an artifact's bytes may depend on."""
+    return {"voxbuild": __version__, **{name: version(name) for name in ("mlx", "numpy")}}

@@ -1,0 +1,164 @@
+"""What `doit plan` shows: a plan, what it is made of, and what the build will need."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from .checkpoint import header_bytes
+from .estimate import estimate
+from .kinds import by_kind
+from .plan import Plan, TensorPlan
+from .recipe import Source
+from .remote import Header
+from .report import markdown
+
+Preview = dict[str, Any]
+
+
+def preview(source: Source, plan: Plan, header: Header, free: int, cache_free: int | None) -> Preview:
+    """Everything, as JSON; `free` are the free bytes of out/'s disk, `cache_free` those of the Hub cache's.
+
+    `cache_free` is None if that is the same disk.
+
+    recipe, source     names
+    repo, revision     on the Hub; null for a local source
+    downloaded         whether the source's weights are on this disk
+    source_bytes       size of the source's weights
+    tensors_count, parameters, bytes, bits_per_weight   of all weights; bytes of data, without headers
+    shards             file, bytes (of the whole file), tensors (count), in order
+    modules            kind, formats (format -> count of tensors), parameters, bytes, bits_per_weight
+    estimate           peak_memory_bytes, disk_bytes (in out/), download_bytes, seconds (of converting)
+    disk               free_bytes (for out/), enough (for what is written, and for the download)
+    tensors            name, source, transpose, dtype, quantization (mode, bits, group_size; or null), shape,
+                       bytes, shard
+    """
+    needed = estimate(plan, {tensor.name: tensor for tensor in header.tensors})
+    download = 0 if header.here else header.nbytes
+    return {
+        "recipe": plan.recipe,
+        "source": source.name,
+        "repo": source.hub.repo if source.hub else None,
+        "revision": source.hub.revision if source.hub else None,
+        "downloaded": header.here is not None,
+        "source_bytes": header.nbytes,
+        "tensors_count": len(plan.tensors),
+        **_sums(plan),
+        "shards": [_shard(name, tensors) for name, tensors in plan.shards.items()],
+        "modules": [_module(plan, k, ts) for k, ts in by_kind(plan.tensors, lambda t: t.name).items()],
+        "estimate": {
+            "peak_memory_bytes": needed.memory,
+            "disk_bytes": needed.disk,
+            "download_bytes": download,
+            "seconds": round(needed.seconds, 1),
+        },
+        "disk": {"free_bytes": free, "enough": _enough(needed.disk, download, free, cache_free)},
+        "tensors": [_tensor(t, name) for name, tensors in plan.shards.items() for t in tensors],
+    }
+
+
+def _enough(disk: int, download: int, free: int, cache_free: int | None) -> bool:
+    if cache_free is None:
+        return free >= disk + download
+    return free >= disk and cache_free >= download
+
+
+def _sums(plan: Plan) -> Preview:
+    return {
+        "parameters": plan.parameters,
+        "bytes": plan.nbytes,
+        "bits_per_weight": round(plan.bits_per_weight, 4),
+    }
+
+
+def _shard(name: str, tensors: Sequence[TensorPlan]) -> Preview:
+    outputs = [output for tensor in tensors for output in tensor.outputs]
+    size = len(header_bytes(outputs)) + sum(output.nbytes for output in outputs)
+    return {"file": name, "bytes": size, "tensors": len(outputs)}
+
+
+def _module(plan: Plan, kind: str, tensors: Sequence[TensorPlan]) -> Preview:
+    formats = Counter(format_of(tensor) for tensor in tensors)
+    return {"kind": kind, "formats": dict(formats), **_sums(Plan(plan.recipe, tuple(tensors), {}))}
+
+
+def _tensor(tensor: TensorPlan, shard: str) -> Preview:
+    return {
+        "name": tensor.name,
+        "source": tensor.source,
+        "transpose": tensor.transpose,
+        "dtype": tensor.dtype,
+        "quantization": asdict(tensor.quantization) if tensor.quantization else None,
+        "shape": list(tensor.shape),
+        "bytes": tensor.nbytes,
+        "shard": shard,
+    }
+
+
+def format_of(tensor: TensorPlan) -> str:
+    """How a tensor will be stored, in words."""
+    return tensor.quantization.in_words if tensor.quantization else tensor.dtype
+
+
+def as_text(shown: Preview, plan: Plan | None) -> str:
+    """The same for people; with every tensor if the plan is given."""
+    blocks = [_tensors_table(plan)] if plan else []
+    return "\n\n".join([*blocks, _modules_table(shown), _shards_table(shown), _needs(shown)])
+
+
+def _tensors_table(plan: Plan) -> str:
+    rows = [
+        (
+            tensor.name,
+            tensor.source,
+            "swap 1,2" if tensor.transpose else "",
+            format_of(tensor),
+            "x".join(map(str, tensor.shape)),
+            f"{tensor.nbytes:,}",
+            tensor.shard + 1,
+        )
+        for tensor in plan.tensors
+    ]
+    return markdown(rows, ["tensor", "source", "transform", "format", "shape", "bytes", "shard"])
+
+
+def _modules_table(shown: Preview) -> str:
+    rows = [
+        (
+            row["kind"],
+            ", ".join(f"{count} {name}" for name, count in row["formats"].items()),
+            f"{row['parameters']:,}",
+            f"{row['bytes']:,}",
+            f"{row['bits_per_weight']:.3f}",
+        )
+        for row in shown["modules"]
+    ]
+    return markdown(rows, ["modules", "tensors", "parameters", "bytes", "bits per weight"])
+
+
+def _shards_table(shown: Preview) -> str:
+    rows = [(row["file"], row["tensors"], f"{row['bytes']:,}") for row in shown["shards"]]
+    return markdown(rows, ["file", "tensors", "bytes"])
+
+
+def _needs(shown: Preview) -> str:
+    needed, disk = shown["estimate"], shown["disk"]
+    origin = f"{shown['repo']} at {shown['revision'][:12]}" if shown["repo"] else shown["source"]
+    makes = (
+        f"{shown['tensors_count']} tensors",
+        f"{shown['parameters']:,} parameters",
+        f"{_size(shown['bytes'])} in {len(shown['shards'])} shard(s)",
+        f"{shown['bits_per_weight']:.3f} bits per weight",
+    )
+    takes = (
+        *([f"{_size(needed['download_bytes'])} of download"] if needed["download_bytes"] else []),
+        f"{_size(needed['peak_memory_bytes'])} of memory",
+        f"{_size(needed['disk_bytes'])} of disk",
+        f"{needed['seconds']:,.0f} s to convert",
+    )
+    room = f"{_size(disk['free_bytes'])} are free" + ("" if disk["enough"] else ": NOT ENOUGH")
+    return f"{shown['recipe']} from {origin}: {', '.join(makes)}\nit takes about {', '.join(takes)}; {room}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.2f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
