@@ -42,12 +42,20 @@ class Fetched:
         raw = read_json(path)
         return cls(Path(raw["folder"]), {n: FetchedFile(**f) for n, f in raw["files"].items()})
 
+    def touched(self) -> list[str]:
+        """The files that no longer carry their stamps."""
+        return [name for name, file in self.files.items() if not _carries(self.folder / name, file.stamp)]
+
     def untouched(self) -> bool:
         """Whether all files still carry their stamps."""
-        try:
-            return all(stamp(self.folder / name) == f.stamp for name, f in self.files.items())
-        except OSError:
-            return False
+        return not self.touched()
+
+
+def _carries(path: Path, expected: list[int]) -> bool:
+    try:
+        return stamp(path) == expected
+    except OSError:
+        return False
 
 
 def fetch(source: Source, base: Path, hashed: Callable[[int], None]) -> Fetched:
