@@ -125,7 +125,7 @@ def clear_errors(hub: HubFiles) -> Iterator[None]:
     try:
         yield
     except errors.LocalEntryNotFoundError as error:
-        raise _unreachable(hub) from error
+        raise _unreachable(hub, error) from error
     except errors.RepositoryNotFoundError as error:
         raise SourceError(
             f"{hub.repo}: no such repository on the Hub, or a private or gated one; correct the name,"
@@ -136,13 +136,14 @@ def clear_errors(hub: HubFiles) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         raise SourceError(f"{hub.repo} at {hub.revision}: {one_line(error)}") from error
     except (errors.HTTPError, errors.OfflineModeIsEnabled) as error:  # type: ignore[attr-defined]
-        raise _unreachable(hub) from error
+        raise _unreachable(hub, error) from error
     except (OSError, ValueError) as error:
         raise SourceError(f"{hub.repo} at {hub.revision}: {one_line(error)}") from error
 
 
-def _unreachable(hub: HubFiles) -> SourceError:
+def _unreachable(hub: HubFiles, error: Exception) -> SourceError:
+    reason = one_line(error.__cause__ or error)
     return SourceError(
-        f"{hub.repo}: not in the cache, and the Hub cannot be reached; "
+        f"{hub.repo}: not in the cache, and the Hub cannot be reached ({reason}); "
         "check the network, or build over the embedded model with source=tiny"
     )
