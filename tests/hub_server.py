@@ -1,8 +1,9 @@
 """A Hub on loopback for the genuine client: repositories, plain LFS uploads, commits, tags, downloads.
 
 Blobs are files in a folder, named by their sha256; what commits hold is in memory. `calls` is what was
-asked of it, `sent` how many bytes of which path went out; `fail` makes it answer with an error, and without
-`ranges` it sends whole files only. The protocol is what huggingface_hub says on the wire.
+asked of it, `sent` how many bytes of which path went out; `fail` makes it answer with an error, `redirects`
+sends files from another place, as the Hub does with large ones, and without `ranges` it sends them whole
+whatever was asked. The protocol is what huggingface_hub says on the wire.
 """
 
 import base64
@@ -59,6 +60,7 @@ class HubServer:
         self.surprises: list[tuple[re.Pattern[str], Callable[[], Any]]] = []
         self.sent: dict[str, int] = {}
         self.ranges = True
+        self.redirects = False
         self.url = ""
 
     def fail(self, call: str, status: int, times: int = 100, code: str = "") -> None:
@@ -190,6 +192,9 @@ class HubServer:
             raise Refusal(404, "EntryNotFound")
         return commit, repo.commits[commit][path]
 
+    def blob(self, body: bytes, sha256: str) -> Any:
+        return "", self.entry(sha256, lfs=True)
+
 
 REPO = r"(models|datasets)/([^/]+/[^/]+)"
 ROUTES = [
@@ -204,6 +209,7 @@ ROUTES = [
     (rf"POST /api/{REPO}/tag/([^/]+)", HubServer.tag),
     (r"POST /([^/]+/[^/]+)\.git/info/lfs/objects/batch", HubServer.batch),
     (r"PUT /lfs/([0-9a-f]{64})", HubServer.upload),
+    (r"GET /blobs/([0-9a-f]{64})", HubServer.blob),
     (r"(?:GET|HEAD) /(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", HubServer.file),
 ]
 
@@ -249,6 +255,8 @@ class Handler(BaseHTTPRequestHandler):
         headers = {"X-Repo-Commit": commit, "ETag": f'"{entry["oid"]}"'}
         if "lfs" in entry:
             headers |= {"X-Linked-Etag": f'"{entry["sha256"]}"', "X-Linked-Size": str(entry["size"])}
+        if self.hub.redirects and "/resolve/" in self.path and self.command == "GET":
+            return self._send(302, b"", headers | {"Location": f"{self.hub.url}/blobs/{entry['sha256']}"})
         data = (self.hub.folder / entry["sha256"]).read_bytes()
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("range") or "")
         if not (asked and self.hub.ranges):

@@ -139,13 +139,17 @@ class _Errors:
     squares: float = 0.0
 
     def add(self, mine: Floats, theirs: Floats) -> None:
-        unequal = mine != theirs
-        mine, theirs = mine[unequal].astype(np.float64), theirs[unequal].astype(np.float64)
-        error = np.abs(mine - theirs)
-        error[~np.isfinite(error)] = np.inf
-        self.values += error.size
-        self.largest = max(self.largest, float(error.max(initial=0.0)))
-        self.squares += float(np.dot(error, error))
+        with np.errstate(invalid="ignore"):  # of two infinities
+            error = np.abs(mine - theirs)
+        largest = float(error.max(initial=0.0))
+        if not math.isfinite(largest):
+            error[~np.isfinite(error)] = np.inf
+            error[mine == theirs] = 0
+            largest = float(error.max(initial=0.0))
+        self.values += int(np.count_nonzero(error))
+        self.largest = max(self.largest, largest)
+        precise = error.astype(np.float64)
+        self.squares += float(np.dot(precise, precise))
 
 
 def _unequal_bytes(mine: bytes, theirs: bytes) -> int:

@@ -57,12 +57,20 @@ class Fetched:
         raw = read_json(path)
         return cls(Path(raw["folder"]), {n: FetchedFile(**f) for n, f in raw["files"].items()})
 
+    def touched(self) -> list[str]:
+        """The files that no longer carry their stamps."""
+        return [name for name, file in self.files.items() if not _carries(self.folder / name, file.stamp)]
+
     def untouched(self) -> bool:
         """Whether all files still carry their stamps."""
-        try:
-            return all(stamp(self.folder / name) == f.stamp for name, f in self.files.items())
-        except OSError:
-            return False
+        return not self.touched()
+
+
+def _carries(path: Path, expected: list[int]) -> bool:
+    try:
+        return stamp(path) == expected
+    except OSError:
+        return False
 
 
 def fetch(source: Source, base: Path, hashed: Callable[[int], None]) -> Fetched:
@@ -136,7 +144,7 @@ def clear_errors(hub: HubFiles) -> Iterator[None]:
     try:
         yield
     except errors.LocalEntryNotFoundError as error:
-        raise _unreachable(hub) from error
+        raise _unreachable(hub, error) from error
     except errors.RepositoryNotFoundError as error:
         raise SourceError(
             f"{hub.repo}: no such repository on the Hub, or a private or gated one; correct the name,"
@@ -147,13 +155,14 @@ def clear_errors(hub: HubFiles) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         raise SourceError(f"{hub.repo} at {hub.revision}: {one_line(error)}") from error
     except (errors.HTTPError, errors.OfflineModeIsEnabled) as error:  # type: ignore[attr-defined]
-        raise _unreachable(hub) from error
+        raise _unreachable(hub, error) from error
     except (OSError, ValueError) as error:
         raise SourceError(f"{hub.repo} at {hub.revision}: {one_line(error)}") from error
 
 
-def _unreachable(hub: HubFiles) -> SourceError:
+def _unreachable(hub: HubFiles, error: Exception) -> SourceError:
+    reason = one_line(error.__cause__ or error)
     return SourceError(
-        f"{hub.repo}: not in the cache, and the Hub cannot be reached; "
+        f"{hub.repo}: not in the cache, and the Hub cannot be reached ({reason}); "
         "check the network, or build over the embedded model with source=tiny"
     )

@@ -88,7 +88,7 @@ def refuse_difference(path: Path, now: Lock) -> None:
 
 def differences(was: Lock, now: Lock) -> Iterator[str]:
     """How two locks differ, a phrase each: source, tools, tensors; or the digest, if nothing else does."""
-    told = [*source_drift(was, now), *tool_drift(was, now), *_drift(was["tensors"], now["tensors"], _kind)]
+    told = [*source_drift(was, now), *tool_drift(was, now), *drift(was["tensors"], now["tensors"], _kind)]
     yield from told
     if not told and was["recipe"] != now["recipe"]:
         yield f"the recipe {was['recipe']['name']} was another (digest {was['recipe'].get('digest')})"
@@ -96,15 +96,16 @@ def differences(was: Lock, now: Lock) -> Iterator[str]:
 
 def source_drift(was: Lock, now: Lock) -> Iterator[str]:
     """Which files of the source differ."""
-    yield from _drift(was["source"]["files"], now["source"]["files"], lambda e: f"sha256 {e['sha256']}")
+    yield from drift(was["source"]["files"], now["source"]["files"], lambda e: f"sha256 {e['sha256']}")
 
 
 def tool_drift(was: Lock, now: Lock) -> Iterator[str]:
     """Which tools have another version."""
-    yield from _drift(was["tools"], now["tools"], str)
+    yield from drift(was["tools"], now["tools"])
 
 
-def _drift(was: Mapping[str, Any], now: Mapping[str, Any], told: Callable[[Any], str]) -> Iterator[str]:
+def drift(was: Mapping[str, Any], now: Mapping[str, Any], told: Callable[[Any], str] = str) -> Iterator[str]:
+    """How two mappings differ, a phrase for each key; `told` puts a value into words."""
     for name in sorted(was.keys() | now.keys()):
         before, after = (told(side[name]) if name in side else "not there" for side in (was, now))
         if before != after:

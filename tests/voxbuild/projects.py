@@ -46,7 +46,8 @@ def make_project(folder, recipes=("4bit", "2bit"), clips=3):
     """A project over the embedded model with these recipes and its shortest clips; return its folder."""
     for name in ("recipes/sources", "recipes/clips", "few"):
         (folder / name).mkdir(parents=True)
-    shutil.copy(ROOT / "dodo.py", folder)
+    for name in ("dodo.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "model_cards", folder / "model_cards")
     source = (ROOT / "recipes/sources/tiny.yaml").read_text()
     (folder / "recipes/sources/tiny.yaml").write_text(source.replace("gates:\n  wer: 12.0\n", ""))
