@@ -253,14 +253,20 @@ def divide(values, count, divisors):  # type: ignore
 
 
 @compiled
-def e2m1_codes(values, limits, codes):  # type: ignore
-    """The nearest of E2M1 and its negatives, a tie to the smaller; never -0."""
-    a, b, c, d, e, f, g = limits[0], limits[1], limits[2], limits[3], limits[4], limits[5], limits[6]
+def e2m1_codes(values, codes):  # type: ignore
+    """The nearest of E2M1 and its negatives, a tie to the smaller; never -0.
+
+    MLX rounds the quotients to the stored dtype first. That changes nothing here: a middle times a scale has 7
+    bits, so no stored number is so little above it that its quotient would be rounded down to the middle.
+    """
     for j in range(uint64(values.shape[0])):
         x = abs(values[j])
-        code = np.int32(x > a) + np.int32(x > b) + np.int32(x > c) + np.int32(x > d)
-        code += np.int32(x > e) + np.int32(x > f) + np.int32(x > g)
-        codes[j] = np.uint8(code + np.int32(8) * np.int32(values[j] < -a))
+        code = (
+            np.int32(x > np.float32(0.25)) + np.int32(x > np.float32(0.75)) + np.int32(x > np.float32(1.25))
+        )
+        code += np.int32(x > np.float32(1.75)) + np.int32(x > np.float32(2.5)) + np.int32(x > np.float32(3.5))
+        code += np.int32(x > np.float32(5)) + np.int32(8) * np.int32(values[j] < np.float32(-0.25))
+        codes[j] = np.uint8(code)
 
 
 @compiled
@@ -284,11 +290,11 @@ def e4m3_codes(numbers, codes):  # type: ignore
 
 
 @compiled
-def small_floats(rows, kind, bits, group_size, limits, weight, scales):  # type: ignore
+def small_floats(rows, kind, bits, group_size, weight, scales):  # type: ignore
     """Quantize rows [n, columns] of stored floats to floats of 4 bits (e2m1) or 8 (e4m3).
 
     `weight` uint32 [n, columns * bits / 32]; `scales` uint8 [n, columns / group_size]: e4m3 for groups of 16,
-    else powers of two (e8m0). `limits` float32 [7]: the greatest nearest to each of E2M1 but the last.
+    else powers of two (e8m0).
     """
     columns, count = uint64(rows.shape[1]), uint64(group_size)
     numbers, codes = np.empty(columns, np.int32), np.empty(columns, np.uint8)
@@ -307,7 +313,7 @@ def small_floats(rows, kind, bits, group_size, limits, weight, scales):  # type:
         if bits == 8:
             e4m3_codes(numbers, codes)
         else:
-            e2m1_codes(values, limits, codes)
+            e2m1_codes(values, codes)
             if greatest_magnitude(numbers.view(np.uint32)) > FAR:
                 narrow(numbers, kind, stored)
                 widen(stored, kind, numbers)
