@@ -21,6 +21,7 @@ EPSILON = np.float32(1e-7)
 HALF = np.int32(13), np.int32(0x38800000), np.int32(0x47800000), np.float32(2.0**24)
 E4M3 = np.int32(20), np.int32(0x3C800000), np.int32(0x43E00000), np.float32(2.0**9)
 E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
+MIDDLES = tuple((E2M1[1:] + E2M1[:-1]) / np.float32(2))
 FAR = np.uint32(0x41800000)
 """Beyond it, 16 as bits of float32, the nearest of E2M1 is sought by distances, as they round."""
 BLOCK = 4096
@@ -256,17 +257,15 @@ def divide(values, count, divisors):  # type: ignore
 def e2m1_codes(values, codes):  # type: ignore
     """The nearest of E2M1 and its negatives, a tie to the smaller; never -0.
 
-    MLX rounds the quotients to the stored dtype first. That changes nothing here: a middle times a scale has 7
+    MLX rounds the quotients to the stored dtype first. That changes nothing: a middle times a scale has 7
     bits, so no stored number is so little above it that its quotient would be rounded down to the middle.
     """
+    a, b, c, d, e, f, g = MIDDLES
     for j in range(uint64(values.shape[0])):
         x = abs(values[j])
-        code = (
-            np.int32(x > np.float32(0.25)) + np.int32(x > np.float32(0.75)) + np.int32(x > np.float32(1.25))
-        )
-        code += np.int32(x > np.float32(1.75)) + np.int32(x > np.float32(2.5)) + np.int32(x > np.float32(3.5))
-        code += np.int32(x > np.float32(5)) + np.int32(8) * np.int32(values[j] < np.float32(-0.25))
-        codes[j] = np.uint8(code)
+        code = np.int32(x > a) + np.int32(x > b) + np.int32(x > c) + np.int32(x > d)
+        code += np.int32(x > e) + np.int32(x > f) + np.int32(x > g)
+        codes[j] = np.uint8(code + np.int32(8) * np.int32(values[j] < -a))
 
 
 @compiled
