@@ -246,7 +246,7 @@ def e8m0_scales(values, codes):  # type: ignore
 
 @compiled
 def divide(values, count, divisors):  # type: ignore
-    """Each group by its divisor [groups], in place; by zero it is zero."""
+    """Each group by its divisor [groups], in place; by zero it is zero, as MLX codes inf and NaN."""
     for group in range(uint64(divisors.shape[0])):
         divisor = divisors[group] if divisors[group] > np.float32(0) else np.float32(np.inf)
         for j in range(group * count, (group + ONE) * count):
