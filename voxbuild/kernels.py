@@ -21,6 +21,7 @@ EPSILON = np.float32(1e-7)
 HALF = np.int32(13), np.int32(0x38800000), np.int32(0x47800000), np.float32(2.0**24)
 E4M3 = np.int32(20), np.int32(0x3C800000), np.int32(0x43E00000), np.float32(2.0**9)
 E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
+MIDDLES = tuple((E2M1[1:] + E2M1[:-1]) / np.float32(2))
 FAR = np.uint32(0x41800000)
 """Beyond it, 16 as bits of float32, the nearest of E2M1 is sought by distances, as they round."""
 BLOCK = 4096
@@ -245,7 +246,7 @@ def e8m0_scales(values, codes):  # type: ignore
 
 @compiled
 def divide(values, count, divisors):  # type: ignore
-    """Each group by its divisor [groups], in place; by zero it is zero."""
+    """Each group by its divisor [groups], in place; by zero it is zero, as MLX codes inf and NaN."""
     for group in range(uint64(divisors.shape[0])):
         divisor = divisors[group] if divisors[group] > np.float32(0) else np.float32(np.inf)
         for j in range(group * count, (group + ONE) * count):
@@ -253,9 +254,13 @@ def divide(values, count, divisors):  # type: ignore
 
 
 @compiled
-def e2m1_codes(values, limits, codes):  # type: ignore
-    """The nearest of E2M1 and its negatives, a tie to the smaller; never -0."""
-    a, b, c, d, e, f, g = limits[0], limits[1], limits[2], limits[3], limits[4], limits[5], limits[6]
+def e2m1_codes(values, codes):  # type: ignore
+    """The nearest of E2M1 and its negatives, a tie to the smaller; never -0.
+
+    MLX rounds the quotients to the stored dtype first. That changes nothing: a middle times a scale has 7
+    bits, so no stored number is so little above it that its quotient would be rounded down to the middle.
+    """
+    a, b, c, d, e, f, g = MIDDLES
     for j in range(uint64(values.shape[0])):
         x = abs(values[j])
         code = np.int32(x > a) + np.int32(x > b) + np.int32(x > c) + np.int32(x > d)
@@ -284,11 +289,11 @@ def e4m3_codes(numbers, codes):  # type: ignore
 
 
 @compiled
-def small_floats(rows, kind, bits, group_size, limits, weight, scales):  # type: ignore
+def small_floats(rows, kind, bits, group_size, weight, scales):  # type: ignore
     """Quantize rows [n, columns] of stored floats to floats of 4 bits (e2m1) or 8 (e4m3).
 
     `weight` uint32 [n, columns * bits / 32]; `scales` uint8 [n, columns / group_size]: e4m3 for groups of 16,
-    else powers of two (e8m0). `limits` float32 [7]: the greatest nearest to each of E2M1 but the last.
+    else powers of two (e8m0).
     """
     columns, count = uint64(rows.shape[1]), uint64(group_size)
     numbers, codes = np.empty(columns, np.int32), np.empty(columns, np.uint8)
@@ -307,7 +312,7 @@ def small_floats(rows, kind, bits, group_size, limits, weight, scales):  # type:
         if bits == 8:
             e4m3_codes(numbers, codes)
         else:
-            e2m1_codes(values, limits, codes)
+            e2m1_codes(values, codes)
             if greatest_magnitude(numbers.view(np.uint32)) > FAR:
                 narrow(numbers, kind, stored)
                 widen(stored, kind, numbers)

@@ -5,7 +5,6 @@ Bfloat16, which NumPy lacks, is uint16; float16 and float32 are themselves. The 
 """
 
 import os
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -59,6 +58,10 @@ def quantize_rows(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
 
     `weight` is uint32 [n, columns * bits / 32]; the others [n, columns / group_size] are of the rows' dtype,
     or uint8 where the mode says so. Groups lie within a row: any cut into rows gives the bytes of the whole.
+
+    At the edges we do as MLX does. A group whose range is beyond the greatest float32 gets an infinite scale
+    (affine); one whose greatest number is not zero, but below 6 * 2 ** -127 (mxfp4) or 448 * 2 ** -127
+    (mxfp8), a scale that wraps around to a huge one.
     """
     if os.environ.get(QUANTIZER_VARIABLE) == "mlx":
         return _quantized_by_mlx(rows, dtype, how)
@@ -72,17 +75,8 @@ def quantize_rows(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
         stored = _STORED[dtype]
         return {"weight": weight, "scales": scales.view(stored), "biases": biases.view(stored)}
     scales = np.empty(groups, np.uint8)
-    kernels.small_floats(bits, kind, how.bits, how.group_size, _limits(dtype), weight, scales)
+    kernels.small_floats(bits, kind, how.bits, how.group_size, weight, scales)
     return {"weight": weight, "scales": scales}
-
-
-@cache
-def _limits(dtype: str) -> Rows:
-    """For each of E2M1 but the last the greatest float32 that, rounded to the dtype, is nearest to it."""
-    middles = (kernels.E2M1[1:] + kernels.E2M1[:-1]) / 2
-    half_step = {"BF16": 2.0**-8, "F16": 2.0**-11, "F32": 0}[dtype]
-    limits: Rows = (middles + half_step * 2 ** np.floor(np.log2(middles))).astype(np.float32)
-    return limits
 
 
 def _bits(rows: Rows, dtype: str) -> Rows:
