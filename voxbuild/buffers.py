@@ -10,13 +10,19 @@ class Buffers:
 
     def __init__(self, nbytes: int) -> None:
         self._nbytes = nbytes
-        self._free: list[bytearray] = []
+        self._lent: dict[int, tuple[object, bytearray]] = {}
+        # Told by a method of a list, not by code of ours: Python drops a Ctrl-C that comes within a callback.
+        self._returned: list[object] = []
 
     def take(self, nbytes: int) -> memoryview:
         """A buffer's first bytes; a new one where all are in use, or too small."""
         if nbytes > self._nbytes:
             return memoryview(bytearray(nbytes))
-        memory = self._free.pop() if self._free else bytearray(self._nbytes)
+        memory = self._free() or bytearray(self._nbytes)
         seen = np.frombuffer(memory, np.uint8)  # every view keeps it alive: its end is that of the last one
-        weakref.finalize(seen, self._free.append, memory).atexit = False
+        watch = weakref.ref(seen, self._returned.append)
+        self._lent[id(watch)] = watch, memory
         return seen.data[:nbytes]
+
+    def _free(self) -> bytearray | None:
+        return self._lent.pop(id(self._returned.pop()))[1] if self._returned else None

@@ -1,0 +1,28 @@
+"""Memory is used again when nobody looks at it any more, and not before."""
+
+import numpy as np
+
+from voxbuild.buffers import Buffers
+
+
+def place(view):
+    return np.frombuffer(view, np.uint8).ctypes.data
+
+
+def test_a_buffer_is_used_again_when_the_last_view_of_it_is_gone():
+    buffers = Buffers(64)
+    first = buffers.take(64)
+    address = place(first)
+    part = np.frombuffer(first, np.uint16)[4:8].reshape(2, 2).data.cast("B")
+    del first
+    assert place(buffers.take(64)) != address, "it is still looked at"
+    del part
+    assert {place(view) for view in [buffers.take(64), buffers.take(64)]} >= {address}
+
+
+def test_buffers_that_are_in_use_are_never_given_twice():
+    buffers = Buffers(16)
+    held = [buffers.take(n) for n in (16, 1, 16, 40)]
+    for i, view in enumerate(held):
+        view[:] = bytes([i]) * len(view)
+    assert [bytes(view) for view in held] == [bytes([i]) * n for i, n in enumerate((16, 1, 16, 40))]
