@@ -24,6 +24,7 @@ from . import __version__
 from .card import check_template, render_card
 from .checkpoint import Checkpoint
 from .clips import read_clips
+from .compatibility import check_dialects, dialect_lines
 from .convert import check_space, convert
 from .errors import ConvertError, ValidationError
 from .fetch import Fetched, fetch
@@ -38,7 +39,7 @@ from .workspace import Workspace, read_json, write_json, write_text
 def fetch_source(work: Workspace, source: Source) -> None:
     """Have the source's files, checked; write what was found."""
     total = sum(file.size or 0 for file in source.files)
-    with _bar("check " + source.name, total, "B") as bar:
+    with progress_bar("check " + source.name, total, "B") as bar:
         fetched = fetch(source, work.recipes / "sources", bar.update)
     fetched.save(work.source_file(source.name))
 
@@ -48,7 +49,9 @@ def plan_artifact(work: Workspace, source: Source, recipe: Recipe) -> Plan:
     folder = Fetched.load(work.source_file(source.name)).folder
     params = read_params(folder / source.params)
     with Checkpoint(folder / source.weights) as checkpoint:
-        return make_plan(recipe, checkpoint.tensors.values(), params)
+        plan = make_plan(recipe, checkpoint.tensors.values(), params)
+    check_dialects(recipe, plan)
+    return plan
 
 
 def write_plan(work: Workspace, source: Source, recipe: Recipe) -> None:
@@ -65,20 +68,21 @@ def write_plan(work: Workspace, source: Source, recipe: Recipe) -> None:
 
 
 def show_plan(work: Workspace, source: Source, recipe: Recipe) -> str:
-    """The plan as a table."""
-    return plan_table(plan_artifact(work, source, recipe))
+    """The plan as a table, and who can read what it makes."""
+    plan = plan_artifact(work, source, recipe)
+    return f"{plan_table(plan)}\n\n{dialect_lines(recipe, plan)}"
 
 
 def convert_artifact(work: Workspace, source: Source, recipe: Recipe) -> str:
     """Convert into a temporary folder, then move it whole; return the digest of the weights' files."""
     plan = plan_artifact(work, source, recipe)
     fetched = Fetched.load(work.source_file(source.name))
-    with _whole_folder(work, source.name, recipe.name) as folder:
+    with whole_folder(work, source.name, recipe.name) as folder:
         check_space(folder, plan)
         weights = fetched.folder / source.weights
         with (
             Checkpoint(weights) as checkpoint,
-            _bar("convert " + recipe.name, weights.stat().st_size, "B") as bar,
+            progress_bar("convert " + recipe.name, weights.stat().st_size, "B") as bar,
         ):
             hashes = convert(plan, checkpoint, folder, bar.update)
         write_json(folder / "config.json", dict(plan.config))
@@ -121,7 +125,7 @@ def transcribe_reference(work: Workspace, source: Source, book: Book, clips: str
     """Write what the unquantized source hears in a clip set: what its artifacts are compared with."""
     folder = Fetched.load(work.source_file(source.name)).folder
     members = read_clips(book.clips[clips], work.clips)
-    with _bar(f"reference {clips}", len(members), "clip") as bar:
+    with progress_bar(f"reference {clips}", len(members), "clip") as bar:
         heard = listen(folder, members, bar.update)
     write_json(work.reference_file(source.name, clips), {n: asdict(h) for n, h in heard.items()})
 
@@ -140,7 +144,7 @@ def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Boo
     clips = {name: read_clips(clip_set, work.clips) for name, clip_set in sets.items()}
     everything = [clip for members in clips.values() for clip in members]
     reference = _read_reference(work, source, sets)
-    with _bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
+    with progress_bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
         heard = listen(folder, everything, bar.update)
         origin = Fetched.load(work.source_file(source.name)).folder
         near = fidelity(folder, origin, everything, reference, bar.update)
@@ -207,7 +211,7 @@ def _versions(*distributions: str) -> dict[str, str]:
 
 
 @contextmanager
-def _whole_folder(work: Workspace, source: str, recipe: str) -> Iterator[Path]:
+def whole_folder(work: Workspace, source: str, recipe: str) -> Iterator[Path]:
     """A folder that takes the artifact's place when all went well, and is gone when not."""
     partial = work.partial(source, recipe)
     old = partial.with_name(f"{partial.name}.old")
@@ -242,6 +246,6 @@ def _remove(*folders: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _bar(label: str, total: int, unit: str) -> Any:
+def progress_bar(label: str, total: int, unit: str) -> Any:
     """A progress bar on stderr; none where that is no terminal."""
     return tqdm(total=total or None, desc=label, unit=unit, unit_scale=unit == "B", disable=None, leave=False)
