@@ -29,6 +29,8 @@ from .workspace import Workspace, read_json
 
 PARITY = Path("tests/oracle/parity.py")
 PARITY_REPORT = Path("docs/parity.md")
+COMPATIBILITY = Path("benchmarks/compatibility.py")
+COMPATIBILITY_REPORT = Path("docs/compatibility.md")
 ACTIONS: dict[str, Callable[..., str | None]] = {}
 Action = Callable[..., str | None]
 
@@ -221,3 +223,10 @@ def parity(book: Book) -> None:
         )
     if subprocess.run([sys.executable, PARITY, PARITY_REPORT]).returncode:
         raise VoxbuildError("voxrun is not what the oracle says, or could not be compared; see above")
+
+
+@action
+def compatibility(book: Book) -> None:
+    """Load every variant with every loader, in a process of its own, as `parity` does."""
+    if subprocess.run([sys.executable, COMPATIBILITY, COMPATIBILITY_REPORT]).returncode:
+        raise VoxbuildError("the loaders could not be compared; see above")

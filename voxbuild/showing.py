@@ -6,10 +6,10 @@ from doit import get_var
 from doit.tools import config_changed
 
 from .actions import PARITY_REPORT, run, workspace
-from .choice import LOUD, SHOWS, Task, builds, doing, local
+from .choice import ALWAYS, LOUD, SHOWS, Task, builds, doing, local
 from .stages import runtime_versions
 
-__all__ = ["task_matrix", "task_parity", "task_plan", "task_recipes", "task_table"]
+__all__ = ["task_compatibility", "task_matrix", "task_parity", "task_plan", "task_recipes", "task_table"]
 
 MEASURED = (
     *("runtime/voxrun/*.py", "tiny/checkpoint/*", "tests/oracle/*.py"),
@@ -42,6 +42,11 @@ def task_table() -> Task:
 def task_matrix() -> Task:
     """Print the recipes as JSON, for a CI matrix."""
     return {"actions": [(run, ["show_matrix", {}])]} | SHOWS
+
+
+def task_compatibility() -> Task:
+    """Load every variant over tiny with every loader, into docs/compatibility.md (build them first)."""
+    return {"actions": [(run, ["compatibility", {}])]} | ALWAYS
 
 
 def task_parity() -> Task:
