@@ -7,7 +7,7 @@ import jinja2
 import yaml
 
 from .errors import VoxbuildError
-from .loaders import Loader
+from .loaders import LOADERS, Loader
 from .manifest import Manifest
 from .recipe import Book, Recipe, Source
 from .report import markdown
@@ -54,7 +54,7 @@ def render_card(
             recipe_text=recipe_text.strip(),
             repo=repo,
             loader=loader,
-            usage=loader.usage.format(repo=repo) if loader else "",
+            usages={reader.name: reader.usage.format(repo=repo) for reader in _readers(recipe, loader)},
             original=repo_name(source, recipe),
             clips=[book.clips[name] for name in validation["sets"]],
             bits_table=_bits_table(recipe, manifest),
@@ -62,6 +62,13 @@ def render_card(
         )
     except (jinja2.TemplateError, TypeError) as error:
         raise VoxbuildError(f"{templates / recipe.card}: {error or type(error).__name__}") from error
+
+
+def _readers(recipe: Recipe, loader: Loader | None) -> list[Loader]:
+    """Who reads what is described: a view's loader, or those that read the artifact itself."""
+    if loader:
+        return [loader]
+    return [LOADERS[name] for name in recipe.dialects if LOADERS[name].reads_the_artifact]
 
 
 def repo_name(source: Source, recipe: Recipe, loader: Loader | None = None) -> str:

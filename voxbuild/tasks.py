@@ -156,7 +156,10 @@ def task_views() -> Iterator[Task]:
                 "actions": [doing("views", recipe, source)],
                 "task_dep": [f"manifest:{stage(recipe, source)}"],
                 "file_dep": [artifact_file(recipe, source, MANIFEST)],
-                "uptodate": [(uptodate.views_untouched, [source.name, folders])],
+                "uptodate": [
+                    (uptodate.views_untouched, [source.name, folders]),
+                    config_changed({"loaders": repr(views_of(recipe.dialects))}),
+                ],
             } | LOUD
 
 
