@@ -73,8 +73,9 @@ def _readers(recipe: Recipe, loader: Loader | None) -> list[Loader]:
 
 def repo_name(source: Source, recipe: Recipe, loader: Loader | None = None) -> str:
     """owner/name that the artifact is published under, or its view for a loader."""
-    repo = recipe.publish.repo.format(model=source.model, recipe=recipe.name)
-    return recipe.publish.view.format(repo=repo, dialect=loader.name) if loader else repo
+    names = {"model": source.model, "recipe": recipe.name}
+    repo = recipe.publish.repo.format(**names)
+    return recipe.publish.view.format(repo=repo, dialect=loader.name, **names) if loader else repo
 
 
 def hub_metadata(

@@ -26,7 +26,10 @@ Repo = Annotated[str, pydantic.Field(pattern=r"^[\w.-]+/[\w.-]+$")]
 RepoTemplate = Annotated[
     str, pydantic.Field(pattern=r"^([\w.-]|\{(model|recipe)\})+/([\w.-]|\{(model|recipe)\})+$")
 ]
-ViewTemplate = Annotated[str, pydantic.Field(pattern=r"^\{repo\}([\w.-]|\{dialect\})+$")]
+ViewTemplate = Annotated[
+    str,
+    pydantic.Field(pattern=r"^(\{repo\}|([\w.-]|\{(model|recipe)\})+/)([\w.-]|\{(model|recipe|dialect)\})+$"),
+]
 Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
 NotNegative = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 
@@ -139,7 +142,7 @@ class Publish(Strict):
     tag: Tag | None = None
     """Default: v and the version of voxbuild."""
     view: ViewTemplate = "{repo}-{dialect}"
-    """The repository of a view, after the artifact's."""
+    """The same for a view, which may also say `{dialect}`, and `{repo}` for the artifact's."""
 
 
 class Shards(Strict):

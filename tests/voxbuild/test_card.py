@@ -4,7 +4,7 @@ import huggingface_hub
 import pytest
 import yaml
 
-from voxbuild.card import render_card
+from voxbuild.card import render_card, repo_name
 from voxbuild.errors import VoxbuildError
 from voxbuild.loaders import LOADERS
 from voxbuild.manifest import Manifest
@@ -120,7 +120,9 @@ def test_every_recipe_has_a_card_that_parses(card, book):
     for recipe in book.recipes:
         for source in book.sources:
             parsed = huggingface_hub.ModelCard(card(recipe, source))
-            assert parsed.text.strip().startswith(f"# {book.source(source).model}-{recipe}\n")
+            name = repo_name(book.source(source), book.recipe(recipe)).split("/")[1]
+            assert name.startswith(f"{book.source(source).model}-{recipe}")
+            assert parsed.text.strip().startswith(f"# {name}\n")
             assert "{{" not in parsed.content
             assert ("Experimental" in parsed.text) == book.recipe(recipe).experimental
 
@@ -164,3 +166,10 @@ def test_a_views_card_is_its_loaders(card, name):
     assert "those of voxbuild/Voxtral-Mini-4B-Realtime-2602-bf16, bit for bit" in text
     assert "this very artifact" not in text
     assert name not in card("bf16").replace("dialects: [voxmlx, mlx-audio, transformers]", "")
+
+
+def test_a_view_may_have_a_name_of_its_own(card):
+    repo = "voxbuild/Voxtral-Mini-4B-Realtime-2602-4bit-mlx-audio"
+    text = card("4bit-mlx-audio", loader=LOADERS["mlx-audio"])
+    assert f"voxrun --model {repo} " in text
+    assert f"those of {repo}-voxrun, bit for bit" in text
