@@ -24,9 +24,10 @@ from pathlib import Path
 import yaml
 from environments import PINNED, machine, python_of
 from figures import Column, megabytes, seconds, table
-from peers import mlx_audio_config
 from runs import ROOT, Contestant, Run, rounds, tell
 
+from voxbuild.loaders import MLX_AUDIO_LOADER
+from voxbuild.views import CONFIG, small_files
 from voxbuild.workspace import sha256_of
 
 SOURCE = "full"
@@ -146,7 +147,8 @@ def prepare(place: Place) -> None:
     (repository / "refs/main").write_text(COMMIT)
     _link(place.source, place.work / "mlx-audio")
     params = json.loads((place.source / "params.json").read_text(encoding="utf-8"))
-    (place.work / "mlx-audio/config.json").write_text(json.dumps(mlx_audio_config(params)))
+    config = small_files(MLX_AUDIO_LOADER, params)[CONFIG]
+    (place.work / "mlx-audio" / CONFIG).write_text(json.dumps(config))
 
 
 def _link(source: Path, folder: Path) -> None:

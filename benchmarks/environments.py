@@ -3,15 +3,22 @@
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import sys
 import venv
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from runs import tell
 
 PINNED = {"voxmlx": "voxmlx==0.0.2", "mlx-audio": "mlx-audio[stt]==0.6.2"}
+"""Peers that compute with MLX."""
+AUDIO = ("mistral-common", "soundfile", "soxr")
+"""What transformers asks for when it reads this model's recordings."""
 READY = "ready"
+ORACLE = re.compile(r"extra == .oracle.")
 
 
 def python_of(peer: str, folder: Path, extra: str) -> Path:
@@ -19,13 +26,29 @@ def python_of(peer: str, folder: Path, extra: str) -> Path:
 
     MLX is of our own version, with `extra` (cpu, cuda13; none on macOS). Raises CalledProcessError, OSError.
     """
-    home = folder.resolve() / peer
+    backend = f"[{extra}]" if extra else ""
+    return _made(
+        folder.resolve() / peer, [PINNED[peer], f"mlx{backend}=={importlib.metadata.version('mlx')}"]
+    )
+
+
+def python_of_transformers(folder: Path) -> Path:
+    """Our own interpreter if it has the oracle extra, else one with what that extra asks for.
+
+    Raises CalledProcessError, OSError.
+    """
+    if all(find_spec(name) for name in ("torch", "transformers")):
+        return Path(sys.executable)
+    asked = importlib.metadata.requires("voxbuild") or []
+    oracle = [line.split(";")[0].strip() for line in asked if ORACLE.search(line)]
+    return _made(folder.resolve() / "transformers", [*oracle, *AUDIO])
+
+
+def _made(home: Path, wanted: Sequence[str]) -> Path:
     python = home / "bin" / "python"
     if not (home / READY).exists():
-        tell(f"making an environment for {PINNED[peer]} in {home}")
+        tell(f"making an environment for {wanted[0]} in {home}")
         venv.create(home, with_pip=True, clear=True)
-        backend = f"[{extra}]" if extra else ""
-        wanted = [PINNED[peer], f"mlx{backend}=={importlib.metadata.version('mlx')}"]
         subprocess.run([python, "-m", "pip", "install", "-q", *wanted], check=True, stdout=sys.stderr)
         (home / READY).touch()
     return python

@@ -1,6 +1,6 @@
-"""The artifact as mlx-audio reads it: the same packed weights under its names, with its configuration.
+"""An artifact as mlx-audio reads it, even if it is quantized where mlx-audio never is: for measuring only.
 
-mlx-audio never quantizes what is inside of its adaptive norms: those (0.1 % of the weights) are dequantized.
+The inner matrices of the adaptive norms (0.1 % of the weights) are dequantized; all else is voxbuild's view.
 voxmlx reads a uniformly quantized artifact as it is.
 
     python benchmarks/peers.py ARTIFACT OUT
@@ -9,112 +9,63 @@ voxmlx reads a uniformly quantized artifact as it is.
 import argparse
 import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from voxbuild.checkpoint import Checkpoint, CheckpointWriter, Tensor
+from voxbuild.checkpoint import Checkpoint, Tensor
+from voxbuild.loaders import MLX_AUDIO_LOADER
+from voxbuild.views import write_view
 from voxrun.device import mx
-from voxrun.dialects import MLX_AUDIO
-from voxrun.tokenizer import TOKENIZER_FILE
-from voxrun.weights import read_tensors, weight_files
-
-CHUNK = 8 * 2**20
-NEVER_QUANTIZED = ("norm", "ada_rms_norm", "conv_layers")
-"""What mlx-audio leaves out, whatever the file holds: its `model_quant_predicate`."""
+from voxrun.weights import weight_files
 
 
-@dataclass(frozen=True)
-class View:
-    """An artifact seen through mlx-audio's eyes."""
+class Plain(Checkpoint):
+    """A shard in which the modules that mlx-audio never quantizes are matrices in bfloat16."""
 
-    config: dict[str, Any]
-    tensors: dict[str, mx.array]
-
-    @classmethod
-    def of(cls, folder: Path) -> "View":
-        """Nothing is read yet but headers."""
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return cls(config, read_tensors(folder))
-
-    def is_plain(self, module: str) -> bool:
-        """Whether a quantized module must be dequantized."""
-        name = MLX_AUDIO.native(f"{module}.weight")
-        return f"{module}.scales" in self.tensors and any(part in name for part in NEVER_QUANTIZED)
-
-    def entry(self, tensor: Tensor) -> Tensor | None:
-        """The tensor in the view's header; None for the scales of what is dequantized."""
-        module, _, leaf = tensor.name.rpartition(".")
-        name = MLX_AUDIO.native(tensor.name)
-        if not self.is_plain(module):
-            return Tensor(name, tensor.dtype, tensor.shape)
-        return Tensor(name, "BF16", self.dequantized(module).shape) if leaf == "weight" else None
-
-    def data(self, tensor: Tensor, checkpoint: Checkpoint) -> Iterator[bytes]:
-        """The tensor's bytes in the view."""
-        module = tensor.name.rpartition(".")[0]
-        if self.is_plain(module):
-            yield np.array(self.dequantized(module).view(mx.uint16)).tobytes()
-        else:
-            yield from (data for _, data in checkpoint.rows(tensor, CHUNK))
-
-    def dequantized(self, module: str) -> mx.array:
-        """A module's matrix in bfloat16."""
-        quantization = self.config["quantization"]
-        own = quantization.get(module, quantization)
-        settings = {key: own[key] for key in ("group_size", "bits", "mode") if key in own}
-        packed = [self.tensors.get(f"{module}.{leaf}") for leaf in ("weight", "scales", "biases")]
-        return mx.dequantize(*packed, **settings).astype(mx.bfloat16)  # type: ignore[arg-type]
-
-    def native_config(self) -> dict[str, Any]:
-        """config.json in mlx-audio's layout."""
-        return mlx_audio_config(self.config) | {
-            "quantization": dict(
-                map(_native_setting, *zip(*self.config["quantization"].items(), strict=True))
-            ),
+    def __init__(self, path: Path, quantization: Mapping[str, Any]) -> None:
+        super().__init__(path)
+        self._quantization = quantization
+        stored = mx.load(str(path))
+        assert isinstance(stored, dict)
+        self._matrices = {
+            f"{module}.weight": self._dequantized(module, stored)
+            for module in (name.removesuffix(".scales") for name in stored if name.endswith(".scales"))
+            if any(part in MLX_AUDIO_LOADER.dialect.native_module(module) for part in MLX_AUDIO_LOADER.plain)
         }
+        self.tensors = {name: self._entry(name, t) for name, t in self.tensors.items() if self._is_kept(name)}
 
+    def rows(self, tensor: Tensor, chunk_bytes: int) -> Iterator[tuple[int, memoryview]]:
+        """As `Checkpoint` says."""
+        if tensor.name in self._matrices:
+            yield tensor.shape[0], np.array(self._matrices[tensor.name].view(mx.uint16)).data.cast("B")
+        else:
+            yield from super().rows(tensor, chunk_bytes)
 
-def mlx_audio_config(params: dict[str, Any]) -> dict[str, Any]:
-    """The keys of params.json as mlx-audio wants them."""
-    whisper = params["multimodal"]["whisper_model_args"]
-    return {
-        "model_type": "voxtral_realtime",
-        "decoder": {k: v for k, v in params.items() if k not in ("multimodal", "quantization")},
-        "encoder_args": whisper["encoder_args"] | whisper["downsample_args"],
-    }
+    def _dequantized(self, module: str, stored: dict[str, mx.array]) -> mx.array:
+        own = self._quantization.get(module, self._quantization)
+        settings = {key: own[key] for key in ("group_size", "bits", "mode") if key in own}
+        packed = [stored.get(f"{module}.{leaf}") for leaf in ("weight", "scales", "biases")]
+        return mx.dequantize(*packed, **settings).astype(mx.bfloat16)
 
+    def _is_kept(self, name: str) -> bool:
+        module, _, leaf = name.rpartition(".")
+        return leaf not in ("scales", "biases") or f"{module}.weight" not in self._matrices
 
-def _native_setting(key: str, value: Any) -> tuple[str, Any]:
-    is_path = isinstance(value, dict | bool)
-    return (MLX_AUDIO.native(f"{key}.weight").removesuffix(".weight") if is_path else key), value
+    def _entry(self, name: str, tensor: Tensor) -> Tensor:
+        matrix = self._matrices.get(name)
+        return tensor if matrix is None else Tensor(name, "BF16", tuple(matrix.shape))
 
 
 def convert(source: Path, target: Path) -> None:
     """Write the view of an artifact, streaming."""
-    view = View.of(source)
+    quantization = json.loads((source / "config.json").read_text(encoding="utf-8")).get("quantization", {})
     target.mkdir(parents=True, exist_ok=True)
-    for path in weight_files(source):
-        with Checkpoint(path) as checkpoint:
-            _write(view, checkpoint, target / path.name)
-    (target / "config.json").write_text(json.dumps(view.native_config()), encoding="utf-8")
-    shutil.copyfile(source / TOKENIZER_FILE, target / TOKENIZER_FILE)
-
-
-def _write(view: View, checkpoint: Checkpoint, path: Path) -> None:
-    entries = {name: view.entry(tensor) for name, tensor in checkpoint.tensors.items()}
-    kept = {name: entry for name, entry in entries.items() if entry is not None}
-    writer = CheckpointWriter(path, list(kept.values()))
-    try:
-        for name in kept:
-            for data in view.data(checkpoint.tensors[name], checkpoint):
-                writer.write(data)
-        writer.finish()
-    finally:
-        writer.close()
+    opened = partial(Plain, quantization=quantization)
+    write_view(MLX_AUDIO_LOADER, source, target, lambda done: None, opened)
 
 
 def mlx_audio_view(source: Path, work: Path) -> Path:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from doit.exceptions import TaskFailed
 
 from voxrun.errors import VoxrunError
 
-from . import __version__, comparing, planning, stages
+from . import __version__, comparing, planning, stages, view_stages
 from .card import repo_name
 from .errors import DifferenceError, PublishError, VoxbuildError
 from .hub import Hub
+from .loaders import Loader, views_of
 from .manifest import MANIFEST, VALIDATION, Manifest
 from .publish import PublishTarget, prepare
 from .recipe import Book, Recipe, Source, read_book
@@ -27,6 +29,8 @@ from .workspace import Workspace, read_json
 
 PARITY = Path("tests/oracle/parity.py")
 PARITY_REPORT = Path("docs/parity.md")
+COMPATIBILITY = Path("benchmarks/compatibility.py")
+COMPATIBILITY_REPORT = Path("docs/compatibility.md")
 ACTIONS: dict[str, Callable[..., str | None]] = {}
 Action = Callable[..., str | None]
 
@@ -114,10 +118,18 @@ def manifest(book: Book, source: str, recipe: str) -> None:
 
 
 @action
+def views(book: Book, source: str, recipe: str) -> None:
+    """Write and prove the views of an artifact."""
+    origin, chosen = book.source(source), book.recipe(recipe)
+    for loader in views_of(chosen.dialects):
+        print(view_stages.make_view(workspace(), origin, chosen, book, loader))
+
+
+@action
 def publish(
     book: Book, recipe: str, source: str | None, target: str | None, tag: str | None, named: bool
 ) -> None:
-    """Publish a recipe's validated artifact; one that was `named` must be there and validated.
+    """Publish a recipe's validated artifact and its views; one that was `named` must be there and validated.
 
     Otherwise whatever is validated, over the given source or all; a problem with one does not stop the rest.
     """
@@ -128,9 +140,11 @@ def publish(
         build = f"doit build recipe={recipe} source={origins[0].name}"
         raise PublishError(f"{recipe} over {origins[0].name} is not built; run `{build}` first")
     problems = []
-    for origin in built:
+    for origin, loader in product(built, [None, *views_of(chosen.dialects)]):
+        name = view_stages.view_name(chosen, loader) if loader else recipe
         try:
-            print(f"{recipe} over {origin.name}: {_published(book, goal, origin, chosen, tag, named)}")
+            done = _published(book, goal, origin, chosen, loader, tag, named)
+            print(f"{name} over {origin.name}: {done}")
         except PublishError as error:
             problems.append(str(error))
     if problems:
@@ -140,14 +154,22 @@ def publish(
 
 
 def _published(
-    book: Book, goal: PublishTarget, source: Source, recipe: Recipe, tag: str | None, named: bool
+    book: Book,
+    goal: PublishTarget,
+    source: Source,
+    recipe: Recipe,
+    loader: Loader | None,
+    tag: str | None,
+    named: bool,
 ) -> str:
-    """Publish one artifact if need be; what came of it."""
+    """Publish one artifact, or its view for a loader, if need be; what came of it."""
     folder = workspace().artifact(source.name, recipe.name)
     if not named and not Manifest.load(folder).validated:
         return "not validated, so not published"
+    if loader:
+        folder = view_stages.check_current(workspace(), source, recipe, loader)
     tag = tag or recipe.publish.tag or f"v{__version__}"
-    release = prepare(folder, book.digest(source, recipe), repo_name(source, recipe), tag)
+    release = prepare(folder, book.digest(source, recipe), repo_name(source, recipe, loader), tag)
     if goal.published(release):
         return f"already published as {release.repo} at {tag}"
     return f"published {goal.publish(release)}"
@@ -230,3 +252,10 @@ def parity(book: Book) -> None:
         )
     if subprocess.run([sys.executable, PARITY, PARITY_REPORT]).returncode:
         raise VoxbuildError("voxrun is not what the oracle says, or could not be compared; see above")
+
+
+@action
+def compatibility(book: Book) -> None:
+    """Load every variant with every loader, in a process of its own, as `parity` does."""
+    if subprocess.run([sys.executable, COMPATIBILITY, COMPATIBILITY_REPORT]).returncode:
+        raise VoxbuildError("the loaders could not be compared; see above")

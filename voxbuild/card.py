@@ -7,6 +7,7 @@ import jinja2
 import yaml
 
 from .errors import VoxbuildError
+from .loaders import LOADERS, Loader
 from .manifest import Manifest
 from .recipe import Book, Recipe, Source
 from .report import markdown
@@ -27,8 +28,12 @@ def render_card(
     manifest: Manifest,
     validation: dict[str, Any],
     recipe_text: str,
+    loader: Loader | None = None,
 ) -> str:
-    """The README.md of a published artifact. Raises VoxbuildError if the template is missing or wrong."""
+    """The README.md of a published artifact, or of its view for a loader.
+
+    Raises VoxbuildError if the template is missing or wrong.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         undefined=jinja2.StrictUndefined,
@@ -36,11 +41,11 @@ def render_card(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    repo = repo_name(source, recipe)
+    repo = repo_name(source, recipe, loader)
     try:
         return environment.get_template(recipe.card).render(
             metadata=yaml.safe_dump(
-                hub_metadata(source, recipe, book, validation), sort_keys=False, allow_unicode=True
+                hub_metadata(source, recipe, book, validation, loader), sort_keys=False, allow_unicode=True
             ).strip(),
             source=source,
             recipe=recipe,
@@ -48,6 +53,9 @@ def render_card(
             validation=validation,
             recipe_text=recipe_text.strip(),
             repo=repo,
+            loader=loader,
+            usages={reader.name: reader.usage.format(repo=repo) for reader in _readers(recipe, loader)},
+            original=repo_name(source, recipe),
             clips=[book.clips[name] for name in validation["sets"]],
             bits_table=_bits_table(recipe, manifest),
             wer_table=_wer_table(validation),
@@ -56,26 +64,37 @@ def render_card(
         raise VoxbuildError(f"{templates / recipe.card}: {error or type(error).__name__}") from error
 
 
-def repo_name(source: Source, recipe: Recipe) -> str:
-    """owner/name that the artifact is published under."""
-    return recipe.publish.repo.format(model=source.model, recipe=recipe.name)
+def _readers(recipe: Recipe, loader: Loader | None) -> list[Loader]:
+    """Who reads what is described: a view's loader, or those that read the artifact itself."""
+    if loader:
+        return [loader]
+    return [LOADERS[name] for name in recipe.dialects if LOADERS[name].reads_the_artifact]
 
 
-def hub_metadata(source: Source, recipe: Recipe, book: Book, validation: dict[str, Any]) -> dict[str, Any]:
+def repo_name(source: Source, recipe: Recipe, loader: Loader | None = None) -> str:
+    """owner/name that the artifact is published under, or its view for a loader."""
+    names = {"model": source.model, "recipe": recipe.name}
+    repo = recipe.publish.repo.format(**names)
+    return recipe.publish.view.format(repo=repo, dialect=loader.name, **names) if loader else repo
+
+
+def hub_metadata(
+    source: Source, recipe: Recipe, book: Book, validation: dict[str, Any], loader: Loader | None = None
+) -> dict[str, Any]:
     """The card's front matter, in the Hub's terms; WER of each clip set becomes its model-index."""
     base = {"base_model": source.hub.repo} if source.hub else {}
     relation = {"base_model_relation": "quantized"} if source.hub and recipe.quantize else {}
     return {
-        "library_name": "mlx",
+        "library_name": loader.library if loader else "mlx",
         "pipeline_tag": "automatic-speech-recognition",
         "license": source.license,
         "language": list(source.languages),
         **base,
         **relation,
-        "tags": ["mlx", "speech-to-text", "streaming", "voxtral", "voxrun"],
+        "tags": [loader.library if loader else "mlx", "speech-to-text", "streaming", "voxtral", "voxrun"],
         "model-index": [
             {
-                "name": repo_name(source, recipe).split("/")[1],
+                "name": repo_name(source, recipe, loader).split("/")[1],
                 "results": [_result(name, book, rates) for name, rates in validation["sets"].items()],
             }
         ],

@@ -32,6 +32,8 @@ class Manifest:
     """path -> size and sha256; this file itself apart."""
     validated: bool
     format: int = 1
+    view: dict[str, str] | None = None
+    """Of a view: its dialect, and the weight digest of the artifact whose tensors it holds."""
 
     @property
     def weight_files(self) -> dict[str, dict[str, Any]]:
@@ -59,7 +61,10 @@ class Manifest:
 
     def save(self, folder: Path) -> None:
         """Write it into the artifact."""
-        write_json(folder / MANIFEST, asdict(self))
+        fields = asdict(self)
+        if self.view is None:
+            del fields["view"]
+        write_json(folder / MANIFEST, fields)
 
     @classmethod
     def load(cls, folder: Path) -> "Manifest":

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from .compatibility import check_dialects, dialect_lines, loader_faults
 from .plan import make_plan
 from .preview import as_text, preview
 from .recipe import Recipe, Source
@@ -24,8 +25,11 @@ def show(builds: Sequence[tuple[Recipe, Source]], work: Workspace, form: str, te
     for recipe, source in builds:
         found = header(source.name)
         plan = make_plan(recipe, found.tensors, found.params)
-        shown.append(preview(source, plan, found, *_free(work.out, found)))
-        texts.append(as_text(shown[-1], plan if tensors else None))
+        check_dialects(recipe, plan)
+        shown.append(
+            preview(source, plan, found, *_free(work.out, found)) | {"loaders": loader_faults(recipe, plan)}
+        )
+        texts.append(f"{as_text(shown[-1], plan if tensors else None)}\n\n{dialect_lines(recipe, plan)}")
     return json.dumps(shown, indent=2) if form == "json" else "\n\n\n".join(texts)
 
 

@@ -30,6 +30,7 @@ def preview(source: Source, plan: Plan, header: Header, free: int, cache_free: i
     modules            kind, formats (format -> count of tensors), parameters, bytes, bits_per_weight
     estimate           peak_memory_bytes, disk_bytes (in out/), download_bytes, seconds (of converting)
     disk               free_bytes (for out/), enough (for what is written, and for the download)
+    loaders            name -> null, or why it cannot read what is built (added by `voxbuild.planning`)
     tensors            name, source, transpose, dtype, quantization (mode, bits, group_size; or null), shape,
                        bytes, shard
     """

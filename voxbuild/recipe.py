@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import pydantic
 
 from .errors import RecipeError
+from .loaders import LOADERS
 from .modes import MODES, Quantization
 from .schema import FieldError, Section, Strict, load_folder, place
 
@@ -24,6 +25,10 @@ Tag = Annotated[str, pydantic.Field(pattern=r"^\w[\w.-]*$")]
 Repo = Annotated[str, pydantic.Field(pattern=r"^[\w.-]+/[\w.-]+$")]
 RepoTemplate = Annotated[
     str, pydantic.Field(pattern=r"^([\w.-]|\{(model|recipe)\})+/([\w.-]|\{(model|recipe)\})+$")
+]
+ViewTemplate = Annotated[
+    str,
+    pydantic.Field(pattern=r"^(\{repo\}|([\w.-]|\{(model|recipe)\})+/)([\w.-]|\{(model|recipe|dialect)\})+$"),
 ]
 Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
 NotNegative = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
@@ -136,6 +141,8 @@ class Publish(Strict):
     repo: RepoTemplate
     tag: Tag | None = None
     """Default: v and the version of voxbuild."""
+    view: ViewTemplate = "{repo}-{dialect}"
+    """The same for a view, which may also say `{dialect}`, and `{repo}` for the artifact's."""
 
 
 class Shards(Strict):
@@ -157,11 +164,23 @@ class Recipe(Strict):
     source: str
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     quantize: Quantize | None = None
+    dialects: tuple[str, ...] = ()
+    """Those of `loaders` that must be able to read it; a view is made where one is needed."""
     shards: Shards = Shards()
     validation: Annotated[Validate, pydantic.Field(alias="validate")]
     publish: Publish
     card: str
     experimental: bool = False
+
+    @pydantic.field_validator("dialects")
+    @classmethod
+    def _known_dialects(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for number, name in enumerate(names):
+            if name not in LOADERS:
+                raise FieldError(f"unknown dialect {name}; {_known(LOADERS)}", number)
+            if name in names[:number]:
+                raise FieldError(f"{name} is there twice", number)
+        return names
 
 
 class HubFiles(Strict):

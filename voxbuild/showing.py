@@ -9,10 +9,11 @@ from doit.exceptions import TaskFailed
 from doit.tools import config_changed
 
 from .actions import PARITY_REPORT, run, workspace
-from .choice import FORMAT, LOUD, SHOWS, Task, builds, doing, local
+from .choice import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local
 from .stages import runtime_versions
 
 __all__ = [
+    "task_compatibility",
     "task_diff",
     "task_matrix",
     "task_parity",
@@ -86,6 +87,11 @@ def task_reproduce() -> Iterator[Task]:
 def task_matrix() -> Task:
     """Print the recipes as JSON, for a CI matrix."""
     return {"actions": [(run, ["show_matrix", {}])]} | SHOWS
+
+
+def task_compatibility() -> Task:
+    """Load every variant over tiny with every loader, into docs/compatibility.md (build them first)."""
+    return {"actions": [(run, ["compatibility", {}])]} | ALWAYS
 
 
 def task_parity() -> Task:

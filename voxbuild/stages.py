@@ -15,6 +15,7 @@ from voxrun.device import device_name
 from .card import check_template, render_card
 from .checkpoint import Checkpoint
 from .clips import read_clips
+from .compatibility import check_dialects
 from .errors import ValidationError
 from .fetch import Fetched, fetch
 from .journal import Journal
@@ -43,7 +44,9 @@ def plan_artifact(work: Workspace, source: Source, recipe: Recipe) -> Plan:
     folder = Fetched.load(work.source_file(source.name)).folder
     params = read_params(folder / source.params)
     with Checkpoint(folder / source.weights) as checkpoint:
-        return make_plan(recipe, checkpoint.tensors.values(), params)
+        plan = make_plan(recipe, checkpoint.tensors.values(), params)
+    check_dialects(recipe, plan)
+    return plan
 
 
 def write_plan(work: Workspace, source: Source, recipe: Recipe, lock: Path | None = None) -> None:

@@ -14,10 +14,12 @@ from .actions import run, workspace
 from .choice import ALWAYS, LOUD, Task, artifact_file, book, builds, chosen, doing, local, stage
 from .clips import clip_files
 from .fetch import local_folder
-from .manifest import CARD, VALIDATION
+from .loaders import views_of
+from .manifest import CARD, MANIFEST, VALIDATION
 from .recipe import Recipe, Source
 from .reporter import Reporter
 from .stages import runtime_versions
+from .view_stages import view_name
 
 __all__ = [
     "DOIT_CONFIG",
@@ -30,6 +32,7 @@ __all__ = [
     "task_publish",
     "task_reference",
     "task_validate",
+    "task_views",
 ]
 
 DOIT_CONFIG = {
@@ -145,10 +148,27 @@ def task_manifest() -> Iterator[Task]:
         } | LOUD
 
 
+def task_views() -> Iterator[Task]:
+    """Write the artifact as other loaders read it, and prove that nothing changed (`dialects:`)."""
+    for recipe, source in builds():
+        if folders := [view_name(recipe, loader) for loader in views_of(recipe.dialects)]:
+            yield {
+                "name": stage(recipe, source),
+                "actions": [doing("views", recipe, source)],
+                "task_dep": [f"manifest:{stage(recipe, source)}"],
+                "file_dep": [artifact_file(recipe, source, MANIFEST)],
+                "uptodate": [
+                    (uptodate.views_untouched, [source.name, folders]),
+                    config_changed({"loaders": repr(views_of(recipe.dialects))}),
+                ],
+            } | LOUD
+
+
 def task_build() -> Iterator[Task]:
     """Build, validate and describe an artifact: doit build recipe=4bit source=tiny."""
     for recipe, source in builds():
-        last = f"manifest:{stage(recipe, source)}"
+        task = "views" if views_of(recipe.dialects) else "manifest"
+        last = f"{task}:{stage(recipe, source)}"
         yield {"name": recipe.name, "actions": None, "task_dep": [last]}
 
 

@@ -1,5 +1,6 @@
 """When a task need not run again, for the price of a few stats: doit's own check would hash gigabytes."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ def _stale(task: Any, reason: str) -> bool:
     meta = task.meta or {}
     task.meta = meta | {WHY: [*meta.get(WHY, ()), reason]}
     return False
+
+
+Stamps = dict[str, list[int]]
+Files = Callable[[Manifest], list[str]]
 
 
 def source_untouched(task: Any, values: Values, source: str, folder: str | None) -> bool:
@@ -62,19 +67,17 @@ def same_tools(task: Any, values: Values, source: str, recipe: str) -> bool:
 
 def weights_untouched(task: Any, values: Values, source: str, recipe: str) -> bool:
     """The artifact's files carry the stamps of its conversion; where one moved, its hash decides."""
-    task.value_savers.append(lambda: {"stamps": _stamps(source, recipe)})
-    stamps, folder = values.get("stamps"), workspace().artifact(source, recipe)
-    if not stamps:
-        return _stale(task, f"{folder} was not converted")
-    if stamps == _stamps(source, recipe):
-        return True
-    try:
-        manifest = Manifest.load(folder)
-    except VoxbuildError as error:
-        return _stale(task, str(error))
-    if damaged := manifest.damaged(folder, manifest.weight_files):
-        return _stale(task, f"{', '.join(damaged)} in {folder} missing, or not as converted")
-    return True
+    folder = workspace().artifact(source, recipe)
+    task.value_savers.append(lambda: {"stamps": _stamps(folder, _conversions)})
+    return _untouched(task, folder, _conversions, values.get("stamps"))
+
+
+def views_untouched(task: Any, values: Values, source: str, names: list[str]) -> bool:
+    """All views are there, and what was said of conversions is true of all their files."""
+    folders = {name: workspace().artifact(source, name) for name in names}
+    task.value_savers.append(lambda: {"stamps": {n: _stamps(f, _everything) for n, f in folders.items()}})
+    stamps = values.get("stamps") or {}
+    return all(_untouched(task, folder, _everything, stamps.get(name)) for name, folder in folders.items())
 
 
 def is_validated(task: Any, values: Values, source: str, recipe: str) -> bool:
@@ -86,10 +89,32 @@ def is_validated(task: Any, values: Values, source: str, recipe: str) -> bool:
         return _stale(task, str(error))
 
 
-def _stamps(source: str, recipe: str) -> dict[str, list[int]]:
-    """The stamps of the files that conversion made; none if one is gone."""
-    folder = workspace().artifact(source, recipe)
+def _conversions(manifest: Manifest) -> list[str]:
+    """The files that conversion made."""
+    return list(manifest.weight_files)
+
+
+def _everything(manifest: Manifest) -> list[str]:
+    return list(manifest.files)
+
+
+def _untouched(task: Any, folder: Path, files: Files, stamps: Stamps | None) -> bool:
+    if not stamps:
+        return _stale(task, f"{folder} was not made")
+    if stamps == _stamps(folder, files):
+        return True
     try:
-        return {n: stamp(folder / n) for n in Manifest.load(folder).weight_files}
+        manifest = Manifest.load(folder)
+    except VoxbuildError as error:
+        return _stale(task, str(error))
+    if damaged := manifest.damaged(folder, files(manifest)):
+        return _stale(task, f"{', '.join(damaged)} in {folder} missing, or not as they were made")
+    return True
+
+
+def _stamps(folder: Path, files: Files) -> Stamps:
+    """The stamps of some of a manifest's files; none if one is gone."""
+    try:
+        return {name: stamp(folder / name) for name in files(Manifest.load(folder))}
     except (OSError, VoxbuildError):
         return {}

@@ -33,6 +33,8 @@ class Peer:
 
     package = ""
     """Name of the distribution."""
+    backend = "mlx"
+    """That of what computes."""
     n_layers = 0
     """Layers of the encoder, set by `load`; 0 where only the whole encoder can be run."""
 
@@ -163,5 +165,5 @@ def main(peer_class: type[Peer], more: dict[str, Any] | None = None) -> None:
 
 def about(peer: Peer) -> None:
     """Versions and device."""
-    versions = {"version": version(peer.package), "mlx": version("mlx"), "python": platform.python_version()}
-    report(**versions, **peer.about())
+    versions = {name: version(name) for name in (peer.package, peer.backend)}
+    report(version=versions[peer.package], python=platform.python_version(), **versions, **peer.about())

@@ -49,6 +49,13 @@ class Dialect:
         """Our name of a module, or None if the dialect does not know it."""
         return _renamed_module(self._bare(path), self._ours)
 
+    def native_module(self, canonical: str) -> str:
+        """The dialect's path of a module that we know. Raises KeyError."""
+        path = _renamed_module(canonical, self._theirs)
+        if path is None:
+            raise KeyError(canonical)
+        return path
+
     def transposes(self, canonical: str) -> bool:
         """Whether the axes 1 and 2 of this tensor must be swapped."""
         return self.transposed_convolutions and CONV_WEIGHT.fullmatch(canonical) is not None

@@ -12,13 +12,16 @@ pytest.importorskip("transformers")
 
 import numpy as np
 from committed import CHECKPOINT, CLIPS
-from dialect_files import saved
+from dialect_files import saved, write_folder
 from reference import Oracle
 from small_models import random_tensors, small_params, write_mistral
+from transformers import AutoProcessor, VoxtralRealtimeForConditionalGeneration
 
+from voxbuild.loaders import TRANSFORMERS_LOADER
+from voxbuild.views import write_view
 from voxrun.config import ModelConfig
 from voxrun.device import mx
-from voxrun.dialects import TRANSFORMERS
+from voxrun.dialects import TRANSFORMERS, VOXMLX
 from voxrun.transcriber import Transcriber
 from voxrun.weights import load_model, read_tensors
 
@@ -59,3 +62,25 @@ def test_the_committed_configuration_is_what_it_saves(tmp_path: Path) -> None:
     changing = ("transformers_version", "dtype")
     ours = saved(TRANSFORMERS)
     assert all(config[key] == ours[key] for key in ours if key not in changing)
+
+
+def test_it_loads_a_view_with_every_weight_in_its_place(tmp_path: Path) -> None:
+    params = small_params(encoder={"sliding_window": 20}, ada_rms_norm_t_cond_dim=32, sliding_window=50)
+    tensors = random_tensors(ModelConfig.from_dict(params))
+    artifact = write_folder(tmp_path / "artifact", VOXMLX, params, tensors)
+    (artifact / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": dict.fromkeys(tensors, "model.safetensors")})
+    )
+    (view := tmp_path / "view").mkdir()
+    write_view(TRANSFORMERS_LOADER, artifact, view, lambda done: None)
+    kind = VoxtralRealtimeForConditionalGeneration
+    model, told = kind.from_pretrained(view, output_loading_info=True)
+    assert not any(told.values())
+    oracle = Oracle(write_mistral(tmp_path / "mistral", params, tensors))._model
+    expected = oracle.state_dict()
+    assert model.state_dict().keys() == expected.keys()
+    assert all(np.array_equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
+    for part, unused in (("text_config", ["dtype"]), ("audio_config", ["dtype", "vocab_size"])):
+        found, wanted = (getattr(m.config, part).to_dict() | dict.fromkeys(unused) for m in (model, oracle))
+        assert found == wanted
+    assert AutoProcessor.from_pretrained(view).feature_extractor.sampling_rate == 16000

@@ -66,7 +66,9 @@ def test_parts_of_quantized_tensors_go_both_ways(dialect: Dialect, leaf: str) ->
 @each_dialect
 def test_modules_are_named_as_their_tensors(dialect: Dialect) -> None:
     for ours, theirs in names_of(dialect).items():
-        assert dialect.canonical_module(theirs.rpartition(".")[0]) == ours.rpartition(".")[0]
+        ours, theirs = (name.rpartition(".")[0] for name in (ours, theirs))
+        assert dialect.canonical_module(theirs) == ours
+        assert theirs.endswith(dialect.native_module(ours))
     assert dialect.canonical_module("group_size") is None
 
 
@@ -124,6 +126,8 @@ def test_other_names_are_unknown(name: str) -> None:
 def test_what_a_dialect_cannot_name_is_an_error() -> None:
     with pytest.raises(KeyError, match="decoder"):
         VOXMLX.native("decoder.norm.weight")
+    with pytest.raises(KeyError, match="decoder"):
+        VOXMLX.native_module("decoder.norm")
 
 
 def test_convolutions_are_transposed_where_they_are_pytorchs() -> None:

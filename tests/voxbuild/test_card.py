@@ -4,8 +4,9 @@ import huggingface_hub
 import pytest
 import yaml
 
-from voxbuild.card import render_card
+from voxbuild.card import render_card, repo_name
 from voxbuild.errors import VoxbuildError
+from voxbuild.loaders import LOADERS
 from voxbuild.manifest import Manifest
 from voxbuild.recipe import read_book
 
@@ -29,7 +30,7 @@ def book(root):
 def card(root, book):
     """Render a recipe's card over a source; `templates` may be another folder."""
 
-    def render(recipe="4bit", source=UPSTREAM, templates=root / "model_cards"):
+    def render(recipe="4bit", source=UPSTREAM, templates=root / "model_cards", loader=None):
         files = {"model.safetensors": {"size": 2_500_000, "sha256": "0" * 64}}
         manifest = Manifest(
             variant=recipe,
@@ -45,7 +46,7 @@ def card(root, book):
         )
         text = (root / f"recipes/{recipe}.yaml").read_text()
         chosen = book.recipe(recipe)
-        return render_card(templates, book.source(source), chosen, book, manifest, VALIDATION, text)
+        return render_card(templates, book.source(source), chosen, book, manifest, VALIDATION, text, loader)
 
     return render
 
@@ -119,7 +120,9 @@ def test_every_recipe_has_a_card_that_parses(card, book):
     for recipe in book.recipes:
         for source in book.sources:
             parsed = huggingface_hub.ModelCard(card(recipe, source))
-            assert parsed.text.strip().startswith(f"# {book.source(source).model}-{recipe}\n")
+            name = repo_name(book.source(source), book.recipe(recipe)).split("/")[1]
+            assert name.startswith(f"{book.source(source).model}-{recipe}")
+            assert parsed.text.strip().startswith(f"# {name}\n")
             assert "{{" not in parsed.content
             assert ("Experimental" in parsed.text) == book.recipe(recipe).experimental
 
@@ -150,3 +153,23 @@ def test_a_template_that_is_wrong_is_told(card, tmp_path, template, expected):
 def test_the_front_matter_is_yaml_and_nothing_else(card):
     front = card().split("---\n")[1]
     assert yaml.safe_load(front)["model-index"][0]["name"] == "Voxtral-Mini-4B-Realtime-2602-4bit"
+
+
+@pytest.mark.parametrize("name", ["mlx-audio", "transformers"])
+def test_a_views_card_is_its_loaders(card, name):
+    text = card("bf16", loader=LOADERS[name])
+    repo = f"voxbuild/Voxtral-Mini-4B-Realtime-2602-bf16-{name}"
+    assert huggingface_hub.ModelCard(text).data.library_name == name
+    assert f"# {repo.split('/')[1]}\n" in text
+    assert LOADERS[name].usage.format(repo=repo) in text
+    assert f"voxrun --model {repo}" in text
+    assert "those of voxbuild/Voxtral-Mini-4B-Realtime-2602-bf16, bit for bit" in text
+    assert "this very artifact" not in text
+    assert name not in card("bf16").replace("dialects: [voxmlx, mlx-audio, transformers]", "")
+
+
+def test_a_view_may_have_a_name_of_its_own(card):
+    repo = "voxbuild/Voxtral-Mini-4B-Realtime-2602-4bit-mlx-audio"
+    text = card("4bit-mlx-audio", loader=LOADERS["mlx-audio"])
+    assert f"voxrun --model {repo} " in text
+    assert f"those of {repo}-voxrun, bit for bit" in text

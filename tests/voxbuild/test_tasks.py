@@ -177,6 +177,7 @@ def test_the_list_and_the_matrix_tell_everything(project):
     public = [
         "build",
         "card",
+        "compatibility",
         "convert",
         "diff",
         "fetch",
@@ -190,6 +191,7 @@ def test_the_list_and_the_matrix_tell_everything(project):
         "reproduce",
         "table",
         "validate",
+        "views",
     ]
     lines = [line.split(maxsplit=1) for line in process.stdout.splitlines()]
     assert [line[0] for line in lines] == public

@@ -1,0 +1,84 @@
+"""The stage after the manifest: a view of a validated artifact is whole, proven, described, or not there."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .card import render_card
+from .clips import read_clips
+from .errors import PublishError, ValidationError
+from .loaders import Loader
+from .making import tool_versions
+from .manifest import CARD, VALIDATION, Manifest, file_entry
+from .progress import progress_bar
+from .recipe import Book, Recipe, Source
+from .validate import listen
+from .views import check_view, write_view
+from .whole import whole_folder
+from .workspace import Workspace, read_json, write_json, write_text
+
+
+def view_name(recipe: Recipe, loader: Loader) -> str:
+    """The folder of a view, beside the artifact's."""
+    return f"{recipe.name}.{loader.name}"
+
+
+def make_view(work: Workspace, source: Source, recipe: Recipe, book: Book, loader: Loader) -> str:
+    """Write a view, prove it, describe it, and move it to its place; return what was proven.
+
+    Raises ValidationError if the artifact is not validated, or the view is not the same model.
+    """
+    artifact = work.artifact(source.name, recipe.name)
+    manifest, validation = Manifest.load(artifact), read_json(artifact / VALIDATION)
+    if not manifest.validated or manifest.damaged(artifact, manifest.weight_files):
+        raise ValidationError(f"{artifact}: not what was validated; run `doit build`")
+    name = view_name(recipe, loader)
+    with whole_folder(work.artifact(source.name, name), work.partial(source.name, name)) as folder:
+        with progress_bar(f"view {name}", 2 * manifest.nbytes, "B") as bar:
+            hashes = write_view(loader, artifact, folder, bar.update)
+            tensors = check_view(loader, artifact, folder, bar.update)
+        heard = _heard_alike(work, book, folder, validation)
+        proof = {"dialect": loader.name, "artifact": manifest.weight_digest}
+        view = replace(manifest, files=_entries(folder, hashes), view=proof, tools=tool_versions())
+        validation |= {"artifact": view.weight_files, "view": proof | {"tensors": tensors, "heard": heard}}
+        write_json(folder / VALIDATION, validation)
+        text = (work.recipes / f"{recipe.name}.yaml").read_text(encoding="utf-8")
+        write_text(
+            folder / CARD, render_card(work.cards, source, recipe, book, view, validation, text, loader)
+        )
+        described = {file: file_entry(folder / file) for file in (VALIDATION, CARD)}
+        view.completed(book.digest(source, recipe), described).save(folder)
+    clips = f"{len(heard)} clip(s) heard alike"
+    return f"{name} over {source.name}: {tensors} tensors are the artifact's bit for bit, {clips}"
+
+
+def _entries(folder: Path, hashes: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Size and hash of every file in a folder; those of shards are known."""
+    return {
+        path.name: {"size": path.stat().st_size, "sha256": hashes[path.name]}
+        if path.name in hashes
+        else file_entry(path)
+        for path in sorted(folder.iterdir())
+    }
+
+
+def _heard_alike(work: Workspace, book: Book, folder: Path, validation: dict[str, Any]) -> dict[str, str]:
+    """What voxrun hears in the first clip of each set: the artifact's text, or ValidationError is raised."""
+    clips = [read_clips(book.clips[name], work.clips)[0] for name in validation["sets"]]
+    heard = {name: h.text for name, h in listen(folder, clips, lambda: None).items()}
+    for name, text in heard.items():
+        if text != (before := validation["clips"][name]["heard"]):
+            raise ValidationError(f"{folder}: in {name} the view hears {text!r}, the artifact {before!r}")
+    return heard
+
+
+def check_current(work: Workspace, source: Source, recipe: Recipe, loader: Loader) -> Path:
+    """The folder of a view that belongs to the artifact as it is now. Raises PublishError."""
+    folder = work.artifact(source.name, view_name(recipe, loader))
+    build = f"run `doit build recipe={recipe.name} source={source.name}`"
+    if not folder.is_dir():
+        raise PublishError(f"{folder}: the view is not built; {build}")
+    now = Manifest.load(work.artifact(source.name, recipe.name)).weight_digest
+    if (Manifest.load(folder).view or {}).get("artifact") != now:
+        raise PublishError(f"{folder}: a view of another build than the artifact's beside it; {build}")
+    return folder
