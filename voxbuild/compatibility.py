@@ -55,10 +55,10 @@ def _size_faults(loader: Loader, config: ModelConfig) -> Iterator[str]:
     if loader.format is None:
         return
     places: dict[str, str] = {}
-    for name in sizes.keys() - loader.assumed.keys():
+    for name in sorted(sizes.keys() - loader.assumed.keys()):
         other = places.setdefault(loader.format.path(name), name)
         if sizes[other] != sizes[name]:
-            yield f"{min(name, other)} and {max(name, other)} differ; it has one key for both"
+            yield f"{other} and {name} differ; it has one key for both"
 
 
 def _tensor_faults(loader: Loader, tensor: TensorPlan, default: Quantization | None) -> Iterator[str]:

@@ -231,7 +231,7 @@ def test_a_second_build_does_nothing_and_a_missing_file_is_made_again(first_buil
     assert "views:tiny:any" in skipped(again)
     built = copy_project(first_build[0], tmp_path / "p")
     before = contents(built / "out/tiny/any.transformers")
-    (built / "out/tiny/any.transformers/generation_config.json").unlink()
+    (built / "out/tiny/any.transformers/README.md").unlink()
     process = doit(built, "views", "source=tiny")
     assert executed(process) == ["views:tiny:any"]
     assert contents(built / "out/tiny/any.transformers") == before
