@@ -57,6 +57,11 @@ def flip(path):
     path.write_bytes(content)
 
 
+def new_tools_and_edited_card(project):
+    edit(project / "out/.state/tiny/4bit.plan.json", '"voxbuild": "', '"voxbuild": "0')
+    (project / "out/tiny/4bit/README.md").write_text("mine")
+
+
 CHANGES = {
     "recipe": (
         lambda p: edit(p / "recipes/4bit.yaml", "bits: 4", "bits: 8"),
@@ -77,14 +82,12 @@ CHANGES = {
         {"convert:tiny:4bit": "model.safetensors in {p}/out/tiny/4bit missing, or not as converted"},
         {"validate:tiny:4bit": "its forerunner convert:tiny:4bit will run"},
     ),
-    "card": (
-        lambda p: (p / "out/tiny/4bit/README.md").write_text("mine"),
-        {"card:tiny:4bit": "out/tiny/4bit/README.md is not as it was written"},
-        {},
-    ),
     "tools": (
-        lambda p: edit(p / "out/.state/tiny/4bit.plan.json", '"voxbuild": "', '"voxbuild": "0'),
-        {PLAN: "other tools: voxbuild was 0"},
+        new_tools_and_edited_card,
+        {
+            PLAN: "other tools: voxbuild was 0",
+            "card:tiny:4bit": "out/tiny/4bit/README.md is not as it was written",
+        },
         {},
     ),
 }
