@@ -40,7 +40,8 @@ def first_fault(loader: Loader, recipe: Recipe, plan: Plan) -> str | None:
     """Why a loader cannot read what is planned, and of how many modules that is true; None: it can."""
     default = recipe.quantize.quantization if recipe.quantize else None
     faults = list(_size_faults(loader, ModelConfig.from_dict(plan.config)))
-    faults += [fault for tensor in plan.tensors for fault in _tensor_faults(loader, tensor, default)]
+    by_name = sorted(plan.tensors, key=lambda tensor: tensor.name)
+    faults += [fault for tensor in by_name for fault in _tensor_faults(loader, tensor, default)]
     if not faults:
         return None
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""

@@ -79,7 +79,7 @@ CHANGES = {
     ),
     "damaged": (
         lambda p: flip(p / "out/tiny/4bit/model.safetensors"),
-        {"convert:tiny:4bit": "model.safetensors in {p}/out/tiny/4bit missing, or not as converted"},
+        {"convert:tiny:4bit": "model.safetensors in {p}/out/tiny/4bit missing, or not as they were made"},
         {"validate:tiny:4bit": "its forerunner convert:tiny:4bit will run"},
     ),
     "tools": (

@@ -99,7 +99,9 @@ def test_a_plan_of_a_hub_source_asks_for_its_header_and_nothing_else(hub, plan, 
 
 
 def test_tensors_are_shown_if_asked_and_the_rest_fits_a_screen(plan):
-    tensors, _, rest = plan("--tensors").stdout.partition("\n\n")
+    text, _, loaders = plan("--tensors").stdout.rpartition("\n\n")
+    assert loaders.startswith("voxmlx ")
+    tensors, _, rest = text.partition("\n\n")
     assert any(line.startswith("| adapter.w_in.weight ") for line in tensors.splitlines())
     lines = rest.splitlines()
     assert len(lines) < 40
