@@ -12,13 +12,13 @@ lanes' numbers stand in one array, at literal offsets, and indices are unsigned:
 from typing import Any
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
+from .kernels import BFLOAT16, EPSILON, FLOAT16, FLOAT32, compiled, inlined, pack
 from .modes import Quantization
 
 Array = np.typing.NDArray[Any]
 
-BFLOAT16, FLOAT16, FLOAT32 = range(3)
 KINDS = {"BF16": BFLOAT16, "F16": FLOAT16, "F32": FLOAT32}
 
 CUT = 0.8
@@ -44,16 +44,6 @@ ZERO, ONE = np.float32(0), np.float32(1)
 ROUND = np.float32(1.5 * 2**23)
 """Added and taken away again, it rounds a small float32 to the nearest integer, ties to even."""
 LARGEST_FLOAT16, NAN = np.float32(65504), np.float32(np.nan)
-EPSILON = np.float32(1e-7)
-"""MLX's least scale."""
-
-
-def compiled(function: Any) -> Any:
-    """Machine code, kept on disk for the next process where there is a place for it."""
-    try:
-        return njit(function, nogil=True, error_model="numpy", cache=True)
-    except RuntimeError:  # neither beside this file nor in the home folder: compiled anew each time
-        return njit(function, nogil=True, error_model="numpy")
 
 
 def search_rows(rows: Array, dtype: str, how: Quantization, moments: Array | None) -> dict[str, Array]:
@@ -79,21 +69,23 @@ def search_rows(rows: Array, dtype: str, how: Quantization, moments: Array | Non
         codes.reshape(-1, how.group_size),
     )
     weight = np.empty((n, columns * how.bits // 32), np.uint32)
-    pack(codes.reshape(-1), how.bits, weight.reshape(-1))
+    pack_rows(codes, how.bits, weight)
     return {"weight": weight, "scales": _narrowed(scales, dtype), "biases": _narrowed(biases, dtype)}
 
 
 def _widened(rows: Array, dtype: str) -> Array:
+    values: Array = rows.astype(np.float32)
     if dtype == "BF16":
-        return (rows.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return np.ascontiguousarray(rows, np.float32)
+        values = (rows.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return values
 
 
 def _narrowed(values: Array, dtype: str) -> Array:
     """Values that are already rounded, in storage form."""
+    stored: Array = values.astype(np.float16) if dtype == "F16" else values
     if dtype == "BF16":
-        return (values.view(np.uint32) >> np.uint32(16)).astype(np.uint16)
-    return values.astype(np.float16 if dtype == "F16" else np.float32)
+        stored = (values.view(np.uint32) >> np.uint32(16)).astype(np.uint16)
+    return stored
 
 
 def _column_weights(columns: int, moments: Array | None) -> Array:
@@ -101,12 +93,8 @@ def _column_weights(columns: int, moments: Array | None) -> Array:
     if moments is None or not moments.any():
         return np.ones(columns, np.float32)
     wide = moments.astype(np.float64)
-    return (wide / wide.mean()).astype(np.float32)
-
-
-def inlined(function: Any) -> Any:
-    """Part of its caller's machine code."""
-    return njit(function, nogil=True, error_model="numpy", inline="always")
+    weights: Array = (wide / wide.mean()).astype(np.float32)
+    return weights
 
 
 @compiled
@@ -247,19 +235,23 @@ def copy(state, source, target, lanes):  # type: ignore
 def search_lanes(values, weights, state, bits, kind, top, step, levels, rounds):  # type: ignore
     """Leave the best scale and bias of LANES groups in the state. `step`: the first level's, a share."""
     survey(values, weights, state)
-    for k in range(LANE):
-        state[CUT_LOW + k] = state[CUT_HIGH + k] = step
     propose_plain(state, top)
     round_stored(state, bits, SCALE, kind)
     round_stored(state, bits, BIAS, kind)
     assess(values, weights, state, top)
+    clear(state, CUT_LOW, CUT_HIGH + LANE)
     copy(state, SCALE, BEST_SCALE, FIVE * LANE)
+    clear(state, FROM_LOW, FROM_HIGH + LANE)
+    propose_cuts(state, ZERO, ZERO, top)
+    judge(values, weights, state, bits, kind, top)
+    for k in range(LANE):
+        state[FROM_LOW + k] = state[FROM_HIGH + k] = step
     for _ in range(levels):
-        copy(state, BEST_LOW, FROM_LOW, TWO * LANE)
         for low in range(-1, 2):
             for high in range(-1, 2):
                 propose_cuts(state, step * np.float32(low), step * np.float32(high), top)
                 judge(values, weights, state, bits, kind, top)
+        copy(state, BEST_LOW, FROM_LOW, TWO * LANE)
         step *= np.float32(0.5)
     copy(state, BEST_SCALE, SCALE, TWO * LANE)
     assess(values, weights, state, top)
@@ -296,14 +288,8 @@ def search_groups(groups, weights, kind, width, step, levels, rounds, scales, bi
 
 
 @compiled
-def pack(codes, width, weight):  # type: ignore
-    """Codes as one stream of `width` bits each, lowest bits first: whole groups fill whole words."""
-    word, filled, at = np.uint64(0), 0, 0
-    for j in range(codes.shape[0]):
-        word |= np.uint64(codes[j]) << np.uint64(filled)
-        filled += width
-        if filled >= 32:
-            weight[at] = np.uint32(word & np.uint64(0xFFFFFFFF))
-            word >>= np.uint64(32)
-            filled -= 32
-            at += 1
+def pack_rows(codes, width, weight):  # type: ignore
+    """Codes [n, columns] -> weight uint32 [n, columns * width / 32]."""
+    words = codes.view(np.uint64)
+    for i in range(uint64(codes.shape[0])):
+        pack(words[i], width, weight[i])
