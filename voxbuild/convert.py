@@ -1,15 +1,22 @@
 """One read and one write: each tensor by chunks of rows, from the source straight into its shard."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from voxrun.device import mx
 
 from .checkpoint import Checkpoint, CheckpointWriter
 from .errors import ConvertError
+from .modes import ACTIVATION, PLAIN, Quantization
 from .plan import Plan, TensorPlan
 from .quantize import cast, is_finite, quantize_rows, to_bytes, to_mlx, transposed
+from .search import search_rows
+
+Moments = Mapping[str, np.typing.NDArray[np.float32]]
+NO_MOMENTS: Moments = {}
 
 CHUNK_BYTES = 8 * 2**20
 """Bytes of source read at a time: what bounds memory."""
@@ -28,15 +35,20 @@ def check_space(folder: Path, plan: Plan) -> None:
 
 
 def convert(
-    plan: Plan, checkpoint: Checkpoint, folder: Path, progress: Callable[[int], None]
+    plan: Plan,
+    checkpoint: Checkpoint,
+    folder: Path,
+    progress: Callable[[int], None],
+    moments: Moments = NO_MOMENTS,
 ) -> dict[str, str]:
     """Write all shards into `folder`; return file name -> sha256. `progress` is told of source bytes done.
 
+    `moments` are those of the modules (by path) whose search is weighted with them.
     Raises ConvertError for weights that are not finite or leave the recipe's dtype, CheckpointError if the
     source ends too early, OSError if the disk does.
     """
     return {
-        name: _write_shard(folder / name, tensors, checkpoint, progress)
+        name: _write_shard(folder / name, tensors, checkpoint, progress, moments)
         for name, tensors in plan.shards.items()
     }
 
@@ -46,11 +58,12 @@ def _write_shard(
     tensors: list[TensorPlan],
     checkpoint: Checkpoint,
     progress: Callable[[int], None],
+    moments: Moments,
 ) -> str:
     writer = CheckpointWriter(path, [output for tensor in tensors for output in tensor.outputs])
     try:
         for tensor in tensors:
-            _write_tensor(writer, tensor, checkpoint, progress)
+            _write_tensor(writer, tensor, checkpoint, progress, moments)
         return writer.finish()
     finally:
         writer.close()
@@ -61,14 +74,16 @@ def _write_tensor(
     tensor: TensorPlan,
     checkpoint: Checkpoint,
     progress: Callable[[int], None],
+    moments: Moments,
 ) -> None:
     """The packed weights go out as they come; scales and biases, a fraction of them, after the last row."""
+    weights = moments.get(tensor.module)
     behind: dict[str, list[bytes]] = {}
     for rows in _rows(tensor, checkpoint, progress):
         if tensor.quantization is None:
             writer.write(to_bytes(rows))
             continue
-        for leaf, part in quantize_rows(rows, tensor.quantization).items():
+        for leaf, part in _quantized(rows, tensor.quantization, tensor.dtype, weights).items():
             if leaf == "weight":
                 writer.write(to_bytes(part))
             else:
@@ -76,6 +91,16 @@ def _write_tensor(
     for parts in behind.values():
         for data in parts:
             writer.write(data)
+
+
+def _quantized(
+    rows: mx.array, how: Quantization, dtype: str, moments: np.typing.NDArray[np.float32] | None
+) -> Mapping[str, mx.array]:
+    if how.search == PLAIN:
+        return quantize_rows(rows, how)
+    stored = np.array(rows.view(mx.uint16) if dtype == "BF16" else rows)
+    parts = search_rows(stored, dtype, how, moments if how.search == ACTIVATION else None)
+    return {leaf: mx.array(part) for leaf, part in parts.items()}
 
 
 def _rows(tensor: TensorPlan, checkpoint: Checkpoint, progress: Callable[[int], None]) -> Iterator[mx.array]:

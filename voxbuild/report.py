@@ -7,6 +7,7 @@ from typing import Any
 from tabulate import tabulate
 
 from .manifest import Manifest
+from .modes import PLAIN
 from .plan import Plan
 from .recipe import Recipe
 
@@ -55,7 +56,8 @@ def _by_part(plan: Plan) -> str:
 def _format(quantization: Any, dtype: str) -> str:
     if quantization is None:
         return dtype
-    return f"{quantization.mode} {quantization.bits} bit / {quantization.group_size}"
+    search = "" if quantization.search == PLAIN else f", {quantization.search}"
+    return f"{quantization.mode} {quantization.bits} bit / {quantization.group_size}{search}"
 
 
 def gates_table(validation: dict[str, Any]) -> str:

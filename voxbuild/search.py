@@ -74,18 +74,17 @@ def search_rows(rows: Array, dtype: str, how: Quantization, moments: Array | Non
 
 
 def _widened(rows: Array, dtype: str) -> Array:
-    values: Array = rows.astype(np.float32)
     if dtype == "BF16":
-        values = (rows.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return values
+        rows = (rows.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    widened: Array = np.ascontiguousarray(rows, np.float32)
+    return widened
 
 
 def _narrowed(values: Array, dtype: str) -> Array:
     """Values that are already rounded, in storage form."""
-    stored: Array = values.astype(np.float16) if dtype == "F16" else values
     if dtype == "BF16":
-        stored = (values.view(np.uint32) >> np.uint32(16)).astype(np.uint16)
-    return stored
+        values = (values.view(np.uint32) >> np.uint32(16)).astype(np.uint16)
+    return values.astype(np.float16) if dtype == "F16" else values
 
 
 def _column_weights(columns: int, moments: Array | None) -> Array:

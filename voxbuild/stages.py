@@ -1,6 +1,6 @@
 """The stages of a build, each from files to files; `tasks` says when they run.
 
-fetch -> plan -> convert -> (reference) validate -> card -> manifest
+fetch -> (calibrate) plan -> convert -> (reference) validate -> card -> manifest
 """
 
 import errno
@@ -21,6 +21,7 @@ from voxrun.tokenizer import TOKENIZER_FILE
 from voxrun.weights import INDEX
 
 from . import __version__
+from .calibrate import Moments, calibrate, check_moments, load_moments, save_moments
 from .card import check_template, render_card
 from .checkpoint import Checkpoint
 from .clips import read_clips
@@ -32,7 +33,7 @@ from .plan import Plan, make_plan
 from .recipe import Book, Gates, Recipe, Source
 from .report import gates_table, plan_table
 from .validate import Heard, fidelity, listen, report
-from .workspace import Workspace, read_json, write_json, write_text
+from .workspace import Workspace, read_json, sha256_of, write_json, write_text
 
 
 def fetch_source(work: Workspace, source: Source) -> None:
@@ -41,6 +42,15 @@ def fetch_source(work: Workspace, source: Source) -> None:
     with _bar("check " + source.name, total, "B") as bar:
         fetched = fetch(source, work.recipes / "sources", bar.update)
     fetched.save(work.source_file(source.name))
+
+
+def calibrate_source(work: Workspace, source: Source, book: Book, clips: str) -> None:
+    """Write how much each input of each matrix matters to the unquantized source in a clip set."""
+    folder = Fetched.load(work.source_file(source.name)).folder
+    members = read_clips(book.clips[clips], work.clips)
+    with _bar(f"calibrate {clips}", len(members), "clip") as bar:
+        moments = calibrate(folder, members, bar.update)
+    save_moments(work.moments_file(source.name, clips), moments)
 
 
 def plan_artifact(work: Workspace, source: Source, recipe: Recipe) -> Plan:
@@ -60,8 +70,25 @@ def write_plan(work: Workspace, source: Source, recipe: Recipe) -> None:
         "plan": plan.digest(),
         "source": fetched.identity(),
         "tools": tool_versions(),
+        **_calibration(work, source, recipe),
     }
     write_json(work.plan_file(source.name, recipe.name), decisive)
+
+
+def _calibration(work: Workspace, source: Source, recipe: Recipe) -> dict[str, Any]:
+    """What a recipe was calibrated with, if it was."""
+    if recipe.calibrate is None:
+        return {}
+    moments = work.moments_file(source.name, recipe.calibrate)
+    return {"calibration": {"clips": recipe.calibrate, "sha256": sha256_of(moments)}}
+
+
+def _moments(work: Workspace, source: Source, recipe: Recipe, plan: Plan) -> Moments:
+    """Those of all matrices of the plan that are searched for with them."""
+    path = work.moments_file(source.name, recipe.calibrate) if recipe.calibrate else None
+    moments = load_moments(path) if path else {}
+    check_moments(plan, moments)
+    return moments
 
 
 def show_plan(work: Workspace, source: Source, recipe: Recipe) -> str:
@@ -80,11 +107,13 @@ def convert_artifact(work: Workspace, source: Source, recipe: Recipe) -> str:
             Checkpoint(weights) as checkpoint,
             _bar("convert " + recipe.name, weights.stat().st_size, "B") as bar,
         ):
-            hashes = convert(plan, checkpoint, folder, bar.update)
+            moments = _moments(work, source, recipe, plan)
+            hashes = convert(plan, checkpoint, folder, bar.update, moments)
         write_json(folder / "config.json", dict(plan.config))
         write_json(folder / INDEX, plan.index())
         shutil.copyfile(fetched.folder / source.tokenizer, folder / TOKENIZER_FILE)
         manifest = _first_manifest(source, recipe, plan, fetched, folder, hashes)
+        manifest.recipe.update(_calibration(work, source, recipe))
         manifest.save(folder)
     return manifest.weight_digest
 

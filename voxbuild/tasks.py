@@ -5,6 +5,7 @@ are named by the recipe alone.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from doit import get_var
 from doit.tools import config_changed, result_dep
@@ -23,6 +24,7 @@ __all__ = [
     "DOIT_CONFIG",
     "task__plan",
     "task_build",
+    "task_calibrate",
     "task_card",
     "task_convert",
     "task_fetch",
@@ -54,13 +56,30 @@ def task_fetch() -> Iterator[Task]:
         } | LOUD
 
 
+def task_calibrate() -> Iterator[Task]:
+    """Learn how much each input of each matrix matters, for the recipes that search with activations."""
+    needed = {(s.name, r.calibrate): _moments_file(r, s) for r, s in builds() if r.calibrate}
+    for (source, clips), moments in sorted(needed.items()):
+        yield {
+            "name": f"{source}:{clips}",
+            "actions": [(run, ["calibrate", {"source": source, "clips": clips}])],
+            "file_dep": [local(workspace().source_file(source)), *_clip_files(clips)],
+            "targets": [local(moments)],
+            "uptodate": [config_changed(runtime_versions())],
+        } | LOUD
+
+
 def task__plan() -> Iterator[Task]:
     """Write down all that decides about an artifact's bytes: its plan, the source's hashes, the tools."""
     for recipe, source in builds():
         yield {
             "name": stage(recipe, source),
             "actions": [doing("write_plan", recipe, source)],
-            "file_dep": [_recipe_file(recipe), local(workspace().source_file(source.name))],
+            "file_dep": [
+                _recipe_file(recipe),
+                local(workspace().source_file(source.name)),
+                *([local(_moments_file(recipe, source))] if recipe.calibrate else []),
+            ],
             "targets": [local(workspace().plan_file(source.name, recipe.name))],
             "uptodate": [(uptodate.same_tools, [source.name, recipe.name])],
         } | LOUD
@@ -173,6 +192,10 @@ def _source_file(source: Source) -> str:
 def _local_folder(source: Source) -> str | None:
     folder = local_folder(source, workspace().recipes / "sources")
     return str(folder) if folder else None
+
+
+def _moments_file(recipe: Recipe, source: Source) -> Path:
+    return workspace().moments_file(source.name, str(recipe.calibrate))
 
 
 def _clip_set_file(name: str) -> str:

@@ -1,0 +1,131 @@
+"""Which inputs matter: the second moment of every input of every matrix, over calibration clips.
+
+The unquantized model transcribes the clips as it would any; its matrices are wrapped meanwhile, so voxrun
+knows nothing of it. An error in a weight of column j costs its square times E[x_j^2] of what is put out.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxrun.device import mx
+from voxrun.linear import Embedding, Linear
+from voxrun.model import VoxtralRealtime
+from voxrun.native import MappedEmbedding, MappedLinear
+from voxrun.transcriber import Transcriber
+
+from .checkpoint import Checkpoint, CheckpointWriter, Tensor
+from .clips import Clip
+from .errors import ConvertError
+from .modes import ACTIVATION
+from .plan import Plan
+from .workspace import written_whole
+
+Moments = dict[str, np.typing.NDArray[np.float32]]
+"""Canonical path of a module -> E[x_j^2] [columns] of its matrix's inputs."""
+
+
+class Observed:
+    """Stands where a layer was, and sums the squares of what its matrix is multiplied with."""
+
+    def __init__(self, layer: Any) -> None:
+        self._layer = layer
+        self._sums: Any = 0.0
+        self._rows = 0
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """The layer's own result."""
+        self._note(x)
+        result: mx.array = self._layer(x)
+        return result
+
+    def _note(self, x: mx.array) -> None:
+        rows = np.array(x.astype(mx.float32), np.float64).reshape(-1, x.shape[-1])
+        self._sums = self._sums + (rows * rows).sum(axis=0)
+        self._rows += len(rows)
+
+    def moments(self) -> np.typing.NDArray[np.float32]:
+        """The mean squares so far."""
+        means: np.typing.NDArray[np.float32] = (self._sums / self._rows).astype(np.float32)
+        return means
+
+
+class ObservedEmbedding(Observed):
+    """The same for the embedding, which is the head too: there its matrix meets activations."""
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """Ids are no activations."""
+        embedded: mx.array = self._layer(x)
+        return embedded
+
+    def as_linear(self, x: mx.array) -> mx.array:
+        """The head's own result."""
+        self._note(x)
+        logits: mx.array = self._layer.as_linear(x)
+        return logits
+
+
+def observe(model: VoxtralRealtime) -> dict[str, Observed]:
+    """Wrap every layer with a matrix; canonical path -> what observes it."""
+    kinds = [(Linear | MappedLinear, Observed), (Embedding | MappedEmbedding, ObservedEmbedding)]
+    found = {
+        path: observer(layer)
+        for path, layer in model.named_modules()
+        for kind, observer in kinds
+        if isinstance(layer, kind)
+    }
+    for path, observed in found.items():
+        *parents, name = path.split(".")
+        owner: Any = model
+        for part in parents:
+            owner = owner[int(part)] if part.isdigit() else getattr(owner, part)
+        setattr(owner, name, observed)
+    return found
+
+
+def calibrate(folder: Path, clips: Sequence[Clip], done: Callable[[], None]) -> Moments:
+    """The moments of the unquantized model in a folder over clips. Raises voxrun's errors."""
+    transcriber = Transcriber.open(folder)
+    observed = observe(transcriber.model)
+    for clip in clips:
+        transcriber.transcribe(clip.path)
+        done()
+    return {path: observer.moments() for path, observer in sorted(observed.items())}
+
+
+def save_moments(path: Path, moments: Mapping[str, np.typing.NDArray[np.float32]]) -> str:
+    """Write them as safetensors; return the file's sha256."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = [Tensor(name, "F32", values.shape) for name, values in moments.items()]
+    with written_whole(path) as partial:
+        writer = CheckpointWriter(partial, tensors)
+        try:
+            for values in moments.values():
+                writer.write(values.tobytes())
+            return writer.finish()
+        finally:
+            writer.close()
+
+
+def load_moments(path: Path) -> Moments:
+    """Read what `save_moments` wrote. Raises CheckpointError."""
+    with Checkpoint(path) as file:
+        return {
+            name: np.frombuffer(b"".join(data for _, data in file.rows(tensor, tensor.nbytes)), np.float32)
+            for name, tensor in file.tensors.items()
+        }
+
+
+def check_moments(plan: Plan, moments: Mapping[str, np.typing.NDArray[np.float32]]) -> None:
+    """Raises ConvertError unless there are moments for each matrix whose search needs them."""
+    for tensor in plan.tensors:
+        if tensor.quantization is None or tensor.quantization.search != ACTIVATION:
+            continue
+        found = moments.get(tensor.module)
+        if found is None or found.shape != tensor.shape[1:] or not np.isfinite(found).all():
+            raise ConvertError(
+                f"{tensor.module}: the calibration tells nothing usable of its {tensor.shape[1]} inputs;"
+                " calibrate again, or give it a rule with another search"
+            )
