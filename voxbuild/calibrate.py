@@ -26,6 +26,9 @@ from .workspace import written_whole
 Moments = dict[str, np.typing.NDArray[np.float32]]
 """Canonical path of a module -> E[x_j^2] [columns] of its matrix's inputs."""
 
+LINEAR = Linear | MappedLinear
+EMBEDDING = Embedding | MappedEmbedding
+
 
 class Observed:
     """Stands where a layer was, and sums the squares of what its matrix is multiplied with."""
@@ -52,30 +55,9 @@ class Observed:
         return means
 
 
-class ObservedEmbedding(Observed):
-    """The same for the embedding, which is the head too: there its matrix meets activations."""
-
-    def __call__(self, x: mx.array) -> mx.array:
-        """Ids are no activations."""
-        embedded: mx.array = self._layer(x)
-        return embedded
-
-    def as_linear(self, x: mx.array) -> mx.array:
-        """The head's own result."""
-        self._note(x)
-        logits: mx.array = self._layer.as_linear(x)
-        return logits
-
-
 def observe(model: VoxtralRealtime) -> dict[str, Observed]:
-    """Wrap every layer with a matrix; canonical path -> what observes it."""
-    kinds = [(Linear | MappedLinear, Observed), (Embedding | MappedEmbedding, ObservedEmbedding)]
-    found = {
-        path: observer(layer)
-        for path, layer in model.named_modules()
-        for kind, observer in kinds
-        if isinstance(layer, kind)
-    }
+    """Wrap every linear layer; canonical path -> what observes it."""
+    found = {p: Observed(layer) for p, layer in model.named_modules() if isinstance(layer, LINEAR)}
     for path, observed in found.items():
         *parents, name = path.split(".")
         owner: Any = model
@@ -86,13 +68,21 @@ def observe(model: VoxtralRealtime) -> dict[str, Observed]:
 
 
 def calibrate(folder: Path, clips: Sequence[Clip], done: Callable[[], None]) -> Moments:
-    """The moments of the unquantized model in a folder over clips. Raises voxrun's errors."""
+    """The moments of the unquantized model in a folder over clips. Raises voxrun's errors.
+
+    In the embedding all columns count alike: it is the head, but its rows are what the decoder reads, too.
+    Weighing it by what the head is multiplied with costs more there than it gains here.
+    """
     transcriber = Transcriber.open(folder)
-    observed = observe(transcriber.model)
+    model = transcriber.model
+    embeddings = [path for path, layer in model.named_modules() if isinstance(layer, EMBEDDING)]
+    observed = observe(model)
     for clip in clips:
         transcriber.transcribe(clip.path)
         done()
-    return {path: observer.moments() for path, observer in sorted(observed.items())}
+    moments = {path: observer.moments() for path, observer in observed.items()}
+    moments |= {path: np.ones(model.config.decoder.dim, np.float32) for path in embeddings}
+    return dict(sorted(moments.items()))
 
 
 def save_moments(path: Path, moments: Mapping[str, np.typing.NDArray[np.float32]]) -> str:
