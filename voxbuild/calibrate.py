@@ -1,10 +1,10 @@
 """Which inputs matter: the second moment of every input of every matrix, over calibration clips.
 
 The unquantized model transcribes the clips as it would any; its matrices are wrapped meanwhile, so voxrun
-knows nothing of it. An error in a weight of column j costs its square times E[x_j^2] of what is put out.
+knows nothing of it. An error e in a weight of column j adds e^2 E[x_j^2] to the squared error of an output.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,8 @@ from .clips import Clip
 from .errors import ConvertError
 from .modes import ACTIVATION
 from .plan import Plan
+from .search import Array, Moments
 from .workspace import written_whole
-
-Moments = dict[str, np.typing.NDArray[np.float32]]
-"""Canonical path of a module -> E[x_j^2] [columns] of its matrix's inputs."""
 
 LINEAR = Linear | MappedLinear
 EMBEDDING = Embedding | MappedEmbedding
@@ -49,10 +47,10 @@ class Observed:
         self._sums = self._sums + (rows * rows).sum(axis=0)
         self._rows += len(rows)
 
-    def moments(self) -> np.typing.NDArray[np.float32]:
-        """The mean squares so far."""
-        means: np.typing.NDArray[np.float32] = (self._sums / self._rows).astype(np.float32)
-        return means
+    def moments(self) -> Array:
+        """The mean squares so far, NaN where nothing was put in."""
+        means: Array = np.divide(self._sums, self._rows or np.nan)
+        return means.astype(np.float32)
 
 
 def observe(model: VoxtralRealtime) -> dict[str, Observed]:
@@ -85,7 +83,7 @@ def calibrate(folder: Path, clips: Sequence[Clip], done: Callable[[], None]) -> 
     return dict(sorted(moments.items()))
 
 
-def save_moments(path: Path, moments: Mapping[str, np.typing.NDArray[np.float32]]) -> str:
+def save_moments(path: Path, moments: Moments) -> str:
     """Write them as safetensors; return the file's sha256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = [Tensor(name, "F32", values.shape) for name, values in moments.items()]
@@ -108,7 +106,7 @@ def load_moments(path: Path) -> Moments:
         }
 
 
-def check_moments(plan: Plan, moments: Mapping[str, np.typing.NDArray[np.float32]]) -> None:
+def check_moments(plan: Plan, moments: Moments) -> None:
     """Raises ConvertError unless there are moments for each matrix whose search needs them."""
     for tensor in plan.tensors:
         if tensor.quantization is None or tensor.quantization.search != ACTIVATION:

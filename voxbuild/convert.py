@@ -13,9 +13,8 @@ from .errors import ConvertError
 from .modes import ACTIVATION, PLAIN, Quantization
 from .plan import Plan, TensorPlan
 from .quantize import cast, is_finite, quantize_rows, to_bytes, to_mlx, transposed
-from .search import search_rows
+from .search import Array, Moments, search_rows
 
-Moments = Mapping[str, np.typing.NDArray[np.float32]]
 NO_MOMENTS: Moments = {}
 
 CHUNK_BYTES = 8 * 2**20
@@ -94,7 +93,7 @@ def _write_tensor(
 
 
 def _quantized(
-    rows: mx.array, how: Quantization, dtype: str, moments: np.typing.NDArray[np.float32] | None
+    rows: mx.array, how: Quantization, dtype: str, moments: Array | None
 ) -> Mapping[str, mx.array]:
     if how.search == PLAIN:
         return quantize_rows(rows, how)

@@ -9,6 +9,7 @@ liberties: whatever the vector instructions, the threads and the cut into rows, 
 lanes' numbers stand in one array, at literal offsets, and indices are unsigned: so the loops are vectorized.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from .kernels import BFLOAT16, EPSILON, FLOAT16, FLOAT32, compiled, inlined, pac
 from .modes import Quantization
 
 Array = np.typing.NDArray[Any]
+Moments = Mapping[str, Array]
+"""Canonical path of a module -> float32 [columns]: the second moments of its matrix's inputs."""
 
 KINDS = {"BF16": BFLOAT16, "F16": FLOAT16, "F32": FLOAT32}
 

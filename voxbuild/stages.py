@@ -21,7 +21,7 @@ from voxrun.tokenizer import TOKENIZER_FILE
 from voxrun.weights import INDEX
 
 from . import __version__
-from .calibrate import Moments, calibrate, check_moments, load_moments, save_moments
+from .calibrate import calibrate, check_moments, load_moments, save_moments
 from .card import check_template, render_card
 from .checkpoint import Checkpoint
 from .clips import read_clips
@@ -32,6 +32,7 @@ from .manifest import CARD, VALIDATION, Manifest, file_entry
 from .plan import Plan, make_plan
 from .recipe import Book, Gates, Recipe, Source
 from .report import gates_table, plan_table
+from .search import Moments
 from .validate import Heard, fidelity, listen, report
 from .workspace import Workspace, read_json, sha256_of, write_json, write_text
 
