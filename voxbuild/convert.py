@@ -13,7 +13,7 @@ from .errors import ConvertError
 from .modes import ACTIVATION, PLAIN, Quantization
 from .plan import Plan, TensorPlan
 from .quantize import cast, is_finite, quantize_rows, to_bytes, to_mlx, transposed
-from .search import Array, Moments, search_rows
+from .search import Moments, search_rows
 
 NO_MOMENTS: Moments = {}
 
@@ -76,13 +76,12 @@ def _write_tensor(
     moments: Moments,
 ) -> None:
     """The packed weights go out as they come; scales and biases, a fraction of them, after the last row."""
-    weights = moments.get(tensor.module)
     behind: dict[str, list[bytes]] = {}
     for rows in _rows(tensor, checkpoint, progress):
         if tensor.quantization is None:
             writer.write(to_bytes(rows))
             continue
-        for leaf, part in _quantized(rows, tensor.quantization, tensor.dtype, weights).items():
+        for leaf, part in _quantized(rows, tensor, tensor.quantization, moments).items():
             if leaf == "weight":
                 writer.write(to_bytes(part))
             else:
@@ -93,13 +92,13 @@ def _write_tensor(
 
 
 def _quantized(
-    rows: mx.array, how: Quantization, dtype: str, moments: Array | None
+    rows: mx.array, tensor: TensorPlan, how: Quantization, moments: Moments
 ) -> Mapping[str, mx.array]:
     if how.search == PLAIN:
         return quantize_rows(rows, how)
-    stored = np.array(rows.view(mx.uint16) if dtype == "BF16" else rows)
-    parts = search_rows(stored, dtype, how, moments if how.search == ACTIVATION else None)
-    return {leaf: mx.array(part) for leaf, part in parts.items()}
+    stored = np.array(rows.view(mx.uint16) if tensor.dtype == "BF16" else rows)
+    weights = moments[tensor.module] if how.search == ACTIVATION else None
+    return {leaf: mx.array(part) for leaf, part in search_rows(stored, tensor.dtype, how, weights).items()}
 
 
 def _rows(tensor: TensorPlan, checkpoint: Checkpoint, progress: Callable[[int], None]) -> Iterator[mx.array]:

@@ -245,7 +245,7 @@ def test_a_rule_may_search_otherwise(recipes):
 def test_what_validates_cannot_calibrate_under_any_name(recipes):
     (recipes / "clips/others.yaml").write_text(CLIPS.replace("words", "others"))
     (recipes / "some.yaml").write_text(SEARCHED + "others\n")
-    assert read_book(recipes).recipe("some").calibrate == "others"
+    assert read_book.__wrapped__(recipes).recipe("some").calibrate == "others"
     assert "some.yaml:20: unknown clip set noise; known: " in refused(recipes, "some", SEARCHED + "noise\n")
     assert "some.yaml:20: words cannot calibrate what words validates (over here)" in refused(
         recipes, "some", SEARCHED + "words\n"
