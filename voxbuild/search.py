@@ -49,7 +49,7 @@ ROUND = np.float32(1.5 * 2**23)
 LARGEST_FLOAT16, NAN = np.float32(65504), np.float32(np.nan)
 
 
-def search_rows(rows: Array, dtype: str, how: Quantization, moments: Array | None) -> dict[str, Array]:
+def search_rows(rows: Array, dtype: str, how: Quantization, moments: Array | None = None) -> dict[str, Array]:
     """Rows [n, columns] in storage form -> weight uint32 [n, columns * bits / 32], scales and biases.
 
     Storage form is uint16 for BF16, else float16 or float32. `moments` float32 [columns] weigh each column's
@@ -195,7 +195,7 @@ def propose_plain(state, top):  # type: ignore
 
 @compiled
 def propose_cuts(state, low, high, top):  # type: ignore
-    """The range with these shares more or less cut off than at the start of the level."""
+    """The range with these shares of it cut off, beyond those that the level starts from."""
     for k in range(LANE):
         spread = state[HIGH + k] - state[LOW + k]
         state[CUT_LOW + k], state[CUT_HIGH + k] = state[FROM_LOW + k] + low, state[FROM_HIGH + k] + high
@@ -239,7 +239,10 @@ def copy(state, source, target, lanes):  # type: ignore
 
 @compiled
 def search_lanes(values, weights, state, bits, kind, top, step, levels, rounds):  # type: ignore
-    """Leave the best scale and bias of LANES groups in the state. `step`: the first level's, a share."""
+    """Leave the best scale and bias of LANES groups in the state.
+
+    `step` is the first level's, a share of the range.
+    """
     survey(values, weights, state)
     propose_plain(state, top)
     round_stored(state, bits, SCALE, kind)
