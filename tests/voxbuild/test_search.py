@@ -71,6 +71,7 @@ def hostile(dtype):
         rng.uniform(-large, large, COLUMNS),
         rng.uniform(0.9 * large, large, COLUMNS),
         np.where(np.arange(COLUMNS) % 2, 0.25, -0.125),
+        np.where(rng.uniform(0, 1, COLUMNS) < 0.9, -LARGEST, rng.uniform(-LARGEST, LARGEST, COLUMNS)),
     ]
     return stored(np.array(rows), dtype)
 
