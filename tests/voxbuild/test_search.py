@@ -1,5 +1,9 @@
 """Searched scales and biases: never worse than plain rounding, in MLX's own format, whatever the chunks."""
 
+import os
+import subprocess
+import sys
+
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -140,6 +144,31 @@ def test_any_cut_into_rows_gives_the_same_bytes(how):
 def test_a_column_is_worth_more_the_larger_its_inputs_but_never_nothing():
     weights = column_weights(3, np.array([0, 1, 5], np.float32))
     np.testing.assert_allclose(weights, [0.5, 0.75, 1.75])
+
+
+DIGEST = """
+import hashlib
+
+import numpy as np
+
+from voxbuild.modes import Quantization
+from voxbuild.search import search_rows
+
+values = np.random.default_rng(8).normal(0, 0.03, (40, 384)).astype(np.float32)
+moments = np.random.default_rng(9).uniform(0.1, 2, 384).astype(np.float32)
+bfloat16 = (values.view(np.uint32) >> 16).astype(np.uint16)
+for dtype, rows in (("BF16", bfloat16), ("F16", values.astype(np.float16))):
+    parts = search_rows(rows, dtype, Quantization("affine", 4, 64, "mse"), moments)
+    print(hashlib.sha256(b"".join(part.tobytes() for part in parts.values())).hexdigest())
+"""
+
+
+def test_the_bytes_are_the_same_whatever_the_vector_instructions():
+    outputs = set()
+    for processor in ({}, {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}):
+        command, environment = [sys.executable, "-c", DIGEST], os.environ | processor
+        outputs.add(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+    assert len(outputs) == 1
 
 
 def test_only_the_ratios_of_moments_count():
