@@ -100,6 +100,12 @@ def reference(book: Book, source: str, clips: str) -> None:
 
 
 @action
+def calibrate(book: Book, source: str, clips: str) -> None:
+    """Learn from a clip set how much each input of each matrix matters."""
+    stages.calibrate_source(workspace(), book.source(source), book, clips)
+
+
+@action
 def validate(book: Book, source: str, recipe: str) -> None:
     """Hold an artifact against its gates and print the table."""
     print(stages.validate_artifact(workspace(), book.source(source), book.recipe(recipe), book))

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from voxrun.config import read_json
 from voxrun.device import mx
+from voxrun.mapping import DTYPES
 from voxrun.weights import weight_files
 
 from .checkpoint import Checkpoint, Tensor
 from .errors import CheckpointError
 from .modes import MODES, Quantization
-from .quantize import to_rows
 
 Floats = npt.NDArray[np.float32]
 PACKED = ("scales", "biases")
@@ -67,7 +67,7 @@ class Weight:
 
 
 def _to_mlx(data: bytes, dtype: str, shape: tuple[int, ...]) -> mx.array:
-    array = mx.array(to_rows(data, dtype, shape))
+    array = mx.array(np.frombuffer(data, DTYPES[dtype]).reshape(shape))
     return array.view(mx.bfloat16) if dtype == "BF16" else array
 
 

@@ -37,8 +37,8 @@ def in_order(
 class BackgroundHash:
     """sha256 of pieces of data, computed in a thread of its own."""
 
-    def __init__(self) -> None:
-        self._sha256 = hashlib.sha256()
+    def __init__(self, begin: bytes = b"") -> None:
+        self._sha256 = hashlib.sha256(begin)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sha256")
         self._waiting: deque[Future[None]] = deque()
 

@@ -188,16 +188,18 @@ class CheckpointWriter:
     """Writes the tensors it was told of, in that order, and hashes the file on the way."""
 
     def __init__(self, path: Path, tensors: Sequence[Tensor]) -> None:
-        self._file = path.open("wb", buffering=0)
-        self._hash = BackgroundHash()
+        header = header_bytes(tensors)
         self._expected = sum(tensor.nbytes for tensor in tensors)
         self._written = 0
-        self._put(header_bytes(tensors))
+        self._hash = BackgroundHash(header)  # no thread yet: nobody could end it if this were interrupted
+        self._file = path.open("wb", buffering=0)
+        self._append(header)
 
     def write(self, data: Buffer) -> None:
         """The next bytes of data, which must not change afterwards."""
         self._written += len(data)
-        self._put(data)
+        self._hash.update(data)
+        self._append(data)
 
     def finish(self) -> str:
         """Flush to the disk; return the file's sha256."""
@@ -211,8 +213,7 @@ class CheckpointWriter:
         self._hash.close()
         self._file.close()
 
-    def _put(self, data: Buffer) -> None:
-        self._hash.update(data)
+    def _append(self, data: Buffer) -> None:
         rest = memoryview(data)
         while rest:  # a write may take less than it is given
             rest = rest[self._file.write(rest) :]

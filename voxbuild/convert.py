@@ -16,9 +16,11 @@ from .background import Buffer, in_order
 from .checkpoint import Checkpoint, CheckpointWriter, Tensor
 from .errors import ConvertError
 from .journal import Journal
+from .modes import ACTIVATION, PLAIN
+from .moments import NO_MOMENTS, Moments
 from .onepass import OnePass
 from .plan import Plan, TensorPlan
-from .quantize import cast, is_finite, quantize_rows, to_rows, transposed
+from .quantize import Rows, cast, is_finite, quantize_rows, to_rows, transposed
 
 RESERVE = 16 * 2**20
 """Free space asked for beside the weights, for the small files."""
@@ -34,6 +36,7 @@ class Piece:
     stored: Tensor
     rows: int
     data: memoryview
+    moments: Rows | None
     is_last: bool
 
 
@@ -53,18 +56,22 @@ def is_in_order(plan: Plan, checkpoint: Checkpoint) -> bool:
     return starts == sorted(starts)
 
 
-def convert(plan: Plan, source: OnePass, journal: Journal, progress: Progress) -> dict[str, str]:
+def convert(
+    plan: Plan, source: OnePass, journal: Journal, progress: Progress, moments: Moments = NO_MOMENTS
+) -> dict[str, str]:
     """Make the shards that are not yet whole; return file name -> sha256 of all.
 
-    `progress` is told of source bytes done. Raises ConvertError for weights that are not finite or leave the
-    recipe's dtype, CheckpointError if the source ends too early or changes meanwhile, OSError if the disk is
-    full; shards that were whole before that stay.
+    `progress` is told of source bytes done; `moments` are those of the modules whose search needs them.
+    Raises ConvertError for weights that are not finite or leave the recipe's dtype, CheckpointError if the
+    source ends too early or changes meanwhile, OSError if the disk is full; shards that were whole before
+    that stay.
     """
     hashes = {}
     with ThreadPoolExecutor(cores(), thread_name_prefix="quantize") as pool:
         for name, tensors in plan.shards.items():
             if (digest := journal.whole(name)) is None:
-                digest = _write_shard(journal.folder / name, tensors, source, pool, progress)
+                pieces = _pieces(tensors, source, moments, progress)
+                digest = _write_shard(journal.folder / name, tensors, pieces, pool)
                 source.checkpoint.check_unchanged()
                 journal.add(name, digest)
             else:
@@ -74,25 +81,28 @@ def convert(plan: Plan, source: OnePass, journal: Journal, progress: Progress) -
 
 
 def convert_at_once(
-    plan: Plan, checkpoint: Checkpoint, folder: Path, progress: Progress = lambda done: None
+    plan: Plan,
+    checkpoint: Checkpoint,
+    folder: Path,
+    progress: Progress = lambda done: None,
+    moments: Moments = NO_MOMENTS,
 ) -> dict[str, str]:
     """The same into a new folder, to be had whole or to be thrown away; the source is not hashed."""
     journal = Journal(folder, "at once")
     journal.forget()
     with closing(OnePass(checkpoint, hashing=False)) as source:
-        hashes = convert(plan, source, journal, progress)
+        hashes = convert(plan, source, journal, progress, moments)
     journal.forget()
     return hashes
 
 
 def _write_shard(
-    path: Path, tensors: list[TensorPlan], source: OnePass, pool: ThreadPoolExecutor, progress: Progress
+    path: Path, tensors: list[TensorPlan], pieces: Iterable[Piece], pool: ThreadPoolExecutor
 ) -> str:
     """It has its name when it is whole."""
     torn = path.with_name(f".{path.name}.partial")
     writer = CheckpointWriter(torn, [output for tensor in tensors for output in tensor.outputs])
     try:
-        pieces = _pieces(tensors, source, progress)
         for data in _as_they_stand(in_order(pool, _converted, pieces, ahead=2 * cores())):
             writer.write(data)
         digest = writer.finish()
@@ -103,13 +113,16 @@ def _write_shard(
         torn.unlink(missing_ok=True)
 
 
-def _pieces(tensors: list[TensorPlan], source: OnePass, progress: Progress) -> Iterator[Piece]:
+def _pieces(
+    tensors: list[TensorPlan], source: OnePass, moments: Moments, progress: Progress
+) -> Iterator[Piece]:
     for tensor in tensors:
+        weights = moments.get(tensor.module)
         stored = source.checkpoint.tensors[tensor.source]
         rest = stored.shape[0]
         for rows, data in source.rows(stored):
             rest -= rows
-            yield Piece(tensor, stored, rows, data, is_last=rest == 0)
+            yield Piece(tensor, stored, rows, data, weights, is_last=rest == 0)
             progress(len(data))
 
 
@@ -123,9 +136,20 @@ def _converted(piece: Piece) -> tuple[Piece, list[Buffer]]:
             f"{tensor.source}: a weight is not finite as {tensor.dtype}; the source is damaged,"
             " or its values do not fit the recipe's dtype"
         )
+    return piece, [part.data.cast("B") for part in _outputs(rows, tensor, piece.moments)]
+
+
+def _outputs(rows: Rows, tensor: TensorPlan, moments: Rows | None) -> list[Rows]:
+    """What is stored of rows, in the order of the tensor's outputs."""
     how = tensor.quantization
-    parts = quantize_rows(rows, tensor.dtype, how).values() if how else [rows]
-    return piece, [part.data.cast("B") for part in parts]
+    if how is None:
+        return [rows]
+    if how.search == PLAIN:
+        return list(quantize_rows(rows, tensor.dtype, how).values())
+    from .search import search_rows  # its loops are compiled: only who searches waits for that
+
+    moments = moments if how.search == ACTIVATION else None
+    return list(search_rows(rows, tensor.dtype, how, moments).values())
 
 
 def _as_they_stand(converted: Iterable[tuple[Piece, list[Buffer]]]) -> Iterator[Buffer]:

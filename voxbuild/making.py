@@ -14,12 +14,12 @@ from voxrun.weights import INDEX
 
 from . import __version__
 from .checkpoint import Checkpoint
-from .convert import check_space, convert, is_in_order
 from .errors import ConvertError, SourceError
 from .fetch import Fetched
 from .journal import Journal
 from .lock import LOCK, Lock, make_lock
 from .manifest import Manifest, file_entry
+from .moments import Moments, check_moments, load_moments
 from .onepass import OnePass
 from .plan import Plan
 from .progress import progress_bar
@@ -46,7 +46,8 @@ class Making:
     @property
     def decisive(self) -> dict[str, Any]:
         """All that the bytes follow from."""
-        return {"plan": self.plan.digest(), "source": self.fetched.identity(), "tools": tool_versions()}
+        about = {"plan": self.plan.digest(), "source": self.fetched.identity(), "tools": tool_versions()}
+        return about | self._calibration
 
     @property
     def identity(self) -> str:
@@ -57,13 +58,17 @@ class Making:
     @property
     def lock(self) -> Lock:
         """The same for people, tensor by tensor."""
-        return make_lock(self.source, self.plan, self.fetched.identity(), tool_versions())
+        lock = make_lock(self.source, self.plan, self.fetched.identity(), tool_versions())
+        lock["recipe"] |= self._calibration
+        return lock
 
     def all_files(self, journal: Journal) -> Manifest:
         """Write them into the journal's folder, but for shards that are whole there; return their manifest.
 
         Raises what `convert` does, and SourceError if the source does not have its pinned hash.
         """
+        from .convert import check_space
+
         folder = journal.folder
         check_space(folder, self.plan, sum(path.stat().st_size for path in folder.iterdir()))
         hashes = self._shards(journal)
@@ -76,9 +81,12 @@ class Making:
 
     def _shards(self, journal: Journal) -> dict[str, str]:
         """Read the source once; if it was never hashed as it is now, its hash is proven on the way."""
+        from .convert import convert, is_in_order  # its loops are compiled: only who converts waits for that
+
         name, proof = self.source.name, self.work.proof_file(self.source.name)
         weights = self.fetched.files[self.source.weights]
         path, proven = self.fetched.folder / self.source.weights, weights.is_proven(proof)
+        moments = self._moments()
         try:
             with Checkpoint(path, weights.stamp) as checkpoint:
                 if not proven and not is_in_order(self.plan, checkpoint):
@@ -88,13 +96,29 @@ class Making:
                     closing(OnePass(checkpoint, hashing=not proven)) as stream,
                     progress_bar("convert " + self.recipe.name, checkpoint.nbytes, "B") as bar,
                 ):
-                    hashes = convert(self.plan, stream, journal, bar.update)
+                    hashes = convert(self.plan, stream, journal, bar.update, moments)
                     if not proven:
                         weights.prove(stream.sha256(), path, name, proof)
             return hashes
         except (ConvertError, SourceError):  # to go on would end as this did
             journal.forget()
             raise
+
+    @cached_property
+    def _calibration(self) -> dict[str, Any]:
+        """What the recipe was calibrated with, if it was."""
+        if self.recipe.calibrate is None:
+            return {}
+        moments = self.work.moments_file(self.source.name, self.recipe.calibrate)
+        return {"calibration": {"clips": self.recipe.calibrate, "sha256": sha256_of(moments)}}
+
+    def _moments(self) -> Moments:
+        """Those of all matrices that are searched for with them. Raises ConvertError."""
+        if self.recipe.calibrate is None:
+            return {}
+        moments = load_moments(self.work.moments_file(self.source.name, self.recipe.calibrate))
+        check_moments(self.plan, moments)
+        return moments
 
     def _manifest(self, files: dict[str, dict[str, Any]]) -> Manifest:
         return Manifest(
@@ -105,7 +129,7 @@ class Making:
                 **(self.source.hub.model_dump() if self.source.hub else {}),
                 "files": self.fetched.identity(),
             },
-            recipe={"name": self.recipe.name},
+            recipe={"name": self.recipe.name, **self._calibration},
             tools=tool_versions(),
             device="cpu",
             parameters=self.plan.parameters,

@@ -23,6 +23,11 @@ MODES = {
 }
 
 
+PLAIN, MSE, ACTIVATION = "none", "mse", "activation"
+"""How scale and bias of a group are found: from its range, or as those of least squared error, in the second
+case weighted by what each column is multiplied with."""
+
+
 @dataclass(frozen=True)
 class Quantization:
     """How one matrix is quantized: groups of `group_size` along its last axis, `bits` each."""
@@ -30,11 +35,13 @@ class Quantization:
     mode: str
     bits: int
     group_size: int
+    search: str = PLAIN
 
     @property
     def in_words(self) -> str:
         """For people."""
-        return f"{self.mode} {self.bits} bit / {self.group_size}"
+        search = "" if self.search == PLAIN else f", {self.search}"
+        return f"{self.mode} {self.bits} bit / {self.group_size}{search}"
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether a tensor of this shape can be quantized: a matrix whose rows are whole groups."""
@@ -54,8 +61,12 @@ class Quantization:
         return leaves
 
     def as_config(self) -> dict[str, Any]:
-        """The entry in config.json: voxmlx's two keys, and the mode where it is not affine."""
+        """The entry in config.json: voxmlx's two keys, and the mode where it is not affine.
+
+        A search shows in the numbers alone.
+        """
         config = asdict(self)
+        del config["search"]
         if self.mode == "affine":
             del config["mode"]
         return config

@@ -209,7 +209,7 @@ def _config(recipe: Recipe, params: Mapping[str, Any], tensors: Sequence[TensorP
             for t in tensors
             if t.name.endswith(".weight")
             and (t.quantization or default.fits(t.shape))
-            and t.quantization != default
+            and (t.quantization is None or t.quantization.as_config() != default.as_config())
         }
         config["quantization"] = default.as_config() | differing
     return dict(sorted(config.items()))

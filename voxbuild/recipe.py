@@ -13,7 +13,7 @@ import pydantic
 
 from .errors import RecipeError
 from .loaders import LOADERS
-from .modes import MODES, Quantization
+from .modes import ACTIVATION, MODES, PLAIN, Quantization
 from .schema import FieldError, Section, Strict, load_folder, place
 
 DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
@@ -31,15 +31,18 @@ ViewTemplate = Annotated[
     pydantic.Field(pattern=r"^(\{repo\}|([\w.-]|\{(model|recipe)\})+/)([\w.-]|\{(model|recipe|dialect)\})+$"),
 ]
 Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
+Search = Literal["none", "mse", "activation"]
 NotNegative = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 
 
 class QuantizationFields(Strict):
-    """Mode, bits and group size, all checked against what MLX knows."""
+    """Mode, bits, group size and search, all checked against what MLX knows, and what can be searched."""
 
     mode: Literal["affine", "mxfp4", "mxfp8", "nvfp4"] = "affine"
     bits: int
     group_size: int
+    search: Search = "none"
+    """How scales and biases are found: from the range, or as those of least (weighted) squared error."""
 
     @pydantic.model_validator(mode="after")
     def _possible(self) -> "QuantizationFields":
@@ -49,7 +52,7 @@ class QuantizationFields(Strict):
     @property
     def quantization(self) -> Quantization:
         """The same, as a value."""
-        return Quantization(self.mode, self.bits, self.group_size)
+        return Quantization(self.mode, self.bits, self.group_size, self.search)
 
 
 class Rule(Strict):
@@ -58,12 +61,13 @@ class Rule(Strict):
     match: str
     bits: int | None = None
     group_size: int | None = None
+    search: Search | None = None
     skip: bool = False
 
     @pydantic.model_validator(mode="after")
     def _says_something(self) -> "Rule":
-        if self.skip == (self.bits is not None or self.group_size is not None):
-            raise ValueError("a rule says either `skip: true`, or bits and/or group_size")
+        if self.skip == any(said is not None for said in (self.bits, self.group_size, self.search)):
+            raise ValueError("a rule says either `skip: true`, or bits, group_size and/or search")
         return self
 
 
@@ -79,6 +83,11 @@ class Quantize(QuantizationFields):
                 _check(changed, "rules", number)
         return self
 
+    @property
+    def needs_moments(self) -> bool:
+        """Whether any matrix is searched for with activations."""
+        return ACTIVATION in (self.search, *(rule.search for rule in self.rules))
+
     def for_module(self, path: str) -> Quantization | None:
         """How the matrix of a module (canonical path) is quantized; None: it is not."""
         for rule in self.rules:
@@ -91,7 +100,7 @@ class Quantize(QuantizationFields):
             return None
         bits = self.bits if rule.bits is None else rule.bits
         group_size = self.group_size if rule.group_size is None else rule.group_size
-        return Quantization(self.mode, bits, group_size)
+        return Quantization(self.mode, bits, group_size, rule.search or self.search)
 
 
 def _check(how: Quantization, *where: str | int) -> None:
@@ -102,6 +111,8 @@ def _check(how: Quantization, *where: str | int) -> None:
     if how.group_size not in mode.group_sizes:
         sizes = _list(mode.group_sizes)
         raise FieldError(f"{how.mode} knows group_size {sizes}, not {how.group_size}", *where, "group_size")
+    if how.search != PLAIN and how.mode != "affine":
+        raise FieldError(f"only affine can be searched for, {how.mode} cannot", *where, "search")
 
 
 class Gates(Strict):
@@ -166,6 +177,8 @@ class Recipe(Strict):
     quantize: Quantize | None = None
     dialects: tuple[str, ...] = ()
     """Those of `loaders` that must be able to read it; a view is made where one is needed."""
+    calibrate: str | None = None
+    """The clip set that tells which inputs matter, for `search: activation`."""
     shards: Shards = Shards()
     validation: Annotated[Validate, pydantic.Field(alias="validate")]
     publish: Publish
@@ -181,6 +194,17 @@ class Recipe(Strict):
             if name in names[:number]:
                 raise FieldError(f"{name} is there twice", number)
         return names
+
+    @pydantic.model_validator(mode="after")
+    def _calibrated(self) -> "Recipe":
+        needed = self.quantize is not None and self.quantize.needs_moments
+        if needed and self.calibrate is None:
+            raise FieldError(
+                "`search: activation` needs `calibrate:` with the name of a clip set", "quantize"
+            )
+        if self.calibrate is not None and not needed:
+            raise FieldError("nothing is quantized with `search: activation`, so leave it out", "calibrate")
+        return self
 
 
 class HubFiles(Strict):
@@ -257,6 +281,13 @@ class ClipSet(Strict):
             raise ValueError("a clip set says either `folder:` or `fleurs:`")
         return self
 
+    @property
+    def recordings(self) -> tuple[str, ...]:
+        """What two sets have in common if they may share recordings; splits of a corpus share none."""
+        if self.fleurs:
+            return self.fleurs.repo, self.fleurs.language, self.fleurs.split
+        return (str(self.folder),)
+
 
 @dataclass(frozen=True)
 class Book:
@@ -277,6 +308,8 @@ class Book:
     def digest(self, source: Source, recipe: Recipe) -> str:
         """One hash for all that is said about a recipe over a source: both of them, and the clip sets."""
         sections = [recipe, source, *self.clip_sets(source, recipe).values()]
+        if recipe.calibrate:
+            sections.append(self.clips[recipe.calibrate])
         text = json.dumps([section.model_dump(mode="json") for section in sections], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -301,7 +334,24 @@ def read_book(folder: Path) -> Book:
         _check_clips(book, recipe.validation.clips, path, "validate", "clips")
     for source in book.sources.values():
         _check_clips(book, source.clips, folder / "sources" / f"{source.name}.yaml", "clips")
+    for recipe in book.recipes.values():
+        if recipe.calibrate:
+            _check_calibration(book, recipe, recipe.calibrate, folder / f"{recipe.name}.yaml")
     return book
+
+
+def _check_calibration(book: Book, recipe: Recipe, calibrate: str, path: Path) -> None:
+    """What was calibrated with proves nothing: it validates over no source, under whatever name."""
+    where = place(path, "calibrate")
+    if calibrate not in book.clips:
+        raise RecipeError(f"{where}: unknown clip set {calibrate}; {_known(book.clips)}")
+    for source in book.sources.values():
+        for name, clips in book.clip_sets(source, recipe).items():
+            if clips.recordings == book.clips[calibrate].recordings:
+                raise RecipeError(
+                    f"{where}: {calibrate} cannot calibrate what {name} validates (over {source.name}):"
+                    " they are the same recordings"
+                )
 
 
 def _check_clips(book: Book, names: Iterable[str], path: Path, *keys: str) -> None:

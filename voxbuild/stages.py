@@ -1,6 +1,6 @@
 """The stages of a build, each from files to files; `tasks` says when they run.
 
-fetch -> plan -> convert -> (reference) validate -> card -> manifest
+fetch -> (calibrate) plan -> convert -> (reference) validate -> card -> manifest
 """
 
 from collections.abc import Iterable
@@ -12,6 +12,7 @@ import voxrun
 from voxrun.config import read_json as read_params
 from voxrun.device import device_name
 
+from .calibrate import calibrate
 from .card import check_template, render_card
 from .checkpoint import Checkpoint
 from .clips import read_clips
@@ -22,6 +23,7 @@ from .journal import Journal
 from .lock import LOCK, refuse_difference, refuse_drift
 from .making import Making
 from .manifest import CARD, VALIDATION, Manifest, file_entry
+from .moments import save_moments
 from .plan import Plan, make_plan
 from .progress import progress_bar
 from .recipe import Book, Gates, Recipe, Source
@@ -37,6 +39,15 @@ def fetch_source(work: Workspace, source: Source) -> None:
     with progress_bar("check " + source.name, total, "B") as bar:
         fetched = fetch(source, work.recipes / "sources", bar.update)
     fetched.save(work.source_file(source.name))
+
+
+def calibrate_source(work: Workspace, source: Source, book: Book, clips: str) -> None:
+    """Write how much each input of each matrix matters to the unquantized source in a clip set."""
+    folder = Fetched.load(work.source_file(source.name)).folder
+    members = read_clips(book.clips[clips], work.clips)
+    with progress_bar(f"calibrate {clips}", len(members), "clip") as bar:
+        moments = calibrate(folder, members, bar.update)
+    save_moments(work.moments_file(source.name, clips), moments)
 
 
 def plan_artifact(work: Workspace, source: Source, recipe: Recipe) -> Plan:

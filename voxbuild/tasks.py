@@ -5,6 +5,7 @@ are named by the recipe alone.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from doit import get_var
 from doit.tools import config_changed, result_dep
@@ -25,6 +26,7 @@ __all__ = [
     "DOIT_CONFIG",
     "task__plan",
     "task_build",
+    "task_calibrate",
     "task_card",
     "task_convert",
     "task_fetch",
@@ -57,6 +59,19 @@ def task_fetch() -> Iterator[Task]:
         } | LOUD
 
 
+def task_calibrate() -> Iterator[Task]:
+    """Learn how much each input of each matrix matters, for the recipes that search with activations."""
+    needed = {(s.name, r.calibrate): _moments_file(r, s) for r, s in builds() if r.calibrate}
+    for (source, clips), moments in sorted(needed.items()):
+        yield {
+            "name": f"{source}:{clips}",
+            "actions": [(run, ["calibrate", {"source": source, "clips": clips}])],
+            "file_dep": [local(workspace().source_file(source)), *_clip_files(clips)],
+            "targets": [local(moments)],
+            "uptodate": [config_changed(runtime_versions())],
+        } | LOUD
+
+
 def task__plan() -> Iterator[Task]:
     """Write down all that decides about an artifact's bytes: its plan, the source's hashes, the tools."""
     lock = get_var("lock")
@@ -64,7 +79,11 @@ def task__plan() -> Iterator[Task]:
         yield {
             "name": stage(recipe, source),
             "actions": [doing("write_plan", recipe, source, lock=lock)],
-            "file_dep": [_recipe_file(recipe), local(workspace().source_file(source.name))],
+            "file_dep": [
+                _recipe_file(recipe),
+                local(workspace().source_file(source.name)),
+                *([local(_moments_file(recipe, source))] if recipe.calibrate else []),
+            ],
             "targets": [local(workspace().plan_file(source.name, recipe.name))],
             "uptodate": [not lock, (uptodate.same_tools, [source.name, recipe.name])],
         } | LOUD
@@ -194,6 +213,10 @@ def _source_file(source: Source) -> str:
 def _local_folder(source: Source) -> str | None:
     folder = local_folder(source, workspace().recipes / "sources")
     return str(folder) if folder else None
+
+
+def _moments_file(recipe: Recipe, source: Source) -> Path:
+    return workspace().moments_file(source.name, str(recipe.calibrate))
 
 
 def _clip_set_file(name: str) -> str:

@@ -66,6 +66,10 @@ class Workspace:
         """What the unquantized source hears in a clip set."""
         return self.state(source) / f"{clips}.reference.json"
 
+    def moments_file(self, source: str, clips: str) -> Path:
+        """How much each input of each matrix matters, by the unquantized source over a clip set."""
+        return self.state(source) / f"{clips}.moments.safetensors"
+
     def partial(self, source: str, recipe: str) -> Path:
         """Where an artifact is while it is not whole."""
         return self.out / ".partial" / f"{source}--{recipe}"

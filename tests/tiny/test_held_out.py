@@ -77,7 +77,7 @@ def test_sentences_refuse_held_out_clips_and_their_texts(monkeypatch):
 
 
 def test_clips_list_exactly_their_files():
-    for folder in ("prompts", "digits", "chains"):
+    for folder in ("prompts", "digits", "chains", "calibration"):
         lines = (clips.CLIPS / folder / "transcripts.tsv").read_text(encoding="utf-8").splitlines()
         files = [line.split("\t")[0] for line in lines]
         assert files == sorted(path.name for path in (clips.CLIPS / folder).glob("*.flac"))
@@ -101,6 +101,36 @@ def test_chains_are_made_of_the_committed_prompts_alone():
         np.testing.assert_array_equal(committed, samples)
         assert 20 <= len(samples) / rate <= 60
         assert f"{name}.flac\t{text}\n" in (clips.CLIPS / "chains" / "transcripts.tsv").read_text()
+
+
+def test_calibration_shares_no_recording_and_no_text_with_what_validates():
+    def said(folder):
+        lines = (clips.CLIPS / folder / "transcripts.tsv").read_text(encoding="utf-8").splitlines()
+        return dict(line.split("\t") for line in lines)
+
+    def sound(folder, name):
+        return soundfile.read(clips.CLIPS / folder / name, dtype="int16")[0]
+
+    calibration = said("calibration")
+    refuse_held_out(name.removesuffix(".flac") for name in calibration)
+    for folder in ("prompts", "digits", "chains"):
+        others = said(folder)
+        assert not set(calibration.values()) & set(others.values())
+        refuse_copies(
+            {name: sound("calibration", name) for name in calibration},
+            {name: sound(folder, name) for name in others},
+        )
+    for text in load_split().validation.values():
+        assert not any(f" {text} " in f" {line} " for line in calibration.values())
+
+
+def test_calibration_draws_neither_what_is_held_out_nor_what_has_its_text():
+    texts = dict.fromkeys(load_split().held_out, "you have been held out of this")
+    texts |= load_split().validation
+    texts |= {"good-1": "a text of six words alone", "digits/1": "a text of six words alone"}
+    texts |= {"same": "well you have six words here", "short": "five words are too few"}
+    drawn = clips.calibration(lambda key: np.zeros(16_000, np.int16), texts)
+    assert {key: text for key, (_, text) in drawn.items()} == {"good-1": texts["good-1"]}
 
 
 def test_trimmed_keeps_the_speech():

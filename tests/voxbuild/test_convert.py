@@ -5,6 +5,7 @@ import json
 import struct
 from contextlib import closing
 
+import numpy as np
 import pytest
 from sources import header_of, params_of, raw, write_checkpoint
 
@@ -17,6 +18,7 @@ from voxbuild.journal import Journal
 from voxbuild.onepass import OnePass
 from voxbuild.plan import make_plan
 from voxbuild.recipe import Shards, read_book
+from voxbuild.search import search_rows
 from voxbuild.workspace import sha256_of
 from voxrun.device import mx
 
@@ -38,6 +40,20 @@ def source(tmp_path_factory):
     return path, write_checkpoint(path, HEADER)
 
 
+def is_searched(recipe):
+    return recipe.quantize is not None and recipe.quantize.search != "none"
+
+
+def moments_of(plan):
+    """Some for each matrix, a function of its name."""
+    matrices = [t for t in plan.tensors if len(t.shape) == 2]
+    seeds = {t.module: int.from_bytes(t.module.encode(), "big") % 2**32 for t in matrices}
+    return {
+        t.module: np.random.default_rng(seeds[t.module]).exponential(1, t.shape[1]).astype(np.float32)
+        for t in matrices
+    }
+
+
 def converted(book, name, path, folder, params=PARAMS, **changes):
     """Convert the checkpoint at `path` by a recipe; return its plan and the files' hashes."""
     header = header_of(params)
@@ -45,7 +61,7 @@ def converted(book, name, path, folder, params=PARAMS, **changes):
     folder.mkdir(parents=True, exist_ok=True)
     done = []
     with Checkpoint(path) as checkpoint, closing(OnePass(checkpoint, hashing=True)) as stream:
-        hashes = convert(plan, stream, Journal(folder, name), done.append)
+        hashes = convert(plan, stream, Journal(folder, name), done.append, moments_of(plan))
         assert stream.sha256() == sha256_of(path)
     assert sum(done) == sum(t.nbytes for t in header)
     return plan, hashes
@@ -54,7 +70,7 @@ def converted(book, name, path, folder, params=PARAMS, **changes):
 def test_every_variant_holds_what_mlx_makes_of_each_matrix(book, source, tmp_path):
     path, arrays = source
     dtypes = {"BF16": mx.bfloat16, "F16": mx.float16}
-    for name in book.recipes:
+    for name in [name for name, recipe in book.recipes.items() if not is_searched(recipe)]:
         plan, _ = converted(book, name, path, tmp_path / name)
         written = mx.load(str(tmp_path / name / "model.safetensors"))
         assert written.keys() == {o.name for t in plan.tensors for o in t.outputs}
@@ -69,7 +85,21 @@ def test_every_variant_holds_what_mlx_makes_of_each_matrix(book, source, tmp_pat
                 assert raw(written[output.name]) == raw(part), (name, output.name)
 
 
-@pytest.mark.parametrize("name", ["4bit", "nvfp4", "mixed-4-6", "fp16"])
+@pytest.mark.parametrize("search", ["mse", "activation"])
+def test_a_searched_variant_holds_what_the_search_finds(book, source, tmp_path, search):
+    path, arrays = source
+    quantize = book.recipe("4bit").quantize.model_copy(update={"search": search})
+    plan, _ = converted(book, "4bit", path, tmp_path, quantize=quantize)
+    written, moments = mx.load(str(tmp_path / "model.safetensors")), moments_of(plan)
+    for tensor in plan.tensors:
+        if how := tensor.quantization:
+            rows = np.array(arrays[tensor.source].view(mx.uint16))
+            weights = moments[tensor.module] if search == "activation" else None
+            for leaf, part in search_rows(rows, "BF16", how, weights).items():
+                assert raw(written[f"{tensor.module}.{leaf}"]) == part.tobytes(), (tensor.name, leaf)
+
+
+@pytest.mark.parametrize("name", ["4bit", "4bit-search", "nvfp4", "mixed-4-6", "fp16"])
 def test_the_size_of_chunks_does_not_show(book, source, tmp_path, monkeypatch, name):
     _, expected = converted(book, name, source[0], tmp_path / "whole")
     for size in (1, 4096):

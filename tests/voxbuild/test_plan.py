@@ -223,6 +223,18 @@ def test_rules_that_skip_or_only_now_fit_are_in_the_config(recipe):
     assert by_name["language_model.layers.1.ada_norm.linear_out.weight"].quantization.group_size == 32
 
 
+def test_a_search_shows_in_no_config(recipe):
+    """Loaders read config.json; to them the artifact is like any other."""
+    rules = [{"match": "adapter.*", "search": "none"}, {"match": "*.mlp.*", "bits": 6, "search": "mse"}]
+    quantize = {"bits": 4, "group_size": 64, "search": "mse"}
+    plan = make_plan(changed(recipe, quantize=quantize | {"rules": rules[:1]}), SMALL_HEADER, SMALL)
+    assert plan.config["quantization"] == {"bits": 4, "group_size": 64}
+    plan = make_plan(changed(recipe, quantize=quantize | {"rules": rules}), SMALL_HEADER, SMALL)
+    assert {json.dumps(entry) for path, entry in plan.config["quantization"].items() if ".mlp." in path} == {
+        '{"bits": 6, "group_size": 64}'
+    }
+
+
 def test_the_digest_goes_by_what_will_be_written(recipe, plan):
     digest = plan.digest()
     assert make_plan(recipe, HEADER[::-1], UPSTREAM_PARAMS).digest() == digest
@@ -231,6 +243,7 @@ def test_the_digest_goes_by_what_will_be_written(recipe, plan):
     for section in (
         {"quantize": {"bits": 5, "group_size": 64}},
         {"quantize": {"bits": 4, "group_size": 32}},
+        {"quantize": {"bits": 4, "group_size": 64, "search": "mse"}},
         {"quantize": {"bits": 4, "group_size": 64, "rules": [{"match": "adapter.w_in", "bits": 6}]}},
         {"dtype": "float16"},
         {"shards": {"max_size": "1GB"}},

@@ -108,6 +108,18 @@ def test_all_recipes_of_the_repository_load(root):
             "some.yaml:9: quantize.rules.0.bits: affine knows bits 2, 3, 4, 5, 6, 8",
         ),
         ("size: 32", "size: 48", "some.yaml:11: quantize.rules.1.group_size: affine knows group_size 32, 64"),
+        (
+            "bits: 4",
+            "bits: 4\n  search: best",
+            "some.yaml:7: quantize.search: Input should be 'none', 'mse' or 'activation'",
+        ),
+        (
+            "bits: 4",
+            "bits: 4\n  search: activation",
+            "some.yaml:4: quantize: `search: activation` needs `calibrate:`",
+        ),
+        (", bits: 6}", ", search: activation}", "some.yaml:4: quantize: `search: activation` needs"),
+        ("card: ", "calibrate: words\ncard: ", "some.yaml:18: calibrate: nothing is quantized with `search:"),
         (", bits: 6}", "}", "some.yaml:9: quantize.rules.0: a rule says either `skip: true`, or bits"),
         ("skip: true", "skip: false", "some.yaml:12: quantize.rules.2: a rule says either"),
         ("skip: true", "skip: true, bits: 4", "some.yaml:12: quantize.rules.2: a rule says either"),
@@ -203,6 +215,57 @@ def test_the_first_rule_that_matches_counts(recipes):
     both = (Rule(match="a.*", bits=8), Rule(match="a.b", skip=True))
     rules = Quantize(bits=4, group_size=64, rules=both)
     assert rules.for_module("a.b") == Quantization("affine", 8, 64)
+
+
+SEARCHED = RECIPE.replace("bits: 4", "bits: 4\n  search: activation") + "calibrate: "
+MXFP4 = """\
+quantize: {mode: mxfp4, bits: 4, group_size: 32, search: mse}
+"""
+
+
+def test_only_affine_is_searched_for(recipes):
+    head, _, rest = RECIPE.partition("quantize:")
+    text = head + MXFP4 + rest[rest.index("validate:") :]
+    assert refused(recipes, "some", text).startswith(
+        "some.yaml:4: quantize.search: only affine can be searched for, mxfp4 cannot"
+    )
+    by_rule = MXFP4.replace("search: mse", "rules: [{match: adapter.*, search: mse}]")
+    assert refused(recipes, "some", text.replace(MXFP4, by_rule)).startswith(
+        "some.yaml:4: quantize.rules.0.search: only affine"
+    )
+
+
+def test_a_rule_may_search_otherwise(recipes):
+    (recipes / "some.yaml").write_text(RECIPE.replace("bits: 6}", "bits: 6, search: mse}"))
+    quantize = load(recipes / "some.yaml", Recipe).quantize
+    assert quantize.for_module("adapter.w_in") == Quantization("affine", 6, 64, "mse")
+    assert quantize.for_module("encoder.layers.0.attention.q_proj").search == "none"
+
+
+def test_what_validates_cannot_calibrate_under_any_name(recipes):
+    (recipes / "clips/others.yaml").write_text(CLIPS.replace("words", "others"))
+    (recipes / "some.yaml").write_text(SEARCHED + "others\n")
+    assert read_book.__wrapped__(recipes).recipe("some").calibrate == "others"
+    assert "some.yaml:20: unknown clip set noise; known: " in refused(recipes, "some", SEARCHED + "noise\n")
+    assert "some.yaml:20: words cannot calibrate what words validates (over here)" in refused(
+        recipes, "some", SEARCHED + "words\n"
+    )
+    (recipes / "clips/same.yaml").write_text(CLIPS.replace("name: words", "name: same"))
+    assert "same cannot calibrate what words validates" in refused(recipes, "some", SEARCHED + "same\n")
+    (recipes / "sources/here.yaml").write_text(SOURCE + "clips: [others]\n")
+    assert "others cannot calibrate what others validates (over here)" in refused(
+        recipes, "some", SEARCHED + "others\n"
+    )
+
+
+def test_the_digest_knows_what_calibrates(recipes):
+    (recipes / "some.yaml").write_text(SEARCHED + "others\n")
+    digests = set()
+    for text in (CLIPS.replace("words", "others"), CLIPS.replace("words", "others").replace("CC0", "CC1")):
+        (recipes / "clips/others.yaml").write_text(text)
+        book = read_book.__wrapped__(recipes)
+        digests.add(book.digest(book.source("here"), book.recipe("some")))
+    assert len(digests) == 2
 
 
 def test_the_digest_goes_by_content_not_by_spelling(recipes):

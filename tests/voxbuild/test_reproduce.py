@@ -105,14 +105,14 @@ def test_an_error_leaves_nothing(project):
 
 SLOW = """
 import time
-import voxbuild.making
+import voxbuild.convert
 
-def slowly(*arguments, convert=voxbuild.making.convert):
+def slowly(*arguments, convert=voxbuild.convert.convert):
     hashes = convert(*arguments)
     time.sleep(60)
     return hashes
 
-voxbuild.making.convert = slowly
+voxbuild.convert.convert = slowly
 """
 
 

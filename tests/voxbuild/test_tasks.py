@@ -176,6 +176,7 @@ def test_the_list_and_the_matrix_tell_everything(project):
     assert process.returncode == 0
     public = [
         "build",
+        "calibrate",
         "card",
         "compatibility",
         "convert",

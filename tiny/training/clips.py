@@ -1,9 +1,10 @@
 """Stage `clips`: the committed test clips in tiny/clips, made again from the recordings.
 
-Three folders of 16 kHz mono 16-bit FLAC, each with a `transcripts.tsv` (file TAB text, no header):
-prompts (the 35 validation clips, samples untouched), digits (strings of single training digits)
-and chains (validation clips one after the other, 20-60 s). Seeded, so every run gives the same
-samples; the FLAC bytes depend on the encoder's version.
+Four folders of 16 kHz mono 16-bit FLAC, each with a `transcripts.tsv` (file TAB text, no header):
+prompts (the 35 validation clips, samples untouched), digits (strings of single training digits),
+chains (validation clips one after the other, 20-60 s) and calibration (training clips, samples
+untouched, that share no recording and no text with the other three). Seeded, so every run gives
+the same samples; the FLAC bytes depend on the encoder's version.
 """
 
 import random
@@ -14,7 +15,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from tiny.training import recordings
+from tiny.training import recordings, transcripts
 from tiny.training.recordings import RATE
 from tiny.training.split import load_split, refuse_held_out
 from tiny.training.transcripts import DIGITS
@@ -25,6 +26,8 @@ DIGIT_STRINGS = 8
 DIGIT_GAP = (0.0, 0.25)  # seconds
 CHAIN_SECONDS = (20.0, 21.0, 22.0, 23.0, 41.0)  # a chain ends with the clip that passes its length
 CHAIN_GAP = (0.2, 0.9)  # seconds
+CALIBRATION_SECONDS = 45.0
+CALIBRATION_WORDS = range(6, 17)  # in each clip
 SEED = 2602
 
 Clip = tuple[np.ndarray, str]  # int16 samples and transcript
@@ -37,7 +40,7 @@ def output(work: Workspace) -> None:
 
 
 def run(work: Workspace) -> None:
-    """Write all three folders below tiny/clips."""
+    """Write all four folders below tiny/clips."""
 
     def load(key: str) -> np.ndarray:
         return recordings.load(work, key)
@@ -45,6 +48,7 @@ def run(work: Workspace) -> None:
     write(CLIPS / "prompts", prompts(load))
     write(CLIPS / "digits", digit_strings(load))
     write(CLIPS / "chains", chains(load))
+    write(CLIPS / "calibration", calibration(load, transcripts.load(work)))
 
 
 def prompts(load: Load) -> dict[str, Clip]:
@@ -82,6 +86,33 @@ def chains(load: Load) -> dict[str, Clip]:
                 [samples, spoken[drawn[-1]]], CHAIN_GAP if len(drawn) > 1 else (0, 0), rng
             )
         clips[f"chain-{number}"] = samples, " ".join(validation[key] for key in drawn)
+    return clips
+
+
+def calibration(load: Load, texts: dict[str, str]) -> dict[str, Clip]:
+    """Training clips drawn until they last long enough; `texts` are all there are, by key.
+
+    Left out: single words and digits (the keys with a folder), the short and the long, and
+    whatever has the text of a held-out clip in it.
+    """
+    rng = random.Random(SEED)
+    split = load_split()
+    held_out = {texts[key] for key in split.held_out} | set(split.validation.values())
+    drawable = [
+        key
+        for key in split.training(sorted(texts))
+        if "/" not in key
+        and not any(f" {text} " in f" {texts[key]} " for text in held_out)
+        and len(texts[key].split()) in CALIBRATION_WORDS
+    ]
+    clips: dict[str, Clip] = {}
+    heard = 0.0
+    for key in rng.sample(drawable, len(drawable)):
+        if heard >= CALIBRATION_SECONDS:
+            break
+        clips[key] = load(key), texts[key]
+        heard += len(clips[key][0]) / RATE
+    refuse_held_out(clips)
     return clips
 
 

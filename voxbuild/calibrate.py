@@ -1,0 +1,78 @@
+"""Which inputs matter: the second moment of every input of every matrix, over calibration clips.
+
+The unquantized model transcribes the clips as it would any; its matrices are wrapped meanwhile, so voxrun
+knows nothing of it. An error e in a weight of column j adds e^2 E[x_j^2] to the squared error of an output.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxrun.device import mx
+from voxrun.linear import Embedding, Linear
+from voxrun.model import VoxtralRealtime
+from voxrun.native import MappedEmbedding, MappedLinear
+from voxrun.transcriber import Transcriber
+
+from .clips import Clip
+from .moments import Array, Moments
+
+LINEAR = Linear | MappedLinear
+EMBEDDING = Embedding | MappedEmbedding
+
+
+class Observed:
+    """Stands where a layer was, and sums the squares of what its matrix is multiplied with."""
+
+    def __init__(self, layer: Any) -> None:
+        self._layer = layer
+        self._sums: Any = 0.0
+        self._rows = 0
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """The layer's own result."""
+        self._note(x)
+        result: mx.array = self._layer(x)
+        return result
+
+    def _note(self, x: mx.array) -> None:
+        rows = np.array(x.astype(mx.float32), np.float64).reshape(-1, x.shape[-1])
+        self._sums = self._sums + (rows * rows).sum(axis=0)
+        self._rows += len(rows)
+
+    def moments(self) -> Array:
+        """The mean squares so far, NaN where nothing was put in."""
+        means: Array = np.divide(self._sums, self._rows or np.nan)
+        return means.astype(np.float32)
+
+
+def observe(model: VoxtralRealtime) -> dict[str, Observed]:
+    """Wrap every linear layer; canonical path -> what observes it."""
+    found = {p: Observed(layer) for p, layer in model.named_modules() if isinstance(layer, LINEAR)}
+    for path, observed in found.items():
+        *parents, name = path.split(".")
+        owner: Any = model
+        for part in parents:
+            owner = owner[int(part)] if part.isdigit() else getattr(owner, part)
+        setattr(owner, name, observed)
+    return found
+
+
+def calibrate(folder: Path, clips: Sequence[Clip], done: Callable[[], None]) -> Moments:
+    """The moments of the unquantized model in a folder over clips. Raises voxrun's errors.
+
+    In the embedding all columns count alike: it is the head, but its rows are what the decoder reads, too.
+    Weighing it by what the head is multiplied with costs more there than it gains here.
+    """
+    transcriber = Transcriber.open(folder)
+    model = transcriber.model
+    embeddings = [path for path, layer in model.named_modules() if isinstance(layer, EMBEDDING)]
+    observed = observe(model)
+    for clip in clips:
+        transcriber.transcribe(clip.path)
+        done()
+    moments = {path: observer.moments() for path, observer in observed.items()}
+    moments |= {path: np.ones(model.config.decoder.dim, np.float32) for path in embeddings}
+    return dict(sorted(moments.items()))
