@@ -76,7 +76,7 @@ def _tensor_faults(loader: Loader, tensor: TensorPlan, default: Quantization | N
     said = f"{tensor.module} is quantized as {how.mode} {how.bits} bit / {how.group_size}"
     if how.mode not in loader.modes:
         yield f"{said}; it reads {' and '.join(loader.modes)} only"
-    elif loader.uniform and how != default:
+    elif loader.uniform and how.as_config() != default.as_config():
         yield f"{said}; all must be like the default, {default.bits} bit / {default.group_size}"
     if loader.default_groups and not default.fits(tensor.shape):
         yield f"{said}; its rows are no whole groups of the default {default.group_size}"

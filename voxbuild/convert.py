@@ -117,7 +117,8 @@ def _pieces(
     tensors: list[TensorPlan], source: OnePass, moments: Moments, progress: Progress
 ) -> Iterator[Piece]:
     for tensor in tensors:
-        weights = moments.get(tensor.module)
+        needed = tensor.quantization is not None and tensor.quantization.search == ACTIVATION
+        weights = moments[tensor.module] if needed else None
         stored = source.checkpoint.tensors[tensor.source]
         rest = stored.shape[0]
         for rows, data in source.rows(stored):
@@ -148,7 +149,6 @@ def _outputs(rows: Rows, tensor: TensorPlan, moments: Rows | None) -> list[Rows]
         return list(quantize_rows(rows, tensor.dtype, how).values())
     from .search import search_rows  # its loops are compiled: only who searches waits for that
 
-    moments = moments if how.search == ACTIVATION else None
     return list(search_rows(rows, tensor.dtype, how, moments).values())
 
 

@@ -179,6 +179,14 @@ def pack(words, bits, packed):  # type: ignore
 
 
 @compiled
+def pack_rows(codes, width, weight):  # type: ignore
+    """Codes [n, columns] -> weight uint32 [n, columns * width / 32]."""
+    words = codes.view(np.uint64)
+    for i in range(uint64(codes.shape[0])):
+        pack(words[i], width, weight[i])
+
+
+@compiled
 def affine(rows, kind, bits, group_size, weight, scales, biases):  # type: ignore
     """Quantize rows [n, columns] of stored floats.
 

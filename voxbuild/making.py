@@ -141,4 +141,4 @@ class Making:
 
 def tool_versions() -> dict[str, str]:
     """The versions that an artifact's bytes may depend on."""
-    return {"voxbuild": __version__, **{name: version(name) for name in ("mlx", "numpy")}}
+    return {"voxbuild": __version__, **{name: version(name) for name in ("mlx", "numba", "numpy")}}

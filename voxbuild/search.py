@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import njit, uint64
 
-from .kernels import BFLOAT16, EPSILON, FLOAT16, FLOAT32, compiled, pack
+from .kernels import BFLOAT16, EPSILON, FLOAT16, FLOAT32, compiled, pack_rows
 from .modes import Quantization
 from .moments import Array
 
@@ -295,11 +295,3 @@ def search_groups(groups, weights, kind, width, step, levels, rounds, scales, bi
             inverse = ONE / scale
             for j in range(size):
                 codes[group, j] = np.uint8(nearest(groups[group, j], bias, inverse, top))
-
-
-@compiled
-def pack_rows(codes, width, weight):  # type: ignore
-    """Codes [n, columns] -> weight uint32 [n, columns * width / 32]."""
-    words = codes.view(np.uint64)
-    for i in range(uint64(codes.shape[0])):
-        pack(words[i], width, weight[i])

@@ -13,6 +13,7 @@ from voxbuild.errors import ConvertError
 from voxbuild.manifest import Manifest
 from voxbuild.moments import check_moments, load_moments, save_moments
 from voxbuild.plan import make_plan
+from voxbuild.planning import show
 from voxbuild.recipe import Quantize, Rule, read_book
 from voxbuild.workspace import Workspace, read_json, sha256_of
 from voxrun.transcriber import Transcriber
@@ -176,7 +177,7 @@ def test_the_search_shows_in_the_bytes_and_in_the_plan_but_not_in_the_config(tmp
         weights = build.convert()
         config = read_json(build.work.artifact("tiny", "4bit") / "config.json")["quantization"]
         assert config == {"bits": 4, "group_size": 64}
-        table = stages.show_plan(build.work, build.source, build.recipe)
+        table = show([(build.recipe, build.source)], build.work, "table", tensors=True)
         assert ("affine 4 bit / 64, mse" in table) == (search == "mse")
         seen[search] = decisive["plan"], weights
     assert seen["none"][0] != seen["mse"][0]
