@@ -1,16 +1,15 @@
-"""Work beside the main thread: hashes in the order of the data, functions in the order of their arguments.
+"""Work beside the main thread: calls in turn, and results in the order of what they are made from.
 
 Reading, hashing and compiled loops release the interpreter lock, so threads serve.
 """
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 AHEAD = 4
-"""Pieces of data that may wait for a hash."""
+"""Calls that may wait for their turn."""
 
 Buffer = bytes | memoryview
 Item = TypeVar("Item")
@@ -34,26 +33,24 @@ def in_order(
             future.cancel()
 
 
-class BackgroundHash:
-    """sha256 of pieces of data, computed in a thread of its own."""
+class InTurn:
+    """Calls one after the other in a thread of their own, which starts with the first."""
 
-    def __init__(self, begin: bytes = b"") -> None:
-        self._sha256 = hashlib.sha256(begin)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sha256")
-        self._waiting: deque[Future[None]] = deque()
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="in turn")
+        self._waiting: deque[Future[object]] = deque()
 
-    def update(self, data: Buffer) -> None:
-        """The next piece; it must not change afterwards. Waits where the thread is too far behind."""
-        self._waiting.append(self._thread.submit(self._sha256.update, data))
+    def do(self, function: Callable[[Item], object], argument: Item) -> None:
+        """Call function(argument) after the others; wait where too many wait. Raises what an earlier did."""
+        self._waiting.append(self._thread.submit(function, argument))
         if len(self._waiting) > AHEAD:
             self._waiting.popleft().result()
 
-    def hexdigest(self) -> str:
-        """The hash of everything until now."""
+    def wait(self) -> None:
+        """Until all are done. Raises what the first that failed did."""
         while self._waiting:
             self._waiting.popleft().result()
-        return self._sha256.hexdigest()
 
     def close(self) -> None:
-        """Let go of the thread."""
+        """Let go of the thread, and of what was not begun."""
         self._thread.shutdown(cancel_futures=True)

@@ -5,6 +5,7 @@ in the order it is told, with the data starting at a multiple of 64, and hashes 
 Format: 8 bytes little-endian header length, a JSON header, the data without holes.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from .background import BackgroundHash, Buffer
+from .background import Buffer, InTurn
 from .buffers import Buffers
 from .errors import CheckpointError
 from .workspace import stamp
@@ -25,7 +26,7 @@ PREFIX = 8
 """Bytes of the header's length, before it."""
 MAX_HEADER = 100 * 2**20
 ALIGNMENT = 64
-BUFFER_BYTES = 4 * 2**20
+BUFFER_BYTES = 2 * 2**20
 """What is read at a time, mostly: it fits a processor's cache on the way to a hash and a kernel."""
 METADATA = {"format": "mlx"}
 
@@ -185,35 +186,37 @@ def header_bytes(tensors: Sequence[Tensor]) -> bytes:
 
 
 class CheckpointWriter:
-    """Writes the tensors it was told of, in that order, and hashes the file on the way."""
+    """Writes the tensors it was told of, in that order, and hashes the file on the way, beside the caller."""
 
     def __init__(self, path: Path, tensors: Sequence[Tensor]) -> None:
         header = header_bytes(tensors)
         self._expected = sum(tensor.nbytes for tensor in tensors)
         self._written = 0
-        self._hash = BackgroundHash(header)  # no thread yet: nobody could end it if this were interrupted
+        self._sha256 = hashlib.sha256()
         self._file = path.open("wb", buffering=0)
         self._append(header)
+        self._appending = InTurn()
 
     def write(self, data: Buffer) -> None:
-        """The next bytes of data, which must not change afterwards."""
+        """The next bytes of data, which must not change afterwards. Raises OSError, for earlier ones too."""
         self._written += len(data)
-        self._hash.update(data)
-        self._append(data)
+        self._appending.do(self._append, data)
 
     def finish(self) -> str:
-        """Flush to the disk; return the file's sha256."""
+        """Flush to the disk; return the file's sha256. Raises OSError."""
+        self._appending.wait()
         assert self._written == self._expected, "the tensors written are not those of the header"
         os.fsync(self._file.fileno())
         self._file.close()
-        return self._hash.hexdigest()
+        return self._sha256.hexdigest()
 
     def close(self) -> None:
         """Let go of the file, finished or not."""
-        self._hash.close()
+        self._appending.close()
         self._file.close()
 
     def _append(self, data: Buffer) -> None:
+        self._sha256.update(data)
         rest = memoryview(data)
         while rest:  # a write may take less than it is given
             rest = rest[self._file.write(rest) :]
