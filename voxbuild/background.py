@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-AHEAD = 4
+AHEAD = 8
 """Calls that may wait for their turn."""
 
 Buffer = bytes | memoryview

@@ -24,6 +24,8 @@ from .workspace import stamp
 ITEM_SIZE = {"BF16": 2, "F16": 2, "F32": 4, "U32": 4, "U8": 1}
 PREFIX = 8
 """Bytes of the header's length, before it."""
+SYNC_BYTES = 256 * 2**20
+"""What goes to the disk at a time while more is written: there is little to wait for in the end."""
 MAX_HEADER = 100 * 2**20
 ALIGNMENT = 64
 BUFFER_BYTES = 2 * 2**20
@@ -195,16 +197,19 @@ class CheckpointWriter:
         self._sha256 = hashlib.sha256()
         self._file = path.open("wb", buffering=0)
         self._append(header)
-        self._appending = InTurn()
+        self._appending, self._syncing = InTurn(), InTurn()
 
     def write(self, data: Buffer) -> None:
         """The next bytes of data, which must not change afterwards. Raises OSError, for earlier ones too."""
-        self._written += len(data)
         self._appending.do(self._append, data)
+        self._written += len(data)
+        if self._written // SYNC_BYTES > (self._written - len(data)) // SYNC_BYTES:
+            self._syncing.do(os.fsync, self._file.fileno())
 
     def finish(self) -> str:
         """Flush to the disk; return the file's sha256. Raises OSError."""
         self._appending.wait()
+        self._syncing.wait()
         assert self._written == self._expected, "the tensors written are not those of the header"
         os.fsync(self._file.fileno())
         self._file.close()
@@ -213,6 +218,7 @@ class CheckpointWriter:
     def close(self) -> None:
         """Let go of the file, finished or not."""
         self._appending.close()
+        self._syncing.close()
         self._file.close()
 
     def _append(self, data: Buffer) -> None:

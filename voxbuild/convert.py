@@ -103,7 +103,7 @@ def _write_shard(
     torn = path.with_name(f".{path.name}.partial")
     writer = CheckpointWriter(torn, [output for tensor in tensors for output in tensor.outputs])
     try:
-        for data in _as_they_stand(in_order(pool, _converted, pieces, ahead=2 * cores())):
+        for data in _as_they_stand(in_order(pool, _converted, pieces, ahead=4 * cores())):
             writer.write(data)
         digest = writer.finish()
         torn.replace(path)
