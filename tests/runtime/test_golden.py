@@ -30,7 +30,9 @@ OTHERS = [pytest.param(name, marks=pytest.mark.oracle) for name in EVERY_CLIP if
 def test_golden_tokens_are_of_the_committed_checkpoint_and_clips() -> None:
     weights = (CHECKPOINT / "consolidated.safetensors").read_bytes()
     assert hashlib.sha256(weights).hexdigest() == ORACLE["checkpoint_sha256"]
-    assert sorted(path.relative_to(CLIPS).as_posix() for path in CLIPS.glob("*/*.flac")) == EVERY_CLIP
+    validating = {name.partition("/")[0] for name in EVERY_CLIP}
+    committed = [path.relative_to(CLIPS) for path in CLIPS.glob("*/*.flac")]
+    assert sorted(path.as_posix() for path in committed if path.parts[0] in validating) == EVERY_CLIP
 
 
 @pytest.mark.parametrize("clip", [*QUICK, *OTHERS])
