@@ -26,9 +26,11 @@ from environments import PINNED, machine, python_of
 from figures import Column, megabytes, seconds, table
 from runs import ROOT, Contestant, Run, rounds, tell
 
+from voxbuild.fetch import fetch
 from voxbuild.loaders import MLX_AUDIO_LOADER
+from voxbuild.recipe import read_book
 from voxbuild.views import CONFIG, small_files
-from voxbuild.workspace import sha256_of
+from voxbuild.workspace import Workspace, sha256_of
 
 SOURCE = "full"
 OURS = "voxbuild"
@@ -62,9 +64,17 @@ class Place:
             self.out.unlink()
         shutil.rmtree(self.out, ignore_errors=True)
 
-    def run(self, *command: object, **environment: str) -> Run:
-        """One process over a source in the page cache."""
+    def know_the_source(self) -> None:
+        """Leave what a build leaves that has read the source to its end."""
+        work = Workspace(self.work)
+        source = read_book(work.recipes).source(SOURCE)
+        weights = fetch(source, work.recipes / "sources", lambda done: None).files[WEIGHTS]
+        weights.prove(weights.sha256, self.source / WEIGHTS, SOURCE, work.proof_file(SOURCE))
+
+    def run(self, *command: object, before: Callable[[], object] = tuple, **environment: str) -> Run:
+        """One process over a source in the page cache, nothing there but what `before` makes."""
         self.clear()
+        before()
         _warm(self.source / WEIGHTS)
         with tempfile.TemporaryFile() as said:
             begun = time.perf_counter()
@@ -98,10 +108,14 @@ def cp(place: Place) -> Run:
     return place.run("cp", place.source / WEIGHTS, place.out)  # a file where the others make a folder
 
 
-def voxbuild(place: Place, recipe: str) -> Run:
-    """As people call it: fetch, plan and convert, nothing known of the source but its pinned hash."""
+def voxbuild(place: Place, recipe: str, known: bool = False, source: str = SOURCE) -> Run:
+    """As people call it: fetch, plan and convert, nothing known of the source but its pinned hash.
+
+    If `known`, a build before had read the source, as it is now, and found that hash to be true.
+    """
     (place.work / ".doit.db.json").unlink(missing_ok=True)
-    return place.run(sys.executable, "-m", "doit", "convert", f"recipe={recipe}", f"source={SOURCE}")
+    command = (sys.executable, "-m", "doit", "convert", f"recipe={recipe}", f"source={source}")
+    return place.run(*command, before=place.know_the_source if known else tuple)
 
 
 def voxmlx(place: Place, python: Path) -> Run:
@@ -159,21 +173,28 @@ def _link(source: Path, folder: Path) -> None:
 
 def side_by_side(place: Place, args: argparse.Namespace) -> str:
     """Everyone makes the 4-bit artifact."""
-    each = [Contestant("cp", partial(cp, place)), Contestant(OURS, partial(voxbuild, place, "4bit"))]
+    each = [
+        Contestant("cp", partial(cp, place)),
+        Contestant(OURS, partial(voxbuild, place, "4bit")),
+        Contestant(f"{OURS}, hash known", partial(voxbuild, place, "4bit", known=True)),
+    ]
     for name in args.peers:
         given = {"voxmlx": args.voxmlx_python, "mlx-audio": args.mlx_audio_python}[name]
         python = given or python_of(name, args.envs, args.mlx_extra)
         each.append(Contestant(name, partial(PEERS[name], place, python.absolute())))
+    voxbuild(place, "4bit", source="tiny")  # does not count: kernels are compiled and kept
     size = (place.source / WEIGHTS).stat().st_size / 1e6
     about = f"4 bits, groups of 64, of {size:,.0f} MB; `cp` copies the source."
     return f"## Beside cp and the peers\n\n{about}\n\n{table(COLUMNS, rounds('4bit', each, args.repeat))}"
 
 
 def variants(place: Place, args: argparse.Namespace) -> str:
-    """Every recipe beside 4bit."""
-    recipes = sorted(path.stem for path in (place.work / "recipes").glob("*.yaml"))
-    recipes.sort(key=lambda name: name != "4bit")
-    each = [Contestant(name, partial(voxbuild, place, name)) for name in recipes if name not in args.without]
+    """Every recipe beside 4bit, but those that must hear clips first: random weights hear nothing."""
+    recipes = read_book(place.work / "recipes").recipes.values()
+    names = sorted((r.name for r in recipes if not r.calibrate), key=lambda name: (name != "4bit", name))
+    for name in names:
+        voxbuild(place, name, source="tiny")  # does not count: kernels are compiled and kept
+    each = [Contestant(name, partial(voxbuild, place, name)) for name in names]
     return f"## Every recipe\n\n{table(COLUMNS, rounds('variants', each, args.repeat_variants))}"
 
 
@@ -184,7 +205,6 @@ def parsed() -> argparse.Namespace:
     p.add_argument("--repeat", type=int, default=3, help="rounds (default: 3)")
     p.add_argument("--variants", action="store_true", help="every recipe, too")
     p.add_argument("--repeat-variants", type=int, default=1, help="rounds of those (default: 1)")
-    p.add_argument("--without", nargs="*", default=[], help="recipes to leave out of --variants")
     p.add_argument("--peers", nargs="*", choices=PINNED, default=list(PINNED))
     p.add_argument("--envs", type=Path, default=ROOT / "benchmarks/.envs", help="where environments are made")
     p.add_argument("--work", type=Path, default=ROOT / "benchmarks/.work/build", help="30 GB are needed")

@@ -3,7 +3,6 @@
 The main thread reads and writes; hashing and quantizing go on beside it (`voxbuild.background`).
 """
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -22,9 +21,6 @@ from .onepass import OnePass
 from .plan import Plan, TensorPlan
 from .quantize import Rows, cast, is_finite, quantize_rows, to_rows, transposed
 
-RESERVE = 16 * 2**20
-"""Free space asked for beside the weights, for the small files."""
-
 Progress = Callable[[int], None]
 
 
@@ -38,16 +34,6 @@ class Piece:
     data: memoryview
     moments: Rows | None
     is_last: bool
-
-
-def check_space(folder: Path, plan: Plan, whole: int = 0) -> None:
-    """Raises ConvertError if the weights, `whole` bytes of which are there, do not fit the folder's disk."""
-    free, needed = shutil.disk_usage(folder).free, plan.nbytes - whole + RESERVE
-    if free < needed:
-        raise ConvertError(
-            f"{folder}: {needed / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free; "
-            "make room and run it again"
-        )
 
 
 def is_in_order(plan: Plan, checkpoint: Checkpoint) -> bool:

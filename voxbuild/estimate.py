@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from .checkpoint import Tensor
 from .plan import Plan, TensorPlan
 
-BASE = 160 * 2**20
-"""Bytes of the process before it converts: Python, NumPy, MLX and our modules."""
-IN_FLIGHT = 96 * 2**20
+BASE = 192 * 2**20
+"""Bytes of the process before it converts: Python, NumPy, the compiler of the kernels, and our modules."""
+IN_FLIGHT = 64 * 2**20
 """Bytes of the rows that are being read, cast, quantized and written at a time: chunks and their copies."""
 SMALL_FILES = 64 * 2**20
 """Bytes on disk beside the weights: tokenizer, configuration, index, lock, validation and card."""

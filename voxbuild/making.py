@@ -5,7 +5,7 @@ import json
 import shutil
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -15,7 +15,8 @@ from voxrun.weights import INDEX
 from . import __version__
 from .checkpoint import Checkpoint
 from .errors import ConvertError, SourceError
-from .fetch import Fetched
+from .estimate import estimate
+from .fetch import Fetched, FetchedFile
 from .journal import Journal
 from .lock import LOCK, Lock, make_lock
 from .manifest import Manifest, file_entry
@@ -24,6 +25,7 @@ from .onepass import OnePass
 from .plan import Plan
 from .progress import progress_bar
 from .recipe import Recipe, Source
+from .room import check_room
 from .workspace import Workspace, sha256_of, write_json
 
 SMALL_FILES = ("config.json", INDEX, LOCK, TOKENIZER_FILE)
@@ -67,10 +69,7 @@ class Making:
 
         Raises what `convert` does, and SourceError if the source does not have its pinned hash.
         """
-        from .convert import check_space
-
         folder = journal.folder
-        check_space(folder, self.plan, sum(path.stat().st_size for path in folder.iterdir()))
         hashes = self._shards(journal)
         write_json(folder / "config.json", dict(self.plan.config))
         write_json(folder / INDEX, self.plan.index())
@@ -80,29 +79,33 @@ class Making:
         return self._manifest(shards | {name: file_entry(folder / name) for name in SMALL_FILES})
 
     def _shards(self, journal: Journal) -> dict[str, str]:
+        weights = self.fetched.files[self.source.weights]
+        with Checkpoint(self.fetched.folder / self.source.weights, weights.stamp) as checkpoint:
+            there = sum(path.stat().st_size for path in journal.folder.iterdir())
+            check_room(journal.folder, estimate(self.plan, checkpoint.tensors), there)
+            try:
+                return self._converted(checkpoint, weights, journal)
+            except (ConvertError, SourceError):  # to go on would end as this did
+                journal.forget()
+                raise
+
+    def _converted(self, checkpoint: Checkpoint, weights: FetchedFile, journal: Journal) -> dict[str, str]:
         """Read the source once; if it was never hashed as it is now, its hash is proven on the way."""
         from .convert import convert, is_in_order  # its loops are compiled: only who converts waits for that
 
-        name, proof = self.source.name, self.work.proof_file(self.source.name)
-        weights = self.fetched.files[self.source.weights]
-        path, proven = self.fetched.folder / self.source.weights, weights.is_proven(proof)
-        moments = self._moments()
-        try:
-            with Checkpoint(path, weights.stamp) as checkpoint:
-                if not proven and not is_in_order(self.plan, checkpoint):
-                    weights.prove(sha256_of(path), path, name, proof)
-                    proven = True
-                with (
-                    closing(OnePass(checkpoint, hashing=not proven)) as stream,
-                    progress_bar("convert " + self.recipe.name, checkpoint.nbytes, "B") as bar,
-                ):
-                    hashes = convert(self.plan, stream, journal, bar.update, moments)
-                    if not proven:
-                        weights.prove(stream.sha256(), path, name, proof)
-            return hashes
-        except (ConvertError, SourceError):  # to go on would end as this did
-            journal.forget()
-            raise
+        moments, proof = self._moments(), self.work.proof_file(self.source.name)
+        prove = partial(weights.prove, path=checkpoint.path, source=self.source.name, proof=proof)
+        if not (proven := weights.is_proven(proof)) and not is_in_order(self.plan, checkpoint):
+            prove(sha256_of(checkpoint.path))
+            proven = True
+        with (
+            closing(OnePass(checkpoint, hashing=not proven)) as stream,
+            progress_bar("convert " + self.recipe.name, checkpoint.nbytes, "B") as bar,
+        ):
+            hashes = convert(self.plan, stream, journal, bar.update, moments)
+            if not proven:
+                prove(stream.sha256())
+        return hashes
 
     @cached_property
     def _calibration(self) -> dict[str, Any]:

@@ -41,8 +41,9 @@ def main() -> None:
 
 
 def clips(bench: Bench) -> dict[str, dict]:
-    """Tokens and closest race of each committed clip."""
-    names = sorted(path.relative_to(CLIPS).with_suffix("").as_posix() for path in CLIPS.glob("*/*.flac"))
+    """Tokens and closest race of each committed clip that validates."""
+    paths = [path for path in CLIPS.glob("*/*.flac") if path.parent.name != "calibration"]
+    names = sorted(path.relative_to(CLIPS).with_suffix("").as_posix() for path in paths)
     decoded = {name: bench.oracle(TINY).greedy(Case(TINY, name).samples) for name in tqdm(names)}
     return {f"{n}.flac": {"margin": round(m, 6), "tokens": tokens} for n, (tokens, m) in decoded.items()}
 

@@ -12,7 +12,7 @@ from sources import header_of, params_of, raw, write_checkpoint
 from voxbuild import convert as module
 from voxbuild import onepass
 from voxbuild.checkpoint import Checkpoint
-from voxbuild.convert import check_space, convert
+from voxbuild.convert import convert
 from voxbuild.errors import CheckpointError, ConvertError
 from voxbuild.journal import Journal
 from voxbuild.onepass import OnePass
@@ -107,6 +107,14 @@ def test_the_size_of_chunks_does_not_show(book, source, tmp_path, monkeypatch, n
         assert converted(book, name, source[0], tmp_path / str(size))[1] == expected
 
 
+@pytest.mark.parametrize("workers", [1, 3, 8])
+def test_the_number_of_workers_does_not_show(book, source, tmp_path, monkeypatch, workers):
+    _, expected = converted(book, "mixed-4-6", source[0], tmp_path / "as many as there are cores")
+    monkeypatch.setattr(module, "cores", lambda: workers)
+    monkeypatch.setattr(onepass, "CHUNK_BYTES", 4096)
+    assert converted(book, "mixed-4-6", source[0], tmp_path / str(workers))[1] == expected
+
+
 def test_converting_twice_gives_equal_bytes_and_true_hashes(book, source, tmp_path):
     _, first = converted(book, "4bit", source[0], tmp_path / "a")
     _, second = converted(book, "4bit", source[0], tmp_path / "b")
@@ -176,17 +184,6 @@ def test_a_source_cut_on_the_way_is_told(book, source, tmp_path):
         stream = OnePass(checkpoint, hashing=False)
         with pytest.raises(CheckpointError, match="ends too early; it changed or is damaged"):
             convert(plan, stream, Journal(tmp_path / "out", "new"), lambda done: None)
-
-
-def test_a_full_disk_is_told_before_anything_is_written(book, tmp_path, monkeypatch):
-    plan = make_plan(book.recipe("4bit"), HEADER, PARAMS)
-    check_space(tmp_path, plan)
-    free = plan.nbytes + module.RESERVE - 1
-    monkeypatch.setattr(
-        module.shutil, "disk_usage", lambda folder: module.shutil._ntuple_diskusage(0, 0, free)
-    )
-    with pytest.raises(ConvertError, match=r"MB are needed, \d+ MB are free; make room"):
-        check_space(tmp_path, plan)
 
 
 def test_an_error_of_the_disk_comes_through(book, source, tmp_path, monkeypatch):
