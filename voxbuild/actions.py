@@ -151,7 +151,7 @@ def publish(
         try:
             done = _published(book, goal, origin, chosen, loader, tag, named)
             print(f"{name} over {origin.name}: {done}")
-        except PublishError as error:
+        except VoxbuildError as error:
             problems.append(str(error))
     if problems:
         raise PublishError("\n".join(problems))

@@ -39,7 +39,7 @@ class Weight:
     @property
     def rows(self) -> int:
         """Its length along the first axis."""
-        return self.shape[0]
+        return self.shape[0] if self.shape else 1
 
     @property
     def nbytes(self) -> int:

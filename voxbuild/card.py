@@ -9,6 +9,7 @@ import yaml
 from .errors import VoxbuildError
 from .loaders import LOADERS, Loader
 from .manifest import Manifest
+from .modes import PLAIN
 from .recipe import Book, Recipe, Source
 from .report import markdown
 
@@ -117,8 +118,9 @@ def _bits_table(recipe: Recipe, manifest: Manifest) -> str:
     weights = sum(e["size"] for n, e in manifest.files.items() if n.endswith(".safetensors"))
     quantize = recipe.quantize
     how = f"{quantize.mode}, {quantize.bits} bits, groups of {quantize.group_size}" if quantize else "none"
+    searched = f", search: {quantize.search}" if quantize and quantize.search != PLAIN else ""
     rows = [
-        ("quantization", how),
+        ("quantization", how + searched),
         ("other tensors", recipe.dtype),
         ("bits per weight", f"{manifest.bits_per_weight:.3f}"),
         ("parameters", f"{manifest.parameters:,}"),
@@ -132,8 +134,9 @@ def _bits_table(recipe: Recipe, manifest: Manifest) -> str:
 def _rule(rule: Any) -> str:
     if rule.skip:
         return f"`{rule.match}`: not quantized"
-    said = [f"{rule.bits} bits" * bool(rule.bits), f"groups of {rule.group_size}" * bool(rule.group_size)]
-    return f"`{rule.match}`: {', '.join(filter(None, said))}"
+    settings = {"{} bits": rule.bits, "groups of {}": rule.group_size, "search: {}": rule.search}
+    said = [words.format(value) for words, value in settings.items() if value is not None]
+    return f"`{rule.match}`: {', '.join(said)}"
 
 
 def _wer_table(validation: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import math
 import os
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -55,7 +56,12 @@ class Tensor:
     @property
     def row_bytes(self) -> int:
         """Bytes of one row along the first axis."""
-        return self.nbytes // self.shape[0] if self.shape[0] else 0
+        return self.nbytes // self.rows if self.rows else 0
+
+    @property
+    def rows(self) -> int:
+        """Rows along the first axis; a number alone is one."""
+        return self.shape[0] if self.shape else 1
 
 
 class Checkpoint:
@@ -103,7 +109,7 @@ class Checkpoint:
 
         Raises CheckpointError if the file ends too early or cannot be read.
         """
-        count = tensor.shape[0]
+        count = tensor.rows
         step = max(1, chunk_bytes // max(1, tensor.row_bytes))
         for first in range(0, count, step):
             rows = min(step, count - first)
@@ -113,7 +119,9 @@ class Checkpoint:
         """Bytes from `start` on. Raises CheckpointError if there are fewer, or the disk fails."""
         data = self._buffers.take(nbytes)
         try:
-            count = os.preadv(self._file.fileno(), [data], start)
+            count = 0
+            while got := os.preadv(self._file.fileno(), [data[count:]], start + count):
+                count += got
         except OSError as error:
             where = f"{self.path}: cannot be read at byte {start:,}"
             raise CheckpointError(f"{where}: {error.strerror}; run it again") from error
@@ -195,8 +203,13 @@ class CheckpointWriter:
         self._expected = sum(tensor.nbytes for tensor in tensors)
         self._written = 0
         self._sha256 = hashlib.sha256()
+        self._path = path
         self._file = path.open("wb", buffering=0)
-        self._append(header)
+        try:
+            self._append(header)
+        except BaseException:
+            self._file.close()
+            raise
         self._appending, self._syncing = InTurn(), InTurn()
 
     def write(self, data: Buffer) -> None:
@@ -204,14 +217,14 @@ class CheckpointWriter:
         self._appending.do(self._append, data)
         self._written += len(data)
         if self._written // SYNC_BYTES > (self._written - len(data)) // SYNC_BYTES:
-            self._syncing.do(os.fsync, self._file.fileno())
+            self._syncing.do(self._sync, self._file.fileno())
 
     def finish(self) -> str:
         """Flush to the disk; return the file's sha256. Raises OSError."""
         self._appending.wait()
         self._syncing.wait()
         assert self._written == self._expected, "the tensors written are not those of the header"
-        os.fsync(self._file.fileno())
+        self._sync(self._file.fileno())
         self._file.close()
         return self._sha256.hexdigest()
 
@@ -224,5 +237,18 @@ class CheckpointWriter:
     def _append(self, data: Buffer) -> None:
         self._sha256.update(data)
         rest = memoryview(data)
-        while rest:  # a write may take less than it is given
-            rest = rest[self._file.write(rest) :]
+        with self._named_errors():
+            while rest:  # a write may take less than it is given
+                rest = rest[self._file.write(rest) :]
+
+    def _sync(self, descriptor: int) -> None:
+        with self._named_errors():
+            os.fsync(descriptor)
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """What fails with a descriptor does not say with which file."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error

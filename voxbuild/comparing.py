@@ -17,6 +17,7 @@ from .manifest import MANIFEST, Manifest
 from .progress import progress_bar
 from .recipe import Recipe, Source
 from .report import markdown
+from .whole import alone
 from .workspace import Workspace
 
 
@@ -68,12 +69,13 @@ def reproduce(work: Workspace, source: Source, recipe: Recipe) -> None:
 @contextmanager
 def _clean_folder(place: Path) -> Iterator[Path]:
     """An empty folder that is gone afterwards, whatever happens."""
-    shutil.rmtree(place, ignore_errors=True)  # what a killed run left
-    place.mkdir(parents=True)
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+    with alone(place):
+        shutil.rmtree(place, ignore_errors=True)  # what a killed run left
+        place.mkdir(parents=True)
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _rows(built: Manifest, again: Manifest) -> list[tuple[str, str, str]]:

@@ -1,11 +1,11 @@
 """One read and one write: each tensor by chunks of rows, from the source straight into its shard.
 
-The main thread reads and writes; hashing and quantizing go on beside it (`voxbuild.background`).
+The main thread reads; hashing, quantizing and writing go on beside it (`voxbuild.background`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,16 +87,15 @@ def _write_shard(
 ) -> str:
     """It has its name when it is whole."""
     torn = path.with_name(f".{path.name}.partial")
-    writer = CheckpointWriter(torn, [output for tensor in tensors for output in tensor.outputs])
-    try:
+    with ExitStack() as leaving:
+        leaving.callback(torn.unlink, missing_ok=True)
+        writer = CheckpointWriter(torn, [output for tensor in tensors for output in tensor.outputs])
+        leaving.callback(writer.close)
         for data in _as_they_stand(in_order(pool, _converted, pieces, ahead=4 * cores())):
             writer.write(data)
         digest = writer.finish()
         torn.replace(path)
         return digest
-    finally:
-        writer.close()
-        torn.unlink(missing_ok=True)
 
 
 def _pieces(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .checkpoint import Tensor
+from .modes import PLAIN
 from .plan import Plan, TensorPlan
 
 BASE = 192 * 2**20
@@ -14,14 +15,10 @@ SMALL_FILES = 64 * 2**20
 """Bytes on disk beside the weights: tokenizer, configuration, index, lock, validation and card."""
 FIXED_SECONDS = 2.0
 """What any build takes: starting, reading headers, writing small files."""
-THROUGHPUT = {
-    None: 0.9e9,
-    "affine": 0.4e9,
-    "mxfp8": 0.35e9,
-    "mxfp4": 0.022e9,
-    "nvfp4": 0.022e9,
-}
-"""Bytes of source converted in a second, by the mode (None: cast only) on one core of an everyday CPU."""
+THROUGHPUT = {None: 0.5e9, "affine": 0.8e9, "mxfp8": 0.8e9, "mxfp4": 0.8e9, "nvfp4": 0.8e9}
+"""Bytes of source converted in a second on two cores, by the mode (None: cast only, so much is written)."""
+SEARCHED = 0.3e9
+"""The same where scales and biases are searched for."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +32,11 @@ class Estimate:
     seconds: float
 
 
-def estimate(plan: Plan, header: Mapping[str, Tensor]) -> Estimate:
-    """What converting will need; `header` is the source's, by name."""
+def estimate(plan: Plan, header: Mapping[str, Tensor], views: int = 0) -> Estimate:
+    """What converting needs, and the disk for `views` beside it; `header` is the source's, by name."""
     return Estimate(
         memory=BASE + IN_FLIGHT + max((_behind(t) for t in plan.tensors), default=0),
-        disk=plan.nbytes + SMALL_FILES,
+        disk=(1 + views) * (plan.nbytes + SMALL_FILES),
         seconds=FIXED_SECONDS + sum(header[t.source].nbytes / _throughput(t) for t in plan.tensors),
     )
 
@@ -50,4 +47,7 @@ def _behind(tensor: TensorPlan) -> int:
 
 
 def _throughput(tensor: TensorPlan) -> float:
-    return THROUGHPUT[tensor.quantization.mode if tensor.quantization else None]
+    how = tensor.quantization
+    if how and how.search != PLAIN:
+        return SEARCHED
+    return THROUGHPUT[how.mode if how else None]

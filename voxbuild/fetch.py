@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import SourceError, one_line
 from .recipe import HubFiles, Source, SourceFile
-from .workspace import read_json, sha256_of, stamp, write_json
+from .workspace import read_json, read_state, sha256_of, stamp, write_json
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class FetchedFile:
 
     def is_proven(self, proof: Path) -> bool:
         """Whether the file, as it is, was read to its end and has the hash; `proof` is what `prove` wrote."""
-        return self.hashed or (proof.is_file() and read_json(proof) == self._proof())
+        return self.hashed or read_state(proof) == self._proof()
 
     def prove(self, digest: str, path: Path, source: str, proof: Path) -> None:
         """The file at `path` was read, and this is its hash. Raises SourceError if it should have another."""

@@ -54,10 +54,8 @@ def read_lock(path: Path) -> Lock:
     """Read a lock. Raises LockError if it is not there or not one of ours."""
     try:
         lock = read_json(path)
-        for section in ("recipe", "source", "tensors", "tools"):
-            lock[section].keys()
-        lock["source"]["files"].keys()
-        known = lock["format"]
+        if (known := lock["format"]) == FORMAT:
+            list(differences(lock, lock))  # all that is ever looked at
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise LockError(
             f"{path}: no readable lock ({error}); if it is of an artifact of yours, delete it"
@@ -88,7 +86,12 @@ def refuse_difference(path: Path, now: Lock) -> None:
 
 def differences(was: Lock, now: Lock) -> Iterator[str]:
     """How two locks differ, a phrase each: source, tools, tensors; or the digest, if nothing else does."""
-    told = [*source_drift(was, now), *tool_drift(was, now), *drift(was["tensors"], now["tensors"], _kind)]
+    told = [
+        *source_drift(was, now),
+        *calibration_drift(was, now),
+        *tool_drift(was, now),
+        *drift(was["tensors"], now["tensors"], _kind),
+    ]
     yield from told
     if not told and was["recipe"] != now["recipe"]:
         yield f"the recipe {was['recipe']['name']} was another (digest {was['recipe'].get('digest')})"
@@ -97,6 +100,12 @@ def differences(was: Lock, now: Lock) -> Iterator[str]:
 def source_drift(was: Lock, now: Lock) -> Iterator[str]:
     """Which files of the source differ."""
     yield from drift(was["source"]["files"], now["source"]["files"], lambda e: f"sha256 {e['sha256']}")
+
+
+def calibration_drift(was: Lock, now: Lock) -> Iterator[str]:
+    """Whether calibration told something else; on another processor it may, in the last digits."""
+    before, after = ({"the calibration": lock["recipe"].get("calibration")} for lock in (was, now))
+    yield from drift(before, after, lambda c: f"by {c['clips']}, sha256 {c['sha256']}" if c else "none")
 
 
 def tool_drift(was: Lock, now: Lock) -> Iterator[str]:

@@ -75,6 +75,8 @@ class Making:
         write_json(folder / INDEX, self.plan.index())
         write_json(folder / LOCK, self.lock)
         shutil.copyfile(self.fetched.folder / self.source.tokenizer, folder / TOKENIZER_FILE)
+        if touched := self.fetched.touched():
+            raise SourceError(f"{', '.join(touched)} of {self.source.name}: changed meanwhile; run it again")
         shards = {n: {"size": (folder / n).stat().st_size, "sha256": h} for n, h in hashes.items()}
         return self._manifest(shards | {name: file_entry(folder / name) for name in SMALL_FILES})
 

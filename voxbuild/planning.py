@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from .compatibility import check_dialects, dialect_lines, loader_faults
+from .loaders import views_of
 from .plan import make_plan
 from .preview import as_text, preview
 from .recipe import Recipe, Source
@@ -26,9 +27,8 @@ def show(builds: Sequence[tuple[Recipe, Source]], work: Workspace, form: str, te
         found = header(source.name)
         plan = make_plan(recipe, found.tensors, found.params)
         check_dialects(recipe, plan)
-        shown.append(
-            preview(source, plan, found, *_free(work.out, found)) | {"loaders": loader_faults(recipe, plan)}
-        )
+        seen = preview(source, plan, found, *_free(work.out, found), len(views_of(recipe.dialects)))
+        shown.append(seen | {"loaders": loader_faults(recipe, plan)})
         texts.append(f"{as_text(shown[-1], plan if tensors else None)}\n\n{dialect_lines(recipe, plan)}")
     return json.dumps(shown, indent=2) if form == "json" else "\n\n\n".join(texts)
 

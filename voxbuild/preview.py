@@ -16,7 +16,9 @@ from .report import markdown
 Preview = dict[str, Any]
 
 
-def preview(source: Source, plan: Plan, header: Header, free: int, cache_free: int | None) -> Preview:
+def preview(
+    source: Source, plan: Plan, header: Header, free: int, cache_free: int | None, views: int = 0
+) -> Preview:
     """Everything, as JSON; `free` are the free bytes of out/'s disk, `cache_free` those of the Hub cache's.
 
     `cache_free` is None if that is the same disk.
@@ -28,13 +30,13 @@ def preview(source: Source, plan: Plan, header: Header, free: int, cache_free: i
     tensors_count, parameters, bytes, bits_per_weight   of all weights; bytes of data, without headers
     shards             file, bytes (of the whole file), tensors (count), in order
     modules            kind, formats (format -> count of tensors), parameters, bytes, bits_per_weight
-    estimate           peak_memory_bytes, disk_bytes (in out/), download_bytes, seconds (of converting)
+    estimate           peak_memory_bytes, disk_bytes (views too), download_bytes, seconds (of converting)
     disk               free_bytes (for out/), enough (for what is written, and for the download)
     loaders            name -> null, or why it cannot read what is built (added by `voxbuild.planning`)
     tensors            name, source, transpose, dtype, quantization (mode, bits, group_size; or null), shape,
                        bytes, shard
     """
-    needed = estimate(plan, {tensor.name: tensor for tensor in header.tensors})
+    needed = estimate(plan, {tensor.name: tensor for tensor in header.tensors}, views)
     download = 0 if header.here else header.nbytes
     return {
         "recipe": plan.recipe,

@@ -196,6 +196,15 @@ class Recipe(Strict):
         return names
 
     @pydantic.model_validator(mode="after")
+    def _told_apart(self) -> "Recipe":
+        """Neither the artifact nor two of its views may be published under one name."""
+        repo, about = self.publish.repo, {"model": "{model}", "recipe": "{recipe}"}
+        views = [self.publish.view.format(repo=repo, dialect=name, **about) for name in self.dialects]
+        if len({repo, *views}) <= len(views):
+            raise FieldError("the artifact and its views need names of their own", "publish")
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _calibrated(self) -> "Recipe":
         needed = self.quantize is not None and self.quantize.needs_moments
         if needed and self.calibrate is None:

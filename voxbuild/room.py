@@ -11,12 +11,17 @@ from .estimate import Estimate
 
 def check_room(folder: Path, needed: Estimate, there: int) -> None:
     """Raises ConvertError if what is needed does not fit: `there` are bytes that are in `folder` already."""
-    disk, free = needed.disk - there, shutil.disk_usage(folder).free
-    if free < disk:
-        raise ConvertError(f"{folder}: {_lacking(disk, free)} on its disk; make room and run it again")
+    check_disk(folder, needed.disk - there)
     available = psutil.virtual_memory().available
     if available < needed.memory:
         raise ConvertError(f"{_lacking(needed.memory, available)} of memory; end something and run it again")
+
+
+def check_disk(folder: Path, needed: int) -> None:
+    """Raises ConvertError if so many bytes do not fit the disk of a folder."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ConvertError(f"{folder}: {_lacking(needed, free)} on its disk; make room and run it again")
 
 
 def _lacking(needed: int, free: int) -> str:

@@ -80,7 +80,10 @@ def task_reproduce() -> Iterator[Task]:
         yield {
             "name": recipe.name,
             "actions": [doing("reproduce", recipe, source)],
-            "task_dep": [f"fetch:{source.name}"],
+            "task_dep": [
+                f"fetch:{source.name}",
+                *([f"calibrate:{source.name}:{recipe.calibrate}"] if recipe.calibrate else []),
+            ],
         } | SHOWS
 
 

@@ -22,7 +22,7 @@ from .fetch import Fetched, fetch
 from .journal import Journal
 from .lock import LOCK, refuse_difference, refuse_drift
 from .making import Making
-from .manifest import CARD, VALIDATION, Manifest, file_entry
+from .manifest import CARD, MANIFEST, VALIDATION, Manifest, file_entry
 from .moments import save_moments
 from .plan import Plan, make_plan
 from .progress import progress_bar
@@ -108,6 +108,7 @@ def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Boo
     manifest = Manifest.load(folder).unvalidated()
     manifest.save(folder)  # until the gates are passed
     if damaged := manifest.damaged(folder):
+        (folder / MANIFEST).unlink()  # so that it is
         raise ValidationError(f"{folder}: not as it was converted: {', '.join(damaged)}; build it again")
     sets = book.clip_sets(source, recipe)
     clips = {name: read_clips(clip_set, work.clips) for name, clip_set in sets.items()}

@@ -48,7 +48,7 @@ DOIT_CONFIG = {
 
 
 def task_fetch() -> Iterator[Task]:
-    """Download a source (resumable), or use its folder in place; check every file."""
+    """Download a source (resumable), or use its folder in place; check its files."""
     for source in {source.name: source for _, source in builds()}.values():
         yield {
             "name": source.name,

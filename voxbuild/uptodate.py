@@ -10,7 +10,7 @@ from .fetch import Fetched
 from .lock import drift
 from .making import tool_versions
 from .manifest import Manifest
-from .workspace import read_json, sha256_of, stamp
+from .workspace import read_state, sha256_of, stamp, write_json
 
 Values = dict[str, Any]
 WHY = "why"
@@ -31,7 +31,7 @@ Files = Callable[[Manifest], list[str]]
 def source_untouched(task: Any, values: Values, source: str, folder: str | None) -> bool:
     """All source files are as they were when hashed, and in `folder` (None: wherever the Hub's cache is)."""
     path = workspace().source_file(source)
-    if not path.is_file():
+    if not read_state(path):
         return _stale(task, f"the source {source} was not fetched")
     fetched = Fetched.load(path)
     if touched := fetched.touched():
@@ -57,9 +57,9 @@ def _hash(path: str) -> str | None:
 def same_tools(task: Any, values: Values, source: str, recipe: str) -> bool:
     """The plan was made by the versions that run now."""
     path = workspace().plan_file(source, recipe)
-    if not path.is_file():
+    if not (plan := read_state(path)):
         return _stale(task, f"{path} is missing")
-    was, now = read_json(path)["tools"], tool_versions()
+    was, now = plan["tools"], tool_versions()
     if was != now:
         return _stale(task, f"other tools: {', '.join(drift(was, now))}")
     return True
@@ -101,7 +101,8 @@ def _everything(manifest: Manifest) -> list[str]:
 def _untouched(task: Any, folder: Path, files: Files, stamps: Stamps | None) -> bool:
     if not stamps:
         return _stale(task, f"{folder} was not made")
-    if stamps == _stamps(folder, files):
+    now = _stamps(folder, files)
+    if stamps == now or (now and read_state(workspace().stamps_file(folder)) == now):
         return True
     try:
         manifest = Manifest.load(folder)
@@ -109,6 +110,7 @@ def _untouched(task: Any, folder: Path, files: Files, stamps: Stamps | None) -> 
         return _stale(task, str(error))
     if damaged := manifest.damaged(folder, files(manifest)):
         return _stale(task, f"{', '.join(damaged)} in {folder} missing, or not as they were made")
+    write_json(workspace().stamps_file(folder), now)  # doit stores nothing about a task that did not run
     return True
 
 

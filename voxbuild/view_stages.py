@@ -12,6 +12,7 @@ from .making import tool_versions
 from .manifest import CARD, VALIDATION, Manifest, file_entry
 from .progress import progress_bar
 from .recipe import Book, Recipe, Source
+from .room import check_disk
 from .validate import listen
 from .views import check_view, write_view
 from .whole import whole_folder
@@ -34,6 +35,7 @@ def make_view(work: Workspace, source: Source, recipe: Recipe, book: Book, loade
         raise ValidationError(f"{artifact}: not what was validated; run `doit build`")
     name = view_name(recipe, loader)
     with whole_folder(work.artifact(source.name, name), work.partial(source.name, name)) as folder:
+        check_disk(folder, manifest.nbytes)
         with progress_bar(f"view {name}", 2 * manifest.nbytes, "B") as bar:
             hashes = write_view(loader, artifact, folder, bar.update)
             tensors = check_view(loader, artifact, folder, bar.update)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,6 +59,10 @@ class Workspace:
         """Which weights were read to the end and had the hash that they should have."""
         return self.state(source) / "proof.json"
 
+    def stamps_file(self, artifact: Path) -> Path:
+        """The stamps of an artifact's files when, though touched, they had their hashes."""
+        return self.state(artifact.parent.name) / f"{artifact.name}.stamps.json"
+
     def plan_file(self, source: str, recipe: str) -> Path:
         """What convert will do."""
         return self.state(source) / f"{recipe}.plan.json"
@@ -94,7 +99,7 @@ def write_text(path: Path, text: str) -> None:
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to: it takes the file's place if all goes well, and is gone if not."""
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # two processes may write the same file
     try:
         yield partial
         partial.replace(path)
@@ -105,6 +110,14 @@ def written_whole(path: Path) -> Iterator[Path]:
 def read_json(path: Path) -> Any:
     """Read a JSON file that a stage wrote."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_state(path: Path) -> Any:
+    """Read what a stage wrote for others; None if it is not there, or a crash of the machine spoiled it."""
+    try:
+        return read_json(path)
+    except (OSError, ValueError):
+        return None
 
 
 def sha256_of(path: Path, progress: Callable[[int], None] = lambda done: None) -> str:

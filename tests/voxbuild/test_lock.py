@@ -225,3 +225,26 @@ def test_a_lock_without_its_recipe_or_without_its_file_is_told(project):
     process = doit(project, "convert", "recipe=4bit", "lock=theirs.lock")
     assert process.returncode in FAILED
     assert "theirs.lock: no readable lock" in process.stdout
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda lock: lock["source"]["files"]["params.json"].pop("sha256"),
+        lambda lock: next(iter(lock["tensors"].values())).pop("quantization"),
+        lambda lock: lock["tensors"].update(x={"dtype": "F32", "shard": "", "quantization": {"turns": 2}}),
+    ],
+    ids=["file", "tensor", "quantization"],
+)
+def test_a_lock_with_a_damaged_entry_is_told(tmp_path, book, spoil):
+    lock = json.loads(json.dumps(lock_of(book)))
+    spoil(lock)
+    (tmp_path / "lock").write_text(json.dumps(lock))
+    with pytest.raises(LockError, match="no readable lock"):
+        read_lock(tmp_path / "lock")
+
+
+def test_another_calibration_is_named(book):
+    locked = lock_of(book)
+    was = locked | {"recipe": locked["recipe"] | {"calibration": {"clips": "few", "sha256": "aa"}}}
+    assert list(differences(was, locked)) == ["the calibration was by few, sha256 aa, is none"]

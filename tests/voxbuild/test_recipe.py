@@ -316,3 +316,8 @@ def test_a_clip_set_of_a_source_joins_the_recipes(recipes):
     (recipes / "sources/here.yaml").write_text(SOURCE + "clips: [words, more]\n")
     book = read_book(recipes)
     assert list(book.clip_sets(book.source("here"), book.recipe("some"))) == ["words", "more"]
+
+
+def test_an_artifact_and_its_view_need_names_of_their_own(recipes):
+    text = RECIPE.replace("publish:", "dialects: [mlx-audio]\npublish:\n  view: 'someone/{model}-{recipe}'")
+    assert "the artifact and its views need names of their own" in refused(recipes, "some", text)

@@ -236,4 +236,5 @@ def test_memory_grows_with_the_largest_scales_and_time_with_source_and_mode(book
     speed = estimates.THROUGHPUT
     rest = (sum(sizes.values()) - quantized) / speed[None]
     assert of("4bit").seconds - estimates.FIXED_SECONDS == pytest.approx(quantized / speed["affine"] + rest)
-    assert of("bf16").seconds < of("4bit").seconds < of("mxfp4").seconds
+    assert of("4bit").seconds < of("bf16").seconds, "so much is written"
+    assert of("4bit").seconds < of("4bit-mse").seconds

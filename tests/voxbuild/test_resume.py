@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from artifacts import contents
@@ -19,6 +20,7 @@ from voxbuild import making, stages
 from voxbuild.errors import CheckpointError, ConvertError, SourceError
 from voxbuild.manifest import Manifest
 from voxbuild.recipe import read_book
+from voxbuild.whole import whole_folder
 from voxbuild.workspace import Workspace, read_json, sha256_of
 
 SHARDS = "shards: {max_size: 1MB}\n"
@@ -299,3 +301,71 @@ def test_kill_9_at_any_moment_then_the_same_command_gives_the_same_bytes(undistu
     assert last.returncode == 0, last.stdout
     assert contents(artifact) == expected
     assert not any((project / "out/.partial").iterdir())
+
+
+def test_two_processes_do_not_make_the_same_artifact_at_once(build, monkeypatch):
+    said = []
+
+    def second_build(*arguments, original=convert_module._write_shard):
+        with pytest.raises(ConvertError, match="tiny--4bit: another process is making it; wait for its end"):
+            build.convert()
+        said.append(True)
+        return original(*arguments)
+
+    monkeypatch.setattr(convert_module, "_write_shard", second_build)
+    build.convert()
+    assert len(said) >= 4
+    assert build.leftovers() == []
+
+
+def test_an_error_of_writing_names_the_file(build, monkeypatch):
+    def failing(descriptor):
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match="File too large") as caught:
+        build.convert()
+    assert caught.value.filename.endswith(".safetensors.partial")
+
+
+def test_a_kill_between_the_two_renames_loses_nothing(build):
+    build.convert()
+    before, folder = build.artifact(), build.work.artifact("tiny", "4bit")
+    folder.rename(build.partial.with_name("tiny--4bit.old"))
+    with pytest.raises(KeyboardInterrupt), whole_folder(folder, build.partial):
+        raise KeyboardInterrupt
+    assert build.artifact() == before
+
+
+def test_ctrl_c_between_the_two_renames_puts_the_old_artifact_back(build, monkeypatch):
+    build.convert()
+    before, rename = build.artifact(), Path.rename
+
+    def interrupted(path, target):
+        if path == build.partial:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build.convert()
+    assert build.artifact() == before
+
+
+def test_a_tokenizer_that_changes_meanwhile_is_told(build, monkeypatch):
+    original = convert_module.CheckpointWriter.finish
+
+    def touching(writer):
+        os.utime(build.project / "source/tekken.json")
+        return original(writer)
+
+    monkeypatch.setattr(convert_module.CheckpointWriter, "finish", touching)
+    with pytest.raises(SourceError, match=r"tekken\.json of tiny: changed meanwhile; run it again"):
+        build.convert()
+    assert not build.work.artifact("tiny", "4bit").exists()
+
+
+def test_a_file_that_is_read_in_parts_is_read_whole(build, monkeypatch):
+    digest, original = build.convert(), os.preadv
+    monkeypatch.setattr(os, "preadv", lambda file, buffers, at: original(file, [buffers[0][:1000]], at))
+    assert build.convert() == digest

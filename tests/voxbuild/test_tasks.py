@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from artifacts import contents
@@ -16,8 +17,9 @@ from projects import (
     skipped,
 )
 
+from voxbuild import uptodate
 from voxbuild.manifest import Manifest
-from voxbuild.workspace import read_json
+from voxbuild.workspace import read_json, stamp
 
 FILES = {
     "README.md",
@@ -239,3 +241,23 @@ def test_a_stricter_gate_makes_the_table_stale_and_keeps_it_from_publishing(buil
     process = doit(built, "publish", "recipe=4bit")
     assert process.returncode in FAILED
     assert "the recipe has changed since it was built" in process.stdout
+
+
+def test_files_that_were_touched_are_hashed_once(built, monkeypatch):
+    (built / "out/tiny/4bit/model.safetensors").touch()
+    assert executed(doit(built, "convert:tiny:4bit")) == []
+    stamps = read_json(built / "out/.state/tiny/4bit.stamps.json")
+    assert stamps["model.safetensors"] == stamp(built / "out/tiny/4bit/model.safetensors")
+    monkeypatch.chdir(built)
+    monkeypatch.setattr(Manifest, "damaged", lambda *_: pytest.fail("hashed again"))
+    task = SimpleNamespace(value_savers=[], meta=None)
+    assert uptodate.weights_untouched(task, {"stamps": {"as it was": [1]}}, "tiny", "4bit")
+
+
+def test_a_state_that_a_crash_spoiled_is_made_anew(built):
+    for name in ("source.json", "4bit.plan.json"):
+        (built / "out/.state/tiny" / name).write_text("")
+    process = doit(built, "convert:tiny:4bit")
+    assert process.returncode == 0, process.stdout
+    assert executed(process) == ["fetch:tiny"], "the weights are what they were"
+    assert read_json(built / "out/.state/tiny/4bit.plan.json")["tools"]
