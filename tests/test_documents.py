@@ -63,3 +63,9 @@ def test_the_readme_tells_what_came_of_every_recipe():
 def test_the_ci_script_finds_the_readmes_test_command():
     assert "<!-- test command -->\n```\n" in text_of("README.md")
     assert "README.md" in text_of(".ci/run")
+
+
+def test_the_compatibility_matrix_has_every_recipe():
+    matrix = text_of("docs/compatibility.md")
+    for recipe in (ROOT / "recipes").glob("*.yaml"):
+        assert re.search(rf"^\| {recipe.stem} ", matrix, re.MULTILINE), recipe.stem
