@@ -1,6 +1,5 @@
 """Recipes, sources and clip sets: what the YAML files may say."""
 
-import fnmatch
 import hashlib
 import json
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ import pydantic
 
 from .errors import RecipeError
 from .loaders import LOADERS
-from .modes import ACTIVATION, MODES, PLAIN, Quantization
+from .quantizing import Quantize
 from .schema import FieldError, Section, Strict, load_folder, place
 
 DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
@@ -31,88 +30,7 @@ ViewTemplate = Annotated[
     pydantic.Field(pattern=r"^(\{repo\}|([\w.-]|\{(model|recipe)\})+/)([\w.-]|\{(model|recipe|dialect)\})+$"),
 ]
 Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
-Search = Literal["none", "mse", "activation"]
 NotNegative = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
-
-
-class QuantizationFields(Strict):
-    """Mode, bits, group size and search, all checked against what MLX knows, and what can be searched."""
-
-    mode: Literal["affine", "mxfp4", "mxfp8", "nvfp4"] = "affine"
-    bits: int
-    group_size: int
-    search: Search = "none"
-    """How scales and biases are found: from the range, or as those of least (weighted) squared error."""
-
-    @pydantic.model_validator(mode="after")
-    def _possible(self) -> "QuantizationFields":
-        _check(self.quantization)
-        return self
-
-    @property
-    def quantization(self) -> Quantization:
-        """The same, as a value."""
-        return Quantization(self.mode, self.bits, self.group_size, self.search)
-
-
-class Rule(Strict):
-    """What is different for the modules that match: other numbers, or none at all (`skip`)."""
-
-    match: str
-    bits: int | None = None
-    group_size: int | None = None
-    search: Search | None = None
-    skip: bool = False
-
-    @pydantic.model_validator(mode="after")
-    def _says_something(self) -> "Rule":
-        if self.skip == any(said is not None for said in (self.bits, self.group_size, self.search)):
-            raise ValueError("a rule says either `skip: true`, or bits, group_size and/or search")
-        return self
-
-
-class Quantize(QuantizationFields):
-    """The default for every matrix, and rules; the first that matches a module's path counts."""
-
-    rules: tuple[Rule, ...] = ()
-
-    @pydantic.model_validator(mode="after")
-    def _possible_rules(self) -> "Quantize":
-        for number, rule in enumerate(self.rules):
-            if changed := self._changed_by(rule):
-                _check(changed, "rules", number)
-        return self
-
-    @property
-    def needs_moments(self) -> bool:
-        """Whether any matrix is searched for with activations."""
-        return ACTIVATION in (self.search, *(rule.search for rule in self.rules))
-
-    def for_module(self, path: str) -> Quantization | None:
-        """How the matrix of a module (canonical path) is quantized; None: it is not."""
-        for rule in self.rules:
-            if fnmatch.fnmatchcase(path, rule.match):
-                return self._changed_by(rule)
-        return self.quantization
-
-    def _changed_by(self, rule: Rule) -> Quantization | None:
-        if rule.skip:
-            return None
-        bits = self.bits if rule.bits is None else rule.bits
-        group_size = self.group_size if rule.group_size is None else rule.group_size
-        return Quantization(self.mode, bits, group_size, rule.search or self.search)
-
-
-def _check(how: Quantization, *where: str | int) -> None:
-    """Raises FieldError unless MLX can do it."""
-    mode = MODES[how.mode]
-    if how.bits not in mode.bits:
-        raise FieldError(f"{how.mode} knows bits {_list(mode.bits)}, not {how.bits}", *where, "bits")
-    if how.group_size not in mode.group_sizes:
-        sizes = _list(mode.group_sizes)
-        raise FieldError(f"{how.mode} knows group_size {sizes}, not {how.group_size}", *where, "group_size")
-    if how.search != PLAIN and how.mode != "affine":
-        raise FieldError(f"only affine can be searched for, {how.mode} cannot", *where, "search")
 
 
 class Gates(Strict):
@@ -378,7 +296,3 @@ def _named(kind: str, name: str, known: dict[str, Section]) -> Section:
 
 def _known(names: Iterable[str]) -> str:
     return f"known: {', '.join(names)}"
-
-
-def _list(numbers: tuple[int, ...]) -> str:
-    return ", ".join(map(str, numbers))

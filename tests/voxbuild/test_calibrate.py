@@ -14,7 +14,8 @@ from voxbuild.manifest import Manifest
 from voxbuild.moments import check_moments, load_moments, save_moments
 from voxbuild.plan import make_plan
 from voxbuild.planning import show
-from voxbuild.recipe import Quantize, Rule, read_book
+from voxbuild.quantizing import Quantize, Rule
+from voxbuild.recipe import read_book
 from voxbuild.workspace import Workspace, read_json, sha256_of
 from voxrun.transcriber import Transcriber
 

@@ -11,7 +11,8 @@ from voxbuild.checkpoint import Tensor
 from voxbuild.errors import PlanError
 from voxbuild.modes import Quantization
 from voxbuild.plan import make_plan, shard_name
-from voxbuild.recipe import Quantize, Recipe, read_book
+from voxbuild.quantizing import Quantize
+from voxbuild.recipe import Recipe, read_book
 from voxrun.errors import ConfigError
 
 HEADER = upstream_header()

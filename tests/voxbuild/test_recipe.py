@@ -6,7 +6,8 @@ import pytest
 
 from voxbuild.errors import RecipeError
 from voxbuild.modes import MODES, Quantization
-from voxbuild.recipe import Gates, Quantize, Recipe, Rule, read_book
+from voxbuild.quantizing import Quantize, Rule
+from voxbuild.recipe import Gates, Recipe, read_book
 from voxbuild.schema import load
 
 RECIPE = """\
