@@ -1,0 +1,36 @@
+"""One read from front to back: the rows that are asked for, and the hash of the whole file."""
+
+from contextlib import closing
+
+import pytest
+from sources import header_of, params_of, write_checkpoint
+
+from voxbuild import onepass
+from voxbuild.checkpoint import Checkpoint
+from voxbuild.onepass import OnePass
+from voxbuild.workspace import sha256_of
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    write_checkpoint(tmp_path / "weights", header_of(params_of()))
+    with Checkpoint(tmp_path / "weights") as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("every", [1, 2, 5, 1000])
+@pytest.mark.parametrize("chunk", [1000, 2**21])
+def test_the_hash_is_the_files_whatever_is_left_out(checkpoint, monkeypatch, every, chunk):
+    monkeypatch.setattr(onepass, "CHUNK_BYTES", chunk)
+    with closing(OnePass(checkpoint, hashing=True)) as stream:
+        for tensor in list(checkpoint.tensors.values())[1::every]:
+            assert sum(rows for rows, _ in stream.rows(tensor)) == tensor.shape[0]
+        assert stream.sha256() == sha256_of(checkpoint.path)
+
+
+def test_going_back_while_hashing_is_a_mistake(checkpoint):
+    first, second, *_ = checkpoint.tensors.values()
+    with closing(OnePass(checkpoint, hashing=True)) as stream:
+        list(stream.rows(second))
+        with pytest.raises(AssertionError, match="in the order of the file"):
+            list(stream.rows(first))
