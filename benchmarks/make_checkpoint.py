@@ -1,6 +1,6 @@
 """Write a checkpoint of the upstream's names, shapes and dtype with random values: for time and memory only.
 
-    python benchmarks/make_checkpoint.py DIR [--params tests/data/upstream/params.json] [--layers N]
+    python benchmarks/make_checkpoint.py DIR [--like tiny/checkpoint] [--layers N]
 
 At the upstream's size it is 8.86 GB. Values are small seeded normals, norms are near 1, so that activations
 stay in range; what such a model writes means nothing.
@@ -86,19 +86,25 @@ def main() -> None:
     """Write the folder."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("folder", type=Path)
-    p.add_argument("--params", type=Path, default=PARAMS, help="sizes (default: the upstream's)")
+    p.add_argument(
+        "--like",
+        type=Path,
+        default=PARAMS.parent,
+        help="the folder of a checkpoint of the sizes wanted (default: the upstream's)",
+    )
     p.add_argument("--layers", type=int, help="only so many layers of encoder and decoder each")
     p.add_argument("--seed", type=int, default=0)
     args = p.parse_args()
-    params = json.loads(args.params.read_text(encoding="utf-8"))
+    params = json.loads((args.like / "params.json").read_text(encoding="utf-8"))
     if args.layers:
         params["n_layers"] = params["multimodal"]["whisper_model_args"]["encoder_args"]["n_layers"] = (
             args.layers
         )
-    config = ModelConfig.from_dict(params, str(args.params))
+    config = ModelConfig.from_dict(params, str(args.like / "params.json"))
     args.folder.mkdir(parents=True, exist_ok=True)
-    if shutil.disk_usage(args.folder).free < 10e9 and not args.layers:
-        sys.exit(f"{args.folder}: 10 GB are needed")
+    needed = sum(stored(*item).nbytes for item in parameter_shapes(config).items())
+    if shutil.disk_usage(args.folder).free < needed:
+        sys.exit(f"{args.folder}: {needed / 1e6:,.0f} MB are needed on its disk")
     (args.folder / "params.json").write_text(json.dumps(params, indent=2), encoding="utf-8")
     (args.folder / "tekken.json").write_text(json.dumps(tekken(config.vocab_size)), encoding="utf-8")
     write_weights(args.folder / "consolidated.safetensors", config, args.seed)

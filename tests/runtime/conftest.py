@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from committed import CHECKPOINT, CLIPS
+from fake_device import FakeDevice
 
 from voxrun.device import mx
 from voxrun.tokenizer import Tokenizer
@@ -51,3 +52,11 @@ def clip() -> Path:
 @pytest.fixture(scope="session")
 def samples(clip: Path) -> np.ndarray:
     return soundfile.read(clip, dtype="float32")[0]
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
+    """A sound device that is not there, in the place of every real one."""
+    device = FakeDevice()
+    device.install(monkeypatch)
+    return device

@@ -85,3 +85,8 @@ class FakeDevice:
                 device.closed += 1
 
         return InputStream
+
+
+def blocks(samples: np.ndarray) -> list[np.ndarray]:
+    """Samples as a device hands them over."""
+    return [samples[start : start + 1280] for start in range(0, len(samples), 1280)]

@@ -12,24 +12,13 @@ import fake_device
 import numpy as np
 import pytest
 from committed import CHECKPOINT
-from fake_device import FakeDevice, PortAudioError
+from fake_device import FakeDevice, PortAudioError, blocks
 
 from voxrun import interruption, microphone
 from voxrun.cli import main
 
 COMMAND = ["--model", str(CHECKPOINT)]
 Hear = Callable[[np.ndarray], None]
-
-
-@pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
-    device = FakeDevice()
-    device.install(monkeypatch)
-    return device
-
-
-def blocks(samples: np.ndarray) -> list[np.ndarray]:
-    return [samples[start : start + 1280] for start in range(0, len(samples), 1280)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -9,24 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import soxr
-from fake_device import FakeDevice, PortAudioError
+from fake_device import FakeDevice, PortAudioError, blocks
 
 from voxrun import microphone
 from voxrun.errors import DeviceError
 from voxrun.microphone import Microphone
 
 Hear = Callable[[np.ndarray], None]
-
-
-@pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
-    device = FakeDevice()
-    device.install(monkeypatch)
-    return device
-
-
-def blocks(samples: np.ndarray) -> list[np.ndarray]:
-    return [samples[start : start + 1280] for start in range(0, len(samples), 1280)]
 
 
 def heard(microphone: Microphone) -> np.ndarray:
