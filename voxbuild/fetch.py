@@ -61,10 +61,6 @@ class Fetched:
         """The files that no longer carry their stamps."""
         return [name for name, file in self.files.items() if not _carries(self.folder / name, file.stamp)]
 
-    def untouched(self) -> bool:
-        """Whether all files still carry their stamps."""
-        return not self.touched()
-
 
 def _carries(path: Path, expected: list[int]) -> bool:
     try:

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,12 +46,19 @@ def alone(folder: Path) -> Iterator[None]:
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            gone = not path.exists() or os.fstat(file.fileno()).st_ino != path.stat().st_ino
         except OSError as error:
-            raise ConvertError(f"{folder.name}: another process is making it; wait for its end") from error
+            raise _taken(folder) from error
+        if gone:  # who held it has just removed it: others may hold a new one
+            raise _taken(folder)
         try:
             yield
         finally:
             path.unlink(missing_ok=True)
+
+
+def _taken(folder: Path) -> ConvertError:
+    return ConvertError(f"{folder.name}: another process is making it; wait for its end")
 
 
 def _clear_up(final: Path, partial: Path, old: Path, journal: Journal | None) -> None:

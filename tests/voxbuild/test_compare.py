@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from projects import doit, make_project, use_random_source
+from projects import doit
 from sources import header_of, params_of, random_array, write_checkpoint
 
 from voxbuild import compare as module
@@ -251,14 +251,6 @@ def test_a_config_that_does_not_fit_the_weights_is_told(made, tmp_path):
     write_json(copy / "config.json", config)
     with pytest.raises(CheckpointError, match=r"is not quantized as config\.json says"):
         Artifact(copy)
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    project = make_project(tmp_path_factory.mktemp("compare") / "project", clips=1)
-    use_random_source(project)
-    assert doit(project, "convert").returncode == 0
-    return project
 
 
 def test_diff_says_by_its_exit_code_whether_they_are_equal(project):

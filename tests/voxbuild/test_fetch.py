@@ -56,11 +56,11 @@ def test_what_was_found_is_stored_and_seen_to_change(base):
     fetched.save(base / "source.json")
     again = Fetched.load(base / "source.json")
     assert again == fetched
-    assert again.untouched()
+    assert again.touched() == []
     (base / "model/params.json").write_bytes(b'{"dim": 2}')
-    assert not again.untouched()
+    assert again.touched() == ["params.json"]
     (base / "model/params.json").unlink()
-    assert not again.untouched()
+    assert again.touched() == ["params.json"]
 
 
 def refused(base, **changes):

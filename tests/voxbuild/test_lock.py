@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from projects import FAILED, doit, edit, executed, make_project, use_random_source
+from projects import FAILED, doit, edit, executed
 from sources import header_of, params_of, write_checkpoint
 
 from voxbuild.errors import LockError
@@ -133,20 +133,6 @@ def test_what_is_no_lock_is_told(tmp_path, content, expected):
         path.write_text(content)
     with pytest.raises(LockError, match=f"{path}: .*{expected}"):
         read_lock(path)
-
-
-@pytest.fixture(scope="module")
-def converted(tmp_path_factory):
-    """A project of two recipes over a small random source, converted. Look at it; change only copies."""
-    project = make_project(tmp_path_factory.mktemp("lock") / "project", clips=1)
-    use_random_source(project)
-    assert doit(project, "convert").returncode == 0
-    return project
-
-
-@pytest.fixture
-def project(converted, tmp_path):
-    return shutil.copytree(converted, tmp_path / "project", symlinks=True)
 
 
 def change_source(project):

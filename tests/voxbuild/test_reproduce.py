@@ -8,7 +8,7 @@ import time
 
 import pytest
 from artifacts import contents
-from projects import FAILED, doit, doit_command, make_project, use_random_source
+from projects import FAILED, doit, doit_command
 
 from voxbuild.checkpoint import Checkpoint
 from voxbuild.lock import LOCK
@@ -16,20 +16,6 @@ from voxbuild.manifest import Manifest, file_entry
 from voxbuild.workspace import read_json, write_json
 
 GATE = "language_model.layers.0.mlp.gate_proj.weight"
-
-
-@pytest.fixture(scope="module")
-def converted(tmp_path_factory):
-    """A converted project. Look at it; change only copies."""
-    project = make_project(tmp_path_factory.mktemp("reproduce") / "project", clips=1)
-    use_random_source(project)
-    assert doit(project, "convert").returncode == 0
-    return project
-
-
-@pytest.fixture
-def project(converted, tmp_path):
-    return shutil.copytree(converted, tmp_path / "project", symlinks=True)
 
 
 def rows(process):
