@@ -1,6 +1,7 @@
-"""doit reads this file; the tasks live in voxbuild/tasks.py and voxbuild/showing.py."""
+"""doit reads this file; the tasks live in voxbuild/: tasks.py, releasing.py, showing.py."""
 
 from voxbuild.interrupt import end_cleanly
+from voxbuild.releasing import *  # noqa: F403
 from voxbuild.showing import *  # noqa: F403
 from voxbuild.tasks import *  # noqa: F403
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,11 @@ from doit.exceptions import TaskFailed
 
 from voxrun.errors import VoxrunError
 
-from . import __version__, comparing, planning, stages, view_stages
-from .card import repo_name
-from .errors import DifferenceError, PublishError, VoxbuildError
-from .hub import Hub
-from .loaders import Loader, views_of
+from . import comparing, planning, publishing, stages, view_stages
+from .errors import DifferenceError, VoxbuildError
+from .loaders import views_of
 from .manifest import MANIFEST, VALIDATION, Manifest
-from .publish import PublishTarget, prepare
 from .recipe import Book, Recipe, Source, read_book
-from .registry import LocalRegistry
 from .report import VARIANT_HEADER, markdown, variant_row
 from .workspace import Workspace, read_json
 
@@ -135,56 +130,8 @@ def views(book: Book, source: str, recipe: str) -> None:
 def publish(
     book: Book, recipe: str, source: str | None, target: str | None, tag: str | None, named: bool
 ) -> None:
-    """Publish a recipe's validated artifact and its views; one that was `named` must be there and validated.
-
-    Otherwise whatever is validated, over the given source or all; a problem with one does not stop the rest.
-    """
-    chosen, goal = book.recipe(recipe), TARGETS[target or "registry"]()
-    origins = [book.source(source or chosen.source)] if named or source else list(book.sources.values())
-    built = [o for o in origins if (workspace().artifact(o.name, recipe) / MANIFEST).is_file()]
-    if named and not built:
-        build = f"doit build recipe={recipe} source={origins[0].name}"
-        raise PublishError(f"{recipe} over {origins[0].name} is not built; run `{build}` first")
-    problems = []
-    for origin, loader in product(built, [None, *views_of(chosen.dialects)]):
-        name = view_stages.view_name(chosen, loader) if loader else recipe
-        try:
-            done = _published(book, goal, origin, chosen, loader, tag, named)
-            print(f"{name} over {origin.name}: {done}")
-        except VoxbuildError as error:
-            problems.append(str(error))
-    if problems:
-        raise PublishError("\n".join(problems))
-    if not built:
-        print(f"{recipe}: not built")
-
-
-def _published(
-    book: Book,
-    goal: PublishTarget,
-    source: Source,
-    recipe: Recipe,
-    loader: Loader | None,
-    tag: str | None,
-    named: bool,
-) -> str:
-    """Publish one artifact, or its view for a loader, if need be; what came of it."""
-    folder = workspace().artifact(source.name, recipe.name)
-    if not named and not Manifest.load(folder).validated:
-        return "not validated, so not published"
-    if loader:
-        folder = view_stages.check_current(workspace(), source, recipe, loader)
-    tag = tag or recipe.publish.tag or f"v{__version__}"
-    release = prepare(folder, book.digest(source, recipe), repo_name(source, recipe, loader), tag)
-    if goal.published(release):
-        return f"already published as {release.repo} at {tag}"
-    return f"published {goal.publish(release)}"
-
-
-TARGETS: dict[str, Callable[[], PublishTarget]] = {
-    "registry": lambda: LocalRegistry(workspace().registry),
-    "hub": Hub,
-}
+    """Publish a recipe's validated artifact and its views."""
+    publishing.publish(workspace(), book, book.recipe(recipe), source, target, tag, named)
 
 
 @action

@@ -13,13 +13,14 @@ from typing import Any
 from doit import get_var
 from doit.exceptions import InvalidTask
 
-from .actions import TARGETS, run, workspace
+from .actions import run, workspace
 from .errors import VoxbuildError
+from .publishing import TARGETS
 from .recipe import Book, Recipe, Source, read_book
 
 Task = dict[str, Any]
 
-VARIABLES = ("recipe", "source", "target", "tag", "lock")
+VARIABLES = ("recipe", "source", "target", "tag", "lock", "key", "branch", "reason")
 """What may be said as NAME=VALUE on the command line."""
 LOUD: Task = {"verbosity": 2, "io": {"capture": False}}
 """Nothing is captured: progress bars need the terminal."""

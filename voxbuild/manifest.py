@@ -7,12 +7,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from voxrun.manifest import MANIFEST, SIGNATURE
+
 from .errors import VoxbuildError
 from .workspace import read_json, sha256_of, write_json
 
-MANIFEST = "manifest.json"
+__all__ = ["CARD", "DESCRIPTIVE", "MANIFEST", "SIGNATURE", "VALIDATION", "Manifest", "file_entry"]
+
 VALIDATION = "validation.json"
 CARD = "README.md"
+DESCRIPTIVE = (VALIDATION, CARD)
+"""What is written about the weights once they are converted; all other files are what validation proves."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Manifest:
     @property
     def weight_files(self) -> dict[str, dict[str, Any]]:
         """The files that conversion made: what validation proves."""
-        return {n: e for n, e in self.files.items() if n not in (VALIDATION, CARD)}
+        return {n: e for n, e in self.files.items() if n not in DESCRIPTIVE}
 
     @property
     def weight_digest(self) -> str:

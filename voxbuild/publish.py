@@ -1,12 +1,15 @@
 """Publishing: what is validated as exactly these bytes, to a target that takes it whole or not at all."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from voxrun.manifest import Entry
+
 from .errors import PublishError
-from .manifest import MANIFEST, VALIDATION, Manifest
+from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry
 from .workspace import read_json
 
 TAG = re.compile(r"\w[\w.-]*")
@@ -19,18 +22,41 @@ class Release:
     folder: Path
     repo: str
     tag: str
-    files: tuple[str, ...]
-    """Paths relative to the folder; the manifest is the last."""
+    files: Mapping[str, Entry]
+    """Paths relative to the folder, with the size and hash each was found to have; the manifest, and the
+    signature if there is one, are the last."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a release lands: on main under its tag; or for review, without a tag."""
+
+    branch: str | None = None
+    pull_request: bool = False
+
+
+@dataclass(frozen=True)
+class Version:
+    """A tag of a repository."""
+
+    tag: str
+    commit: str
+    date: str
+    """When its commit was made, ISO 8601 in UTC; empty if nobody knows."""
+    latest: bool
+    """Whether it is what those get who name no tag."""
+    withdrawn: str | None = None
+    """Why it was withdrawn, if it was."""
 
 
 class PublishTarget(Protocol):
-    """Somewhere releases go. A new target is one more class with these two methods."""
+    """Somewhere releases go. A new target is one more class with these methods, each raising PublishError."""
 
     def published(self, release: Release) -> bool:
-        """Whether this very release is there under its tag. Raises PublishError if the tag holds another."""
+        """Whether this very release is there under its tag. Raises if the tag holds another."""
 
     def publish(self, release: Release) -> str:
-        """Put it there whole; return where it can be found. Raises PublishError."""
+        """Put it there whole; return where it can be found."""
 
 
 def tag_is_taken(release: Release) -> PublishError:
@@ -58,4 +84,6 @@ def prepare(folder: Path, recipe_digest: str, repo: str, tag: str) -> Release:
     validation = read_json(folder / VALIDATION)
     if not validation["passed"] or validation["artifact"] != manifest.weight_files:
         raise PublishError(f"{folder}: {VALIDATION} is not a passed one of these very files")
-    return Release(folder, repo, tag, (*sorted(manifest.files), MANIFEST))
+    listed = {name: Entry(**entry) for name, entry in sorted(manifest.files.items())}
+    last = {n: Entry(**file_entry(folder / n)) for n in (MANIFEST, SIGNATURE) if (folder / n).is_file()}
+    return Release(folder, repo, tag, listed | last)

@@ -74,6 +74,13 @@ class Publish(Strict):
     """The same for a view, which may also say `{dialect}`, and `{repo}` for the artifact's."""
 
 
+class Sign(Strict):
+    """Who vouches for the artifact; the private key is named by VOXBUILD_SIGNING_KEY, never in a recipe."""
+
+    public_key: str
+    """A PEM file, relative to this one."""
+
+
 class Shards(Strict):
     """How the weights are cut into files."""
 
@@ -100,6 +107,7 @@ class Recipe(Strict):
     shards: Shards = Shards()
     validation: Annotated[Validate, pydantic.Field(alias="validate")]
     publish: Publish
+    sign: Sign | None = None
     card: str
     experimental: bool = False
 

@@ -22,7 +22,7 @@ from .fetch import Fetched, fetch
 from .journal import Journal
 from .lock import LOCK, refuse_difference, refuse_drift
 from .making import Making
-from .manifest import CARD, MANIFEST, VALIDATION, Manifest, file_entry
+from .manifest import CARD, DESCRIPTIVE, MANIFEST, VALIDATION, Manifest, file_entry
 from .moments import save_moments
 from .plan import Plan, make_plan
 from .progress import progress_bar
@@ -161,7 +161,7 @@ def finish_manifest(work: Workspace, source: Source, recipe: Recipe, book: Book)
     validation = read_json(folder / VALIDATION)
     if not validation["passed"] or validation["artifact"] != first.weight_files:
         raise ValidationError(f"{folder}: {VALIDATION} is not a passed one of these very files")
-    described = {name: file_entry(folder / name) for name in (VALIDATION, CARD)}
+    described = {name: file_entry(folder / name) for name in DESCRIPTIVE}
     first.completed(book.digest(source, recipe), described).save(folder)
 
 

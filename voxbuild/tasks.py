@@ -12,11 +12,11 @@ from doit.tools import config_changed, result_dep
 
 from . import uptodate
 from .actions import run, workspace
-from .choice import ALWAYS, LOUD, Task, artifact_file, book, builds, chosen, doing, local, stage
+from .choice import LOUD, Task, artifact_file, book, builds, doing, local, stage
 from .clips import clip_files
 from .fetch import local_folder
 from .loaders import views_of
-from .manifest import CARD, MANIFEST, VALIDATION
+from .manifest import CARD, DESCRIPTIVE, MANIFEST, VALIDATION
 from .recipe import Recipe, Source
 from .reporter import Reporter
 from .stages import runtime_versions
@@ -31,7 +31,6 @@ __all__ = [
     "task_convert",
     "task_fetch",
     "task_manifest",
-    "task_publish",
     "task_reference",
     "task_validate",
     "task_views",
@@ -159,7 +158,7 @@ def task_manifest() -> Iterator[Task]:
         yield {
             "name": stage(recipe, source),
             "actions": [doing("manifest", recipe, source)],
-            "file_dep": [artifact_file(recipe, source, name) for name in (VALIDATION, CARD)],
+            "file_dep": [artifact_file(recipe, source, name) for name in DESCRIPTIVE],
             "uptodate": [
                 (uptodate.is_validated, [source.name, recipe.name]),
                 config_changed(book().digest(source, recipe)),
@@ -189,17 +188,6 @@ def task_build() -> Iterator[Task]:
         task = "views" if views_of(recipe.dialects) else "manifest"
         last = f"{task}:{stage(recipe, source)}"
         yield {"name": recipe.name, "actions": None, "task_dep": [last]}
-
-
-def task_publish() -> Iterator[Task]:
-    """Publish what is validated: to out/registry, or with target=hub to the Hub."""
-    options = {name: get_var(name) for name in ("source", "target", "tag")}
-    options["named"] = get_var("recipe") is not None
-    for recipe in chosen():
-        yield {
-            "name": recipe.name,
-            "actions": [(run, ["publish", options | {"recipe": recipe.name}])],
-        } | ALWAYS
 
 
 def _recipe_file(recipe: Recipe) -> str:

@@ -9,7 +9,7 @@ from .clips import read_clips
 from .errors import PublishError, ValidationError
 from .loaders import Loader
 from .making import tool_versions
-from .manifest import CARD, VALIDATION, Manifest, file_entry
+from .manifest import CARD, DESCRIPTIVE, VALIDATION, Manifest, file_entry
 from .progress import progress_bar
 from .recipe import Book, Recipe, Source
 from .room import check_disk
@@ -48,7 +48,7 @@ def make_view(work: Workspace, source: Source, recipe: Recipe, book: Book, loade
         write_text(
             folder / CARD, render_card(work.cards, source, recipe, book, view, validation, text, loader)
         )
-        described = {file: file_entry(folder / file) for file in (VALIDATION, CARD)}
+        described = {file: file_entry(folder / file) for file in DESCRIPTIVE}
         view.completed(book.digest(source, recipe), described).save(folder)
     clips = f"{len(heard)} clip(s) heard alike"
     return f"{name} over {source.name}: {tensors} tensors are the artifact's bit for bit, {clips}"

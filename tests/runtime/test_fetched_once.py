@@ -15,7 +15,7 @@ NAME = "team/voice"
 PROGRAM = """
 import sys
 from voxrun.errors import ModelError
-from voxrun.transcriber import locate
+from voxrun.repository import locate
 try:
     print(locate(sys.argv[1], revision=sys.argv[2] or None))
 except ModelError as error:

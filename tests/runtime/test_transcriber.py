@@ -14,7 +14,8 @@ from small_models import random_tensors, small_params, write_artifact
 
 from voxrun.config import ModelConfig
 from voxrun.errors import AudioError, ConfigError, ModelError
-from voxrun.transcriber import Transcriber, listen, locate
+from voxrun.repository import locate
+from voxrun.transcriber import Transcriber, listen
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
