@@ -9,12 +9,19 @@ RECIPE = "c0ffee"
 """Stands for the digest of the recipe that built them."""
 
 
-def make_artifact(folder, weights=b"weights", **changes):
-    """Write an artifact whose files, validation and manifest agree; `changes` go into the manifest."""
+def make_artifact(folder, weights=b"weights", extra=(), **changes):
+    """Write an artifact whose files, validation and manifest agree; `changes` go into the manifest.
+
+    `extra`: path -> bytes of further files.
+    """
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(weights)
     (folder / "tekken.json").write_text("{}")
-    weight_files = {name: file_entry(folder / name) for name in ("model.safetensors", "tekken.json")}
+    names = ["model.safetensors", "tekken.json", *extra]
+    for name, content in dict(extra).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    weight_files = {name: file_entry(folder / name) for name in names}
     (folder / CARD).write_text("---\nlicense: mit\n---\n# A card\n")
     write_json(folder / VALIDATION, {"passed": True, "artifact": weight_files})
     files = weight_files | {name: file_entry(folder / name) for name in (CARD, VALIDATION)}
