@@ -30,7 +30,7 @@ def run(work, capsys):
         capsys.readouterr()
         order = {"named": True, "source": None, "target": target, "tag": tag}
         result = actions.run(name, {"recipe": recipe, "order": order} | arguments)
-        failure = f"!! {result.get_msg()}\n" if isinstance(result, TaskFailed) else ""
+        failure = f"!! {result.get_msg()}" if isinstance(result, TaskFailed) else ""
         return capsys.readouterr().out + failure
 
     return act
@@ -144,15 +144,11 @@ def test_history_and_registry_tell_all(work, run, publish):
     assert "which was withdrawn (deaf): publish it under another tag" in publish("v2")
 
 
-@pytest.mark.parametrize(
-    "said",
-    [{"recipe": None}, {"tag": None}, {"reason": None}, {"reason": " "}, {"recipe": None, "tag": None}],
-)
+@pytest.mark.parametrize("said", [{"recipe": None}, {"tag": None}, {"reason": None}, {"reason": " "}])
 def test_withdrawing_needs_a_recipe_a_tag_and_a_reason(work, run, publish, said):
     publish()
-    assert run("yank", **({"tag": "v1", "reason": "bad"} | said)).startswith(
-        ("!! say which", "!! say of which")
-    )
+    refusal = run("yank", **({"tag": "v1", "reason": "bad"} | said))
+    assert refusal.startswith(("!! say which tag", "!! say of which recipe"))
     assert LocalRegistry(work.registry).history(REPO)[0].latest
 
 
@@ -175,5 +171,5 @@ def test_an_entry_that_cannot_be_read_is_told_behind_the_others(work, publish, c
     ref = next(work.registry.glob("*/refs/v2")).read_text()
     (next(work.registry.glob(f"*/snapshots/{ref}")) / "manifest.json").unlink()
     failed = actions.run("show_registry", {"format": "table", "gc": False, "dry_run": False})
-    assert failed.get_msg() == f"{REPO} at v2: manifest.json is not there"
+    assert failed.get_msg().strip() == f"{REPO} at v2: manifest.json is not there"
     assert [row[1] for row in rows(capsys.readouterr().out)] == ["v1"]

@@ -156,16 +156,9 @@ def test_publishing_takes_what_is_validated_and_voxrun_reads_it(built):
     assert voxrun.stdout.strip() == heard
 
     doit(built, "yank", "recipe=4bit", "tag=v9", "reason=deaf")
+    arguments = ["--model", "registry:Voxtral-Tiny-Prompts-4bit@v9", "--audio", str(clip)]
     voxrun = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "voxrun.cli",
-            "--audio",
-            clip,
-            "--model",
-            "registry:Voxtral-Tiny-Prompts-4bit@v9",
-        ],
+        [sys.executable, "-m", "voxrun.cli", *arguments],
         cwd=built,
         capture_output=True,
         text=True,
