@@ -80,6 +80,7 @@ class Declares:
 
     def __init__(self) -> None:
         self.faults = Faults()
+        self.wrong_hashes: set[str] = set()
 
     def fail(
         self,
@@ -114,6 +115,10 @@ class Declares:
         The hashes that are told stay those of the true bytes.
         """
         self.faults.declare("corrupt", call, damage, times)
+
+    def wrong_hash(self, path: str) -> None:
+        """Tell of the files of this path, in every listing, other hashes than those of their bytes."""
+        self.wrong_hashes.add(path)
 
     def before(self, call: str, surprise: Callable[[], Any]) -> None:
         """Do something when such a call has come, before it is answered, once."""
