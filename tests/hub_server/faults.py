@@ -43,6 +43,7 @@ class Mishaps:
     """What happens to one call."""
 
     cut: str = ""
+    hang: bool = False
     drip: float | None = None
     corrupt: Damage | None = None
     fail: Refusal | None = None
@@ -108,6 +109,10 @@ class Declares:
     def drip(self, call: str, bytes_per_second: float, times: int = FOR_GOOD) -> None:
         """Read what these calls send, and answer them, no faster than this."""
         self.faults.declare("drip", call, bytes_per_second, times)
+
+    def hang(self, call: str, times: int = FOR_GOOD) -> None:
+        """Take these calls, and neither do nor answer anything."""
+        self.faults.declare("hang", call, True, times)
 
     def corrupt(self, call: str, damage: Damage = flipped, times: int = FOR_GOOD) -> None:
         """Serve other bytes of files, with headers that fit their length: flipped, truncated, swapped(other).
