@@ -56,6 +56,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args = p.parse_args(argv)
     args.format = args.format or _format_of(args.output)
     files = args.audio or []
+    if args.model is None and args.lock is None:
+        args.model = os.environ.get(MODEL_VARIABLE, DEFAULT_MODEL)
     if STDIN in files and len(files) > 1:
         p.error("--audio -: standard input cannot be one of several recordings")
     if args.device is not None and files:
@@ -89,13 +91,31 @@ def _add_sound(group: argparse._ArgumentGroup) -> None:
 def _add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--model",
-        default=os.environ.get(MODEL_VARIABLE, DEFAULT_MODEL),
         metavar="PATH|REPO",
-        help=f"folder or owner/name (default: ${MODEL_VARIABLE}, else {DEFAULT_MODEL})",
+        help=f"folder or owner/name (default: that of --lock, else ${MODEL_VARIABLE}, else {DEFAULT_MODEL})",
     )
     group.add_argument("--revision", help="tag, branch or commit of a repository")
     group.add_argument(
         "--registry", type=Path, metavar="DIR", help="local registry to find the repository in"
+    )
+    group.add_argument(
+        "--verify",
+        nargs="?",
+        const=True,
+        default=False,
+        type=Path,
+        metavar="KEY",
+        help="load nothing unless every file has the hash that the manifest says; with KEY, a public key,"
+        " unless they are signed with its other half",
+    )
+    group.add_argument(
+        "--lock",
+        type=Path,
+        metavar="FILE",
+        help="load nothing but the model that this voxrun.lock names, and verify it",
+    )
+    group.add_argument(
+        "--write-lock", type=Path, metavar="FILE", help="verify the model, and write such a lock of it"
     )
 
 

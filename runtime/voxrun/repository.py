@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .config import ModelConfig
 from .errors import ModelError, VoxrunError
+from .manifest import read_manifest
 from .tokenizer import TOKENIZER_FILE
 from .weights import weight_files
 
@@ -15,8 +16,13 @@ FILES = ["*.safetensors", "model.safetensors.index.json", "config.json", "params
 COMMIT = re.compile("[0-9a-f]{40}")
 
 
-def locate(model: str | Path, revision: str | None = None, registry: Path | None = None) -> Path:
-    """The folder of a model; a repository is fetched once into the cache. Raises ModelError."""
+def locate(
+    model: str | Path, revision: str | None = None, registry: Path | None = None, whole: bool = False
+) -> Path:
+    """The folder of a model; a repository is fetched once into the cache: what is loaded, or all of it.
+
+    Raises ModelError.
+    """
     folder = Path(model)
     if registry is None and os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for too long a name
         return folder
@@ -34,10 +40,10 @@ def locate(model: str | Path, revision: str | None = None, registry: Path | None
         str(model),
         revision=revision,
         cache_dir=registry,
-        allow_patterns=FILES,
+        allow_patterns=None if whole else FILES,
     )
     try:
-        snapshot = _kept(fetch, revision) or fetch(local_files_only=registry is not None)
+        snapshot = _kept(fetch, revision, whole) or fetch(local_files_only=registry is not None)
     except LocalEntryNotFoundError as error:
         where = f"in the registry {registry}" if registry else "in the cache, nor can the Hub be reached"
         at = f" at {revision}" if revision else ""
@@ -47,14 +53,25 @@ def locate(model: str | Path, revision: str | None = None, registry: Path | None
     return Path(snapshot)
 
 
-def _kept(fetch: Callable[..., str], revision: str | None) -> str | None:
-    """What the cache holds of a commit, if it is a whole model: commits do not change, nobody is asked."""
+def _kept(fetch: Callable[..., str], revision: str | None, whole: bool) -> str | None:
+    """What the cache holds of a commit, if nothing is missing: commits do not change, nobody is asked."""
     if not COMMIT.fullmatch(revision or ""):
         return None
     try:
         folder = Path(fetch(local_files_only=True))
-        ModelConfig.from_folder(folder)
-        weight_files(folder)
+        complete = _is_whole(folder) if whole else _loads(folder)
     except (FileNotFoundError, VoxrunError):  # not there, or in part: a download was interrupted
         return None
-    return str(folder) if (folder / TOKENIZER_FILE).is_file() else None
+    return str(folder) if complete else None
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether all is there that the manifest lists. Raises VoxrunError without one."""
+    return all((folder / name).is_file() for name in read_manifest(folder))
+
+
+def _loads(folder: Path) -> bool:
+    """Whether all is there that is loaded. Raises VoxrunError if not."""
+    ModelConfig.from_folder(folder)
+    weight_files(folder)
+    return (folder / TOKENIZER_FILE).is_file()
