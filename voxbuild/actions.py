@@ -14,7 +14,7 @@ from doit.exceptions import TaskFailed
 
 from voxrun.errors import VoxrunError
 
-from . import comparing, planning, publishing, stages, view_stages
+from . import attesting, comparing, planning, publishing, signing, stages, view_stages
 from .errors import DifferenceError, VoxbuildError
 from .loaders import views_of
 from .manifest import MANIFEST, VALIDATION, Manifest
@@ -113,6 +113,18 @@ def card(book: Book, source: str, recipe: str) -> None:
 
 
 @action
+def bom(book: Book, source: str, recipe: str) -> None:
+    """Write the bill of materials."""
+    attesting.write_bom(workspace(), book.source(source), book.recipe(recipe), book)
+
+
+@action
+def provenance(book: Book, source: str, recipe: str) -> None:
+    """Write the provenance."""
+    attesting.write_provenance(workspace(), book.source(source), book.recipe(recipe), book)
+
+
+@action
 def manifest(book: Book, source: str, recipe: str) -> None:
     """Complete the manifest."""
     stages.finish_manifest(workspace(), book.source(source), book.recipe(recipe), book)
@@ -124,6 +136,14 @@ def views(book: Book, source: str, recipe: str) -> None:
     origin, chosen = book.source(source), book.recipe(recipe)
     for loader in views_of(chosen.dialects):
         print(view_stages.make_view(workspace(), origin, chosen, book, loader))
+
+
+@action
+def sign(book: Book, source: str, recipe: str, key: str | None, named: bool = True) -> None:
+    """Sign an artifact and its views."""
+    origin, chosen = book.source(source), book.recipe(recipe)
+    done = signing.sign_artifact(workspace(), origin, chosen, key, named)
+    print(f"{recipe} over {source}: {done}")
 
 
 @action

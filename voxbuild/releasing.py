@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from doit import get_var
 
 from .actions import run
-from .choice import ALWAYS, Task, chosen
+from .choice import ALWAYS, Task, builds, chosen, doing
 
 __all__ = [
     "task_publish",
+    "task_sign",
 ]
 
 
@@ -21,3 +22,10 @@ def task_publish() -> Iterator[Task]:
             "name": recipe.name,
             "actions": [(run, ["publish", options | {"recipe": recipe.name}])],
         } | ALWAYS
+
+
+def task_sign() -> Iterator[Task]:
+    """Sign what is validated, with key=PRIVATE.pem or the key that VOXBUILD_SIGNING_KEY names."""
+    said = {"key": get_var("key"), "named": get_var("recipe") is not None}
+    for recipe, source in builds():
+        yield {"name": recipe.name, "actions": [doing("sign", recipe, source, **said)]} | ALWAYS

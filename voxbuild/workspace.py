@@ -12,6 +12,7 @@ from voxrun.manifest import sha256_of
 
 __all__ = [
     "Workspace",
+    "json_text",
     "read_json",
     "read_state",
     "sha256_of",
@@ -96,7 +97,12 @@ class Workspace:
 
 def write_json(path: Path, value: Any) -> None:
     """Write sorted JSON; the file is the old one or the whole new one, never half of it."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """What `write_json` writes."""
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:
