@@ -25,7 +25,7 @@ def read_object(data: bytes, origin: str) -> dict[str, Any]:
 def check_keys(value: Any, keys: set[str], origin: str) -> dict[str, Any]:
     """The same value, if it is an object of these very keys. Raises TrustError."""
     if not isinstance(value, dict) or value.keys() != keys:
-        found = ", ".join(sorted(value)) if isinstance(value, dict) else type(value).__name__
+        found = ", ".join(sorted(value)) or "none" if isinstance(value, dict) else type(value).__name__
         raise TrustError(f"{origin}: {', '.join(sorted(keys))} were expected, not {found}")
     return value
 
