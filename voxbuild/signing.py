@@ -30,10 +30,9 @@ def sign_artifact(work: Workspace, source: Source, recipe: Recipe, key: str | No
     validated. Raises SigningError.
     """
     folder = work.artifact(source.name, recipe.name)
-    if not named and not (folder / MANIFEST).is_file():
-        return "not built"
-    if not named and not Manifest.load(folder).validated:
-        return "not validated, so not signed"
+    if (why := _unready(folder)) and not named:
+        return f"{why}, so not signed"
+    _refuse_unready(folder)
     views = [check_current(work, source, recipe, loader) for loader in views_of(recipe.dialects)]
     for each in (folder, *views):
         sign(each, _private_key(key), public_key_of(work, recipe))
@@ -56,8 +55,7 @@ def sign(folder: Path, private: Path, public: Path | None) -> None:
 
     What was signed is held against the manifest before it is called model.sig. Raises SigningError.
     """
-    if not Manifest.load(folder).validated:
-        raise SigningError(f"{folder}: not validated, so not signed; run `doit build` and see why")
+    _refuse_unready(folder)
     signer = _signer(private, public)
     with written_whole(folder / SIGNATURE) as partial:
         try:
@@ -66,6 +64,18 @@ def sign(folder: Path, private: Path, public: Path | None) -> None:
             raise SigningError(f"{folder}: cannot be signed ({error})") from error
         if wrong := _differences(folder, claimed_files(partial.read_bytes())):
             raise SigningError(f"{folder}: not as its manifest says: {', '.join(wrong)}; build it again")
+
+
+def _unready(folder: Path) -> str | None:
+    """Why nothing in a folder can be signed."""
+    if not (folder / MANIFEST).is_file():
+        return "not built"
+    return None if Manifest.load(folder).validated else "not validated"
+
+
+def _refuse_unready(folder: Path) -> None:
+    if why := _unready(folder):
+        raise SigningError(f"{folder}: {why}, so not signed; run `doit build` and see why")
 
 
 def faults(folder: Path, public: Path) -> list[str]:
