@@ -10,7 +10,7 @@ from voxbuild import choice, releasing, showing, tasks
 from voxrun.cli import parser
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "runtime/README.md", "tiny/README.md"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "runtime/README.md", "tiny/README.md", "docs/trust.md"]
 
 
 def text_of(name):

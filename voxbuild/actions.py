@@ -14,7 +14,18 @@ from doit.exceptions import TaskFailed
 
 from voxrun.errors import VoxrunError
 
-from . import cataloguing, comparing, planning, publishing, stages, verifying, view_stages, withdrawing
+from . import (
+    attesting,
+    cataloguing,
+    comparing,
+    planning,
+    publishing,
+    signing,
+    stages,
+    verifying,
+    view_stages,
+    withdrawing,
+)
 from .errors import DifferenceError, PublishError, VoxbuildError
 from .loaders import views_of
 from .manifest import MANIFEST, VALIDATION, Manifest
@@ -116,6 +127,18 @@ def card(book: Book, source: str, recipe: str) -> None:
 
 
 @action
+def bom(book: Book, source: str, recipe: str) -> None:
+    """Write the bill of materials."""
+    attesting.write_bom(workspace(), book.source(source), book.recipe(recipe), book)
+
+
+@action
+def provenance(book: Book, source: str, recipe: str) -> None:
+    """Write the provenance."""
+    attesting.write_provenance(workspace(), book.source(source), book.recipe(recipe), book)
+
+
+@action
 def manifest(book: Book, source: str, recipe: str) -> None:
     """Complete the manifest."""
     stages.finish_manifest(workspace(), book.source(source), book.recipe(recipe), book)
@@ -127,6 +150,14 @@ def views(book: Book, source: str, recipe: str) -> None:
     origin, chosen = book.source(source), book.recipe(recipe)
     for loader in views_of(chosen.dialects):
         print(view_stages.make_view(workspace(), origin, chosen, book, loader))
+
+
+@action
+def sign(book: Book, source: str, recipe: str, key: str | None, named: bool = True) -> None:
+    """Sign an artifact and its views."""
+    origin, chosen = book.source(source), book.recipe(recipe)
+    done = signing.sign_artifact(workspace(), origin, chosen, key, named)
+    print(f"{recipe} over {source}: {done}")
 
 
 @action
@@ -145,9 +176,10 @@ def publish(
 
 
 @action
-def verify(book: Book, recipe: str, order: dict[str, Any]) -> None:
+def verify(book: Book, recipe: str, order: dict[str, Any], key: str | None) -> None:
     """Prove that what is published of a recipe is what its manifest says. Raises DifferenceError."""
-    verifying.verify(workspace(), book, book.recipe(recipe), Order(**order))
+    wanted = Order(**order, key=Path(key) if key else None)
+    verifying.verify(workspace(), book, book.recipe(recipe), wanted)
 
 
 @action

@@ -8,16 +8,31 @@ from pathlib import Path
 from typing import Any
 
 from voxrun.manifest import MANIFEST, SIGNATURE
+from voxrun.provenance import PROVENANCE
 
 from .errors import VoxbuildError
-from .workspace import read_json, sha256_of, write_json
+from .workspace import json_text, read_json, sha256_of, write_text
 
-__all__ = ["CARD", "DESCRIPTIVE", "MANIFEST", "SIGNATURE", "VALIDATION", "Manifest", "file_entry"]
+__all__ = [
+    "BOM",
+    "CARD",
+    "DESCRIPTIVE",
+    "MANIFEST",
+    "PROVENANCE",
+    "SIGNATURE",
+    "VALIDATION",
+    "Manifest",
+    "file_entry",
+]
 
 VALIDATION = "validation.json"
 CARD = "README.md"
-DESCRIPTIVE = (VALIDATION, CARD)
-"""What is written about the weights once they are converted; all other files are what validation proves."""
+BOM = "bom.cdx.json"
+DESCRIPTIVE = (VALIDATION, CARD, BOM, PROVENANCE)
+"""What is written about the weights once they are converted, in this order; provenance covers the others.
+
+All other files are what validation proves.
+"""
 
 
 @dataclass(frozen=True)
@@ -65,11 +80,14 @@ class Manifest:
         return replace(self, recipe=recipe, files=self.weight_files | described, validated=True)
 
     def save(self, folder: Path) -> None:
-        """Write it into the artifact."""
+        """Write it into the artifact; a signature of another one goes away."""
         fields = asdict(self)
         if self.view is None:
             del fields["view"]
-        write_json(folder / MANIFEST, fields)
+        path, text = folder / MANIFEST, json_text(fields)
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            (folder / SIGNATURE).unlink(missing_ok=True)
+        write_text(path, text)
 
     @classmethod
     def load(cls, folder: Path) -> "Manifest":

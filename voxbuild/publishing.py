@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from voxrun.errors import VoxrunError
 from voxrun.manifest import Entry
@@ -36,6 +37,8 @@ class Order:
     tag: str | None = None
     destination: Destination = MAIN
     dry_run: bool = False
+    key: Path | None = None
+    """A public key, to verify with."""
 
     def goal(self, work: Workspace) -> PublishTarget:
         """The target."""

@@ -6,12 +6,13 @@ from typing import Any
 from doit import get_var, task_params
 
 from .actions import run
-from .choice import ALWAYS, FORMAT, SHOWS, Task, chosen
+from .choice import ALWAYS, FORMAT, SHOWS, Task, builds, chosen, doing
 
 __all__ = [
     "task_history",
     "task_publish",
     "task_registry",
+    "task_sign",
     "task_verify",
     "task_yank",
 ]
@@ -40,10 +41,18 @@ def task_publish(pull_request: bool, dry_run: bool) -> Iterator[Task]:
         yield {"name": recipe.name, "actions": actions, "params": params} | ALWAYS
 
 
+def task_sign() -> Iterator[Task]:
+    """Sign what is validated, with key=PRIVATE.pem or the key that VOXBUILD_SIGNING_KEY names."""
+    said = {"key": get_var("key"), "named": get_var("recipe") is not None}
+    for recipe, source in builds():
+        yield {"name": recipe.name, "actions": [doing("sign", recipe, source, **said)]} | ALWAYS
+
+
 def task_verify() -> Iterator[Task]:
-    """Prove that what is published is what its manifest says, and what is built here (target=, tag=)."""
+    """Prove that what is published is what its manifest says, and what is built here (target=, tag=, key=)."""
     for recipe in chosen():
-        actions = [(run, ["verify", {"order": _order(), "recipe": recipe.name}])]
+        said = {"order": _order(), "recipe": recipe.name, "key": get_var("key")}
+        actions = [(run, ["verify", said])]
         yield {"name": recipe.name, "actions": actions} | SHOWS
 
 

@@ -1,6 +1,8 @@
 """The stages of a build, each from files to files; `tasks` says when they run.
 
-fetch -> (calibrate) plan -> convert -> (reference) validate -> card -> manifest
+fetch -> (calibrate) plan -> convert -> (reference) validate -> card -> bom, provenance -> manifest -> (sign)
+
+`attesting` has bom and provenance, `signing` the last.
 """
 
 from collections.abc import Iterable
@@ -152,7 +154,7 @@ def write_card(work: Workspace, source: Source, recipe: Recipe, book: Book) -> N
 
 
 def finish_manifest(work: Workspace, source: Source, recipe: Recipe, book: Book) -> None:
-    """Add card and validation to the manifest and mark the artifact validated.
+    """Add what describes it to the manifest and mark the artifact validated.
 
     Raises ValidationError if what was validated is not what is there.
     """

@@ -16,21 +16,25 @@ from .choice import LOUD, Task, artifact_file, book, builds, doing, local, stage
 from .clips import clip_files
 from .fetch import local_folder
 from .loaders import views_of
-from .manifest import CARD, DESCRIPTIVE, MANIFEST, VALIDATION
+from .manifest import BOM, CARD, DESCRIPTIVE, MANIFEST, PROVENANCE, VALIDATION
 from .recipe import Recipe, Source
 from .reporter import Reporter
+from .signing import public_key_of
 from .stages import runtime_versions
 from .view_stages import view_name
 
 __all__ = [
     "DOIT_CONFIG",
     "task__plan",
+    "task__signature",
+    "task_bom",
     "task_build",
     "task_calibrate",
     "task_card",
     "task_convert",
     "task_fetch",
     "task_manifest",
+    "task_provenance",
     "task_reference",
     "task_validate",
     "task_views",
@@ -152,6 +156,38 @@ def task_card() -> Iterator[Task]:
         } | LOUD
 
 
+def task_bom() -> Iterator[Task]:
+    """Write the bill of materials (CycloneDX): files, upstream, clips, tools, error rates."""
+    for recipe, source in builds():
+        yield {
+            "name": stage(recipe, source),
+            "actions": [doing("bom", recipe, source)],
+            "file_dep": [artifact_file(recipe, source, VALIDATION)],
+            "targets": [artifact_file(recipe, source, BOM)],
+            "uptodate": [
+                config_changed(book().digest(source, recipe)),
+                (uptodate.unedited, [artifact_file(recipe, source, BOM)]),
+            ],
+        } | LOUD
+
+
+def task_provenance() -> Iterator[Task]:
+    """Write from what all other files were made (SLSA provenance)."""
+    for recipe, source in builds():
+        before = [artifact_file(recipe, source, name) for name in DESCRIPTIVE if name != PROVENANCE]
+        sets = book().clip_sets(source, recipe)
+        yield {
+            "name": stage(recipe, source),
+            "actions": [doing("provenance", recipe, source)],
+            "file_dep": [*before, *(file for name in sets for file in _clip_files(name))],
+            "targets": [artifact_file(recipe, source, PROVENANCE)],
+            "uptodate": [
+                config_changed(book().digest(source, recipe)),
+                (uptodate.unedited, [artifact_file(recipe, source, PROVENANCE)]),
+            ],
+        } | LOUD
+
+
 def task_manifest() -> Iterator[Task]:
     """Complete the manifest: every file's hash, marked validated."""
     for recipe, source in builds():
@@ -182,12 +218,31 @@ def task_views() -> Iterator[Task]:
             } | LOUD
 
 
+def task__signature() -> Iterator[Task]:
+    """Sign artifact and views for the public key that the recipe names (`sign:`)."""
+    for recipe, source in builds():
+        if recipe.sign:
+            folders = [recipe.name, *(view_name(recipe, loader) for loader in views_of(recipe.dialects))]
+            signed = [local(workspace().artifact(source.name, folder)) for folder in folders]
+            public_key = str(public_key_of(workspace(), recipe))
+            yield {
+                "name": stage(recipe, source),
+                "actions": [doing("sign", recipe, source, key=get_var("key"))],
+                "task_dep": [_described(recipe, source)],
+                "uptodate": [(uptodate.is_signed, [signed, public_key])],
+            } | LOUD
+
+
 def task_build() -> Iterator[Task]:
     """Build, validate and describe an artifact: doit build recipe=4bit source=tiny."""
     for recipe, source in builds():
-        task = "views" if views_of(recipe.dialects) else "manifest"
-        last = f"{task}:{stage(recipe, source)}"
+        last = f"_signature:{stage(recipe, source)}" if recipe.sign else _described(recipe, source)
         yield {"name": recipe.name, "actions": None, "task_dep": [last]}
+
+
+def _described(recipe: Recipe, source: Source) -> str:
+    """The task after which artifact and views are whole."""
+    return f"{'views' if views_of(recipe.dialects) else 'manifest'}:{stage(recipe, source)}"
 
 
 def _recipe_file(recipe: Recipe) -> str:

@@ -10,6 +10,7 @@ from .fetch import Fetched
 from .lock import drift
 from .making import tool_versions
 from .manifest import Manifest
+from .signing import faults
 from .workspace import read_state, sha256_of, stamp, write_json
 
 Values = dict[str, Any]
@@ -87,6 +88,12 @@ def is_validated(task: Any, values: Values, source: str, recipe: str) -> bool:
         return Manifest.load(folder).validated or _stale(task, f"{folder} is not marked validated")
     except VoxbuildError as error:
         return _stale(task, str(error))
+
+
+def is_signed(task: Any, values: Values, folders: list[str], public_key: str) -> bool:
+    """All folders are signed, as they are, with the other half of the public key."""
+    found = [fault for folder in folders for fault in faults(Path(folder), Path(public_key))]
+    return not found or _stale(task, "; ".join(found))
 
 
 def _conversions(manifest: Manifest) -> list[str]:

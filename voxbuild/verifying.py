@@ -7,6 +7,8 @@ from pathlib import Path
 
 from voxrun.errors import VoxrunError
 from voxrun.manifest import Entry, digest_of, read_entries
+from voxrun.provenance import PROVENANCE, check_provenance
+from voxrun.signature import check_signed, claimed_files, signed_files
 
 from .candidates import Candidate, candidates
 from .differences import faults
@@ -31,24 +33,26 @@ def verify(work: Workspace, book: Book, recipe: Recipe, order: Order) -> None:
     wanted = [
         c for c in candidates(book, recipe, order.source, order.named) if order.named or c.is_built(work)
     ]
-    holds = [_holds(work, goal, candidate, candidate.tag(order.tag)) for candidate in wanted]
+    holds = [_holds(work, goal, c, c.tag(order.tag), order.key) for c in wanted]
     if not all(holds):
         raise DifferenceError
 
 
-def _holds(work: Workspace, goal: PublishTarget, candidate: Candidate, tag: str) -> bool:
+def _holds(work: Workspace, goal: PublishTarget, candidate: Candidate, tag: str, key: Path | None) -> bool:
     """Print all about one artifact; whether nothing is wrong."""
     folder = candidate.folder(work) if candidate.is_built(work) else None
     print(f"{candidate.name}: {candidate.repo} at {tag}")
     try:
-        facts, wrong = _checked(goal, candidate.repo, tag, folder)
+        facts, wrong = _checked(goal, candidate.repo, tag, folder, key)
     except (VoxbuildError, VoxrunError) as error:
         facts, wrong = [], [str(error)]
     print("\n".join([*(f"   {line}" for line in facts), *(f"!! {line}" for line in wrong)]))
     return not wrong
 
 
-def _checked(goal: PublishTarget, repo: str, tag: str, folder: Path | None) -> tuple[list[str], list[str]]:
+def _checked(
+    goal: PublishTarget, repo: str, tag: str, folder: Path | None, key: Path | None
+) -> tuple[list[str], list[str]]:
     """What holds of a published artifact, and what is wrong; more than files only if they are right."""
     raw = goal.read(repo, tag, MANIFEST, LIMIT)
     where = f"{repo} at {tag}: {MANIFEST}"
@@ -64,18 +68,18 @@ def _checked(goal: PublishTarget, repo: str, tag: str, folder: Path | None) -> t
         return facts, wrong
     total = sum(entry.size for entry in promised.values())
     facts.append(f"all {len(promised)} files are those of its manifest {digest[:16]}, {total:,} bytes")
-    facts += proofs(promised, lambda name: _proven(goal.read(repo, tag, name, LIMIT), name, promised))
+    facts += proofs(promised, lambda name: _proven(goal.read(repo, tag, name, LIMIT), name, promised), key)
     if folder and digest_of(folder) != digest:
         return facts, [f"another artifact is in {folder}, with the manifest {digest_of(folder)[:16]}"]
     return facts + ([f"the same as {folder}"] if folder else []), []
 
 
-def proofs(entries: Mapping[str, Entry], read: Read) -> list[str]:
+def proofs(entries: Mapping[str, Entry], read: Read, key: Path | None) -> list[str]:
     """What the artifact, whose files are right, can prove beyond that; a line each.
 
-    Raises PublishError if one of them is wrong.
+    Raises PublishError or TrustError if one of them is wrong.
     """
-    return [_validation(entries, read)]
+    return [_validation(entries, read), _provenance(entries, read), _signature(entries, read, key)]
 
 
 def _validation(entries: Mapping[str, Entry], read: Read) -> str:
@@ -87,6 +91,37 @@ def _validation(entries: Mapping[str, Entry], read: Read) -> str:
     if report.get("passed") is not True or report.get("artifact") != weights:
         raise PublishError(f"{VALIDATION} is not a passed one of these very files")
     return "validated as these very files"
+
+
+def _provenance(entries: Mapping[str, Entry], read: Read) -> str:
+    """What it was made from is said of what is there."""
+    if PROVENANCE not in entries:
+        raise PublishError(f"{PROVENANCE} is missing: nothing says what it was made from")
+    _refuse(PROVENANCE, check_provenance(read(PROVENANCE), _listed(entries)))
+    return "its provenance is that of these very files"
+
+
+def _signature(entries: Mapping[str, Entry], read: Read, key: Path | None) -> str:
+    """Who vouches for it."""
+    if SIGNATURE not in entries:
+        if key:
+            raise PublishError(f"not signed, so nothing says that it is by the owner of {key}")
+        return "not signed"
+    signature = read(SIGNATURE)
+    signed = signed_files(signature, key) if key else claimed_files(signature)
+    _refuse(SIGNATURE, check_signed(signed, _listed(entries), entries[MANIFEST].sha256))
+    if key:
+        return f"signed with the private key of {key}"
+    return "signed; whose signature it is was not checked: give key=PUBLIC.pem"
+
+
+def _listed(entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    return {name: entry for name, entry in entries.items() if name not in (MANIFEST, SIGNATURE)}
+
+
+def _refuse(name: str, problems: list[str]) -> None:
+    if problems:
+        raise PublishError(f"{name}: {'; '.join(problems)}")
 
 
 def _proven(content: bytes, name: str, entries: Mapping[str, Entry]) -> bytes:

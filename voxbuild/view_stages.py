@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .attesting import Attested, attest_view
 from .card import render_card
 from .clips import read_clips
 from .errors import PublishError, ValidationError
@@ -48,6 +49,7 @@ def make_view(work: Workspace, source: Source, recipe: Recipe, book: Book, loade
         write_text(
             folder / CARD, render_card(work.cards, source, recipe, book, view, validation, text, loader)
         )
+        attest_view(Attested(work, source, recipe, book, folder, view, loader), manifest)
         described = {file: file_entry(folder / file) for file in DESCRIPTIVE}
         view.completed(book.digest(source, recipe), described).save(folder)
     clips = f"{len(heard)} clip(s) heard alike"

@@ -1,15 +1,26 @@
 """Where things lie in a project, and how small files are written whole."""
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-HASH_BLOCK = 2**20
+from voxrun.manifest import sha256_of
+
+__all__ = [
+    "Workspace",
+    "json_text",
+    "read_json",
+    "read_state",
+    "sha256_of",
+    "stamp",
+    "write_json",
+    "write_text",
+    "written_whole",
+]
 
 
 @dataclass(frozen=True)
@@ -86,11 +97,11 @@ class Workspace:
 
 def write_json(path: Path, value: Any) -> None:
     """Write sorted JSON; the file is the old one or the whole new one, never half of it."""
-    write_text(path, to_json(value))
+    write_text(path, json_text(value))
 
 
-def to_json(value: Any) -> str:
-    """The same as text."""
+def json_text(value: Any) -> str:
+    """What `write_json` writes."""
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -123,16 +134,6 @@ def read_state(path: Path) -> Any:
         return read_json(path)
     except (OSError, ValueError):
         return None
-
-
-def sha256_of(path: Path, progress: Callable[[int], None] = lambda done: None) -> str:
-    """Hash of a file; `progress` is told of bytes done."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(HASH_BLOCK):
-            digest.update(block)
-            progress(len(block))
-    return digest.hexdigest()
 
 
 def stamp(path: Path) -> list[int]:

@@ -6,6 +6,7 @@ VoxrunError
 ├── DeviceError   no microphone, no PortAudio
 ├── ModelError    a model that cannot be found or fetched
 ├── OutputError   a place that transcripts cannot be written to
+├── TrustError    an artifact that is not what its manifest, signature, provenance or pin say
 └── WeightsError  tensors missing, unexpected or misshapen
 """
 
@@ -32,6 +33,10 @@ class ModelError(VoxrunError):
 
 class OutputError(VoxrunError):
     """Transcripts cannot be written where they were asked for."""
+
+
+class TrustError(VoxrunError):
+    """The artifact is not what its manifest, signature, provenance or pin say."""
 
 
 class WeightsError(VoxrunError):

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +14,8 @@ MANIFEST = "manifest.json"
 SIGNATURE = "model.sig"
 """Signs all files of the artifact, the manifest included."""
 SHA256 = re.compile("[0-9a-f]{64}")
+BLOCK = 2**20
+"""Bytes that are hashed at a time."""
 
 
 @dataclass(frozen=True)
@@ -59,3 +61,13 @@ def is_plain(name: str) -> bool:
 def digest_of(folder: Path) -> str:
     """The manifest's own sha256: it stands for all that the artifact is."""
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
+def sha256_of(path: Path, progress: Callable[[int], object] = lambda done: None) -> str:
+    """Hash of a file, read in blocks; `progress` is told of bytes done."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+            progress(len(block))
+    return digest.hexdigest()

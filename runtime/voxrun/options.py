@@ -58,6 +58,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args = p.parse_args(argv)
     args.format = args.format or _format_of(args.output)
     files = args.audio or []
+    if args.model is None and args.lock is None:
+        args.model = os.environ.get(MODEL_VARIABLE, DEFAULT_MODEL)
     if STDIN in files and len(files) > 1:
         p.error("--audio -: standard input cannot be one of several recordings")
     if args.device is not None and files:
@@ -91,10 +93,9 @@ def _add_sound(group: argparse._ArgumentGroup) -> None:
 def _add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--model",
-        default=os.environ.get(MODEL_VARIABLE, DEFAULT_MODEL),
         metavar="PATH|REPO",
         help="folder; owner/name of the Hub; or registry:NAME of the local registry, with or without owner;"
-        f" those two may end in @TAG (default: ${MODEL_VARIABLE}, else {DEFAULT_MODEL})",
+        f" those two may end in @TAG (default: that of --lock, else ${MODEL_VARIABLE}, else {DEFAULT_MODEL})",
     )
     group.add_argument("--revision", help="tag, branch or commit of a repository, as behind the @")
     group.add_argument(
@@ -103,6 +104,25 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         metavar="DIR",
         help="local registry to find the repository in, whether it is named registry:NAME or not"
         f" (default for registry:NAME: ${REGISTRY_VARIABLE}, else {DEFAULT_REGISTRY})",
+    )
+    group.add_argument(
+        "--verify",
+        nargs="?",
+        const=True,
+        default=False,
+        type=Path,
+        metavar="KEY",
+        help="load nothing unless every file has the hash that the manifest says; with KEY, a public key,"
+        " unless they are signed with its other half",
+    )
+    group.add_argument(
+        "--lock",
+        type=Path,
+        metavar="FILE",
+        help="load nothing but the model that this voxrun.lock names, and verify it",
+    )
+    group.add_argument(
+        "--write-lock", type=Path, metavar="FILE", help="verify the model, and write such a lock of it"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .config import ModelConfig
 from .errors import ModelError, VoxrunError
+from .manifest import read_manifest
 from .registry import COMMIT, DEFAULT_REGISTRY, LATEST, REGISTRY_VARIABLE, WITHDRAWN, Registry
 from .tokenizer import TOKENIZER_FILE
 from .weights import weight_files
@@ -17,11 +18,14 @@ PREFIX = "registry:"
 log = logging.getLogger("voxrun")
 
 
-def locate(model: str | Path, revision: str | None = None, registry: Path | None = None) -> Path:
+def locate(
+    model: str | Path, revision: str | None = None, registry: Path | None = None, whole: bool = False
+) -> Path:
     """The folder of a model: that folder, `owner/name[@REVISION]`, or `registry:[owner/]name[@REVISION]`.
 
     With `registry`, repositories are looked for there alone; without, `registry:` means VOXRUN_REGISTRY, or
-    out/registry. A repository of the Hub is fetched once into the cache. Raises ModelError.
+    out/registry. A repository of the Hub is fetched once into the cache: what is loaded, or the `whole` of
+    it. Raises ModelError.
     """
     name = str(model)
     if name.startswith(PREFIX):
@@ -29,7 +33,7 @@ def locate(model: str | Path, revision: str | None = None, registry: Path | None
     elif registry is None and os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises for too long a name
         return Path(name)
     repo, revision = _repo_and_revision(name.removeprefix(PREFIX), revision)
-    return _in_registry(registry, repo, revision) if registry else _on_hub(repo, revision)
+    return _in_registry(registry, repo, revision) if registry else _on_hub(repo, revision, whole)
 
 
 def _repo_and_revision(name: str, revision: str | None) -> tuple[str, str | None]:
@@ -58,7 +62,7 @@ def _in_registry(folder: Path, name: str, revision: str | None) -> Path:
     return registry.snapshot(repo, commit)
 
 
-def _on_hub(name: str, revision: str | None) -> Path:
+def _on_hub(name: str, revision: str | None, whole: bool) -> Path:
     """A snapshot of the Hub's, in its client's cache."""
     if name.count("/") != 1 or name.startswith((".", "/")):
         raise ModelError(f"{name}: no such folder, and no repository name like owner/name")
@@ -73,10 +77,10 @@ def _on_hub(name: str, revision: str | None) -> Path:
         huggingface_hub.snapshot_download,
         name,
         revision=revision,
-        allow_patterns=FILES,
+        allow_patterns=None if whole else FILES,
     )
     try:
-        snapshot = _kept(fetch, revision) or fetch()
+        snapshot = _kept(fetch, revision, whole) or fetch()
     except LocalEntryNotFoundError as error:
         at = f" at {revision}" if revision else ""
         raise ModelError(f"{name}{at} is not in the cache, nor can the Hub be reached") from error
@@ -85,14 +89,25 @@ def _on_hub(name: str, revision: str | None) -> Path:
     return Path(snapshot)
 
 
-def _kept(fetch: Callable[..., str], revision: str | None) -> str | None:
-    """What the cache holds of a commit, if it is a whole model: commits do not change, nobody is asked."""
+def _kept(fetch: Callable[..., str], revision: str | None, whole: bool) -> str | None:
+    """What the cache holds of a commit, if nothing is missing: commits do not change, nobody is asked."""
     if not COMMIT.fullmatch(revision or ""):
         return None
     try:
         folder = Path(fetch(local_files_only=True))
-        ModelConfig.from_folder(folder)
-        weight_files(folder)
+        complete = _is_whole(folder) if whole else _loads(folder)
     except (FileNotFoundError, VoxrunError):  # not there, or in part: a download was interrupted
         return None
-    return str(folder) if (folder / TOKENIZER_FILE).is_file() else None
+    return str(folder) if complete else None
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether all is there that the manifest lists. Raises VoxrunError without one."""
+    return all((folder / name).is_file() for name in read_manifest(folder))
+
+
+def _loads(folder: Path) -> bool:
+    """Whether all is there that is loaded. Raises VoxrunError if not."""
+    ModelConfig.from_folder(folder)
+    weight_files(folder)
+    return (folder / TOKENIZER_FILE).is_file()

@@ -10,12 +10,14 @@ from .interruption import Interruption
 from .microphone import Microphone, input_devices, sounddevice_library
 from .options import STDIN
 from .output import Output, Stdout, output_at, places
+from .pin import Pin
 from .pipe import PipeSource
 from .screen import Screen, screen_for, show_log
 from .session import Session
 from .sources import Source, log
 from .stats import Stats
 from .transcriber import Transcriber, listen
+from .trust import pinned_model, trusted
 from .writers import LIVE_WRITERS, WRITERS, Lines, Recording, Writer
 
 BAD_INPUT = 2
@@ -47,8 +49,18 @@ class Run:
         self._places = places(args.output, self._names, args.format) if args.output else []
         if not args.audio:
             sounddevice_library()
-        self._transcriber = Transcriber.open(args.model, revision=args.revision, registry=args.registry)
+        self._model = args.model or pinned_model(args.lock)
+        self._transcriber = self._open()
         self._stats.loaded()
+
+    def _open(self) -> Transcriber:
+        args = self._args
+        verify = args.verify or args.write_lock is not None
+        folder = trusted(self._model, args.revision, args.registry, verify, args.lock)
+        transcriber = Transcriber.open(folder)
+        if args.write_lock:
+            Pin.of(folder).write(args.write_lock)
+        return transcriber
 
     def all(self) -> int:
         """Transcribe everything; return the exit code."""
@@ -122,7 +134,7 @@ class Run:
     def _writer(self, index: int) -> Writer:
         default = self._transcriber.tokenizer.default_delay_ms
         delay = default if self._args.delay_ms is None else self._args.delay_ms
-        recording = Recording(self._names[index], self._args.model, delay)
+        recording = Recording(self._names[index], self._model, delay)
         if self._live and self._args.format == "txt" and not self._places and _is_watched():
             return Lines(recording)
         return (LIVE_WRITERS if self._live else WRITERS)[self._args.format](recording)

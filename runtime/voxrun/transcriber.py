@@ -8,10 +8,10 @@ from .audio import FileSource
 from .errors import AudioError, ConfigError, DeviceError
 from .mel import FloatArray
 from .model import VoxtralRealtime
-from .repository import locate
 from .results import Result, Transcript
 from .session import Session
 from .tokenizer import TOKENIZER_FILE, Tokenizer
+from .trust import trusted
 from .weights import load_model
 
 
@@ -23,15 +23,23 @@ class Transcriber:
 
     @classmethod
     def open(
-        cls, model: str | Path, *, revision: str | None = None, registry: Path | None = None
+        cls,
+        model: str | Path,
+        *,
+        revision: str | None = None,
+        registry: Path | None = None,
+        verify: bool | Path = False,
+        lock: Path | None = None,
     ) -> "Transcriber":
         """Load a folder, or a repository: `owner/name[@REVISION]` of the Hub, `registry:NAME[@TAG]`.
 
         With `registry`, a folder, repositories are those of that local registry.
 
-        Raises ModelError, ConfigError, WeightsError.
+        `verify` checks all files first; if it is the path of a public key, also that they are signed with
+        its other half. `lock` is a voxrun.lock: nothing else than what it pins is loaded. Raises ModelError,
+        ConfigError, WeightsError, TrustError.
         """
-        folder = locate(model, revision, registry)
+        folder = trusted(model, revision, registry, verify, lock)
         loaded, tokenizer = load_model(folder), Tokenizer(folder)
         if tokenizer.size != loaded.config.vocab_size:
             raise ConfigError(

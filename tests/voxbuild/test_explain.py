@@ -24,6 +24,9 @@ def project(built, tmp_path):
     return copy_project(built, tmp_path / "project")
 
 
+ATTESTED = ("bom:tiny:4bit", "provenance:tiny:4bit")
+
+
 def explained(project, *arguments):
     """Task -> (verdict, reasons)."""
     process = doit(project, "explain", *arguments)
@@ -36,7 +39,7 @@ def explained(project, *arguments):
 def test_of_what_is_built_all_is_up_to_date_and_nothing_is_touched(built):
     before, database = contents(built / "out"), (built / ".doit.db.json").read_bytes()
     told = explained(built)
-    assert {*STAGES, PLAN, "manifest:tiny:4bit"} == told.keys()
+    assert {*STAGES, PLAN, *ATTESTED, "manifest:tiny:4bit"} == told.keys()
     assert set(told.values()) == {("up to date", "")}
     assert contents(built / "out") == before
     assert (built / ".doit.db.json").read_bytes() == database

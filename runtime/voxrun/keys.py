@@ -1,0 +1,50 @@
+"""Elliptic curve keys, by `cryptography`: import this where one is needed, for it may be missing."""
+
+import hashlib
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+from .errors import TrustError
+
+HASHES: dict[str, hashes.HashAlgorithm] = {
+    "secp256r1": hashes.SHA256(),
+    "secp384r1": hashes.SHA384(),
+    "secp521r1": hashes.SHA512(),
+}
+"""Curve -> what is signed of a message with a key on it."""
+
+
+def public_key(path: Path) -> ec.EllipticCurvePublicKey:
+    """The key in a PEM file. Raises TrustError."""
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except OSError as error:
+        raise TrustError(f"{path}: the public key cannot be read ({error.strerror})") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise TrustError(f"{path}: no public key in PEM; that of the signer is needed") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in HASHES:
+        raise TrustError(f"{path}: a key of another kind than {', '.join(HASHES)}")
+    return key
+
+
+def pem(key: ec.EllipticCurvePublicKey) -> bytes:
+    """The key as a PEM file holds it."""
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
+    """sha256 of that."""
+    return hashlib.sha256(pem(key)).hexdigest()
+
+
+def signed(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> bool:
+    """Whether the key's other half signed the message (ECDSA)."""
+    try:
+        key.verify(signature, message, ec.ECDSA(HASHES[key.curve.name]))
+    except InvalidSignature:
+        return False
+    return True

@@ -1,0 +1,89 @@
+"""voxrun.lock: the one artifact that may be loaded, by name, commit and manifest."""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .errors import ModelError, TrustError
+from .manifest import SHA256, digest_of
+from .output import output_at
+from .strict import MOST, check_keys, read_object
+
+FORMAT = 1
+COMMIT = re.compile("[0-9a-f]{40}")
+CACHED = "models--"
+"""What folders of repositories begin with, in the Hub's cache and in a registry."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What identifies an artifact."""
+
+    model: str
+    """owner/name of a repository, or a folder's own name."""
+    revision: str | None
+    """The commit; None of a plain folder."""
+    manifest: str
+    """sha256 of manifest.json, which in turn has the hash of every file."""
+
+    @classmethod
+    def of(cls, folder: Path) -> "Pin":
+        """The pin of a folder; in the Hub's cache and in a registry its path tells repository and commit.
+
+        Raises ModelError if it has no manifest.
+        """
+        try:
+            digest = digest_of(folder)
+        except OSError as error:
+            raise ModelError(f"{folder}: no manifest.json, so that there is nothing to pin") from error
+        real = folder.resolve()
+        repo = real.parent.parent.name
+        if real.parent.name == "snapshots" and repo.startswith(CACHED) and COMMIT.fullmatch(real.name):
+            return cls(repo.removeprefix(CACHED).replace("--", "/"), real.name, digest)
+        return cls(real.name, None, digest)
+
+    @classmethod
+    def read(cls, path: Path) -> "Pin":
+        """Read what `write` wrote. Raises TrustError."""
+        try:
+            with path.open("rb") as file:
+                raw = read_object(file.read(MOST + 1), str(path))
+        except OSError as error:
+            raise TrustError(f"{path}: the lock cannot be read ({error.strerror})") from error
+        check_keys(raw, {"format", "model", "revision", "manifest"}, str(path))
+        if type(raw["format"]) is not int or raw["format"] != FORMAT:
+            raise TrustError(f"{path}: a lock of format {raw['format']!r}, where {FORMAT} is known")
+        pin = cls(raw["model"], raw["revision"], raw["manifest"])
+        if wrong := pin._wrong():
+            raise TrustError(f"{path}: {wrong} cannot be; write the lock again with --write-lock")
+        return pin
+
+    def _wrong(self) -> str | None:
+        """A field of which the value is none that `of` gives, in words."""
+        patterns = {"model": re.compile(".+"), "revision": COMMIT, "manifest": SHA256}
+        for name, value in asdict(self).items():
+            right = isinstance(value, str) and patterns[name].fullmatch(value)
+            if not right and (name, value) != ("revision", None):
+                return f"{name} {value!r}"
+        return None
+
+    def write(self, path: Path) -> None:
+        """Write it, whole or not at all. Raises OutputError."""
+        text = json.dumps({"format": FORMAT} | asdict(self), indent=2, sort_keys=True) + "\n"
+        with output_at(path, live=False) as output:
+            output.write(text)
+
+    def hold(self, folder: Path, lock: Path) -> None:
+        """Raises TrustError, saying what differs, unless the folder is what the lock pins."""
+        found = Pin.of(folder)
+        differences = [
+            f"{name} {asdict(found)[name] or 'none'} instead of {pinned or 'none'}"
+            for name, pinned in asdict(self).items()
+            if asdict(found)[name] != pinned
+        ]
+        if differences:
+            raise TrustError(
+                f"{folder}: not what {lock} pins: {', '.join(differences)}; if this one is wanted,"
+                " write the lock again with --write-lock"
+            )

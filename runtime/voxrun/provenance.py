@@ -1,0 +1,56 @@
+"""provenance.json, which comes with an artifact: from what and by what each of its files was made.
+
+An in-toto Statement v1 with a SLSA provenance v1 predicate: https://in-toto.io/Statement/v1,
+https://slsa.dev/spec/v1.0/provenance.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import TrustError
+from .manifest import SHA256, Entry
+from .strict import check_keys, read_object
+
+PROVENANCE = "provenance.json"
+STATEMENT = "https://in-toto.io/Statement/v1"
+PREDICATE = "https://slsa.dev/provenance/v1"
+
+
+def check_provenance(statement: bytes, entries: Mapping[str, Entry]) -> list[str]:
+    """What is wrong with provenance.json (its bytes) beside a manifest's entries, a phrase each.
+
+    Its subjects are all files of the manifest but itself, with the same hashes.
+    """
+    try:
+        subjects = _subjects(read_object(statement, PROVENANCE))
+    except TrustError as error:
+        return [str(error)]
+    made = {name: entry.sha256 for name, entry in entries.items() if name != PROVENANCE}
+    return [
+        f"{PROVENANCE}: {name} {_how(name, subjects, made)}"
+        for name in sorted(subjects.keys() | made.keys())
+        if subjects.get(name) != made.get(name)
+    ]
+
+
+def _how(name: str, subjects: Mapping[str, str], made: Mapping[str, str]) -> str:
+    if name not in subjects:
+        return "is none of its subjects"
+    return "has another hash than in the manifest" if name in made else "is not in the manifest"
+
+
+def _subjects(statement: dict[str, Any]) -> dict[str, str]:
+    if (statement.get("_type"), statement.get("predicateType")) != (STATEMENT, PREDICATE):
+        raise TrustError(f"{PROVENANCE}: no SLSA provenance v1 in an in-toto Statement v1")
+    check_keys(statement, {"_type", "predicateType", "subject", "predicate"}, PROVENANCE)
+    listed = statement["subject"]
+    if not isinstance(listed, list):
+        raise TrustError(f"{PROVENANCE}: its subject is no list")
+    subjects: dict[str, str] = {}
+    for subject in listed:
+        name = str(check_keys(subject, {"name", "digest"}, PROVENANCE)["name"])
+        digest = str(check_keys(subject["digest"], {"sha256"}, PROVENANCE)["sha256"])
+        if name in subjects or not SHA256.fullmatch(digest):
+            raise TrustError(f"{PROVENANCE}: {name!r} is there twice, or without a sha256")
+        subjects[name] = digest
+    return subjects

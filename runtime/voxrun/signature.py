@@ -1,0 +1,122 @@
+"""model.sig, which comes with an artifact: which files are signed, and by whose key.
+
+It is a Sigstore bundle (v0.3) of a DSSE envelope of an in-toto statement, as OpenSSF `model-signing` writes
+it for an elliptic curve key. That library's verifier takes a folder, hashes all of it once more and refuses
+links: it can look neither at the Hub's cache nor at a repository of which only hashes are known. Here the
+envelope alone is opened: https://github.com/secure-systems-lab/dsse, protocol.md. Nothing is accepted that
+the library does not write, so that no byte can be changed without notice.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import TrustError
+from .manifest import MANIFEST, SHA256, SIGNATURE, Entry, is_plain
+from .provenance import STATEMENT
+from .strict import check_keys, read_object
+
+BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+PAYLOAD = "application/vnd.in-toto+json"
+PREDICATE = "https://model_signing/signature/v1.0"
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What a signature consists of."""
+
+    payload: bytes
+    signature: bytes
+    hint: str
+    """The fingerprint of the signer's key."""
+
+    @property
+    def message(self) -> bytes:
+        """What was signed: DSSE's pre-authentication encoding."""
+        return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD), PAYLOAD.encode(), len(self.payload), self.payload)
+
+
+def signed_files(signature: bytes, key: Path) -> dict[str, str]:
+    """Path -> sha256 of all that model.sig (its bytes) signs, if the other half of the public `key` did it.
+
+    Needs none of the files. Raises TrustError.
+    """
+    try:
+        from . import keys
+    except ImportError as error:
+        raise TrustError("a signature is checked with `cryptography`: pip install cryptography") from error
+    envelope, public = _open(signature), keys.public_key(key)
+    by_it = envelope.hint == keys.fingerprint(public)
+    if not by_it or not keys.signed(public, envelope.signature, envelope.message):
+        raise TrustError(f"{SIGNATURE}: not signed with the private key of {key}; do not trust these files")
+    return _files(envelope.payload)
+
+
+def claimed_files(signature: bytes) -> dict[str, str]:
+    """The same, whoever signed it: nothing is proven. Raises TrustError if it is no signature of ours."""
+    return _files(_open(signature).payload)
+
+
+def check_signed(signed: Mapping[str, str], entries: Mapping[str, Entry], digest: str) -> list[str]:
+    """How what was signed differs from a manifest's entries and the manifest's own digest, a phrase each."""
+    there = {name: entry.sha256 for name, entry in entries.items()} | {MANIFEST: digest}
+    names = sorted(name for name in signed.keys() | there.keys() if signed.get(name) != there.get(name))
+    return [f"{name} {_how(name, signed, there)}" for name in names]
+
+
+def _how(name: str, signed: Mapping[str, str], there: Mapping[str, str]) -> str:
+    if name not in signed:
+        return "is not signed"
+    return "was another when it was signed" if name in there else "is signed, but not in the manifest"
+
+
+def _open(signature: bytes) -> Envelope:
+    bundle = read_object(signature, SIGNATURE)
+    material = bundle.get("verificationMaterial")
+    if isinstance(material, dict) and "publicKey" not in material:
+        raise TrustError(
+            f"{SIGNATURE}: signed with a certificate, not with a key; check it with `model_signing verify`"
+        )
+    check_keys(bundle, {"mediaType", "verificationMaterial", "dsseEnvelope"}, SIGNATURE)
+    material = check_keys(material, {"publicKey", "tlogEntries"}, SIGNATURE)
+    public = check_keys(material["publicKey"], {"hint"}, SIGNATURE)
+    envelope = check_keys(bundle["dsseEnvelope"], {"payload", "payloadType", "signatures"}, SIGNATURE)
+    signatures = envelope["signatures"]
+    if not isinstance(signatures, list) or len(signatures) != 1:
+        raise TrustError(f"{SIGNATURE}: exactly one signature was expected")
+    only = check_keys(signatures[0], {"sig", "keyid"}, SIGNATURE)
+    fixed = [bundle["mediaType"], envelope["payloadType"], only["keyid"], material["tlogEntries"]]
+    if fixed != [BUNDLE, PAYLOAD, "", []]:
+        raise TrustError(f"{SIGNATURE}: not as model-signing writes what it signs with a key")
+    return Envelope(_decoded(envelope["payload"]), _decoded(only["sig"]), str(public["hint"]))
+
+
+def _decoded(text: Any) -> bytes:
+    """Bytes that are written as base64 in the one way there is."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (TypeError, ValueError) as error:
+        raise TrustError(f"{SIGNATURE}: no base64 ({error})") from error
+    if base64.b64encode(data).decode() != text:
+        raise TrustError(f"{SIGNATURE}: base64 with more in it than bytes")
+    return data
+
+
+def _files(payload: bytes) -> dict[str, str]:
+    """The statement's path -> sha256; none of shards or of other hashes."""
+    statement = read_object(payload, SIGNATURE)
+    if (statement.get("_type"), statement.get("predicateType")) != (STATEMENT, PREDICATE):
+        raise TrustError(f"{SIGNATURE}: signs something else than a model's files")
+    predicate = check_keys(statement.get("predicate"), {"resources", "serialization"}, SIGNATURE)
+    if not isinstance(predicate["resources"], list):
+        raise TrustError(f"{SIGNATURE}: signs no list of files")
+    files: dict[str, str] = {}
+    for resource in predicate["resources"]:
+        check_keys(resource, {"name", "algorithm", "digest"}, SIGNATURE)
+        name, algorithm, digest = (str(resource[key]) for key in ("name", "algorithm", "digest"))
+        if algorithm != "sha256" or not SHA256.fullmatch(digest) or not is_plain(name) or name in files:
+            raise TrustError(f"{SIGNATURE}: {name!r} is signed with another hash than sha256, or twice")
+        files[name] = digest
+    return files

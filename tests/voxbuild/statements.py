@@ -1,0 +1,38 @@
+"""What is said about an artifact, for tests of provenance and BOM: pure, nothing was built."""
+
+from voxbuild.loaders import MLX_AUDIO_LOADER
+from voxbuild.manifest import Manifest
+
+UPSTREAM = "voxtral-mini-4b-realtime-2602"
+WEIGHTS = {
+    "config.json": {"size": 10, "sha256": "1" * 64},
+    "model.safetensors": {"size": 20, "sha256": "2" * 64},
+}
+READ = {"consolidated.safetensors": {"size": 30, "sha256": "3" * 64}}
+RUNTIME = {"voxrun": "9.9.9", "mlx": "0.99", "device": "Some GPU of mine"}
+VALIDATION = {
+    "passed": True,
+    "sets": {
+        "prompts": {"clips": 35, "words": 180, "wer": 4.44, "cer": 2.5, "unquantized_wer": 3.89},
+        "digits": {"clips": 8, "words": 40, "wer": 0.0, "cer": 0.0, "unquantized_wer": 0.0},
+    },
+    "fidelity": {"positions": 12345, "top1_agreement": 0.98765, "kl_mean": 0.001234, "kl_p99": 0.0567},
+    "runtime": RUNTIME,
+}
+VIEW = {"dialect": MLX_AUDIO_LOADER.name, "artifact": "4" * 64}
+
+
+def manifest_of(recipe="4bit", view=None):
+    return Manifest(
+        variant=recipe,
+        model="Model",
+        source={"name": "any", "files": READ},
+        recipe={"name": recipe},
+        tools={"voxbuild": "8.8.8", "mlx": "0.98"},
+        device="cpu",
+        parameters=4_429_665_024,
+        bits_per_weight=4.5223,
+        files=WEIGHTS,
+        validated=False,
+        view=view,
+    )

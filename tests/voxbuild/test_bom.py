@@ -1,0 +1,85 @@
+"""bom.cdx.json is a CycloneDX 1.6 ML-BOM by its schema, and has what there is to know."""
+
+import json
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from statements import READ, RUNTIME, UPSTREAM, VALIDATION, VIEW, WEIGHTS, manifest_of
+
+from voxbuild.bom import artifact, make_bom, upstream
+from voxbuild.recipe import read_book
+
+CHECK = JsonStrictValidator(SchemaVersion.V1_6)
+
+
+@pytest.fixture(scope="module")
+def book(root):
+    return read_book(root / "recipes")
+
+
+@pytest.fixture
+def bom(book):
+    """Make the bill of a recipe over a source, or of its view."""
+
+    def make(recipe="4bit", source=UPSTREAM, view=None, validation=VALIDATION):
+        about, origin, manifest = book.recipe(recipe), book.source(source), manifest_of(recipe, view)
+        ancestor = artifact("someone/any", manifest_of(recipe)) if view else upstream(origin, READ)
+        clips = book.clip_sets(origin, about).values()
+        return make_bom(origin, about, clips, manifest, validation, "someone/it", ancestor)
+
+    return make
+
+
+@pytest.mark.parametrize("view", [None, VIEW], ids=["artifact", "view"])
+@pytest.mark.parametrize("source", [UPSTREAM, "tiny"])
+@pytest.mark.parametrize("recipe", ["4bit", "bf16", "mixed-4-6", "4bit-search"])
+def test_the_schema_allows_all_of_it(bom, recipe, source, view):
+    made = bom(recipe, source, view)
+    assert CHECK.validate_str(json.dumps(made)) is None
+    references = [made["metadata"]["component"]["bom-ref"]]
+    references += [tool["bom-ref"] for tool in made["metadata"]["tools"]["components"]]
+    assert len(references) == len(set(references))
+
+
+def test_the_schema_would_see_an_unknown_field(bom):
+    made = bom()
+    made["metadata"]["component"]["modelCard"]["more"] = 1
+    assert CHECK.validate_str(json.dumps(made)) is not None
+
+
+def test_it_has_files_ancestor_datasets_and_error_rates(bom):
+    model = bom()["metadata"]["component"]
+    assert (model["type"], model["group"], model["name"]) == ("machine-learning-model", "someone", "it")
+    hashes = {file["name"]: file["hashes"][0]["content"] for file in model["components"]}
+    assert hashes == {name: entry["sha256"] for name, entry in WEIGHTS.items()}
+    (ancestor,) = model["pedigree"]["ancestors"]
+    commit = "2769294da9567371363522aac9bbcfdd19447add"
+    assert ancestor["purl"] == f"pkg:huggingface/mistralai/Voxtral-Mini-4B-Realtime-2602@{commit}"
+    assert ancestor["components"][0]["hashes"][0]["content"] == "3" * 64
+    assert model["pedigree"]["notes"] == "Quantized: affine, 4 bits in groups of 64; the rest in bfloat16."
+    datasets = [dataset["name"] for dataset in model["modelCard"]["modelParameters"]["datasets"]]
+    assert datasets == ["prompts", "digits", "chains", "fleurs-en"]
+    metrics = model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+    assert {"type": "WER (%)", "value": "4.44", "slice": "prompts"} in metrics
+    assert {"type": "CER (%)", "value": "0.0", "slice": "digits"} in metrics
+    assert {"type": "kl_mean", "value": "0.001234"} in metrics
+
+
+def test_a_views_ancestor_is_the_artifact(bom):
+    model = bom(view=VIEW)["metadata"]["component"]
+    (ancestor,) = model["pedigree"]["ancestors"]
+    assert (ancestor["name"], ancestor["version"]) == ("any", manifest_of().weight_digest)
+    assert model["pedigree"]["notes"] == "The same tensors as mlx-audio reads them."
+
+
+def test_what_is_not_quantized_is_converted(bom):
+    assert bom("bf16")["metadata"]["component"]["pedigree"]["notes"] == "Converted to bfloat16."
+
+
+def test_it_is_the_same_every_time_and_another_for_other_content(bom):
+    assert json.dumps(bom()) == json.dumps(bom())
+    other = bom(validation=VALIDATION | {"sets": {}})
+    assert other["serialNumber"] != bom()["serialNumber"]
+    assert RUNTIME["device"] not in json.dumps(bom())
+    assert "timestamp" not in json.dumps(bom())

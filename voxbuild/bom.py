@@ -1,0 +1,154 @@
+"""bom.cdx.json: an artifact's bill of materials, a CycloneDX 1.6 ML-BOM. Pure; `attesting` writes it.
+
+https://cyclonedx.org/docs/1.6/json/. No time; the serial number follows from the content: equal inputs give
+equal bytes.
+"""
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .manifest import Manifest
+from .provenance import Entries, purl
+from .recipe import ClipSet, Recipe, Source
+
+TASK = "automatic-speech-recognition"
+FAMILY = "transformer"
+ARCHITECTURE = "Voxtral Realtime"
+Json = dict[str, Any]
+
+
+def make_bom(
+    source: Source,
+    recipe: Recipe,
+    clips: Iterable[ClipSet],
+    manifest: Manifest,
+    validation: Mapping[str, Any],
+    repo: str,
+    ancestor: Json,
+) -> Json:
+    """The bill of the artifact, or view, that is published as `repo`; `ancestor` is what it was made from."""
+    owner, name = repo.split("/")
+    runtime = {name: said for name, said in validation["runtime"].items() if name != "device"}
+    bom: Json = {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {
+            "tools": {"components": _tools(manifest.tools, "made") + _tools(runtime, "validated")},
+            "component": {
+                "type": "machine-learning-model",
+                "bom-ref": "model",
+                "group": owner,
+                "name": name,
+                "version": manifest.weight_digest,
+                "description": recipe.summary,
+                "licenses": [{"license": {"name": source.license}}],
+                "pedigree": {"ancestors": [ancestor], "notes": _how(recipe, manifest)},
+                "modelCard": _model_card(clips, validation),
+                "components": _files(manifest.weight_files),
+                "properties": [
+                    {"name": "voxbuild:parameters", "value": str(manifest.parameters)},
+                    {"name": "voxbuild:bits-per-weight", "value": str(manifest.bits_per_weight)},
+                ],
+            },
+        },
+    }
+    return bom | {"serialNumber": uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(bom, sort_keys=True)).urn}
+
+
+def upstream(source: Source, files: Entries) -> Json:
+    """A source as an ancestor."""
+    if source.hub is None:
+        return {"type": "machine-learning-model", "name": source.model, "components": _files(files)}
+    owner, name = source.hub.repo.split("/")
+    return {
+        "type": "machine-learning-model",
+        "group": owner,
+        "name": name,
+        "version": source.hub.revision,
+        "purl": purl(source.hub),
+        "components": _files(files),
+    }
+
+
+def artifact(repo: str, manifest: Manifest) -> Json:
+    """An artifact as the ancestor of its view."""
+    owner, name = repo.split("/")
+    return {
+        "type": "machine-learning-model",
+        "group": owner,
+        "name": name,
+        "version": manifest.weight_digest,
+        "components": _files(manifest.weight_files),
+    }
+
+
+def _tools(versions: Mapping[str, str], what: str) -> list[Json]:
+    return [
+        {
+            "type": "library",
+            "bom-ref": f"{what}:{name}",
+            "name": name,
+            "version": version,
+            "description": what,
+        }
+        for name, version in sorted(versions.items())
+    ]
+
+
+def _files(entries: Entries) -> list[Json]:
+    return [
+        {"type": "file", "name": name, "hashes": [{"alg": "SHA-256", "content": entry["sha256"]}]}
+        for name, entry in sorted(entries.items())
+    ]
+
+
+def _how(recipe: Recipe, manifest: Manifest) -> str:
+    if manifest.view:
+        return f"The same tensors as {manifest.view['dialect']} reads them."
+    if recipe.quantize is None:
+        return f"Converted to {recipe.dtype}."
+    how = recipe.quantize
+    return (
+        f"Quantized: {how.mode}, {how.bits} bits in groups of {how.group_size}; the rest in {recipe.dtype}."
+    )
+
+
+def _model_card(clips: Iterable[ClipSet], validation: Mapping[str, Any]) -> Json:
+    return {
+        "modelParameters": {
+            "task": TASK,
+            "architectureFamily": FAMILY,
+            "modelArchitecture": ARCHITECTURE,
+            "datasets": [_dataset(clip_set) for clip_set in clips],
+        },
+        "quantitativeAnalysis": {"performanceMetrics": _metrics(validation)},
+    }
+
+
+def _dataset(clips: ClipSet) -> Json:
+    """A clip set, which evaluates and did not train."""
+    about = f"For evaluation: {clips.summary} Licence {clips.license}; {clips.attribution}"
+    where = (
+        {"contents": {"url": f"https://huggingface.co/datasets/{clips.fleurs.repo}"}} if clips.fleurs else {}
+    )
+    return {
+        "type": "dataset",
+        "bom-ref": f"clips:{clips.name}",
+        "name": clips.name,
+        "description": about,
+    } | where
+
+
+def _metrics(validation: Mapping[str, Any]) -> list[Json]:
+    """Error rates of each clip set, in per cent; fidelity to the unquantized weights over all of them."""
+    rates = [
+        {"type": f"{rate.upper()} (%)", "value": str(found[rate]), "slice": name}
+        for name, found in validation["sets"].items()
+        for rate in ("wer", "cer")
+    ]
+    near = validation["fidelity"].items()
+    return rates + [{"type": name, "value": str(value)} for name, value in near if name != "positions"]

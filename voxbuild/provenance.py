@@ -1,0 +1,108 @@
+"""provenance.json: from what, by what and how an artifact's files were made. Pure; `attesting` writes it.
+
+An in-toto Statement v1 with a SLSA provenance v1 predicate (https://slsa.dev/spec/v1.0/provenance); what its
+fields say here is told in docs/trust.md. No times and no machine, so equal inputs give equal bytes: SLSA's
+metadata (invocation, start, end) is optional, and left out.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from voxrun.provenance import PREDICATE, STATEMENT
+
+from .manifest import Manifest
+from .recipe import ClipSet, HubFiles, Recipe, Source
+
+BUILD = "urn:voxbuild:build:1"
+"""How an artifact is made of a source, by a recipe."""
+VIEW = "urn:voxbuild:view:1"
+"""How a view is made of an artifact."""
+BUILDER = "urn:voxbuild:builder:1"
+"""voxbuild, wherever it runs: who ran it, a signature says."""
+Entries = Mapping[str, Mapping[str, Any]]
+"""path -> size and sha256."""
+
+
+def make_provenance(
+    source: Source,
+    recipe: Recipe,
+    manifest: Manifest,
+    digest: str,
+    subjects: Entries,
+    dependencies: list[dict[str, Any]],
+    runtime: Mapping[str, str],
+) -> dict[str, Any]:
+    """The statement about `subjects`, the files made before it.
+
+    `digest` is that of the recipe, `runtime` the versions that validated; `dependencies` are in-toto
+    ResourceDescriptors.
+    """
+    return {
+        "_type": STATEMENT,
+        "subject": [{"name": name, "digest": _sha256(entry)} for name, entry in sorted(subjects.items())],
+        "predicateType": PREDICATE,
+        "predicate": {
+            "buildDefinition": {
+                "buildType": VIEW if manifest.view else BUILD,
+                "externalParameters": {
+                    "recipe": recipe.model_dump(mode="json", by_alias=True, exclude_unset=True),
+                    "source": source.name,
+                },
+                "internalParameters": {
+                    "recipe": {**manifest.recipe, "digest": digest},
+                    "device": manifest.device,
+                    "runtime": {name: said for name, said in runtime.items() if name != "device"},
+                    "weights": manifest.weight_digest,
+                    **({"view": manifest.view} if manifest.view else {}),
+                },
+                "resolvedDependencies": dependencies,
+            },
+            "runDetails": {
+                "builder": {"id": BUILDER, "version": manifest.tools | {"voxrun": runtime["voxrun"]}}
+            },
+        },
+    }
+
+
+def upstream_files(source: Source, entries: Entries) -> list[dict[str, Any]]:
+    """The source as a dependency: its repository at a commit, and each file that was read."""
+    hub = source.hub
+    repository = (
+        [{"name": source.name, "uri": purl(hub), "digest": {"gitCommit": hub.revision}}] if hub else []
+    )
+    return repository + [
+        {"name": f"{source.name}/{name}", **_uri(hub, name), "digest": _sha256(entry)}
+        for name, entry in sorted(entries.items())
+    ]
+
+
+def artifact_files(artifact: str, entries: Entries) -> list[dict[str, Any]]:
+    """An artifact as the dependency of its view."""
+    return [
+        {"name": f"{artifact}/{name}", "digest": _sha256(entry)} for name, entry in sorted(entries.items())
+    ]
+
+
+def clip_dependencies(clips: ClipSet, hashes: Mapping[str, str]) -> list[dict[str, Any]]:
+    """A clip set: the corpus at a commit, or name -> sha256 of its files."""
+    if clips.fleurs:
+        where, revision = f"https://huggingface.co/datasets/{clips.fleurs.repo}", clips.fleurs.revision
+        corpus = {"uri": f"{where}/tree/{revision}", "digest": {"gitCommit": revision}}
+        return [{"name": f"clips/{clips.name}", **corpus}]
+    return [
+        {"name": f"clips/{clips.name}/{name}", "digest": {"sha256": sha256}}
+        for name, sha256 in sorted(hashes.items())
+    ]
+
+
+def purl(hub: HubFiles) -> str:
+    """A repository of the Hub at a commit, as a package URL."""
+    return f"pkg:huggingface/{hub.repo}@{hub.revision}"
+
+
+def _uri(hub: HubFiles | None, name: str) -> dict[str, str]:
+    return {"uri": f"https://huggingface.co/{hub.repo}/resolve/{hub.revision}/{name}"} if hub else {}
+
+
+def _sha256(entry: Mapping[str, Any]) -> dict[str, str]:
+    return {"sha256": entry["sha256"]}
