@@ -49,7 +49,7 @@ def task_sign() -> Iterator[Task]:
 
 
 def task_verify() -> Iterator[Task]:
-    """Prove that what is published is what its manifest says, and what is built here (target=, tag=, key=)."""
+    """Prove that what is published is what its manifest says, and what is built here (target= tag= key=)."""
     for recipe in chosen():
         said = {"order": _order(), "recipe": recipe.name, "key": get_var("key")}
         actions = [(run, ["verify", said])]
