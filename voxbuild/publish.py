@@ -9,8 +9,7 @@ from typing import Protocol
 from voxrun.manifest import Entry
 
 from .errors import PublishError
-from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry
-from .workspace import read_json
+from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry, read_validation
 
 TAG = re.compile(r"\w[\w.-]*")
 
@@ -81,7 +80,7 @@ def prepare(folder: Path, recipe_digest: str, repo: str, tag: str) -> Release:
         raise PublishError(f"{folder}: the recipe has changed since it was built; run `doit build` again")
     if damaged := manifest.damaged(folder):
         raise PublishError(f"{folder}: differs from its manifest: {', '.join(damaged)}; build it again")
-    validation = read_json(folder / VALIDATION)
+    validation = read_validation(folder)
     if not validation["passed"] or validation["artifact"] != manifest.weight_files:
         raise PublishError(f"{folder}: {VALIDATION} is not a passed one of these very files")
     listed = {name: Entry(**entry) for name, entry in sorted(manifest.files.items())}

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxrun import strict
+
 HASH_BLOCK = 2**20
+STATE_BYTES = 64 * 2**20
+"""Of a JSON file: what is heard in a large corpus takes some MB."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,8 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that a stage wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file that a stage wrote, or that came from elsewhere. Raises OSError, ValueError."""
+    return strict.load(path, STATE_BYTES)
 
 
 def read_state(path: Path) -> Any:
