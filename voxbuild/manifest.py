@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 
 from voxrun.errors import ModelError
 from voxrun.manifest import MANIFEST, SIGNATURE, read_entries
-from voxrun.strict import shown
+from voxrun.strict import sentence, shown
 
 from .errors import VoxbuildError
 from .workspace import read_json, sha256_of, write_json
@@ -92,7 +92,9 @@ class Manifest:
             read_entries({"files": manifest.files}, str(path))
             _check_types(manifest)
         except (OSError, ValueError, TypeError, ModelError) as error:
-            raise VoxbuildError(f"{path}: no readable manifest ({error}); build it again") from error
+            raise VoxbuildError(
+                f"{path}: no readable manifest ({sentence(error)}); build it again"
+            ) from error
         return manifest
 
     def damaged(self, folder: Path, names: Iterable[str] | None = None) -> list[str]:
@@ -121,7 +123,7 @@ def read_validation(folder: Path) -> dict[str, Any]:
         report = read_json(path)
         passed, proven = report["passed"], report["artifact"]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise VoxbuildError(f"{path}: no readable validation ({error}); build it again") from error
+        raise VoxbuildError(f"{path}: no readable validation ({sentence(error)}); build it again") from error
     if type(passed) is not bool or not isinstance(proven, dict):
         raise VoxbuildError(f"{path}: no readable validation; build it again")
     return dict(report)

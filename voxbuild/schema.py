@@ -11,7 +11,7 @@ import pydantic
 import yaml
 
 from voxrun.manifest import is_plain
-from voxrun.strict import MAX_DEPTH, StrictError, read_bytes, shown
+from voxrun.strict import MAX_DEPTH, StrictError, read_bytes, sentence, shown
 
 from .errors import RecipeError
 
@@ -23,7 +23,10 @@ MAX_BYTES = 2**18
 """Of a YAML file; ours have some 2 kB."""
 MAX_NODES = 20_000
 """Values of a YAML file, each counted as often as its aliases repeat it."""
-MAX_MESSAGE = 1000
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
+"""What PyYAML's constructors raise beside their own error, for odd dates and numbers, or a tag on nothing."""
+MAX_GUESSED = 50
+"""Letters of an unknown key that are compared with those there are."""
 
 
 def _below(name: str) -> str:
@@ -72,19 +75,14 @@ def load(path: Path, kind: type[Section]) -> Section:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or error
-        raise RecipeError(_tidy(f"{path}{line}: not valid YAML: {problem}")) from error
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        RecursionError,
-    ) as error:  # not UTF-8, odd dates, nested too deep
-        raise RecipeError(_tidy(f"{path}: not valid YAML: {error}")) from error
+        raise RecipeError(sentence(f"{path}{line}: not valid YAML: {problem}")) from error
+    except UNREADABLE as error:
+        raise RecipeError(sentence(f"{path}: not valid YAML: {error}")) from error
     _refuse_doubled_keys(path, tree)
     try:
         section = kind.model_validate_json(data)
     except pydantic.ValidationError as error:
-        raise RecipeError(_tidy(_message(path, tree, kind, error))) from error
+        raise RecipeError(sentence(_message(path, tree, kind, error))) from error
     if getattr(section, "name", path.stem) != path.stem:
         raise RecipeError(f"{path}: its name must be that of the file, {path.stem}")
     return section
@@ -132,7 +130,7 @@ def _refuse_doubled_keys(path: Path, node: yaml.Node | None) -> None:
         for key, value in node.value:
             if key.value in seen:
                 line = key.start_mark.line + 1
-                raise RecipeError(_tidy(f"{path}:{line}: the key {key.value} stands here a second time"))
+                raise RecipeError(sentence(f"{path}:{line}: the key {key.value} stands here a second time"))
             seen.add(key.value)
             _refuse_doubled_keys(path, value)
     elif isinstance(node, yaml.SequenceNode):
@@ -146,12 +144,14 @@ def _message(path: Path, tree: yaml.Node | None, kind: type[Strict], error: pyda
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     cause = first.get("ctx", {}).get("error")
     inner = cause.where if isinstance(cause, FieldError) else ()
-    where = [*(part for part in first["loc"] if not _is_union_tag(part)), *inner]
+    unknown = len(first["loc"]) - 1 if first["type"] == "extra_forbidden" else None  # may be called anything
+    named = (part for i, part in enumerate(first["loc"]) if i == unknown or not _is_union_tag(part))
+    where = [*named, *inner]
     line = _line(tree, where)
     key = ".".join(str(part) for part in where)
     if first["type"] == "extra_forbidden":
         allowed = _allowed(kind, where[:-1])
-        guess = difflib.get_close_matches(str(where[-1]), allowed, 1)
+        guess = difflib.get_close_matches(str(where[-1])[:MAX_GUESSED], allowed, 1)
         hint = f" (did you mean {guess[0]}?)" if guess else ""
         return f"{path}:{line}: unknown key {key}{hint}; allowed: {', '.join(allowed)}"
     if first["type"] == "missing":
@@ -164,12 +164,6 @@ def _message(path: Path, tree: yaml.Node | None, kind: type[Strict], error: pyda
 
 def _is_union_tag(part: Any) -> bool:
     return isinstance(part, str) and ("[" in part or part in ("float", "int", "str", "bool"))
-
-
-def _tidy(message: str) -> str:
-    """One line of a bearable length, whatever a file's keys are."""
-    line = " ".join(message.split())
-    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 3] + "..."
 
 
 def _short(value: Any) -> str:

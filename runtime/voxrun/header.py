@@ -30,6 +30,8 @@ MAX_NAME = 500
 MAX_AXES = 8
 MAX_LENGTH = 2**31 - 1
 """Of an axis: MLX counts in 32 bits."""
+MAX_REACH = 2**60
+"""Product of all lengths but 0: MLX multiplies them in 64 bits, for empty tensors too."""
 METADATA = "__metadata__"
 
 
@@ -131,7 +133,7 @@ def _tensor(name: str, raw: Any, base: int) -> Tensor:
     dtype, shape, offsets = raw["dtype"], raw["shape"], raw["data_offsets"]
     if not isinstance(dtype, str) or dtype not in ITEM_SIZE:
         raise StrictError(f"{shown(name)} has the dtype {shown(dtype)}")
-    if not _are_counts(shape, MAX_LENGTH) or len(shape) > MAX_AXES:
+    if not _are_counts(shape, MAX_LENGTH) or len(shape) > MAX_AXES or _reach(shape) > MAX_REACH:
         raise StrictError(f"{shown(name)} has the shape {shown(shape)}")
     if not _are_counts(offsets, 2**63) or len(offsets) != 2:
         raise StrictError(f"{shown(name)} has the offsets {shown(offsets)}")
@@ -144,3 +146,7 @@ def _tensor(name: str, raw: Any, base: int) -> Tensor:
 def _are_counts(values: Any, most: int) -> bool:
     """Whether it is a list of natural numbers; true and 1.0 are none."""
     return isinstance(values, list) and all(type(n) is int and 0 <= n <= most for n in values)
+
+
+def _reach(shape: list[int]) -> int:
+    return math.prod(max(1, n) for n in shape)

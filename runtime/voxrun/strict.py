@@ -22,6 +22,7 @@ MAX_DEPTH = 32
 """Objects and arrays inside each other; ours are five deep."""
 MAX_MARKS = 2_000_000
 """Brackets, braces and commas of a file: they, not its size, decide how much memory its values take."""
+MAX_MESSAGE = 1000
 MAX_DIGITS = 400
 """Of a whole number; floating ones have some 330 at most."""
 
@@ -41,6 +42,12 @@ class StrictError(ValueError):
 def shown(value: Any) -> str:
     """A value from a file for a message: however large it is, a few dozen printable characters."""
     return _SHORTENED.repr(value).encode("ascii", "backslashreplace").decode()
+
+
+def sentence(message: object) -> str:
+    """One line of a bearable length, whatever of a file is quoted in it."""
+    line = " ".join(str(message).encode("utf-8", "backslashreplace").decode().split())
+    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 3] + "..."
 
 
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
