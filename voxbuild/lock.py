@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from voxrun.strict import shown
+from voxrun.strict import sentence, shown
 
 from .errors import LockError
 from .modes import Quantization
@@ -63,7 +63,7 @@ def read_lock(path: Path) -> Lock:
             list(differences(lock, lock))  # all that is ever looked at
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise LockError(
-            f"{path}: no readable lock ({error}); if it is of an artifact of yours, delete it"
+            f"{path}: no readable lock ({sentence(error)}); if it is of an artifact of yours, delete it"
         ) from error
     if known != FORMAT:
         raise LockError(

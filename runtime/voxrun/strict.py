@@ -46,7 +46,7 @@ def shown(value: Any) -> str:
 
 def sentence(message: object) -> str:
     """One line of a bearable length, whatever of a file is quoted in it."""
-    line = " ".join(str(message).encode("utf-8", "backslashreplace").decode().split())
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(message)).split())
     return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 3] + "..."
 
 
