@@ -96,9 +96,9 @@ def opened(model: Path, window: int | None) -> Transcriber:
     if window is None:
         return Transcriber.open(model)
     params = json.loads((model / PARAMS).read_text(encoding="utf-8")) | {"sliding_window": window}
-    with tempfile.TemporaryDirectory() as folder:
-        for file in model.resolve().iterdir():
-            (Path(folder) / file.name).symlink_to(file)
+    with tempfile.TemporaryDirectory(dir=model.resolve().parent) as folder:
+        for file in model.resolve().iterdir():  # voxrun follows no link out of a model's folder
+            (Path(folder) / file.name).hardlink_to(file)
         (Path(folder) / PARAMS).unlink()
         (Path(folder) / PARAMS).write_text(json.dumps(params), encoding="utf-8")
         return Transcriber.open(folder)

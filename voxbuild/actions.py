@@ -28,13 +28,13 @@ from . import (
 )
 from .errors import DifferenceError, PublishError, VoxbuildError
 from .loaders import views_of
-from .manifest import MANIFEST, VALIDATION, Manifest
+from .manifest import MANIFEST, VALIDATION, Manifest, read_validation
 from .publish import Destination
 from .publishing import Order
 from .recipe import Book, Recipe, Source, read_book
 from .registry import LocalRegistry
 from .report import VARIANT_HEADER, markdown, variant_row
-from .workspace import Workspace, read_json
+from .workspace import Workspace
 
 PARITY = Path("tests/oracle/parity.py")
 PARITY_REPORT = Path("docs/parity.md")
@@ -239,7 +239,7 @@ def show_table(book: Book, source: str | None, recipe: str | None) -> None:
 def _row(book: Book, source: Source, recipe: Recipe) -> list[str]:
     folder = workspace().artifact(source.name, recipe.name)
     stored = Manifest.load(folder)
-    validation = read_json(folder / VALIDATION) if (folder / VALIDATION).is_file() else None
+    validation = read_validation(folder) if (folder / VALIDATION).is_file() else None
     current = stored.validated and stored.recipe.get("digest") == book.digest(source, recipe)
     return variant_row(recipe, stored, validation, current)
 

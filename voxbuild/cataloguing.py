@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 from voxrun.errors import VoxrunError
 from voxrun.manifest import read_entries
+from voxrun.objects import read_object
 from voxrun.registry import one_line
 
 from .errors import MissingError, VoxbuildError
@@ -13,7 +14,7 @@ from .manifest import MANIFEST, SIGNATURE, VALIDATION
 from .publish import Version
 from .registry import LocalRegistry
 from .report import markdown
-from .small_files import LIMIT, parsed
+from .workspace import STATE_BYTES
 
 HEADER = ["repository", "tag", "variant", "MB", "WER %", "signed", "", "withdrawn"]
 
@@ -64,9 +65,11 @@ def _line(registry: LocalRegistry, item: Garbage) -> str:
 
 def _listed(registry: LocalRegistry, repo: str, version: Version) -> Listed:
     where = f"{repo} at {version.tag}"
-    raw = registry.read(repo, version.tag, MANIFEST, LIMIT)
-    manifest = parsed(raw, f"{where}: {MANIFEST}")
-    validation = parsed(registry.read(repo, version.tag, VALIDATION, LIMIT), f"{where}: {VALIDATION}")
+    raw = registry.read(repo, version.tag, MANIFEST, STATE_BYTES)
+    manifest = read_object(raw, f"{where}: {MANIFEST}")
+    validation = read_object(
+        registry.read(repo, version.tag, VALIDATION, STATE_BYTES), f"{where}: {VALIDATION}"
+    )
     total = validation.get("total")
     wer = total.get("wer") if isinstance(total, dict) else None
     return Listed(
@@ -85,7 +88,7 @@ def _listed(registry: LocalRegistry, repo: str, version: Version) -> Listed:
 
 def _is_signed(registry: LocalRegistry, repo: str, tag: str) -> bool:
     try:
-        return bool(registry.read(repo, tag, SIGNATURE, LIMIT))
+        return bool(registry.read(repo, tag, SIGNATURE, STATE_BYTES))
     except MissingError:
         return False
 

@@ -7,61 +7,42 @@ Format: 8 bytes little-endian header length, a JSON header, the data without hol
 
 import hashlib
 import json
-import math
 import os
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
+
+from voxrun import header
+from voxrun.errors import WeightsError
+from voxrun.header import PREFIX, Tensor
+from voxrun.strict import StrictError, open_regular, shown
 
 from .background import Buffer, InTurn
 from .buffers import Buffers
 from .errors import CheckpointError
 from .workspace import stamp
 
-ITEM_SIZE = {"BF16": 2, "F16": 2, "F32": 4, "U32": 4, "U8": 1}
-PREFIX = 8
-"""Bytes of the header's length, before it."""
+__all__ = [
+    "PREFIX",
+    "Checkpoint",
+    "CheckpointWriter",
+    "Tensor",
+    "header_bytes",
+    "header_length",
+    "parse_header",
+]
+
+DTYPES = ("BF16", "F16", "F32", "U32", "U8")
+"""What a checkpoint or an artifact may hold, of the types that there are."""
 SYNC_BYTES = 256 * 2**20
 """What goes to the disk at a time while more is written: there is little to wait for in the end."""
-MAX_HEADER = 100 * 2**20
 ALIGNMENT = 64
 BUFFER_BYTES = 2 * 2**20
 """What is read at a time, mostly: it fits a processor's cache on the way to a hash and a kernel."""
 METADATA = {"format": "mlx"}
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor's entry in a header; `start` is its offset in the file."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    start: int = 0
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of data."""
-        return self.size * ITEM_SIZE[self.dtype]
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row along the first axis."""
-        return self.nbytes // self.rows if self.rows else 0
-
-    @property
-    def rows(self) -> int:
-        """Rows along the first axis; a number alone is one."""
-        return self.shape[0] if self.shape else 1
 
 
 class Checkpoint:
@@ -75,13 +56,17 @@ class Checkpoint:
         self.path = path
         self._buffers = Buffers(BUFFER_BYTES)
         try:
-            self._file = path.open("rb")
+            self._file = open_regular(path)
         except OSError as error:
             raise CheckpointError(f"{path}: {error.strerror}") from error
+        except StrictError as error:
+            raise CheckpointError(f"{path}: {error}") from error
         try:
             self._stamp = known or stamp(path)
             self.check_unchanged()
-            self.tensors = {tensor.name: tensor for tensor in read_header(self._file, path)}
+            with _as_checkpoint_error():
+                tensors = _of_known_types(header.read_header(self._file, path), path)
+            self.tensors = {tensor.name: tensor for tensor in tensors}
         except BaseException:
             self._file.close()
             raise
@@ -130,18 +115,10 @@ class Checkpoint:
         return data
 
 
-def read_header(file: BinaryIO, path: Path) -> list[Tensor]:
-    """The tensors of a file in the order of their data. Raises CheckpointError."""
-    total = os.fstat(file.fileno()).st_size
-    return parse_header(file.read(header_length(file.read(PREFIX), total, path)), total, path)
-
-
 def header_length(prefix: bytes, total: int, origin: Path | str) -> int:
     """The length of the JSON behind a file's first 8 bytes. Raises CheckpointError."""
-    length = int(struct.unpack("<Q", prefix)[0]) if len(prefix) == PREFIX else 0
-    if not 2 <= length <= min(MAX_HEADER, total - PREFIX):
-        raise CheckpointError(f"{origin}: not a safetensors file, or cut off in its header")
-    return length
+    with _as_checkpoint_error():
+        return header.header_length(prefix, total, origin)
 
 
 def parse_header(text: bytes, total: int, origin: Path | str) -> list[Tensor]:
@@ -149,49 +126,36 @@ def parse_header(text: bytes, total: int, origin: Path | str) -> list[Tensor]:
 
     Raises CheckpointError.
     """
-    end = PREFIX + len(text)
-    try:
-        tensors = [_entry(n, e, end) for n, e in json.loads(text).items() if n != "__metadata__"]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{origin}: its header is damaged ({error})") from error
-    tensors.sort(key=lambda t: (t.start, t.nbytes))
+    with _as_checkpoint_error():
+        return _of_known_types(header.parse_header(text, total, origin), origin)
+
+
+def _of_known_types(tensors: list[Tensor], origin: Path | str) -> list[Tensor]:
     for tensor in tensors:
-        if tensor.start != end:
-            raise CheckpointError(f"{origin}: the data of {tensor.name} overlaps or leaves a hole")
-        end += tensor.nbytes
-    if end != total:
-        kind = "truncated" if total < end else "longer than its header says"
-        raise CheckpointError(f"{origin}: {kind}: {total:,} bytes instead of {end:,}")
+        if tensor.dtype not in DTYPES:
+            raise CheckpointError(f"{origin}: {shown(tensor.name)} has the dtype {tensor.dtype}")
     return tensors
 
 
-def _entry(name: str, raw: dict[str, Any], base: int) -> Tensor:
-    if raw["dtype"] not in ITEM_SIZE:
-        raise ValueError(f"{name} has the dtype {raw['dtype']}")
-    shape = tuple(_count(n) for n in raw["shape"])
-    start, end = (_count(n) for n in raw["data_offsets"])
-    tensor = Tensor(name, raw["dtype"], shape, base + start)
-    if end - start != tensor.nbytes:
-        raise ValueError(f"{name}: shape and offsets do not agree")
-    return tensor
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError("a size or an offset is no natural number")
-    return value
+@contextmanager
+def _as_checkpoint_error() -> Iterator[None]:
+    """Voxrun reads headers; here what it refuses is a damaged checkpoint."""
+    try:
+        yield
+    except WeightsError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def header_bytes(tensors: Sequence[Tensor]) -> bytes:
     """Length and JSON of a file's header, padded so that the data is aligned."""
-    header: dict[str, Any] = {"__metadata__": METADATA}
+    entries: dict[str, Any] = {header.METADATA: METADATA}
     offset = 0
     for t in tensors:
         ends = [offset, offset + t.nbytes]
-        header[t.name] = {"dtype": t.dtype, "shape": list(t.shape), "data_offsets": ends}
+        entries[t.name] = {"dtype": t.dtype, "shape": list(t.shape), "data_offsets": ends}
         offset = ends[1]
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-(8 + len(text)) % ALIGNMENT)
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-(PREFIX + len(text)) % ALIGNMENT)
     return struct.pack("<Q", len(text)) + text
 
 
@@ -199,14 +163,14 @@ class CheckpointWriter:
     """Writes the tensors it was told of, in that order, and hashes the file on the way, beside the caller."""
 
     def __init__(self, path: Path, tensors: Sequence[Tensor]) -> None:
-        header = header_bytes(tensors)
+        start = header_bytes(tensors)
         self._expected = sum(tensor.nbytes for tensor in tensors)
         self._written = 0
         self._sha256 = hashlib.sha256()
         self._path = path
         self._file = path.open("wb", buffering=0)
         try:
-            self._append(header)
+            self._append(start)
         except BaseException:
             self._file.close()
             raise

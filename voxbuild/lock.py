@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from voxrun.strict import sentence, shown
+
 from .errors import LockError
 from .modes import Quantization
 from .plan import Plan
@@ -54,14 +56,19 @@ def read_lock(path: Path) -> Lock:
     """Read a lock. Raises LockError if it is not there or not one of ours."""
     try:
         lock = read_json(path)
-        if (known := lock["format"]) == FORMAT:
+        known = lock["format"]
+        if type(known) is not int:
+            raise TypeError(f"its format is {shown(known)}")
+        if known == FORMAT:
             list(differences(lock, lock))  # all that is ever looked at
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise LockError(
-            f"{path}: no readable lock ({error}); if it is of an artifact of yours, delete it"
+            f"{path}: no readable lock ({sentence(error)}); if it is of an artifact of yours, delete it"
         ) from error
     if known != FORMAT:
-        raise LockError(f"{path}: a lock of format {known}, where {FORMAT} is known; use another voxbuild")
+        raise LockError(
+            f"{path}: a lock of format {shown(known)}, where {FORMAT} is known; use another voxbuild"
+        )
     return dict(lock)
 
 

@@ -3,12 +3,15 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin
 
-from voxrun.manifest import MANIFEST, SIGNATURE
+from voxrun.errors import ModelError
+from voxrun.manifest import MANIFEST, SIGNATURE, read_entries
 from voxrun.provenance import PROVENANCE
+from voxrun.strict import sentence, shown
 
 from .errors import VoxbuildError
 from .workspace import json_text, read_json, sha256_of, write_text
@@ -23,6 +26,7 @@ __all__ = [
     "VALIDATION",
     "Manifest",
     "file_entry",
+    "read_validation",
 ]
 
 VALIDATION = "validation.json"
@@ -94,14 +98,45 @@ class Manifest:
         """Read an artifact's. Raises VoxbuildError if it is not there or not one of ours."""
         path = folder / MANIFEST
         try:
-            return cls(**read_json(path))
-        except (OSError, ValueError, TypeError) as error:
-            raise VoxbuildError(f"{path}: no readable manifest ({error}); build it again") from error
+            manifest = cls(**read_json(path))
+            read_entries({"files": manifest.files}, str(path))
+            _check_types(manifest)
+        except (OSError, ValueError, TypeError, ModelError) as error:
+            raise VoxbuildError(
+                f"{path}: no readable manifest ({sentence(error)}); build it again"
+            ) from error
+        return manifest
 
     def damaged(self, folder: Path, names: Iterable[str] | None = None) -> list[str]:
         """Those of the files (all, if none are named) that are missing or differ from their hashes."""
         chosen = self.files if names is None else names
         return [name for name in chosen if not _intact(folder / name, self.files[name])]
+
+
+def _check_types(manifest: Manifest) -> None:
+    """Raises TypeError for a field that is something else than `Manifest` says; of mappings the outside."""
+    for field in fields(manifest):
+        value, kinds = getattr(manifest, field.name), _kinds(field.type)
+        if type(value) not in kinds and not (type(value) is int and float in kinds):
+            raise TypeError(f"{field.name} is {shown(value)}")
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    alternatives = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return {get_origin(kind) or kind for kind in alternatives}
+
+
+def read_validation(folder: Path) -> dict[str, Any]:
+    """An artifact's validation.json. Raises VoxbuildError if it is not there or not one of ours."""
+    path = folder / VALIDATION
+    try:
+        report = read_json(path)
+        passed, proven = report["passed"], report["artifact"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise VoxbuildError(f"{path}: no readable validation ({sentence(error)}); build it again") from error
+    if type(passed) is not bool or not isinstance(proven, dict):
+        raise VoxbuildError(f"{path}: no readable validation; build it again")
+    return dict(report)
 
 
 def _intact(path: Path, entry: dict[str, Any]) -> bool:

@@ -11,9 +11,9 @@ from voxrun.manifest import Entry, read_manifest
 from voxrun.registry import COMMIT, LATEST, WITHDRAWN
 
 from .errors import PublishError
-from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry
+from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry, read_validation
 from .progress import progress_bar
-from .workspace import read_json, sha256_of
+from .workspace import sha256_of
 
 TAG = re.compile(r"\w[\w.-]*")
 
@@ -97,10 +97,10 @@ def prepare(folder: Path, recipe_digest: str, repo: str, tag: str, signed: bool 
         raise PublishError(f"{folder}: not validated; run `doit build` and see why")
     if manifest.recipe.get("digest") != recipe_digest:
         raise PublishError(f"{folder}: the recipe has changed since it was built; run `doit build` again")
+    listed = _intact_files(folder)
     if signed and not (folder / SIGNATURE).is_file():
         raise PublishError(f"{folder}: the recipe says `sign:`, but there is no {SIGNATURE}; run `doit sign`")
-    listed = _intact_files(folder)
-    validation = read_json(folder / VALIDATION)
+    validation = read_validation(folder)
     if not validation["passed"] or validation["artifact"] != manifest.weight_files:
         raise PublishError(f"{folder}: {VALIDATION} is not a passed one of these very files")
     last = {n: Entry(**file_entry(folder / n)) for n in (MANIFEST, SIGNATURE) if (folder / n).is_file()}

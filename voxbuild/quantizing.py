@@ -1,7 +1,7 @@
 """What a recipe's `quantize:` may say: one choice for all matrices, and rules for some."""
 
 import fnmatch
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 
@@ -34,7 +34,7 @@ class QuantizationFields(Strict):
 class Rule(Strict):
     """What is different for the modules that match: other numbers, or none at all (`skip`)."""
 
-    match: str
+    match: Annotated[str, pydantic.Field(max_length=500)]
     bits: int | None = None
     group_size: int | None = None
     search: Search | None = None

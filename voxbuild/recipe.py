@@ -13,7 +13,7 @@ import pydantic
 from .errors import RecipeError
 from .loaders import LOADERS
 from .quantizing import Quantize
-from .schema import FieldError, Section, Strict, load_folder, place
+from .schema import FieldError, FileName, FilePath, Section, Strict, load_folder, place
 
 DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 UNITS = {"MB": 10**6, "GB": 10**9}
@@ -60,7 +60,7 @@ class Gates(Strict):
 class Validate(Strict):
     """Which clip sets are transcribed, and what must come out."""
 
-    clips: Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
+    clips: Annotated[tuple[FileName, ...], pydantic.Field(min_length=1)]
     gates: Gates
 
 
@@ -95,20 +95,20 @@ class Shards(Strict):
 class Recipe(Strict):
     """One artifact variant."""
 
-    name: str
+    name: FileName
     summary: str
-    source: str
+    source: FileName
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     quantize: Quantize | None = None
     dialects: tuple[str, ...] = ()
     """Those of `loaders` that must be able to read it; a view is made where one is needed."""
-    calibrate: str | None = None
+    calibrate: FileName | None = None
     """The clip set that tells which inputs matter, for `search: activation`."""
     shards: Shards = Shards()
     validation: Annotated[Validate, pydantic.Field(alias="validate")]
     publish: Publish
     sign: Sign | None = None
-    card: str
+    card: FileName
     experimental: bool = False
 
     @pydantic.field_validator("dialects")
@@ -152,7 +152,7 @@ class HubFiles(Strict):
 class SourceFile(Strict):
     """One file of a source; size and hash are checked where they are given."""
 
-    name: str
+    name: FilePath
     size: int | None = None
     sha256: Sha256 | None = None
 
@@ -160,22 +160,22 @@ class SourceFile(Strict):
 class Source(Strict):
     """A pinned upstream checkpoint: on the Hub, or in a folder relative to this file."""
 
-    name: str
-    model: str
+    name: FileName
+    model: FileName
     """How artifacts are called after it."""
     summary: str
     hub: HubFiles | None = None
     path: str | None = None
     files: Annotated[tuple[SourceFile, ...], pydantic.Field(min_length=1)]
-    weights: str = "consolidated.safetensors"
-    params: str = "params.json"
-    tokenizer: str = "tekken.json"
+    weights: FilePath = "consolidated.safetensors"
+    params: FilePath = "params.json"
+    tokenizer: FilePath = "tekken.json"
     license: str
     languages: tuple[str, ...]
     attribution: str | None = None
     gates: Gates = Gates()
     """Limits for any artifact made from it; a recipe may only be stricter."""
-    clips: tuple[str, ...] = ()
+    clips: tuple[FileName, ...] = ()
     """Clip sets that its artifacts are validated with, beside the recipe's."""
 
     @pydantic.model_validator(mode="after")
@@ -194,7 +194,7 @@ class FleursFiles(Strict):
 
     repo: Repo
     revision: Commit
-    language: str
+    language: FileName
     split: Literal["train", "dev", "test"] = "test"
     limit: Annotated[int, pydantic.Field(gt=0)] | None = None
 
@@ -202,7 +202,7 @@ class FleursFiles(Strict):
 class ClipSet(Strict):
     """Recordings with transcripts: a folder with a transcripts.tsv, or a corpus on the Hub."""
 
-    name: str
+    name: FileName
     summary: str
     folder: str | None = None
     fleurs: FleursFiles | None = None

@@ -13,6 +13,8 @@ from .errors import SourceError
 from .fetch import clear_errors, local_folder
 from .recipe import HubFiles, Source
 
+CHUNK_BYTES = 2**16
+CONTENT_RANGE = r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})"
 TIMEOUT = 30.0
 """Seconds to wait for the Hub's next bytes."""
 
@@ -86,13 +88,23 @@ def _range(url: str, first: int, count: int) -> tuple[bytes, int]:
         if response.is_error:
             response.read()  # the client tells the reason from it
         hf_raise_for_status(response)
-        sent = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("content-range", ""))
+        sent = re.fullmatch(CONTENT_RANGE, response.headers.get("content-range", ""))
         if response.status_code != 206 or not sent or (int(sent[1]), int(sent[2])) != (first, last):
             raise SourceError(
                 f"{url}: the server does not send ranges of bytes, and the whole file is not asked for here;"
                 " `doit fetch` downloads it, then it can be planned"
             )
-        data = response.read()
+        data = _received(response, count)
     if len(data) != count:
         raise SourceError(f"{url}: {len(data):,} bytes came instead of {count:,}; try again")
     return data, int(sent[3])
+
+
+def _received(response: Any, count: int) -> bytes:
+    """The body as it was sent, and no more of it than one byte too many, whatever the server sends."""
+    data = bytearray()
+    for part in response.iter_raw(CHUNK_BYTES):
+        data += part
+        if len(data) > count:
+            break
+    return bytes(data[: count + 1])

@@ -3,16 +3,42 @@
 import difflib
 import json
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pydantic
 import yaml
+
+from voxrun.manifest import is_plain
+from voxrun.strict import MAX_DEPTH, StrictError, read_bytes, sentence, shown
 
 from .errors import RecipeError
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's loader where PyYAML was built with it: the same, faster."""
+
+
+MAX_BYTES = 2**18
+"""Of a YAML file; ours have some 2 kB."""
+MAX_NODES = 20_000
+"""Values of a YAML file, each counted as often as its aliases repeat it."""
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
+"""What PyYAML's constructors raise beside their own error, for odd dates and numbers, or a tag on nothing."""
+MAX_GUESSED = 50
+"""Letters of an unknown key that are compared with those there are."""
+
+
+def _below(name: str) -> str:
+    if not is_plain(name) or not name.isprintable():
+        raise ValueError("a path that leads out of its folder, or is no path at all")
+    return name
+
+
+FileName = Annotated[str, pydantic.Field(pattern=r"^\w[\w.+-]*$", max_length=200)]
+"""A name that stands for a file or a folder, never a path."""
+FilePath = Annotated[str, pydantic.Field(max_length=500), pydantic.AfterValidator(_below)]
+"""A path to a file in the folder where it belongs, or below."""
 
 
 class Strict(pydantic.BaseModel):
@@ -35,29 +61,28 @@ Section = TypeVar("Section", bound=Strict)
 def load(path: Path, kind: type[Section]) -> Section:
     """Read one YAML file as `kind`. Raises RecipeError with the line of the first mistake."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bytes(path, MAX_BYTES).decode("utf-8")
+        _check_depth(text)
         tree = yaml.compose(text, Loader=LOADER)
+        _count_nodes(tree, {})
         # JSON mode: a YAML list may become a tuple, while "4" still is no number.
-        data = json.dumps(yaml.safe_load(text), default=str)
+        data = json.dumps(yaml.load(text, Loader=LOADER), default=str)
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
+    except StrictError as error:
+        raise RecipeError(f"{path}: {error}") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or error
-        raise RecipeError(f"{path}{line}: not valid YAML: {problem}") from error
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        RecursionError,
-    ) as error:  # not UTF-8, odd dates, nested too deep
-        raise RecipeError(f"{path}: not valid YAML: {error}") from error
+        raise RecipeError(sentence(f"{path}{line}: not valid YAML: {problem}")) from error
+    except UNREADABLE as error:
+        raise RecipeError(sentence(f"{path}: not valid YAML: {error}")) from error
     _refuse_doubled_keys(path, tree)
     try:
         section = kind.model_validate_json(data)
     except pydantic.ValidationError as error:
-        raise RecipeError(_message(path, tree, kind, error)) from error
+        raise RecipeError(sentence(_message(path, tree, kind, error))) from error
     if getattr(section, "name", path.stem) != path.stem:
         raise RecipeError(f"{path}: its name must be that of the file, {path.stem}")
     return section
@@ -77,13 +102,35 @@ def place(path: Path, *where: str | int) -> str:
     return f"{path}:{_line(yaml.compose(path.read_text(encoding='utf-8'), Loader=yaml.SafeLoader), where)}"
 
 
+def _check_depth(text: str) -> None:
+    """Raises StrictError: libyaml's composer recurses, and deep nesting would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise StrictError(f"nested deeper than {MAX_DEPTH} levels")
+
+
+def _count_nodes(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """Values below a node, those behind aliases too: what it takes to write them out. Raises StrictError."""
+    if node is None or isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = MAX_NODES  # an alias inside of what it stands for has no end
+        parts = chain.from_iterable(node.value) if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_count_nodes(part, known) for part in parts)
+    if known[id(node)] > MAX_NODES:
+        raise StrictError(f"more than {MAX_NODES:,} values, or aliases that repeat each other")
+    return known[id(node)]
+
+
 def _refuse_doubled_keys(path: Path, node: yaml.Node | None) -> None:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if key.value in seen:
                 line = key.start_mark.line + 1
-                raise RecipeError(f"{path}:{line}: the key {key.value} stands here a second time")
+                raise RecipeError(sentence(f"{path}:{line}: the key {key.value} stands here a second time"))
             seen.add(key.value)
             _refuse_doubled_keys(path, value)
     elif isinstance(node, yaml.SequenceNode):
@@ -97,12 +144,14 @@ def _message(path: Path, tree: yaml.Node | None, kind: type[Strict], error: pyda
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     cause = first.get("ctx", {}).get("error")
     inner = cause.where if isinstance(cause, FieldError) else ()
-    where = [*(part for part in first["loc"] if not _is_union_tag(part)), *inner]
+    unknown = len(first["loc"]) - 1 if first["type"] == "extra_forbidden" else None  # may be called anything
+    named = (part for i, part in enumerate(first["loc"]) if i == unknown or not _is_union_tag(part))
+    where = [*named, *inner]
     line = _line(tree, where)
     key = ".".join(str(part) for part in where)
     if first["type"] == "extra_forbidden":
         allowed = _allowed(kind, where[:-1])
-        guess = difflib.get_close_matches(str(where[-1]), allowed, 1)
+        guess = difflib.get_close_matches(str(where[-1])[:MAX_GUESSED], allowed, 1)
         hint = f" (did you mean {guess[0]}?)" if guess else ""
         return f"{path}:{line}: unknown key {key}{hint}; allowed: {', '.join(allowed)}"
     if first["type"] == "missing":
@@ -118,6 +167,8 @@ def _is_union_tag(part: Any) -> bool:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, list | dict):
+        return shown(value)
     text = json.dumps(value, default=str)
     return text if len(text) < 60 else text[:57] + "..."
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from voxrun.errors import VoxrunError
 from voxrun.manifest import Entry, digest_of, read_entries
+from voxrun.objects import read_object
 from voxrun.provenance import PROVENANCE, check_provenance
 from voxrun.signature import check_signed, claimed_files, signed_files
 
@@ -17,8 +18,7 @@ from .manifest import DESCRIPTIVE, MANIFEST, SIGNATURE, VALIDATION
 from .publish import PublishTarget
 from .publishing import Order
 from .recipe import Book, Recipe
-from .small_files import LIMIT, parsed
-from .workspace import Workspace
+from .workspace import STATE_BYTES, Workspace
 
 Read = Callable[[str], bytes]
 """A small file of the artifact, by name."""
@@ -54,9 +54,9 @@ def _checked(
     goal: PublishTarget, repo: str, tag: str, folder: Path | None, key: Path | None
 ) -> tuple[list[str], list[str]]:
     """What holds of a published artifact, and what is wrong; more than files only if they are right."""
-    raw = goal.read(repo, tag, MANIFEST, LIMIT)
+    raw = goal.read(repo, tag, MANIFEST, STATE_BYTES)
     where = f"{repo} at {tag}: {MANIFEST}"
-    entries, digest = read_entries(parsed(raw, where), where), hashlib.sha256(raw).hexdigest()
+    entries, digest = read_entries(read_object(raw, where), where), hashlib.sha256(raw).hexdigest()
     there = goal.files(repo, tag)
     promised = {**entries, MANIFEST: Entry(len(raw), digest)}
     if signature := there.get(SIGNATURE):  # signs the manifest, so is not in it
@@ -68,7 +68,9 @@ def _checked(
         return facts, wrong
     total = sum(entry.size for entry in promised.values())
     facts.append(f"all {len(promised)} files are those of its manifest {digest[:16]}, {total:,} bytes")
-    facts += proofs(promised, lambda name: _proven(goal.read(repo, tag, name, LIMIT), name, promised), key)
+    facts += proofs(
+        promised, lambda name: _proven(goal.read(repo, tag, name, STATE_BYTES), name, promised), key
+    )
     if folder and digest_of(folder) != digest:
         return facts, [f"another artifact is in {folder}, with the manifest {digest_of(folder)[:16]}"]
     return facts + ([f"the same as {folder}"] if folder else []), []
@@ -86,7 +88,7 @@ def _validation(entries: Mapping[str, Entry], read: Read) -> str:
     """What it was validated with is what is there."""
     if VALIDATION not in entries:
         raise PublishError(f"{VALIDATION} is missing: nothing says that it was validated")
-    report = parsed(read(VALIDATION), VALIDATION)
+    report = read_object(read(VALIDATION), VALIDATION)
     weights = {n: asdict(e) for n, e in entries.items() if n not in (*DESCRIPTIVE, MANIFEST, SIGNATURE)}
     if report.get("passed") is not True or report.get("artifact") != weights:
         raise PublishError(f"{VALIDATION} is not a passed one of these very files")

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxrun import strict
 from voxrun.manifest import sha256_of
 
 __all__ = [
+    "STATE_BYTES",
     "Workspace",
     "json_text",
     "read_json",
@@ -21,6 +23,8 @@ __all__ = [
     "write_text",
     "written_whole",
 ]
+STATE_BYTES = 64 * 2**20
+"""Of a JSON file: what is heard in a large corpus takes some MB."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +128,8 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that a stage wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file that a stage wrote, or that came from elsewhere. Raises OSError, ValueError."""
+    return strict.load(path, STATE_BYTES)
 
 
 def read_state(path: Path) -> Any:

@@ -1,6 +1,5 @@
 """The sizes of a model, read from its params.json or config.json, in any of the formats that are known."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -8,8 +7,10 @@ from typing import Any
 
 from .config_formats import Sizes
 from .errors import ConfigError
+from .strict import MAX_BYTES, StrictError, load, member, shown
 
 CONFIG_FILES = ("config.json", "params.json")
+QUANTIZATION_LIMITS = {"bits": 16, "group_size": 1024}
 MISTRAL_WEIGHTS = "consolidated.safetensors"
 """A folder with it is read in Mistral's layout, see `in_mistrals_layout`."""
 
@@ -78,8 +79,6 @@ class ModelConfig:
             ada_dim=sizes.number("decoder.ada_dim", int),
             quantization=raw.get("quantization") or raw.get("quantization_config") or {},
         )
-        if not isinstance(config.quantization, Mapping):
-            raise ConfigError(f"{origin}: quantization is {config.quantization!r}, not an object")
         config._check(origin)
         return config
 
@@ -89,7 +88,7 @@ class ModelConfig:
         for name in CONFIG_FILES[-1:] if in_mistrals_layout(folder) else CONFIG_FILES:
             path = folder / name
             if path.is_file():
-                return cls.from_dict(read_json(path), str(path))
+                return cls.from_dict(read_member(folder, name), str(path))
         raise ConfigError(f"{folder}: neither {' nor '.join(CONFIG_FILES)} is there")
 
     def _check(self, origin: str) -> None:
@@ -104,6 +103,11 @@ class ModelConfig:
                 raise ConfigError(f"{origin}: n_heads {stack.n_heads} is no multiple of n_kv_heads")
             if stack.head_dim % 2:
                 raise ConfigError(f"{origin}: head_dim {stack.head_dim} is odd; rotary positions need pairs")
+        if self.decoder.dim % 2:
+            raise ConfigError(f"{origin}: the decoder's dim {self.decoder.dim} is odd; the delay needs pairs")
+        if self.audio.window_size < 2 * self.audio.hop_length:
+            raise ConfigError(f"{origin}: window_size {self.audio.window_size} is less than two hops")
+        _check_quantization(self.quantization, origin)
 
 
 def in_mistrals_layout(folder: Path) -> bool:
@@ -114,19 +118,47 @@ def in_mistrals_layout(folder: Path) -> bool:
     """
     if not (folder / MISTRAL_WEIGHTS).is_file():
         return False
-    config = folder / CONFIG_FILES[0]
-    return not (config.is_file() and read_json(config).get("quantization"))
+    config = CONFIG_FILES[0]
+    return not ((folder / config).is_file() and read_member(folder, config).get("quantization"))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file. Raises ConfigError if it cannot be read or is something else."""
+def read_json(path: Path, limit: int = MAX_BYTES) -> dict[str, Any]:
+    """A JSON object from a file of at most `limit` bytes, read by `voxrun.strict`.
+
+    Raises ConfigError if it cannot be read or is something else.
+    """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        value = load(path, limit)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except StrictError as error:
         raise ConfigError(f"{path}: {error}") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: a JSON object was expected, not {type(value).__name__}")
     return value
+
+
+def read_member(folder: Path, name: str, limit: int = MAX_BYTES) -> dict[str, Any]:
+    """The same of a file of a model's folder, if it is no link to elsewhere. Raises ConfigError."""
+    try:
+        return read_json(member(folder, name), limit)
+    except StrictError as error:
+        raise ConfigError(f"{folder / name}: {error}") from error
+
+
+def _check_quantization(said: Any, origin: str) -> None:
+    """Plausible numbers; which go together is asked of MLX. Raises ConfigError."""
+    if not isinstance(said, Mapping):
+        raise ConfigError(f"{origin}: quantization is {shown(said)}, not an object")
+    for entry in (said, *(own for own in said.values() if isinstance(own, Mapping))):
+        for key, most in QUANTIZATION_LIMITS.items():
+            value = entry.get(key, 1)
+            if type(value) is not int or not 1 <= value <= most:
+                raise ConfigError(
+                    f"{origin}: quantization has {key} {shown(value)}, where 1 to {most} belong"
+                )
+        if not isinstance(entry.get("mode", ""), str):
+            raise ConfigError(f"{origin}: quantization has the mode {shown(entry['mode'])}")
 
 
 def _section(sizes: Sizes, section: str, kind: type) -> dict[str, Any]:

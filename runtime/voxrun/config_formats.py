@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .errors import ConfigError
+from .strict import shown
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,29 @@ TRANSFORMERS = Format(
     },
 )
 
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "sampling_rate": (1000, 384_000),
+    "frame_rate": (0.1, 1000),
+    "num_mel_bins": (1, 1024),
+    "hop_length": (1, 16_384),
+    "window_size": (2, 32_768),
+    "global_log_mel_max": (0, 100),
+    "dim": (1, 2**16),
+    "n_layers": (1, 512),
+    "n_heads": (1, 1024),
+    "n_kv_heads": (1, 1024),
+    "head_dim": (1, 1024),
+    "hidden_dim": (1, 2**18),
+    "sliding_window": (1, 2**18),
+    "rope_theta": (1, 1e12),
+    "norm_eps": (1e-12, 0.1),
+    "vocab_size": (1, 2**21),
+    "downsample_factor": (1, 64),
+    "ada_dim": (1, 2**16),
+}
+"""The least and the most of each size that is plausible: ten times the upstream's, and more. What a file
+claims within them is held against the tensors that are there before any memory is taken for it."""
+
 FORMATS = (MISTRAL, MLX_AUDIO, MLX_AUDIO_APART, TRANSFORMERS)
 """In the order in which they are looked for; a file may carry the keys of several."""
 
@@ -146,10 +170,10 @@ class Sizes:
         self._format = next((f for f in FORMATS if _at(raw, f.marker) is not None), None) or self._unknown()
         for path, value in self._format.fixed.items():
             if (said := _at(raw, path)) is not None and said != value:
-                raise ConfigError(f"{origin}: {path} is {said!r}; this architecture has {value!r}")
+                raise ConfigError(f"{origin}: {path} is {shown(said)}; this architecture has {value!r}")
 
     def number(self, size: str, kind: Any) -> Any:
-        """A flag, or a positive number. Raises ConfigError if it is missing or odd."""
+        """A flag, or a plausible number. Raises ConfigError if it is missing or odd."""
         path = self._format.path(size)
         value = _at(self._raw, path)
         if value is None:
@@ -159,8 +183,11 @@ class Sizes:
         kinds = (int, float) if kind is float else (kind,)
         if type(value) not in kinds or (kind is not bool and not 0 < value < math.inf):
             raise ConfigError(
-                f"{self._origin}: {path} is {value!r}, where a positive {kind.__name__} belongs"
+                f"{self._origin}: {path} is {shown(value)}, where a positive {kind.__name__} belongs"
             )
+        low, high = LIMITS.get(size.split(".")[1], (0, math.inf))
+        if not low <= value <= high:
+            raise ConfigError(f"{self._origin}: {path} is {shown(value)}, where {low} to {high} is plausible")
         return value
 
     def _unknown(self) -> Format:

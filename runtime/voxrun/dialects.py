@@ -13,6 +13,8 @@ from typing import Any
 from .config import ModelConfig
 
 LEAVES = ("weight", "bias", "scales", "biases")
+MOST_PARTS = 16
+"""Of a name; those that any dialect knows have nine."""
 CONV_WEIGHT = re.compile(r"encoder\.conv\d\.weight")
 ROTATED = re.compile(r"(encoder|language_model)\.layers\.\d+\.attention\.[qk]_proj\.\w+")
 
@@ -125,7 +127,7 @@ def _renamed_module(path: str, table: Mapping[str, str]) -> str | None:
 def _readings(path: str) -> Iterator[tuple[str, str]]:
     """A path as it is, and with each of its numbers taken for the layer."""
     yield path, ""
-    parts = path.split(".")
+    parts = path.split(".") if path.count(".") < MOST_PARTS else []  # no file's names make this slow
     for i, part in enumerate(parts):
         if part.isdecimal():
             yield ".".join([*parts[:i], "{i}", *parts[i + 1 :]]), part

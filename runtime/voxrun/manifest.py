@@ -54,7 +54,7 @@ def read_manifest(folder: Path) -> dict[str, Entry]:
 def is_plain(name: str) -> bool:
     """Whether a name leads to a file below a folder wherever that lies: relative, and nothing climbs."""
     parts = PurePosixPath(name).parts
-    plain = "/".join(parts) == name and not re.search(r"[\\\0:]", name)
+    plain = "/".join(parts) == name and name.isprintable() and not re.search(r"[\\:]", name)
     return plain and bool(parts) and parts[0] != "/" and ".." not in parts
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from .errors import ModelError, TrustError
 from .manifest import SHA256, digest_of
+from .objects import check_keys, read_object
 from .output import output_at
-from .strict import MOST, check_keys, read_object
+from .strict import MAX_BYTES
 
 FORMAT = 1
 COMMIT = re.compile("[0-9a-f]{40}")
@@ -48,7 +49,7 @@ class Pin:
         """Read what `write` wrote. Raises TrustError."""
         try:
             with path.open("rb") as file:
-                raw = read_object(file.read(MOST + 1), str(path))
+                raw = read_object(file.read(MAX_BYTES + 1), str(path))
         except OSError as error:
             raise TrustError(f"{path}: the lock cannot be read ({error.strerror})") from error
         check_keys(raw, {"format", "model", "revision", "manifest"}, str(path))

@@ -11,7 +11,7 @@ from .errors import TrustError
 from .manifest import MANIFEST, SIGNATURE, Entry, digest_of, read_manifest, sha256_of
 from .provenance import PROVENANCE, check_provenance
 from .signature import check_signed, claimed_files, signed_files
-from .strict import MOST
+from .strict import MAX_BYTES
 
 TOOLS = {".gitattributes", ".git", ".cache", ".huggingface", ".DS_Store"}
 """What the Hub, its client, git and macOS put beside an artifact's files. Nothing of it is ever loaded."""
@@ -89,8 +89,8 @@ class _Places:
     def small(self, name: str) -> bytes:
         """The content of a file that is read whole. Raises TrustError."""
         real = self.real(name)
-        if real.stat().st_size > MOST:
-            raise TrustError(f"{self.folder / name}: more than {MOST:,} bytes; {AGAIN}")
+        if real.stat().st_size > MAX_BYTES:
+            raise TrustError(f"{self.folder / name}: more than {MAX_BYTES:,} bytes; {AGAIN}")
         return real.read_bytes()
 
     def check(self, entries: Mapping[str, Entry]) -> None:

@@ -1,41 +1,169 @@
-"""JSON that is read without trust: one meaning or none."""
+"""Files of a model read without trust: regular files inside their folder, of a bounded size, strict JSON.
+
+What comes from elsewhere may be made to harm: what it claims must cost neither memory nor time, and no two
+readers may understand it differently. JSON is RFC 8259's, and where that leaves a choice, the narrow one:
+no name twice in an object, no NaN or Infinity, no half of a surrogate pair.
+"""
 
 import json
-from typing import Any
+import math
+import os
+import re
+import stat
+from pathlib import Path
+from reprlib import Repr
+from typing import Any, BinaryIO, NoReturn
 
-from .errors import TrustError
+import numpy as np
 
-MOST = 2**24
-"""Bytes of the longest JSON document that is read: hundreds of times what an artifact needs."""
+MAX_BYTES = 8 * 2**20
+"""Of a JSON file, unless its reader says otherwise; those that there are have some 100 kB at most."""
+MAX_DEPTH = 32
+"""Objects and arrays inside each other; ours are five deep."""
+MAX_MARKS = 2_000_000
+"""Brackets, braces and commas of a file: they, not its size, decide how much memory its values take."""
+MAX_MESSAGE = 1000
+MAX_DIGITS = 400
+"""Of a whole number; floating ones have some 330 at most."""
+
+_STEPS = np.zeros(256, np.int8)
+_STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
+_ALL_BUT_MARKS = bytes(set(range(256)) - set(b'"[]{},'))
+_PAIR = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SHORTENED = Repr()
+_SHORTENED.maxlevel, _SHORTENED.maxstring, _SHORTENED.maxother, _SHORTENED.maxlong = 2, 60, 60, 60
 
 
-def read_object(data: bytes, origin: str) -> dict[str, Any]:
-    """A JSON object. Raises TrustError if it is none, is too long or too deep, or says a key twice."""
-    if len(data) > MOST:
-        raise TrustError(f"{origin}: more than {MOST:,} bytes; this is no artifact's")
+class StrictError(ValueError):
+    """A file that is not read; the message says why, not which."""
+
+
+def shown(value: Any) -> str:
+    """A value from a file for a message: however large it is, a few dozen printable characters."""
+    return _SHORTENED.repr(value).encode("ascii", "backslashreplace").decode()
+
+
+def sentence(message: object) -> str:
+    """One line of a bearable length, whatever of a file is quoted in it."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(message)).split())
+    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 3] + "..."
+
+
+def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """A regular file's bytes. Raises StrictError if it is larger or something else, OSError."""
+    with open_regular(path) as file:
+        text = file.read(limit + 1) if os.fstat(file.fileno()).st_size <= limit else None
+    if text is None or len(text) > limit:
+        raise StrictError(f"larger than {limit:,} bytes, which is no plausible size for it")
+    return text
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, open. Raises StrictError if it is something else, OSError.
+
+    What is looked at is what is read, and a pipe with nobody at its other end is not waited for.
+    """
+    file = open(path, "rb", opener=_open)  # noqa: SIM115 - Path.open has no opener
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise StrictError("not a regular file")
+    return file
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def load(path: Path, limit: int = MAX_BYTES) -> Any:
+    """The value of a JSON file. Raises StrictError, OSError."""
+    return parse(read_bytes(path, limit))
+
+
+def parse(text: bytes) -> Any:
+    """The value of a JSON text in UTF-8. Raises StrictError."""
     try:
-        value = json.loads(data, object_pairs_hook=_unique, parse_constant=_refused)
-    except (ValueError, RecursionError) as error:
-        raise TrustError(f"{origin}: no readable JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise TrustError(f"{origin}: a JSON object was expected, not {type(value).__name__}")
-    return value
+        decoded = text.decode("utf-8")
+        _check_structure(text)
+        return json.loads(
+            decoded,
+            object_pairs_hook=_object,
+            parse_constant=_constant,
+            parse_float=_float,
+            parse_int=_int,
+        )
+    except StrictError:
+        raise
+    except UnicodeDecodeError as error:
+        raise StrictError(f"not UTF-8 at byte {error.start}") from error
+    except ValueError as error:
+        raise StrictError(str(error)) from error
 
 
-def check_keys(value: Any, keys: set[str], origin: str) -> dict[str, Any]:
-    """The same value, if it is an object of these very keys. Raises TrustError."""
-    if not isinstance(value, dict) or value.keys() != keys:
-        found = ", ".join(sorted(value)) or "none" if isinstance(value, dict) else type(value).__name__
-        raise TrustError(f"{origin}: {', '.join(sorted(keys))} were expected, not {found}")
-    return value
+def _check_structure(text: bytes) -> None:
+    """Raises StrictError for what could exhaust memory or stack, before any value is made of it."""
+    plain = text.replace(rb"\\", b"  ")
+    if b"\\u" in plain and _SURROGATE.search(_PAIR.sub(b"", plain)):
+        raise StrictError("a string holds half of a surrogate pair")
+    marks = plain.replace(rb"\"", b"").translate(None, _ALL_BUT_MARKS).replace(b'""', b"")
+    outside = b"".join(marks.split(b'"')[::2])  # of strings
+    if len(outside) > MAX_MARKS:
+        raise StrictError(f"more than {MAX_MARKS:,} values and brackets")
+    steps = _STEPS[np.frombuffer(outside, np.uint8)]
+    if len(steps) and np.cumsum(steps, dtype=np.int32).max() > MAX_DEPTH:
+        raise StrictError(f"nested deeper than {MAX_DEPTH} levels")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
-    if len(value) < len(pairs):
-        raise ValueError("a key is there twice")
+    if len(value) == len(pairs):
+        return value
+    seen: set[str] = set()
+    twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+    raise StrictError(f"the key {shown(twice)} is there twice in one object")
+
+
+def _constant(name: str) -> NoReturn:
+    raise StrictError(f"{name} is no JSON number")
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise StrictError(f"the number {shown(digits)} is too large")
     return value
 
 
-def _refused(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+def _int(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise StrictError(f"a number of {len(digits):,} digits")
+    return int(digits)
+
+
+def member(folder: Path, name: str) -> Path:
+    """The path of a file in a model's folder, there or not. Raises StrictError if a link leads out of it.
+
+    In the Hub's cache files are links into the same repository's blobs.
+    """
+    path, root = folder / name, os.path.realpath(folder)
+    if not _within(os.path.realpath(path), root) and not _within(os.path.realpath(path), _blobs(folder)):
+        raise StrictError("a link that leads out of its folder")
+    return path
+
+
+def is_file(path: Path) -> bool:
+    """Whether a regular file is there; Path.is_file raises for a name that is too long for any."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def _within(path: str, root: str | None) -> bool:
+    return root is not None and os.path.commonpath([path, root]) == root
+
+
+def _blobs(folder: Path) -> str | None:
+    """Of a snapshot in the Hub's cache, models--OWNER--NAME/snapshots/COMMIT: where its files lie."""
+    commit = Path(os.path.realpath(folder))
+    snapshots, repository = commit.parent, commit.parent.parent
+    if snapshots.name != "snapshots" or not repository.name.startswith("models--"):
+        return None
+    return str(repository / "blobs")

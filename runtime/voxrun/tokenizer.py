@@ -5,18 +5,27 @@ import codecs
 from pathlib import Path
 from typing import Any
 
-from .config import read_json
+from .config import read_member
 from .errors import ConfigError
+from .strict import shown
 
 TOKENIZER_FILE = "tekken.json"
 CONTROL = ("<s>", "</s>", "[STREAMING_PAD]", "[STREAMING_WORD]")
+MAX_BYTES = 64 * 2**20
+"""Of tekken.json; the upstream's has 15 MB."""
+MAX_TOKENS = 2**20
+MAX_CONTROL = 2**16
+MAX_PIECE = 1024
+"""Bytes of one token; the upstream's longest has 78."""
+MAX_LEFT_PAD = 1024
+MAX_DELAY_MS = 60_000
 
 
 class Tokenizer:
     """The tekken vocabulary, and the streaming settings that travel with it.
 
     Read here rather than by mistral-common's Tekkenizer, which prepares for encoding text too: that takes
-    over a second for the upstream's vocabulary, this a tenth of it. A test holds the two together.
+    over a second for the upstream's vocabulary, this some tenths of it. A test holds the two together.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -24,20 +33,23 @@ class Tokenizer:
         path = folder / TOKENIZER_FILE
         if not path.is_file():
             raise ConfigError(f"{path}: no such file")
-        raw = read_json(path)
-        audio = raw.get("audio")
+        raw = read_member(folder, TOKENIZER_FILE, MAX_BYTES)
         try:
-            self._first_text = int(raw["config"]["default_num_special_tokens"])
-            self._pieces = _pieces(raw, int(raw["config"]["default_vocab_size"]) - self._first_text)
-            ids = {token["token_str"]: int(token["rank"]) for token in raw["special_tokens"]}
-            self.bos, self.eos, self.pad, self.word = (ids[name] for name in CONTROL)
+            config = _section(raw, "config")
+            self._first_text = _count(config, "default_num_special_tokens", MAX_CONTROL)
+            size = _count(config, "default_vocab_size", MAX_TOKENS)
+            self._pieces = _pieces(raw, size - self._first_text)
+            self.bos, self.eos, self.pad, self.word = _control(raw, self._first_text)
         except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"{path}: not a streaming tekken tokenizer ({error!r})") from error
+            raise ConfigError(f"{path}: not a streaming tekken tokenizer ({_told(error)})") from error
         try:
-            self.n_left_pad = int(audio["streaming_n_left_pad_tokens"])  # type: ignore[index]
-            self.default_delay_ms = float(audio["transcription_delay_ms"])  # type: ignore[index]
+            audio = _section(raw, "audio")
+            self.n_left_pad = _count(audio, "streaming_n_left_pad_tokens", MAX_LEFT_PAD)
+            self.default_delay_ms = _delay(audio["transcription_delay_ms"])
         except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"{path}: the audio section has no streaming settings") from error
+            raise ConfigError(
+                f"{path}: the audio section has no streaming settings ({_told(error)})"
+            ) from error
 
     @property
     def size(self) -> int:
@@ -52,13 +64,57 @@ class Tokenizer:
         """The UTF-8 bytes of a token; none for control tokens."""
         if not self.is_text(token):
             return b""
-        return binascii.a2b_base64(self._pieces[token - self._first_text])
+        return self._pieces[token - self._first_text]
 
 
-def _pieces(raw: dict[str, Any], n: int) -> list[str]:
-    """The n first pieces by rank, in base64. Files hold more than the model knows."""
-    ranked = sorted(raw["vocab"], key=lambda entry: int(entry["rank"]))
-    return [str(entry["token_bytes"]) for entry in ranked[:n]]
+def _section(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    if not isinstance(raw[name], dict):
+        raise TypeError(f"{name} is no object")
+    return dict(raw[name])
+
+
+def _count(section: dict[str, Any], key: str, most: int) -> int:
+    value = section[key]
+    if type(value) is not int or not 0 < value <= most:
+        raise ValueError(f"{key} is {shown(value)}, where 1 to {most} belong")
+    return value
+
+
+def _delay(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 < value <= MAX_DELAY_MS:
+        raise ValueError(f"transcription_delay_ms is {shown(value)}, where 1 to {MAX_DELAY_MS} belong")
+    return float(value)
+
+
+def _pieces(raw: dict[str, Any], n: int) -> list[bytes]:
+    """The bytes of the n first tokens by rank, which are 0 to n - 1. Files hold more than the model knows."""
+    pieces = {entry["rank"]: entry["token_bytes"] for entry in raw["vocab"]}
+    if len(pieces) != len(raw["vocab"]) or not all(type(rank) is int for rank in pieces):
+        raise ValueError("a rank of the vocabulary is there twice, or is no number")
+    if n < 1 or not pieces.keys() >= set(range(n)):
+        raise ValueError(f"the vocabulary does not have the {n} tokens that it should have")
+    return [_piece(pieces[rank]) for rank in range(n)]
+
+
+def _piece(text: Any) -> bytes:
+    """Base64 to bytes; strictly, which binascii is not in every version."""
+    piece = binascii.a2b_base64(text) if isinstance(text, str) and len(text) <= 2 * MAX_PIECE else b""
+    if len(piece) > MAX_PIECE or binascii.b2a_base64(piece, newline=False) != str(text).encode():
+        raise ValueError(f"{shown(text)} is not the base64 of a token's bytes")
+    return piece
+
+
+def _control(raw: dict[str, Any], n: int) -> list[int]:
+    """The ids of the control tokens that we know, of n in all."""
+    ids = [(token["token_str"], token["rank"]) for token in raw["special_tokens"]]
+    known = {name: rank for name, rank in ids if name in CONTROL and type(rank) is int and 0 <= rank < n}
+    if sum(name in CONTROL for name, _ in ids) != len(CONTROL) or len(set(known.values())) != len(CONTROL):
+        raise ValueError(f"{', '.join(CONTROL)} are not there once each, with ids of their own below {n}")
+    return [known[name] for name in CONTROL]
+
+
+def _told(error: Exception) -> str:
+    return f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 class TextDecoder:

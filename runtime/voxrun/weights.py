@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from . import native
-from .config import MISTRAL_WEIGHTS, ModelConfig, in_mistrals_layout, read_json
+from .config import ModelConfig
 from .device import activation_dtype, mx, nn, own_kernels, tree_flatten
 from .dialects import VOXMLX, Dialect, recognise
 from .errors import ConfigError, WeightsError
 from .mapping import map_file
 from .model import VoxtralRealtime
+from .shards import INDEX, Headers, read_headers, weight_files
 
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
+__all__ = ["INDEX", "assemble", "load_model", "read_folder", "read_tensors", "weight_files"]
+
 NAMES_SHOWN = 5
 BUFFERS = 64 * 2**20
 """Bytes that MLX may keep for reuse; without a limit peers grew beyond 20 GB in an hour."""
@@ -25,8 +26,9 @@ def load_model(folder: Path) -> VoxtralRealtime:
 
     Raises ConfigError, WeightsError.
     """
-    config, tensors = read_folder(folder)
-    return assemble(config, tensors, str(folder), _mapped(folder, config) if own_kernels() else {})
+    headers = read_headers(folder)
+    config, tensors = _read(folder, headers)
+    return assemble(config, tensors, str(folder), _mapped(folder, headers, config) if own_kernels() else {})
 
 
 def assemble(
@@ -56,17 +58,21 @@ def read_folder(folder: Path) -> tuple[ModelConfig, dict[str, mx.array]]:
 
     The quantization's paths are canonical too.
     """
-    config, stored = ModelConfig.from_folder(folder), _stored(folder)
+    return _read(folder, read_headers(folder))
+
+
+def _read(folder: Path, headers: Headers) -> tuple[ModelConfig, dict[str, mx.array]]:
+    config, stored = ModelConfig.from_folder(folder), _stored(headers)
     dialect = recognise(stored)
     paths = {dialect.canonical_module(path) or path: entry for path, entry in config.quantization.items()}
     return replace(config, quantization=paths), _canonical(stored, dialect, config, folder)
 
 
-def _mapped(folder: Path, config: ModelConfig) -> dict[str, Any]:
+def _mapped(folder: Path, headers: Headers, config: ModelConfig) -> dict[str, Any]:
     """The same tensors in the mapped files; only what our layout has in another order is copied."""
     stored: dict[str, Any] = {}
-    for path in weight_files(folder):
-        stored |= map_file(path)
+    for path, header in headers.items():
+        stored |= map_file(path, header)
     return _canonical(stored, recognise(stored), config, folder)
 
 
@@ -78,9 +84,9 @@ def read_tensors(folder: Path) -> dict[str, mx.array]:
     return read_folder(folder)[1]
 
 
-def _stored(folder: Path) -> dict[str, mx.array]:
+def _stored(headers: Headers) -> dict[str, mx.array]:
     stored: dict[str, mx.array] = {}
-    for path in weight_files(folder):
+    for path in headers:
         try:
             shard = mx.load(str(path))
         except (RuntimeError, ValueError, OSError) as error:
@@ -108,26 +114,6 @@ def _canonical(
         except (ValueError, IndexError):
             tensors[canonical] = tensor  # reported as misshapen
     return tensors
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The files that hold a folder's tensors. Raises WeightsError if there is none, or one is missing."""
-    if in_mistrals_layout(folder):
-        return [folder / MISTRAL_WEIGHTS]
-    if (folder / INDEX).is_file():
-        try:
-            names = set(read_json(folder / INDEX)["weight_map"].values())
-            paths = sorted(folder / name for name in names)
-        except (ConfigError, KeyError, AttributeError, TypeError) as error:
-            raise WeightsError(f"{folder / INDEX}: no readable weight_map ({error})") from error
-    else:
-        paths = [folder / SINGLE] if (folder / SINGLE).is_file() else []
-    if not paths:
-        raise WeightsError(f"{folder}: none of {INDEX}, {SINGLE}, {MISTRAL_WEIGHTS} is there")
-    for path in paths:
-        if not path.is_file():
-            raise WeightsError(f"{path}: the file is missing, though {INDEX} names it")
-    return paths
 
 
 def _quantize_like(

@@ -132,7 +132,9 @@ def test_a_damaged_index_is_named(tmp_path: Path, tensors: Tensors, content: str
 def test_a_file_that_was_cut_short_is_named(tmp_path: Path, tensors: Tensors, kept: int) -> None:
     path = write_artifact(tmp_path, PARAMS, tensors) / "model.safetensors"
     path.write_bytes(path.read_bytes()[:kept])
-    assert f"{path}: not a readable safetensors file" in faults(tmp_path)
+    said = faults(tmp_path)
+    assert f"{path}: " in said
+    assert "cut off in its header" in said or "truncated" in said
 
 
 def test_a_folder_without_weights_says_what_it_looked_for(tmp_path: Path, tensors: Tensors) -> None:

@@ -14,9 +14,10 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxbuild.checkpoint import ALIGNMENT, MAX_HEADER, Checkpoint, CheckpointWriter, Tensor
+from voxbuild.checkpoint import ALIGNMENT, Checkpoint, CheckpointWriter, Tensor
 from voxbuild.errors import CheckpointError
 from voxrun.device import mx
+from voxrun.header import MAX_HEADER
 
 TENSORS = [
     Tensor("b.weight", "BF16", (3, 5)),
@@ -143,18 +144,19 @@ def entry(start, end, dtype="U8", shape=None):
 @pytest.mark.parametrize(
     ("header", "nbytes", "expected"),
     [
-        ({"a": entry(0, 4), "b": entry(6, 8)}, 8, "the data of b overlaps or leaves a hole"),
-        ({"a": entry(0, 4), "b": entry(2, 6)}, 6, "the data of b overlaps or leaves a hole"),
-        ({"a": entry(4, 8)}, 8, "the data of a overlaps or leaves a hole"),
-        ({"a": entry(0, 4, "F64", [1])}, 4, "a has the dtype F64"),
+        ({"a": entry(0, 4), "b": entry(6, 8)}, 8, "the data of 'b' overlaps or leaves a hole"),
+        ({"a": entry(0, 4), "b": entry(2, 6)}, 6, "the data of 'b' overlaps or leaves a hole"),
+        ({"a": entry(4, 8)}, 8, "the data of 'a' overlaps or leaves a hole"),
+        ({"a": entry(0, 4, "F64", [1])}, 4, "'a' has the dtype 'F64'"),
+        ({"a": entry(0, 4, "I32", [1])}, 4, "'a' has the dtype I32"),
         ({"a": entry(0, 4, ["U8"])}, 4, "its header is damaged"),
-        ({"a": entry(0, 4, shape=[5])}, 4, "a: shape and offsets do not agree"),
-        ({"a": entry(0, 4, shape=[-2, -2])}, 4, "no natural number"),
-        ({"a": entry(0, 4, shape=[4.5])}, 4, "no natural number"),
-        ({"a": entry(0, 4, shape=["4"])}, 4, "no natural number"),
-        ({"a": entry(0, 4, shape=[float("inf")])}, 4, "no natural number"),
-        ({"a": entry(-4, 0)}, 0, "no natural number"),
-        ({"a": entry(0.0, 4.0, shape=[4])}, 4, "no natural number"),
+        ({"a": entry(0, 4, shape=[5])}, 4, "'a': shape and offsets do not agree"),
+        ({"a": entry(0, 4, shape=[-2, -2])}, 4, "'a' has the shape"),
+        ({"a": entry(0, 4, shape=[4.5])}, 4, "'a' has the shape"),
+        ({"a": entry(0, 4, shape=["4"])}, 4, "'a' has the shape"),
+        ({"a": entry(0, 4, shape=[float("inf")])}, 4, "Infinity is no JSON number"),
+        ({"a": entry(-4, 0)}, 0, "'a' has the offsets"),
+        ({"a": entry(0.0, 4.0, shape=[4])}, 4, "'a' has the offsets"),
         ({"a": {"dtype": "U8"}}, 0, "its header is damaged"),
         ({"a": 5}, 0, "its header is damaged"),
         ([1, 2], 0, "its header is damaged"),

@@ -1,12 +1,15 @@
 """Whatever stands in a YAML file: one RecipeError with file and line, never a traceback."""
 
+import os
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from voxbuild.errors import RecipeError
-from voxbuild.schema import FieldError, Strict, load, load_folder, place
+from voxbuild.schema import MAX_BYTES, MAX_NODES, FieldError, Strict, load, load_folder, place
+from voxrun.strict import MAX_MESSAGE
 
 
 class Part(Strict):
@@ -83,6 +86,12 @@ def test_each_mistake_is_told_with_its_line(tmp_path, old, new, expected):
     assert "\n" not in said
 
 
+LAUGHS = "a: &a [x]\n" + "".join(
+    f"{after}: &{after} [{', '.join([f'*{before}'] * 10)}]\n" for before, after in pairwise("abcdefghijk")
+)
+"""Ten thousand million times x, by aliases."""
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -111,11 +120,33 @@ def test_each_mistake_is_told_with_its_line(tmp_path, old, new, expected):
         GOOD.replace("name: thing", 'name: "\\ud800"'),
         GOOD.replace("name: thing", "name: \x01"),
         b"\xff\xfe\x00name",
+        "[" * 200_000,
+        "- " * 100_000 + "a",
+        "{a: " * 60_000,
+        "? " * 100_000,
+        "a: !!int\n",
+        "a: !!timestamp x\n",
+        "# " + "x" * MAX_BYTES,
+        GOOD + "x" * 100_000 + ": 1\n",
+        GOOD + "? |\n  two\n  lines\n: 1\n",
+        GOOD + "int: 1\n",
+        GOOD + "a[b: 1\n",
+        LAUGHS,
+        LAUGHS.replace("[", "{<<: [").replace("]", "]}").replace("{<<: [x]}", "{x: 1}"),
+        "a: [" + "x, " * MAX_NODES + "x]\n",
     ],
     ids=lambda text: repr(text[:24]),
 )
 def test_hostile_yaml_is_refused_not_a_traceback(tmp_path, text):
-    message(tmp_path, text)
+    said = message(tmp_path, text)
+    assert "\n" not in said
+    assert len(said) <= MAX_MESSAGE
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "thing.yaml")
+    with pytest.raises(RecipeError, match="not a regular file"):
+        load(tmp_path / "thing.yaml", Thing)
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path):

@@ -1,0 +1,152 @@
+"""Headers of safetensors files, read without trust and before any other parser sees the file.
+
+Format: 8 bytes little-endian header length, a JSON header, the data without holes. Every tensor's shape, type
+and place are held against each other and against the file's size: MLX's own parser checks none of that.
+Specification: the safetensors README; beyond it the limits below, of what MLX can hold.
+"""
+
+import math
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .errors import WeightsError
+from .strict import StrictError, open_regular, parse, shown
+
+PREFIX = 8
+"""Bytes of the header's length, before it."""
+ITEM_SIZE = {
+    **{"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4, "U64": 8, "I64": 8},
+    **{"BF16": 2, "F16": 2, "F32": 4, "C64": 8},
+}
+"""Bytes of a value, of all types that MLX reads."""
+MAX_HEADER = 8 * 2**20
+"""The upstream's 711 tensors take 90 kB."""
+MAX_TENSORS = 20_000
+"""The upstream has 711, quantized three times as many at most."""
+MAX_NAME = 500
+MAX_AXES = 8
+MAX_LENGTH = 2**31 - 1
+"""Of an axis: MLX counts in 32 bits."""
+MAX_REACH = 2**60
+"""Product of all lengths but 0: MLX multiplies them in 64 bits, for empty tensors too."""
+METADATA = "__metadata__"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor's entry in a header; `start` is its offset in the file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of data."""
+        return self.size * ITEM_SIZE[self.dtype]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row along the first axis."""
+        return self.nbytes // self.rows if self.rows else 0
+
+    @property
+    def rows(self) -> int:
+        """Rows along the first axis; a number alone is one."""
+        return self.shape[0] if self.shape else 1
+
+
+def read_header_of(path: Path) -> list[Tensor]:
+    """The tensors of a file in the order of their data. Raises WeightsError."""
+    try:
+        with open_regular(path) as file:
+            return read_header(file, path)
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror}") from error
+    except StrictError as error:
+        raise WeightsError(f"{path}: {error}") from error
+
+
+def read_header(file: BinaryIO, origin: Path | str) -> list[Tensor]:
+    """The same of an open file. Raises WeightsError, OSError."""
+    total = os.fstat(file.fileno()).st_size
+    return parse_header(file.read(header_length(file.read(PREFIX), total, origin)), total, origin)
+
+
+def header_length(prefix: bytes, total: int, origin: Path | str) -> int:
+    """The length of the JSON behind a file's first 8 bytes; `total` is its size. Raises WeightsError."""
+    length = int(struct.unpack("<Q", prefix)[0]) if len(prefix) == PREFIX else 0
+    if not 2 <= length <= min(MAX_HEADER, total - PREFIX):
+        raise WeightsError(f"{origin}: not a safetensors file, or cut off in its header")
+    return length
+
+
+def parse_header(text: bytes, total: int, origin: Path | str) -> list[Tensor]:
+    """The tensors that a header's JSON tells of, in the order of their data; `total` is the file's size.
+
+    Raises WeightsError.
+    """
+    try:
+        tensors = _tensors(text)
+    except StrictError as error:
+        raise WeightsError(f"{origin}: its header is damaged ({error})") from error
+    end = PREFIX + len(text)
+    for tensor in tensors:
+        if tensor.start != end:
+            raise WeightsError(f"{origin}: the data of {shown(tensor.name)} overlaps or leaves a hole")
+        end += tensor.nbytes
+    if end != total:
+        kind = "truncated" if total < end else "longer than its header says"
+        raise WeightsError(f"{origin}: {kind}: {total:,} bytes instead of {end:,}")
+    return tensors
+
+
+def _tensors(text: bytes) -> list[Tensor]:
+    raw = parse(text)
+    if not isinstance(raw, dict) or not text.startswith(b"{"):
+        raise StrictError("it is no JSON object")
+    metadata = raw.pop(METADATA, None)
+    if metadata is None:  # so MLX writes none at all
+        metadata = {}
+    if not isinstance(metadata, dict) or not all(type(value) is str for value in metadata.values()):
+        raise StrictError(f"{METADATA} holds something else than strings")
+    if len(raw) > MAX_TENSORS:
+        raise StrictError(f"it names {len(raw):,} tensors")
+    tensors = [_tensor(name, entry, PREFIX + len(text)) for name, entry in raw.items()]
+    return sorted(tensors, key=lambda tensor: (tensor.start, tensor.nbytes))
+
+
+def _tensor(name: str, raw: Any, base: int) -> Tensor:
+    if len(name) > MAX_NAME or "\0" in name:
+        raise StrictError(f"{shown(name)} is no name of a tensor")
+    if not isinstance(raw, dict) or raw.keys() != {"dtype", "shape", "data_offsets"}:
+        raise StrictError(f"{shown(name)} is not described by dtype, shape and data_offsets")
+    dtype, shape, offsets = raw["dtype"], raw["shape"], raw["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in ITEM_SIZE:
+        raise StrictError(f"{shown(name)} has the dtype {shown(dtype)}")
+    if not _are_counts(shape, MAX_LENGTH) or len(shape) > MAX_AXES or _reach(shape) > MAX_REACH:
+        raise StrictError(f"{shown(name)} has the shape {shown(shape)}")
+    if not _are_counts(offsets, 2**63) or len(offsets) != 2:
+        raise StrictError(f"{shown(name)} has the offsets {shown(offsets)}")
+    tensor = Tensor(name, dtype, tuple(shape), base + offsets[0])
+    if offsets[1] - offsets[0] != tensor.nbytes:
+        raise StrictError(f"{shown(name)}: shape and offsets do not agree")
+    return tensor
+
+
+def _are_counts(values: Any, most: int) -> bool:
+    """Whether it is a list of natural numbers; true and 1.0 are none."""
+    return isinstance(values, list) and all(type(n) is int and 0 <= n <= most for n in values)
+
+
+def _reach(shape: list[int]) -> int:
+    return math.prod(max(1, n) for n in shape)

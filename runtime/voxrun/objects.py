@@ -1,0 +1,29 @@
+"""The JSON documents that come with an artifact to be proven: objects of known keys, read without trust."""
+
+from typing import Any
+
+from .errors import TrustError
+from .strict import StrictError, parse, shown
+
+
+def read_object(data: bytes, origin: str) -> dict[str, Any]:
+    """A JSON object, read by `strict`; its size is its reader's care. Raises TrustError."""
+    try:
+        value = parse(data)
+    except StrictError as error:
+        raise TrustError(f"{origin}: no readable JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise TrustError(f"{origin}: a JSON object was expected, not {type(value).__name__}")
+    return value
+
+
+def check_keys(value: Any, keys: set[str], origin: str) -> dict[str, Any]:
+    """The same value, if it is an object of these very keys. Raises TrustError."""
+    if not isinstance(value, dict) or value.keys() != keys:
+        found = (
+            ", ".join(shown(key) for key in sorted(value))
+            if isinstance(value, dict)
+            else type(value).__name__
+        )
+        raise TrustError(f"{origin}: {', '.join(sorted(keys))} were expected, not {found or 'none'}")
+    return value

@@ -1,0 +1,106 @@
+"""The parsers of files that others made, as one table: what each reads, and what it may end with."""
+
+import json
+import struct
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from voxbuild.checkpoint import Checkpoint
+from voxbuild.errors import VoxbuildError
+from voxbuild.lock import read_lock
+from voxbuild.manifest import Manifest, read_validation
+from voxbuild.recipe import ClipSet, Recipe, Source
+from voxbuild.schema import Strict, load
+from voxrun.config import ModelConfig
+from voxrun.errors import VoxrunError
+from voxrun.header import read_header_of
+from voxrun.shards import INDEX, read_headers
+from voxrun.tokenizer import Tokenizer
+
+CORPUS = Path(__file__).parent / "corpus"
+LONGEST_MESSAGE = 4000
+ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True)
+class Parser:
+    """A file's name, its readers, and what else lies beside it."""
+
+    file: str
+    readers: tuple[Callable[[Path], object], ...]
+    """Each takes the folder."""
+    beside: tuple[tuple[str, bytes], ...] = ()
+
+
+def packed(header: object, data: bytes = b"") -> bytes:
+    """A safetensors file of this header and data."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def entry(start: int, end: int, dtype: str = "U8", shape: list[int] | None = None) -> dict[str, object]:
+    """A tensor in a header; without a shape bytes in a row."""
+    return {"dtype": dtype, "shape": [end - start] if shape is None else shape, "data_offsets": [start, end]}
+
+
+def _checkpoint(folder: Path) -> None:
+    with Checkpoint(folder / "model.safetensors"):
+        pass
+
+
+def _section(kind: type[Strict], folder: Path) -> None:
+    load(folder / "it.yaml", kind)
+
+
+SHARDS = tuple((f"{n}.safetensors", packed({n: entry(0, 4)}, bytes(4))) for n in "ab")
+PARSERS = {
+    "header": Parser("model.safetensors", (lambda f: read_header_of(f / "model.safetensors"), _checkpoint)),
+    "index": Parser(INDEX, (read_headers,), SHARDS),
+    "config": Parser("config.json", (ModelConfig.from_folder,)),
+    "tekken": Parser("tekken.json", (Tokenizer,)),
+    "manifest": Parser("manifest.json", (Manifest.load,)),
+    "validation": Parser("validation.json", (read_validation,)),
+    "lock": Parser("recipe.lock", (lambda folder: read_lock(folder / "recipe.lock"),)),
+    "recipe": Parser("it.yaml", tuple(partial(_section, kind) for kind in (Recipe, Source, ClipSet))),
+}
+
+
+def folder_of(parser: Parser) -> Path:
+    """A folder of its own for a parser, in memory where there is such a place."""
+    memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=memory if memory.is_dir() else None))
+    for name, content in parser.beside:
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def outcomes(parser: Parser, data: bytes, folder: Path) -> list[str]:
+    """What each reader says of a file: ACCEPTED, or its one sentence. Anything else is raised: a defect."""
+    (folder / parser.file).write_bytes(data)
+    said = []
+    for read in parser.readers:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                read(folder)
+        except (VoxrunError, VoxbuildError) as error:
+            said.append(_checked(str(error)))
+        else:
+            said.append(ACCEPTED)
+    return said
+
+
+def _checked(message: str) -> str:
+    if not message or "\n" in message or len(message) > LONGEST_MESSAGE:
+        raise AssertionError(f"no sentence: {message[:200]!r}")
+    message.encode()  # what a terminal is sent
+    return message
+
+
+def corpus(name: str) -> list[Path]:
+    """The kept inputs of a parser."""
+    return sorted(path for path in (CORPUS / name).glob("*") if path.is_file())
