@@ -7,8 +7,8 @@ from pathlib import Path
 
 from .errors import ModelError, TrustError
 from .manifest import SHA256, digest_of
+from .objects import MOST, check_keys, read_object
 from .output import output_at
-from .strict import MOST, check_keys, read_object
 
 FORMAT = 1
 COMMIT = re.compile("[0-9a-f]{40}")

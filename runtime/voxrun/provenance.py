@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import TrustError
 from .manifest import SHA256, Entry
-from .strict import check_keys, read_object
+from .objects import check_keys, read_object
 
 PROVENANCE = "provenance.json"
 STATEMENT = "https://in-toto.io/Statement/v1"

@@ -15,8 +15,8 @@ from typing import Any
 
 from .errors import TrustError
 from .manifest import MANIFEST, SHA256, SIGNATURE, Entry, is_plain
+from .objects import check_keys, read_object
 from .provenance import STATEMENT
-from .strict import check_keys, read_object
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD = "application/vnd.in-toto+json"

@@ -1,4 +1,4 @@
-"""JSON that is read without trust: one meaning or none."""
+"""JSON objects that are read without trust: one meaning or none."""
 
 import json
 from typing import Any
