@@ -53,6 +53,8 @@ def check(folder: Path, key: Path | None = None) -> Proof:
     Raises TrustError, or ModelError or ConfigError if there is no readable manifest.
     """
     places = _Places(folder)
+    if not places.has(MANIFEST):
+        raise TrustError(f"{folder}: no {MANIFEST}, so that nothing says which files belong to it")
     for name in (MANIFEST, *([SIGNATURE] if places.has(SIGNATURE) else [])):
         places.small(name)
     entries, digest = read_manifest(folder), digest_of(folder)

@@ -138,7 +138,7 @@ def test_any_flipped_bit_is_noticed(
 @pytest.mark.parametrize("name", ALL_FILES)
 def test_a_missing_file_is_named(name: str, signed: Path, public: Path) -> None:
     (signed / name).unlink()
-    with pytest.raises(VoxrunError, match=r"missing|not signed"):
+    with pytest.raises(VoxrunError, match=r"missing|not signed|no manifest"):
         check(signed, public)
 
 
@@ -603,7 +603,7 @@ def swapped(files: dict[str, bytes]) -> dict[str, bytes]:
         (swapped, "bytes instead of"),
         (lambda f: f | {"more.safetensors": b"more"}, "more.safetensors: not in the manifest"),
         (lambda f: {n: d for n, d in f.items() if n != "model.sig"}, "not signed"),
-        (lambda f: {n: d for n, d in f.items() if n != "manifest.json"}, "manifest.json"),
+        (lambda f: {n: d for n, d in f.items() if n != "manifest.json"}, "no manifest.json, so that nothing"),
     ],
     ids=["flipped", "truncated", "swapped", "added", "unsigned", "no manifest"],
 )
