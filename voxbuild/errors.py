@@ -9,8 +9,8 @@ VoxbuildError
 ├── PlanError         tensors that are missing, unmatched, doubled or misshapen
 ├── ConvertError      weights that cannot be converted; no space left
 ├── ValidationError   an artifact that does not pass its gates
-├── PublishError      an artifact that may not, or cannot, be published
-└── SigningError      an artifact that cannot be signed, or a key that cannot sign it
+├── SigningError      an artifact that cannot be signed, or a key that cannot sign it
+└── PublishError      an artifact that may not, or cannot, be published
 """
 
 
@@ -55,9 +55,9 @@ class ValidationError(VoxbuildError):
     """The artifact does not pass its gates."""
 
 
-class PublishError(VoxbuildError):
-    """The artifact may not, or cannot, be published."""
-
-
 class SigningError(VoxbuildError):
     """The artifact cannot be signed, or not with this key."""
+
+
+class PublishError(VoxbuildError):
+    """The artifact may not, or cannot, be published."""

@@ -12,11 +12,11 @@ from voxrun.manifest import sha256_of
 
 __all__ = [
     "Workspace",
-    "json_text",
     "read_json",
     "read_state",
     "sha256_of",
     "stamp",
+    "to_json",
     "write_json",
     "write_text",
     "written_whole",
@@ -97,11 +97,11 @@ class Workspace:
 
 def write_json(path: Path, value: Any) -> None:
     """Write sorted JSON; the file is the old one or the whole new one, never half of it."""
-    write_text(path, json_text(value))
+    write_text(path, to_json(value))
 
 
-def json_text(value: Any) -> str:
-    """What `write_json` writes."""
+def to_json(value: Any) -> str:
+    """The same as text."""
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
