@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxrun.manifest import sha256_of
+from voxrun.manifest import HASH_BLOCK, sha256_of
 
 __all__ = [
+    "HASH_BLOCK",
     "Workspace",
     "read_json",
     "read_state",
