@@ -139,6 +139,14 @@ def provenance(book: Book, source: str, recipe: str) -> None:
 
 
 @action
+def sign(book: Book, source: str, recipe: str, key: str | None, named: bool = True) -> None:
+    """Sign an artifact and its views."""
+    origin, chosen = book.source(source), book.recipe(recipe)
+    done = signing.sign_artifact(workspace(), origin, chosen, key, named)
+    print(f"{recipe} over {source}: {done}")
+
+
+@action
 def manifest(book: Book, source: str, recipe: str) -> None:
     """Complete the manifest."""
     stages.finish_manifest(workspace(), book.source(source), book.recipe(recipe), book)
@@ -150,14 +158,6 @@ def views(book: Book, source: str, recipe: str) -> None:
     origin, chosen = book.source(source), book.recipe(recipe)
     for loader in views_of(chosen.dialects):
         print(view_stages.make_view(workspace(), origin, chosen, book, loader))
-
-
-@action
-def sign(book: Book, source: str, recipe: str, key: str | None, named: bool = True) -> None:
-    """Sign an artifact and its views."""
-    origin, chosen = book.source(source), book.recipe(recipe)
-    done = signing.sign_artifact(workspace(), origin, chosen, key, named)
-    print(f"{recipe} over {source}: {done}")
 
 
 @action

@@ -34,17 +34,21 @@ class Attested:
 
     def write_provenance(self, made_from: list[dict[str, Any]]) -> None:
         """Write what each of its files was made from, and validated with."""
-        described = {n: file_entry(self.folder / n) for n in DESCRIPTIVE if n != PROVENANCE}
         statement = provenance.make_provenance(
             self.source,
             self.recipe,
             self.manifest,
             self.book.digest(self.source, self.recipe),
-            self.manifest.weight_files | described,
+            self.manifest.weight_files | self._described(),
             made_from + self._recordings(),
             read_json(self.folder / VALIDATION)["runtime"],
         )
         write_json(self.folder / PROVENANCE, statement)
+
+    def _described(self) -> dict[str, Any]:
+        """Size and hash of what is written about it so far."""
+        paths = {name: self.folder / name for name in DESCRIPTIVE if name != PROVENANCE}
+        return {name: file_entry(path) for name, path in paths.items() if path.is_file()}
 
     @property
     def _clip_sets(self) -> dict[str, Any]:

@@ -5,9 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from voxrun.manifest import BLOCK
-
-from .workspace import written_whole
+from .workspace import HASH_BLOCK, written_whole
 
 
 def copy_and_hash(source: Path, target: Path, progress: Callable[[int], None]) -> str:
@@ -17,7 +15,7 @@ def copy_and_hash(source: Path, target: Path, progress: Callable[[int], None]) -
     """
     digest = hashlib.sha256()
     with source.open("rb") as read, target.open("xb") as written:
-        while block := read.read(BLOCK):
+        while block := read.read(HASH_BLOCK):
             digest.update(block)
             written.write(block)
             progress(len(block))

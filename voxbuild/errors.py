@@ -9,9 +9,9 @@ VoxbuildError
 ├── PlanError         tensors that are missing, unmatched, doubled or misshapen
 ├── ConvertError      weights that cannot be converted; no space left
 ├── ValidationError   an artifact that does not pass its gates
-├── PublishError      an artifact that may not, or cannot, be published
-│   └── MissingError  a repository, revision or file that is not where it was looked for
-└── SigningError      an artifact that cannot be signed, or a key that cannot sign it
+├── SigningError      an artifact that cannot be signed, or a key that cannot sign it
+└── PublishError      an artifact that may not, or cannot, be published
+    └── MissingError  a repository, revision or file that is not where it was looked for
 """
 
 
@@ -56,13 +56,13 @@ class ValidationError(VoxbuildError):
     """The artifact does not pass its gates."""
 
 
+class SigningError(VoxbuildError):
+    """The artifact cannot be signed, or not with this key."""
+
+
 class PublishError(VoxbuildError):
     """The artifact may not, or cannot, be published."""
 
 
 class MissingError(PublishError):
     """A target holds no such repository, revision or file."""
-
-
-class SigningError(VoxbuildError):
-    """The artifact cannot be signed, or not with this key."""

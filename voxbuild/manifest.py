@@ -14,7 +14,7 @@ from voxrun.provenance import PROVENANCE
 from voxrun.strict import sentence, shown
 
 from .errors import VoxbuildError
-from .workspace import json_text, read_json, sha256_of, write_text
+from .workspace import read_json, sha256_of, to_json, write_text
 
 __all__ = [
     "BOM",
@@ -88,7 +88,7 @@ class Manifest:
         fields = asdict(self)
         if self.view is None:
             del fields["view"]
-        path, text = folder / MANIFEST, json_text(fields)
+        path, text = folder / MANIFEST, to_json(fields)
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             (folder / SIGNATURE).unlink(missing_ok=True)
         write_text(path, text)

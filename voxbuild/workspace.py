@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from voxrun import strict
-from voxrun.manifest import sha256_of
+from voxrun.manifest import HASH_BLOCK, sha256_of
 
 __all__ = [
+    "HASH_BLOCK",
     "STATE_BYTES",
     "Workspace",
-    "json_text",
     "read_json",
     "read_state",
     "sha256_of",
     "stamp",
+    "to_json",
     "write_json",
     "write_text",
     "written_whole",
@@ -101,11 +102,11 @@ class Workspace:
 
 def write_json(path: Path, value: Any) -> None:
     """Write sorted JSON; the file is the old one or the whole new one, never half of it."""
-    write_text(path, json_text(value))
+    write_text(path, to_json(value))
 
 
-def json_text(value: Any) -> str:
-    """What `write_json` writes."""
+def to_json(value: Any) -> str:
+    """The same as text."""
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -14,7 +14,7 @@ MANIFEST = "manifest.json"
 SIGNATURE = "model.sig"
 """Signs all files of the artifact, the manifest included."""
 SHA256 = re.compile("[0-9a-f]{64}")
-BLOCK = 2**20
+HASH_BLOCK = 2**20
 """Bytes that are hashed at a time."""
 
 
@@ -67,7 +67,7 @@ def sha256_of(path: Path, progress: Callable[[int], object] = lambda done: None)
     """Hash of a file, read in blocks; `progress` is told of bytes done."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
+        while block := file.read(HASH_BLOCK):
             digest.update(block)
             progress(len(block))
     return digest.hexdigest()

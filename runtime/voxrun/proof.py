@@ -53,6 +53,8 @@ def check(folder: Path, key: Path | None = None) -> Proof:
     Raises TrustError, or ModelError or ConfigError if there is no readable manifest.
     """
     places = _Places(folder)
+    if not places.has(MANIFEST):
+        raise TrustError(f"{folder}: no {MANIFEST}, so that nothing says which files belong to it")
     for name in (MANIFEST, *([SIGNATURE] if places.has(SIGNATURE) else [])):
         places.small(name)
     entries, digest = read_manifest(folder), digest_of(folder)
@@ -68,7 +70,7 @@ class _Places:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._home = _home(folder)
+        self._homes = _homes(folder)
 
     def has(self, name: str) -> bool:
         return os.path.lexists(self.folder / name)
@@ -80,8 +82,8 @@ class _Places:
             real = path.resolve(strict=True)
         except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, up to Python 3.12
             raise TrustError(f"{path}: missing, though the manifest lists it; {AGAIN}") from error
-        if not real.is_relative_to(self._home):
-            raise TrustError(f"{path}: a link that leads out of {self._home}; {AGAIN}")
+        if not any(real.is_relative_to(home) for home in self._homes):
+            raise TrustError(f"{path}: a link that leads out of the folder; {AGAIN}")
         if not real.is_file():
             raise TrustError(f"{path}: no file; {AGAIN}")
         return real
@@ -102,11 +104,11 @@ class _Places:
                 raise TrustError(f"{self.folder / name}: {size:,} bytes instead of {entry.size:,}; {AGAIN}")
 
 
-def _home(folder: Path) -> Path:
-    """What no link may lead out of: the folder, or the repository in a cache that it is a snapshot of."""
+def _homes(folder: Path) -> list[Path]:
+    """What no link may lead out of: the folder; for a snapshot in the Hub's cache, its repository's blobs."""
     real = folder.resolve()
     in_cache = real.parent.name == "snapshots" and real.parent.parent.name.startswith("models--")
-    return real.parent.parent if in_cache else real
+    return [real, *([real.parent.parent / "blobs"] if in_cache else [])]
 
 
 def _found(folder: Path) -> Iterator[str]:

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from signed_models import FILES, sign, write_artifact, write_keys, write_manifest, write_provenance
 
-from voxrun import strict, transcriber
+from voxrun import objects, transcriber
 from voxrun.cli import main
 from voxrun.errors import TrustError, VoxrunError
 from voxrun.manifest import Entry, digest_of, read_manifest
@@ -138,7 +138,7 @@ def test_any_flipped_bit_is_noticed(
 @pytest.mark.parametrize("name", ALL_FILES)
 def test_a_missing_file_is_named(name: str, signed: Path, public: Path) -> None:
     (signed / name).unlink()
-    with pytest.raises(VoxrunError, match=r"missing|not signed"):
+    with pytest.raises(VoxrunError, match=r"missing|not signed|no manifest"):
         check(signed, public)
 
 
@@ -180,7 +180,7 @@ def test_links_may_lead_nowhere_else(signed: Path, tmp_path: Path) -> None:
     elsewhere.write_bytes((signed / "config.json").read_bytes())
     (signed / "config.json").unlink()
     (signed / "config.json").symlink_to(elsewhere)
-    with pytest.raises(TrustError, match="a link that leads out of"):
+    with pytest.raises(TrustError, match="a link that leads out of the folder"):
         check(signed)
     (signed / "config.json").unlink()
     (signed / "config.json").symlink_to("config.json")
@@ -192,7 +192,7 @@ def test_links_may_lead_nowhere_else(signed: Path, tmp_path: Path) -> None:
 def test_neither_manifest_nor_signature_may_be_elsewhere(name: str, signed: Path, tmp_path: Path) -> None:
     shutil.move(signed / name, tmp_path / name)
     (signed / name).symlink_to(tmp_path / name)
-    with pytest.raises(TrustError, match="a link that leads out of"):
+    with pytest.raises(TrustError, match="a link that leads out of the folder"):
         check(signed)
 
 
@@ -234,7 +234,7 @@ def test_the_hubs_cache_holds_links_to_its_own_blobs_only(
     outside.write_bytes((original / "config.json").read_bytes())
     (snapshot / "config.json").unlink()
     (snapshot / "config.json").symlink_to(outside)
-    with pytest.raises(TrustError, match="a link that leads out of"):
+    with pytest.raises(TrustError, match="a link that leads out of the folder"):
         check(snapshot, public)
 
 
@@ -347,7 +347,7 @@ def test_a_signature_of_another_form_is_refused(
         (b'{"a": 1, "a": 2}', "a key is there twice"),
         (b'{"a": NaN}', "NaN is no number"),
         (b'{"a":' * 100_000, "no readable JSON"),
-        (b" " * (strict.MOST + 1), "more than 16,777,216 bytes"),
+        (b" " * (objects.MOST + 1), "more than 16,777,216 bytes"),
     ],
     ids=["empty", "no UTF-8", "a list", "a doubled key", "NaN", "deep", "long"],
 )
@@ -467,9 +467,9 @@ def test_an_artifact_that_does_not_say_what_it_was_made_from_is_refused(unsigned
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "model.sig", "provenance.json"])
-def test_a_small_file_of_gigabytes_is_not_read(name: str, signed: Path) -> None:
+def test_what_should_be_small_and_is_not_is_not_read(name: str, signed: Path) -> None:
     with (signed / name).open("ab") as file:
-        file.truncate(10 * 2**30)  # it takes no room
+        file.truncate(2 * objects.MOST)  # it takes no room
     with pytest.raises(TrustError, match=rf"{name}: (more than|[\d,]+ bytes instead)"):
         check(signed)
 
@@ -603,7 +603,7 @@ def swapped(files: dict[str, bytes]) -> dict[str, bytes]:
         (swapped, "bytes instead of"),
         (lambda f: f | {"more.safetensors": b"more"}, "more.safetensors: not in the manifest"),
         (lambda f: {n: d for n, d in f.items() if n != "model.sig"}, "not signed"),
-        (lambda f: {n: d for n, d in f.items() if n != "manifest.json"}, "manifest.json"),
+        (lambda f: {n: d for n, d in f.items() if n != "manifest.json"}, "no manifest.json, so that nothing"),
     ],
     ids=["flipped", "truncated", "swapped", "added", "unsigned", "no manifest"],
 )

@@ -246,18 +246,20 @@ def test_another_manifest_takes_the_signature_with_it(project):
     check(project / "out/tiny/4bit", project / "key.pub")
 
 
-def test_another_key_in_the_place_of_the_old_one_signs_again_and_makes_nothing_else(project, tmp_path):
+def test_another_key_in_the_place_of_the_old_one_signs_the_same_weights_again(project, tmp_path):
     before = contents(project / "out/tiny")
     old = shutil.copy(project / "key.pub", tmp_path / "old.pub")
     write_keys(project, "key")
     process = doit(project, "build", "key=key.pem")
     assert process.returncode == 0, process.stdout
-    assert executed(process) == []
+    assert not {"convert:tiny:4bit", "validate:tiny:4bit"} & set(executed(process))
     check(project / "out/tiny/4bit", project / "key.pub")
     with pytest.raises(TrustError, match="not signed with the private key of"):
         check(project / "out/tiny/4bit", Path(old))
     after = contents(project / "out/tiny")
-    assert {name for name in before if after[name] != before[name]} == {"4bit/model.sig", f"{VIEW}/model.sig"}
+    changed = {name for name in before if after[name] != before[name]}
+    assert {"4bit/model.sig", f"{VIEW}/model.sig"} <= changed
+    assert not [name for name in changed if "safetensors" in name or "validation" in name]
 
 
 def test_doit_sign_signs_what_is_validated(project):
