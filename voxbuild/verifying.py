@@ -88,7 +88,7 @@ def _validation(entries: Mapping[str, Entry], read: Read) -> str:
     """What it was validated with is what is there."""
     if VALIDATION not in entries:
         raise PublishError(f"{VALIDATION} is missing: nothing says that it was validated")
-    report = read_object(read(VALIDATION), VALIDATION)
+    report = read_object(read(VALIDATION), VALIDATION, STATE_BYTES)
     weights = {n: asdict(e) for n, e in entries.items() if n not in (*DESCRIPTIVE, MANIFEST, SIGNATURE)}
     if report.get("passed") is not True or report.get("artifact") != weights:
         raise PublishError(f"{VALIDATION} is not a passed one of these very files")

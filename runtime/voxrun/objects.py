@@ -3,11 +3,13 @@
 from typing import Any
 
 from .errors import TrustError
-from .strict import StrictError, parse, shown
+from .strict import MAX_BYTES, StrictError, parse, shown
 
 
-def read_object(data: bytes, origin: str) -> dict[str, Any]:
-    """A JSON object, read by `strict`; its size is its reader's care. Raises TrustError."""
+def read_object(data: bytes, origin: str, limit: int = MAX_BYTES) -> dict[str, Any]:
+    """A JSON object, read by `strict`. Raises TrustError."""
+    if len(data) > limit:
+        raise TrustError(f"{origin}: more than {limit:,} bytes; this is no artifact's")
     try:
         value = parse(data)
     except StrictError as error:

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from signed_models import FILES, sign, write_artifact, write_keys, write_manifest, write_provenance
 
-from voxrun import objects, transcriber
+from voxrun import strict, transcriber
 from voxrun.cli import main
 from voxrun.errors import TrustError, VoxrunError
 from voxrun.manifest import Entry, digest_of, read_manifest
@@ -347,7 +347,7 @@ def test_a_signature_of_another_form_is_refused(
         (b'{"a": 1, "a": 2}', "a key is there twice"),
         (b'{"a": NaN}', "NaN is no number"),
         (b'{"a":' * 100_000, "no readable JSON"),
-        (b" " * (objects.MOST + 1), "more than 16,777,216 bytes"),
+        (b" " * (strict.MAX_BYTES + 1), "more than 8,388,608 bytes"),
     ],
     ids=["empty", "no UTF-8", "a list", "a doubled key", "NaN", "deep", "long"],
 )
@@ -469,7 +469,7 @@ def test_an_artifact_that_does_not_say_what_it_was_made_from_is_refused(unsigned
 @pytest.mark.parametrize("name", ["manifest.json", "model.sig", "provenance.json"])
 def test_what_should_be_small_and_is_not_is_not_read(name: str, signed: Path) -> None:
     with (signed / name).open("ab") as file:
-        file.truncate(2 * objects.MOST)  # it takes no room
+        file.truncate(2 * strict.MAX_BYTES)  # it takes no room
     with pytest.raises(TrustError, match=rf"{name}: (more than|[\d,]+ bytes instead)"):
         check(signed)
 
