@@ -53,8 +53,9 @@ def sentence(message: object) -> str:
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     """A regular file's bytes. Raises StrictError if it is larger or something else, OSError."""
     with open_regular(path) as file:
-        text = file.read(limit + 1) if os.fstat(file.fileno()).st_size <= limit else None
-    if text is None or len(text) > limit:
+        size = os.fstat(file.fileno()).st_size  # `read` takes the memory that it is told at once
+        text = file.read(size + 1) if size <= limit else None
+    if text is None or len(text) > size:
         raise StrictError(f"larger than {limit:,} bytes, which is no plausible size for it")
     return text
 
