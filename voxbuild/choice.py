@@ -17,6 +17,7 @@ from .actions import run, workspace
 from .errors import VoxbuildError
 from .publishing import TARGETS
 from .recipe import Book, Recipe, Source, read_book
+from .siblings import Record, read_record
 
 Task = dict[str, Any]
 
@@ -56,6 +57,12 @@ def book() -> Book:
     with _load_time():
         _check_variables()
         return read_book(workspace().recipes)
+
+
+def record(source: Source) -> Record:
+    """What is published of a source, by the record in the repository."""
+    with _load_time():
+        return read_record(workspace().siblings_file(source.name))
 
 
 def stage(recipe: Recipe, source: Source) -> str:

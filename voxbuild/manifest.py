@@ -12,12 +12,28 @@ from voxrun.manifest import MANIFEST, SIGNATURE
 from .errors import VoxbuildError
 from .workspace import read_json, sha256_of, write_json
 
-__all__ = ["CARD", "DESCRIPTIVE", "MANIFEST", "SIGNATURE", "VALIDATION", "Manifest", "file_entry"]
+__all__ = [
+    "CARD",
+    "DESCRIPTIVE",
+    "EVAL_RESULTS",
+    "MANIFEST",
+    "OPTIONAL",
+    "PLOT",
+    "SIGNATURE",
+    "VALIDATION",
+    "Manifest",
+    "describe",
+    "file_entry",
+]
 
 VALIDATION = "validation.json"
 CARD = "README.md"
-DESCRIPTIVE = (VALIDATION, CARD)
+EVAL_RESULTS = ".eval_results/voxbuild.yaml"
+PLOT = "wer.png"
+DESCRIPTIVE = (VALIDATION, CARD, EVAL_RESULTS, PLOT)
 """What is written about the weights once they are converted; all other files are what validation proves."""
+OPTIONAL = (EVAL_RESULTS, PLOT)
+"""Those that not every card has; where it has none, the stage of the card leaves none."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,11 @@ class Manifest:
     def weight_digest(self) -> str:
         """One hash for all of those."""
         return hashlib.sha256(json.dumps(self.weight_files, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of the weights themselves."""
+        return sum(int(e["size"]) for name, e in self.files.items() if name.endswith(".safetensors"))
 
     @property
     def nbytes(self) -> int:
@@ -93,3 +114,9 @@ def _intact(path: Path, entry: dict[str, Any]) -> bool:
 def file_entry(path: Path) -> dict[str, Any]:
     """Size and hash of a file on disk."""
     return {"size": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def describe(folder: Path) -> dict[str, dict[str, Any]]:
+    """Size and hash of what is written about an artifact."""
+    there = [name for name in DESCRIPTIVE if name not in OPTIONAL or (folder / name).is_file()]
+    return {name: file_entry(folder / name) for name in there}

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from voxrun.manifest import Entry
 
+from .card_check import check_card
 from .errors import PublishError
 from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry
 from .workspace import read_json
@@ -84,6 +85,8 @@ def prepare(folder: Path, recipe_digest: str, repo: str, tag: str) -> Release:
     validation = read_json(folder / VALIDATION)
     if not validation["passed"] or validation["artifact"] != manifest.weight_files:
         raise PublishError(f"{folder}: {VALIDATION} is not a passed one of these very files")
+    if wrong := check_card(folder, manifest, validation):
+        raise PublishError(f"{folder}: the card does not say what was measured: {'; '.join(wrong)}")
     listed = {name: Entry(**entry) for name, entry in sorted(manifest.files.items())}
     last = {n: Entry(**file_entry(folder / n)) for n in (MANIFEST, SIGNATURE) if (folder / n).is_file()}
     return Release(folder, repo, tag, listed | last)

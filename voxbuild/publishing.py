@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from itertools import product
 
-from . import __version__, view_stages
-from .card import repo_name
+from . import view_stages
 from .errors import PublishError, VoxbuildError
 from .hub import Hub
 from .loaders import Loader, views_of
 from .manifest import MANIFEST, Manifest
+from .naming import repo_name, tag_name
 from .publish import PublishTarget, prepare
 from .recipe import Book, Recipe, Source
 from .registry import LocalRegistry
@@ -71,7 +71,7 @@ def _published(
         return "not validated, so not published"
     if loader:
         folder = view_stages.check_current(work, source, recipe, loader)
-    tag = tag or recipe.publish.tag or f"v{__version__}"
+    tag = tag or tag_name(recipe)
     release = prepare(folder, book.digest(source, recipe), repo_name(source, recipe, loader), tag)
     if goal.published(release):
         return f"already published as {release.repo} at {tag}"

@@ -5,6 +5,7 @@ are named by the recipe alone.
 """
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 from doit import get_var
@@ -12,13 +13,15 @@ from doit.tools import config_changed, result_dep
 
 from . import uptodate
 from .actions import run, workspace
-from .choice import LOUD, Task, artifact_file, book, builds, doing, local, stage
+from .card import card_names
+from .choice import LOUD, Task, artifact_file, book, builds, doing, local, record, stage
 from .clips import clip_files
 from .fetch import local_folder
 from .loaders import views_of
-from .manifest import CARD, DESCRIPTIVE, MANIFEST, VALIDATION
+from .manifest import MANIFEST, VALIDATION
 from .recipe import Recipe, Source
 from .reporter import Reporter
+from .siblings import others
 from .stages import runtime_versions
 from .view_stages import view_name
 
@@ -135,8 +138,9 @@ def task_validate() -> Iterator[Task]:
 
 
 def task_card() -> Iterator[Task]:
-    """Write the model card from what was measured."""
+    """Write the model card from what was measured, with its plot and results for the Hub."""
     for recipe, source in builds():
+        files = _card_files(recipe, source)
         yield {
             "name": stage(recipe, source),
             "actions": [doing("card", recipe, source)],
@@ -146,9 +150,13 @@ def task_card() -> Iterator[Task]:
                 _source_file(source),
                 *(_clip_set_file(name) for name in book().clip_sets(source, recipe)),
                 local(workspace().cards / recipe.card),
+                *_record_file(source),
             ],
-            "targets": [artifact_file(recipe, source, CARD)],
-            "uptodate": [(uptodate.unedited, [artifact_file(recipe, source, CARD)])],
+            "targets": files,
+            "uptodate": [
+                (uptodate.unedited, files),
+                config_changed({"matplotlib": version("matplotlib")}),  # draws the plot
+            ],
         } | LOUD
 
 
@@ -158,7 +166,7 @@ def task_manifest() -> Iterator[Task]:
         yield {
             "name": stage(recipe, source),
             "actions": [doing("manifest", recipe, source)],
-            "file_dep": [artifact_file(recipe, source, name) for name in DESCRIPTIVE],
+            "file_dep": [artifact_file(recipe, source, VALIDATION), *_card_files(recipe, source)],
             "uptodate": [
                 (uptodate.is_validated, [source.name, recipe.name]),
                 config_changed(book().digest(source, recipe)),
@@ -174,7 +182,7 @@ def task_views() -> Iterator[Task]:
                 "name": stage(recipe, source),
                 "actions": [doing("views", recipe, source)],
                 "task_dep": [f"manifest:{stage(recipe, source)}"],
-                "file_dep": [artifact_file(recipe, source, MANIFEST)],
+                "file_dep": [artifact_file(recipe, source, MANIFEST), *_record_file(source)],
                 "uptodate": [
                     (uptodate.views_untouched, [source.name, folders]),
                     config_changed({"loaders": repr(views_of(recipe.dialects))}),
@@ -188,6 +196,17 @@ def task_build() -> Iterator[Task]:
         task = "views" if views_of(recipe.dialects) else "manifest"
         last = f"{task}:{stage(recipe, source)}"
         yield {"name": recipe.name, "actions": None, "task_dep": [last]}
+
+
+def _card_files(recipe: Recipe, source: Source) -> list[str]:
+    clips = book().clip_sets(source, recipe).values()
+    names = card_names(clips, others(record(source), recipe))
+    return [artifact_file(recipe, source, name) for name in names]
+
+
+def _record_file(source: Source) -> list[str]:
+    """The record of what is published, if there is one."""
+    return [local(workspace().siblings_file(source.name))] if record(source) else []
 
 
 def _recipe_file(recipe: Recipe) -> str:
