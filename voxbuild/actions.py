@@ -20,6 +20,7 @@ from .loaders import views_of
 from .manifest import MANIFEST, VALIDATION, Manifest
 from .recipe import Book, Recipe, Source, read_book
 from .report import VARIANT_HEADER, markdown, variant_row
+from .siblings import published, write_record
 from .workspace import Workspace, read_json
 
 PARITY = Path("tests/oracle/parity.py")
@@ -132,6 +133,20 @@ def publish(
 ) -> None:
     """Publish a recipe's validated artifact and its views."""
     publishing.publish(workspace(), book, book.recipe(recipe), source, target, tag, named)
+
+
+@action
+def siblings(book: Book, source: str | None, target: str | None) -> None:
+    """Put on record what is published of a source, or of each."""
+    goal = publishing.TARGETS[target or publishing.DEFAULT_TARGET](workspace())
+    for origin in [book.source(source)] if source else book.sources.values():
+        found = published(goal, origin, book.recipes.values())
+        path = workspace().siblings_file(origin.name)
+        if found:
+            write_record(path, found)
+            print(f"{origin.name}: {len(found)} on record in {path.relative_to(workspace().root)}")
+        else:
+            print(f"{origin.name}: nothing is published, so its record stays as it is")
 
 
 @action

@@ -1,8 +1,13 @@
 """Publishing to the Hugging Face Hub: one commit with everything, then the tag."""
 
+import hashlib
+from pathlib import Path
+
+from voxrun.manifest import Entry
+
 from .errors import PublishError, one_line
 from .manifest import MANIFEST
-from .publish import Release, tag_is_taken
+from .publish import Destination, Release, Version, tag_is_taken
 
 
 class Hub:
@@ -30,11 +35,13 @@ class Hub:
             raise tag_is_taken(release)
         return True
 
-    def publish(self, release: Release) -> str:
+    def publish(self, release: Release, destination: Destination) -> str:
         """One commit that holds the release and removes what is not of it, then the tag."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
         from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
+        if destination != Destination():
+            raise PublishError(f"{release.repo}: only main can be published to")
         if self.published(release):
             return self._address(release)
         try:
@@ -54,6 +61,41 @@ class Hub:
         except (HTTPError, OSError, ValueError) as error:
             raise _refusal(release, error) from error
         return self._address(release)
+
+    def files(self, repo: str, revision: str) -> dict[str, Entry]:
+        """Size and hash of everything; what is not in LFS is downloaded for its hash."""
+        from huggingface_hub.hf_api import RepoFile
+
+        found = {}
+        for item in self._api.list_repo_tree(repo, recursive=True, revision=revision):
+            if isinstance(item, RepoFile) and item.path != ".gitattributes":
+                sha256 = item.lfs.sha256 if item.lfs else self._sha256(repo, revision, item.path, item.size)
+                found[item.path] = Entry(item.size, sha256)
+        return found
+
+    def _sha256(self, repo: str, revision: str, name: str, size: int) -> str:
+        return hashlib.sha256(self.read(repo, revision, name, size)).hexdigest()
+
+    def read(self, repo: str, revision: str, name: str, limit: int) -> bytes:
+        """A file's bytes, through the client's cache."""
+        path = Path(self._api.hf_hub_download(repo, name, revision=revision))
+        if path.stat().st_size > limit:
+            raise PublishError(f"{repo}: {name} at {revision} has more than {limit} bytes")
+        return path.read_bytes()
+
+    def history(self, repo: str) -> list[Version]:
+        """All tags, in the order of their commits."""
+        tags = {ref.target_commit: ref.name for ref in self._api.list_repo_refs(repo).tags}
+        commits = self._api.list_repo_commits(repo)
+        return [
+            Version(tags[c.commit_id], c.commit_id, c.created_at.isoformat(), c is commits[0])
+            for c in commits
+            if c.commit_id in tags
+        ]
+
+    def yank(self, repo: str, tag: str, reason: str) -> str:
+        """Not yet."""
+        raise PublishError(f"{repo}: on the Hub a tag cannot be withdrawn yet")
 
     def _address(self, release: Release) -> str:
         return f"{self._api.endpoint}/{release.repo}/tree/{release.tag}"

@@ -51,13 +51,29 @@ class Version:
 
 
 class PublishTarget(Protocol):
-    """Somewhere releases go. A new target is one more class with these methods, each raising PublishError."""
+    """Somewhere releases go. A new target is one more class with these methods, each raising PublishError.
+
+    Those that look at what is there raise MissingError if it holds no such repository, revision or file.
+    A `revision` is a tag, a branch or a commit; `main` is what those get who name none.
+    """
 
     def published(self, release: Release) -> bool:
-        """Whether this very release is there under its tag. Raises if the tag holds another."""
+        """Whether this very release is there, whole, under its tag. Raises if the tag holds another."""
 
-    def publish(self, release: Release) -> str:
-        """Put it there whole; return where it can be found."""
+    def publish(self, release: Release, destination: Destination) -> str:
+        """Put it there whole, or leave all as it was; return where it can be found."""
+
+    def files(self, repo: str, revision: str) -> dict[str, Entry]:
+        """Path -> size and sha256 of everything that is there, by its bytes; `.gitattributes` is left out."""
+
+    def read(self, repo: str, revision: str, name: str, limit: int) -> bytes:
+        """A file's bytes. Raises if there are more than `limit` of them."""
+
+    def history(self, repo: str) -> list[Version]:
+        """All tags, newest first; the marks of withdrawn ones are none of them."""
+
+    def yank(self, repo: str, tag: str, reason: str) -> str:
+        """Mark a tag as withdrawn; main goes back to the newest one that is not. Return what came of it."""
 
 
 def tag_is_taken(release: Release) -> PublishError:

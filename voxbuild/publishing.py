@@ -9,7 +9,7 @@ from .hub import Hub
 from .loaders import Loader, views_of
 from .manifest import MANIFEST, Manifest
 from .naming import repo_name, tag_name
-from .publish import PublishTarget, prepare
+from .publish import Destination, PublishTarget, prepare
 from .recipe import Book, Recipe, Source
 from .registry import LocalRegistry
 from .workspace import Workspace
@@ -75,4 +75,4 @@ def _published(
     release = prepare(folder, book.digest(source, recipe), repo_name(source, recipe, loader), tag)
     if goal.published(release):
         return f"already published as {release.repo} at {tag}"
-    return f"published {goal.publish(release)}"
+    return f"published {goal.publish(release, Destination())}"

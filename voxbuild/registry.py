@@ -6,8 +6,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from voxrun.manifest import Entry
+
+from .errors import PublishError
 from .manifest import MANIFEST, file_entry
-from .publish import Release, tag_is_taken
+from .publish import Destination, Release, Version, tag_is_taken
 from .workspace import write_text, written_whole
 
 
@@ -26,7 +29,7 @@ class LocalRegistry:
             raise tag_is_taken(release)
         return True
 
-    def publish(self, release: Release) -> str:
+    def publish(self, release: Release, destination: Destination) -> str:
         """Store the release; return `owner/name at tag`. Raises PublishError."""
         if not self.published(release):
             repo, commit = self._repo(release), _commit(release)
@@ -36,6 +39,28 @@ class LocalRegistry:
             for ref in ("main", release.tag):
                 write_text(repo / "refs" / ref, commit)
         return f"{release.repo} at {release.tag} in {self.folder}"
+
+    def files(self, repo: str, revision: str) -> dict[str, Entry]:
+        """Size and hash of everything, read anew."""
+        folder = self._snapshot(repo, revision)
+        paths = [path for path in folder.rglob("*") if path.is_file()]
+        return {str(p.relative_to(folder)): Entry(**file_entry(p)) for p in paths}
+
+    def read(self, repo: str, revision: str, name: str, limit: int) -> bytes:
+        """A file's bytes."""
+        return (self._snapshot(repo, revision) / name).read_bytes()[:limit]
+
+    def history(self, repo: str) -> list[Version]:
+        """Not yet."""
+        raise PublishError(f"{repo}: the local registry keeps no history yet")
+
+    def yank(self, repo: str, tag: str, reason: str) -> str:
+        """Not yet."""
+        raise PublishError(f"{repo}: in the local registry a tag cannot be withdrawn yet")
+
+    def _snapshot(self, repo: str, revision: str) -> Path:
+        folder = self.folder / ("models--" + repo.replace("/", "--"))
+        return folder / "snapshots" / (folder / "refs" / revision).read_text(encoding="utf-8")
 
     def _repo(self, release: Release) -> Path:
         return self.folder / ("models--" + release.repo.replace("/", "--"))

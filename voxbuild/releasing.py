@@ -9,6 +9,7 @@ from .choice import ALWAYS, Task, chosen
 
 __all__ = [
     "task_publish",
+    "task_siblings",
 ]
 
 
@@ -21,3 +22,9 @@ def task_publish() -> Iterator[Task]:
             "name": recipe.name,
             "actions": [(run, ["publish", options | {"recipe": recipe.name}])],
         } | ALWAYS
+
+
+def task_siblings() -> Task:
+    """Put on record what is published, for the tables and plots of cards: doit siblings source=tiny."""
+    options = {name: get_var(name) for name in ("source", "target")}
+    return {"actions": [(run, ["siblings", options])]} | ALWAYS

@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 from voxbuild.errors import PublishError
 from voxbuild.hub import Hub
-from voxbuild.publish import prepare
+from voxbuild.publish import Destination, prepare
 
 release = prepare(Path(sys.argv[1]), "c0ffee", sys.argv[2], sys.argv[3])
 try:
-    print("already there" if Hub().published(release) else Hub().publish(release))
+    print("already there" if Hub().published(release) else Hub().publish(release, Destination()))
 except PublishError as error:
     print(error, file=sys.stderr)
     sys.exit(3)

@@ -12,9 +12,11 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from voxbuild import registry as module
 from voxbuild.errors import PublishError, VoxbuildError
 from voxbuild.manifest import MANIFEST, VALIDATION, Manifest, file_entry
-from voxbuild.publish import prepare
+from voxbuild.publish import Destination, prepare
 from voxbuild.registry import LocalRegistry
 from voxbuild.workspace import read_json, write_json
+
+MAIN = Destination()
 
 
 def found(registry, tag):
@@ -26,7 +28,7 @@ def found(registry, tag):
 
 def test_the_hubs_client_finds_identical_files_by_tag(tmp_path):
     release = make_release(tmp_path / "a")
-    address = LocalRegistry(tmp_path / "registry").publish(release)
+    address = LocalRegistry(tmp_path / "registry").publish(release, MAIN)
     assert address == f"{REPO} at v1 in {tmp_path / 'registry'}"
     assert found(tmp_path / "registry", "v1") == contents(tmp_path / "a")
     assert found(tmp_path / "registry", "main") == contents(tmp_path / "a")
@@ -36,7 +38,7 @@ def test_the_hubs_client_finds_identical_files_by_tag(tmp_path):
 def test_the_registry_needs_the_artifact_no_more(tmp_path):
     release = make_release(tmp_path / "a")
     before = contents(tmp_path / "a")
-    LocalRegistry(tmp_path / "registry").publish(release)
+    LocalRegistry(tmp_path / "registry").publish(release, MAIN)
     shutil.rmtree(tmp_path / "a")
     shutil.move(tmp_path / "registry", tmp_path / "moved")
     assert found(tmp_path / "moved", "v1") == before
@@ -45,18 +47,18 @@ def test_the_registry_needs_the_artifact_no_more(tmp_path):
 def test_publishing_again_does_nothing(tmp_path):
     registry, release = LocalRegistry(tmp_path / "registry"), make_release(tmp_path / "a")
     assert not registry.published(release)
-    registry.publish(release)
+    registry.publish(release, MAIN)
     stamps = {path: path.lstat().st_mtime_ns for path in (tmp_path / "registry").rglob("*")}
     assert registry.published(release)
-    registry.publish(release)
+    registry.publish(release, MAIN)
     assert {path: path.lstat().st_mtime_ns for path in (tmp_path / "registry").rglob("*")} == stamps
 
 
 def test_another_artifact_under_the_same_tag_is_refused(tmp_path):
     registry = LocalRegistry(tmp_path / "registry")
-    registry.publish(make_release(tmp_path / "a"))
+    registry.publish(make_release(tmp_path / "a"), MAIN)
     other = make_release(tmp_path / "b", b"other weights")
-    for attempt in (registry.published, registry.publish):
+    for attempt in (registry.published, lambda release: registry.publish(release, MAIN)):
         with pytest.raises(PublishError, match="v1 holds another artifact; published tags never"):
             attempt(other)
     assert found(tmp_path / "registry", "v1") == contents(tmp_path / "a")
@@ -64,8 +66,8 @@ def test_another_artifact_under_the_same_tag_is_refused(tmp_path):
 
 def test_another_tag_takes_it_and_the_first_one_stays(tmp_path):
     registry = LocalRegistry(tmp_path / "registry")
-    registry.publish(make_release(tmp_path / "a"))
-    registry.publish(make_release(tmp_path / "b", b"other weights", tag="v2"))
+    registry.publish(make_release(tmp_path / "a"), MAIN)
+    registry.publish(make_release(tmp_path / "b", b"other weights", tag="v2"), MAIN)
     assert found(tmp_path / "registry", "v1") == contents(tmp_path / "a")
     assert found(tmp_path / "registry", "v2") == contents(tmp_path / "b")
     assert found(tmp_path / "registry", "main") == contents(tmp_path / "b")
@@ -87,11 +89,11 @@ def test_an_interrupted_publish_leaves_no_ref_and_can_be_repeated(tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(module.shutil, "copyfile", copyfile)
         with pytest.raises(OSError, match="the power is gone"):
-            registry.publish(release)
+            registry.publish(release, MAIN)
     assert not list((tmp_path / "registry").glob("*/refs/*"))
     with pytest.raises(LocalEntryNotFoundError):
         found(tmp_path / "registry", "v1")
-    registry.publish(release)
+    registry.publish(release, MAIN)
     assert found(tmp_path / "registry", "v1") == contents(tmp_path / "a")
     assert not list((tmp_path / "registry").rglob("*.partial"))
 
