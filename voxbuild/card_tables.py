@@ -35,7 +35,14 @@ def wer_table(subject: Subject) -> str:
     validation = subject.validation
     total = validation["total"] | {"unquantized_wer": validation["unquantized"]["wer"]}
     rows = [
-        (name, s["clips"], s["words"], f"{s['wer']:.2f}", f"{s['cer']:.2f}", f"{s['unquantized_wer']:.2f}")
+        (
+            name,
+            f"{s['clips']:,}",
+            f"{s['words']:,}",
+            f"{s['wer']:.2f}",
+            f"{s['cer']:.2f}",
+            f"{s['unquantized_wer']:.2f}",
+        )
         for name, s in [*validation["sets"].items(), ("all", total)]
     ]
     return markdown(rows, ["clip set", "clips", "words", "WER %", "CER %", "unquantized WER %"])

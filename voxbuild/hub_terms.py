@@ -80,7 +80,9 @@ def _tags(subject: Subject) -> list[str]:
     quantize = subject.recipe.quantize
     uniform = quantize and not any(rule.bits for rule in quantize.rules)
     width = [f"{quantize.bits}-bit"] if quantize and uniform else []
-    return [_library(subject), *width, "speech-to-text", "streaming", "realtime", "voxtral", "voxrun"]
+    library = _library(subject)
+    mlx = ["mlx"] if library.startswith("mlx") else []
+    return [*mlx, library, *width, "speech-to-text", "streaming", "realtime", "voxtral", "voxrun"]
 
 
 def _result(subject: Subject, name: str, metric: str) -> Any:

@@ -54,18 +54,24 @@ Record = tuple[Sibling, ...]
 _RECORD: pydantic.TypeAdapter[Record] = pydantic.TypeAdapter(Record)
 
 
-class _Rates(pydantic.BaseModel):
+class _Json(pydantic.BaseModel):
+    """Some of what a file says, by type."""
+
+    model_config = pydantic.ConfigDict(strict=True)
+
+
+class _Rates(_Json):
     wer: Rate
 
 
-class _Validation(pydantic.BaseModel):
+class _Validation(_Json):
     """What is read of a published validation.json."""
 
     total: _Rates
     sets: Annotated[dict[str, _Rates], pydantic.Field(min_length=1)]
 
 
-class _Manifest(pydantic.BaseModel):
+class _Manifest(_Json):
     """What is read of a published manifest.json, beside its files."""
 
     variant: str

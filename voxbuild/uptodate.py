@@ -43,8 +43,8 @@ def source_untouched(task: Any, values: Values, source: str, folder: str | None)
 
 def unedited(task: Any, values: Values, *paths: str) -> bool:
     """Files are as their task wrote them: doit itself watches what a task reads, not what it makes."""
-    task.value_savers.append(lambda: {"written": {path: _hash(path) for path in paths}})
-    written = values.get("written") or {}
+    task.value_savers.append(lambda: {"hashes": {path: _hash(path) for path in paths}})
+    written = values.get("hashes") or {}
     for path in paths:
         found = _hash(path)
         if found is None or written.get(path) != found:
