@@ -1,4 +1,4 @@
-"""The record of what is published: made from the target alone, nothing taken on trust; what cards take of it."""
+"""The record of what is published: made from the target alone, on trust of nothing; what cards take of it."""
 
 import hashlib
 import json
