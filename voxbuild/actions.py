@@ -14,11 +14,14 @@ from doit.exceptions import TaskFailed
 
 from voxrun.errors import VoxrunError
 
-from . import comparing, planning, publishing, stages, view_stages
-from .errors import DifferenceError, VoxbuildError
+from . import cataloguing, comparing, planning, publishing, stages, verifying, view_stages, withdrawing
+from .errors import DifferenceError, PublishError, VoxbuildError
 from .loaders import views_of
 from .manifest import MANIFEST, VALIDATION, Manifest
+from .publish import Destination
+from .publishing import Order
 from .recipe import Book, Recipe, Source, read_book
+from .registry import LocalRegistry
 from .report import VARIANT_HEADER, markdown, variant_row
 from .siblings import published, write_record
 from .workspace import Workspace, read_json
@@ -129,10 +132,54 @@ def views(book: Book, source: str, recipe: str) -> None:
 
 @action
 def publish(
-    book: Book, recipe: str, source: str | None, target: str | None, tag: str | None, named: bool
+    book: Book,
+    recipe: str,
+    order: dict[str, Any],
+    branch: str | None,
+    pull_request: bool,
+    dry_run: bool,
 ) -> None:
-    """Publish a recipe's validated artifact and its views."""
-    publishing.publish(workspace(), book, book.recipe(recipe), source, target, tag, named)
+    """Publish a recipe's validated artifact and its views, or show what would change."""
+    destination = Destination(branch, pull_request)
+    wanted = Order(**order, destination=destination, dry_run=dry_run)
+    publishing.publish(workspace(), book, book.recipe(recipe), wanted)
+
+
+@action
+def verify(book: Book, recipe: str, order: dict[str, Any]) -> None:
+    """Prove that what is published of a recipe is what its manifest says. Raises DifferenceError."""
+    verifying.verify(workspace(), book, book.recipe(recipe), Order(**order))
+
+
+@action
+def yank(book: Book, recipe: str | None, order: dict[str, Any], reason: str | None) -> None:
+    """Withdraw a tag."""
+    withdrawing.yank(workspace(), book, _said(book, recipe), Order(**order), reason or "")
+
+
+@action
+def history(book: Book, recipe: str | None, order: dict[str, Any], format: str) -> None:
+    """Print the tags that were published."""
+    print(withdrawing.history(workspace(), book, _said(book, recipe), Order(**order), format))
+
+
+def _said(book: Book, recipe: str | None) -> Recipe:
+    if recipe is None:
+        raise PublishError("say of which recipe: recipe=NAME")
+    return book.recipe(recipe)
+
+
+@action
+def show_registry(book: Book, format: str, gc: bool, dry_run: bool) -> None:
+    """Print the entries of the local registry, or what is removed of it because no tag needs it."""
+    registry = LocalRegistry(workspace().registry)
+    if gc:
+        print(cataloguing.collect(registry, dry_run))
+        return
+    text, damaged = cataloguing.show(registry, format)
+    print(text)
+    if damaged:
+        raise PublishError("\n".join(damaged))
 
 
 @action

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from voxrun.manifest import Entry
+from voxrun.errors import VoxrunError
+from voxrun.manifest import Entry, read_manifest
+from voxrun.registry import COMMIT, LATEST, WITHDRAWN
 
 from .card_check import check_card
 from .errors import PublishError
 from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry
-from .workspace import read_json
+from .progress import progress_bar
+from .workspace import read_json, sha256_of
 
 TAG = re.compile(r"\w[\w.-]*")
 
@@ -84,25 +87,52 @@ def tag_is_taken(release: Release) -> PublishError:
     )
 
 
-def prepare(folder: Path, recipe_digest: str, repo: str, tag: str) -> Release:
+def prepare(folder: Path, recipe_digest: str, repo: str, tag: str, signed: bool = False) -> Release:
     """Check that an artifact was validated as exactly the bytes that lie there, by the recipe as it is now.
 
-    Raises PublishError.
+    It must be `signed` if its recipe says so. Raises PublishError.
     """
-    if not TAG.fullmatch(tag) or tag == "main":
-        raise PublishError(f"{tag} is no tag: letters, digits, dots, dashes and underscores, and not main")
+    _check_tag(tag)
     manifest = Manifest.load(folder)
     if not manifest.validated or VALIDATION not in manifest.files:
         raise PublishError(f"{folder}: not validated; run `doit build` and see why")
     if manifest.recipe.get("digest") != recipe_digest:
         raise PublishError(f"{folder}: the recipe has changed since it was built; run `doit build` again")
-    if damaged := manifest.damaged(folder):
-        raise PublishError(f"{folder}: differs from its manifest: {', '.join(damaged)}; build it again")
+    if signed and not (folder / SIGNATURE).is_file():
+        raise PublishError(f"{folder}: the recipe says `sign:`, but there is no {SIGNATURE}; run `doit sign`")
+    listed = _intact_files(folder)
     validation = read_json(folder / VALIDATION)
     if not validation["passed"] or validation["artifact"] != manifest.weight_files:
         raise PublishError(f"{folder}: {VALIDATION} is not a passed one of these very files")
     if wrong := check_card(folder, manifest, validation):
         raise PublishError(f"{folder}: the card does not say what was measured: {'; '.join(wrong)}")
-    listed = {name: Entry(**entry) for name, entry in sorted(manifest.files.items())}
     last = {n: Entry(**file_entry(folder / n)) for n in (MANIFEST, SIGNATURE) if (folder / n).is_file()}
     return Release(folder, repo, tag, listed | last)
+
+
+def _check_tag(tag: str) -> None:
+    if not TAG.fullmatch(tag) or tag == LATEST:
+        raise PublishError(f"{tag} is no tag: letters, digits, dots, dashes and underscores, and not main")
+    if tag.startswith(WITHDRAWN) or COMMIT.fullmatch(tag):
+        raise PublishError(f"{tag} is no tag: readers would take it for the mark of another, or for a commit")
+
+
+def _intact_files(folder: Path) -> dict[str, Entry]:
+    """What the manifest lists, by name, each file as it says; hashes each once."""
+    try:
+        listed = dict(sorted(read_manifest(folder).items()))
+    except VoxrunError as error:
+        raise PublishError(f"{error}; build it again") from error
+    damaged = {n for n, e in listed.items() if not _has_size(folder / n, e.size)}
+    with progress_bar("check " + folder.name, sum(e.size for e in listed.values()), "B") as bar:
+        for name in listed.keys() - damaged:
+            if sha256_of(folder / name, bar.update) != listed[name].sha256:
+                damaged.add(name)
+    if damaged:
+        names = ", ".join(sorted(damaged))
+        raise PublishError(f"{folder}: differs from its manifest: {names}; build it again")
+    return listed
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size

@@ -1,16 +1,20 @@
 """What the tasks do with releases: to which target what of a project goes, and what came of it."""
 
 from collections.abc import Callable
-from itertools import product
+from dataclasses import dataclass
+
+from voxrun.errors import VoxrunError
+from voxrun.manifest import Entry
+from voxrun.registry import LATEST
 
 from . import view_stages
-from .errors import PublishError, VoxbuildError
+from .candidates import Candidate, candidates
+from .differences import changes_table
+from .errors import MissingError, PublishError, VoxbuildError
 from .hub import Hub
-from .loaders import Loader, views_of
-from .manifest import MANIFEST, Manifest
-from .naming import repo_name, tag_name
-from .publish import Destination, PublishTarget, prepare
-from .recipe import Book, Recipe, Source
+from .manifest import Manifest
+from .publish import Destination, PublishTarget, Release, prepare
+from .recipe import Book, Recipe
 from .registry import LocalRegistry
 from .workspace import Workspace
 
@@ -19,60 +23,90 @@ TARGETS: dict[str, Callable[[Workspace], PublishTarget]] = {
     "hub": lambda work: Hub(),
 }
 DEFAULT_TARGET = "registry"
+MAIN = Destination()
 
 
-def publish(
-    work: Workspace,
-    book: Book,
-    recipe: Recipe,
-    source: str | None,
-    target: str | None,
-    tag: str | None,
-    named: bool,
-) -> None:
-    """Publish a recipe's validated artifact and its views; one that was `named` must be there and validated.
+@dataclass(frozen=True)
+class Order:
+    """What was asked for: a recipe that was `named` must be there and validated."""
 
-    Otherwise whatever is validated, over the given source or all; a problem with one does not stop the rest.
-    Raises PublishError with all problems.
+    named: bool
+    source: str | None = None
+    target: str | None = None
+    tag: str | None = None
+    destination: Destination = MAIN
+    dry_run: bool = False
+
+    def goal(self, work: Workspace) -> PublishTarget:
+        """The target."""
+        return TARGETS[self.target or DEFAULT_TARGET](work)
+
+
+def publish(work: Workspace, book: Book, recipe: Recipe, order: Order) -> None:
+    """Publish a recipe's validated artifact and its views, or show what would change there.
+
+    If it was not named, whatever is validated, over the given source or all; a problem with one does not stop
+    the rest. Raises PublishError with all problems.
     """
-    goal = TARGETS[target or DEFAULT_TARGET](work)
-    origins = [book.source(source or recipe.source)] if named or source else list(book.sources.values())
-    built = [o for o in origins if (work.artifact(o.name, recipe.name) / MANIFEST).is_file()]
-    if named and not built:
-        build = f"doit build recipe={recipe.name} source={origins[0].name}"
-        raise PublishError(f"{recipe.name} over {origins[0].name} is not built; run `{build}` first")
-    problems = []
-    for origin, loader in product(built, [None, *views_of(recipe.dialects)]):
-        name = view_stages.view_name(recipe, loader) if loader else recipe.name
-        try:
-            done = _published(work, book, goal, origin, recipe, loader, tag, named)
-            print(f"{name} over {origin.name}: {done}")
-        except VoxbuildError as error:
-            problems.append(str(error))
+    if order.destination.branch and order.destination.pull_request:
+        raise PublishError("a branch or a pull request: say one")
+    goal, problems = order.goal(work), []
+    wanted = candidates(book, recipe, order.source, order.named)
+    built = {c.source.name for c in wanted if not c.loader and c.is_built(work)}
+    if order.named and not built:
+        source = wanted[0].source.name
+        build = f"doit build recipe={recipe.name} source={source}"
+        raise PublishError(f"{recipe.name} over {source} is not built; run `{build}` first")
+    for candidate in wanted:
+        if candidate.source.name in built:
+            try:
+                print(f"{candidate.name}: {_published(work, book, goal, candidate, order)}")
+            except (VoxbuildError, VoxrunError) as error:
+                problems.append(str(error))
     if problems:
         raise PublishError("\n".join(problems))
     if not built:
         print(f"{recipe.name}: not built")
 
 
-def _published(
-    work: Workspace,
-    book: Book,
-    goal: PublishTarget,
-    source: Source,
-    recipe: Recipe,
-    loader: Loader | None,
-    tag: str | None,
-    named: bool,
-) -> str:
+def _published(work: Workspace, book: Book, goal: PublishTarget, candidate: Candidate, order: Order) -> str:
     """Publish one artifact, or its view for a loader, if need be; what came of it."""
+    source, recipe = candidate.source, candidate.recipe
     folder = work.artifact(source.name, recipe.name)
-    if not named and not Manifest.load(folder).validated:
+    if not order.named and not Manifest.load(folder).validated:
         return "not validated, so not published"
-    if loader:
-        folder = view_stages.check_current(work, source, recipe, loader)
-    tag = tag or tag_name(recipe)
-    release = prepare(folder, book.digest(source, recipe), repo_name(source, recipe, loader), tag)
-    if goal.published(release):
-        return f"already published as {release.repo} at {tag}"
-    return f"published {goal.publish(release, Destination())}"
+    if candidate.loader:
+        folder = view_stages.check_current(work, source, recipe, candidate.loader)
+    tag = candidate.tag(order.tag)
+    digest, signed = book.digest(source, recipe), recipe.sign is not None
+    release = prepare(folder, digest, candidate.repo, tag, signed)
+    if order.destination == MAIN and goal.published(release):
+        return f"already published as {release.repo} at {tag}{_withdrawn(goal, release)}"
+    if order.dry_run:
+        return _preview(goal, release, order.destination)
+    return f"published {goal.publish(release, order.destination)}"
+
+
+def _withdrawn(goal: PublishTarget, release: Release) -> str:
+    """What must be said of a tag that was withdrawn: publishing does not bring it back."""
+    reasons = {version.tag: version.withdrawn for version in goal.history(release.repo)}
+    reason = reasons.get(release.tag)
+    return f", which was withdrawn ({reason}): publish it under another tag" if reason is not None else ""
+
+
+def _preview(goal: PublishTarget, release: Release, destination: Destination) -> str:
+    """What publishing would change, file by file; sends nothing."""
+    what = f"a pull request to {release.repo}" if destination.pull_request else release.repo
+    where = f"branch {destination.branch}" if destination.branch else release.tag
+    table = changes_table(_there(goal, release.repo, destination), release.files)
+    return f"would be published as {what} at {where}; nothing was sent\n\n{table}\n"
+
+
+def _there(goal: PublishTarget, repo: str, destination: Destination) -> dict[str, Entry]:
+    """What the release would take the place of: on its branch, if that is there, else on main."""
+    for revision in filter(None, (destination.branch, LATEST)):
+        try:
+            return goal.files(repo, revision)
+        except MissingError:
+            continue
+    return {}

@@ -1,85 +1,220 @@
-"""The local registry: a folder in the Hub cache's own layout, which the genuine client reads offline."""
+"""The local registry: releases stored in the layout of `voxrun.registry`, so that no reader sees half.
 
-import os
-import shutil
+Blobs go first, then the snapshot, then the history, then the tag, then main; each is on the disk before what
+points at it. Whoever is killed in between leaves nothing that a tag names, or a tag that names a whole. A
+snapshot's name is the manifest's hash, so that equal artifacts are one commit; a signature, random as it is,
+may join it later. Who writes holds the repository's lock, which ends with the process; readers need none.
+"""
+
+import fcntl
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
 from pathlib import Path
 
-from tqdm import tqdm
+from voxrun.errors import ModelError
+from voxrun.manifest import Entry, is_plain
+from voxrun.registry import HISTORY, LATEST, WITHDRAWN, Record, Registry, one_line
 
-from voxrun.manifest import Entry
-
-from .errors import PublishError
-from .manifest import MANIFEST, file_entry
+from .durable import write_durably
+from .errors import MissingError, PublishError
+from .garbage import Garbage, garbage_of, remove
+from .manifest import SIGNATURE
+from .progress import progress_bar
 from .publish import Destination, Release, Version, tag_is_taken
-from .workspace import write_text, written_whole
+from .storing import PARTIAL, commit_of, store
+from .whole import NO_ROOM
+from .workspace import sha256_of, to_json
 
 
 class LocalRegistry:
-    """models--OWNER--NAME/{blobs,snapshots/COMMIT,refs/TAG}: blobs first, refs last: no reader sees half."""
+    """A PublishTarget in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self._stored = folder, Registry(folder)
 
     def published(self, release: Release) -> bool:
-        """Whether the tag is there with this release. Raises PublishError if it holds another."""
-        ref = self._repo(release) / "refs" / release.tag
-        if not ref.is_file():
-            return False
-        if ref.read_text(encoding="utf-8") != _commit(release):
-            raise tag_is_taken(release)
-        return True
+        """Whether the tag is there with this release, undamaged, and main is where it belongs."""
+        with _told():
+            commit = self._stored.commit(release.repo, release.tag)
+            if commit not in (None, commit_of(release)):
+                raise tag_is_taken(release)
+            return commit is not None and self._whole(release) and self._settled(release.repo)
 
     def publish(self, release: Release, destination: Destination) -> str:
-        """Store the release; return `owner/name at tag`. Raises PublishError."""
-        if not self.published(release):
-            repo, commit = self._repo(release), _commit(release)
-            snapshot = repo / "snapshots" / commit
-            for name in tqdm(release.files, desc="store", unit="file", disable=None, leave=False):
-                self._link(self._store(repo, release.folder / name), snapshot / name)
-            for ref in ("main", release.tag):
-                write_text(repo / "refs" / ref, commit)
+        """Store the release; return `owner/name at tag`."""
+        if destination != Destination():
+            raise PublishError("the local registry has neither branches nor pull requests; target=hub has")
+        _check_name(release.repo)
+        with _told(), self._alone(release.repo) as repo:
+            if not self.published(release):
+                store(repo, release)
+                self._name(release.repo, release.tag, commit_of(release))
         return f"{release.repo} at {release.tag} in {self.folder}"
 
     def files(self, repo: str, revision: str) -> dict[str, Entry]:
-        """Size and hash of everything, read anew."""
+        """Size and hash of everything, read anew; `.gitattributes` left out."""
         folder = self._snapshot(repo, revision)
-        paths = [path for path in folder.rglob("*") if path.is_file()]
-        return {str(p.relative_to(folder)): Entry(**file_entry(p)) for p in paths}
+        found = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+        found.pop(".gitattributes", None)
+        with progress_bar("check " + repo, sum(p.stat().st_size for p in found.values()), "B") as bar:
+            return {
+                name: Entry(path.stat().st_size, sha256_of(path, bar.update)) for name, path in found.items()
+            }
 
     def read(self, repo: str, revision: str, name: str, limit: int) -> bytes:
         """A file's bytes."""
-        return (self._snapshot(repo, revision) / name).read_bytes()[:limit]
+        if not is_plain(name):
+            raise PublishError(f"{name!r} is no name of an artifact's file")
+        try:
+            with (self._snapshot(repo, revision) / name).open("rb") as file:
+                content = file.read(limit + 1)
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise MissingError(f"{repo} at {revision}: {name} is not there") from error
+        if len(content) > limit:
+            raise PublishError(f"{repo} at {revision}: {name} has more than {limit} bytes")
+        return content
 
     def history(self, repo: str) -> list[Version]:
-        """Not yet."""
-        raise PublishError(f"{repo}: the local registry keeps no history yet")
+        """All tags; the order is that in which they were published."""
+        with _told():
+            if not (records := self._stored.history(repo)):
+                raise MissingError(f"{repo} is not in the registry {self.folder}")
+            latest = self._stored.commit(repo, LATEST)
+            versions = [
+                Version(r.tag, r.commit, r.date, False, self._stored.withdrawn(repo, r.tag))
+                for r in reversed(records)
+            ]
+        newest = next((v for v in versions if v.withdrawn is None and v.commit == latest), None)
+        return [replace(version, latest=version is newest) for version in versions]
 
     def yank(self, repo: str, tag: str, reason: str) -> str:
-        """Not yet."""
-        raise PublishError(f"{repo}: in the local registry a tag cannot be withdrawn yet")
+        """Mark a tag; main goes back, or away if no tag is left that was not withdrawn."""
+        with _told(), self._alone(repo) as folder:
+            if tag not in self._stored.tags(repo):
+                known = ", ".join(self._stored.tags(repo)) or "none"
+                raise MissingError(
+                    f"{repo} has no tag {tag} in the registry {self.folder}; its tags: {known}"
+                )
+            records = self._stored.history(repo)
+            marked = [replace(r, reason=one_line(reason)) if r.tag == tag else r for r in records]
+            _write_history(folder, marked)
+            write_durably(folder / "refs" / (WITHDRAWN + tag), next(r.commit for r in marked if r.tag == tag))
+            latest = self._settle(repo)
+        return f"{repo}: {tag} is withdrawn; latest is {latest or 'none: no other tag is left'}"
+
+    def repos(self) -> list[str]:
+        """All repositories that have a tag."""
+        with _told():
+            return self._stored.repos()
+
+    def collect(self, dry_run: bool) -> list[Garbage]:
+        """Remove what no ref needs, unless it is a `dry_run`; return what that is.
+
+        A publisher that is at work is waited for: what it stores is no garbage.
+        """
+        found = []
+        for path in sorted(self.folder.glob("models--*--*")):
+            with _told(), self._locked(path):
+                useless = garbage_of(path)
+                if not dry_run:
+                    remove(useless, path / PARTIAL)
+                found += useless
+        return found
 
     def _snapshot(self, repo: str, revision: str) -> Path:
-        folder = self.folder / ("models--" + repo.replace("/", "--"))
-        return folder / "snapshots" / (folder / "refs" / revision).read_text(encoding="utf-8")
+        with _told():
+            if (commit := self._stored.commit(repo, revision)) is None:
+                raise MissingError(f"{repo} at {revision} is not in the registry {self.folder}")
+            return self._stored.snapshot(repo, commit)
 
-    def _repo(self, release: Release) -> Path:
-        return self.folder / ("models--" + release.repo.replace("/", "--"))
+    def _whole(self, release: Release) -> bool:
+        """Whether the files under the tag are the release's; a signature may stay that it does not have."""
+        try:
+            folder = self._snapshot(release.repo, release.tag)
+            there, wanted = self.files(release.repo, release.tag), dict(release.files)
+        except PublishError:  # the snapshot is gone, or leads elsewhere
+            return False
+        stored, signature = there.pop(SIGNATURE, None), wanted.pop(SIGNATURE, None)
+        sound = stored is not None and (folder / SIGNATURE).resolve().name == stored.sha256
+        return there == wanted and (signature is None or sound)
 
-    def _store(self, repo: Path, path: Path) -> Path:
-        """Copy a file to its blob, whole or not at all."""
-        blob = repo / "blobs" / str(file_entry(path)["sha256"])
-        if not blob.exists():
-            blob.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(blob) as partial:
-                shutil.copyfile(path, partial)
-        return blob
+    def _name(self, repo: str, tag: str, commit: str) -> None:
+        """Let a tag stand for a commit that is there, and main too."""
+        folder, records = self._stored.path(repo), self._stored.history(repo)
+        if tag not in {record.tag for record in records}:
+            now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            _write_history(folder, [*records, Record(tag, commit, now)])
+        write_durably(folder / "refs" / tag, commit)
+        self._settle(repo)
 
-    def _link(self, blob: Path, link: Path) -> None:
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.unlink(missing_ok=True)
-        link.symlink_to(os.path.relpath(blob, link.parent))
+    def _newest(self, repo: str) -> Record | None:
+        """The last tag that was not withdrawn: what main stands for."""
+        records = reversed(self._stored.history(repo))
+        return next((r for r in records if self._stored.withdrawn(repo, r.tag) is None), None)
+
+    def _settled(self, repo: str) -> bool:
+        newest = self._newest(repo)
+        return self._stored.commit(repo, LATEST) == (newest.commit if newest else None)
+
+    def _settle(self, repo: str) -> str | None:
+        """Put main where it belongs; return the tag it stands for."""
+        main, newest = self._stored.path(repo) / "refs" / LATEST, self._newest(repo)
+        if newest:
+            write_durably(main, newest.commit)
+            return newest.tag
+        main.unlink(missing_ok=True)
+        return None
+
+    @contextmanager
+    def _alone(self, repo: str) -> Iterator[Path]:
+        """A repository's folder, which nobody else changes meanwhile. A full disk is told in a sentence."""
+        path = self._stored.path(repo)
+        try:
+            with self._locked(path):
+                yield path
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise PublishError(
+                    f"{self.folder}: the disk is full, nothing was published; make room and run it again"
+                ) from error
+            raise
+
+    @contextmanager
+    def _locked(self, path: Path) -> Iterator[None]:
+        """Wait until nobody else holds the lock; one whose process was killed is free."""
+        lock = self.folder / ".locks" / f"{path.name}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as file:  # stays when it is free: who removes it lets two in
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"{path.name}: another process changes it; waiting for its end", file=sys.stderr)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
 
-def _commit(release: Release) -> str:
-    """Names a snapshot by its content, in the form of a commit: 40 hexadecimal digits."""
-    return str(file_entry(release.folder / MANIFEST)["sha256"])[:40]
+def _check_name(repo: str) -> None:
+    """The Hub's client, which is to read it, is choosy about names."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils._validators import validate_repo_id
+
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise PublishError(f"publish.repo: {error}") from error
+
+
+def _write_history(folder: Path, records: Iterable[Record]) -> None:
+    write_durably(folder / HISTORY, to_json([asdict(record) for record in records]))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What voxrun says about a registry that is none is why nothing can be published."""
+    try:
+        yield
+    except ModelError as error:
+        raise PublishError(str(error)) from error

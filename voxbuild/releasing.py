@@ -1,30 +1,79 @@
 """The doit tasks of what leaves the project: releases, and the targets that they go to."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from doit import get_var
+from doit import get_var, task_params
 
 from .actions import run
-from .choice import ALWAYS, Task, chosen
+from .choice import ALWAYS, FORMAT, SHOWS, Task, chosen
 
 __all__ = [
+    "task_history",
     "task_publish",
+    "task_registry",
     "task_siblings",
+    "task_verify",
+    "task_yank",
 ]
 
 
-def task_publish() -> Iterator[Task]:
-    """Publish what is validated: to out/registry, or with target=hub to the Hub."""
-    options = {name: get_var(name) for name in ("source", "target", "tag")}
-    options["named"] = get_var("recipe") is not None
+def _flag(name: str, help: str) -> Task:
+    """An option that is there or not: --NAME."""
+    return {"name": name.replace("-", "_"), "long": name, "type": bool, "default": False, "help": help}
+
+
+PULL_REQUEST = _flag("pull-request", "to the Hub, for review")
+DRY_RUN = _flag("dry-run", "only show what would change")
+GC = _flag("gc", "remove what no tag needs")
+
+
+@task_params([PULL_REQUEST, DRY_RUN])  # type: ignore[untyped-decorator]
+def task_publish(pull_request: bool, dry_run: bool) -> Iterator[Task]:
+    """Publish what is validated: to out/registry, or with target=hub to the Hub (--dry-run, --pull-request).
+
+    Its tasks take the options too, as in `doit publish:4bit --dry-run`; the group's are their defaults.
+    """
+    params = [PULL_REQUEST | {"default": pull_request}, DRY_RUN | {"default": dry_run}]
+    arguments = {"order": _order(), "branch": get_var("branch")}
     for recipe in chosen():
-        yield {
-            "name": recipe.name,
-            "actions": [(run, ["publish", options | {"recipe": recipe.name}])],
-        } | ALWAYS
+        actions = [(run, ["publish", arguments | {"recipe": recipe.name}])]
+        yield {"name": recipe.name, "actions": actions, "params": params} | ALWAYS
+
+
+def task_verify() -> Iterator[Task]:
+    """Prove that what is published is what its manifest says, and what is built here (target=, tag=)."""
+    for recipe in chosen():
+        actions = [(run, ["verify", {"order": _order(), "recipe": recipe.name}])]
+        yield {"name": recipe.name, "actions": actions} | SHOWS
 
 
 def task_siblings() -> Task:
     """Put on record what is published, for the tables and plots of cards: doit siblings source=tiny."""
     options = {name: get_var(name) for name in ("source", "target")}
-    return {"actions": [(run, ["siblings", options])]} | ALWAYS
+    return {"actions": [(run, ["siblings", options])]} | SHOWS
+
+
+def task_yank() -> Task:
+    """Withdraw a tag: doit yank recipe=NAME tag=TAG reason='...' [target=]."""
+    return {"actions": [(run, ["yank", _of_recipe() | {"reason": get_var("reason")}])]} | SHOWS
+
+
+def task_history() -> Task:
+    """Show the tags that were published: doit history recipe=NAME [target=] [--format json]."""
+    return {"actions": [(run, ["history", _of_recipe()])], "params": [FORMAT]} | SHOWS
+
+
+def task_registry() -> Task:
+    """Show what out/registry holds (--format json), or remove what no tag needs (--gc, --dry-run)."""
+    return {"actions": [(run, ["show_registry", {}])], "params": [FORMAT, GC, DRY_RUN]} | SHOWS
+
+
+def _order() -> dict[str, Any]:
+    """What was said about releases: the fields of `publishing.Order` that are words."""
+    said = {name: get_var(name) for name in ("source", "target", "tag")}
+    return said | {"named": get_var("recipe") is not None}
+
+
+def _of_recipe() -> dict[str, Any]:
+    return {"order": _order(), "recipe": get_var("recipe")}

@@ -1,27 +1,69 @@
 """Where a model is: a folder, a repository of a local registry, or of the Hub, fetched once."""
 
+import logging
 import os
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from .config import ModelConfig
 from .errors import ModelError, VoxrunError
+from .registry import COMMIT, LATEST, WITHDRAWN, Registry
 from .tokenizer import TOKENIZER_FILE
 from .weights import weight_files
 
 FILES = ["*.safetensors", "model.safetensors.index.json", "config.json", "params.json", TOKENIZER_FILE]
-COMMIT = re.compile("[0-9a-f]{40}")
+PREFIX = "registry:"
+REGISTRY_VARIABLE = "VOXRUN_REGISTRY"
+REGISTRY = Path("out/registry")
+log = logging.getLogger("voxrun")
 
 
 def locate(model: str | Path, revision: str | None = None, registry: Path | None = None) -> Path:
-    """The folder of a model; a repository is fetched once into the cache. Raises ModelError."""
-    folder = Path(model)
-    if registry is None and os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for too long a name
-        return folder
-    if str(model).count("/") != 1 or str(model).startswith((".", "/")):
-        raise ModelError(f"{model}: no such folder, and no repository name like owner/name")
+    """The folder of a model: that folder, `owner/name[@REVISION]`, or `registry:[owner/]name[@REVISION]`.
+
+    With `registry`, repositories are looked for there alone; without, `registry:` means VOXRUN_REGISTRY, or
+    out/registry. A repository of the Hub is fetched once into the cache. Raises ModelError.
+    """
+    name = str(model)
+    if name.startswith(PREFIX):
+        registry = registry or Path(os.environ.get(REGISTRY_VARIABLE) or REGISTRY)
+    elif registry is None and os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises for too long a name
+        return Path(name)
+    repo, revision = _repo_and_revision(name.removeprefix(PREFIX), revision)
+    return _in_registry(registry, repo, revision) if registry else _on_hub(repo, revision)
+
+
+def _repo_and_revision(name: str, revision: str | None) -> tuple[str, str | None]:
+    """`NAME@REVISION` in two; a revision may be said once."""
+    repo, at, said = name.partition("@")
+    if at and not said:
+        raise ModelError(f"{name}: a tag, branch or commit belongs behind the @")
+    if said and revision not in (None, said):
+        raise ModelError(f"{name} and --revision {revision} are two revisions: say one")
+    return repo, said or revision
+
+
+def _in_registry(folder: Path, name: str, revision: str | None) -> Path:
+    """A snapshot of a local registry; that its tag was withdrawn is told."""
+    registry = Registry(folder)
+    repo = registry.find(name)
+    wanted = revision or LATEST
+    commit = None if wanted.startswith(WITHDRAWN) else registry.commit(repo, wanted)
+    if commit is None:
+        tags = f"its tags: {', '.join(registry.tags(repo))}"
+        if revision is None:
+            raise ModelError(f"{repo} has no latest version in the registry {folder}: say which; {tags}")
+        raise ModelError(f"{repo} at {revision} is not in the registry {folder}; {tags}")
+    if reason := registry.withdrawn(repo, wanted):
+        log.warning("%s at %s was withdrawn: %s", repo, wanted, reason)
+    return registry.snapshot(repo, commit)
+
+
+def _on_hub(name: str, revision: str | None) -> Path:
+    """A snapshot of the Hub's, in its client's cache."""
+    if name.count("/") != 1 or name.startswith((".", "/")):
+        raise ModelError(f"{name}: no such folder, and no repository name like owner/name")
     import huggingface_hub
     from huggingface_hub.errors import (  # type: ignore[attr-defined]
         HFValidationError,
@@ -31,19 +73,17 @@ def locate(model: str | Path, revision: str | None = None, registry: Path | None
 
     fetch = partial(
         huggingface_hub.snapshot_download,
-        str(model),
+        name,
         revision=revision,
-        cache_dir=registry,
         allow_patterns=FILES,
     )
     try:
-        snapshot = _kept(fetch, revision) or fetch(local_files_only=registry is not None)
+        snapshot = _kept(fetch, revision) or fetch()
     except LocalEntryNotFoundError as error:
-        where = f"in the registry {registry}" if registry else "in the cache, nor can the Hub be reached"
         at = f" at {revision}" if revision else ""
-        raise ModelError(f"{model}{at} is not {where}") from error
+        raise ModelError(f"{name}{at} is not in the cache, nor can the Hub be reached") from error
     except (HTTPError, HFValidationError, OSError) as error:  # HTTPError: the Hub's answer, or none
-        raise ModelError(f"{model}: {' '.join(str(error).split())}") from error
+        raise ModelError(f"{name}: {' '.join(str(error).split())}") from error
     return Path(snapshot)
 
 

@@ -59,14 +59,6 @@ def test_a_registry_goes_before_a_folder_of_the_same_name(
     assert registry in locate("team/voice", registry=registry).parents
 
 
-@pytest.mark.parametrize(("name", "revision"), [("team/other", None), ("team/voice", "v2")])
-def test_what_a_registry_does_not_have_is_named(registry: Path, name: str, revision: str | None) -> None:
-    with pytest.raises(ModelError) as caught:
-        locate(name, revision=revision, registry=registry)
-    at = f" at {revision}" if revision else ""
-    assert str(caught.value) == f"{name}{at} is not in the registry {registry}"
-
-
 @pytest.mark.parametrize("name", ["nowhere", "./team/voice", "a/b/c", "/no/such/folder", "/model"])
 def test_what_is_neither_folder_nor_repository_is_named(name: str) -> None:
     with pytest.raises(ModelError, match=f"^{name}: no such folder, and no repository name like owner/name$"):

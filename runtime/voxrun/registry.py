@@ -1,0 +1,167 @@
+"""A local registry, read without trust: a folder in the Hub cache's layout.
+
+    models--OWNER--NAME/blobs/SHA256         the files, named by their content
+    models--OWNER--NAME/snapshots/COMMIT/    relative links to them, under their own names
+    models--OWNER--NAME/refs/TAG             the 40 hexadecimal digits of a commit
+    models--OWNER--NAME/refs/main            the same of what those get who name no tag
+    models--OWNER--NAME/refs/withdrawn-TAG   marks a tag as withdrawn; it stays where it was
+    models--OWNER--NAME/history.json         what was tagged when, and why it was withdrawn, oldest first
+
+huggingface_hub reads the first four when it is offline and HF_HUB_CACHE names the folder.
+"""
+
+import json
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ModelError
+
+LATEST = "main"
+WITHDRAWN = "withdrawn-"
+HISTORY = "history.json"
+COMMIT = re.compile("[0-9a-f]{40}")
+REVISION = re.compile(r"\w[\w.-]*")
+REPO_FOLDER = re.compile(r"models--([\w.-]+?)--([\w.-]+)")
+HISTORY_LIMIT = 2**22
+"""Bytes; some 20,000 tags."""
+REASON_LIMIT = 500
+"""Characters."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A line of the history."""
+
+    tag: str
+    commit: str
+    date: str
+    """ISO 8601 in UTC, by the clock of whoever published; the order is that of the file, not of the dates."""
+    reason: str = ""
+    """Why it was withdrawn, if it was."""
+
+
+class Registry:
+    """The repositories below a folder. What is no registry's is refused: every method raises ModelError."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, repo: str) -> Path:
+        """Where a repository, `owner/name`, lies if it is there."""
+        folder = "models--" + repo.replace("/", "--")
+        if repo.count("/") != 1 or _repo_of(folder) != repo:
+            raise ModelError(f"{repo} is no name of a repository, owner/name")
+        return self.folder / folder
+
+    def repos(self) -> list[str]:
+        """All that have a tag, as owner/name."""
+        names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        repos = [repo for name in sorted(names) if (repo := _repo_of(name))]
+        return [repo for repo in repos if self.tags(repo)]
+
+    def find(self, name: str) -> str:
+        """The one repository of this name, with its owner or without."""
+        there = self.repos()
+        found = [repo for repo in there if name in (repo, repo.split("/")[1])]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ModelError(
+                f"{name} may be {' or '.join(found)} in the registry {self.folder}: say the owner"
+            )
+        known = f"which holds {', '.join(there)}" if there else "which is empty"
+        raise ModelError(f"{name} is not in the registry {self.folder}, {known}")
+
+    def tags(self, repo: str) -> list[str]:
+        """Names of its tags, the withdrawn ones too, in no order that means anything."""
+        refs = self.path(repo) / "refs"
+        names = sorted(path.name for path in refs.iterdir()) if refs.is_dir() else []
+        return [n for n in names if REVISION.fullmatch(n) and n != LATEST and not n.startswith(WITHDRAWN)]
+
+    def commit(self, repo: str, revision: str) -> str | None:
+        """The commit that a tag, or main, stands for; a commit stands for itself. None if it is not there."""
+        if COMMIT.fullmatch(revision):
+            return revision if (self.path(repo) / "snapshots" / revision).is_dir() else None
+        if not REVISION.fullmatch(revision):
+            raise ModelError(f"{revision!r} is no tag and no commit")
+        return read_ref(self.path(repo) / "refs" / revision)
+
+    def snapshot(self, repo: str, commit: str) -> Path:
+        """The folder of a commit; nothing in it leads out of its repository."""
+        root = self.path(repo)
+        folder = root / "snapshots" / commit
+        if not folder.is_dir():
+            raise ModelError(f"{folder} is missing: the registry is damaged; publish it again")
+        inside = os.path.realpath(root) + os.sep
+        for path in [folder, *folder.rglob("*")]:
+            if not os.path.realpath(path).startswith(inside):
+                raise ModelError(f"{path} leads out of the registry: it is not to be trusted")
+        return folder
+
+    def history(self, repo: str) -> list[Record]:
+        """What is there by tags, oldest first; tags that nobody wrote down come before all others."""
+        there = {tag: self.commit(repo, tag) or "" for tag in self.tags(repo)}
+        records = [r for r in _read_history(self.path(repo) / HISTORY) if there.get(r.tag) == r.commit]
+        known = {record.tag for record in records}
+        return [Record(tag, commit, "") for tag, commit in there.items() if tag not in known] + records
+
+    def withdrawn(self, repo: str, tag: str) -> str | None:
+        """Why a tag was withdrawn; None if it was not."""
+        if self.commit(repo, WITHDRAWN + tag) is None:
+            return None
+        reasons = {record.tag: record.reason for record in self.history(repo)}
+        return reasons.get(tag) or "nobody wrote down why"
+
+
+def one_line(text: str) -> str:
+    """Text that somebody else wrote, as a terminal may show it: one line, no control characters, not long."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:REASON_LIMIT]
+
+
+def _repo_of(folder: str) -> str | None:
+    """models--owner--name -> owner/name."""
+    match = REPO_FOLDER.fullmatch(folder)
+    if not match or "--" in match[2] or ".." in folder:
+        return None
+    return f"{match[1]}/{match[2]}"
+
+
+def read_ref(path: Path) -> str | None:
+    """The commit in a ref; None if there is no such file."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise ModelError(f"{path}: no ref, which is a plain file that holds a commit")
+        with path.open("rb") as file:
+            content = file.read(41).decode("ascii", "replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror}") from error
+    if not COMMIT.fullmatch(content):
+        raise ModelError(f"{path}: {content!r} is no commit, which has 40 hexadecimal digits")
+    return content
+
+
+def _read_history(path: Path) -> list[Record]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(HISTORY_LIMIT + 1)
+        if len(content) > HISTORY_LIMIT:
+            raise ValueError("far too long")
+        return [_record(entry) for entry in json.loads(content)]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise ModelError(
+            f"{path}: no history of tags ({error}); delete it, and they are in no order any more"
+        ) from error
+
+
+def _record(entry: dict[str, str]) -> Record:
+    record = Record(**entry)
+    if not all(isinstance(value, str) for value in vars(record).values()):
+        raise TypeError("something is no text")
+    return Record(record.tag, record.commit, one_line(record.date), one_line(record.reason))

@@ -1,0 +1,103 @@
+"""What the local registry holds, and what of it nobody needs."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from voxrun.errors import VoxrunError
+from voxrun.manifest import read_entries
+from voxrun.registry import one_line
+
+from .errors import MissingError, VoxbuildError
+from .garbage import Garbage
+from .manifest import MANIFEST, SIGNATURE, VALIDATION
+from .publish import Version
+from .registry import LocalRegistry
+from .report import markdown
+from .small_files import LIMIT, parsed
+
+HEADER = ["repository", "tag", "variant", "MB", "WER %", "signed", "", "withdrawn"]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A tag of the registry, and what lies under it."""
+
+    repo: str
+    tag: str
+    commit: str
+    date: str
+    variant: str
+    wer: float | None
+    """In per cent, over all clips."""
+    nbytes: int
+    signed: bool
+    latest: bool
+    withdrawn: str | None
+
+
+def show(registry: LocalRegistry, format: str) -> tuple[str, list[str]]:
+    """All entries, newest of each repository first, as table or JSON; and what of others cannot be read."""
+    listed, damaged = [], []
+    for repo in registry.repos():
+        for version in registry.history(repo):
+            try:
+                listed.append(_listed(registry, repo, version))
+            except (VoxbuildError, VoxrunError) as error:
+                damaged.append(str(error))
+    if format == "json":
+        return json.dumps([asdict(entry) for entry in listed], indent=2), damaged
+    return markdown(map(_row, listed), HEADER) if listed else "the registry is empty", damaged
+
+
+def collect(registry: LocalRegistry, dry_run: bool) -> str:
+    """Remove what no tag needs; a line for each, and one for all."""
+    garbage = registry.collect(dry_run)
+    what = "would be removed" if dry_run else "removed"
+    lines = [f"{what}: {_line(registry, item)}" for item in garbage]
+    total = f"{len(garbage)} removed" if not dry_run else f"{len(garbage)} would be removed"
+    return "\n".join([*lines, f"{total}, {sum(item.nbytes for item in garbage):,} bytes"])
+
+
+def _line(registry: LocalRegistry, item: Garbage) -> str:
+    return f"{item.path.relative_to(registry.folder)}, {item.nbytes:,} bytes"
+
+
+def _listed(registry: LocalRegistry, repo: str, version: Version) -> Listed:
+    where = f"{repo} at {version.tag}"
+    raw = registry.read(repo, version.tag, MANIFEST, LIMIT)
+    manifest = parsed(raw, f"{where}: {MANIFEST}")
+    validation = parsed(registry.read(repo, version.tag, VALIDATION, LIMIT), f"{where}: {VALIDATION}")
+    total = validation.get("total")
+    wer = total.get("wer") if isinstance(total, dict) else None
+    return Listed(
+        repo=repo,
+        tag=version.tag,
+        commit=version.commit,
+        date=version.date,
+        variant=one_line(str(manifest.get("variant"))),
+        wer=wer if isinstance(wer, int | float) else None,
+        nbytes=len(raw) + sum(entry.size for entry in read_entries(manifest, where).values()),
+        signed=_is_signed(registry, repo, version.tag),
+        latest=version.latest,
+        withdrawn=version.withdrawn,
+    )
+
+
+def _is_signed(registry: LocalRegistry, repo: str, tag: str) -> bool:
+    try:
+        return bool(registry.read(repo, tag, SIGNATURE, LIMIT))
+    except MissingError:
+        return False
+
+
+def _row(entry: Listed) -> list[str]:
+    return [
+        entry.repo,
+        entry.tag,
+        entry.variant,
+        f"{entry.nbytes / 1e6:,.2f}",
+        "" if entry.wer is None else f"{entry.wer:.2f}",
+        "yes" if entry.signed else "no",
+        "latest" if entry.latest else "",
+        entry.withdrawn or "",
+    ]

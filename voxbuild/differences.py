@@ -1,0 +1,44 @@
+"""Two lists of files, each path -> size and sha256: what of one is not as in the other."""
+
+from collections.abc import Mapping
+
+from voxrun.manifest import Entry
+
+from .report import markdown
+
+Files = Mapping[str, Entry]
+
+
+def changes_table(there: Files, wanted: Files) -> str:
+    """What must be done to each file to come from what is there to what is wanted, with sizes."""
+    rows = [
+        (_change(there.get(name), wanted.get(name)), name, _size(wanted.get(name)), _size(there.get(name)))
+        for name in sorted({*there, *wanted})
+    ]
+    return markdown(rows, ["change", "file", "bytes", "bytes now"])
+
+
+def faults(there: Files, promised: Files) -> list[str]:
+    """A line for each file that is not there as promised, or was not promised."""
+    lines = []
+    for name in sorted({*there, *promised}):
+        found, entry = there.get(name), promised.get(name)
+        if found is None:
+            lines.append(f"{name} is missing")
+        elif entry is None:
+            lines.append(f"{name} is not in the manifest")
+        elif found.size != entry.size:
+            lines.append(f"{name} has {found.size:,} bytes, not {entry.size:,}")
+        elif found != entry:
+            lines.append(f"{name} has the sha256 {found.sha256}, not {entry.sha256}")
+    return lines
+
+
+def _change(there: Entry | None, wanted: Entry | None) -> str:
+    if wanted is None:
+        return "remove"
+    return "add" if there is None else "same" if there == wanted else "replace"
+
+
+def _size(entry: Entry | None) -> str:
+    return f"{entry.size:,}" if entry else ""

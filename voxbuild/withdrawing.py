@@ -1,0 +1,57 @@
+"""What became of published tags: their history, and withdrawing one."""
+
+import json
+from dataclasses import asdict
+
+from .candidates import candidates
+from .errors import MissingError, PublishError
+from .publish import Version
+from .publishing import Order
+from .recipe import Book, Recipe
+from .report import markdown
+from .workspace import Workspace
+
+HEADER = ["repository", "tag", "commit", "date", "", "withdrawn"]
+
+
+def yank(work: Workspace, book: Book, recipe: Recipe, order: Order, reason: str) -> None:
+    """Withdraw a tag of a recipe's artifact, and of those of its views that have it.
+
+    Raises PublishError, MissingError if none has it.
+    """
+    if not order.tag or not reason.strip():
+        raise PublishError("say which tag is withdrawn, and why: doit yank recipe=NAME tag=TAG reason='...'")
+    goal, missing, done = order.goal(work), [], 0
+    for candidate in candidates(book, recipe, order.source, named=True):
+        try:
+            print(goal.yank(candidate.repo, order.tag, reason.strip()))
+            done += 1
+        except MissingError as error:
+            missing.append(str(error))
+    if not done:
+        raise MissingError("\n".join(missing))
+    if missing:
+        print("\n".join(missing))
+
+
+def history(work: Workspace, book: Book, recipe: Recipe, order: Order, format: str) -> str:
+    """All tags of a recipe's artifact and of its views that are published, newest first: table or JSON.
+
+    Raises MissingError if there are none.
+    """
+    goal, found, missing = order.goal(work), list[tuple[str, Version]](), []
+    for candidate in candidates(book, recipe, order.source, named=True):
+        try:
+            found += [(candidate.repo, version) for version in goal.history(candidate.repo)]
+        except MissingError as error:
+            missing.append(str(error))
+    if not found:
+        raise MissingError("\n".join(missing) or f"{recipe.name}: no tag is published")
+    if format == "json":
+        return json.dumps([{"repo": repo} | asdict(version) for repo, version in found], indent=2)
+    return markdown([_row(repo, version) for repo, version in found], HEADER)
+
+
+def _row(repo: str, version: Version) -> list[str]:
+    mark = "latest" if version.latest else ""
+    return [repo, version.tag, version.commit[:12], version.date, mark, version.withdrawn or ""]
