@@ -42,7 +42,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Dot:
-    """All variants of the same size and WER; the own one stands alone."""
+    """All variants of the same WER, and size to three digits; the own one stands alone."""
 
     label: str
     megabytes: float
@@ -70,14 +70,14 @@ def make_frame(siblings: Sequence[Sibling]) -> Frame:
 
 def make_dots(siblings: Sequence[Sibling], own: str, frame: Frame) -> list[Dot]:
     """Of the recipe `own` first, the others from left to right."""
-    groups: dict[tuple[bool, int, float], list[str]] = {}
+    groups: dict[tuple[bool, float, float], list[str]] = {}
     for s in siblings:
-        groups.setdefault((s.recipe != own, s.bytes, s.wer), []).append(s.recipe)
+        groups.setdefault((s.recipe != own, float(f"{s.bytes / 1e6:.3g}"), s.wer), []).append(s.recipe)
     dots = []
-    for (other, size, wer), names in sorted(groups.items()):
+    for (other, megabytes, wer), names in sorted(groups.items()):
         beyond = wer > frame.top
         label = ", ".join(names) + (f" ({wer:.1f} %)" if beyond else "")
-        dots.append(Dot(label, size / 1e6, min(wer, frame.top), beyond, not other))
+        dots.append(Dot(label, megabytes, min(wer, frame.top), beyond, not other))
     return dots
 
 

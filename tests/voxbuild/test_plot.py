@@ -17,7 +17,7 @@ from voxbuild.siblings import read_record
 
 MANY = [
     make_sibling("bf16", 8.13, 8.36),
-    make_sibling("fp16", 8.13, 8.36),
+    make_sibling("fp16", 8.129, 8.36),
     make_sibling("8bit", 4.54, 7.62),
     make_sibling("mxfp8", 4.43, 8.36),
     make_sibling("6bit", 3.58, 8.36),
