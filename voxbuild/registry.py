@@ -178,7 +178,7 @@ class LocalRegistry:
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise PublishError(
-                    f"{self.folder}: the disk is full, nothing was published; make room and run it again"
+                    f"{self.folder}: the disk is full; no tag is there by half; make room and run it again"
                 ) from error
             raise
 
@@ -187,7 +187,7 @@ class LocalRegistry:
         """Wait until nobody else holds the lock; one whose process was killed is free."""
         lock = self.folder / ".locks" / f"{path.name}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("w") as file:  # stays when it is free: who removes it lets two in
+        with lock.open("a") as file:  # stays when it is free: who removes it lets two in
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

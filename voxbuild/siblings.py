@@ -21,11 +21,9 @@ from .naming import repo_name
 from .publish import PublishTarget, Version
 from .recipe import Recipe, Sha256, Source
 from .schema import Strict
+from .small_files import LIMIT
 from .subject import Subject
 from .workspace import write_json
-
-LIMIT = 64 * 2**20
-"""No manifest and no validation report is longer, in bytes."""
 
 Positive = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]

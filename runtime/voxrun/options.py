@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from . import __version__
+from .registry import DEFAULT_REGISTRY, REGISTRY_VARIABLE
 from .writers import WRITERS
 
 DEFAULT_MODEL = "mlx-community/Voxtral-Mini-4B-Realtime-6bit"
@@ -21,6 +22,7 @@ examples:
   voxrun --audio *.flac --format json --output out/
   ffmpeg -v error -i URL -f wav - | voxrun --audio -
   voxrun                                       the microphone, until Ctrl-C
+  voxrun --model registry:Voxtral-4bit@v1      weights from the local registry
 
 Ctrl-C or SIGTERM ends the sound: what was heard until then is still printed.
 A second one breaks off. A file for --output is not written if only a part of
@@ -91,11 +93,16 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         "--model",
         default=os.environ.get(MODEL_VARIABLE, DEFAULT_MODEL),
         metavar="PATH|REPO",
-        help=f"folder or owner/name (default: ${MODEL_VARIABLE}, else {DEFAULT_MODEL})",
+        help="folder; owner/name of the Hub; or registry:NAME of the local registry, with or without owner;"
+        f" those two may end in @TAG (default: ${MODEL_VARIABLE}, else {DEFAULT_MODEL})",
     )
-    group.add_argument("--revision", help="tag, branch or commit of a repository")
+    group.add_argument("--revision", help="tag, branch or commit of a repository, as behind the @")
     group.add_argument(
-        "--registry", type=Path, metavar="DIR", help="local registry to find the repository in"
+        "--registry",
+        type=Path,
+        metavar="DIR",
+        help="local registry to find the repository in, whether it is named registry:NAME or not"
+        f" (default for registry:NAME: ${REGISTRY_VARIABLE}, else {DEFAULT_REGISTRY})",
     )
 
 

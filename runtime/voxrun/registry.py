@@ -19,6 +19,10 @@ from pathlib import Path
 
 from .errors import ModelError
 
+DEFAULT_REGISTRY = Path("out/registry")
+"""Below the current folder: where `doit publish` puts things."""
+REGISTRY_VARIABLE = "VOXRUN_REGISTRY"
+"""Names another one."""
 LATEST = "main"
 WITHDRAWN = "withdrawn-"
 HISTORY = "history.json"
@@ -110,7 +114,8 @@ class Registry:
 
     def withdrawn(self, repo: str, tag: str) -> str | None:
         """Why a tag was withdrawn; None if it was not."""
-        if self.commit(repo, WITHDRAWN + tag) is None:
+        marked = self.commit(repo, WITHDRAWN + tag)
+        if marked is None or marked != self.commit(repo, tag):
             return None
         reasons = {record.tag: record.reason for record in self.history(repo)}
         return reasons.get(tag) or "nobody wrote down why"

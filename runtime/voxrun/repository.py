@@ -8,14 +8,12 @@ from pathlib import Path
 
 from .config import ModelConfig
 from .errors import ModelError, VoxrunError
-from .registry import COMMIT, LATEST, WITHDRAWN, Registry
+from .registry import COMMIT, DEFAULT_REGISTRY, LATEST, REGISTRY_VARIABLE, WITHDRAWN, Registry
 from .tokenizer import TOKENIZER_FILE
 from .weights import weight_files
 
 FILES = ["*.safetensors", "model.safetensors.index.json", "config.json", "params.json", TOKENIZER_FILE]
 PREFIX = "registry:"
-REGISTRY_VARIABLE = "VOXRUN_REGISTRY"
-REGISTRY = Path("out/registry")
 log = logging.getLogger("voxrun")
 
 
@@ -27,7 +25,7 @@ def locate(model: str | Path, revision: str | None = None, registry: Path | None
     """
     name = str(model)
     if name.startswith(PREFIX):
-        registry = registry or Path(os.environ.get(REGISTRY_VARIABLE) or REGISTRY)
+        registry = registry or Path(os.environ.get(REGISTRY_VARIABLE) or DEFAULT_REGISTRY)
     elif registry is None and os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises for too long a name
         return Path(name)
     repo, revision = _repo_and_revision(name.removeprefix(PREFIX), revision)

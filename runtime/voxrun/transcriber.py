@@ -25,7 +25,9 @@ class Transcriber:
     def open(
         cls, model: str | Path, *, revision: str | None = None, registry: Path | None = None
     ) -> "Transcriber":
-        """Load a folder, or a repository `owner/name` of the Hub or of a local registry.
+        """Load a folder, or a repository: `owner/name[@REVISION]` of the Hub, `registry:NAME[@TAG]`.
+
+        With `registry`, a folder, repositories are those of that local registry.
 
         Raises ModelError, ConfigError, WeightsError.
         """

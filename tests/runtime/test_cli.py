@@ -104,15 +104,16 @@ def test_options_reach_the_session(
 
 def test_a_model_from_a_registry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     repository = tmp_path / "models--team--tiny"
-    shutil.copytree(CHECKPOINT, repository / "snapshots" / "abc")
+    shutil.copytree(CHECKPOINT, repository / "snapshots" / ("abcd" * 10))
     (repository / "refs").mkdir()
     for ref in ("main", "v1"):
-        (repository / "refs" / ref).write_text("abc", encoding="utf-8")
+        (repository / "refs" / ref).write_text("abcd" * 10, encoding="utf-8")
     chosen = ["--registry", str(tmp_path), "--model", "team/tiny"]
     assert main([*chosen, "--audio", str(FIRST)]) == 0
     assert main([*chosen, "--revision", "v1", "--audio", str(FIRST)]) == 0
     assert main([*chosen, "--revision", "v2", "--audio", str(FIRST)]) == 2
-    assert capsys.readouterr().out == "please try again\n" * 2
+    assert main(["--registry", str(tmp_path), "--model", "registry:tiny@v1", "--audio", str(FIRST)]) == 0
+    assert capsys.readouterr().out == "please try again\n" * 3
 
 
 def test_the_model_can_come_from_the_environment(
@@ -235,7 +236,7 @@ def test_help_names_every_option_and_exit_code(
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    for word in [*parser()._option_string_actions, "VOXRUN_MODEL", "130", "143"]:
+    for word in [*parser()._option_string_actions, "VOXRUN_MODEL", "VOXRUN_REGISTRY", "130", "143"]:
         assert word in text
     assert max(map(len, text.splitlines())) <= 80
     assert len(text.splitlines()) <= 80  # a minute's reading

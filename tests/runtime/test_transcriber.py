@@ -59,6 +59,84 @@ def test_a_registry_goes_before_a_folder_of_the_same_name(
     assert registry in locate("team/voice", registry=registry).parents
 
 
+@pytest.mark.parametrize("name", ["team/voice", "voice"])
+@pytest.mark.parametrize("revision", ["", "@main", "@v1", f"@{REVISION}"])
+def test_a_registry_can_be_named_before_the_repository(
+    registry: Path, monkeypatch: pytest.MonkeyPatch, name: str, revision: str
+) -> None:
+    snapshot = Path("models--team--voice") / "snapshots" / REVISION
+    assert locate(f"registry:{name}{revision}", registry=registry) == registry / snapshot
+    assert locate(f"{name}{revision}", registry=registry) == registry / snapshot
+    monkeypatch.setenv("VOXRUN_REGISTRY", str(registry))
+    assert locate(f"registry:{name}{revision}") == registry / snapshot
+    monkeypatch.delenv("VOXRUN_REGISTRY")
+    registry.parent.joinpath("out").mkdir()
+    registry.rename(registry.parent / "out/registry")
+    monkeypatch.chdir(registry.parent)
+    assert locate(f"registry:{name}{revision}") == Path("out/registry") / snapshot
+
+
+def test_a_revision_is_said_once(registry: Path) -> None:
+    assert locate("voice@v1", revision="v1", registry=registry).name == REVISION
+    with pytest.raises(ModelError, match="voice@v1 and --revision v2 are two revisions"):
+        locate("voice@v1", revision="v2", registry=registry)
+    with pytest.raises(ModelError, match="belongs behind the @"):
+        locate("voice@", registry=registry)
+
+
+@pytest.mark.parametrize("tag", ["v2", "withdrawn-v1", "9" * 40])
+def test_a_tag_that_a_registry_does_not_have_is_named_with_those_it_has(registry: Path, tag: str) -> None:
+    (registry / "models--team--voice/refs/withdrawn-v1").write_text(REVISION)
+    with pytest.raises(ModelError) as caught:
+        locate(f"registry:voice@{tag}", registry=registry)
+    assert str(caught.value) == f"team/voice at {tag} is not in the registry {registry}; its tags: v1"
+
+
+@pytest.mark.parametrize("name", ["other", "team/other", "../registry/models--team--voice", "..", ""])
+def test_a_repository_that_a_registry_does_not_have_is_named_with_those_it_has(
+    registry: Path, name: str
+) -> None:
+    with pytest.raises(ModelError) as caught:
+        locate(f"registry:{name}", registry=registry)
+    assert str(caught.value) == f"{name} is not in the registry {registry}, which holds team/voice"
+
+
+def test_a_withdrawn_tag_is_loaded_with_a_warning(registry: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = registry / "models--team--voice"
+    assert locate("registry:voice@v1", registry=registry).name == REVISION
+    assert not caplog.records
+    (folder / "refs/withdrawn-v1").write_text(REVISION)
+    history = [{"tag": "v1", "commit": REVISION, "date": "", "reason": "deaf\nto numbers"}]
+    (folder / "history.json").write_text(json.dumps(history))
+    assert locate("registry:voice@v1", registry=registry).name == REVISION
+    assert [record.getMessage() for record in caplog.records] == [
+        "team/voice at v1 was withdrawn: deaf to numbers"
+    ]
+
+
+def test_where_all_is_withdrawn_the_tag_must_be_said(registry: Path) -> None:
+    (registry / "models--team--voice/refs/main").unlink()
+    with pytest.raises(ModelError, match=r"team/voice has no latest version in .*: say which; its tags: v1$"):
+        locate("registry:voice", registry=registry)
+
+
+def test_a_revision_of_the_hub_may_stand_behind_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def download(name: str, revision: str | None, **_: object) -> str:
+        asked.append((name, revision))
+        return "/snapshot"
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert locate("team/voice@v1") == locate("team/voice", revision="v1") == Path("/snapshot")
+    assert asked == [("team/voice", "v1")] * 2
+
+
+def test_a_folder_may_have_an_at_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "voice@v1").mkdir()
+    assert locate(tmp_path / "voice@v1") == tmp_path / "voice@v1"
+
+
 @pytest.mark.parametrize("name", ["nowhere", "./team/voice", "a/b/c", "/no/such/folder", "/model"])
 def test_what_is_neither_folder_nor_repository_is_named(name: str) -> None:
     with pytest.raises(ModelError, match=f"^{name}: no such folder, and no repository name like owner/name$"):

@@ -12,12 +12,19 @@ RECIPE = "c0ffee"
 """Stands for the digest of the recipe that built them."""
 
 
-def make_artifact(folder, weights=b"weights", **changes):
-    """Write an artifact whose files, validation and manifest agree; `changes` go into the manifest."""
+def make_artifact(folder, weights=b"weights", extra=(), **changes):
+    """Write an artifact whose files, validation and manifest agree; `changes` go into the manifest.
+
+    `extra`: path -> bytes of further files.
+    """
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(weights)
     (folder / "tekken.json").write_text("{}")
-    weight_files = {name: file_entry(folder / name) for name in ("model.safetensors", "tekken.json")}
+    names = ["model.safetensors", "tekken.json", *extra]
+    for name, content in dict(extra).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    weight_files = {name: file_entry(folder / name) for name in names}
     write_json(folder / VALIDATION, TINY_VALIDATION | {"artifact": weight_files})
     card = render_card(TEMPLATES, make_subject(source="tiny", files=weight_files))
     (folder / CARD).write_text(card, encoding="utf-8")

@@ -26,7 +26,7 @@ VALIDATION = {
         "fleurs-en": rates(100, 2250, 5.38, 2.17, 5.24),
         "prompts": rates(35, 180, 4.44, 2.5, 3.89),
     },
-    "total": {"clips": 148, "words": 2680, "wer": 5.67, "cer": 2.33},
+    "total": {"clips": 148, "words": 2680, "wer": 8.36, "cer": 2.33},
     "unquantized": {"clips": 148, "words": 2680, "wer": 5.49, "cer": 2.22},
     "fidelity": {"positions": 12345, "top1_agreement": 0.98765, "kl_mean": 0.001234, "kl_p99": 0.0567},
 }

@@ -192,7 +192,7 @@ def test_publishing_takes_what_is_validated_and_voxrun_reads_it(built):
     process = doit(built, "publish", "tag=v9")
     assert process.returncode == 0, process.stdout
     assert "4bit over tiny: published someone/Voxtral-Tiny-Prompts-4bit at v9" in process.stdout
-    assert [path.name for path in (built / "out/registry").iterdir()] == [
+    assert [path.name for path in (built / "out/registry").glob("[!.]*")] == [
         "models--someone--Voxtral-Tiny-Prompts-4bit"
     ]
     assert "already published" in doit(built, "publish", "tag=v9").stdout
@@ -207,6 +207,17 @@ def test_publishing_takes_what_is_validated_and_voxrun_reads_it(built):
     )
     assert voxrun.returncode == 0, voxrun.stderr
     assert voxrun.stdout.strip() == heard
+
+    doit(built, "yank", "recipe=4bit", "tag=v9", "reason=deaf")
+    arguments = ["--model", "registry:Voxtral-Tiny-Prompts-4bit@v9", "--audio", str(clip)]
+    voxrun = subprocess.run(
+        [sys.executable, "-m", "voxrun.cli", *arguments],
+        cwd=built,
+        capture_output=True,
+        text=True,
+    )
+    assert voxrun.stdout.strip() == heard
+    assert voxrun.stderr == "voxrun: someone/Voxtral-Tiny-Prompts-4bit at v9 was withdrawn: deaf\n"
 
 
 def test_plan_and_table_show_what_will_be_and_what_is(first_build):
@@ -237,6 +248,7 @@ def test_the_list_and_the_matrix_tell_everything(project):
         "convert",
         "diff",
         "fetch",
+        "history",
         "manifest",
         "matrix",
         "parity",
@@ -244,10 +256,13 @@ def test_the_list_and_the_matrix_tell_everything(project):
         "publish",
         "recipes",
         "reference",
+        "registry",
         "reproduce",
         "table",
         "validate",
+        "verify",
         "views",
+        "yank",
     ]
     lines = [line.split(maxsplit=1) for line in process.stdout.splitlines()]
     assert [line[0] for line in lines] == public

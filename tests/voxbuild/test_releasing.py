@@ -1,0 +1,175 @@
+"""What people say about releases, over artifacts that were never built: to doit, or to what its tasks run."""
+
+import json
+
+import pytest
+from artifacts import contents
+from doit.exceptions import TaskFailed
+from projects import FAILED, doit, edit
+from releases import REPO, book_of, make_releasable, put_artifact
+
+from voxbuild import actions, cataloguing
+from voxbuild.manifest import SIGNATURE
+from voxbuild.registry import LocalRegistry
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """A project that can be published, and is the current folder."""
+    work = make_releasable(tmp_path / "project")
+    monkeypatch.chdir(work.root)
+    return work
+
+
+@pytest.fixture
+def run(work, capsys):
+    """Run an action as its task does; what is printed, and the failure's message behind it."""
+
+    def act(name, recipe="4bit", target=None, tag=None, **arguments):
+        book_of(work)
+        capsys.readouterr()
+        order = {"named": True, "source": None, "target": target, "tag": tag}
+        result = actions.run(name, {"recipe": recipe, "order": order} | arguments)
+        failure = f"!! {result.get_msg()}" if isinstance(result, TaskFailed) else ""
+        return capsys.readouterr().out + failure
+
+    return act
+
+
+@pytest.fixture
+def publish(run):
+    """The same with nothing special."""
+
+    def act(tag="v1", branch=None, pull_request=False, dry_run=False):
+        return run("publish", tag=tag, branch=branch, pull_request=pull_request, dry_run=dry_run)
+
+    return act
+
+
+def rows(text):
+    """The cells of a table's rows, its header apart."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_doit_takes_options_before_and_behind_the_recipe_and_of_a_subtask(work):
+    for said in (
+        ["publish", "recipe=4bit", "--dry-run"],
+        ["publish", "--dry-run", "recipe=4bit"],
+        ["publish:4bit", "--dry-run"],
+    ):
+        process = doit(work.root, *said)
+        assert process.returncode == 0, process.stdout
+        assert f"would be published as {REPO} at v0.1.0; nothing was sent" in process.stdout
+        assert {row[0] for row in rows(process.stdout)} == {"add"}
+    assert not work.registry.exists()
+
+
+def test_doit_knows_what_becomes_of_releases(work):
+    process = doit(work.root, "publish:4bit", "tag=v1")
+    assert process.returncode == 0
+    assert f"4bit over tiny: published {REPO} at v1" in process.stdout
+    process = doit(work.root, "publish", "--pull-request", "recipe=4bit")
+    assert process.returncode in FAILED
+    assert "the local registry has neither branches nor pull requests; target=hub has" in process.stdout
+    process = doit(work.root, "yank", "recipe=4bit", "tag=v1", "reason=deaf to numbers")
+    assert process.stdout == f"{REPO}: v1 is withdrawn; latest is none: no other tag is left\n"
+    told = json.loads(doit(work.root, "history", "recipe=4bit", "--format", "json").stdout)
+    assert [(v["tag"], v["latest"], v["withdrawn"]) for v in told] == [("v1", False, "deaf to numbers")]
+    listed = json.loads(doit(work.root, "registry", "--format", "json").stdout)
+    assert [(entry["repo"], entry["withdrawn"]) for entry in listed] == [(REPO, "deaf to numbers")]
+    assert doit(work.root, "registry", "--gc", "--dry-run").stdout == "0 would be removed, 0 bytes\n"
+
+
+def test_a_dry_run_shows_what_would_change_and_changes_nothing(work, publish):
+    publish()
+    folder, before = put_artifact(work, b"other weights"), contents(work.registry)
+    (folder / SIGNATURE).write_bytes(b"signed")
+    told = rows(publish("v2", dry_run=True))
+    assert ["replace", "model.safetensors", "13", "7"] in told
+    assert ["same", "tekken.json", "2", "2"] in told
+    assert ["add", "model.sig", "6", ""] in told
+    assert contents(work.registry) == before
+
+    snapshot = next(work.registry.glob("*/snapshots/*"))
+    (snapshot / "old.txt").write_text("old")
+    assert ["remove", "old.txt", "", "3"] in rows(publish("v2", dry_run=True))
+
+
+def test_a_dry_run_refuses_what_publishing_would(work, publish):
+    publish()
+    put_artifact(work, b"other weights")
+    assert "!! someone/Voxtral-Tiny-Prompts-4bit: the tag v1 holds another" in publish(dry_run=True)
+    edit(work.artifact("tiny", "4bit") / "tekken.json", "{}", "[]")
+    assert "differs from its manifest: tekken.json" in publish(dry_run=True)
+
+
+def test_branches_are_the_hubs(work, publish):
+    refusal = "!! the local registry has neither branches nor pull requests; target=hub has\n"
+    assert publish(branch="trial") == refusal
+    assert "say one" in publish(branch="trial", pull_request=True)
+    assert not work.registry.exists()
+
+
+def test_what_must_be_signed_is(work, publish):
+    with (work.recipes / "4bit.yaml").open("a") as file:
+        file.write("sign: {public_key: key.pub}\n")
+    put_artifact(work)
+    assert "the recipe says `sign:`, but there is no model.sig; run `doit sign`" in publish()
+    assert not work.registry.exists()
+    put_artifact(work, signature=b"signed")
+    assert "published" in publish()
+    assert LocalRegistry(work.registry).read(REPO, "v1", SIGNATURE, 10) == b"signed"
+
+
+def test_history_and_registry_tell_all(work, run, publish):
+    registry = LocalRegistry(work.registry)
+
+    assert "is not in the registry" in run("history", format="table")
+    assert cataloguing.show(registry, "table")[0] == "the registry is empty"
+    publish("v1")
+    put_artifact(work, b"other weights", signature=b"signed")
+    publish("v2")
+    assert run("yank", tag="v2", reason="deaf") == f"{REPO}: v2 is withdrawn; latest is v1\n"
+    history = [[row[1], *row[4:]] for row in rows(run("history", format="table"))]
+    assert history == [["v2", "", "deaf"], ["v1", "latest", ""]]
+    told = json.loads(run("history", format="json"))
+    assert rows(cataloguing.show(registry, "table")[0]) == [
+        [REPO, "v2", "4bit", "0.01", "8.36", "yes", "", "deaf"],
+        [REPO, "v1", "4bit", "0.01", "8.36", "no", "latest", ""],
+    ]
+    size = sum(entry.size for entry in registry.files(REPO, "v1").values())
+    more = {"variant": "4bit", "wer": 8.36, "nbytes": size, "signed": False}
+    assert json.loads(cataloguing.show(registry, "json")[0])[1] == told[1] | more
+    assert "which was withdrawn (deaf): publish it under another tag" in publish("v2")
+
+
+@pytest.mark.parametrize("said", [{"recipe": None}, {"tag": None}, {"reason": None}, {"reason": " "}])
+def test_withdrawing_needs_a_recipe_a_tag_and_a_reason(work, run, publish, said):
+    publish()
+    refusal = run("yank", **({"tag": "v1", "reason": "bad"} | said))
+    assert refusal.startswith(("!! say which tag", "!! say of which recipe"))
+    assert LocalRegistry(work.registry).history(REPO)[0].latest
+
+
+def test_what_nobody_needs_is_removed_on_demand(work, publish):
+    publish()
+    orphan = next(work.registry.glob("models--*")) / "blobs" / ("0" * 64)
+    orphan.write_bytes(b"orphan")
+    line = f"removed: {orphan.relative_to(work.registry)}, 6 bytes\n1 "
+    registry = LocalRegistry(work.registry)
+    assert cataloguing.collect(registry, dry_run=True) == f"would be {line}would be removed, 6 bytes"
+    assert orphan.exists()
+    assert cataloguing.collect(registry, dry_run=False) == f"{line}removed, 6 bytes"
+    assert not orphan.exists()
+
+
+def test_an_entry_that_cannot_be_read_is_told_behind_the_others(work, publish, capsys):
+    publish("v1")
+    put_artifact(work, b"other weights")
+    publish("v2")
+    ref = next(work.registry.glob("*/refs/v2")).read_text()
+    (next(work.registry.glob(f"*/snapshots/{ref}")) / "manifest.json").unlink()
+    failed = actions.run("show_registry", {"format": "table", "gc": False, "dry_run": False})
+    assert failed.get_msg().strip() == f"{REPO} at v2: manifest.json is not there"
+    assert [row[1] for row in rows(capsys.readouterr().out)] == ["v1"]
