@@ -46,6 +46,20 @@ def test_cards_are_the_golden_ones_to_the_letter(name):
     assert golden_files()[name] == (FOLDER / name).read_text(encoding="utf-8")
 
 
+def test_the_clients_own_validation_takes_every_card(hub, monkeypatch):
+    """By the check of the Hub in tests/hub_server: the client has none of its own."""
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    cards = [text for name, text in golden_files().items() if name.endswith(".md")]
+    for text in cards:
+        huggingface_hub.ModelCard(text).validate()
+    wrong = cards[0].replace("base_model_relation: quantized", "base_model_relation: converted")
+    with pytest.raises(ValueError, match="base_model_relation"):
+        huggingface_hub.ModelCard(wrong).validate()
+    huggingface_hub.close_session()
+    assert len(hub.calls) == len(cards) + 1
+
+
 def test_no_golden_card_is_left_behind():
     assert {path.name for path in FOLDER.iterdir()} == golden_files().keys()
 

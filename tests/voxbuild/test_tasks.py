@@ -21,8 +21,8 @@ from projects import (
 
 from voxbuild import uptodate
 from voxbuild.manifest import Manifest
-from voxbuild.siblings import write_record
-from voxbuild.workspace import read_json, stamp
+from voxbuild.siblings import read_record, write_record
+from voxbuild.workspace import read_json, sha256_of, stamp
 
 FILES = {
     "README.md",
@@ -160,6 +160,25 @@ def test_a_card_shows_the_variants_on_record(built):
     assert Manifest.load(folder).files.keys() == FILES - {"manifest.json"}
 
 
+def test_siblings_are_recorded_as_they_are_published(built):
+    assert "tiny: nothing is published" in doit(built, "siblings", "source=tiny").stdout
+    assert not (built / "model_cards/siblings").exists()
+    doit(built, "publish", "tag=v9")
+    process = doit(built, "siblings")
+    assert process.returncode == 0, process.stdout
+    assert "tiny: 1 on record in model_cards/siblings/tiny.json" in process.stdout
+    (sibling,) = read_record(built / "model_cards/siblings/tiny.json")
+    folder = built / "out/tiny/4bit"
+    assert (sibling.recipe, sibling.tag) == ("4bit", "v9")
+    assert sibling.digest == sha256_of(folder / "manifest.json")
+    assert sibling.wer == read_json(folder / "validation.json")["total"]["wer"]
+
+    doit(built, "yank", "recipe=4bit", "tag=v9", "reason=bad")
+    before = (built / "model_cards/siblings/tiny.json").read_bytes()
+    assert "nothing is published" in doit(built, "siblings", "source=tiny").stdout
+    assert (built / "model_cards/siblings/tiny.json").read_bytes() == before
+
+
 def test_a_card_that_says_otherwise_than_was_measured_fails_the_build(built):
     folder = built / "out/tiny/4bit"
     edit(built / "model_cards/voxtral.md.j2", "{{ wer_table }}", "{{ wer_table | replace('.', '.9') }}")
@@ -258,6 +277,7 @@ def test_the_list_and_the_matrix_tell_everything(project):
         "reference",
         "registry",
         "reproduce",
+        "siblings",
         "table",
         "validate",
         "verify",
