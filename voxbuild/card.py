@@ -15,7 +15,7 @@ from .naming import repo_name
 from .plot import draw
 from .recipe import Book, ClipSet, Recipe, Source
 from .siblings import Record, family, read_record
-from .subject import Subject, fingerprint
+from .subject import Subject, fingerprint, public_key_of
 from .workspace import Workspace, written_whole
 
 
@@ -46,6 +46,7 @@ def write_card_files(
 
     What an earlier card had and this one has not is removed. Raises VoxbuildError.
     """
+    public_key = public_key_of(work, recipe)
     subject = Subject(
         source,
         recipe,
@@ -54,7 +55,7 @@ def write_card_files(
         manifest,
         validation,
         loader,
-        fingerprint(work.recipes / recipe.sign.public_key) if recipe.sign else None,
+        fingerprint(public_key) if public_key else None,
     )
     files = card_files(work.cards, subject, read_record(work.siblings_file(source.name)))
     for name in (CARD, *OPTIONAL):

@@ -116,7 +116,7 @@ def file_entry(path: Path) -> dict[str, Any]:
     return {"size": path.stat().st_size, "sha256": sha256_of(path)}
 
 
-def describe(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size and hash of what is written about an artifact."""
-    there = [name for name in DESCRIPTIVE if name not in OPTIONAL or (folder / name).is_file()]
+def describe(folder: Path, names: Iterable[str] = DESCRIPTIVE) -> dict[str, dict[str, Any]]:
+    """Size and hash of what is written about an artifact; an optional file may be missing."""
+    there = [name for name in names if name not in OPTIONAL or (folder / name).is_file()]
     return {name: file_entry(folder / name) for name in there}

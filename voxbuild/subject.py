@@ -1,7 +1,8 @@
 """What a model card is about."""
 
 import base64
-import binascii
+import os
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,6 +14,9 @@ from .loaders import Loader
 from .manifest import Manifest
 from .naming import repo_name, tag_name
 from .recipe import ClipSet, Recipe, Source
+from .workspace import Workspace
+
+PEM = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
 
 
 @dataclass(frozen=True)
@@ -42,16 +46,22 @@ class Subject:
         return tag_name(self.recipe)
 
 
+def public_key_of(work: Workspace, recipe: Recipe) -> Path | None:
+    """The public key that a recipe's artifacts are signed for, if it says one."""
+    return Path(os.path.normpath(work.recipes / recipe.sign.public_key)) if recipe.sign else None
+
+
 def fingerprint(public_key: Path) -> str:
-    """sha256 of a PEM public key's DER, as `openssl pkey -pubin -outform DER | openssl sha256` gives it.
+    """sha256 of a PEM public key, as `openssl pkey -pubin -in FILE | openssl sha256` gives it.
 
     Raises RecipeError if that is no such file.
     """
     try:
-        lines = public_key.read_text(encoding="ascii").split()
-        start, end = lines.index("-----BEGIN"), lines.index("-----END")
-        if lines[start : start + 3] != ["-----BEGIN", "PUBLIC", "KEY-----"]:
-            raise ValueError("it holds no public key")
-        return sha256(base64.b64decode("".join(lines[start + 3 : end]), validate=True)).hexdigest()
-    except (OSError, ValueError, binascii.Error) as error:
+        _, start, rest = public_key.read_text(encoding="ascii").partition(PEM[0])
+        body, end, _ = rest.partition(PEM[1])
+        if not start or not end:
+            raise ValueError("it holds none")
+        text = base64.b64encode(base64.b64decode("".join(body.split()), validate=True)).decode()
+    except (OSError, ValueError) as error:
         raise RecipeError(f"{public_key}: no readable PEM file of a public key ({error})") from error
+    return sha256("\n".join([PEM[0], *textwrap.wrap(text, 64), PEM[1], ""]).encode()).hexdigest()

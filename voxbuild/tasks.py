@@ -18,11 +18,12 @@ from .choice import LOUD, Task, artifact_file, book, builds, doing, local, recor
 from .clips import clip_files
 from .fetch import local_folder
 from .loaders import views_of
-from .manifest import MANIFEST, VALIDATION
+from .manifest import DESCRIPTIVE, MANIFEST, OPTIONAL, VALIDATION
 from .recipe import Recipe, Source
 from .reporter import Reporter
 from .siblings import others
 from .stages import runtime_versions
+from .subject import public_key_of
 from .view_stages import view_name
 
 __all__ = [
@@ -140,7 +141,8 @@ def task_validate() -> Iterator[Task]:
 def task_card() -> Iterator[Task]:
     """Write the model card from what was measured, with its plot and results for the Hub."""
     for recipe, source in builds():
-        files = _card_files(recipe, source)
+        files = [artifact_file(recipe, source, name) for name in _card_names(recipe, source)]
+        public_key = public_key_of(workspace(), recipe)
         yield {
             "name": stage(recipe, source),
             "actions": [doing("card", recipe, source)],
@@ -151,6 +153,7 @@ def task_card() -> Iterator[Task]:
                 *(_clip_set_file(name) for name in book().clip_sets(source, recipe)),
                 local(workspace().cards / recipe.card),
                 *_record_file(source),
+                *([str(public_key)] if public_key else []),
             ],
             "targets": files,
             "uptodate": [
@@ -166,7 +169,7 @@ def task_manifest() -> Iterator[Task]:
         yield {
             "name": stage(recipe, source),
             "actions": [doing("manifest", recipe, source)],
-            "file_dep": [artifact_file(recipe, source, VALIDATION), *_card_files(recipe, source)],
+            "file_dep": [artifact_file(recipe, source, name) for name in _descriptions(recipe, source)],
             "uptodate": [
                 (uptodate.is_validated, [source.name, recipe.name]),
                 config_changed(book().digest(source, recipe)),
@@ -198,10 +201,15 @@ def task_build() -> Iterator[Task]:
         yield {"name": recipe.name, "actions": None, "task_dep": [last]}
 
 
-def _card_files(recipe: Recipe, source: Source) -> list[str]:
+def _descriptions(recipe: Recipe, source: Source) -> list[str]:
+    """The files that are written about an artifact; of the optional ones those that its card will have."""
+    card = _card_names(recipe, source)
+    return [name for name in DESCRIPTIVE if name in card or name not in OPTIONAL]
+
+
+def _card_names(recipe: Recipe, source: Source) -> list[str]:
     clips = book().clip_sets(source, recipe).values()
-    names = card_names(clips, others(record(source), recipe))
-    return [artifact_file(recipe, source, name) for name in names]
+    return card_names(clips, others(record(source), recipe))
 
 
 def _record_file(source: Source) -> list[str]:

@@ -219,7 +219,7 @@ def test_without_siblings_there_is_no_table_no_plot_and_no_heading(record):
 def test_a_signed_artifact_names_key_and_command():
     text = card(fingerprint=KEY)
     assert f"`{KEY}`" in text
-    assert f"voxrun --verify=KEY.pem --model {VOXTRAL}-4bit --revision v1" in text
+    assert f"voxrun --verify=key.pub --model {VOXTRAL}-4bit --revision v1" in text
     assert "model.sig" in text
     assert "not signed" not in text
 
@@ -232,8 +232,8 @@ def test_one_that_is_not_signed_says_so():
 
 
 def test_the_fingerprint_is_openssls(tmp_path):
-    # openssl pkey -pubin -in KEY.pem -outform DER | openssl sha256
-    expected = "a75f9f52787e7e82728835319db381d5be8c8c22fa6790505b61df9535eda1d6"
+    # openssl pkey -pubin -in key.pub | openssl sha256
+    expected = "0c29d9dabad9dbb5b49b0150a3cec6832d177167b9d620f948f947a9673802d0"
     (tmp_path / "key.pem").write_text(PEM)
     assert fingerprint(tmp_path / "key.pem") == expected
     (tmp_path / "key.pem").write_text(PEM.replace("\n", "\r\n"))
