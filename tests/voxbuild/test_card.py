@@ -1,20 +1,23 @@
 """Model cards: the Hub's own reader finds in them what was measured, and people what they need."""
 
 import re
+import shutil
 
 import huggingface_hub
 import pytest
 import yaml
-from cards import KEY, RECORD, TEMPLATES, UPSTREAM, VALIDATION, make_subject
+from artifacts import contents
+from cards import KEY, RECORD, TEMPLATES, TINY_VALIDATION, UPSTREAM, VALIDATION, make_subject
 from golden_cards import FOLDER, golden_files
 
-from voxbuild.card import render_card
+from voxbuild.card import render_card, write_card_files
 from voxbuild.errors import RecipeError, VoxbuildError
 from voxbuild.hub_terms import eval_results
 from voxbuild.loaders import LOADERS
-from voxbuild.recipe import read_book
-from voxbuild.siblings import family
+from voxbuild.recipe import Sign, read_book
+from voxbuild.siblings import family, write_record
 from voxbuild.subject import fingerprint
+from voxbuild.workspace import Workspace
 
 LANGUAGES = "en fr es de ru zh ja it pt nl ar hi ko"
 VOXTRAL = "voxbuild/Voxtral-Mini-4B-Realtime-2602"
@@ -238,6 +241,26 @@ def test_the_fingerprint_is_openssls(tmp_path):
     assert fingerprint(tmp_path / "key.pem") == expected
     (tmp_path / "key.pem").write_text(PEM.replace("\n", "\r\n"))
     assert fingerprint(tmp_path / "key.pem") == expected
+
+
+def test_the_card_files_of_an_artifact_are_written_and_others_removed(tmp_path):
+    work, folder = Workspace(tmp_path), tmp_path / "artifact"
+    shutil.copytree(TEMPLATES, work.cards, ignore=shutil.ignore_patterns("siblings"))
+    work.recipes.mkdir()
+    (work.recipes / "4bit.yaml").write_text("name: 4bit\n")
+    (tmp_path / "key.pub").write_text(PEM)
+    write_record(work.siblings_file(UPSTREAM), RECORD)
+    subject, book = make_subject(), read_book(TEMPLATES.parent / "recipes")
+    signed = subject.recipe.model_copy(update={"sign": Sign(public_key="../key.pub")})
+    about = (subject.source, signed, book, subject.manifest, VALIDATION)
+    write_card_files(work, folder, *about)
+    assert contents(folder).keys() == {"README.md", ".eval_results/voxbuild.yaml", "wer.png"}
+    assert fingerprint(tmp_path / "key.pub") in (folder / "README.md").read_text(encoding="utf-8")
+
+    work.siblings_file(UPSTREAM).unlink()
+    tiny = (book.source("tiny"), *about[1:-1], TINY_VALIDATION)
+    write_card_files(work, folder, *tiny)
+    assert contents(folder).keys() == {"README.md"}
 
 
 @pytest.mark.parametrize("content", [None, "", PEM.replace("PUBLIC", "PRIVATE"), PEM.replace("MFkw", "MF!w")])
