@@ -1,5 +1,6 @@
-"""doit reads this file; the tasks live in voxbuild/: tasks.py, releasing.py, showing.py."""
+"""doit reads this file; the tasks live in voxbuild/: tasks.py, describing.py, releasing.py, showing.py."""
 
+from voxbuild.describing import *  # noqa: F403
 from voxbuild.interrupt import end_cleanly
 from voxbuild.releasing import *  # noqa: F403
 from voxbuild.showing import *  # noqa: F403

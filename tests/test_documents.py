@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from voxbuild import choice, releasing, showing, tasks
+from voxbuild import choice, describing, releasing, showing, tasks
 from voxrun.cli import parser
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +26,8 @@ def code_of(name):
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_documented_tasks_exist(name):
-    known = {task.removeprefix("task_") for task in tasks.__all__ + releasing.__all__ + showing.__all__}
+    modules = (tasks, describing, releasing, showing)
+    known = {task.removeprefix("task_") for module in modules for task in module.__all__}
     named = set(re.findall(r"\bdoit (?:-n 2 )?([a-z]+)\b(?!=)", code_of(name))) - {"list", "explain"}
     assert named <= known
 

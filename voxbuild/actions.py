@@ -34,6 +34,7 @@ from .publishing import Order
 from .recipe import Book, Recipe, Source, read_book
 from .registry import LocalRegistry
 from .report import VARIANT_HEADER, markdown, variant_row
+from .siblings import published, write_record
 from .workspace import Workspace
 
 PARITY = Path("tests/oracle/parity.py")
@@ -211,6 +212,20 @@ def show_registry(book: Book, format: str, gc: bool, dry_run: bool) -> None:
     print(text)
     if damaged:
         raise PublishError("\n".join(damaged))
+
+
+@action
+def siblings(book: Book, source: str | None, target: str | None) -> None:
+    """Put on record what is published of a source, or of each."""
+    goal = publishing.TARGETS[target or publishing.DEFAULT_TARGET](workspace())
+    for origin in [book.source(source)] if source else book.sources.values():
+        found = published(goal, origin, book.recipes.values())
+        path = workspace().siblings_file(origin.name)
+        if found:
+            write_record(path, found)
+            print(f"{origin.name}: {len(found)} on record in {path.relative_to(workspace().root)}")
+        else:
+            print(f"{origin.name}: nothing is published, so its record stays as it is")
 
 
 @action

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from . import bom, provenance
-from .card import repo_name
 from .clips import clip_files
 from .loaders import Loader
 from .manifest import BOM, DESCRIPTIVE, PROVENANCE, VALIDATION, Manifest, file_entry
+from .naming import repo_name
 from .recipe import Book, Recipe, Source
 from .workspace import Workspace, read_json, sha256_of, write_json
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from . import __version__, view_stages
-from .card import repo_name
+from . import view_stages
 from .loaders import Loader, views_of
 from .manifest import MANIFEST
+from .naming import repo_name, tag_name
 from .recipe import Book, Recipe, Source
 from .workspace import Workspace
 
@@ -40,7 +40,7 @@ class Candidate:
 
     def tag(self, said: str | None) -> str:
         """Its tag: what was said, or the recipe's, or the one of this version."""
-        return said or self.recipe.publish.tag or f"v{__version__}"
+        return said or tag_name(self.recipe)
 
     @property
     def _folder(self) -> str:

@@ -1,17 +1,22 @@
 """Model cards: Jinja templates filled with what was measured, nothing typed by hand."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
 
+from . import card_tables
 from .errors import VoxbuildError
+from .hub_terms import eval_results, front_matter
 from .loaders import LOADERS, Loader
-from .manifest import Manifest
-from .modes import PLAIN
-from .recipe import Book, Recipe, Source
-from .report import markdown
+from .manifest import CARD, EVAL_RESULTS, OPTIONAL, PLOT, Manifest
+from .naming import repo_name
+from .plot import draw
+from .recipe import Book, ClipSet, Recipe, Source
+from .siblings import Record, family, read_record
+from .subject import Subject, fingerprint, public_key_of
+from .workspace import Workspace, written_whole
 
 
 def check_template(templates: Path, recipe: Recipe) -> None:
@@ -21,20 +26,58 @@ def check_template(templates: Path, recipe: Recipe) -> None:
         raise VoxbuildError(f"{recipe.name}.yaml: there is no card template {recipe.card}; known: {known}")
 
 
-def render_card(
-    templates: Path,
+def card_names(clips: Iterable[ClipSet], siblings: Record) -> list[str]:
+    """The files of a card: which there are follows from the clip sets and the variants beside it."""
+    on_the_hub = any(clip_set.fleurs for clip_set in clips)
+    return [CARD, *([EVAL_RESULTS] if on_the_hub else []), *([PLOT] if siblings else [])]
+
+
+def write_card_files(
+    work: Workspace,
+    folder: Path,
     source: Source,
     recipe: Recipe,
     book: Book,
     manifest: Manifest,
     validation: dict[str, Any],
-    recipe_text: str,
     loader: Loader | None = None,
-) -> str:
-    """The README.md of a published artifact, or of its view for a loader.
+) -> None:
+    """Write the card of an artifact, or of its view for a loader, into its folder, and what goes with it.
 
-    Raises VoxbuildError if the template is missing or wrong.
+    What an earlier card had and this one has not is removed. Raises VoxbuildError.
     """
+    public_key = public_key_of(work, recipe)
+    subject = Subject(
+        source,
+        recipe,
+        (work.recipes / f"{recipe.name}.yaml").read_text(encoding="utf-8"),
+        {name: book.clips[name] for name in validation["sets"]},
+        manifest,
+        validation,
+        loader,
+        fingerprint(public_key) if public_key else None,
+    )
+    files = card_files(work.cards, subject, read_record(work.siblings_file(source.name)))
+    for name in (CARD, *OPTIONAL):
+        if name in files:
+            _write(folder / name, files[name])
+        else:
+            (folder / name).unlink(missing_ok=True)
+
+
+def card_files(templates: Path, subject: Subject, record: Record) -> dict[str, bytes]:
+    """Name -> content of the files of a card, see `card_names`. Raises VoxbuildError."""
+    siblings = family(record, subject)
+    results = eval_results(subject)
+    return {
+        CARD: render_card(templates, subject, siblings).encode(),
+        **({EVAL_RESULTS: results.encode()} if results else {}),
+        **({PLOT: draw(siblings, subject.recipe.name)} if siblings else {}),
+    }
+
+
+def render_card(templates: Path, subject: Subject, siblings: Record = ()) -> str:
+    """The README.md. Raises VoxbuildError if the template is missing or wrong."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         undefined=jinja2.StrictUndefined,
@@ -42,106 +85,39 @@ def render_card(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    repo = repo_name(source, recipe, loader)
+    recipe, loader, repo = subject.recipe, subject.loader, subject.repo
     try:
         return environment.get_template(recipe.card).render(
-            metadata=yaml.safe_dump(
-                hub_metadata(source, recipe, book, validation, loader), sort_keys=False, allow_unicode=True
-            ).strip(),
-            source=source,
+            metadata=front_matter(subject),
+            source=subject.source,
             recipe=recipe,
-            manifest=manifest,
-            validation=validation,
-            recipe_text=recipe_text.strip(),
+            manifest=subject.manifest,
+            recipe_text=subject.recipe_text.strip(),
             repo=repo,
+            tag=subject.tag,
             loader=loader,
-            usages={reader.name: reader.usage.format(repo=repo) for reader in _readers(recipe, loader)},
-            original=repo_name(source, recipe),
-            clips=[book.clips[name] for name in validation["sets"]],
-            bits_table=_bits_table(recipe, manifest),
-            wer_table=_wer_table(validation),
+            usages={reader.name: reader.usage.format(repo=repo) for reader in _readers(subject)},
+            original=repo_name(subject.source, recipe),
+            clips=list(subject.clips.values()),
+            fingerprint=subject.fingerprint,
+            weights_table=card_tables.weights_table(subject),
+            wer_table=card_tables.wer_table(subject),
+            fidelity_table=card_tables.fidelity_table(subject),
+            siblings_table=card_tables.siblings_table(siblings, recipe.name) if siblings else None,
+            plot=PLOT,
         )
     except (jinja2.TemplateError, TypeError) as error:
         raise VoxbuildError(f"{templates / recipe.card}: {error or type(error).__name__}") from error
 
 
-def _readers(recipe: Recipe, loader: Loader | None) -> list[Loader]:
+def _readers(subject: Subject) -> list[Loader]:
     """Who reads what is described: a view's loader, or those that read the artifact itself."""
-    if loader:
-        return [loader]
-    return [LOADERS[name] for name in recipe.dialects if LOADERS[name].reads_the_artifact]
+    if subject.loader:
+        return [subject.loader]
+    return [LOADERS[name] for name in subject.recipe.dialects if LOADERS[name].reads_the_artifact]
 
 
-def repo_name(source: Source, recipe: Recipe, loader: Loader | None = None) -> str:
-    """owner/name that the artifact is published under, or its view for a loader."""
-    names = {"model": source.model, "recipe": recipe.name}
-    repo = recipe.publish.repo.format(**names)
-    return recipe.publish.view.format(repo=repo, dialect=loader.name, **names) if loader else repo
-
-
-def hub_metadata(
-    source: Source, recipe: Recipe, book: Book, validation: dict[str, Any], loader: Loader | None = None
-) -> dict[str, Any]:
-    """The card's front matter, in the Hub's terms; WER of each clip set becomes its model-index."""
-    base = {"base_model": source.hub.repo} if source.hub else {}
-    relation = {"base_model_relation": "quantized"} if source.hub and recipe.quantize else {}
-    return {
-        "library_name": loader.library if loader else "mlx",
-        "pipeline_tag": "automatic-speech-recognition",
-        "license": source.license,
-        "language": list(source.languages),
-        **base,
-        **relation,
-        "tags": [loader.library if loader else "mlx", "speech-to-text", "streaming", "voxtral", "voxrun"],
-        "model-index": [
-            {
-                "name": repo_name(source, recipe, loader).split("/")[1],
-                "results": [_result(name, book, rates) for name, rates in validation["sets"].items()],
-            }
-        ],
-    }
-
-
-def _result(name: str, book: Book, rates: dict[str, Any]) -> dict[str, Any]:
-    clips = book.clips[name]
-    return {
-        "task": {"type": "automatic-speech-recognition"},
-        "dataset": {"type": name, "name": f"{clips.summary} ({rates['clips']} clips)"},
-        "metrics": [
-            {"type": "wer", "value": rates["wer"]},
-            {"type": "cer", "value": rates["cer"]},
-        ],
-    }
-
-
-def _bits_table(recipe: Recipe, manifest: Manifest) -> str:
-    weights = sum(e["size"] for n, e in manifest.files.items() if n.endswith(".safetensors"))
-    quantize = recipe.quantize
-    how = f"{quantize.mode}, {quantize.bits} bits, groups of {quantize.group_size}" if quantize else "none"
-    searched = f", search: {quantize.search}" if quantize and quantize.search != PLAIN else ""
-    rows = [
-        ("quantization", how + searched),
-        ("other tensors", recipe.dtype),
-        ("bits per weight", f"{manifest.bits_per_weight:.3f}"),
-        ("parameters", f"{manifest.parameters:,}"),
-        ("size of the weights", f"{weights / 1e6:,.1f} MB"),
-    ]
-    if quantize and quantize.rules:
-        rows.insert(1, ("different for", "; ".join(_rule(rule) for rule in quantize.rules)))
-    return markdown(rows, ["", ""])
-
-
-def _rule(rule: Any) -> str:
-    if rule.skip:
-        return f"`{rule.match}`: not quantized"
-    settings = {"{} bits": rule.bits, "groups of {}": rule.group_size, "search: {}": rule.search}
-    said = [words.format(value) for words, value in settings.items() if value is not None]
-    return f"`{rule.match}`: {', '.join(said)}"
-
-
-def _wer_table(validation: dict[str, Any]) -> str:
-    rows = [
-        (name, s["clips"], s["words"], f"{s['wer']:.2f}", f"{s['cer']:.2f}", f"{s['unquantized_wer']:.2f}")
-        for name, s in validation["sets"].items()
-    ]
-    return markdown(rows, ["clip set", "clips", "words", "WER %", "CER %", "unquantized WER %"])
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as partial:
+        partial.write_bytes(content)

@@ -14,9 +14,11 @@ from doit import get_var
 from doit.exceptions import InvalidTask
 
 from .actions import run, workspace
+from .clips import clip_files
 from .errors import VoxbuildError
 from .publishing import TARGETS
 from .recipe import Book, Recipe, Source, read_book
+from .siblings import Record, read_record
 
 Task = dict[str, Any]
 
@@ -58,6 +60,12 @@ def book() -> Book:
         return read_book(workspace().recipes)
 
 
+def record(source: Source) -> Record:
+    """What is published of a source, by the record in the repository."""
+    with _load_time():
+        return read_record(workspace().siblings_file(source.name))
+
+
 def stage(recipe: Recipe, source: Source) -> str:
     """The name of a stage's subtask."""
     return f"{source.name}:{recipe.name}"
@@ -76,6 +84,27 @@ def local(path: Path) -> str:
 def artifact_file(recipe: Recipe, source: Source, name: str) -> str:
     """A file of an artifact."""
     return local(workspace().artifact(source.name, recipe.name) / name)
+
+
+def recipe_file(recipe: Recipe) -> str:
+    """The YAML of a recipe."""
+    return local(workspace().recipes / f"{recipe.name}.yaml")
+
+
+def source_file(source: Source) -> str:
+    """That of a source."""
+    return local(workspace().recipes / "sources" / f"{source.name}.yaml")
+
+
+def clip_set_file(name: str) -> str:
+    """That of a clip set."""
+    return local(workspace().clips / f"{name}.yaml")
+
+
+def clip_paths(name: str) -> list[str]:
+    """What a clip set is made of: its definition, transcripts and recordings."""
+    members = clip_files(book().clips[name], workspace().clips)
+    return [clip_set_file(name), *map(local, members)]
 
 
 def _check_variables() -> None:

@@ -20,23 +20,31 @@ __all__ = [
     "BOM",
     "CARD",
     "DESCRIPTIVE",
+    "EVAL_RESULTS",
     "MANIFEST",
+    "OPTIONAL",
+    "PLOT",
     "PROVENANCE",
     "SIGNATURE",
     "VALIDATION",
     "Manifest",
+    "describe",
     "file_entry",
     "read_validation",
 ]
 
 VALIDATION = "validation.json"
 CARD = "README.md"
+EVAL_RESULTS = ".eval_results/voxbuild.yaml"
+PLOT = "wer.png"
 BOM = "bom.cdx.json"
-DESCRIPTIVE = (VALIDATION, CARD, BOM, PROVENANCE)
+DESCRIPTIVE = (VALIDATION, CARD, EVAL_RESULTS, PLOT, BOM, PROVENANCE)
 """What is written about the weights once they are converted, in this order; provenance covers the others.
 
 All other files are what validation proves.
 """
+OPTIONAL = (EVAL_RESULTS, PLOT)
+"""Those that not every card has; where it has none, the stage of the card leaves none."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,11 @@ class Manifest:
     def weight_digest(self) -> str:
         """One hash for all of those."""
         return hashlib.sha256(json.dumps(self.weight_files, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of the weights themselves."""
+        return sum(int(e["size"]) for name, e in self.files.items() if name.endswith(".safetensors"))
 
     @property
     def nbytes(self) -> int:
@@ -146,3 +159,9 @@ def _intact(path: Path, entry: dict[str, Any]) -> bool:
 def file_entry(path: Path) -> dict[str, Any]:
     """Size and hash of a file on disk."""
     return {"size": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def describe(folder: Path, names: Iterable[str] = DESCRIPTIVE) -> dict[str, dict[str, Any]]:
+    """Size and hash of what is written about an artifact; an optional file may be missing."""
+    there = [name for name in names if name not in OPTIONAL or (folder / name).is_file()]
+    return {name: file_entry(folder / name) for name in there}

@@ -10,6 +10,7 @@ from voxrun.errors import VoxrunError
 from voxrun.manifest import Entry, read_manifest
 from voxrun.registry import COMMIT, LATEST, WITHDRAWN
 
+from .card_check import check_card
 from .errors import PublishError
 from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry, read_validation
 from .progress import progress_bar
@@ -103,6 +104,8 @@ def prepare(folder: Path, recipe_digest: str, repo: str, tag: str, signed: bool 
     validation = read_validation(folder)
     if not validation["passed"] or validation["artifact"] != manifest.weight_files:
         raise PublishError(f"{folder}: {VALIDATION} is not a passed one of these very files")
+    if wrong := check_card(folder, manifest, validation):
+        raise PublishError(f"{folder}: the card does not say what was measured: {'; '.join(wrong)}")
     last = {n: Entry(**file_entry(folder / n)) for n in (MANIFEST, SIGNATURE) if (folder / n).is_file()}
     return Release(folder, repo, tag, listed | last)
 

@@ -12,6 +12,7 @@ __all__ = [
     "task_history",
     "task_publish",
     "task_registry",
+    "task_siblings",
     "task_sign",
     "task_verify",
     "task_yank",
@@ -54,6 +55,12 @@ def task_verify() -> Iterator[Task]:
         said = {"order": _order(), "recipe": recipe.name, "key": get_var("key")}
         actions = [(run, ["verify", said])]
         yield {"name": recipe.name, "actions": actions} | SHOWS
+
+
+def task_siblings() -> Task:
+    """Put on record what is published, for the tables and plots of cards: doit siblings source=tiny."""
+    options = {name: get_var(name) for name in ("source", "target")}
+    return {"actions": [(run, ["siblings", options])]} | SHOWS
 
 
 def task_yank() -> Task:

@@ -40,8 +40,7 @@ def variant_row(
     recipe: Recipe, manifest: Manifest, validation: dict[str, Any] | None, current: bool
 ) -> list[str]:
     """One artifact in the table, see VARIANT_HEADER. `current`: what passed is what is there now."""
-    weights = sum(int(e["size"]) for n, e in manifest.files.items() if n.endswith(".safetensors"))
-    row = [recipe.name, f"{manifest.bits_per_weight:.2f}", f"{weights / 1e6:,.2f}"]
+    row = [recipe.name, f"{manifest.bits_per_weight:.2f}", f"{manifest.weight_bytes / 1e6:,.2f}"]
     if validation is None:
         return [*row, *[""] * 6, "not validated"]
     near, total = validation["fidelity"], validation["total"]

@@ -13,6 +13,7 @@ from .errors import SigningError
 from .loaders import views_of
 from .manifest import MANIFEST, Manifest
 from .recipe import Recipe, Source
+from .subject import public_key_of
 from .view_stages import check_current
 from .workspace import Workspace, written_whole
 
@@ -37,11 +38,6 @@ def sign_artifact(work: Workspace, source: Source, recipe: Recipe, key: str | No
     for each in (folder, *views):
         sign(each, _private_key(key), public_key_of(work, recipe))
     return f"signed {', '.join(str(each.relative_to(work.root)) for each in (folder, *views))}"
-
-
-def public_key_of(work: Workspace, recipe: Recipe) -> Path | None:
-    """The public key that a recipe's artifacts are signed for, if it says one."""
-    return Path(os.path.normpath(work.recipes / recipe.sign.public_key)) if recipe.sign else None
 
 
 def _private_key(named: str | None) -> Path:

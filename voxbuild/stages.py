@@ -15,7 +15,8 @@ from voxrun.config import read_json as read_params
 from voxrun.device import device_name
 
 from .calibrate import calibrate
-from .card import check_template, render_card
+from .card import check_template, write_card_files
+from .card_check import check_card
 from .checkpoint import Checkpoint
 from .clips import read_clips
 from .compatibility import check_dialects
@@ -24,7 +25,7 @@ from .fetch import Fetched, fetch
 from .journal import Journal
 from .lock import LOCK, refuse_difference, refuse_drift
 from .making import Making
-from .manifest import CARD, DESCRIPTIVE, MANIFEST, VALIDATION, Manifest, file_entry, read_validation
+from .manifest import MANIFEST, VALIDATION, Manifest, describe, read_validation
 from .moments import save_moments
 from .plan import Plan, make_plan
 from .progress import progress_bar
@@ -32,7 +33,7 @@ from .recipe import Book, Gates, Recipe, Source
 from .report import gates_table
 from .validate import Heard, fidelity, listen, report
 from .whole import whole_folder
-from .workspace import Workspace, read_json, write_json, write_text
+from .workspace import Workspace, read_json, write_json
 
 
 def fetch_source(work: Workspace, source: Source) -> None:
@@ -145,26 +146,26 @@ def _read_reference(work: Workspace, source: Source, names: Iterable[str]) -> di
 
 
 def write_card(work: Workspace, source: Source, recipe: Recipe, book: Book) -> None:
-    """Fill the card's template from the manifest and the validation."""
+    """Write the card and what goes with it, from the manifest, the validation and the record of siblings."""
     folder = work.artifact(source.name, recipe.name)
     validation = read_validation(folder)
-    recipe_text = (work.recipes / f"{recipe.name}.yaml").read_text(encoding="utf-8")
-    card = render_card(work.cards, source, recipe, book, Manifest.load(folder), validation, recipe_text)
-    write_text(folder / CARD, card)
+    write_card_files(work, folder, source, recipe, book, Manifest.load(folder), validation)
 
 
 def finish_manifest(work: Workspace, source: Source, recipe: Recipe, book: Book) -> None:
     """Add what describes it to the manifest and mark the artifact validated.
 
-    Raises ValidationError if what was validated is not what is there.
+    Raises ValidationError if what was validated is not what is there, or not what the card says.
     """
     folder = work.artifact(source.name, recipe.name)
     first = Manifest.load(folder)
     validation = read_validation(folder)
     if not validation["passed"] or validation["artifact"] != first.weight_files:
         raise ValidationError(f"{folder}: {VALIDATION} is not a passed one of these very files")
-    described = {name: file_entry(folder / name) for name in DESCRIPTIVE}
-    first.completed(book.digest(source, recipe), described).save(folder)
+    manifest = first.completed(book.digest(source, recipe), describe(folder))
+    if wrong := check_card(folder, manifest, validation):
+        raise ValidationError(f"{folder}: the card does not say what was measured: {'; '.join(wrong)}")
+    manifest.save(folder)
 
 
 def runtime_versions() -> dict[str, str]:

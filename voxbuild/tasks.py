@@ -12,32 +12,35 @@ from doit.tools import config_changed, result_dep
 
 from . import uptodate
 from .actions import run, workspace
-from .choice import LOUD, Task, artifact_file, book, builds, doing, local, stage
-from .clips import clip_files
+from .choice import (
+    LOUD,
+    Task,
+    artifact_file,
+    book,
+    builds,
+    clip_paths,
+    doing,
+    local,
+    recipe_file,
+    source_file,
+    stage,
+)
+from .describing import last_stage
 from .fetch import local_folder
-from .loaders import views_of
-from .manifest import BOM, CARD, DESCRIPTIVE, MANIFEST, PROVENANCE, VALIDATION
+from .manifest import VALIDATION
 from .recipe import Recipe, Source
 from .reporter import Reporter
-from .signing import public_key_of
 from .stages import runtime_versions
-from .view_stages import view_name
 
 __all__ = [
     "DOIT_CONFIG",
     "task__plan",
-    "task__signature",
-    "task_bom",
     "task_build",
     "task_calibrate",
-    "task_card",
     "task_convert",
     "task_fetch",
-    "task_manifest",
-    "task_provenance",
     "task_reference",
     "task_validate",
-    "task_views",
 ]
 
 DOIT_CONFIG = {
@@ -56,7 +59,7 @@ def task_fetch() -> Iterator[Task]:
         yield {
             "name": source.name,
             "actions": [(run, ["fetch", {"source": source.name}])],
-            "file_dep": [_source_file(source)],
+            "file_dep": [source_file(source)],
             "targets": [local(workspace().source_file(source.name))],
             "uptodate": [(uptodate.source_untouched, [source.name, _local_folder(source)])],
         } | LOUD
@@ -69,7 +72,7 @@ def task_calibrate() -> Iterator[Task]:
         yield {
             "name": f"{source}:{clips}",
             "actions": [(run, ["calibrate", {"source": source, "clips": clips}])],
-            "file_dep": [local(workspace().source_file(source)), *_clip_files(clips)],
+            "file_dep": [local(workspace().source_file(source)), *clip_paths(clips)],
             "targets": [local(moments)],
             "uptodate": [config_changed(runtime_versions())],
         } | LOUD
@@ -83,7 +86,7 @@ def task__plan() -> Iterator[Task]:
             "name": stage(recipe, source),
             "actions": [doing("write_plan", recipe, source, lock=lock)],
             "file_dep": [
-                _recipe_file(recipe),
+                recipe_file(recipe),
                 local(workspace().source_file(source.name)),
                 *([local(_moments_file(recipe, source))] if recipe.calibrate else []),
             ],
@@ -109,7 +112,7 @@ def task_reference() -> Iterator[Task]:
         yield {
             "name": f"{source}:{clips}",
             "actions": [(run, ["reference", {"source": source, "clips": clips}])],
-            "file_dep": [local(workspace().source_file(source)), *_clip_files(clips)],
+            "file_dep": [local(workspace().source_file(source)), *clip_paths(clips)],
             "targets": [local(workspace().reference_file(source, clips))],
             "uptodate": [config_changed(runtime_versions())],
         } | LOUD
@@ -124,9 +127,9 @@ def task_validate() -> Iterator[Task]:
             "name": stage(recipe, source),
             "actions": [doing("validate", recipe, source)],
             "file_dep": [
-                _recipe_file(recipe),
-                _source_file(source),
-                *(file for name in sets for file in _clip_files(name)),
+                recipe_file(recipe),
+                source_file(source),
+                *(file for name in sets for file in clip_paths(name)),
                 *map(local, references),
             ],
             "targets": [artifact_file(recipe, source, VALIDATION)],
@@ -138,119 +141,10 @@ def task_validate() -> Iterator[Task]:
         } | LOUD
 
 
-def task_card() -> Iterator[Task]:
-    """Write the model card from what was measured."""
-    for recipe, source in builds():
-        yield {
-            "name": stage(recipe, source),
-            "actions": [doing("card", recipe, source)],
-            "file_dep": [
-                artifact_file(recipe, source, VALIDATION),
-                _recipe_file(recipe),
-                _source_file(source),
-                *(_clip_set_file(name) for name in book().clip_sets(source, recipe)),
-                local(workspace().cards / recipe.card),
-            ],
-            "targets": [artifact_file(recipe, source, CARD)],
-            "uptodate": [(uptodate.unedited, [artifact_file(recipe, source, CARD)])],
-        } | LOUD
-
-
-def task_bom() -> Iterator[Task]:
-    """Write the bill of materials (CycloneDX): files, upstream, clips, tools, error rates."""
-    for recipe, source in builds():
-        yield {
-            "name": stage(recipe, source),
-            "actions": [doing("bom", recipe, source)],
-            "file_dep": [artifact_file(recipe, source, VALIDATION)],
-            "targets": [artifact_file(recipe, source, BOM)],
-            "uptodate": [
-                config_changed(book().digest(source, recipe)),
-                (uptodate.unedited, [artifact_file(recipe, source, BOM)]),
-            ],
-        } | LOUD
-
-
-def task_provenance() -> Iterator[Task]:
-    """Write from what all other files were made (SLSA provenance)."""
-    for recipe, source in builds():
-        before = [artifact_file(recipe, source, name) for name in DESCRIPTIVE if name != PROVENANCE]
-        sets = book().clip_sets(source, recipe)
-        yield {
-            "name": stage(recipe, source),
-            "actions": [doing("provenance", recipe, source)],
-            "file_dep": [*before, *(file for name in sets for file in _clip_files(name))],
-            "targets": [artifact_file(recipe, source, PROVENANCE)],
-            "uptodate": [
-                config_changed(book().digest(source, recipe)),
-                (uptodate.unedited, [artifact_file(recipe, source, PROVENANCE)]),
-            ],
-        } | LOUD
-
-
-def task_manifest() -> Iterator[Task]:
-    """Complete the manifest: every file's hash, marked validated."""
-    for recipe, source in builds():
-        yield {
-            "name": stage(recipe, source),
-            "actions": [doing("manifest", recipe, source)],
-            "file_dep": [artifact_file(recipe, source, name) for name in DESCRIPTIVE],
-            "uptodate": [
-                (uptodate.is_validated, [source.name, recipe.name]),
-                config_changed(book().digest(source, recipe)),
-            ],
-        } | LOUD
-
-
-def task_views() -> Iterator[Task]:
-    """Write the artifact as other loaders read it, and prove that nothing changed (`dialects:`)."""
-    for recipe, source in builds():
-        if folders := [view_name(recipe, loader) for loader in views_of(recipe.dialects)]:
-            yield {
-                "name": stage(recipe, source),
-                "actions": [doing("views", recipe, source)],
-                "task_dep": [f"manifest:{stage(recipe, source)}"],
-                "file_dep": [artifact_file(recipe, source, MANIFEST)],
-                "uptodate": [
-                    (uptodate.views_untouched, [source.name, folders]),
-                    config_changed({"loaders": repr(views_of(recipe.dialects))}),
-                ],
-            } | LOUD
-
-
-def task__signature() -> Iterator[Task]:
-    """Sign artifact and views for the public key that the recipe names (`sign:`)."""
-    for recipe, source in builds():
-        if recipe.sign:
-            folders = [recipe.name, *(view_name(recipe, loader) for loader in views_of(recipe.dialects))]
-            signed = [local(workspace().artifact(source.name, folder)) for folder in folders]
-            public_key = str(public_key_of(workspace(), recipe))
-            yield {
-                "name": stage(recipe, source),
-                "actions": [doing("sign", recipe, source, key=get_var("key"))],
-                "task_dep": [_described(recipe, source)],
-                "uptodate": [(uptodate.is_signed, [signed, public_key])],
-            } | LOUD
-
-
 def task_build() -> Iterator[Task]:
     """Build, validate and describe an artifact: doit build recipe=4bit source=tiny."""
     for recipe, source in builds():
-        last = f"_signature:{stage(recipe, source)}" if recipe.sign else _described(recipe, source)
-        yield {"name": recipe.name, "actions": None, "task_dep": [last]}
-
-
-def _described(recipe: Recipe, source: Source) -> str:
-    """The task after which artifact and views are whole."""
-    return f"{'views' if views_of(recipe.dialects) else 'manifest'}:{stage(recipe, source)}"
-
-
-def _recipe_file(recipe: Recipe) -> str:
-    return local(workspace().recipes / f"{recipe.name}.yaml")
-
-
-def _source_file(source: Source) -> str:
-    return local(workspace().recipes / "sources" / f"{source.name}.yaml")
+        yield {"name": recipe.name, "actions": None, "task_dep": [last_stage(recipe, source)]}
 
 
 def _local_folder(source: Source) -> str | None:
@@ -260,13 +154,3 @@ def _local_folder(source: Source) -> str | None:
 
 def _moments_file(recipe: Recipe, source: Source) -> Path:
     return workspace().moments_file(source.name, str(recipe.calibrate))
-
-
-def _clip_set_file(name: str) -> str:
-    return local(workspace().clips / f"{name}.yaml")
-
-
-def _clip_files(name: str) -> list[str]:
-    """What a clip set is made of: its definition, transcripts and recordings."""
-    members = clip_files(book().clips[name], workspace().clips)
-    return [_clip_set_file(name), *map(local, members)]

@@ -42,12 +42,14 @@ def source_untouched(task: Any, values: Values, source: str, folder: str | None)
     return True
 
 
-def unedited(task: Any, values: Values, path: str) -> bool:
-    """A file is as its task wrote it: doit itself watches what a task reads, not what it makes."""
-    task.value_savers.append(lambda: {"written": _hash(path)})
-    found = _hash(path)
-    if found is None or values.get("written") != found:
-        return _stale(task, f"{path} is not as it was written" if found else f"{path} is missing")
+def unedited(task: Any, values: Values, *paths: str) -> bool:
+    """Files are as their task wrote them: doit itself watches what a task reads, not what it makes."""
+    task.value_savers.append(lambda: {"hashes": {path: _hash(path) for path in paths}})
+    written = values.get("hashes") or {}
+    for path in paths:
+        found = _hash(path)
+        if found is None or written.get(path) != found:
+            return _stale(task, f"{path} is not as it was written" if found else f"{path} is missing")
     return True
 
 

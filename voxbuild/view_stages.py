@@ -5,19 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from .attesting import Attested, attest_view
-from .card import render_card
+from .card import write_card_files
+from .card_check import check_card
 from .clips import read_clips
 from .errors import PublishError, ValidationError
 from .loaders import Loader
 from .making import tool_versions
-from .manifest import CARD, DESCRIPTIVE, VALIDATION, Manifest, file_entry, read_validation
+from .manifest import VALIDATION, Manifest, describe, file_entry, read_validation
 from .progress import progress_bar
 from .recipe import Book, Recipe, Source
 from .room import check_disk
 from .validate import listen
 from .views import check_view, write_view
 from .whole import whole_folder
-from .workspace import Workspace, write_json, write_text
+from .workspace import Workspace, write_json
 
 
 def view_name(recipe: Recipe, loader: Loader) -> str:
@@ -45,13 +46,12 @@ def make_view(work: Workspace, source: Source, recipe: Recipe, book: Book, loade
         view = replace(manifest, files=_entries(folder, hashes), view=proof, tools=tool_versions())
         validation |= {"artifact": view.weight_files, "view": proof | {"tensors": tensors, "heard": heard}}
         write_json(folder / VALIDATION, validation)
-        text = (work.recipes / f"{recipe.name}.yaml").read_text(encoding="utf-8")
-        write_text(
-            folder / CARD, render_card(work.cards, source, recipe, book, view, validation, text, loader)
-        )
+        write_card_files(work, folder, source, recipe, book, view, validation, loader)
         attest_view(Attested(work, source, recipe, book, folder, view, loader), manifest)
-        described = {file: file_entry(folder / file) for file in DESCRIPTIVE}
-        view.completed(book.digest(source, recipe), described).save(folder)
+        view = view.completed(book.digest(source, recipe), describe(folder))
+        if wrong := check_card(folder, view, validation):
+            raise ValidationError(f"{folder}: the card does not say what was measured: {'; '.join(wrong)}")
+        view.save(folder)
     clips = f"{len(heard)} clip(s) heard alike"
     return f"{name} over {source.name}: {tensors} tensors are the artifact's bit for bit, {clips}"
 

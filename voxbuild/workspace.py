@@ -49,6 +49,10 @@ class Workspace:
         """Templates of model cards."""
         return self.root / "model_cards"
 
+    def siblings_file(self, source: str) -> Path:
+        """The record of what is published of a source."""
+        return self.cards / "siblings" / f"{source}.json"
+
     @property
     def out(self) -> Path:
         """Everything that is built."""

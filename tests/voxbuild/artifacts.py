@@ -1,6 +1,9 @@
 """Finished artifacts for tests of publishing, as small as they can be."""
 
-from voxbuild.manifest import CARD, VALIDATION, Manifest, file_entry
+from cards import TEMPLATES, TINY_VALIDATION, make_manifest, make_subject
+
+from voxbuild.card import render_card
+from voxbuild.manifest import CARD, VALIDATION, file_entry
 from voxbuild.publish import prepare
 from voxbuild.workspace import write_json
 
@@ -22,19 +25,11 @@ def make_artifact(folder, weights=b"weights", extra=(), **changes):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
     weight_files = {name: file_entry(folder / name) for name in names}
-    (folder / CARD).write_text("---\nlicense: mit\n---\n# A card\n")
-    write_json(folder / VALIDATION, {"passed": True, "artifact": weight_files})
+    write_json(folder / VALIDATION, TINY_VALIDATION | {"artifact": weight_files})
+    card = render_card(TEMPLATES, make_subject(source="tiny", files=weight_files))
+    (folder / CARD).write_text(card, encoding="utf-8")
     files = weight_files | {name: file_entry(folder / name) for name in (CARD, VALIDATION)}
-    facts = {
-        "variant": "4bit",
-        "model": "Small",
-        "source": {},
-        "recipe": {"digest": RECIPE},
-        "tools": {},
-        "device": "cpu",
-    }
-    facts |= {"parameters": 1, "bits_per_weight": 4.5, "files": files, "validated": True}
-    Manifest(**(facts | changes)).save(folder)
+    make_manifest(**({"recipe": {"digest": RECIPE}, "files": files} | changes)).save(folder)
     return folder
 
 

@@ -135,8 +135,8 @@ def test_history_and_registry_tell_all(work, run, publish):
     assert history == [["v2", "", "deaf"], ["v1", "latest", ""]]
     told = json.loads(run("history", format="json"))
     assert rows(cataloguing.show(registry, "table")[0]) == [
-        [REPO, "v2", "4bit", "0.00", "8.36", "yes", "", "deaf"],
-        [REPO, "v1", "4bit", "0.00", "8.36", "no", "latest", ""],
+        [REPO, "v2", "4bit", "0.01", "8.36", "yes", "", "deaf"],
+        [REPO, "v1", "4bit", "0.01", "8.36", "no", "latest", ""],
     ]
     size = sum(entry.size for entry in registry.files(REPO, "v1").values())
     more = {"variant": "4bit", "wer": 8.36, "nbytes": size, "signed": False}

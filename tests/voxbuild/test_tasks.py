@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from artifacts import contents
+from cards import make_sibling
 from projects import (
     FAILED,
     copy_project,
@@ -19,7 +21,8 @@ from projects import (
 
 from voxbuild import uptodate
 from voxbuild.manifest import Manifest
-from voxbuild.workspace import read_json, stamp
+from voxbuild.siblings import read_record, write_record
+from voxbuild.workspace import read_json, sha256_of, stamp
 
 FILES = {
     "README.md",
@@ -135,6 +138,75 @@ def test_a_deleted_file_is_made_again(built, name):
     assert (built / "out/tiny/4bit/model.safetensors").read_bytes() == before
 
 
+def test_a_card_shows_the_variants_on_record(built):
+    folder, record = built / "out/tiny/4bit", built / "model_cards/siblings/tiny.json"
+    assert not (folder / "wer.png").exists()
+
+    write_record(record, [make_sibling("8bit", 4.5, 8.0), make_sibling("4bit", 9.0, 99.0)])
+    process = doit(built, "build", "recipe=4bit")
+    assert executed(process) == ["card:tiny:4bit", "manifest:tiny:4bit"], process.stdout
+    assert "**[4bit](https://huggingface.co/someone/Voxtral-Tiny-Prompts-4bit)**" in (
+        folder / "README.md"
+    ).read_text(encoding="utf-8")
+    manifest = Manifest.load(folder)
+    assert manifest.files.keys() == (FILES | {"wer.png"}) - {"manifest.json"}
+    assert manifest.damaged(folder) == []
+    assert executed(doit(built, "build", "recipe=4bit")) == []
+
+    plot = (folder / "wer.png").read_bytes()
+    for spoil in (lambda path: path.write_bytes(plot[:-1]), Path.unlink):
+        spoil(folder / "wer.png")
+        assert executed(doit(built, "build", "recipe=4bit")) == ["card:tiny:4bit"]
+        assert (folder / "wer.png").read_bytes() == plot
+
+    record.unlink()
+    assert executed(doit(built, "build", "recipe=4bit")) == ["card:tiny:4bit", "manifest:tiny:4bit"]
+    assert contents(folder).keys() == FILES
+    assert Manifest.load(folder).files.keys() == FILES - {"manifest.json"}
+
+
+def test_siblings_are_recorded_as_they_are_published(built):
+    assert "tiny: nothing is published" in doit(built, "siblings", "source=tiny").stdout
+    assert not (built / "model_cards/siblings").exists()
+    doit(built, "publish", "tag=v9")
+    process = doit(built, "siblings")
+    assert process.returncode == 0, process.stdout
+    assert "tiny: 1 on record in model_cards/siblings/tiny.json" in process.stdout
+    (sibling,) = read_record(built / "model_cards/siblings/tiny.json")
+    folder = built / "out/tiny/4bit"
+    assert (sibling.recipe, sibling.tag) == ("4bit", "v9")
+    assert sibling.digest == sha256_of(folder / "manifest.json")
+    assert sibling.wer == read_json(folder / "validation.json")["total"]["wer"]
+
+    doit(built, "yank", "recipe=4bit", "tag=v9", "reason=bad")
+    before = (built / "model_cards/siblings/tiny.json").read_bytes()
+    assert "nothing is published" in doit(built, "siblings", "source=tiny").stdout
+    assert (built / "model_cards/siblings/tiny.json").read_bytes() == before
+
+
+def test_a_card_that_says_otherwise_than_was_measured_fails_the_build(built):
+    folder = built / "out/tiny/4bit"
+    edit(built / "model_cards/voxtral.md.j2", "{{ wer_table }}", "{{ wer_table | replace('.', '.9') }}")
+    process = doit(built, "build", "recipe=4bit")
+    assert process.returncode in FAILED
+    assert executed(process) == ["card:tiny:4bit", "manifest:tiny:4bit"]
+    assert "the card does not say what was measured: README.md: few, WER %: " in process.stdout
+    assert "Traceback" not in process.stdout
+    published = doit(built, "publish", "recipe=4bit")
+    assert published.returncode in FAILED
+    assert not (built / "out/registry").exists()
+    assert folder.is_dir()
+
+
+def test_a_record_that_is_none_is_one_message(built):
+    (built / "model_cards/siblings").mkdir()
+    (built / "model_cards/siblings/tiny.json").write_text("[{}]")
+    process = doit(built, "build", "recipe=4bit")
+    assert process.returncode == 3
+    assert "tiny.json: no record of siblings" in process.stdout
+    assert "Traceback" not in process.stdout
+
+
 def test_publishing_takes_what_is_validated_and_voxrun_reads_it(built):
     refused = doit(built, "publish", "recipe=2bit")
     assert refused.returncode in FAILED
@@ -212,6 +284,7 @@ def test_the_list_and_the_matrix_tell_everything(project):
         "reference",
         "registry",
         "reproduce",
+        "siblings",
         "sign",
         "table",
         "validate",

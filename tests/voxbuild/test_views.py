@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from artifacts import contents
+from cards import make_sibling
 from projects import FAILED, copy_project, doit, edit, executed, make_project, skipped, use_random_source
 
 from voxbuild import stages, views
@@ -14,6 +15,7 @@ from voxbuild.errors import ValidationError
 from voxbuild.loaders import LOADERS, MLX_AUDIO_LOADER, TRANSFORMERS_LOADER, views_of
 from voxbuild.manifest import Manifest, file_entry
 from voxbuild.recipe import UNITS, read_book
+from voxbuild.siblings import write_record
 from voxbuild.view_stages import make_view
 from voxbuild.views import check_view, small_files, write_view
 from voxbuild.workspace import Workspace, read_json
@@ -239,6 +241,23 @@ def test_a_second_build_does_nothing_and_a_missing_file_is_made_again(first_buil
     (built / "out/tiny/any.transformers" / shard).write_bytes(before[shard][:-1] + b"?")
     assert executed(doit(built, "views", "source=tiny")) == ["views:tiny:any"]
     assert contents(built / "out/tiny/any.transformers") == before
+
+
+def test_a_views_card_shows_the_other_views_of_its_loader(built):
+    others = [make_sibling("8bit", dialect="mlx-audio"), make_sibling("any", dialect="mlx-audio")]
+    write_record(built / "model_cards/siblings/tiny.json", others)
+    process = doit(built, "build", "recipe=any", "source=tiny")
+    assert executed(process) == ["card:tiny:any", "views:tiny:any"], process.stdout
+    folder = built / "out/tiny/any.mlx-audio"
+    assert "**[any](https://huggingface.co/someone/Voxtral-Tiny-Prompts-any-mlx-audio)**" in (
+        folder / "README.md"
+    ).read_text(encoding="utf-8")
+    assert "wer.png" in Manifest.load(folder).files
+    for name in ("any", "any.transformers"):
+        assert not (built / "out/tiny" / name / "wer.png").exists()
+    assert executed(doit(built, "build", "recipe=any", "source=tiny")) == []
+    (folder / "wer.png").unlink()
+    assert executed(doit(built, "build", "recipe=any", "source=tiny")) == ["views:tiny:any"]
 
 
 def test_views_are_published_beside_the_artifact(built):

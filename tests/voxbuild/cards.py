@@ -1,0 +1,95 @@
+"""What cards are made of in tests: the project's own recipes, and figures that never change."""
+
+from pathlib import Path
+
+from voxbuild.loaders import LOADERS
+from voxbuild.manifest import Manifest
+from voxbuild.recipe import read_book
+from voxbuild.siblings import Sibling
+from voxbuild.subject import Subject
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = ROOT / "model_cards"
+UPSTREAM = "voxtral-mini-4b-realtime-2602"
+KEY = "5d41402abc4b2a76b9719d911017c592ae3b1c6d4e2f8a90b7c8d9e0f1a2b3c4"
+
+
+def rates(clips, words, wer, cer, unquantized):
+    return {"clips": clips, "words": words, "wer": wer, "cer": cer, "unquantized_wer": unquantized}
+
+
+VALIDATION = {
+    "passed": True,
+    "sets": {
+        "chains": rates(5, 210, 10.95, 4.01, 10.48),
+        "digits": rates(8, 40, 0.0, 0.0, 0.0),
+        "fleurs-en": rates(100, 2250, 5.38, 2.17, 5.24),
+        "prompts": rates(35, 180, 4.44, 2.5, 3.89),
+    },
+    "total": {"clips": 148, "words": 2680, "wer": 8.36, "cer": 2.33},
+    "unquantized": {"clips": 148, "words": 2680, "wer": 5.49, "cer": 2.22},
+    "fidelity": {"positions": 12345, "top1_agreement": 0.98765, "kl_mean": 0.001234, "kl_p99": 0.0567},
+}
+TINY_VALIDATION = VALIDATION | {"sets": {n: s for n, s in VALIDATION["sets"].items() if n != "fleurs-en"}}
+FILES = {
+    "model-00001-of-00002.safetensors": {"size": 2_000_000_000, "sha256": "0" * 64},
+    "model-00002-of-00002.safetensors": {"size": 504_123_456, "sha256": "1" * 64},
+    "tekken.json": {"size": 14_910_348, "sha256": "2" * 64},
+}
+
+
+def make_manifest(**changes):
+    facts = {
+        "variant": "4bit",
+        "model": "Model",
+        "source": {},
+        "recipe": {},
+        "tools": {"voxbuild": "9.9.9"},
+        "device": "cpu",
+        "parameters": 4_429_665_024,
+        "bits_per_weight": 4.5223,
+        "files": FILES,
+        "validated": True,
+    }
+    return Manifest(**(facts | changes))
+
+
+def make_subject(recipe="4bit", source=UPSTREAM, loader=None, fingerprint=None, **changes):
+    """A recipe's artifact over a source, of the tag v1; `changes` go into the manifest."""
+    book = read_book(ROOT / "recipes")
+    chosen = book.recipe(recipe)
+    chosen = chosen.model_copy(update={"publish": chosen.publish.model_copy(update={"tag": "v1"})})
+    validation = TINY_VALIDATION if source == "tiny" else VALIDATION
+    return Subject(
+        source=book.source(source),
+        recipe=chosen,
+        recipe_text=(ROOT / f"recipes/{recipe}.yaml").read_text(encoding="utf-8"),
+        clips={name: book.clips[name] for name in validation["sets"]},
+        manifest=make_manifest(**changes),
+        validation=validation,
+        loader=loader and LOADERS[loader],
+        fingerprint=fingerprint,
+    )
+
+
+def make_sibling(recipe, megabytes=2.5, wer=8.0, **changes):
+    facts = {
+        "recipe": recipe,
+        "repo": f"voxbuild/Model-{recipe}",
+        "tag": "v1",
+        "digest": "c" * 64,
+        "bytes": round(megabytes * 1e6),
+        "bits_per_weight": 4.5,
+        "wer": wer,
+        "worst_wer": wer + 2,
+    }
+    return Sibling(**(facts | changes))
+
+
+RECORD = (
+    make_sibling("bf16", 8859.4, 5.49, bits_per_weight=16.0),
+    make_sibling("bf16", 8859.5, 5.49, bits_per_weight=16.0, dialect="mlx-audio"),
+    make_sibling("8bit", 4710.0, 5.51, bits_per_weight=8.5053),
+    make_sibling("4bit", 2504.0, 99.0, bits_per_weight=4.0),  # the card's own figures take its place
+    make_sibling("3bit", 2012.5, 7.9, bits_per_weight=3.6341),
+)

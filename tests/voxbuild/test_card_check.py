@@ -1,0 +1,168 @@
+"""A card that says otherwise than was measured is found out, number by number, and never leaves the house."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from artifacts import RECIPE, REPO, make_artifact
+from cards import RECORD, TEMPLATES, VALIDATION, make_subject
+
+from voxbuild.card import card_files
+from voxbuild.card_check import check_card
+from voxbuild.errors import PublishError
+from voxbuild.manifest import CARD, EVAL_RESULTS, PLOT, Manifest, file_entry
+from voxbuild.manifest import VALIDATION as REPORT
+from voxbuild.publish import prepare
+
+SUBJECT = make_subject()
+FILES = card_files(TEMPLATES, SUBJECT, RECORD)
+MANIFEST = replace(SUBJECT.manifest, files=SUBJECT.manifest.files | {name: {"size": 1} for name in FILES})
+TEXT = FILES[CARD].decode()
+ROWS = "bits|parameters|size|positions|same|KL|chains|digits|fleurs|prompts|all"
+LINE = re.compile(rf"^( +value: |\| (?:{ROWS})[^|]*\||\| \*\*\[.*?\)).*$", re.MULTILINE)
+"""A line that holds figures, behind its group."""
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+
+
+@pytest.fixture(scope="module")
+def wrong(tmp_path_factory):
+    """What is wrong with a card of these files in place of the rendered ones."""
+    folder = tmp_path_factory.mktemp("card")
+
+    def check(manifest=MANIFEST, validation=VALIDATION, **changes):
+        for name, content in (FILES | changes).items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return check_card(folder, manifest, validation)
+
+    return check
+
+
+def measured_numbers():
+    """Where in the card something stands that was measured: (start, end, the line)."""
+    return [
+        (number.start(), number.end(), line[0])
+        for line in LINE.finditer(TEXT)
+        for number in NUMBER.finditer(TEXT, line.end(1), line.end())
+    ]
+
+
+PLACES = measured_numbers()
+
+
+def test_there_are_as_many_numbers_as_were_measured():
+    in_front, facts, sets, own = 2 * 4, 3 + 4, 5 * 5, 4
+    assert len(PLACES) == in_front + facts + sets + own
+
+
+def test_a_card_as_it_was_rendered_is_right(wrong):
+    assert wrong() == []
+
+
+@pytest.mark.parametrize(("start", "end", "line"), PLACES, ids=[f"{s}: {TEXT[s:e]}" for s, e, _ in PLACES])
+def test_every_number_that_is_changed_by_its_last_digit_is_found(wrong, start, end, line):
+    last = int(TEXT[end - 1])
+    edited = TEXT[: end - 1] + str((last + 1) % 10) + TEXT[end:]
+    assert wrong(**{CARD: edited}), line
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("      value: 10.95", "      value: 9.95", "model-index: chains 5 wer 9.95, which was not measured"),
+        ("      value: 10.95", "      value: '10.95'", "model-index: chains 5 wer 10.95"),
+        ("chains (5 clips)", "chains (50 clips)", "model-index: chains 50 wer 10.95, which was not measured"),
+        ("| 4.522 ", "| 4.0 ", "README.md: bits per weight: 4.0, not 4.522"),
+        ("2,504.12 MB ", "504.12 MB ", "README.md: size of the weights: 504.12, not 2,504.12"),
+        ("**2,504.12**", "**504.12**", "this variant's MB: 504.12, not 2,504.12"),
+        ("| 98.77 %", "| 99.77 %", "same likeliest token: 99.77, not 98.77"),
+        ("| 0.0567 nats", "| 0.0067 nats", "99th percentile: 0.0067, not 0.0567"),
+        ("**[4bit]", "[4bit]", "this variant's MB: nothing, not 2,504.12"),
+        ("| [8bit]", "| **[8bit]", "this variant's MB: 4,710.00 and 2,504.12, not 2,504.12"),
+        ("| prompts ", "| others ", "others: no such clip set"),
+        ("| clip set ", "| clips ", "prompts, WER %: nothing, not 4.44"),
+        ("](wer.png)", "](other.png)", "go together"),
+        ("model-index:", "model_index:", "model-index: lacks chains 5 wer 10.95"),
+        ("| 8.36 ", "| 8.36 | ", "cannot be read: the table of clip set has rows of other lengths"),
+        ("---\nbase_model", "---\n]base_model", "cannot be read"),
+        ("model-index:\n", "model-index: 7\nother:\n", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_told(wrong, old, new, expected):
+    assert old in TEXT
+    assert expected in "; ".join(wrong(**{CARD: TEXT.replace(old, new, 1)}))
+
+
+def test_a_second_table_with_better_numbers_is_found(wrong):
+    table = TEXT[TEXT.index("| clip set") : TEXT.index("\nWith the same")]
+    assert wrong(**{CARD: TEXT + "\n" + table.replace("4.44", "1.44")})
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("value: 5.38", "value: 3.38"),
+        ("value: 5.38", "value: '5.38'"),
+        ("fleurs-en (100", "fleurs-en (10"),
+        ("google/fleurs", "google/other"),
+        ("- dataset", "dataset"),
+        ("id: google/fleurs", "x: y"),
+    ],
+)
+def test_evaluation_results_that_were_not_measured_are_found(wrong, old, new):
+    text = FILES[EVAL_RESULTS].decode()
+    assert old in text
+    assert wrong(**{EVAL_RESULTS: text.replace(old, new, 1)})
+
+
+@pytest.mark.parametrize("name", [EVAL_RESULTS, PLOT])
+def test_a_file_that_is_lost_is_missed(wrong, name):
+    fewer = {n: e for n, e in MANIFEST.files.items() if n != name}
+    assert wrong(manifest=replace(MANIFEST, files=fewer))
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (["sets", "prompts", "wer"], 4.45),
+        (["sets", "prompts", "cer"], 2.51),
+        (["sets", "prompts", "unquantized_wer"], 3.88),
+        (["sets", "prompts", "clips"], 36),
+        (["sets", "prompts", "words"], 181),
+        (["sets", "fleurs-en", "wer"], 5.39),
+        (["total", "wer"], 8.37),
+        (["total", "cer"], 2.34),
+        (["unquantized", "wer"], 5.48),
+        (["fidelity", "positions"], 12346),
+        (["fidelity", "top1_agreement"], 0.9866),
+        (["fidelity", "kl_mean"], 0.002234),
+        (["fidelity", "kl_p99"], 0.0577),
+    ],
+)
+def test_another_validation_is_not_the_cards(wrong, keys, value):
+    other = json.loads(json.dumps(VALIDATION))
+    part = other
+    for key in keys[:-1]:
+        part = part[key]
+    part[keys[-1]] = value
+    assert wrong(validation=other)
+
+
+@pytest.mark.parametrize("changes", [{"bits_per_weight": 4.6}, {"parameters": 7}])
+def test_another_manifest_is_not_the_cards(wrong, changes):
+    assert wrong(manifest=replace(MANIFEST, **changes))
+
+
+def test_an_edited_card_is_not_published_even_under_a_new_manifest(tmp_path):
+    folder = make_artifact(tmp_path / "a")
+    prepare(folder, RECIPE, REPO, "v1")
+    card = (folder / CARD).read_text().replace("| 4.44 ", "| 1.44 ")
+    (folder / CARD).write_text(card)
+    with pytest.raises(PublishError, match="differs from its manifest"):
+        prepare(folder, RECIPE, REPO, "v1")
+    manifest = Manifest.load(folder)
+    replace(manifest, files=manifest.files | {CARD: file_entry(folder / CARD)}).save(folder)
+    with pytest.raises(PublishError, match=r"the card does not say .* prompts, WER %: 1\.44, not 4\.44"):
+        prepare(folder, RECIPE, REPO, "v1")
+    assert (folder / REPORT).is_file()

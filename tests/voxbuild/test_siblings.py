@@ -1,0 +1,192 @@
+"""The record of what is published: made from the target alone, on trust of nothing; what cards take of it."""
+
+import hashlib
+import json
+
+import pytest
+from artifacts import contents, make_artifact
+from cards import RECORD, TINY_VALIDATION, UPSTREAM, make_sibling, make_subject
+
+from voxbuild.errors import MissingError, PublishError, RecipeError
+from voxbuild.manifest import MANIFEST, VALIDATION
+from voxbuild.publish import Version
+from voxbuild.recipe import read_book
+from voxbuild.siblings import family, others, published, read_record, sibling_of, write_record
+from voxbuild.workspace import STATE_BYTES as LIMIT
+
+MODEL = "Voxtral-Mini-4B-Realtime-2602"
+REPO = f"voxbuild/{MODEL}-4bit"
+OTHERS = {"recipe": {"digest": "x"}, "model": MODEL}
+
+
+class Shelf:
+    """A target that holds folders by repository and tag, newest first; only what siblings ask of one."""
+
+    def __init__(self):
+        self.held = {}
+        self.withdrawn = {}
+        self.reads = []
+
+    def put(self, repo, tag, files):
+        self.held[repo] = {tag: files} | self.held.get(repo, {})
+
+    def history(self, repo):
+        if repo not in self.held:
+            raise MissingError(f"{repo}: not there")
+        return [
+            Version(tag, "c" * 40, "", number == 0, self.withdrawn.get(tag))
+            for number, tag in enumerate(self.held[repo])
+        ]
+
+    def read(self, repo, revision, name, limit):
+        self.reads.append((repo, revision, name))
+        assert limit == LIMIT
+        return self.held[repo][revision][name]
+
+
+@pytest.fixture(scope="module")
+def book(root):
+    return read_book(root / "recipes")
+
+
+@pytest.fixture
+def shelf():
+    return Shelf()
+
+
+@pytest.fixture
+def artifact(tmp_path):
+    """The files of a small artifact; `changes` go into its manifest."""
+
+    def make(name="a", **changes):
+        return contents(make_artifact(tmp_path / name, b"w" * 7, **(OTHERS | changes)))
+
+    return make
+
+
+def found(shelf, book, recipes=("4bit",)):
+    return published(shelf, book.source(UPSTREAM), [book.recipe(name) for name in recipes])
+
+
+def test_what_is_published_is_recorded_as_it_lies_there(shelf, book, artifact):
+    files = artifact()
+    shelf.put(REPO, "v1", files)
+    (sibling,) = found(shelf, book)
+    assert (sibling.recipe, sibling.dialect, sibling.repo, sibling.tag) == ("4bit", None, REPO, "v1")
+    assert sibling.digest == hashlib.sha256(files[MANIFEST]).hexdigest()
+    assert (sibling.bytes, sibling.bits_per_weight) == (7, 4.5223)
+    assert sibling.wer == TINY_VALIDATION["total"]["wer"]
+    assert sibling.worst_wer == 10.95
+    assert {name for _, _, name in shelf.reads} == {MANIFEST, VALIDATION}, "no weights are downloaded"
+
+
+def test_the_newest_tag_that_is_not_withdrawn_counts(shelf, book, artifact):
+    for tag, bits in (("v1", 4.1), ("v2", 4.2), ("v3", 4.3)):
+        shelf.put(REPO, tag, artifact(tag, bits_per_weight=bits))
+    shelf.withdrawn = {"v3": "broken"}
+    (sibling,) = found(shelf, book)
+    assert (sibling.tag, sibling.bits_per_weight) == ("v2", 4.2)
+    shelf.withdrawn = dict.fromkeys(("v1", "v2", "v3"), "broken")
+    assert found(shelf, book) == []
+
+
+def test_what_was_never_published_is_left_out_and_views_are_recorded(shelf, book, artifact):
+    assert found(shelf, book, book.recipes) == []
+    shelf.put(f"voxbuild/{MODEL}-bf16", "v1", artifact("a", variant="bf16"))
+    shelf.put(f"voxbuild/{MODEL}-bf16-mlx-audio", "v1", artifact("b", variant="bf16"))
+    assert [(s.recipe, s.dialect) for s in found(shelf, book, book.recipes)] == [
+        ("bf16", None),
+        ("bf16", "mlx-audio"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "expected"),
+    [
+        (VALIDATION, lambda text: text.replace('"wer": 8.36', '"wer": 0.36'), "is not that of its manifest"),
+        (VALIDATION, lambda text: text[:-2], "is not that of its manifest"),
+        (MANIFEST, lambda text: text[:100], "cannot be a sibling"),
+        (
+            MANIFEST,
+            lambda text: text.replace('"bits_per_weight": 4.5223', '"bits_per_weight": "4"'),
+            "cannot be",
+        ),
+        (MANIFEST, lambda text: text.replace("tekken.json", "../tekken.json"), "cannot be a sibling"),
+        (
+            MANIFEST,
+            lambda text: text.replace('"variant": "4bit"', '"variant": "2bit"'),
+            f"holds {MODEL}, 2bit",
+        ),
+        (MANIFEST, lambda text: text.replace(MODEL, "Other"), "holds Other, 4bit"),
+    ],
+)
+def test_what_does_not_hold_together_is_refused(shelf, book, artifact, name, change, expected):
+    files = artifact()
+    changed = change(files[name].decode())
+    assert changed != files[name].decode()
+    shelf.put(REPO, "v1", files | {name: changed.encode()})
+    with pytest.raises(PublishError, match=f"{REPO} at v1: .*{expected}"):
+        found(shelf, book)
+
+
+def test_a_record_is_read_as_it_was_written_the_largest_first(tmp_path):
+    path = tmp_path / "siblings/tiny.json"
+    assert read_record(path) == ()
+    write_record(path, reversed(RECORD))
+    assert [s.bytes for s in read_record(path)] == sorted((s.bytes for s in RECORD), reverse=True)
+    assert set(read_record(path)) == set(RECORD)
+    before = path.read_bytes()
+    write_record(path, RECORD)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"wer": "8"},
+        {"wer": -1.0},
+        {"bytes": 0},
+        {"bits_per_weight": float("nan")},
+        {"unknown": 1},
+        {"repo": None},
+        {"digest": "short"},
+    ],
+    ids=str,
+)
+def test_a_record_that_is_none_is_refused(tmp_path, change):
+    path = tmp_path / "tiny.json"
+    path.write_text(json.dumps([RECORD[0].model_dump() | change]))
+    with pytest.raises(
+        RecipeError, match=r"tiny\.json: no record of siblings; `doit siblings` makes it anew"
+    ):
+        read_record(path)
+
+
+def test_the_own_figures_take_the_place_of_the_records():
+    subject = make_subject()
+    shown = family(RECORD, subject)
+    assert [s.recipe for s in shown] == ["bf16", "8bit", "4bit", "3bit"]
+    assert shown[2] == sibling_of(subject)
+    assert (shown[2].wer, shown[2].worst_wer, shown[2].bytes) == (8.36, 10.95, 2_504_123_456)
+    assert shown[2].repo == REPO
+
+
+def test_one_that_is_not_on_record_is_shown_as_well():
+    shown = family(RECORD, make_subject("6bit"))
+    assert [s.recipe for s in shown] == ["bf16", "8bit", "6bit", "4bit", "3bit"]
+
+
+def test_loaders_are_kept_apart(book):
+    bf16, mlx_audio = book.recipe("bf16"), make_subject("bf16", loader="mlx-audio").loader
+    assert [s.recipe for s in others(RECORD, bf16)] == ["8bit", "4bit", "3bit"]
+    assert others(RECORD, bf16, mlx_audio) == ()
+    record = (*RECORD, make_sibling("fp16", dialect="mlx-audio"))
+    assert [s.recipe for s in others(record, bf16, mlx_audio)] == ["fp16"]
+
+
+def test_the_records_of_this_repository_are_of_its_recipes(root, book):
+    for path in (root / "model_cards/siblings").glob("*.json"):
+        assert path.stem in book.sources
+        record = read_record(path)
+        assert {s.recipe for s in record} <= book.recipes.keys()
+        assert len({(s.recipe, s.dialect) for s in record}) == len(record)

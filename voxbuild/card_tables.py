@@ -1,0 +1,97 @@
+"""The tables of a model card."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from .modes import PLAIN
+from .quantizing import Rule
+from .report import markdown
+from .siblings import Sibling
+from .subject import Subject
+
+HUB = "https://huggingface.co"
+
+
+def weights_table(subject: Subject) -> str:
+    """How the weights are quantized, and what they come to."""
+    manifest, recipe = subject.manifest, subject.recipe
+    quantize = recipe.quantize
+    how = f"{quantize.mode}, {quantize.bits} bits, groups of {quantize.group_size}" if quantize else "none"
+    searched = f", search: {quantize.search}" if quantize and quantize.search != PLAIN else ""
+    different = "; ".join(_rule(rule) for rule in quantize.rules) if quantize else ""
+    rows = [
+        ("quantization", how + searched),
+        *([("different for", different)] if different else []),
+        ("other tensors", recipe.dtype),
+        ("bits per weight", f"{manifest.bits_per_weight:.3f}"),
+        ("parameters", f"{manifest.parameters:,}"),
+        ("size of the weights", megabytes(manifest.weight_bytes) + " MB"),
+    ]
+    return markdown(rows, ["the weights", ""])
+
+
+def wer_table(subject: Subject) -> str:
+    """What was heard, by clip set and in all."""
+    validation = subject.validation
+    total = validation["total"] | {"unquantized_wer": validation["unquantized"]["wer"]}
+    rows = [
+        (
+            name,
+            f"{s['clips']:,}",
+            f"{s['words']:,}",
+            f"{s['wer']:.2f}",
+            f"{s['cer']:.2f}",
+            f"{s['unquantized_wer']:.2f}",
+        )
+        for name, s in [*validation["sets"].items(), ("all", total)]
+    ]
+    return markdown(rows, ["clip set", "clips", "words", "WER %", "CER %", "unquantized WER %"])
+
+
+def fidelity_table(subject: Subject) -> str:
+    """How near the next-token distributions are to the unquantized weights'."""
+    near = subject.validation["fidelity"]
+    rows = [
+        ("positions compared", f"{near['positions']:,}"),
+        ("same likeliest token", f"{100 * near['top1_agreement']:.2f} %"),
+        ("KL divergence, mean", f"{near['kl_mean']:.5f} nats"),
+        ("KL divergence, 99th percentile", f"{near['kl_p99']:.4f} nats"),
+    ]
+    return markdown(rows, ["against the unquantized weights", ""])
+
+
+def siblings_table(siblings: Iterable[Sibling], own: str) -> str:
+    """All variants; the one of the recipe `own` is bold."""
+    rows = [_bold(_row(s)) if s.recipe == own else _row(s) for s in siblings]
+    return markdown(rows, ["variant", "MB", "bits per weight", "WER %", "WER % in the worst set"])
+
+
+def megabytes(size: int) -> str:
+    """A size in bytes, in MB of a million."""
+    return f"{size / 1e6:,.2f}"
+
+
+def _row(sibling: Sibling) -> list[str]:
+    return [
+        f"[{sibling.recipe}]({HUB}/{sibling.repo})",
+        megabytes(sibling.bytes),
+        f"{sibling.bits_per_weight:.3f}",
+        f"{sibling.wer:.2f}",
+        f"{sibling.worst_wer:.2f}",
+    ]
+
+
+def _bold(cells: list[str]) -> list[str]:
+    return [f"**{cell}**" for cell in cells]
+
+
+def _rule(rule: Rule) -> str:
+    if rule.skip:
+        return f"`{rule.match}`: not quantized"
+    settings: dict[str, Any] = {
+        "{} bits": rule.bits,
+        "groups of {}": rule.group_size,
+        "search: {}": rule.search,
+    }
+    said = [words.format(value) for words, value in settings.items() if value is not None]
+    return f"`{rule.match}`: {', '.join(said)}"

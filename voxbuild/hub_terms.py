@@ -1,0 +1,117 @@
+"""What the Hub itself reads of a repository: the card's front matter, and the file of evaluation results.
+
+Both go through the client's own types. Of the Hub's four relations to a base model (adapter, finetune, merge,
+quantized) none is true of weights that were renamed or cast, so a variant of 16 bits names its base alone.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from .recipe import ClipSet
+from .subject import Subject
+
+TASK = "automatic-speech-recognition"
+RATES = {"wer": "WER, per cent", "cer": "CER, per cent"}
+
+
+def front_matter(subject: Subject) -> str:
+    """The YAML at the head of the card; each clip set's WER and CER become its `model-index`."""
+    from huggingface_hub import ModelCardData
+
+    hub = subject.source.hub
+    relation: dict[str, Any] = {"base_model_relation": "quantized"} if hub and subject.recipe.quantize else {}
+    data = ModelCardData(
+        library_name=_library(subject),
+        pipeline_tag=TASK,
+        license=subject.source.license,
+        language=list(subject.source.languages),
+        base_model=hub.repo if hub else None,
+        tags=_tags(subject),
+        metrics=list(RATES),
+        model_name=subject.repo.split("/")[1],
+        eval_results=[
+            _result(subject, name, metric) for name in subject.validation["sets"] for metric in RATES
+        ],
+        **relation,
+    )
+    return data.to_yaml()
+
+
+def eval_results(subject: Subject) -> str | None:
+    """`.eval_results/*.yaml`: an entry for each clip set that is a dataset of the Hub; None if none is.
+
+    The form: https://huggingface.co/docs/hub/eval-results. It knows datasets of the Hub only, by id, and a
+    single value for each. Where a dataset keeps no leaderboard, the Hub shows nothing of the entry.
+    """
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+    entries = []
+    for name, rates in subject.validation["sets"].items():
+        if fleurs := subject.clips[name].fleurs:
+            entries.append(
+                EvalResultEntry(
+                    dataset_id=fleurs.repo,
+                    task_id=fleurs.language,
+                    dataset_revision=fleurs.revision,
+                    value=rates["wer"],
+                    source_url=_report(subject),
+                    source_name="validation.json",
+                    notes=f"{said_set(name, rates)}: WER in per cent; {subject.clips[name].summary}",
+                )
+            )
+    if not entries:
+        return None
+    return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True)
+
+
+def said_set(name: str, rates: Mapping[str, Any]) -> str:
+    """How a result names its clip set."""
+    return f"{name} ({rates['clips']} clips)"
+
+
+def _library(subject: Subject) -> str:
+    return subject.loader.library if subject.loader else "mlx"
+
+
+def _tags(subject: Subject) -> list[str]:
+    """As mlx-community tags its conversions of this model; the width is a tag where it is one for all."""
+    quantize = subject.recipe.quantize
+    uniform = quantize and not any(rule.bits for rule in quantize.rules)
+    width = [f"{quantize.bits}-bit"] if quantize and uniform else []
+    library = _library(subject)
+    mlx = ["mlx"] if library.startswith("mlx") else []
+    return [*mlx, library, *width, "speech-to-text", "streaming", "realtime", "voxtral", "voxrun"]
+
+
+def _result(subject: Subject, name: str, metric: str) -> Any:
+    from huggingface_hub import EvalResult
+
+    rates, clips = subject.validation["sets"][name], subject.clips[name]
+    return EvalResult(
+        task_type=TASK,
+        dataset_name=f"{said_set(name, rates)}: {clips.summary}",
+        metric_type=metric,
+        metric_name=RATES[metric],
+        metric_value=rates[metric],
+        source_name="validation.json",
+        source_url=_report(subject),
+        **_dataset(name, clips),
+    )
+
+
+def _dataset(name: str, clips: ClipSet) -> dict[str, Any]:
+    """A dataset in the Hub's terms; a set that lies in this repository goes by its own name."""
+    if fleurs := clips.fleurs:
+        return {
+            "dataset_type": fleurs.repo,
+            "dataset_config": fleurs.language,
+            "dataset_split": fleurs.split,
+            "dataset_revision": fleurs.revision,
+        }
+    return {"dataset_type": name}
+
+
+def _report(subject: Subject) -> str:
+    return f"https://huggingface.co/{subject.repo}/blob/{subject.tag}/validation.json"

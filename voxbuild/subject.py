@@ -1,0 +1,67 @@
+"""What a model card is about."""
+
+import base64
+import os
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from .errors import RecipeError
+from .loaders import Loader
+from .manifest import Manifest
+from .naming import repo_name, tag_name
+from .recipe import ClipSet, Recipe, Source
+from .workspace import Workspace
+
+PEM = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An artifact, or its view for a `loader`, with all that can be said about it."""
+
+    source: Source
+    recipe: Recipe
+    recipe_text: str
+    """The recipe's YAML, as it was written."""
+    clips: Mapping[str, ClipSet]
+    """Those that validated it."""
+    manifest: Manifest
+    validation: Mapping[str, Any]
+    loader: Loader | None = None
+    fingerprint: str | None = None
+    """Of the key that will sign it, if one will: see `fingerprint`."""
+
+    @property
+    def repo(self) -> str:
+        """owner/name that it is published under."""
+        return repo_name(self.source, self.recipe, self.loader)
+
+    @property
+    def tag(self) -> str:
+        """The tag that it is published under."""
+        return tag_name(self.recipe)
+
+
+def public_key_of(work: Workspace, recipe: Recipe) -> Path | None:
+    """The public key that a recipe's artifacts are signed for, if it says one."""
+    return Path(os.path.normpath(work.recipes / recipe.sign.public_key)) if recipe.sign else None
+
+
+def fingerprint(public_key: Path) -> str:
+    """sha256 of a PEM public key, as `openssl pkey -pubin -in FILE | openssl sha256` gives it.
+
+    Raises RecipeError if that is no such file.
+    """
+    try:
+        _, start, rest = public_key.read_text(encoding="ascii").partition(PEM[0])
+        body, end, _ = rest.partition(PEM[1])
+        if not start or not end:
+            raise ValueError("it holds none")
+        text = base64.b64encode(base64.b64decode("".join(body.split()), validate=True)).decode()
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{public_key}: no readable PEM file of a public key ({error})") from error
+    return sha256("\n".join([PEM[0], *textwrap.wrap(text, 64), PEM[1], ""]).encode()).hexdigest()
