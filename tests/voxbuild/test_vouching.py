@@ -1,32 +1,20 @@
 """What a remote artifact proves is told; what it does not prove is refused. Only hashes are known here."""
 
-import json
-
 import pytest
 from artifacts import make_artifact
 from test_signing import write_keys
 
 from voxbuild.errors import PublishError
-from voxbuild.manifest import Manifest, file_entry
-from voxbuild.provenance import STATEMENT
+from voxbuild.manifest import PROVENANCE, Manifest, file_entry
 from voxbuild.signing import sign
 from voxbuild.vouching import vouched
 from voxrun.errors import TrustError
 from voxrun.manifest import Entry
-from voxrun.provenance import PREDICATE, PROVENANCE
 
 
 @pytest.fixture
 def artifact(tmp_path):
-    """A small artifact that has a provenance."""
-    folder = make_artifact(tmp_path / "artifact")
-    manifest = Manifest.load(folder)
-    subjects = [{"name": n, "digest": {"sha256": e["sha256"]}} for n, e in manifest.files.items()]
-    statement = {"_type": STATEMENT, "predicateType": PREDICATE, "subject": subjects, "predicate": {}}
-    (folder / PROVENANCE).write_text(json.dumps(statement))
-    files = manifest.files | {PROVENANCE: file_entry(folder / PROVENANCE)}
-    Manifest(**(vars(manifest) | {"files": files})).save(folder)
-    return folder
+    return make_artifact(tmp_path / "artifact")
 
 
 @pytest.fixture
@@ -76,6 +64,13 @@ def test_a_signature_that_was_made_for_another_manifest_is_refused(artifact, key
             asked(artifact, key)
 
 
-def test_an_artifact_without_provenance_is_refused(tmp_path):
+def test_an_artifact_without_provenance_is_refused(artifact):
+    (artifact / PROVENANCE).unlink()
     with pytest.raises(PublishError, match=r"provenance\.json is missing"):
-        asked(make_artifact(tmp_path / "bare"))
+        asked(artifact)
+
+
+def test_provenance_of_other_files_is_refused(artifact):
+    (artifact / "more.txt").write_text("of which it says nothing")
+    with pytest.raises(PublishError, match=r"provenance\.json: more\.txt is none of its subjects"):
+        asked(artifact)
