@@ -3,9 +3,10 @@
 from cards import TEMPLATES, TINY_VALIDATION, make_manifest, make_subject
 
 from voxbuild.card import render_card
-from voxbuild.manifest import CARD, VALIDATION, file_entry
+from voxbuild.manifest import CARD, PROVENANCE, VALIDATION, file_entry
 from voxbuild.publish import prepare
 from voxbuild.workspace import write_json
+from voxrun.provenance import PREDICATE, STATEMENT
 
 REPO = "someone/Small-4bit"
 RECIPE = "c0ffee"
@@ -29,8 +30,16 @@ def make_artifact(folder, weights=b"weights", extra=(), **changes):
     card = render_card(TEMPLATES, make_subject(source="tiny", files=weight_files))
     (folder / CARD).write_text(card, encoding="utf-8")
     files = weight_files | {name: file_entry(folder / name) for name in (CARD, VALIDATION)}
+    write_json(folder / PROVENANCE, statement_of(files))
+    files |= {PROVENANCE: file_entry(folder / PROVENANCE)}
     make_manifest(**({"recipe": {"digest": RECIPE}, "files": files} | changes)).save(folder)
     return folder
+
+
+def statement_of(files):
+    """The least that provenance says of files."""
+    subjects = [{"name": n, "digest": {"sha256": e["sha256"]}} for n, e in sorted(files.items())]
+    return {"_type": STATEMENT, "predicateType": PREDICATE, "subject": subjects, "predicate": {}}
 
 
 def make_release(folder, weights=b"weights", tag="v1"):

@@ -100,4 +100,11 @@ def test_a_tag_that_is_none_is_refused(tmp_path, tag):
 
 def test_a_release_lists_all_files_the_manifest_last(tmp_path):
     release = make_release(tmp_path / "a")
-    assert list(release.files) == ["README.md", "model.safetensors", "tekken.json", VALIDATION, MANIFEST]
+    assert list(release.files) == [
+        "README.md",
+        "model.safetensors",
+        "provenance.json",
+        "tekken.json",
+        VALIDATION,
+        MANIFEST,
+    ]
