@@ -36,14 +36,15 @@ def nobody(hub: HubServer, client: HfApi) -> HfApi:
     return HfApi(endpoint=hub.url, token=False)
 
 
-def test_tokens_say_who_they_are(hub: HubServer, client: HfApi, other: HfApi) -> None:
+def test_tokens_say_who_they_are(hub: HubServer, client: HfApi, other: HfApi, repo: str) -> None:
     assert client.whoami()["name"] == "loopback"
     told = other.whoami()
     assert (told["name"], told["orgs"][0]["name"]) == ("other", "other")
     wrong = HfApi(endpoint=hub.url, token="hf_wrong")
-    with pytest.raises(HfHubHTTPError) as error:
-        wrong.whoami()
-    assert refused(error) == 401
+    for ask in (wrong.whoami, lambda: wrong.model_info(repo)):  # not even what everybody may read
+        with pytest.raises(HfHubHTTPError) as error:
+            ask()
+        assert refused(error) == 401
 
 
 def test_private_repositories_are_not_there_for_others(
