@@ -73,6 +73,8 @@ def test_gated_files_go_to_those_who_were_granted_access(
         assert api.model_info(repo).gated == "manual"
         with pytest.raises(GatedRepoError):
             api.hf_hub_download(repo, "weights.safetensors", cache_dir=tmp_path)
+        with pytest.raises(GatedRepoError):
+            api.auth_check(repo)
     hub.restrict(repo, granted=["other"])
     assert Path(other.hf_hub_download(repo, "weights.safetensors", cache_dir=tmp_path)).read_bytes() == b"a"
     client.hf_hub_download(repo, "weights.safetensors", cache_dir=tmp_path / "own")
@@ -85,6 +87,7 @@ def test_who_may_not_write(hub: HubServer, repo: str, role: str, namespaces: lis
     for write in (
         lambda: commit(guest),
         lambda: commit(guest, "a.safetensors"),
+        lambda: guest.auth_check(repo, write=True),
         lambda: guest.create_tag(repo, tag="v1"),
         lambda: guest.create_branch(repo, branch="b"),
         lambda: guest.delete_branch(repo, branch="main"),
@@ -97,6 +100,7 @@ def test_who_may_not_write(hub: HubServer, repo: str, role: str, namespaces: lis
         assert refused(error) == 403
     assert list(hub.content(repo)) == [".gitattributes"]
     assert hub.repos[f"models/{repo}"].tags == {}
+    guest.auth_check(repo)
     assert guest.create_repo(repo, exist_ok=True).repo_id == repo  # the client looks whether it is there
 
 

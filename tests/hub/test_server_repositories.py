@@ -204,6 +204,16 @@ def test_repositories_exist_once(client: HfApi, repo: str) -> None:
     client.create_repo(repo)
 
 
+def test_other_kinds_of_repositories(client: HfApi, tmp_path: Path) -> None:
+    client.create_repo("team/clips", repo_type="dataset")
+    upload = {"path_or_fileobj": WEIGHTS, "path_in_repo": "a.safetensors", "repo_id": "team/clips"}
+    client.upload_file(**upload, repo_type="dataset")
+    path = client.hf_hub_download("team/clips", "a.safetensors", repo_type="dataset", cache_dir=tmp_path)
+    assert Path(path).read_bytes() == WEIGHTS
+    with pytest.raises(RepositoryNotFoundError):
+        client.model_info("team/clips")
+
+
 def test_what_is_not_there_has_a_type(client: HfApi, filled: str, tmp_path: Path) -> None:
     with pytest.raises(RepositoryNotFoundError):
         client.list_repo_refs("team/nothing")

@@ -17,8 +17,7 @@ def resolve(
     hub: HubServer, request: Request, repo: Repo, revision: str, path: str, damage: Damage | None = None
 ) -> Answer:
     """A file, whole or in part. X-Linked-... tell of LFS files what the tree tells, whatever is served."""
-    if not may_download(request.token, repo):
-        raise Refusal(403 if request.token else 401, "GatedRepo", "Access to this repository is restricted")
+    may(hub, request, repo)
     commit = repo.resolve(revision)
     tree = repo.commits[commit]
     if path not in tree:
@@ -35,6 +34,13 @@ def resolve(
     if hub.redirects and request.method == "GET":
         return Answer(302, headers=headers | {"Location": f"{hub.url}/blobs/{entry['sha256']}"})
     return _part(hub, request, data, headers)
+
+
+def may(hub: HubServer, request: Request, repo: Repo) -> Any:
+    """Refuses those to whom the files are not given."""
+    if not may_download(request.token, repo):
+        raise Refusal(403 if request.token else 401, "GatedRepo", "Access to this repository is restricted")
+    return {}
 
 
 def blob(hub: HubServer, request: Request, sha256: str, damage: Damage | None = None) -> Answer:

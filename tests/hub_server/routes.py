@@ -34,6 +34,8 @@ ROUTES = [
     Route(r"POST /api/repos/create", "login", accounts.create),
     Route(r"DELETE /api/repos/delete", "login", accounts.delete),
     Route(r"POST /api/repos/move", "login", accounts.move),
+    Route(rf"GET {API}/auth-check", "read", files.may),
+    Route(rf"GET {API}/auth-check/write", "write", files.may),
     Route(rf"PUT {API}/settings", "write", accounts.settings),
     Route(rf"GET {API}/refs", "read", refs.refs),
     Route(rf"POST {API}/tag/{REV}", "write", refs.create_tag),
