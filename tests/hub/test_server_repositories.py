@@ -4,11 +4,12 @@ import hashlib
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 from hub_server import TOKEN, HubServer, serving
+from hub_server.disk import exclusive
 from huggingface_hub import (
     CommitOperationAdd,
     CommitOperationCopy,
@@ -252,6 +253,17 @@ def test_of_commits_on_one_parent_one_is_made(hub: HubServer, client: HfApi, fil
             answers = sorted(pool.map(commit, range(8)))
     assert answers == [200] + [412] * 7
     assert [info.title for info in client.list_repo_commits(filled)] == ["Race", "First", "initial commit"]
+
+
+def test_who_changes_it_waits_for_who_does(hub: HubServer, client: HfApi, filled: str) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        with exclusive(hub.folder):
+            changes = [
+                pool.submit(client.create_tag, filled, tag="v1"),
+                pool.submit(client.create_commit, filled, adds({"a": b"a"}), commit_message="Add"),
+            ]
+            assert wait(changes, timeout=0.5).done == set()
+        assert wait(changes, timeout=60).not_done == set()
 
 
 def test_it_runs_by_hand(tmp_path: Path) -> None:
