@@ -135,6 +135,18 @@ def test_a_closed_pull_request_is_not_merged(client: HfApi, repo: str) -> None:
     assert refused(error) == 400
 
 
+def test_a_draft_is_opened_before_it_is_merged(hub: HubServer, client: HfApi, repo: str) -> None:
+    draft = client.create_pull_request(repo, title="Add a")
+    assert (draft.status, draft.git_reference) == ("draft", "refs/pr/1")
+    commit(client, revision="refs/pr/1")
+    with pytest.raises(HfHubHTTPError) as error:
+        client.merge_pull_request(repo, 1)
+    assert refused(error) == 400
+    client.change_discussion_status(repo, 1, "open")
+    client.merge_pull_request(repo, 1)
+    assert hub.content(repo)["a"] == b"a"
+
+
 def test_an_old_name_leads_to_the_new_one(hub: HubServer, client: HfApi, repo: str, tmp_path: Path) -> None:
     first = commit(client, "a.safetensors")
     client.move_repo(repo, "team/between")
