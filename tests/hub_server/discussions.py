@@ -21,7 +21,7 @@ def create(hub: HubServer, request: Request, repo: Repo) -> Any:
     said = request.json()
     if not said.get("pullRequest"):
         raise Refusal(501, message="there are no discussions here but pull requests")
-    facts = {"title": said["title"], "description": said["description"], "author": request.token.user}
+    facts = {"title": said["title"], "description": said["description"], "author": request.user}
     with exclusive(hub.folder):
         number = pulls.opened(hub, repo, repo.head, repo.head, **facts, status="draft")
     return {"num": int(number)}

@@ -34,6 +34,8 @@ ROUTES = [
     Route(r"POST /api/repos/create", "login", accounts.create),
     Route(r"DELETE /api/repos/delete", "login", accounts.delete),
     Route(r"POST /api/repos/move", "login", accounts.move),
+    Route(rf"GET {API}/auth-check", "read", files.may),
+    Route(rf"GET {API}/auth-check/write", "write", files.may),
     Route(rf"PUT {API}/settings", "write", accounts.settings),
     Route(rf"GET {API}/refs", "read", refs.refs),
     Route(rf"POST {API}/tag/{REV}", "write", refs.create_tag),
@@ -56,13 +58,16 @@ ROUTES = [
     Route(rf"PUT {OBJECT}", "", lfs.upload),
     Route(rf"PUT {OBJECT}/([0-9a-f]+)/(\d+)", "", lfs.upload_part),
     Route(rf"POST {OBJECT}/([0-9a-f]+)/complete", "", lfs.complete),
-    Route(rf"GET {API}/xet-write-token/{REV}", "propose", xet.write_token),
+    Route(rf"GET {API}/xet-write-token/{REV}", "propose", xet.token),
+    Route(rf"GET {API}/xet-read-token/{REV}", "read", xet.token),
+    Route(r"GET /cas/v2/reconstructions/([0-9a-f]{64})", "login", xet.reconstruction),
+    Route(r"GET /cas/xorbs/([0-9a-f]{64})", "", files.xorb),
     Route(r"POST /cas/v1/xorbs/default/([0-9a-f]{64})", "login", xet.xorb),
     Route(r"POST /cas/v([12])/shards", "login", xet.shard),
     Route(rf"(?:GET|HEAD) {SITE}/resolve/{REV}/(.+)", "read", files.resolve),
     Route(r"(?:GET|HEAD) /blobs/([0-9a-f]{64})", "", files.blob),
 ]
-DOWNLOADS = (files.resolve, files.blob)
+DOWNLOADS = (files.resolve, files.blob, files.xorb)
 
 
 def answer(hub: HubServer, request: Request, damage: Damage | None) -> Any:
