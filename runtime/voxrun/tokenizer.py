@@ -18,7 +18,8 @@ MAX_TOKENS = 2**20
 MAX_CONTROL = 2**16
 PIECE = re.compile("(?:[A-Za-z0-9+/]{4}){0,340}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 """Base64 of at most a kilobyte; the upstream's longest token has 78 bytes."""
-MAX_LEFT_PAD = 1024
+MAX_LEFT_PAD = 256
+"""Positions of silence before the audio; the upstream has 32."""
 MAX_DELAY_MS = 60_000
 
 
