@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from voxrun.config import read_json
+from voxrun.config import check_quantization, read_json
 from voxrun.device import mx
 from voxrun.mapping import DTYPES
 from voxrun.weights import weight_files
@@ -83,7 +83,9 @@ class Artifact:
             for path in weight_files(folder):
                 shard = opened.enter_context(Checkpoint(path))
                 self._files |= dict.fromkeys(shard.tensors, shard)
-            self.weights = self._weights(self.config.pop("quantization", {}))
+            quantization = self.config.pop("quantization", {})
+            check_quantization(quantization, str(folder / "config.json"))
+            self.weights = self._weights(quantization)
             self._opened = opened.pop_all()
 
     def __enter__(self) -> "Artifact":
@@ -112,9 +114,11 @@ class Artifact:
         return weights
 
     def _packed(self, module: str, tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> Weight:
-        own = said.get(module, {})
+        own = said.get(module)
         # an entry of its own that names no mode means affine, whatever the default's mode is
-        chosen = {"mode": "affine"} | (dict(said) | {"mode": "affine"} | own if own else dict(said))
+        chosen = {"mode": "affine"} | (
+            dict(said) | {"mode": "affine"} | own if isinstance(own, dict) else dict(said)
+        )
         leaves = [f"{module}.{leaf}" for leaf in ("weight", *PACKED)]
         parts = tuple(tensors[leaf] for leaf in leaves if leaf in tensors)
         try:

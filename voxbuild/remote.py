@@ -14,6 +14,7 @@ from .fetch import clear_errors, local_folder
 from .recipe import HubFiles, Source
 
 CHUNK_BYTES = 2**16
+ERROR_BYTES = 2**16
 CONTENT_RANGE = r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})"
 TIMEOUT = 30.0
 """Seconds to wait for the Hub's next bytes."""
@@ -86,8 +87,7 @@ def _range(url: str, first: int, count: int) -> tuple[bytes, int]:
     asked = {"Range": f"bytes={first}-{last}", "Accept-Encoding": "identity"}
     with get_session().stream("GET", url, headers=build_hf_headers() | asked, timeout=TIMEOUT) as response:
         if response.is_error:
-            response.read()  # the client tells the reason from it
-        hf_raise_for_status(response)
+            hf_raise_for_status(_cut(response))
         sent = re.fullmatch(CONTENT_RANGE, response.headers.get("content-range", ""))
         if response.status_code != 206 or not sent or (int(sent[1]), int(sent[2])) != (first, last):
             raise SourceError(
@@ -98,6 +98,13 @@ def _range(url: str, first: int, count: int) -> tuple[bytes, int]:
     if len(data) != count:
         raise SourceError(f"{url}: {len(data):,} bytes came instead of {count:,}; try again")
     return data, int(sent[3])
+
+
+def _cut(response: Any) -> Any:
+    """An error's response with the start of its body: the client tells the reason from it."""
+    body = _received(response, ERROR_BYTES)
+    told = {name: text for name, text in response.headers.items() if name.startswith("x-")}
+    return type(response)(response.status_code, headers=told, content=body, request=response.request)
 
 
 def _received(response: Any, count: int) -> bytes:

@@ -107,7 +107,7 @@ class ModelConfig:
             raise ConfigError(f"{origin}: the decoder's dim {self.decoder.dim} is odd; the delay needs pairs")
         if self.audio.window_size < 2 * self.audio.hop_length:
             raise ConfigError(f"{origin}: window_size {self.audio.window_size} is less than two hops")
-        _check_quantization(self.quantization, origin)
+        check_quantization(self.quantization, origin)
 
 
 def in_mistrals_layout(folder: Path) -> bool:
@@ -146,7 +146,7 @@ def read_member(folder: Path, name: str, limit: int = MAX_BYTES) -> dict[str, An
         raise ConfigError(f"{folder / name}: {error}") from error
 
 
-def _check_quantization(said: Any, origin: str) -> None:
+def check_quantization(said: Any, origin: str) -> None:
     """Plausible numbers; which go together is asked of MLX. Raises ConfigError."""
     if not isinstance(said, Mapping):
         raise ConfigError(f"{origin}: quantization is {shown(said)}, not an object")

@@ -1,7 +1,8 @@
 """Headers of safetensors files, read without trust and before any other parser sees the file.
 
 Format: 8 bytes little-endian header length, a JSON header, the data without holes. Every tensor's shape, type
-and place are held against each other and against the file's size: MLX's own parser checks none of that.
+and place are held against each other and against the file's size: MLX's own parser takes negative lengths,
+data that overlaps or leaves holes, and a name twice.
 Specification: the safetensors README; beyond it the limits below, of what MLX can hold.
 """
 

@@ -2,6 +2,7 @@
 
 import binascii
 import codecs
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ MAX_BYTES = 64 * 2**20
 """Of tekken.json; the upstream's has 15 MB."""
 MAX_TOKENS = 2**20
 MAX_CONTROL = 2**16
-MAX_PIECE = 1024
-"""Bytes of one token; the upstream's longest has 78."""
-MAX_LEFT_PAD = 1024
+PIECE = re.compile("(?:[A-Za-z0-9+/]{4}){0,340}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+"""Base64 of at most a kilobyte; the upstream's longest token has 78 bytes."""
+MAX_LEFT_PAD = 256
+"""Positions of silence before the audio; the upstream has 32."""
 MAX_DELAY_MS = 60_000
 
 
@@ -64,7 +66,7 @@ class Tokenizer:
         """The UTF-8 bytes of a token; none for control tokens."""
         if not self.is_text(token):
             return b""
-        return self._pieces[token - self._first_text]
+        return binascii.a2b_base64(self._pieces[token - self._first_text])
 
 
 def _section(raw: dict[str, Any], name: str) -> dict[str, Any]:
@@ -86,22 +88,18 @@ def _delay(value: Any) -> float:
     return float(value)
 
 
-def _pieces(raw: dict[str, Any], n: int) -> list[bytes]:
-    """The bytes of the n first tokens by rank, which are 0 to n - 1. Files hold more than the model knows."""
+def _pieces(raw: dict[str, Any], n: int) -> list[str]:
+    """The n first tokens by rank, which are 0 to n - 1, in base64. Files hold more than the model knows."""
     pieces = {entry["rank"]: entry["token_bytes"] for entry in raw["vocab"]}
-    if len(pieces) != len(raw["vocab"]) or not all(type(rank) is int for rank in pieces):
+    if len(pieces) != len(raw["vocab"]) or any(type(rank) is not int for rank in pieces):
         raise ValueError("a rank of the vocabulary is there twice, or is no number")
     if n < 1 or not pieces.keys() >= set(range(n)):
         raise ValueError(f"the vocabulary does not have the {n} tokens that it should have")
-    return [_piece(pieces[rank]) for rank in range(n)]
-
-
-def _piece(text: Any) -> bytes:
-    """Base64 to bytes; strictly, which binascii is not in every version."""
-    piece = binascii.a2b_base64(text) if isinstance(text, str) and len(text) <= 2 * MAX_PIECE else b""
-    if len(piece) > MAX_PIECE or binascii.b2a_base64(piece, newline=False) != str(text).encode():
-        raise ValueError(f"{shown(text)} is not the base64 of a token's bytes")
-    return piece
+    ranked = [pieces[rank] for rank in range(n)]
+    if not all(map(PIECE.fullmatch, ranked)):
+        odd = next(piece for piece in ranked if not PIECE.fullmatch(piece))
+        raise ValueError(f"{shown(odd)} is not the base64 of a token's bytes")
+    return ranked
 
 
 def _control(raw: dict[str, Any], n: int) -> list[int]:

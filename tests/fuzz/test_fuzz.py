@@ -34,7 +34,7 @@ def test_each_parser_has_its_corpus():
 
 
 @EACH
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(data=st.data())
 def test_changed_files_are_accepted_or_refused(folders, name, data):
     seed = data.draw(st.sampled_from(corpus(name)))
@@ -43,7 +43,7 @@ def test_changed_files_are_accepted_or_refused(folders, name, data):
 
 
 @EACH
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(content=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
 def test_any_bytes_are_accepted_or_refused(folders, name, content):
     outcomes(PARSERS[name], content, folders[name])

@@ -18,6 +18,7 @@ from voxrun.dialects import (
     TRANSFORMERS,
     VOXMLX,
     Dialect,
+    _readings,
     halves_from_pairs,
     pairs_from_halves,
     recognise,
@@ -181,3 +182,9 @@ def test_quantizing_permuted_rows_is_permuting_quantized_rows(settings: dict) ->
         name = f"{QUERY}.{leaf}"
         assert np.array_equal(np.array(TRANSFORMERS.outward(name, mine, CONFIG)), np.array(other))
         assert np.array_equal(np.array(TRANSFORMERS.inward(name, other, CONFIG)), np.array(mine))
+
+
+def test_a_name_of_many_numbers_is_not_tried_with_each_of_them_as_the_layer() -> None:
+    """Thousands of such names would take minutes."""
+    assert len(list(_readings("0." * 200 + "weight"))) == 1
+    assert len(list(_readings("encoder.layers.0.mlp.1.weight"))) == 3

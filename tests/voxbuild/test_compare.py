@@ -20,6 +20,7 @@ from voxbuild.plan import make_plan
 from voxbuild.recipe import Shards, read_book
 from voxbuild.workspace import read_json, write_json
 from voxrun.device import mx
+from voxrun.errors import ConfigError
 
 PARAMS = params_of()
 HEADER = header_of(PARAMS)
@@ -250,6 +251,22 @@ def test_a_config_that_does_not_fit_the_weights_is_told(made, tmp_path):
     config["quantization"]["bits"] = 3
     write_json(copy / "config.json", config)
     with pytest.raises(CheckpointError, match=r"is not quantized as config\.json says"):
+        Artifact(copy)
+
+
+@pytest.mark.parametrize(
+    "quantization",
+    [
+        *([4], "4", 4, {"bits": 4}, {"group_size": 64}, {"bits": 0, "group_size": 64}),
+        *({"bits": 99, "group_size": 64}, {"bits": 4, "group_size": -64}, {"bits": 4, "group_size": 2**40}),
+        *({"bits": 4, "group_size": 64, "mode": 4}, {"bits": 4, "group_size": 64, "mode": "unknown"}),
+        {"bits": 4, "group_size": 64, GATE.removesuffix(".weight"): {"bits": "4"}},
+    ],
+)
+def test_quantization_that_there_is_not_is_told(made, tmp_path, quantization):
+    copy = shutil.copytree(made("4bit"), tmp_path / "copy")
+    write_json(copy / "config.json", read_json(copy / "config.json") | {"quantization": quantization})
+    with pytest.raises((CheckpointError, ConfigError), match="quantiz"):
         Artifact(copy)
 
 

@@ -15,7 +15,7 @@ from voxbuild.manifest import Manifest
 from voxbuild.plan import make_plan
 from voxbuild.preview import as_text, preview
 from voxbuild.recipe import Shards, read_book
-from voxbuild.remote import Header
+from voxbuild.remote import CHUNK_BYTES, Header, _received
 
 REPO = "maker/model"
 WEIGHTS = "consolidated.safetensors"
@@ -238,3 +238,20 @@ def test_memory_grows_with_the_largest_scales_and_time_with_source_and_mode(book
     assert of("4bit").seconds - estimates.FIXED_SECONDS == pytest.approx(quantized / speed["affine"] + rest)
     assert of("4bit").seconds < of("bf16").seconds, "so much is written"
     assert of("4bit").seconds < of("4bit-mse").seconds
+
+
+class Endless:
+    """A response whose body has no end; it counts what was taken of it."""
+
+    taken = 0
+
+    def iter_raw(self, size):
+        while True:
+            self.taken += size
+            yield bytes(size)
+
+
+def test_no_more_of_an_endless_answer_is_read_than_was_asked_for():
+    answer = Endless()
+    assert len(_received(answer, 100_000)) == 100_001
+    assert answer.taken <= 100_000 + 2 * CHUNK_BYTES
