@@ -61,7 +61,10 @@ class PublishTarget(Protocol):
     """
 
     def published(self, release: Release) -> bool:
-        """Whether this very release is there, whole, under its tag. Raises if the tag holds another."""
+        """Whether this very release is there, whole, under its tag.
+
+        Raises if the tag holds another, or was withdrawn.
+        """
 
     def publish(self, release: Release, destination: Destination) -> str:
         """Put it there whole, or leave all as it was; return where it can be found."""
@@ -84,6 +87,14 @@ def tag_is_taken(release: Release) -> PublishError:
     return PublishError(
         f"{release.repo}: the tag {release.tag} holds another artifact; published tags never change:"
         " choose another with tag=NAME, or publish.tag in the recipe"
+    )
+
+
+def tag_is_withdrawn(release: Release, reason: str) -> PublishError:
+    """What a target raises when the tag was withdrawn: publishing does not bring it back."""
+    return PublishError(
+        f"{release.repo}: the tag {release.tag} was withdrawn ({reason}); choose another with tag=NAME, or"
+        " publish.tag in the recipe"
     )
 
 

@@ -81,17 +81,10 @@ def _published(work: Workspace, book: Book, goal: PublishTarget, candidate: Cand
     digest, signed = book.digest(source, recipe), recipe.sign is not None
     release = prepare(folder, digest, candidate.repo, tag, signed)
     if order.destination == MAIN and goal.published(release):
-        return f"already published as {release.repo} at {tag}{_withdrawn(goal, release)}"
+        return f"already published as {release.repo} at {tag}"
     if order.dry_run:
         return _preview(goal, release, order.destination)
     return f"published {goal.publish(release, order.destination)}"
-
-
-def _withdrawn(goal: PublishTarget, release: Release) -> str:
-    """What must be said of a tag that was withdrawn: publishing does not bring it back."""
-    reasons = {version.tag: version.withdrawn for version in goal.history(release.repo)}
-    reason = reasons.get(release.tag)
-    return f", which was withdrawn ({reason}): publish it under another tag" if reason is not None else ""
 
 
 def _preview(goal: PublishTarget, release: Release, destination: Destination) -> str:

@@ -23,7 +23,7 @@ from .errors import MissingError, PublishError
 from .garbage import Garbage, garbage_of, remove
 from .manifest import SIGNATURE
 from .progress import progress_bar
-from .publish import Destination, Release, Version, tag_is_taken
+from .publish import Destination, Release, Version, tag_is_taken, tag_is_withdrawn
 from .storing import PARTIAL, commit_of, store
 from .whole import NO_ROOM
 from .workspace import sha256_of, to_json
@@ -41,6 +41,8 @@ class LocalRegistry:
             commit = self._stored.commit(release.repo, release.tag)
             if commit not in (None, commit_of(release)):
                 raise tag_is_taken(release)
+            if (reason := self._stored.withdrawn(release.repo, release.tag)) is not None:
+                raise tag_is_withdrawn(release, reason)
             return commit is not None and self._whole(release) and self._settled(release.repo)
 
     def publish(self, release: Release, destination: Destination) -> str:
@@ -193,7 +195,10 @@ class LocalRegistry:
             except BlockingIOError:
                 print(f"{path.name}: another process changes it; waiting for its end", file=sys.stderr)
                 fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            try:
+                yield
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)  # closing it is not enough if a child has it, too
 
 
 def _check_name(repo: str) -> None:

@@ -1,7 +1,8 @@
 """Publishes to a local registry, and does something at each moment at which files are about to change.
 
 every_moment.py kill FOLDER     a process for each moment, killed there, then a publisher who finishes it
-every_moment.py read FOLDER     the genuine client reads at each moment
+every_moment.py read FOLDER     the genuine client reads at each moment, and collectors of garbage come
+every_moment.py collect FOLDER  a collector is read beside, and killed, at each moment
 every_moment.py flush FOLDER    what is renamed, or pointed at by a ref, must have been flushed to the disk
 every_moment.py race FOLDER     two publishers of one tag, and a third who repeats the winner's
 
@@ -11,6 +12,7 @@ Prints how many moments there were. A process of its own, for it forks and what 
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import huggingface_hub
@@ -43,6 +45,11 @@ class Watch:
         if event == "open" and isinstance(arguments[1], str) and "r" in arguments[1]:
             return False
         return event == "fcntl.flock" or any(self.folder in str(a) for a in arguments[:2])
+
+    def collect(self, registry):
+        self.on = True
+        registry.collect(dry_run=False)
+        self.on = False
 
     def publish(self, registry, release):
         self.on = True
@@ -105,15 +112,50 @@ def read(folder):
     registry.publish(first, Destination())
     watch = Watch(registry.folder)
 
+    collectors = []
+
     def look(number, event, arguments):
+        collectors.append(os.fork())
+        if not collectors[-1]:
+            LocalRegistry(registry.folder).collect(dry_run=False)
+            os._exit(0)
+        time.sleep(0.01)  # let it do what it can
         assert found(registry, "v1") == before
         assert found(registry, "v2") in (None, after)
         assert found(registry, "main") in (before, after)
 
     watch.act = look
     watch.publish(registry, second)
-    assert found(registry, "main") == after
+    assert {os.waitpid(pid, 0)[1] for pid in collectors} == {0}
+    assert found(registry, "main") == found(registry, "v2") == after
     return watch.count
+
+
+def collect(folder):
+    first, second = make_release(folder / "a"), make_release(folder / "b", b"others", tag="v2")
+    moment = 0
+    while True:
+        registry = LocalRegistry(folder / f"registry{moment}")
+        registry.publish(first, Destination())
+        registry.publish(second, Destination())
+        (next(registry.folder.glob("models--*")) / "refs/v1").unlink()
+        watch = Watch(registry.folder)
+
+        def act(number, *_, registry=registry, last=moment):
+            assert found(registry, "v2") == contents(folder / "b")
+            if number == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        watch.act = act
+        ended = forked(lambda registry=registry, watch=watch: watch.collect(registry))
+        assert found(registry, "v2") == contents(folder / "b"), moment
+        registry.collect(dry_run=False)
+        assert registry.collect(dry_run=False) == [], moment
+        assert len(list(registry.folder.glob("*/snapshots/*"))) == 1
+        if ended == 0:
+            return moment
+        assert ended == KILLED, ended
+        moment += 1
 
 
 def flush(folder):
@@ -169,4 +211,5 @@ def race(folder):
 
 
 if __name__ == "__main__":
-    print({"kill": kill, "read": read, "flush": flush, "race": race}[sys.argv[1]](Path(sys.argv[2])))
+    modes = {"kill": kill, "read": read, "collect": collect, "flush": flush, "race": race}
+    print(modes[sys.argv[1]](Path(sys.argv[2])))

@@ -141,7 +141,7 @@ def test_history_and_registry_tell_all(work, run, publish):
     size = sum(entry.size for entry in registry.files(REPO, "v1").values())
     more = {"variant": "4bit", "wer": 8.36, "nbytes": size, "signed": False}
     assert json.loads(cataloguing.show(registry, "json")[0])[1] == told[1] | more
-    assert "which was withdrawn (deaf): publish it under another tag" in publish("v2")
+    assert f"!! {REPO}: the tag v2 was withdrawn (deaf); choose another with tag=NAME" in publish("v2")
 
 
 @pytest.mark.parametrize("said", [{"recipe": None}, {"tag": None}, {"reason": None}, {"reason": " "}])
