@@ -5,7 +5,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from .workspace import HASH_BLOCK, written_whole
+from .workspace import written_whole
+
+BLOCK = 2**20
 
 
 def copy_and_hash(source: Path, target: Path, progress: Callable[[int], None]) -> str:
@@ -15,7 +17,7 @@ def copy_and_hash(source: Path, target: Path, progress: Callable[[int], None]) -
     """
     digest = hashlib.sha256()
     with source.open("rb") as read, target.open("xb") as written:
-        while block := read.read(HASH_BLOCK):
+        while block := read.read(BLOCK):
             digest.update(block)
             written.write(block)
             progress(len(block))

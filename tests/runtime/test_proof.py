@@ -482,7 +482,7 @@ def test_hashing_needs_little_memory(tmp_path: Path) -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 8 * 2**20
+    assert peak < 16 * 2**20
 
 
 def test_nothing_is_looked_at_before_it_is_proven(unsigned: Path, monkeypatch: pytest.MonkeyPatch) -> None:

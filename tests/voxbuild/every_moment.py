@@ -122,6 +122,7 @@ def read(folder):
         time.sleep(0.01)  # let it do what it can
         assert found(registry, "v1") == before
         assert found(registry, "v2") in (None, after)
+        assert found(registry, second.files["manifest.json"].sha256[:40]) in (None, after)
         assert found(registry, "main") in (before, after)
 
     watch.act = look
@@ -143,6 +144,8 @@ def collect(folder):
 
         def act(number, *_, registry=registry, last=moment):
             assert found(registry, "v2") == contents(folder / "b")
+            unnamed = found(registry, first.files["manifest.json"].sha256[:40])
+            assert unnamed in (None, contents(folder / "a"))
             if number == last:
                 os.kill(os.getpid(), signal.SIGKILL)
 

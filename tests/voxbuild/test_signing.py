@@ -77,6 +77,15 @@ def test_what_is_not_as_its_manifest_says_is_not_signed(change, artifact, keys):
     assert not list(artifact.glob(".model.sig*"))
 
 
+def test_what_was_converted_and_not_yet_validated_is_not_signed(artifact, keys):
+    manifest = Manifest.load(artifact)
+    for name in manifest.files.keys() - manifest.weight_files.keys():
+        (artifact / name).unlink()
+    manifest.unvalidated().save(artifact)
+    with pytest.raises(SigningError, match="not validated, so not signed"):
+        sign(artifact, *keys)
+
+
 def test_a_key_that_is_not_the_recipes_signs_nothing(artifact, keys, tmp_path):
     other, _ = write_keys(tmp_path, "other")
     with pytest.raises(SigningError, match=r"other\.pem: not the other half of .*key\.pub"):
