@@ -1,5 +1,6 @@
 """The doit tasks after validation: what is written about an artifact, its views, its signature."""
 
+import os
 from collections.abc import Iterator
 from importlib.metadata import version
 
@@ -56,7 +57,7 @@ def task_card() -> Iterator[Task]:
                 *(clip_set_file(name) for name in book().clip_sets(source, recipe)),
                 local(workspace().cards / recipe.card),
                 *_record_file(source),
-                *([str(public_key)] if public_key else []),
+                *([os.path.relpath(public_key, workspace().root)] if public_key else []),
             ],
             "targets": files,
             "uptodate": [

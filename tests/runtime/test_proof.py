@@ -345,7 +345,7 @@ def test_a_signature_of_another_form_is_refused(
         (b"\xff", "no readable JSON"),
         (b"[]", "a JSON object was expected, not list"),
         (b'{"a": 1, "a": 2}', "is there twice"),
-        (b'{"a": NaN}', "NaN is no number"),
+        (b'{"a": NaN}', "NaN is no JSON number"),
         (b'{"a":' * 100_000, "no readable JSON"),
         (b" " * (strict.MAX_BYTES + 1), "more than 8,388,608 bytes"),
     ],
