@@ -26,7 +26,7 @@ from .progress import progress_bar
 from .publish import Destination, Release, Version, tag_is_taken, tag_is_withdrawn
 from .storing import PARTIAL, commit_of, store
 from .whole import NO_ROOM
-from .workspace import json_text, sha256_of
+from .workspace import sha256_of, to_json
 
 
 class LocalRegistry:
@@ -213,7 +213,7 @@ def _check_name(repo: str) -> None:
 
 
 def _write_history(folder: Path, records: Iterable[Record]) -> None:
-    write_durably(folder / HISTORY, json_text([asdict(record) for record in records]))
+    write_durably(folder / HISTORY, to_json([asdict(record) for record in records]))
 
 
 @contextmanager

@@ -106,11 +106,11 @@ class Workspace:
 
 def write_json(path: Path, value: Any) -> None:
     """Write sorted JSON; the file is the old one or the whole new one, never half of it."""
-    write_text(path, json_text(value))
+    write_text(path, to_json(value))
 
 
-def json_text(value: Any) -> str:
-    """What `write_json` writes."""
+def to_json(value: Any) -> str:
+    """The same as text."""
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
