@@ -229,7 +229,7 @@ def test_a_signed_artifact_names_key_and_command():
 
 def test_one_that_is_not_signed_says_so():
     text = card()
-    assert "This artifact is not signed" in text
+    assert "It is not signed: its recipe names no key." in text
     assert f"voxrun --verify --model {VOXTRAL}-4bit --revision v1" in text
     assert "model.sig" not in text
 
