@@ -1,15 +1,13 @@
 """Proving that what was published is what its manifest says, and what is built here."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from voxrun.errors import VoxrunError
 from voxrun.manifest import Entry, digest_of, read_entries
 from voxrun.objects import read_object
-from voxrun.provenance import PROVENANCE, check_provenance
-from voxrun.signature import check_signed, claimed_files, signed_files
 
 from .candidates import Candidate, candidates
 from .differences import faults
@@ -18,10 +16,8 @@ from .manifest import DESCRIPTIVE, MANIFEST, SIGNATURE, VALIDATION
 from .publish import PublishTarget
 from .publishing import Order
 from .recipe import Book, Recipe
+from .vouching import Read, vouched
 from .workspace import STATE_BYTES, Workspace
-
-Read = Callable[[str], bytes]
-"""A small file of the artifact, by name."""
 
 
 def verify(work: Workspace, book: Book, recipe: Recipe, order: Order) -> None:
@@ -81,7 +77,7 @@ def proofs(entries: Mapping[str, Entry], read: Read, key: Path | None) -> list[s
 
     Raises PublishError or TrustError if one of them is wrong.
     """
-    return [_validation(entries, read), _provenance(entries, read), _signature(entries, read, key)]
+    return [_validation(entries, read), *vouched(entries, read, key)]
 
 
 def _validation(entries: Mapping[str, Entry], read: Read) -> str:
@@ -93,37 +89,6 @@ def _validation(entries: Mapping[str, Entry], read: Read) -> str:
     if report.get("passed") is not True or report.get("artifact") != weights:
         raise PublishError(f"{VALIDATION} is not a passed one of these very files")
     return "validated as these very files"
-
-
-def _provenance(entries: Mapping[str, Entry], read: Read) -> str:
-    """What it was made from is said of what is there."""
-    if PROVENANCE not in entries:
-        raise PublishError(f"{PROVENANCE} is missing: nothing says what it was made from")
-    _refuse(PROVENANCE, check_provenance(read(PROVENANCE), _listed(entries)))
-    return "its provenance is that of these very files"
-
-
-def _signature(entries: Mapping[str, Entry], read: Read, key: Path | None) -> str:
-    """Who vouches for it."""
-    if SIGNATURE not in entries:
-        if key:
-            raise PublishError(f"not signed, so nothing says that it is by the owner of {key}")
-        return "not signed"
-    signature = read(SIGNATURE)
-    signed = signed_files(signature, key) if key else claimed_files(signature)
-    _refuse(SIGNATURE, check_signed(signed, _listed(entries), entries[MANIFEST].sha256))
-    if key:
-        return f"signed with the private key of {key}"
-    return "signed; whose signature it is was not checked: give key=PUBLIC.pem"
-
-
-def _listed(entries: Mapping[str, Entry]) -> dict[str, Entry]:
-    return {name: entry for name, entry in entries.items() if name not in (MANIFEST, SIGNATURE)}
-
-
-def _refuse(name: str, problems: list[str]) -> None:
-    if problems:
-        raise PublishError(f"{name}: {'; '.join(problems)}")
 
 
 def _proven(content: bytes, name: str, entries: Mapping[str, Entry]) -> bytes:

@@ -5,29 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
-
 FILES = {
     "config.json": b'{"hidden_size": 64}',
     "model.safetensors": bytes(range(256)) * 20,
     "README.md": b"# A card\n",
     ".eval_results/prompts.yaml": b"- value: 4.2\n",
 }
-
-
-def write_keys(folder: Path, name: str = "key", curve: ec.EllipticCurve | None = None) -> tuple[Path, Path]:
-    """A new pair: the private and the public file."""
-    key = ec.generate_private_key(curve or ec.SECP256R1())
-    private, public = folder / f"{name}.pem", folder / f"{name}.pub"
-    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    return private, public
 
 
 def write_artifact(folder: Path, files: dict[str, bytes] | None = None) -> Path:

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hub_server import HubServer, serving
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from signed_models import FILES, sign, write_artifact, write_keys, write_manifest, write_provenance
+from keys import write_keys
+from signed_models import FILES, sign, write_artifact, write_manifest, write_provenance
 
 from voxrun import strict, transcriber
 from voxrun.cli import main
@@ -259,7 +260,7 @@ def test_a_hint_does_not_make_a_signature(signed: Path, public: Path, tmp_path: 
 
 @pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()], ids=lambda c: c.name)
 def test_every_curve_of_the_library_is_known(curve: ec.EllipticCurve, unsigned: Path, tmp_path: Path) -> None:
-    private, public = write_keys(tmp_path, "key", curve)
+    private, public = write_keys(tmp_path, key=ec.generate_private_key(curve))
     sign(unsigned, private)
     check(unsigned, public)
 

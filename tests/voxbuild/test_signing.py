@@ -9,13 +9,7 @@ from pathlib import Path
 import pytest
 from artifacts import contents, make_artifact
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
+from keys import write_keys
 from projects import FAILED, copy_project, doit, edit, executed, make_project, skipped
 
 from voxbuild.errors import SigningError
@@ -26,16 +20,6 @@ from voxrun.proof import check
 from voxrun.signature import signed_files
 
 VIEW = "4bit.mlx-audio"
-
-
-def write_keys(folder, name="key", password=None, key=None):
-    """A private and a public file."""
-    key = key or ec.generate_private_key(ec.SECP256R1())
-    how = BestAvailableEncryption(password) if password else NoEncryption()
-    private, public = folder / f"{name}.pem", folder / f"{name}.pub"
-    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how))
-    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    return private, public
 
 
 @pytest.fixture

@@ -144,7 +144,9 @@ def test_a_card_shows_the_variants_on_record(built):
 
     write_record(record, [make_sibling("8bit", 4.5, 8.0), make_sibling("4bit", 9.0, 99.0)])
     process = doit(built, "build", "recipe=4bit")
-    assert executed(process) == ["card:tiny:4bit", "provenance:tiny:4bit", "manifest:tiny:4bit"], process.stdout
+    assert executed(process) == ["card:tiny:4bit", "provenance:tiny:4bit", "manifest:tiny:4bit"], (
+        process.stdout
+    )
     assert "**[4bit](https://huggingface.co/someone/Voxtral-Tiny-Prompts-4bit)**" in (
         folder / "README.md"
     ).read_text(encoding="utf-8")
@@ -160,7 +162,11 @@ def test_a_card_shows_the_variants_on_record(built):
         assert (folder / "wer.png").read_bytes() == plot
 
     record.unlink()
-    assert executed(doit(built, "build", "recipe=4bit")) == ["card:tiny:4bit", "provenance:tiny:4bit", "manifest:tiny:4bit"]
+    assert executed(doit(built, "build", "recipe=4bit")) == [
+        "card:tiny:4bit",
+        "provenance:tiny:4bit",
+        "manifest:tiny:4bit",
+    ]
     assert contents(folder).keys() == FILES
     assert Manifest.load(folder).files.keys() == FILES - {"manifest.json"}
 

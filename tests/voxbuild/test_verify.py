@@ -5,6 +5,8 @@ import json
 import shutil
 
 import pytest
+from artifacts import statement_of
+from keys import write_keys
 from projects import FAILED, doit
 from releases import REPO, book_of, make_releasable, put_artifact
 
@@ -12,6 +14,7 @@ from voxbuild.errors import DifferenceError
 from voxbuild.manifest import MANIFEST, SIGNATURE, VALIDATION
 from voxbuild.publishing import Order, publish
 from voxbuild.registry import LocalRegistry
+from voxbuild.signing import sign
 from voxbuild.verifying import verify
 
 
@@ -27,10 +30,10 @@ def work(tmp_path):
 def told(work, capsys):
     """Verify; whether all is right, and what was said."""
 
-    def run(tag="v1", named=True):
+    def run(tag="v1", named=True, key=None):
         capsys.readouterr()
         try:
-            verify(work, book_of(work), book_of(work).recipe("4bit"), Order(named=named, tag=tag))
+            verify(work, book_of(work), book_of(work).recipe("4bit"), Order(named=named, tag=tag, key=key))
             return True, capsys.readouterr().out
         except DifferenceError:
             return False, capsys.readouterr().out
@@ -49,8 +52,10 @@ def test_what_is_as_it_was_published_is_told(work, told):
     assert told() == (
         True,
         f"4bit over tiny: {REPO} at v1\n"
-        f"   all 5 files are those of its manifest {digest}, {size:,} bytes\n"
+        f"   all 6 files are those of its manifest {digest}, {size:,} bytes\n"
         "   validated as these very files\n"
+        "   provenance.json tells what these very files were made from\n"
+        "   not signed\n"
         f"   the same as {work.artifact('tiny', '4bit')}\n",
     )
 
@@ -120,7 +125,55 @@ def test_a_signature_is_part_of_it(work, told):
     put_artifact(work, signature=b"signed")
     publish(work, book_of(work), book_of(work).recipe("4bit"), Order(named=True, tag="v2"))
     assert (LocalRegistry(work.registry).read(REPO, "v1", SIGNATURE, 9)) == b"signed"
-    assert "all 6 files" in told()[1]
+    assert "model.sig: no readable JSON" in told()[1]
+
+
+@pytest.fixture
+def keys(work, tmp_path):
+    """A signed release of the artifact, as v2, and the pair that signed it."""
+    pair = write_keys(tmp_path)
+    sign(work.artifact("tiny", "4bit"), *pair)
+    publish(work, book_of(work), book_of(work).recipe("4bit"), Order(named=True, tag="v2"))
+    return pair
+
+
+def test_who_signed_it_is_told_if_a_key_is_given(keys, told, tmp_path):
+    right, text = told("v2")
+    assert right
+    assert "all 7 files" in text
+    assert "   signed; whose signature it is was not checked: say key=PUBLIC.pem\n" in text
+    unchecked = "signed; whose signature it is was not checked: say key=PUBLIC.pem"
+    checked = f"signed with the private key of {keys[1]}"
+    assert told("v2", key=keys[1]) == (True, text.replace(unchecked, checked))
+    _, stranger = write_keys(tmp_path, "stranger")
+    right, text = told("v2", key=stranger)
+    assert not right
+    assert f"not signed with the private key of {stranger}" in text
+
+
+def test_with_a_key_what_is_not_signed_is_wrong(told, tmp_path):
+    right, text = told("v1", key=write_keys(tmp_path)[1])
+    assert not right
+    assert "!! not signed, though it should be" in text
+
+
+def test_a_signature_of_another_manifest_is_wrong(keys, work, told):
+    """Somebody has changed the published manifest, and all hashes in it fit."""
+    change_manifest(work, lambda manifest: manifest.update(model="Another"))
+    right, text = told("v2", key=keys[1])
+    assert not right
+    assert "model.sig: manifest.json was another when it was signed" in text
+
+
+def test_a_provenance_of_other_files_is_wrong(work, told):
+    other = statement_of({"model.safetensors": {"sha256": "0" * 64}})
+    stored(work, "provenance.json").write_text(json.dumps(other))
+    data = stored(work, "provenance.json").read_bytes()
+    entry = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    change_manifest(work, lambda manifest: manifest["files"].update({"provenance.json": entry}))
+    right, text = told()
+    assert not right
+    assert "provenance.json: model.safetensors has another hash than in the manifest" in text
 
 
 def test_what_is_not_there_is_told(work, told):
@@ -138,7 +191,7 @@ def test_what_was_withdrawn_is_told(work, told):
 def test_all_that_is_built_is_verified_and_the_exit_code_tells(work):
     process = doit(work.root, "verify", "tag=v1")
     assert process.returncode == 0
-    assert "all 5 files are those" in process.stdout
+    assert "all 6 files are those" in process.stdout
     stored(work, "tekken.json").write_bytes(b"[]")
     process = doit(work.root, "verify", "recipe=4bit", "tag=v1", "target=registry")
     assert process.returncode in FAILED

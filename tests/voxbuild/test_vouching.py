@@ -2,7 +2,7 @@
 
 import pytest
 from artifacts import make_artifact
-from test_signing import write_keys
+from keys import write_keys
 
 from voxbuild.errors import PublishError
 from voxbuild.manifest import PROVENANCE, Manifest, file_entry
