@@ -57,19 +57,29 @@ def _checked(
     promised = {**entries, MANIFEST: Entry(len(raw), digest)}
     if signature := there.get(SIGNATURE):  # signs the manifest, so is not in it
         promised[SIGNATURE] = signature
-    facts = [
-        f"withdrawn: {v.withdrawn}" for v in goal.history(repo) if v.tag == tag and v.withdrawn is not None
-    ]
+    facts = _withdrawal(goal, repo, tag)
     if wrong := faults(there, promised):
         return facts, wrong
     total = sum(entry.size for entry in promised.values())
     facts.append(f"all {len(promised)} files are those of its manifest {digest[:16]}, {total:,} bytes")
-    facts += proofs(
-        promised, lambda name: _proven(goal.read(repo, tag, name, STATE_BYTES), name, promised), key
-    )
+
+    def read(name: str) -> bytes:
+        return _proven(goal.read(repo, tag, name, STATE_BYTES), name, promised)
+
+    try:
+        facts += proofs(promised, read, key)
+    except (VoxbuildError, VoxrunError) as error:
+        return facts, [str(error)]
     if folder and digest_of(folder) != digest:
         return facts, [f"another artifact is in {folder}, with the manifest {digest_of(folder)[:16]}"]
     return facts + ([f"the same as {folder}"] if folder else []), []
+
+
+def _withdrawal(goal: PublishTarget, repo: str, tag: str) -> list[str]:
+    """Why the tag was withdrawn, if it was."""
+    return [
+        f"withdrawn: {v.withdrawn}" for v in goal.history(repo) if v.tag == tag and v.withdrawn is not None
+    ]
 
 
 def proofs(entries: Mapping[str, Entry], read: Read, key: Path | None) -> list[str]:
