@@ -39,7 +39,7 @@ def read_headers(folder: Path) -> Headers:
 
 def _check_index(said: Mapping[str, str], places: Mapping[str, str], index: Path) -> None:
     """Another reader believes the index; raises WeightsError where it would find something else."""
-    for name in said.keys() | places.keys():
+    for name in sorted(said.keys() | places.keys()):
         if said.get(name) != places.get(name):
             raise WeightsError(
                 f"{index}: {shown(name)} is in {places.get(name, 'no file')}, not in"
