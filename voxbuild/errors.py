@@ -10,6 +10,7 @@ VoxbuildError
 ├── ConvertError      weights that cannot be converted; no space left
 ├── ValidationError   an artifact that does not pass its gates
 └── PublishError      an artifact that may not, or cannot, be published
+    └── MissingError  a repository, revision or file that is not where it was looked for
 """
 
 
@@ -56,3 +57,7 @@ class ValidationError(VoxbuildError):
 
 class PublishError(VoxbuildError):
     """The artifact may not, or cannot, be published."""
+
+
+class MissingError(PublishError):
+    """A target holds no such repository, revision or file."""

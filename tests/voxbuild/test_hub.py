@@ -144,9 +144,10 @@ def test_no_connection_is_told(publish, tmp_path):
 
 def test_a_publish_that_lost_its_tag_is_completed_without_a_second_commit(hub, publish, tmp_path):
     folder = make_artifact(tmp_path / "a", b"weights" * 1000)
-    hub.fail("POST .*/tag/", 500, times=1)
+    hub.fail("POST .*/tag/", 500)
     refused(publish(folder))
     assert not hub.repos[f"models/{REPO}"].tags
+    hub.faults.clear()
     assert publish(folder).returncode == 0
     assert len(commits(hub)) == 1
     assert files_at(hub, "v1") == contents(folder)
