@@ -1,0 +1,169 @@
+"""What goes wrong as a test declares it, and what the genuine client makes of it."""
+
+import threading
+from pathlib import Path
+
+import httpx2
+import pytest
+from hub_server import HubServer, flipped, swapped, truncated
+from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub.errors import HfHubHTTPError
+
+WEIGHTS = bytes(range(256)) * 400
+
+
+def commit(client: HfApi, repo: str, **more: str) -> str:
+    operations = [CommitOperationAdd("model.safetensors", WEIGHTS), CommitOperationAdd("config.json", b"{}")]
+    return str(client.create_commit(repo, operations, commit_message="Add", **more).oid)
+
+
+def titles(hub: HubServer, repo: str) -> list[str]:
+    found = hub.repos[f"models/{repo}"]
+    return [info["title"] for info in found.history(found.head)]
+
+
+def asked(hub: HubServer, call: str) -> int:
+    return sum(each.startswith(call) for each in hub.calls)
+
+
+@pytest.mark.parametrize(("when", "made"), [("before", False), ("within", True), ("after", True)])
+def test_a_commit_that_is_cut(hub: HubServer, client: HfApi, repo: str, when: str, made: bool) -> None:
+    hub.cut("POST .*/commit/", when)
+    with pytest.raises(httpx2.HTTPError):
+        commit(client, repo)
+    assert titles(hub, repo) == [*(["Add"] if made else []), "initial commit"]
+    commit(client, repo)
+    assert titles(hub, repo)[0] == "Add"
+
+
+@pytest.mark.parametrize("when", ["before", "within", "after"])
+def test_an_upload_that_is_cut_is_sent_again(
+    hub: HubServer, client: HfApi, repo: str, when: str, naps: list[float]
+) -> None:
+    hub.cut("PUT /lfs/", when, times=2)
+    commit(client, repo)
+    assert hub.content(repo)["model.safetensors"] == WEIGHTS
+    assert asked(hub, "PUT") == 3
+    assert naps == [1, 2]
+
+
+def test_a_cut_upload_leaves_nothing(hub: HubServer, client: HfApi, repo: str) -> None:
+    blobs = set(hub.folder.glob("?" * 64))
+    hub.cut("PUT /lfs/", "within", times=100)
+    with pytest.raises(RuntimeError, match=r"uploading 'model\.safetensors'"):
+        commit(client, repo)
+    assert set(hub.folder.glob("?" * 64)) == blobs
+
+
+@pytest.mark.parametrize("when", ["before", "within", "after"])
+def test_a_download_that_is_cut_is_taken_up(hub: HubServer, client: HfApi, when: str, tmp_path: Path) -> None:
+    hub.add("models", "team/other", {"model.safetensors": WEIGHTS})
+    hub.cut("GET .*/resolve/", when, times=2)
+    path = client.hf_hub_download("team/other", "model.safetensors", cache_dir=tmp_path)
+    assert Path(path).read_bytes() == WEIGHTS
+    assert asked(hub, "GET /team/other/resolve") == 3
+
+
+def test_a_cut_is_before_within_or_after(hub: HubServer) -> None:
+    with pytest.raises(ValueError, match="not during"):
+        hub.cut("GET", "during")
+
+
+def test_too_many_requests_are_told_when_to_come_again(
+    hub: HubServer, client: HfApi, repo: str, naps: list[float]
+) -> None:
+    hub.fail("POST .*/preupload/", 429, times=1, headers={"Retry-After": "7"})
+    commit(client, repo)
+    assert naps == [8]  # the client adds one
+
+
+def test_several_errors_come_in_the_order_they_were_declared(
+    hub: HubServer, client: HfApi, repo: str
+) -> None:
+    hub.fail("GET .*/refs", 500, times=1)
+    hub.fail("GET .*/refs", 403, times=1)
+    for status in (500, 403):
+        with pytest.raises(HfHubHTTPError) as error:
+            client.list_repo_refs(repo)
+        assert error.value.response.status_code == status
+    client.list_repo_refs(repo)
+
+
+@pytest.mark.parametrize(
+    ("damage", "served"),
+    [
+        (flipped, WEIGHTS[:51200] + b"\x01" + WEIGHTS[51201:]),
+        (truncated, WEIGHTS[: len(WEIGHTS) // 2]),
+        (swapped(b"other"), b"other"),
+    ],
+)
+def test_damaged_files_pass_the_client_with_the_hash_of_the_true_ones(
+    hub: HubServer, client: HfApi, damage: object, served: bytes, tmp_path: Path
+) -> None:
+    hub.add("models", "team/other", {"model.safetensors": WEIGHTS})
+    hub.corrupt("(GET|HEAD) .*/model.safetensors", damage)
+    path = client.hf_hub_download("team/other", "model.safetensors", cache_dir=tmp_path)
+    assert Path(path).read_bytes() == served
+    assert (
+        Path(path).resolve().name
+        == hub.repos["models/team/other"].commits[hub.repos["models/team/other"].head]["model.safetensors"][
+            "sha256"
+        ]
+    )
+
+
+def test_damage_shows_in_ranges_too(hub: HubServer) -> None:
+    hub.add("models", "team/other", {"model.safetensors": WEIGHTS})
+    hub.corrupt("GET .*/model.safetensors", swapped(b"0123456789"))
+    url = f"{hub.url}/team/other/resolve/main/model.safetensors"
+
+    def part(asked: str) -> tuple[int, bytes, str]:
+        answer = httpx2.get(url, headers={"Range": f"bytes={asked}"})
+        return answer.status_code, answer.content, answer.headers.get("content-range", "")
+
+    assert part("2-4") == (206, b"234", "bytes 2-4/10")
+    assert part("7-") == (206, b"789", "bytes 7-9/10")
+    assert part("-2") == (206, b"89", "bytes 8-9/10")
+    assert part("10-")[0] == 416
+
+
+def test_what_drips_comes_whole_or_ends_with_the_client(
+    hub: HubServer, client: HfApi, tmp_path: Path
+) -> None:
+    hub.add("models", "team/other", {"a.safetensors": WEIGHTS[:2000], "b.safetensors": WEIGHTS})
+    hub.drip("GET .*/a.safetensors", 20_000)
+    path = client.hf_hub_download("team/other", "a.safetensors", cache_dir=tmp_path)
+    assert Path(path).read_bytes() == WEIGHTS[:2000]
+    hub.drip("GET .*/b.safetensors", 1)
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.get(f"{hub.url}/team/other/resolve/main/b.safetensors", timeout=0.2)
+    assert hub.sent.get("/team/other/resolve/main/b.safetensors", 0) == 0
+
+
+def test_an_upload_can_be_met_in_the_middle(hub: HubServer, client: HfApi, repo: str) -> None:
+    hub.drip("PUT /lfs/", 4 * len(WEIGHTS))
+    met = threading.Event()
+    hub.before("PUT /lfs/", met.set)
+    commit(client, repo)
+    assert met.is_set()
+    assert hub.content(repo)["model.safetensors"] == WEIGHTS
+
+
+def test_somebody_comes_in_between(hub: HubServer, client: HfApi, repo: str) -> None:
+    hub.before("POST .*/commit/", lambda: hub.add("models", repo, {"theirs.md": b"theirs"}, "Theirs"))
+    with pytest.raises(HfHubHTTPError) as error:
+        commit(client, repo, parent_commit=client.model_info(repo).sha)
+    assert error.value.response.status_code == 412
+    assert titles(hub, repo) == ["Theirs", "initial commit"]
+
+
+def test_a_surprise_that_raises_is_not_passed_over(tmp_path: Path) -> None:
+    from hub_server import serving
+
+    def blow() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), serving(tmp_path) as hub:
+        hub.before("GET", blow)
+        with pytest.raises(httpx2.HTTPError):
+            httpx2.get(f"{hub.url}/api/models/a/b")

@@ -1,0 +1,66 @@
+"""Who asks; repositories made, deleted and renamed; the check of cards."""
+
+from typing import Any
+
+from .commits import ATTRIBUTES
+from .disk import exclusive
+from .server import HubServer
+from .web import Refusal, Request
+
+
+def whoami(hub: HubServer, request: Request) -> Any:
+    token = request.token
+    assert token is not None
+    orgs = [{"type": "org", "name": name} for name in sorted(token.namespaces or ())]
+    access = {"type": "access_token", "accessToken": {"displayName": token.user, "role": token.role}}
+    return {"type": "user", "name": token.user, "orgs": orgs, "auth": access}
+
+
+def create(hub: HubServer, request: Request) -> Any:
+    kind, name = _repository(request)
+    address = {"url": f"{hub.url}/{'' if kind == 'models' else kind + '/'}{name}"}
+    with exclusive(hub.folder):
+        if f"{kind}/{name}" in hub.repos:
+            raise Refusal(409, message="You already created this repo", **address)
+        repo = hub.new_repo(kind, name, private=request.json().get("visibility") == "private")
+        tree = {".gitattributes": hub.store(ATTRIBUTES.encode(), lfs=False)}
+        repo.save(branches={"main": hub.new_commit(repo, tree, None, "initial commit")})
+    return address | {"name": name}
+
+
+def delete(hub: HubServer, request: Request) -> Any:
+    kind, name = _repository(request)
+    hub.delete(name, kind)
+    return {}
+
+
+def move(hub: HubServer, request: Request) -> Any:
+    said = request.json()
+    old, new = said["fromRepo"], said["toRepo"]
+    kind = f"{said['type']}s"
+    _writable(request, old)
+    _writable(request, new)
+    if f"{kind}/{new}" in hub.repos:
+        raise Refusal(409, message=f"{new} is taken")
+    hub.rename(old, new, kind)
+    return {}
+
+
+def _repository(request: Request) -> tuple[str, str]:
+    """The kind and name that the body says. A name without a namespace is in the user's own."""
+    said = request.json()
+    assert request.token is not None
+    name = f"{said.get('organization') or request.token.user}/{said['name']}"
+    _writable(request, name)
+    return f"{said.get('type') or 'model'}s", name
+
+
+def _writable(request: Request, name: str) -> None:
+    token = request.token
+    if token is None or token.role != "write" or not token.member(name):
+        where = name.split("/")[0]
+        raise Refusal(403, message=f"You don't have the rights to create a model under the namespace {where}")
+
+
+def validate_yaml(hub: HubServer, request: Request) -> Any:
+    return {"errors": [], "warnings": []}
