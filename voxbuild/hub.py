@@ -58,21 +58,30 @@ class Hub:
         repo = self._repo(release.repo)
         if destination == ON_MAIN and self.published(release):
             return self._address(release.repo, release.tag)
-        with in_a_sentence(release.repo):
-            repo.create()
-            if destination.pull_request:
-                return self._pull_request(repo, release)
-            branch = destination.branch or MAIN
-            if destination.branch:
-                repo.create_branch(destination.branch)
-            commit = repo.commit(
-                _message(release), release.files, lambda head: _operations(repo, head, release), branch
-            )
-            if destination.branch:
-                return self._address(release.repo, destination.branch)
-            if not repo.tag(release.tag, commit):
-                raise tag_is_taken(release)
-        return self._address(release.repo, release.tag)
+        branch = destination.branch or MAIN
+        try:
+            with in_a_sentence(release.repo):
+                return self._send(repo, release, branch, destination.pull_request)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(repo.standing(branch, release.files)) from None
+
+    def _send(self, repo: HubRepo, release: Release, branch: str, pull_request: bool) -> str:
+        def operations(head: str) -> list[Any]:
+            return _operations(repo, head, release)
+
+        repo.create()
+        message = f"Publish {release.tag}"
+        if pull_request:
+            ref = repo.request(message, release.files, operations)
+            return f"{self._api.endpoint}/{repo.name}/discussions/{ref.rpartition('/')[2]}"
+        if branch != MAIN:
+            repo.create_branch(branch)
+        commit = repo.commit(message, release.files, operations, branch)
+        if branch != MAIN:
+            return self._address(repo.name, branch)
+        if not repo.tag(release.tag, commit):
+            raise tag_is_taken(release)
+        return self._address(repo.name, release.tag)
 
     def files(self, repo: str, revision: str) -> dict[str, Entry]:
         """Path -> size and sha256 of everything at a revision, `.gitattributes` apart."""
@@ -107,20 +116,11 @@ class Hub:
                 _put_back(remote, kept.commit if kept else None, _withdrawal(tag, reason))
         return f"{repo}: {tag} is withdrawn; the newest that is not: {kept.tag if kept else 'none'}"
 
-    def _pull_request(self, repo: HubRepo, release: Release) -> str:
-        """The address of a pull request with the release: one that is there, or a new one."""
-        ref = repo.request(_message(release), release.files, lambda head: _operations(repo, head, release))
-        return f"{self._api.endpoint}/{repo.name}/discussions/{ref.rpartition('/')[2]}"
-
     def _repo(self, name: str) -> HubRepo:
         return HubRepo(self._api, name)
 
     def _address(self, repo: str, revision: str) -> str:
         return f"{self._api.endpoint}/{repo}/tree/{revision}"
-
-
-def _message(release: Release) -> str:
-    return f"Publish {release.tag}"
 
 
 def _withdrawal(tag: str, reason: str) -> str:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 from .errors import MissingError, PublishError, one_line
@@ -22,6 +23,7 @@ WAITS = (1.0, 2.0, 4.0)
 LONGEST_WAIT = 300
 """Seconds. The Hub may ask for a longer pause; that is told instead of waited for."""
 TRANSIENT = (408, 429, 500, 502, 503, 504)
+LATER = "publish again later, it goes on from what is there then"
 HINTS = {
     401: "log in with `hf auth login`, or set HF_TOKEN",
     403: "the token may not do this: it needs the right to write to the repository",
@@ -29,10 +31,15 @@ HINTS = {
     409: "something else was changed there at the same time; publish again",
     413: "that is more than it takes",
     429: "it asks for a pause; publish again later",
+    500: LATER,
+    502: LATER,
+    503: LATER,
+    504: LATER,
     507: "its storage is full; make room there and publish again",
 }
 
 
+@cache
 def be_patient() -> None:
     """Give the client, in the whole process, limits of time that its own calls do not switch off."""
     from huggingface_hub import set_client_factory
@@ -47,7 +54,10 @@ def _limited() -> "httpx2.Client":
 
     client = default_client_factory()
     hooks = client.event_hooks
-    client.event_hooks = {"request": [*hooks["request"], _limit], "response": [*hooks["response"], _pace]}
+    client.event_hooks = {
+        "request": [*hooks["request"], _limit],
+        "response": [*hooks["response"], _refuse_long_waits, _pace],
+    }
     return client
 
 
@@ -95,11 +105,20 @@ def pause(error: Exception, wait: float) -> None:
     """Wait before a call is made again: as long as the Hub asks, or so many seconds. Raises what stays."""
     if not may_pass(error):
         raise error
-    asked = str(getattr(_response(error), "headers", {}).get("retry-after", ""))
-    seconds = int(asked) if asked.isdecimal() else wait
-    if seconds > LONGEST_WAIT:
-        raise error
-    time.sleep(seconds)
+    response = _response(error)
+    time.sleep(wait if response is None else _asked(response) or wait)
+
+
+def _asked(response: "httpx2.Response") -> int:
+    """For how many seconds the Hub asks to be left alone; the client too reads nothing but seconds."""
+    said = str(response.headers.get("retry-after", "")).strip()
+    return int(said) if said.isdecimal() else 0
+
+
+def _refuse_long_waits(response: "httpx2.Response") -> None:
+    """The client would wait as long as it is told to."""
+    if response.status_code in TRANSIENT and (seconds := _asked(response)) > LONGEST_WAIT:
+        raise PublishError(f"the Hub asks to be left alone for {seconds:,} seconds; publish again after that")
 
 
 def may_pass(error: Exception) -> bool:
@@ -120,7 +139,7 @@ def in_a_sentence(repo: str) -> Iterator[None]:
 
     try:
         yield
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, RuntimeError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, KeyError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and _cause(error) is error:
             raise  # nothing of the client's
         kind = MissingError if getattr(_response(error), "status_code", None) == 404 else PublishError
@@ -140,6 +159,8 @@ def sentence(error: Exception) -> str:
         told = one_line(cause) or type(cause).__name__
         if isinstance(cause, json.JSONDecodeError):
             told = f"what the Hub answers is no JSON ({told})"
+        if isinstance(cause, KeyError):
+            told = f"what the Hub answers says no {told}"
     return _without_token(told)
 
 

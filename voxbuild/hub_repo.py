@@ -93,8 +93,11 @@ class HubRepo:
         return sorted(different)
 
     def create(self) -> None:
-        """Have the repository: public if it is new."""
-        again(lambda: self._api.create_repo(self.name, exist_ok=True))
+        """Have the repository: public if it is new. One that was renamed is not made anew."""
+        try:
+            self.head()
+        except not_found():
+            again(lambda: self._api.create_repo(self.name, exist_ok=True))
 
     def create_branch(self, branch: str) -> None:
         """Have the branch: from main if it is new."""
@@ -114,8 +117,6 @@ class HubRepo:
             try:
                 made = self._commit(message, operations(head), head, revision=branch)
                 break
-            except KeyboardInterrupt:
-                raise KeyboardInterrupt(self._interrupted(branch, head, wanted)) from None
             except Exception as error:
                 made = self._look(branch, error)
                 if made != head and not self.differences(made, wanted):
@@ -161,15 +162,22 @@ class HubRepo:
     def tag(self, name: str, commit: str, message: str | None = None) -> bool:
         """Put a tag on a commit; whether it is there now: False if it is on another."""
         try:
-            again(
-                lambda: self._api.create_tag(
-                    self.name, tag=name, revision=commit, tag_message=message, exist_ok=True
-                )
-            )
-        except Exception:
-            if self.tags().get(name) != commit:
+            again(lambda: self._api.create_tag(self.name, tag=name, revision=commit, tag_message=message))
+        except Exception:  # it may be there, by us or by others
+            found = self.tags().get(name)
+            if found is None:
                 raise
-        return self.tags().get(name) == commit
+            return found == commit
+        return True
+
+    def standing(self, branch: str, wanted: Mapping[str, Entry]) -> str:
+        """Of a publish that was interrupted: what of it there is to be seen."""
+        try:
+            if self.differences(self.head(branch), wanted):
+                return f"{self.name}: nothing of it is there; if a commit was on its way, the next finds it"
+            return f"{self.name}: {branch} holds it; publish again to verify and tag it"
+        except (Exception, KeyboardInterrupt):  # whoever is in such a hurry gets an answer anyway
+            return f"{self.name}: {UNSEEN}"
 
     def _verify(self, commit: str, wanted: Mapping[str, Entry]) -> None:
         if different := self.differences(commit, wanted):
@@ -188,17 +196,6 @@ class HubRepo:
             raise PublishError(
                 f"{self.name}: {sentence(error)}; and then {sentence(blind)}: {UNSEEN}"
             ) from blind
-
-    def _interrupted(self, branch: str, head: str, wanted: Mapping[str, Entry]) -> str:
-        try:
-            found = self.head(branch)
-            if found == head:
-                return f"{self.name}: no commit was made, its files are as they were"
-            if not self.differences(found, wanted):
-                return f"{self.name}: the commit was made, the tag was not; publish again to set it"
-            return f"{self.name}: nothing was committed, but somebody else did"
-        except (Exception, KeyboardInterrupt):
-            return f"{self.name}: {UNSEEN}"
 
     def _listing(self, revision: str) -> "dict[str, RepoFile]":
         from huggingface_hub.hf_api import RepoFile

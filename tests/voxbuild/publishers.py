@@ -5,12 +5,14 @@ server, and lets nobody wait: what would have been slept is noted.
 """
 
 import hashlib
+import os
 import time
 from types import SimpleNamespace
 
 import huggingface_hub
 from artifacts import RECIPE, contents, make_artifact
 from huggingface_hub import constants
+from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import _http
 from huggingface_hub.utils.sha import git_hash
 
@@ -36,7 +38,14 @@ def connect(patch, url, token):
 
 def disconnect():
     """Nothing that was set in the client outlives a test."""
+    hub_client.be_patient.cache_clear()
     huggingface_hub.set_client_factory(_http.default_client_factory)
+
+
+def publish_alone(url, token, folder, repo):
+    """Publish in a process of its own."""
+    connect(SimpleNamespace(setattr=setattr, setenv=os.environ.__setitem__), url, token)
+    Hub().publish(prepare(folder, RECIPE, repo, "v2"))
 
 
 def release_of(folder, repo, weights, tag):
@@ -45,10 +54,9 @@ def release_of(folder, repo, weights, tag):
 
 
 def attempt(release, *destination):
-    """Publish as the task does: (whether it is there now, where it is or the sentence)."""
+    """Publish: (whether it is there now, where it is or the sentence)."""
     try:
-        hub = Hub()
-        return True, "already" if hub.published(release) else hub.publish(release, *destination)
+        return True, Hub().publish(release, *destination)
     except PublishError as error:
         return False, str(error)
 
@@ -70,7 +78,8 @@ class Reader:
     def holds(self, repo, revision):
         """Path -> hash of everything at a revision, `.gitattributes` apart."""
         items = self._api.list_repo_tree(repo, recursive=True, revision=revision)
-        listed = {item.path: item.lfs.sha256 if item.lfs else item.blob_id for item in items if hasattr(item, "lfs")}
+        files = [item for item in items if isinstance(item, RepoFile)]
+        listed = {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in files}
         return {path: blob for path, blob in listed.items() if path != ".gitattributes"}
 
     def tags(self, repo):
@@ -87,28 +96,45 @@ ATTRIBUTES = {".gitattributes": b"*.safetensors lfs"}
 
 
 class World:
-    """A repository that holds OLD as v1, and a release that is to be its v2."""
+    """A repository that holds OLD as v1, or none, and a release that is to be its v2."""
 
-    def __init__(self, hub, reader, folder, number):
+    def __init__(self, hub, reader, folder, number, new=False):
         self.hub, self.reader, self.repo = hub, reader, f"someone/Small-{number}"
         self.release = release_of(folder / str(number), self.repo, b"%d new weights" % number * 500, "v2")
-        commit = hub.add("models", self.repo, OLD | ATTRIBUTES, "Publish v1")
-        hub.repos[f"models/{self.repo}"].save(tags={"v1": {"commit": commit, "message": None}})
-        self._whole = {"old": hashes(OLD), "new": hashes(contents(self.release.folder))}
+        if not new:
+            commit = hub.add("models", self.repo, OLD | ATTRIBUTES, "Publish v1")
+            hub.repos[f"models/{self.repo}"].save(tags={"v1": {"commit": commit, "message": None}})
+        self._whole = {"v1": hashes(OLD), "v2": hashes(contents(self.release.folder)), "empty": {}}
+
+    @property
+    def there(self):
+        """The repository as it is now, whatever it is called; None if it is gone."""
+        names = (self.repo, self.renamed)
+        return next((self.hub.repos[f"models/{n}"] for n in names if f"models/{n}" in self.hub.repos), None)
+
+    @property
+    def renamed(self):
+        return f"{self.repo}-renamed"
 
     def look(self):
-        """What readers see now: of the tag v2, and of main."""
-        if f"models/{self.repo}" not in self.hub.repos:
-            return "gone"
-        tags = self.reader.tags(self.repo)
-        assert self._held("v1") == "old"
-        return f"{'v2 ' + self._held('v2') if 'v2' in tags else 'no v2'}, main {self._held('main')}"
+        """What readers see now: of the tag v2, and of main. Nobody touches v1."""
+        if not (repo := self.there):
+            return "no repository"
+        tags = self.reader.tags(repo.name)
+        assert "v1" not in tags or self._held(repo.name, "v1") == "v1"
+        said = [f"v2 holds {self._held(repo.name, 'v2')}" if "v2" in tags else "no v2"]
+        if (main := self._held(repo.name, "main")) != "v1":
+            said.append(f"main holds {main}")
+        return ", ".join(said)
 
     def state(self):
         """Changes whenever what readers see does."""
-        path = self.hub.folder / "repos" / "models" / self.repo / "repo.json"
-        return path.read_bytes() if path.exists() else b""
+        return self.there and self.there.state
 
-    def _held(self, revision):
-        held = self.reader.holds(self.repo, revision)
-        return next((name for name, files in self._whole.items() if files == held), "HALF")
+    def log(self):
+        """Titles of main's commits, newest first."""
+        return self.reader.log(self.there.name)
+
+    def _held(self, name, revision):
+        held = self.reader.holds(name, revision)
+        return next((version for version, files in self._whole.items() if files == held), "something else")

@@ -1,55 +1,130 @@
-"""Whatever goes wrong while publishing: readers see nothing half, and the next publish ends it."""
+"""At every call of a publish: whatever goes wrong there, nothing half is seen, and the next publish ends it.
 
-import itertools
-import time
+The calls are those that a publish makes: a new one is covered by itself.
+"""
+
+import dataclasses
+import signal
+import threading
 
 import pytest
-from hub_server import TOKEN, Refusal, serving
-from mishaps import Outcome, Script, for_good, once
-from publishers import Reader, World, attempt, connect, disconnect
+from fault_table import ROWS
+from hub_server import Refusal
+from mishaps import for_good, once, outcome, play
+
+from voxbuild import hub_client
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
 
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory):
-    """One for publishers and one for readers, over the same files."""
-    folder = tmp_path_factory.mktemp("hub")
-    with serving(folder) as hub, serving(folder) as other:
-        yield hub, other
+CREATE = "POST /repos/create"
 
 
-@pytest.fixture
-def slept(servers, monkeypatch):
-    yield connect(monkeypatch, servers[0].url, TOKEN)
-    disconnect()
-
-
-NUMBERS = itertools.count()
+def refusal(status, **headers):
+    answer = Refusal(status)
+    answer.headers = headers
+    return answer
 
 
 @pytest.fixture
-def new_world(servers, slept, tmp_path):
-    hub, other = servers
-    return lambda: World(hub, Reader(other.url), tmp_path, next(NUMBERS))
+def at_each_call(new_world, calls):
+    """Let it go wrong at one call after the other; `first`: of those that are alike only at the first."""
+
+    def play_all(kind, act_at, first=False, release_of=lambda world: None):
+        ROWS[kind] = {}
+        for number, call in enumerate(calls):
+            if not (first and call in calls[:number]):
+                world = new_world()
+                ROWS[kind][number + 1] = outcome(world, act_at(world, number), release_of(world))
+        return ROWS[kind].values()
+
+    return play_all
 
 
-def play(world, act=lambda number, call: {}):
-    script = Script(world, act)
-    world.hub.faults = script
-    done, said = attempt(world.release)
-    script.look()
-    return script, done, said
+@pytest.fixture
+def at_creation(new_world):
+    """Let it go wrong at the call that makes a new repository."""
+
+    def play_one(kind, act_at):
+        world = new_world(new=True)
+        number = play(new_world(new=True))[0].calls.index(CREATE)
+        ROWS[kind] = {CREATE: outcome(world, act_at(world, number))}
+
+    return play_one
 
 
-def test_clean(new_world):
-    world = new_world()
-    t = time.time()
-    script, done, said = play(world)
-    print(time.time() - t, done, said)
-    print("\n".join(script.calls), script.seen, world.reader.log(world.repo))
-    t = time.time()
-    script, done, said = play(world)
-    print(time.time() - t, done, said)
-    print("\n".join(script.calls), script.seen, world.reader.log(world.repo))
-    raise SystemExit
+ONCE = {
+    "500": {"fail": refusal(500)},
+    "cut before the answer": {"cut": "before"},
+    "cut within the answer": {"cut": "within"},
+    "cut after the answer": {"cut": "after"},
+}
+
+
+@pytest.mark.parametrize("kind", ONCE)
+def test_what_passes(at_each_call, at_creation, kind):
+    def act_at(world, number):
+        return once(number, **ONCE[kind])
+
+    found = at_each_call(f"{kind}, once", act_at)
+    at_creation(f"{kind}, once, the repository is new", act_at)
+    assert {outcome.said for outcome in found} == {"published"}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ONCE if "within" not in kind])
+def test_what_stays(at_each_call, at_creation, kind):
+    def act_at(world, number):
+        return for_good(number, **ONCE[kind])
+
+    at_each_call(f"{kind}, for good", act_at)
+    at_creation(f"{kind}, for good, the repository is new", act_at)
+
+
+def test_429_once(at_each_call, slept):
+    pause = refusal(429, **{"Retry-After": "7"})
+    found = at_each_call("429, Retry-After: 7", lambda world, number: once(number, fail=pause))
+    assert {outcome.said for outcome in found} == {"published"}
+    assert slept
+    assert set(slept) <= {7, 8}  # the client adds a second
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 409, 412])
+def test_refused_for_good(at_each_call, at_creation, status):
+    def act_at(world, number):
+        return for_good(number, fail=refusal(status))
+
+    at_each_call(f"{status}, for good", act_at, first=True)
+    at_creation(f"{status}, for good, the repository is new", act_at)
+
+
+def test_a_slow_drip_once(at_each_call, monkeypatch):
+    monkeypatch.setattr(hub_client, "TIMEOUT", 0.3)
+    found = at_each_call("20 bytes a second, once", lambda world, number: once(number, drip=20), first=True)
+    assert {outcome.said for outcome in found} == {"published"}
+
+
+def test_the_repository_is_deleted(at_each_call):
+    at_each_call(
+        "the repository is deleted",
+        lambda world, number: once(number, before=lambda script: world.hub.delete(world.repo)),
+    )
+
+
+def test_the_repository_is_renamed(at_each_call):
+    at_each_call(
+        "the repository is renamed (the next publish: under its new name)",
+        lambda world, number: once(number, before=lambda script: world.hub.rename(world.repo, world.renamed)),
+        release_of=lambda world: dataclasses.replace(world.release, repo=world.renamed),
+    )
+
+
+def test_ctrl_c(at_each_call):
+    """What is on its way when the publisher ends is still answered by the server, after that."""
+
+    def act_at(world, number):
+        def interrupt(script):
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            script.ended.wait(10)
+
+        return once(number, before=interrupt)
+
+    at_each_call("Ctrl-C", act_at)
