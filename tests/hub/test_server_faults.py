@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from hub_server import HubServer, flipped, swapped, truncated
+from hub_server import HubServer, flipped, serving, swapped, truncated
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
@@ -140,6 +140,14 @@ def test_what_drips_comes_whole_or_ends_with_the_client(
     assert hub.sent.get("/team/other/resolve/main/b.safetensors", 0) == 0
 
 
+def test_a_server_that_never_answers(hub: HubServer) -> None:
+    hub.add("models", "team/other", {"a": b"a"})
+    hub.hang("GET /api/models", times=1)
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.get(f"{hub.url}/api/models/team/other", timeout=0.2)
+    assert httpx2.get(f"{hub.url}/api/models/team/other").status_code == 200
+
+
 def test_an_upload_can_be_met_in_the_middle(hub: HubServer, client: HfApi, repo: str) -> None:
     hub.drip("PUT /lfs/", 4 * len(WEIGHTS))
     met = threading.Event()
@@ -158,8 +166,6 @@ def test_somebody_comes_in_between(hub: HubServer, client: HfApi, repo: str) -> 
 
 
 def test_a_surprise_that_raises_is_not_passed_over(tmp_path: Path) -> None:
-    from hub_server import serving
-
     def blow() -> None:
         raise ZeroDivisionError
 

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from . import cards
 from .commits import ATTRIBUTES
 from .disk import exclusive
+from .repository import Repo
 from .server import HubServer
-from .web import Refusal, Request
+from .web import Answer, Refusal, Request, json_answer
 
 
 def whoami(hub: HubServer, request: Request) -> Any:
@@ -62,5 +64,21 @@ def _writable(request: Request, name: str) -> None:
         raise Refusal(403, message=f"You don't have the rights to create a model under the namespace {where}")
 
 
-def validate_yaml(hub: HubServer, request: Request) -> Any:
-    return {"errors": [], "warnings": []}
+def settings(hub: HubServer, request: Request, repo: Repo) -> Any:
+    said = request.json()
+    changes = {"gated": said["gated"]} if "gated" in said else {}
+    if "visibility" in said:
+        changes["private"] = said["visibility"] == "private"
+    hub.restrict(repo.name, repo.kind, **changes)
+    return {}
+
+
+def validate_yaml(hub: HubServer, request: Request) -> Answer:
+    """Without a login. Errors and warnings as JSON; as text for those who ask for it."""
+    errors, warnings = cards.check(request.json()["content"])
+    status = 400 if errors else 200
+    if request.headers.get("accept") == "text/plain":
+        lines = [f"- Error: {each}" for each in errors] + [f"- Warning: {each}" for each in warnings]
+        return Answer(status, "\n".join(lines).encode(), {"Content-Type": "text/plain"})
+    told = {"errors": errors, "warnings": warnings}
+    return json_answer({kind: [{"message": each} for each in all] for kind, all in told.items()}, status)

@@ -43,6 +43,7 @@ class Mishaps:
     """What happens to one call."""
 
     cut: str = ""
+    hang: bool = False
     drip: float | None = None
     corrupt: Damage | None = None
     fail: Refusal | None = None
@@ -80,6 +81,7 @@ class Declares:
 
     def __init__(self) -> None:
         self.faults = Faults()
+        self.wrong_hashes: set[str] = set()
 
     def fail(
         self,
@@ -108,12 +110,20 @@ class Declares:
         """Read what these calls send, and answer them, no faster than this."""
         self.faults.declare("drip", call, bytes_per_second, times)
 
+    def hang(self, call: str, times: int = FOR_GOOD) -> None:
+        """Take these calls, and neither do nor answer anything."""
+        self.faults.declare("hang", call, True, times)
+
     def corrupt(self, call: str, damage: Damage = flipped, times: int = FOR_GOOD) -> None:
         """Serve other bytes of files, with headers that fit their length: flipped, truncated, swapped(other).
 
         The hashes that are told stay those of the true bytes.
         """
         self.faults.declare("corrupt", call, damage, times)
+
+    def wrong_hash(self, path: str) -> None:
+        """Tell of the files of this path, in every listing, other hashes than those of their bytes."""
+        self.wrong_hashes.add(path)
 
     def before(self, call: str, surprise: Callable[[], Any]) -> None:
         """Do something when such a call has come, before it is answered, once."""

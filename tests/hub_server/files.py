@@ -26,9 +26,10 @@ def resolve(
         raise refusal
     entry = tree[path]
     data = (damage or bytes)(hub.blob(entry["sha256"]).read_bytes())
-    headers = {"X-Repo-Commit": commit, "ETag": f'"{entry["oid"]}"'}
-    if "lfs" in entry:
-        headers |= {"X-Linked-Etag": f'"{entry["sha256"]}"', "X-Linked-Size": str(len(data))}
+    told = hub.told(path, entry)
+    headers = {"X-Repo-Commit": commit, "ETag": f'"{told["oid"]}"'}
+    if "lfs" in told:
+        headers |= {"X-Linked-Etag": f'"{told["lfs"]["oid"]}"', "X-Linked-Size": str(len(data))}
     if hub.redirects and request.method == "GET":
         return Answer(302, headers=headers | {"Location": f"{hub.url}/blobs/{entry['sha256']}"})
     return _part(hub, request, data, headers)

@@ -34,6 +34,9 @@ class Handler(BaseHTTPRequestHandler):
             request = Request(self.command, parts.path, parts.query, self.headers)
             if not self._read(request, mishaps):
                 return self._hang_up()
+            if mishaps.hang:
+                self.closing.wait()
+                return self._hang_up()
             answer = self._answer(request, mishaps)
             if mishaps.cut == "after":
                 return self._hang_up()
@@ -110,6 +113,7 @@ class Server(ThreadingHTTPServer):
     """Keeps what its threads raised. Those who hang up in the middle of a call are no error of the server."""
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

@@ -85,7 +85,7 @@ def _received(hub: HubServer, oid: str, size: int, data: bytes) -> Any:
         raise Refusal(422, message=f"{len(data)} bytes came, {size} were announced")
     if hashlib.sha256(data).hexdigest() != oid:
         raise Refusal(422, message=f"what came has not the sha256 {oid}")
-    write(hub.blob(oid), data)
+    hub.keep(oid, data)
     return {}
 
 

@@ -24,21 +24,23 @@ def info(hub: HubServer, request: Request, repo: Repo, revision: str | None = No
         "createdAt": settings["created"],
         "lastModified": latest["date"],
         "tags": [],
-        "siblings": [_sibling(path, e, request.asks("blobs")) for path, e in latest["tree"].items()],
+        "siblings": [
+            _sibling(hub.told(path, e), request.asks("blobs")) for path, e in latest["tree"].items()
+        ],
     }
 
 
-def _sibling(path: str, entry: dict[str, Any], blobs: bool) -> dict[str, Any]:
+def _sibling(told: dict[str, Any], blobs: bool) -> dict[str, Any]:
     if not blobs:
-        return {"rfilename": path}
-    lfs = entry.get("lfs")
-    told = {"sha256": lfs["oid"], "size": lfs["size"], "pointerSize": lfs["pointerSize"]} if lfs else None
-    return {"rfilename": path, "size": entry["size"], "blobId": entry["oid"]} | ({"lfs": told} if lfs else {})
+        return {"rfilename": told["path"]}
+    lfs = told.get("lfs")
+    more = {"lfs": {"sha256": lfs["oid"], **{k: lfs[k] for k in ("size", "pointerSize")}}} if lfs else {}
+    return {"rfilename": told["path"], "size": told["size"], "blobId": told["oid"]} | more
 
 
 def tree(hub: HubServer, request: Request, repo: Repo, revision: str, path: str | None = None) -> Answer:
     commit = repo.resolve(revision)
-    found = _beneath(repo.commits[commit], path or "", request.asks("recursive"))
+    found = _beneath(hub, repo.commits[commit], path or "", request.asks("recursive"))
     if path and not found:
         raise Refusal(404, "EntryNotFound", f"{path} does not exist on {revision}")
     page, headers = _page(hub, request, found)
@@ -49,7 +51,7 @@ def paths_info(hub: HubServer, request: Request, repo: Repo, revision: str) -> A
     """Files and folders of these names; what is not there is left out."""
     commit, form = repo.resolve(revision), request.form()
     wanted = {path.rstrip("/") for path in form.get("paths", [])}
-    found = [entry for entry in _beneath(repo.commits[commit], "", True) if entry["path"] in wanted]
+    found = [entry for entry in _beneath(hub, repo.commits[commit], "", True) if entry["path"] in wanted]
     return _listed(repo, commit, found, form.get("expand", [""])[-1].lower() == "true")
 
 
@@ -63,7 +65,7 @@ def commits(hub: HubServer, request: Request, repo: Repo, revision: str) -> Answ
     return json_answer(told, headers=headers | {"X-Total-Count": str(len(log))})
 
 
-def _beneath(files: Tree, folder: str, recursive: bool) -> list[dict[str, Any]]:
+def _beneath(hub: HubServer, files: Tree, folder: str, recursive: bool) -> list[dict[str, Any]]:
     """Files and folders in a folder, by path; what is deeper only if `recursive`."""
     inside = f"{folder.rstrip('/')}/" if folder else ""
     found: dict[str, dict[str, Any]] = {}
@@ -75,7 +77,7 @@ def _beneath(files: Tree, folder: str, recursive: bool) -> list[dict[str, Any]]:
             above = inside + "/".join(names[:depth])
             found[above] = {"type": "directory", "path": above, "size": 0, "oid": _tree_oid(files, above)}
         if recursive or len(names) == 1:
-            found[path] = {"path": path, **files[path]}
+            found[path] = hub.told(path, files[path])
     return [found[path] for path in sorted(found)]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from . import accounts, commits, files, lfs, listing, refs
+from . import accounts, commits, discussions, files, lfs, listing, refs
 from .access import may_see
 from .faults import Damage
 from .repository import Repo
@@ -34,6 +34,7 @@ ROUTES = [
     Route(r"POST /api/repos/create", "login", accounts.create),
     Route(r"DELETE /api/repos/delete", "login", accounts.delete),
     Route(r"POST /api/repos/move", "login", accounts.move),
+    Route(rf"PUT {API}/settings", "write", accounts.settings),
     Route(rf"GET {API}/refs", "read", refs.refs),
     Route(rf"POST {API}/tag/{REV}", "write", refs.create_tag),
     Route(rf"DELETE {API}/tag/{REV}", "write", refs.delete_tag),
@@ -45,6 +46,10 @@ ROUTES = [
     Route(rf"GET {API}(?:/revision/{REV})?", "read", listing.info),
     Route(rf"POST {API}/preupload/{REV}", "propose", commits.preupload),
     Route(rf"POST {API}/commit/{REV}", "propose", commits.commit),
+    Route(rf"GET {API}/discussions", "read", discussions.listed),
+    Route(rf"GET {API}/discussions/(\d+)", "read", discussions.details),
+    Route(rf"POST {API}/discussions/(\d+)/merge", "write", discussions.merge),
+    Route(rf"POST {API}/discussions/(\d+)/status", "write", discussions.status),
     Route(rf"POST {SITE}\.git/info/lfs/objects/batch", "propose", lfs.batch),
     Route(rf"POST {SITE}\.git/info/lfs/objects/verify", "propose", lfs.verify),
     Route(rf"PUT {OBJECT}", "", lfs.upload),

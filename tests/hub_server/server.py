@@ -58,6 +58,8 @@ class HubServer(Declares):
         self.skew = 0.0
         """By so many seconds the clock is wrong, in Date headers and in commits."""
         self.tokens = {TOKEN: Token("loopback")}
+        self.quota: int | None = None
+        """So many bytes all blobs together may have; who brings more is answered 507."""
 
     # What tests do
 
@@ -154,9 +156,26 @@ class HubServer(Declares):
 
     def store(self, data: bytes, lfs: bool) -> dict[str, Any]:
         sha256 = hashlib.sha256(data).hexdigest()
-        if not self.blob(sha256).exists():
-            write(self.blob(sha256), data)
+        self.keep(sha256, data)
         return self.entry(sha256, lfs)
+
+    def keep(self, sha256: str, data: bytes) -> None:
+        """Write a blob, if it is not there. Refuses when the quota is used up."""
+        if self.blob(sha256).exists():
+            return
+        used = sum(path.stat().st_size for path in self.folder.glob("?" * 64))
+        if self.quota is not None and used + len(data) > self.quota:
+            raise Refusal(507, message="Insufficient Storage")
+        write(self.blob(sha256), data)
+
+    def told(self, path: str, entry: dict[str, Any]) -> dict[str, Any]:
+        """What listings tell of a file."""
+        told = {"path": path} | {key: value for key, value in entry.items() if key != "sha256"}
+        if path in self.wrong_hashes:
+            told["oid"] = _other(told["oid"])
+            if "lfs" in told:
+                told["lfs"] = told["lfs"] | {"oid": _other(told["lfs"]["oid"])}
+        return told
 
     def entry(self, sha256: str, lfs: bool) -> dict[str, Any]:
         """What a tree holds for this blob; `oid` is git's, of the pointer where the file goes by LFS."""
@@ -166,3 +185,7 @@ class HubServer(Declares):
         oid = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
         entry = {"type": "file", "oid": oid, "size": size, "sha256": sha256}
         return entry | ({"lfs": {"oid": sha256, "size": size, "pointerSize": len(pointer)}} if lfs else {})
+
+
+def _other(digest: str) -> str:
+    return digest[:-1] + ("0" if digest[-1] != "0" else "1")
