@@ -1,6 +1,7 @@
 """The Hub's client made patient, but not for ever: time-outs, retries, and errors in a sentence."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,13 +40,23 @@ HINTS = {
 }
 
 
+class LongPauseError(ValueError):
+    """The Hub asks for a longer pause than anybody waits for."""
+
+
 @cache
 def be_patient() -> None:
-    """Give the client, in the whole process, limits of time that its own calls do not switch off."""
-    from huggingface_hub import set_client_factory
-    from huggingface_hub.utils import logging
+    """Give the client, in the whole process, limits of time that its own calls do not switch off.
 
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # no warning of each retry
+    And let it be quiet: no warning of each retry, no progress bars where nobody watches.
+    """
+    from huggingface_hub import constants, set_client_factory
+    from huggingface_hub.utils import logging
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    if constants.HF_HUB_DISABLE_PROGRESS_BARS is None and not sys.stderr.isatty():
+        disable_progress_bars()
     set_client_factory(_limited)
 
 
@@ -118,7 +129,7 @@ def _asked(response: "httpx2.Response") -> int:
 def _refuse_long_waits(response: "httpx2.Response") -> None:
     """The client would wait as long as it is told to."""
     if response.status_code in TRANSIENT and (seconds := _asked(response)) > LONGEST_WAIT:
-        raise PublishError(f"the Hub asks to be left alone for {seconds:,} seconds; publish again after that")
+        raise LongPauseError(f"the Hub asks to be left alone for {seconds:,} seconds; come back after that")
 
 
 def may_pass(error: Exception) -> bool:
@@ -148,20 +159,31 @@ def in_a_sentence(repo: str) -> Iterator[None]:
 
 def sentence(error: Exception) -> str:
     """What went wrong, in one line; what the Hub answered comes without its host, query and request ids."""
+    import httpx2
+
     cause = _cause(error)
     if (response := _response(cause)) is not None:
-        request, status = response.request, response.status_code
+        status = response.status_code
         said = getattr(cause, "server_message", None)
-        told = f"the Hub answers {status} to {request.method} {request.url.path}"
+        told = f"the Hub answers {status}{_to(response)}"
         told += f" ({one_line(ValueError(said))})" if said else ""
         told += f"; {HINTS[status]}" if status in HINTS else ""
     else:
         told = one_line(cause) or type(cause).__name__
+        if isinstance(cause, httpx2.RequestError):
+            told = f"no answer{_to(cause)}: {told}; {LATER}"
         if isinstance(cause, json.JSONDecodeError):
-            told = f"what the Hub answers is no JSON ({told})"
+            told = f"what the Hub answers is no JSON ({told}); {LATER}"
         if isinstance(cause, KeyError):
-            told = f"what the Hub answers says no {told}"
+            told = f"what the Hub answers says no {told}; {LATER}"
     return _without_token(told)
+
+
+def _to(asked: "httpx2.RequestError | httpx2.Response") -> str:
+    try:
+        return f" to {asked.request.method} {asked.request.url.path}"
+    except RuntimeError:  # there is none
+        return ""
 
 
 def _cause(error: Exception) -> Exception:

@@ -77,7 +77,7 @@ def numbers():
 @pytest.fixture
 def new_world(hubs, slept, numbers, tmp_path):
     """Make repositories with releases to publish."""
-    return lambda **how: World(hubs[0], Reader(hubs[1].url), tmp_path, next(numbers), **how)
+    return lambda **how: World(hubs[0], Reader(hubs[1].url, TOKEN), tmp_path, next(numbers), **how)
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def play(world, act=lambda number, call: {}, publish=attempt):
     try:
         done, said = publish(world.release)
     except KeyboardInterrupt as interrupt:
-        done, said = False, f"interrupted: {interrupt}"
+        done, said = False, f"interrupted: {interrupt}".removesuffix(": ")
     finally:
         script.ended.set()
     script.look()
@@ -92,19 +92,22 @@ def check(script, done, said):
     assert not [seen for seen in script.seen if "something else" in seen], script.seen
     assert "\n" not in said
     assert TOKEN not in said
+    assert len(script.calls) < 60  # it is not tried for ever
     if done:
-        assert script.seen[-1] == "v2 holds v2, main holds v2"
+        assert "v2 holds v2" in script.seen[-1]
 
 
-def outcome(world, act, release=None, publish=attempt):
+def outcome(world, act, release=None, publish=attempt, commits=1):
     """Publish with a mishap and then without; that ends it, with one commit that holds the release."""
     script, done, said = play(world, act, publish)
+    world.hub.quota, world.hub.skew = None, 0.0
+    world.hub.wrong_hashes.clear()
     again = Script(world)
     world.hub.faults = again
     ended, then = attempt(release or world.release)
     assert ended, then
-    assert world.look() == "v2 holds v2, main holds v2"
-    assert world.log().count("Publish v2") == 1
+    assert "v2 holds v2" in world.look()
+    assert world.log().count("Publish v2") == commits
     return Outcome("published" if done else plain(said, world), tuple(script.seen), writes(again))
 
 
@@ -116,5 +119,5 @@ def writes(script):
 
 def plain(said, world):
     """A sentence without what differs from run to run."""
-    said = re.sub(r"to (GET|HEAD|POST|PUT) \S+", "to CALL", said.replace(world.hub.url, "HUB"))
+    said = re.sub(r"to (GET|HEAD|POST|PUT) [^ :;]+", "to CALL", said.replace(world.hub.url, "HUB"))
     return re.sub(r"\b[0-9a-f]{40}\b", "COMMIT", said).replace(world.repo, "REPO")

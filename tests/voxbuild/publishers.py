@@ -72,7 +72,7 @@ def hashes(files):
 class Reader:
     """Somebody who reads through a server of their own, over the same files."""
 
-    def __init__(self, url, token=False):
+    def __init__(self, url, token):
         self._api = huggingface_hub.HfApi(endpoint=url, token=token)
 
     def holds(self, repo, revision):
@@ -87,8 +87,9 @@ class Reader:
         return {tag.name: tag.target_commit for tag in self._api.list_repo_refs(repo).tags}
 
     def log(self, repo, revision="main"):
-        """Titles of commits, newest first."""
-        return [commit.title for commit in self._api.list_repo_commits(repo, revision=revision)]
+        """Titles of commits, newest first, without the Hub's own first."""
+        titles = [commit.title for commit in self._api.list_repo_commits(repo, revision=revision)]
+        return [title for title in titles if title != "initial commit"]
 
 
 OLD = {"model.safetensors": b"old weights" * 1000, "notes/old.md": b"stale", "manifest.json": b"{}"}
@@ -102,9 +103,15 @@ class World:
         self.hub, self.reader, self.repo = hub, reader, f"someone/Small-{number}"
         self.release = release_of(folder / str(number), self.repo, b"%d new weights" % number * 500, "v2")
         if not new:
-            commit = hub.add("models", self.repo, OLD | ATTRIBUTES, "Publish v1")
-            hub.repos[f"models/{self.repo}"].save(tags={"v1": {"commit": commit, "message": None}})
-        self._whole = {"v1": hashes(OLD), "v2": hashes(contents(self.release.folder)), "empty": {}}
+            self.put("v1", OLD)
+        # Whatever a tag or main holds is one of these, or a mixture.
+        self.whole = {"v1": hashes(OLD), "v2": hashes(contents(self.release.folder)), "empty": {}}
+
+    def put(self, tag, files):
+        """Have a version there, whatever it takes."""
+        commit = self.hub.add("models", self.repo, files | ATTRIBUTES, f"Publish {tag}")
+        repo = self.hub.repos[f"models/{self.repo}"]
+        repo.save(tags=repo.state["tags"] | {tag: {"commit": commit, "message": None}})
 
     @property
     def there(self):
@@ -137,4 +144,4 @@ class World:
 
     def _held(self, name, revision):
         held = self.reader.holds(name, revision)
-        return next((version for version, files in self._whole.items() if files == held), "something else")
+        return next((version for version, files in self.whole.items() if files == held), "something else")

@@ -159,3 +159,24 @@ def test_somebody_elses_commit_in_between_is_not_overwritten(hub, publish, tmp_p
     assert "412" in refused(publish(make_artifact(tmp_path / "a")))
     assert files_at(hub, "main") == {"notes.md": b"theirs"}
     assert not hub.repos[f"models/{REPO}"].tags
+
+
+def test_large_files_are_sent_without_bars_where_nobody_watches(hub, hub_environment, tmp_path):
+    folder = make_artifact(tmp_path / "a", b"weights" * 1000)
+    del hub_environment["HF_HUB_DISABLE_PROGRESS_BARS"]
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import voxbuild.hub as hub; hub.SMALL = 100\n" + PUBLISH,
+            str(folder),
+            REPO,
+            "v1",
+        ],
+        env=hub_environment,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0
+    assert process.stderr == ""
+    assert files_at(hub, "v1") == contents(folder)

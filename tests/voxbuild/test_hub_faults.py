@@ -6,10 +6,14 @@ The calls are those that a publish makes: a new one is covered by itself.
 import dataclasses
 import signal
 import threading
+from pathlib import Path
 
 import pytest
+from artifacts import contents
 from fault_table import ROWS
 from hub_server import Refusal
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import RevisionNotFoundError
 from mishaps import for_good, once, outcome, play
 
 from voxbuild import hub_client
@@ -128,3 +132,46 @@ def test_ctrl_c(at_each_call):
         return once(number, before=interrupt)
 
     at_each_call("Ctrl-C", act_at)
+
+
+def test_ctrl_c_again_and_again(new_world, calls):
+    def interrupt(script):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    number = calls.index("POST /REPO/preupload/main")
+    world = new_world()
+    found = outcome(world, lambda n, call: {"before": interrupt} if n >= number else {})
+    assert "whether the commit was made could not be seen" in found.said
+
+
+def test_those_who_download_the_tag_get_nothing_or_all(new_world, hubs, calls, tmp_path):
+    """Over and over while it is published, each time into an empty cache."""
+    world = new_world()
+    folders, ended = [], threading.Event()
+
+    def download():
+        while not ended.is_set():
+            folders.append(fetch(world, hubs[1].url, tmp_path / str(len(folders))))
+
+    fetch(world, hubs[1].url, tmp_path / "before")
+    thread = threading.Thread(target=download)
+    thread.start()
+    play(world, lambda n, call: {"drip": 2000} if "/commit/" in call or "/tag/" in call else {})
+    ended.set()
+    thread.join()
+    folders.append(fetch(world, hubs[1].url, tmp_path / "after"))
+    whole = contents(world.release.folder)
+    assert folders[0] is None
+    assert folders[-1] == whole
+    assert all(found in (None, whole) for found in folders)
+
+
+def fetch(world, url, cache):
+    """What the genuine client gets of the tag; None: there is no such tag."""
+    try:
+        folder = snapshot_download(world.repo, revision="v2", cache_dir=cache, endpoint=url)
+    except RevisionNotFoundError:
+        return None
+    found = contents(Path(folder))
+    del found[".gitattributes"]
+    return found
