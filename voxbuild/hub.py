@@ -6,8 +6,8 @@ from typing import Any
 from voxrun.manifest import Entry
 
 from .errors import MissingError, PublishError
-from .hub_client import be_patient, in_a_sentence
-from .hub_repo import MAIN, SMALL, HubRepo, not_found
+from .hub_client import be_patient, in_a_sentence, is_missing
+from .hub_repo import MAIN, SMALL, HubRepo
 from .manifest import MANIFEST, SIGNATURE
 from .publish import Destination, Release, Version, tag_is_taken
 
@@ -39,7 +39,9 @@ class Hub:
             repo = self._repo(release.repo)
             try:
                 repo.head()
-            except not_found():
+            except Exception as error:
+                if not is_missing(error):
+                    raise
                 return False
             tags = repo.tags()
             if WITHDRAWN + release.tag in tags:

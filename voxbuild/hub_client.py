@@ -153,8 +153,16 @@ def in_a_sentence(repo: str) -> Iterator[None]:
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, KeyError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and _cause(error) is error:
             raise  # nothing of the client's
-        kind = MissingError if getattr(_response(error), "status_code", None) == 404 else PublishError
+        kind = MissingError if is_missing(error) else PublishError
         raise kind(f"{repo}: {sentence(error)}") from error
+
+
+def is_missing(error: Exception) -> bool:
+    """Whether there is no such repository, revision or file, or nobody may know of it without a token."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    hidden = isinstance(error, RepositoryNotFoundError) and not isinstance(error, GatedRepoError)
+    return hidden or getattr(_response(error), "status_code", None) == 404
 
 
 def sentence(error: Exception) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from voxrun.manifest import Entry
 
 from .errors import MissingError, PublishError
-from .hub_client import WAITS, again, pause, sentence
+from .hub_client import WAITS, again, is_missing, pause, sentence
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import GitCommitInfo, HfApi, RepoFile
@@ -96,7 +96,9 @@ class HubRepo:
         """Have the repository: public if it is new. One that was renamed is not made anew."""
         try:
             self.head()
-        except not_found():
+        except Exception as error:
+            if not is_missing(error):
+                raise
             again(lambda: self._api.create_repo(self.name, exist_ok=True))
 
     def create_branch(self, branch: str) -> None:
@@ -191,7 +193,7 @@ class HubRepo:
         try:
             return self.head(branch)
         except Exception as blind:
-            if isinstance(blind, (PublishError, not_found())):
+            if isinstance(blind, PublishError) or is_missing(blind):
                 raise
             raise PublishError(
                 f"{self.name}: {sentence(error)}; and then {sentence(blind)}: {UNSEEN}"
@@ -241,13 +243,6 @@ class HubRepo:
                 if len(data) > size:
                     break
         return bytes(data[: size + 1])
-
-
-def not_found() -> type[Exception]:
-    """What the client raises where there is no such repository, or none that the token may see."""
-    from huggingface_hub.errors import RepositoryNotFoundError
-
-    return RepositoryNotFoundError
 
 
 def _may_be(file: "RepoFile", wanted: Entry) -> bool:

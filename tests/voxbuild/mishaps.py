@@ -24,7 +24,7 @@ class Script:
     def __init__(self, world, act=lambda number, call: {}):
         self.world, self.act = world, act
         self.calls, self.seen, self._state = [], [world.look()], world.state()
-        self.ended = threading.Event()
+        self.ended, self.late = threading.Event(), []
 
     def take(self, call):
         self.calls.append(kind_of(call, self.world.repo))
@@ -37,6 +37,11 @@ class Script:
                 surprise(self)
 
         return Mishaps(before=before, **happens)
+
+    def wait(self):
+        """Answer a call after the publisher has ended."""
+        self.late.append(threading.current_thread())
+        self.ended.wait(10)
 
     def look(self):
         """Note what readers see, if it is something new."""
@@ -82,6 +87,8 @@ def play(world, act=lambda number, call: {}, publish=attempt):
         done, said = False, f"interrupted: {interrupt}".removesuffix(": ")
     finally:
         script.ended.set()
+    for thread in script.late:
+        thread.join(10)
     script.look()
     check(script, done, said)
     return script, done, said

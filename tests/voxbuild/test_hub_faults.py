@@ -127,7 +127,7 @@ def test_ctrl_c(at_each_call):
     def act_at(world, number):
         def interrupt(script):
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-            script.ended.wait(10)
+            script.wait()
 
         return once(number, before=interrupt)
 

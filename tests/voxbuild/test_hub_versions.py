@@ -87,8 +87,18 @@ def test_a_private_repository_is_not_there_for_others(published, monkeypatch):
     world.hub.restrict(world.repo, private=True)
     assert Hub().files(world.repo, "v1")
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(PublishError, match="401"):
+    with pytest.raises(MissingError, match="log in"):
         Hub().files(world.repo, "v1")
+
+
+def test_a_gated_repository_is_there(published, monkeypatch):
+    world, _ = published()
+    world.hub.restrict(world.repo, gated="manual")
+    world.hub.add_token("hf_stranger", "stranger", "read", namespaces=[])
+    monkeypatch.setenv("HF_TOKEN", "hf_stranger")
+    with pytest.raises(PublishError, match="403") as refused:
+        Hub().read(world.repo, "v1", "README.md")
+    assert not isinstance(refused.value, MissingError)
 
 
 def test_the_history_is_that_of_the_commits_whatever_the_dates(published):
