@@ -36,14 +36,15 @@ def nobody(hub: HubServer, client: HfApi) -> HfApi:
     return HfApi(endpoint=hub.url, token=False)
 
 
-def test_tokens_say_who_they_are(hub: HubServer, client: HfApi, other: HfApi) -> None:
+def test_tokens_say_who_they_are(hub: HubServer, client: HfApi, other: HfApi, repo: str) -> None:
     assert client.whoami()["name"] == "loopback"
     told = other.whoami()
     assert (told["name"], told["orgs"][0]["name"]) == ("other", "other")
     wrong = HfApi(endpoint=hub.url, token="hf_wrong")
-    with pytest.raises(HfHubHTTPError) as error:
-        wrong.whoami()
-    assert refused(error) == 401
+    for ask in (wrong.whoami, lambda: wrong.model_info(repo)):  # not even what everybody may read
+        with pytest.raises(HfHubHTTPError) as error:
+            ask()
+        assert refused(error) == 401
 
 
 def test_private_repositories_are_not_there_for_others(
@@ -72,6 +73,8 @@ def test_gated_files_go_to_those_who_were_granted_access(
         assert api.model_info(repo).gated == "manual"
         with pytest.raises(GatedRepoError):
             api.hf_hub_download(repo, "weights.safetensors", cache_dir=tmp_path)
+        with pytest.raises(GatedRepoError):
+            api.auth_check(repo)
     hub.restrict(repo, granted=["other"])
     assert Path(other.hf_hub_download(repo, "weights.safetensors", cache_dir=tmp_path)).read_bytes() == b"a"
     client.hf_hub_download(repo, "weights.safetensors", cache_dir=tmp_path / "own")
@@ -84,6 +87,7 @@ def test_who_may_not_write(hub: HubServer, repo: str, role: str, namespaces: lis
     for write in (
         lambda: commit(guest),
         lambda: commit(guest, "a.safetensors"),
+        lambda: guest.auth_check(repo, write=True),
         lambda: guest.create_tag(repo, tag="v1"),
         lambda: guest.create_branch(repo, branch="b"),
         lambda: guest.delete_branch(repo, branch="main"),
@@ -96,6 +100,7 @@ def test_who_may_not_write(hub: HubServer, repo: str, role: str, namespaces: lis
         assert refused(error) == 403
     assert list(hub.content(repo)) == [".gitattributes"]
     assert hub.repos[f"models/{repo}"].tags == {}
+    guest.auth_check(repo)
     assert guest.create_repo(repo, exist_ok=True).repo_id == repo  # the client looks whether it is there
 
 
@@ -128,6 +133,18 @@ def test_a_closed_pull_request_is_not_merged(client: HfApi, repo: str) -> None:
     with pytest.raises(HfHubHTTPError) as error:
         client.merge_pull_request(repo, 1)
     assert refused(error) == 400
+
+
+def test_a_draft_is_opened_before_it_is_merged(hub: HubServer, client: HfApi, repo: str) -> None:
+    draft = client.create_pull_request(repo, title="Add a")
+    assert (draft.status, draft.git_reference) == ("draft", "refs/pr/1")
+    commit(client, revision="refs/pr/1")
+    with pytest.raises(HfHubHTTPError) as error:
+        client.merge_pull_request(repo, 1)
+    assert refused(error) == 400
+    client.change_discussion_status(repo, 1, "open")
+    client.merge_pull_request(repo, 1)
+    assert hub.content(repo)["a"] == b"a"
 
 
 def test_an_old_name_leads_to_the_new_one(hub: HubServer, client: HfApi, repo: str, tmp_path: Path) -> None:

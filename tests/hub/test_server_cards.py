@@ -52,6 +52,10 @@ def test_a_good_card_passes(client: HfApi, repo: str) -> None:
     commit(client, repo, front_matter(**more, **{"model-index": index(RESULTS)}))
 
 
+def test_norwegian_is_a_language(client: HfApi, repo: str) -> None:
+    commit(client, repo, "---\nlanguage: no\n---\n")
+
+
 def test_the_card_class_hears_of_errors_too(client: HfApi) -> None:
     card = ModelCard("---\nlicense: my-license\n---\n# Voice\n")
     with pytest.raises(ValueError, match='- Error: "license" with value "my-license"'):

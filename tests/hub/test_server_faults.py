@@ -157,6 +157,14 @@ def test_an_upload_can_be_met_in_the_middle(hub: HubServer, client: HfApi, repo:
     assert hub.content(repo)["model.safetensors"] == WEIGHTS
 
 
+def test_what_happens_in_the_middle_of_an_upload(hub: HubServer, client: HfApi, repo: str) -> None:
+    found: list[int] = []
+    hub.cut("PUT /lfs/", "within")
+    hub.before("PUT /lfs/", lambda: found.append(len(hub.content(repo))))
+    commit(client, repo)
+    assert (found, asked(hub, "PUT")) == ([1], 2)
+
+
 def test_somebody_comes_in_between(hub: HubServer, client: HfApi, repo: str) -> None:
     hub.before("POST .*/commit/", lambda: hub.add("models", repo, {"theirs.md": b"theirs"}, "Theirs"))
     with pytest.raises(HfHubHTTPError) as error:

@@ -1,10 +1,15 @@
 """Repositories, commits and refs, as the genuine client makes and reads them."""
 
 import hashlib
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 from hub_server import TOKEN, HubServer, serving
+from hub_server.disk import exclusive
 from huggingface_hub import (
     CommitOperationAdd,
     CommitOperationCopy,
@@ -200,6 +205,16 @@ def test_repositories_exist_once(client: HfApi, repo: str) -> None:
     client.create_repo(repo)
 
 
+def test_other_kinds_of_repositories(client: HfApi, tmp_path: Path) -> None:
+    client.create_repo("team/clips", repo_type="dataset")
+    upload = {"path_or_fileobj": WEIGHTS, "path_in_repo": "a.safetensors", "repo_id": "team/clips"}
+    client.upload_file(**upload, repo_type="dataset")
+    path = client.hf_hub_download("team/clips", "a.safetensors", repo_type="dataset", cache_dir=tmp_path)
+    assert Path(path).read_bytes() == WEIGHTS
+    with pytest.raises(RepositoryNotFoundError):
+        client.model_info("team/clips")
+
+
 def test_what_is_not_there_has_a_type(client: HfApi, filled: str, tmp_path: Path) -> None:
     with pytest.raises(RepositoryNotFoundError):
         client.list_repo_refs("team/nothing")
@@ -219,3 +234,44 @@ def test_a_server_started_again_serves_the_same(hub: HubServer, client: HfApi, f
         other.create_commit(filled, adds({"a": b"a"}), commit_message="By the second")
         assert client.list_repo_commits(filled)[0].title == "By the second"
         assert held(hub, filled, "v1") == FILES
+
+
+def test_of_commits_on_one_parent_one_is_made(hub: HubServer, client: HfApi, filled: str) -> None:
+    head = client.model_info(filled).sha
+    with serving(hub.folder) as second:
+        apis = [client, HfApi(endpoint=second.url, token=TOKEN)] * 4
+
+        def commit(number: int) -> int:
+            operations = adds({"config.json": b"%d" % number})
+            try:
+                apis[number].create_commit(filled, operations, commit_message="Race", parent_commit=head)
+            except HfHubHTTPError as error:
+                return int(error.response.status_code)
+            return 200
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = sorted(pool.map(commit, range(8)))
+    assert answers == [200] + [412] * 7
+    assert [info.title for info in client.list_repo_commits(filled)] == ["Race", "First", "initial commit"]
+
+
+def test_who_changes_it_waits_for_who_does(hub: HubServer, client: HfApi, filled: str) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        with exclusive(hub.folder):
+            changes = [
+                pool.submit(client.create_tag, filled, tag="v1"),
+                pool.submit(client.create_commit, filled, adds({"a": b"a"}), commit_message="Add"),
+            ]
+            assert wait(changes, timeout=0.5).done == set()
+        assert wait(changes, timeout=60).not_done == set()
+
+
+def test_it_runs_by_hand(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hub_server", str(tmp_path / "hub")]
+    tests = Path(__file__).resolve().parents[1]
+    with subprocess.Popen(command, cwd=tests, stdout=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+    assert line.startswith("HF_ENDPOINT=http://127.0.0.1:")
+    assert line.strip().endswith(f"HF_TOKEN={TOKEN}")

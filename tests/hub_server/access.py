@@ -1,6 +1,6 @@
 """Who may do what: tokens with a role, private and gated repositories."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ class Token:
     user: str
     role: str = "write"
     namespaces: frozenset[str] | None = None
-    value: str = field(default="", repr=False)
 
     def member(self, repo_name: str) -> bool:
         return self.namespaces is None or repo_name.split("/")[0] in self.namespaces

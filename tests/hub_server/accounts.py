@@ -51,8 +51,7 @@ def move(hub: HubServer, request: Request) -> Any:
 def _repository(request: Request) -> tuple[str, str]:
     """The kind and name that the body says. A name without a namespace is in the user's own."""
     said = request.json()
-    assert request.token is not None
-    name = f"{said.get('organization') or request.token.user}/{said['name']}"
+    name = f"{said.get('organization') or request.user}/{said['name']}"
     _writable(request, name)
     return f"{said.get('type') or 'model'}s", name
 

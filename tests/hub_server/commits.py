@@ -51,17 +51,18 @@ def commit(hub: HubServer, request: Request, repo: Repo, revision: str) -> Any:
     except (ValueError, KeyError, StopIteration):
         raise Refusal(400, message="the commit is not one JSON object a line with a header") from None
     title, message = header["summary"], header.get("description", "")
-    user = request.token.user if request.token else "nobody"
     with exclusive(hub.folder):
         if request.asks("create_pr"):
             base = repo.resolve(header.get("parentCommit") or revision)
-            made = _made(hub, repo, lines, base, (title, message, user))
-            number = pulls.opened(hub, repo, made, base, title=title, description=message, author=user)
+            made = _made(hub, repo, lines, base, (title, message, request.user))
+            number = pulls.opened(
+                hub, repo, made, base, title=title, description=message, author=request.user
+            )
             return _told(hub, repo, made) | {"pullRequestUrl": pulls.url(hub, repo, number)}
         head = _head(repo, revision)
         if not head.startswith(header.get("parentCommit") or ""):
             raise Refusal(412, message="A commit has happened since. Please refresh and try again.")
-        made = _made(hub, repo, lines, head, (title, message, user))
+        made = _made(hub, repo, lines, head, (title, message, request.user))
         _move(repo, revision, made)
     return _told(hub, repo, made)
 

@@ -16,6 +16,17 @@ def listed(hub: HubServer, request: Request, repo: Repo) -> Any:
     return {"count": len(found), "start": 0, "discussions": found[::-1]}
 
 
+def create(hub: HubServer, request: Request, repo: Repo) -> Any:
+    """An empty pull request, a draft until it is opened; commits go to its ref."""
+    said = request.json()
+    if not said.get("pullRequest"):
+        raise Refusal(501, message="there are no discussions here but pull requests")
+    facts = {"title": said["title"], "description": said["description"], "author": request.user}
+    with exclusive(hub.folder):
+        number = pulls.opened(hub, repo, repo.head, repo.head, **facts, status="draft")
+    return {"num": int(number)}
+
+
 def details(hub: HubServer, request: Request, repo: Repo, number: str) -> Any:
     pull = _pull(repo, number)
     changes = {"base": "refs/heads/main", "mergeCommitId": pull.get("merge")}

@@ -126,5 +126,8 @@ class Declares:
         self.wrong_hashes.add(path)
 
     def before(self, call: str, surprise: Callable[[], Any]) -> None:
-        """Do something when such a call has come, before it is answered, once."""
+        """Do something when such a call has come, before anything else is done about it, once.
+
+        With a cut before or within: when it has come so far, before the connection is closed.
+        """
         self.faults.declare("before", call, surprise, 1)

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from . import xet
 from .access import may_download
 from .faults import Damage
 from .repository import Repo
@@ -16,8 +17,7 @@ def resolve(
     hub: HubServer, request: Request, repo: Repo, revision: str, path: str, damage: Damage | None = None
 ) -> Answer:
     """A file, whole or in part. X-Linked-... tell of LFS files what the tree tells, whatever is served."""
-    if not may_download(request.token, repo):
-        raise Refusal(403 if request.token else 401, "GatedRepo", "Access to this repository is restricted")
+    may(hub, request, repo)
     commit = repo.resolve(revision)
     tree = repo.commits[commit]
     if path not in tree:
@@ -30,14 +30,26 @@ def resolve(
     headers = {"X-Repo-Commit": commit, "ETag": f'"{told["oid"]}"'}
     if "lfs" in told:
         headers |= {"X-Linked-Etag": f'"{told["lfs"]["oid"]}"', "X-Linked-Size": str(len(data))}
+    headers |= xet.told(hub, entry["sha256"], f"{repo.kind}/{repo.name}", commit)
     if hub.redirects and request.method == "GET":
         return Answer(302, headers=headers | {"Location": f"{hub.url}/blobs/{entry['sha256']}"})
     return _part(hub, request, data, headers)
 
 
+def may(hub: HubServer, request: Request, repo: Repo) -> Any:
+    """Refuses those to whom the files are not given."""
+    if not may_download(request.token, repo):
+        raise Refusal(403 if request.token else 401, "GatedRepo", "Access to this repository is restricted")
+    return {}
+
+
 def blob(hub: HubServer, request: Request, sha256: str, damage: Damage | None = None) -> Answer:
     data = (damage or bytes)(hub.blob(sha256).read_bytes())
     return _part(hub, request, data, {"ETag": f'"{sha256}"'})
+
+
+def xorb(hub: HubServer, request: Request, digest: str, damage: Damage | None = None) -> Answer:
+    return _part(hub, request, (damage or bytes)((hub.folder / "xorbs" / digest).read_bytes()), {})
 
 
 def _part(hub: HubServer, request: Request, data: bytes, headers: dict[str, Any]) -> Answer:

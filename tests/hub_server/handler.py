@@ -32,7 +32,10 @@ class Handler(BaseHTTPRequestHandler):
         mishaps = self.hub.faults.take(call)
         with suppress(ConnectionError):  # who asked may have gone
             request = Request(self.command, parts.path, parts.query, self.headers)
-            if not self._read(request, mishaps):
+            came = self._read(request, mishaps)
+            if mishaps.before:
+                mishaps.before()
+            if not came:
                 return self._hang_up()
             if mishaps.hang:
                 self.closing.wait()
@@ -57,8 +60,6 @@ class Handler(BaseHTTPRequestHandler):
         return len(body) == length
 
     def _answer(self, request: Request, mishaps: Mishaps) -> Answer:
-        if mishaps.before:
-            mishaps.before()
         if mishaps.fail:
             return mishaps.fail.answer()
         try:

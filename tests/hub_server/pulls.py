@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def opened(hub: "HubServer", repo: Repo, commit: str, base: str, **facts: Any) -> str:
-    """Its number."""
+    """Its number. Facts: title, description, author; status, if it is not open."""
     pulls = repo.pulls
     number = str(len(pulls) + 1)
     pull = {"commit": commit, "base": base, "status": "open", "date": iso(hub.now()), **facts}

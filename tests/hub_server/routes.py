@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from . import accounts, commits, discussions, files, lfs, listing, refs
+from . import accounts, commits, discussions, files, lfs, listing, refs, xet
 from .access import may_see
 from .faults import Damage
 from .repository import Repo
@@ -34,6 +34,8 @@ ROUTES = [
     Route(r"POST /api/repos/create", "login", accounts.create),
     Route(r"DELETE /api/repos/delete", "login", accounts.delete),
     Route(r"POST /api/repos/move", "login", accounts.move),
+    Route(rf"GET {API}/auth-check", "read", files.may),
+    Route(rf"GET {API}/auth-check/write", "write", files.may),
     Route(rf"PUT {API}/settings", "write", accounts.settings),
     Route(rf"GET {API}/refs", "read", refs.refs),
     Route(rf"POST {API}/tag/{REV}", "write", refs.create_tag),
@@ -47,6 +49,7 @@ ROUTES = [
     Route(rf"POST {API}/preupload/{REV}", "propose", commits.preupload),
     Route(rf"POST {API}/commit/{REV}", "propose", commits.commit),
     Route(rf"GET {API}/discussions", "read", discussions.listed),
+    Route(rf"POST {API}/discussions", "propose", discussions.create),
     Route(rf"GET {API}/discussions/(\d+)", "read", discussions.details),
     Route(rf"POST {API}/discussions/(\d+)/merge", "write", discussions.merge),
     Route(rf"POST {API}/discussions/(\d+)/status", "write", discussions.status),
@@ -55,10 +58,16 @@ ROUTES = [
     Route(rf"PUT {OBJECT}", "", lfs.upload),
     Route(rf"PUT {OBJECT}/([0-9a-f]+)/(\d+)", "", lfs.upload_part),
     Route(rf"POST {OBJECT}/([0-9a-f]+)/complete", "", lfs.complete),
+    Route(rf"GET {API}/xet-write-token/{REV}", "propose", xet.token),
+    Route(rf"GET {API}/xet-read-token/{REV}", "read", xet.token),
+    Route(r"GET /cas/v2/reconstructions/([0-9a-f]{64})", "login", xet.reconstruction),
+    Route(r"GET /cas/xorbs/([0-9a-f]{64})", "", files.xorb),
+    Route(r"POST /cas/v1/xorbs/default/([0-9a-f]{64})", "login", xet.xorb),
+    Route(r"POST /cas/v([12])/shards", "login", xet.shard),
     Route(rf"(?:GET|HEAD) {SITE}/resolve/{REV}/(.+)", "read", files.resolve),
     Route(r"(?:GET|HEAD) /blobs/([0-9a-f]{64})", "", files.blob),
 ]
-DOWNLOADS = (files.resolve, files.blob)
+DOWNLOADS = (files.resolve, files.blob, files.xorb)
 
 
 def answer(hub: HubServer, request: Request, damage: Damage | None) -> Any:
@@ -124,6 +133,7 @@ def _allow(needs: str, request: Request, repo: Repo) -> None:
     token = request.token
     if token is None or token.role != "write":
         raise Refusal(403, message="you must use a write token to upload to a repository")
-    proposes = needs == "propose" and (request.asks("create_pr") or "/lfs/" in request.path)
+    elsewhere = request.path.endswith(("/discussions", "/batch", "/verify", "/xet-write-token/None"))
+    proposes = needs == "propose" and (request.asks("create_pr") or elsewhere)
     if not proposes and not token.member(repo.name):
         raise Refusal(403, message="You don't have the required permissions")

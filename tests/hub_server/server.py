@@ -48,6 +48,8 @@ class HubServer(Declares):
         """Whether files are sent in part when that was asked."""
         self.redirects = False
         """Whether files come from another place, as the Hub's large ones do."""
+        self.xet_downloads = False
+        """Whether files that came by Xet go by Xet to clients that can."""
         self.page_size = 1000
         """So many files or commits are listed in one answer."""
         self.lfs_threshold = 10 * 2**20

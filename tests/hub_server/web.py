@@ -32,6 +32,10 @@ class Request:
     body: bytes = b""
     token: Token | None = None
 
+    @property
+    def user(self) -> str:
+        return self.token.user if self.token else "nobody"
+
     def asks(self, flag: str) -> bool:
         """Whether a flag of the query is set: ?create_pr=1, ?recursive=true."""
         return self.value(flag).lower() in ("1", "true")
