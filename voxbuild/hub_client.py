@@ -151,8 +151,6 @@ def in_a_sentence(repo: str) -> Iterator[None]:
     try:
         yield
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, KeyError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and _cause(error) is error:
-            raise  # nothing of the client's
         kind = MissingError if is_missing(error) else PublishError
         raise kind(f"{repo}: {sentence(error)}") from error
 
@@ -195,7 +193,7 @@ def _to(asked: "httpx2.RequestError | httpx2.Response") -> str:
 
 
 def _cause(error: Exception) -> Exception:
-    """What an upload's RuntimeError was raised from."""
+    """What the RuntimeError of an upload was raised from; by Xet there are some of nothing else."""
     inner = error.__cause__
     return inner if type(error) is RuntimeError and isinstance(inner, Exception) else error
 
