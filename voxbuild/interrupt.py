@@ -17,7 +17,8 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
-        print("\ninterrupted: what was finished is kept, the rest left nothing behind", file=sys.stderr)
+        said = str(error) or "what was finished is kept, the rest left nothing behind"
+        print(f"\ninterrupted: {said}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is cleaned up: no thread may hold up the end now

@@ -1,12 +1,15 @@
 """Fixtures of voxbuild's tests."""
 
+import itertools
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 from hub_server import TOKEN, serving
+from mishaps import play
 from projects import doit, make_project, use_random_source
+from publishers import Reader, World, connect, disconnect
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,3 +47,42 @@ def converted(tmp_path_factory):
 def project(converted, tmp_path):
     """A copy of that."""
     return shutil.copytree(converted, tmp_path / "project", symlinks=True)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--write-faults", action="store_true", help="write docs/faults.md anew")
+
+
+@pytest.fixture(scope="session")
+def hubs(tmp_path_factory):
+    """A Hub for those who publish, and one over the same files for those who read."""
+    folder = tmp_path_factory.mktemp("hub")
+    with serving(folder) as hub, serving(folder) as other:
+        yield hub, other
+
+
+@pytest.fixture
+def slept(hubs, monkeypatch):
+    """The client of this process talks to them; how long it would have waited for what."""
+    yield connect(monkeypatch, hubs[0].url, TOKEN)
+    disconnect()
+
+
+@pytest.fixture(scope="session")
+def numbers():
+    """No two worlds are the same."""
+    return itertools.count()
+
+
+@pytest.fixture
+def new_world(hubs, slept, numbers, tmp_path):
+    """Make repositories with releases to publish."""
+    return lambda **how: World(hubs[0], Reader(hubs[1].url, TOKEN), tmp_path, next(numbers), **how)
+
+
+@pytest.fixture
+def calls(new_world):
+    """The calls of a publish in which nothing goes wrong."""
+    script, done, said = play(new_world())
+    assert done, said
+    return script.calls

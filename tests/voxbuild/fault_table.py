@@ -1,0 +1,39 @@
+"""docs/faults.md, from what the tests of faults found."""
+
+DOCUMENT = "docs/faults.md"
+HEAD = """# Faults
+
+What comes of a publish to the Hub when something goes wrong. `tests/voxbuild/test_hub_faults*.py` make it go
+wrong, with the genuine client against the Hub of the tests, and hold this table equal to what they find;
+`pytest tests/voxbuild --write-faults` writes it anew.
+
+A repository holds v1, a release is published as its v2. Before each call is answered somebody else reads:
+`v2` and `main` hold one release or the other, never a mixture, and v1 stays as it is. Then it is published
+once more, without a fault: this always ends with one commit that holds the release, and the tag on it.
+
+The calls of a publish, in order:
+
+{calls}
+
+"""
+COLUMNS = ["what goes wrong", "at", "readers see", "the publisher says", "the next publish"]
+ROWS = {}
+"""Kind of fault -> call -> Outcome."""
+
+
+def document(calls):
+    """All of it."""
+    rows = [row for kind, found in ROWS.items() for row in _rows(kind, found, calls)]
+    listed = "\n".join(f"{number}. `{call}`" for number, call in enumerate(calls, 1))
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
+    return HEAD.format(calls=listed) + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _rows(kind, found, calls):
+    """A row for all calls with the same outcome."""
+    outcomes = {}
+    for at, outcome in found.items():
+        outcomes.setdefault(outcome, []).append(at)
+    for outcome, at in outcomes.items():
+        where = "each call" if len(at) == len(calls) else ", ".join(map(str, at))
+        yield [kind, where, " → ".join(outcome.seen), outcome.said, outcome.rerun]

@@ -1,0 +1,147 @@
+"""Publishers and readers with the genuine client, in this process, against a Hub on loopback.
+
+huggingface_hub reads its environment once, and tests/conftest.py leads it nowhere: `connect` leads it to a
+server, and lets nobody wait: what would have been slept is noted.
+"""
+
+import hashlib
+import os
+import time
+from types import SimpleNamespace
+
+import huggingface_hub
+from artifacts import RECIPE, contents, make_artifact
+from huggingface_hub import constants
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import _http
+from huggingface_hub.utils.sha import git_hash
+
+from voxbuild import hub_client
+from voxbuild.errors import PublishError
+from voxbuild.hub import Hub
+from voxbuild.publish import prepare
+
+
+def connect(patch, url, token):
+    """Lead the client of this process to a server; return the list of what it would have slept."""
+    slept = []
+    clock = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=slept.append)
+    patch.setattr(constants, "ENDPOINT", url)
+    template = url + "/{repo_id}/resolve/{revision}/{filename}"
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    patch.setattr(constants, "HF_HUB_OFFLINE", False)
+    patch.setattr(_http, "time", clock)
+    patch.setattr(hub_client, "time", clock)
+    patch.setenv("HF_TOKEN", token)
+    return slept
+
+
+def disconnect():
+    """Nothing that was set in the client outlives a test."""
+    hub_client.be_patient.cache_clear()
+    huggingface_hub.set_client_factory(_http.default_client_factory)
+
+
+def publish_alone(url, token, folder, repo):
+    """Publish in a process of its own."""
+    connect(SimpleNamespace(setattr=setattr, setenv=os.environ.__setitem__), url, token)
+    Hub().publish(prepare(folder, RECIPE, repo, "v2"))
+
+
+def release_of(folder, repo, weights, tag):
+    """A release of a new small artifact. Its weights go by LFS, everything else does not."""
+    return prepare(make_artifact(folder, weights), RECIPE, repo, tag)
+
+
+def attempt(release, *destination):
+    """Publish: (whether it is there now, where it is or the sentence)."""
+    try:
+        return True, Hub().publish(release, *destination)
+    except PublishError as error:
+        return False, str(error)
+
+
+def hashes(files):
+    """Path -> hash as the Hub lists it: of what goes by LFS the sha256, else git's."""
+    return {
+        path: hashlib.sha256(data).hexdigest() if path.endswith(".safetensors") else git_hash(data)
+        for path, data in files.items()
+    }
+
+
+class Reader:
+    """Somebody who reads through a server of their own, over the same files."""
+
+    def __init__(self, url, token):
+        self._api = huggingface_hub.HfApi(endpoint=url, token=token)
+
+    def holds(self, repo, revision):
+        """Path -> hash of everything at a revision, `.gitattributes` apart."""
+        items = self._api.list_repo_tree(repo, recursive=True, revision=revision)
+        files = [item for item in items if isinstance(item, RepoFile)]
+        listed = {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in files}
+        return {path: blob for path, blob in listed.items() if path != ".gitattributes"}
+
+    def tags(self, repo):
+        """Tag -> commit."""
+        return {tag.name: tag.target_commit for tag in self._api.list_repo_refs(repo).tags}
+
+    def log(self, repo, revision="main"):
+        """Titles of commits, newest first, without the Hub's own first."""
+        titles = [commit.title for commit in self._api.list_repo_commits(repo, revision=revision)]
+        return [title for title in titles if title != "initial commit"]
+
+
+OLD = {"model.safetensors": b"old weights" * 1000, "notes/old.md": b"stale", "manifest.json": b"{}"}
+ATTRIBUTES = {".gitattributes": b"*.safetensors lfs"}
+
+
+class World:
+    """A repository that holds OLD as v1, or none, and a release that is to be its v2."""
+
+    def __init__(self, hub, reader, folder, number, new=False):
+        self.hub, self.reader, self.repo = hub, reader, f"someone/Small-{number}"
+        self.release = release_of(folder / str(number), self.repo, b"%d new weights" % number * 500, "v2")
+        if not new:
+            self.put("v1", OLD)
+        # Whatever a tag or main holds is one of these, or a mixture.
+        self.whole = {"v1": hashes(OLD), "v2": hashes(contents(self.release.folder)), "empty": {}}
+
+    def put(self, tag, files):
+        """Have a version there, whatever it takes."""
+        commit = self.hub.add("models", self.repo, files | ATTRIBUTES, f"Publish {tag}")
+        repo = self.hub.repos[f"models/{self.repo}"]
+        repo.save(tags=repo.state["tags"] | {tag: {"commit": commit, "message": None}})
+
+    @property
+    def there(self):
+        """The repository as it is now, whatever it is called; None if it is gone."""
+        names = (self.repo, self.renamed)
+        return next((self.hub.repos[f"models/{n}"] for n in names if f"models/{n}" in self.hub.repos), None)
+
+    @property
+    def renamed(self):
+        return f"{self.repo}-renamed"
+
+    def look(self):
+        """What readers see now: of the tag v2, and of main. Nobody touches v1."""
+        if not (repo := self.there):
+            return "no repository"
+        tags = self.reader.tags(repo.name)
+        assert "v1" not in tags or self._held(repo.name, "v1") == "v1"
+        said = [f"v2 holds {self._held(repo.name, 'v2')}" if "v2" in tags else "no v2"]
+        if (main := self._held(repo.name, "main")) != "v1":
+            said.append(f"main holds {main}")
+        return ", ".join(said)
+
+    def state(self):
+        """Changes whenever what readers see does."""
+        return self.there and self.there.state
+
+    def log(self):
+        """Titles of main's commits, newest first."""
+        return self.reader.log(self.there.name)
+
+    def _held(self, name, revision):
+        held = self.reader.holds(name, revision)
+        return next((version for version, files in self.whole.items() if files == held), "something else")

@@ -1,0 +1,245 @@
+"""What goes wrong at one place of a publish, or between two publishers."""
+
+import pytest
+from artifacts import contents
+from fault_table import ROWS
+from hub_server import TOKEN, Refusal, flipped, swapped, truncated
+from mishaps import Outcome, Script, for_good, once, outcome, plain, play
+from publishers import ATTRIBUTES, attempt, hashes, release_of
+
+from voxbuild import hub, hub_client
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
+
+
+@pytest.fixture
+def at(new_world, calls):
+    """Let it go wrong at the first call that begins like this, or ends so; the outcome."""
+
+    def play_one(kind, call, act_at, said, world=None):
+        number = next(n for n, name in enumerate(calls) if name.startswith(call) or name.endswith(call))
+        found = outcome(world or new_world(), act_at(number))
+        ROWS[kind] = {number + 1: found}
+        assert said in found.said
+        return found
+
+    return play_one
+
+
+@pytest.mark.parametrize(
+    ("kind", "damage"), [("flipped", flipped), ("truncated", truncated), ("swapped", swapped(b"{}"))]
+)
+def test_a_file_that_comes_back_damaged_is_not_tagged(at, kind, damage):
+    found = at(
+        f"a file comes back {kind}",
+        "README.md",
+        lambda number: for_good(number, corrupt=damage),
+        "README.md at COMMIT came with another hash than the Hub lists",
+    )
+    assert found.rerun == "tag"
+
+
+def test_a_wrong_sha256_from_lfs_is_not_tagged(at, new_world):
+    world = new_world()
+
+    def lie(script):
+        world.hub.wrong_hash("model.safetensors")
+
+    said = "commit COMMIT does not hold what was sent: model.safetensors"
+    found = at(
+        "LFS tells another sha256", "POST /REPO/commit", lambda n: once(n, before=lie), said, world=world
+    )
+    assert found.rerun == "tag"
+
+
+def test_a_slow_drip_for_good_ends(at, monkeypatch):
+    monkeypatch.setattr(hub_client, "TIMEOUT", 0.3)
+    monkeypatch.setattr(hub_client, "WAITS", ())
+    at("20 bytes a second, for good", "GET /REPO/refs", lambda n: for_good(n, drip=20), "comes too slowly")
+
+
+def test_no_answer_at_all_ends(at, monkeypatch):
+    monkeypatch.setattr(hub_client, "TIMEOUT", 0.3)
+    monkeypatch.setattr(hub_client, "WAITS", ())
+    at("no answer at all", "GET /REPO/tree", lambda n: for_good(n, hang=True), "timed out")
+
+
+@pytest.mark.parametrize("call", ["GET /REPO/refs", "GET /REPO/tree"])  # of which the client repeats one
+def test_a_long_pause_is_not_waited_for(at, slept, call):
+    busy = Refusal(429)
+    busy.headers = {"Retry-After": "3600"}
+    at(f"429, Retry-After: 3600 at {call}", call, lambda n: for_good(n, fail=busy), "for 3,600 seconds")
+    assert 3600 not in slept
+
+
+@pytest.mark.parametrize("call", ["PUT /lfs", "POST /REPO/commit"])
+def test_the_disk_of_the_server_is_full(at, new_world, call):
+    world = new_world()
+
+    def fill(script):
+        world.hub.quota = 0
+
+    found = at(f"no room on the server at {call}", call, lambda n: once(n, before=fill), "507", world=world)
+    assert "its storage is full" in found.said
+    assert found.rerun == "commit and tag"
+
+
+@pytest.mark.parametrize("years", [-10, 10])
+def test_a_clock_that_is_wrong(at, new_world, years):
+    world = new_world()
+
+    def turn(script):
+        world.hub.skew = years * 365 * 86400
+
+    at(
+        f"the server's clock is {years:+} years off",
+        "GET /REPO",
+        lambda n: once(n, before=turn),
+        "published",
+        world,
+    )
+    assert [version.tag for version in hub.Hub().history(world.repo)] == ["v2", "v1"]
+
+
+THEIRS = {"theirs.md": b"theirs"}
+
+
+def their_commit(world):
+    world.whole["theirs"] = hashes(THEIRS)
+    return lambda script: world.hub.add("models", world.repo, THEIRS | ATTRIBUTES, "Theirs")
+
+
+def test_somebody_elses_commit_before_ours_is_not_overwritten(new_world, calls):
+    world, kind = new_world(), "somebody else commits before us (then we after them)"
+    number = calls.index("POST /REPO/commit/main")
+    found = outcome(world, once(number, before=their_commit(world)))
+    ROWS[kind] = {number + 1: found}
+    assert found.seen == ("no v2", "no v2, main holds theirs")
+    assert found.said == (
+        "REPO: the Hub answers 412 to CALL (A commit has happened since. Please refresh and try again.);"
+        " meanwhile somebody else committed to it: look at that and publish again"
+    )
+    assert world.log() == ["Publish v2", "Theirs", "Publish v1"]
+
+
+@pytest.mark.parametrize("call", ["GET /REPO/resolve/COMMIT/README.md", "POST /REPO/tag/COMMIT"])
+def test_somebody_elses_commit_after_ours_takes_no_part_in_the_tag(new_world, calls, call):
+    world = new_world()
+    found = outcome(world, once(calls.index(call), before=their_commit(world)))
+    ROWS.setdefault("somebody else commits after us", {})[calls.index(call) + 1] = found
+    assert found.said == "published"
+    assert world.log() == ["Theirs", "Publish v2", "Publish v1"]
+    assert world.look() == "v2 holds v2, main holds theirs"
+
+
+def test_a_lost_answer_and_somebody_elses_commit_upon_ours(new_world, calls):
+    world = new_world()
+    number = calls.index("POST /REPO/commit/main")
+
+    def act(n, call):
+        if n == number + 1:
+            their_commit(world)(None)
+        return {"cut": "after"} if n == number else {}
+
+    found = ROWS["the commit's answer is lost, and somebody else commits upon it"] = {}
+    found[number + 1] = outcome(world, act, commits=2)
+    assert "meanwhile somebody else committed to it" in found[number + 1].said
+
+
+def test_two_publishers_of_one_release_make_one_commit(new_world, calls):
+    for number in range(len(calls)):
+        world = new_world()
+        second = []
+        act = once(number, before=lambda script, w=world, s=second: s.append(_meanwhile(w)))
+        found = outcome(world, act)
+        ROWS.setdefault("another publishes the same meanwhile", {})[number + 1] = found
+        assert found.said == "published"
+        assert second[0][0], second
+        assert world.log() == ["Publish v2", "Publish v1"]
+
+
+def _meanwhile(world):
+    """Another publisher of the same release, from its beginning to its end, on the same server."""
+    mine, world.hub.faults = world.hub.faults, Script(world)
+    try:
+        return attempt(world.release)
+    finally:
+        world.hub.faults = mine
+
+
+def test_somebody_else_takes_the_tag_meanwhile(new_world, calls):
+    world = new_world()
+
+    def take(script):
+        repo = world.there
+        repo.save(tags=repo.state["tags"] | {"v2": repo.state["tags"]["v1"]})
+
+    world.hub.faults = Script(world, once(calls.index("POST /REPO/tag/COMMIT"), before=take))
+    for _ in range(2):
+        done, said = attempt(world.release)
+        assert not done
+        assert "the tag v2 holds another artifact" in said
+    world.hub.faults.look()
+    number = calls.index("POST /REPO/tag/COMMIT")
+    ROWS["somebody else sets the tag, on something else"] = {
+        number + 1: Outcome(plain(said, world), tuple(world.hub.faults.seen), "refused as well")
+    }
+    assert world.log() == ["Publish v2", "Publish v1"]
+    assert world.look() == "v2 holds v1, main holds v2"
+
+
+def test_a_tag_with_other_content_is_refused_before_anything_is_sent(new_world, tmp_path):
+    world = new_world()
+    assert attempt(world.release)[0]
+    script = world.hub.faults = Script(world)
+    done, said = attempt(release_of(tmp_path / "other", world.repo, b"other weights", "v2"))
+    assert not done
+    assert "the tag v2 holds another artifact" in said
+    ROWS["the tag exists, with other content"] = {
+        2: Outcome(plain(said, world), tuple(script.seen), "refused as well")
+    }
+    assert all(call.startswith("GET ") for call in script.calls)
+
+
+def test_what_changed_after_it_was_checked_is_not_sent(new_world):
+    world = new_world()
+    (world.release.folder / "README.md").write_text("---\nlicense: mit\n---\n# B card\n")
+    script, done, said = play(world)
+    assert not done
+    assert "README.md: it changed after it was checked" in said
+    assert all(call.startswith("GET ") for call in script.calls)
+
+
+def test_what_changes_while_it_is_sent_is_refused_by_its_hash(new_world, monkeypatch):
+    monkeypatch.setattr(hub, "SMALL", 1000)
+    world = new_world()
+    weights = world.release.folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[::-1])
+    _, done, said = play(world)
+    assert not done
+    assert "422" in said
+    assert world.log() == ["Publish v1"]
+
+
+def test_large_files_are_not_hashed_again(new_world, monkeypatch):
+    monkeypatch.setattr(hub, "SMALL", 1000)
+    monkeypatch.setattr("huggingface_hub.lfs.sha_fileobj", None)
+    _, done, said = play(new_world())
+    assert done, said
+
+
+def test_a_token_that_the_server_sends_back_is_not_told(new_world):
+    world = new_world()
+    for status in (400, 403, 500):
+        echo = Refusal(status, message=f"authorization was Bearer {TOKEN}")
+        _, done, said = play(world, lambda n, call, echo=echo: {"fail": echo})
+        assert not done
+        assert "Bearer <token>" in said
+
+
+def test_no_file_holds_the_token(new_world, tmp_path, capfd):
+    world = new_world()
+    play(world, once(10, cut="after"))
+    play(world)
+    assert not [path for path, data in contents(tmp_path).items() if TOKEN.encode() in data]
+    assert TOKEN not in "".join(capfd.readouterr())
