@@ -14,6 +14,7 @@ from .card_check import check_card
 from .errors import PublishError
 from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry, read_validation
 from .progress import progress_bar
+from .signature import faults
 from .workspace import sha256_of
 
 TAG = re.compile(r"\w[\w.-]*")
@@ -98,10 +99,11 @@ def tag_is_withdrawn(release: Release, reason: str) -> PublishError:
     )
 
 
-def prepare(folder: Path, recipe_digest: str, repo: str, tag: str, signed: bool = False) -> Release:
+def prepare(folder: Path, recipe_digest: str, repo: str, tag: str, signer: Path | None = None) -> Release:
     """Check that an artifact was validated as exactly the bytes that lie there, by the recipe as it is now.
 
-    It must be `signed` if its recipe says so. Raises PublishError.
+    `signer` is the public key that it must be signed for; a signature that is there anyway must be of what
+    lies there. Raises PublishError.
     """
     _check_tag(tag)
     manifest = Manifest.load(folder)
@@ -110,8 +112,8 @@ def prepare(folder: Path, recipe_digest: str, repo: str, tag: str, signed: bool 
     if manifest.recipe.get("digest") != recipe_digest:
         raise PublishError(f"{folder}: the recipe has changed since it was built; run `doit build` again")
     listed = _intact_files(folder)
-    if signed and not (folder / SIGNATURE).is_file():
-        raise PublishError(f"{folder}: the recipe says `sign:`, but there is no {SIGNATURE}; run `doit sign`")
+    if (signer or (folder / SIGNATURE).is_file()) and (wrong := faults(folder, signer)):
+        raise PublishError(f"{folder}: not signed as it should be: {'; '.join(wrong)}; run `doit sign`")
     validation = read_validation(folder)
     if not validation["passed"] or validation["artifact"] != manifest.weight_files:
         raise PublishError(f"{folder}: {VALIDATION} is not a passed one of these very files")

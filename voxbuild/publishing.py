@@ -17,6 +17,7 @@ from .manifest import Manifest
 from .publish import Destination, PublishTarget, Release, prepare
 from .recipe import Book, Recipe
 from .registry import LocalRegistry
+from .subject import public_key_of
 from .workspace import Workspace
 
 TARGETS: dict[str, Callable[[Workspace], PublishTarget]] = {
@@ -81,8 +82,8 @@ def _published(work: Workspace, book: Book, goal: PublishTarget, candidate: Cand
     if candidate.loader:
         folder = view_stages.check_current(work, source, recipe, candidate.loader)
     tag = candidate.tag(order.tag)
-    digest, signed = book.digest(source, recipe), recipe.sign is not None
-    release = prepare(folder, digest, candidate.repo, tag, signed)
+    signer = public_key_of(work, recipe)
+    release = prepare(folder, book.digest(source, recipe), candidate.repo, tag, signer)
     if order.destination == MAIN and goal.published(release):
         return f"already published as {release.repo} at {tag}"
     if order.dry_run:

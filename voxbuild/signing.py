@@ -1,27 +1,18 @@
-"""Signatures: all files of an artifact, its manifest included, signed with a key by OpenSSF model-signing."""
+"""The stage after the manifest and the views: who vouches for an artifact signs it, and its views."""
 
 import os
 from pathlib import Path
-from typing import Any
-
-from voxrun.errors import VoxrunError
-from voxrun.manifest import SIGNATURE, digest_of, read_manifest
-from voxrun.proof import TOOLS
-from voxrun.signature import check_signed, claimed_files, signed_files
 
 from .errors import SigningError
 from .loaders import views_of
-from .manifest import MANIFEST, Manifest
 from .recipe import Recipe, Source
+from .signature import refuse_unready, sign, unready
 from .subject import public_key_of
 from .view_stages import check_current
-from .workspace import Workspace, written_whole
+from .workspace import Workspace
 
 KEY = "VOXBUILD_SIGNING_KEY"
 """The environment variable that names the private key, a PEM file."""
-PASSWORD = "VOXBUILD_SIGNING_PASSWORD"
-"""That of its password, if it has one."""
-MISSING = "signing needs model-signing and pyopenssl, not installed here: pip install -e '.[signing]'"
 
 
 def sign_artifact(work: Workspace, source: Source, recipe: Recipe, key: str | None, named: bool) -> str:
@@ -31,9 +22,9 @@ def sign_artifact(work: Workspace, source: Source, recipe: Recipe, key: str | No
     validated. Raises SigningError.
     """
     folder = work.artifact(source.name, recipe.name)
-    if (why := _unready(folder)) and not named:
+    if (why := unready(folder)) and not named:
         return f"{why}, so not signed"
-    _refuse_unready(folder)
+    refuse_unready(folder)
     views = [check_current(work, source, recipe, loader) for loader in views_of(recipe.dialects)]
     for each in (folder, *views):
         sign(each, _private_key(key), public_key_of(work, recipe))
@@ -44,81 +35,3 @@ def _private_key(named: str | None) -> Path:
     if chosen := named or os.environ.get(KEY):
         return Path(chosen)
     raise SigningError(f"no private key to sign with: say key=PRIVATE.pem, or set {KEY}")
-
-
-def sign(folder: Path, private: Path, public: Path | None) -> None:
-    """Sign all files of a validated artifact into model.sig, for `public` if that is given.
-
-    What was signed is held against the manifest before it is called model.sig. Raises SigningError.
-    """
-    _refuse_unready(folder)
-    signer = _signer(private, public)
-    with written_whole(folder / SIGNATURE) as partial:
-        try:
-            signer.sign(folder, partial)
-        except ValueError as error:  # the library's, of links and of what is no file
-            raise SigningError(f"{folder}: cannot be signed ({error})") from error
-        if wrong := _differences(folder, claimed_files(partial.read_bytes())):
-            raise SigningError(f"{folder}: not as its manifest says: {', '.join(wrong)}; build it again")
-
-
-def _unready(folder: Path) -> str | None:
-    """Why nothing in a folder can be signed."""
-    if not (folder / MANIFEST).is_file():
-        return "not built"
-    return None if Manifest.load(folder).validated else "not validated"
-
-
-def _refuse_unready(folder: Path) -> None:
-    if why := _unready(folder):
-        raise SigningError(f"{folder}: {why}, so not signed; run `doit build` and see why")
-
-
-def faults(folder: Path, public: Path) -> list[str]:
-    """Why an artifact is not signed, as it is, with the other half of a public key; a phrase each."""
-    try:
-        return _differences(folder, signed_files((folder / SIGNATURE).read_bytes(), public))
-    except OSError:
-        return [f"{folder} has no {SIGNATURE}"]
-    except VoxrunError as error:
-        return [str(error)]
-
-
-def _differences(folder: Path, signed: dict[str, str]) -> list[str]:
-    return check_signed(signed, read_manifest(folder), digest_of(folder))
-
-
-def _signer(private: Path, public: Path | None) -> Any:
-    """model-signing, told the key and what to leave out. Raises SigningError."""
-    try:
-        from model_signing import hashing, signing
-
-        from voxrun.keys import fingerprint, public_key
-    except ImportError as error:
-        raise SigningError(MISSING) from error
-    password = os.environ.get(PASSWORD, "").encode() or None
-    half = fingerprint(_load(private, password).public_key())
-    if public and fingerprint(public_key(public)) != half:
-        raise SigningError(f"{private}: not the other half of {public}, which `sign:` in the recipe names")
-    files = hashing.Config().set_ignored_paths(paths=[SIGNATURE, *sorted(TOOLS)], ignore_git_paths=False)
-    config = signing.Config().set_hashing_config(files)
-    # Bytes, though its annotation says str: what it hands the password on to takes nothing else.
-    return config.use_elliptic_key_signer(private_key=private, password=password)
-
-
-def _load(private: Path, password: bytes | None) -> Any:
-    """The private key. Raises SigningError."""
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    from voxrun.keys import HASHES
-
-    try:
-        key = load_pem_private_key(private.read_bytes(), password)
-    except OSError as error:
-        raise SigningError(f"{private}: the private key cannot be read ({error.strerror})") from error
-    except (ValueError, TypeError) as error:
-        raise SigningError(f"{private}: {error}; the password, if it has one, is in {PASSWORD}") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in HASHES:
-        raise SigningError(f"{private}: no private key on one of the curves {', '.join(HASHES)}")
-    return key

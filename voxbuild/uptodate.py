@@ -10,7 +10,7 @@ from .fetch import Fetched
 from .lock import drift
 from .making import tool_versions
 from .manifest import Manifest
-from .signing import faults
+from .signature import faults
 from .workspace import read_state, sha256_of, stamp, write_json
 
 Values = dict[str, Any]

@@ -16,6 +16,7 @@ from .manifest import DESCRIPTIVE, MANIFEST, SIGNATURE, VALIDATION
 from .publish import PublishTarget
 from .publishing import Order
 from .recipe import Book, Recipe
+from .subject import public_key_of
 from .vouching import Read, vouched
 from .workspace import STATE_BYTES, Workspace
 
@@ -29,7 +30,8 @@ def verify(work: Workspace, book: Book, recipe: Recipe, order: Order) -> None:
     wanted = [
         c for c in candidates(book, recipe, order.source, order.named) if order.named or c.is_built(work)
     ]
-    holds = [_holds(work, goal, c, c.tag(order.tag), order.key) for c in wanted]
+    key = order.key or public_key_of(work, recipe)
+    holds = [_holds(work, goal, c, c.tag(order.tag), key) for c in wanted]
     if not all(holds):
         raise DifferenceError
 

@@ -9,10 +9,10 @@ from .errors import ModelError, TrustError
 from .manifest import SHA256, digest_of
 from .objects import check_keys, read_object
 from .output import output_at
+from .registry import COMMIT
 from .strict import MAX_BYTES
 
 FORMAT = 1
-COMMIT = re.compile("[0-9a-f]{40}")
 CACHED = "models--"
 """What folders of repositories begin with, in the Hub's cache and in a registry."""
 

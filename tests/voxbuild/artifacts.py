@@ -1,10 +1,12 @@
 """Finished artifacts for tests of publishing, as small as they can be."""
 
 from cards import TEMPLATES, TINY_VALIDATION, make_manifest, make_subject
+from keys import write_keys
 
 from voxbuild.card import render_card
-from voxbuild.manifest import CARD, PROVENANCE, VALIDATION, file_entry
+from voxbuild.manifest import CARD, PROVENANCE, SIGNATURE, VALIDATION, file_entry
 from voxbuild.publish import prepare
+from voxbuild.signature import sign
 from voxbuild.workspace import write_json
 from voxrun.provenance import PREDICATE, STATEMENT
 
@@ -45,6 +47,12 @@ def statement_of(files):
 def make_release(folder, weights=b"weights", tag="v1"):
     """The same, prepared."""
     return prepare(make_artifact(folder, weights), RECIPE, REPO, tag)
+
+
+def sign_artifact(folder):
+    """Sign it with a key of its own, which lies beside it as NAME.pub; return the signature."""
+    sign(folder, *write_keys(folder.parent, folder.name))
+    return (folder / SIGNATURE).read_bytes()
 
 
 def contents(folder):

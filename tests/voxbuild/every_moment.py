@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1]))  # as pytest has it
+
 import huggingface_hub
 from artifacts import REPO, contents, make_release
 from huggingface_hub.errors import LocalEntryNotFoundError

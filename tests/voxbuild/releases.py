@@ -2,10 +2,9 @@
 
 import shutil
 
-from artifacts import make_artifact
+from artifacts import make_artifact, sign_artifact
 from projects import RECIPE, make_project
 
-from voxbuild.manifest import SIGNATURE
 from voxbuild.recipe import read_book
 from voxbuild.workspace import Workspace
 
@@ -20,15 +19,15 @@ def make_releasable(folder, weights=b"weights", more=""):
     return work
 
 
-def put_artifact(work, weights=b"weights", signature=None):
+def put_artifact(work, weights=b"weights", signed=False):
     """Write the artifact of the recipe over tiny in place of another, as if it had been built."""
     book = book_of(work)
     digest = book.digest(book.source("tiny"), book.recipe("4bit"))
     folder = work.artifact("tiny", "4bit")
     shutil.rmtree(folder, ignore_errors=True)
     make_artifact(folder, weights, recipe={"digest": digest})
-    if signature:
-        (folder / SIGNATURE).write_bytes(signature)
+    if signed:
+        sign_artifact(folder)
     return folder
 
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from artifacts import RECIPE, REPO, make_artifact, make_release
+from artifacts import RECIPE, REPO, make_artifact, make_release, sign_artifact
 
 from voxbuild.errors import VoxbuildError
 from voxbuild.manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry
@@ -50,11 +50,22 @@ def test_a_manifest_that_leads_out_of_its_folder_is_refused(tmp_path):
 
 def test_what_must_be_signed_and_is_not_is_refused(tmp_path):
     folder = make_artifact(tmp_path / "a")
-    with pytest.raises(VoxbuildError, match=r"says `sign:`, but there is no model\.sig; run `doit sign`"):
-        prepare(folder, RECIPE, REPO, "v1", signed=True)
+    sign_artifact(make_artifact(tmp_path / "b"))
+    signer, stranger = tmp_path / "a.pub", tmp_path / "b.pub"
+    with pytest.raises(VoxbuildError, match=r"a has no model\.sig; run `doit sign`"):
+        prepare(folder, RECIPE, REPO, "v1", stranger)
+    sign_artifact(folder)
+    with pytest.raises(VoxbuildError, match="not signed with the private key of"):
+        prepare(folder, RECIPE, REPO, "v1", stranger)
+    assert list(prepare(folder, RECIPE, REPO, "v1", signer).files)[-2:] == [MANIFEST, SIGNATURE]
+
+
+def test_a_signature_of_something_else_is_refused_though_none_is_asked_for(tmp_path):
+    folder, other = make_artifact(tmp_path / "a"), make_artifact(tmp_path / "b", b"other weights")
+    (folder / SIGNATURE).write_bytes(sign_artifact(other))
+    assert "not signed as it should be: " in refused(folder)
     (folder / SIGNATURE).write_bytes(b"signed")
-    release = prepare(folder, RECIPE, REPO, "v1", signed=True)
-    assert list(release.files)[-2:] == [MANIFEST, SIGNATURE]
+    assert "no readable JSON" in refused(folder)
 
 
 def test_a_missing_file_is_refused(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from artifacts import REPO, contents, make_artifact, make_release
+from artifacts import REPO, contents, make_artifact, make_release, sign_artifact
 from huggingface_hub.errors import LocalEntryNotFoundError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -90,7 +90,7 @@ def test_another_tag_takes_it_and_the_first_one_stays(tmp_path):
 
 def test_files_in_folders_and_signatures_are_kept(registry, tmp_path):
     folder = make_artifact(tmp_path / "a", extra={".eval_results/wer.yaml": b"- wer"})
-    (folder / SIGNATURE).write_bytes(b"signed")
+    sign_artifact(folder)
     registry.publish(prepare(folder, "c0ffee", REPO, "v1"), MAIN)
     assert found(registry.folder, "v1") == contents(folder)
     links = [p for p in (repo_folder(registry) / "snapshots").rglob("*") if not p.is_dir()]
@@ -120,22 +120,22 @@ def test_a_signature_joins_what_is_published_once(registry, tmp_path):
     """It is random, so no part of what an artifact is: the first one stays."""
     release = make_release(tmp_path / "a")
     registry.publish(release, MAIN)
-    (release.folder / SIGNATURE).write_bytes(b"signed")
+    first = sign_artifact(release.folder)
     signed = prepare(release.folder, "c0ffee", REPO, "v1")
     assert not registry.published(signed)
     registry.publish(signed, MAIN)
     assert found(registry.folder, "v1") == contents(release.folder)
-    (release.folder / SIGNATURE).write_bytes(b"signed again")
+    assert sign_artifact(release.folder) != first
     assert registry.published(prepare(release.folder, "c0ffee", REPO, "v1"))
     assert registry.published(release)
-    assert found(registry.folder, "v1")[SIGNATURE] == b"signed"
+    assert found(registry.folder, "v1")[SIGNATURE] == first
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", MANIFEST, SIGNATURE])
 @pytest.mark.parametrize("damage", ["flipped", "short", "gone", "a link elsewhere", "unlinked", "led out"])
 def test_damage_is_noticed_and_mended_by_publishing_again(registry, tmp_path, name, damage):
     folder = make_artifact(tmp_path / "a")
-    (folder / SIGNATURE).write_bytes(b"signed")
+    sign_artifact(folder)
     release = prepare(folder, "c0ffee", REPO, "v1")
     registry.publish(release, MAIN)
     blob = repo_folder(registry) / "blobs" / release.files[name].sha256

@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from artifacts import contents
+from artifacts import contents, sign_artifact
 from doit.exceptions import TaskFailed
+from keys import write_keys
 from projects import FAILED, doit, edit
 from releases import REPO, book_of, make_releasable, put_artifact
 
@@ -84,11 +85,11 @@ def test_doit_knows_what_becomes_of_releases(work):
 def test_a_dry_run_shows_what_would_change_and_changes_nothing(work, publish):
     publish()
     folder, before = put_artifact(work, b"other weights"), contents(work.registry)
-    (folder / SIGNATURE).write_bytes(b"signed")
+    size = len(sign_artifact(folder))
     told = rows(publish("v2", dry_run=True))
     assert ["replace", "model.safetensors", "13", "7"] in told
     assert ["same", "tekken.json", "2", "2"] in told
-    assert ["add", "model.sig", "6", ""] in told
+    assert ["add", "model.sig", f"{size:,}", ""] in told
     assert contents(work.registry) == before
 
     snapshot = next(work.registry.glob("*/snapshots/*"))
@@ -113,13 +114,18 @@ def test_branches_are_the_hubs(work, publish):
 
 def test_what_must_be_signed_is(work, publish):
     with (work.recipes / "4bit.yaml").open("a") as file:
-        file.write("sign: {public_key: key.pub}\n")
-    put_artifact(work)
-    assert "the recipe says `sign:`, but there is no model.sig; run `doit sign`" in publish()
+        file.write("sign: {public_key: ../out/tiny/4bit.pub}\n")
+    folder = put_artifact(work)
+    _, stranger = write_keys(work.root)
+    (folder.parent / "4bit.pub").write_bytes(stranger.read_bytes())
+    assert f"not signed as it should be: {folder} has no model.sig; run `doit sign`" in publish()
+    signature = sign_artifact(folder)
+    (folder.parent / "4bit.pub").write_bytes(stranger.read_bytes())
+    assert "not signed with the private key of" in publish()
     assert not work.registry.exists()
-    put_artifact(work, signature=b"signed")
+    signature = sign_artifact(folder)
     assert "published" in publish()
-    assert LocalRegistry(work.registry).read(REPO, "v1", SIGNATURE, 10) == b"signed"
+    assert LocalRegistry(work.registry).read(REPO, "v1", SIGNATURE, 10**6) == signature
 
 
 def test_history_and_registry_tell_all(work, run, publish):
@@ -128,7 +134,7 @@ def test_history_and_registry_tell_all(work, run, publish):
     assert "is not in the registry" in run("history", format="table")
     assert cataloguing.show(registry, "table")[0] == "the registry is empty"
     publish("v1")
-    put_artifact(work, b"other weights", signature=b"signed")
+    put_artifact(work, b"other weights", signed=True)
     publish("v2")
     assert run("yank", tag="v2", reason="deaf") == f"{REPO}: v2 is withdrawn; latest is v1\n"
     history = [[row[1], *row[4:]] for row in rows(run("history", format="table"))]

@@ -14,7 +14,8 @@ from projects import FAILED, copy_project, doit, edit, executed, make_project, s
 
 from voxbuild.errors import SigningError
 from voxbuild.manifest import Manifest
-from voxbuild.signing import KEY, PASSWORD, faults, sign
+from voxbuild.signature import PASSWORD, faults, sign
+from voxbuild.signing import KEY
 from voxrun.errors import TrustError
 from voxrun.proof import check
 from voxrun.signature import signed_files

@@ -14,7 +14,7 @@ from voxbuild.errors import DifferenceError
 from voxbuild.manifest import MANIFEST, SIGNATURE, VALIDATION
 from voxbuild.publishing import Order, publish
 from voxbuild.registry import LocalRegistry
-from voxbuild.signing import sign
+from voxbuild.signature import sign
 from voxbuild.verifying import verify
 
 
@@ -122,9 +122,11 @@ def test_a_validation_of_something_else_is_told(work, told, change):
 
 
 def test_a_signature_is_part_of_it(work, told):
-    put_artifact(work, signature=b"signed")
+    put_artifact(work, signed=True)
     publish(work, book_of(work), book_of(work).recipe("4bit"), Order(named=True, tag="v2"))
-    assert (LocalRegistry(work.registry).read(REPO, "v1", SIGNATURE, 9)) == b"signed"
+    assert LocalRegistry(work.registry).read(REPO, "v1", SIGNATURE, 10**6)
+    assert "all 7 files" in told()[1]
+    stored(work, SIGNATURE).write_bytes(b"signed")
     assert "model.sig: no readable JSON" in told()[1]
 
 

@@ -6,7 +6,7 @@ from keys import write_keys
 
 from voxbuild.errors import PublishError
 from voxbuild.manifest import PROVENANCE, Manifest, file_entry
-from voxbuild.signing import sign
+from voxbuild.signature import sign
 from voxbuild.vouching import vouched
 from voxrun.errors import TrustError
 from voxrun.manifest import Entry
