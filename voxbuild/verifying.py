@@ -62,8 +62,12 @@ def _checked(goal: PublishTarget, repo: str, tag: str, folder: Path | None) -> t
         return facts, wrong
     total = sum(entry.size for entry in promised.values())
     facts.append(f"all {len(promised)} files are those of its manifest {digest[:16]}, {total:,} bytes")
+
+    def read(name: str) -> bytes:
+        return _proven(goal.read(repo, tag, name, LIMIT), name, promised)
+
     try:
-        facts += proofs(promised, lambda name: _proven(goal.read(repo, tag, name, LIMIT), name, promised))
+        facts += proofs(promised, read)
     except (VoxbuildError, VoxrunError) as error:
         return facts, [str(error)]
     if folder and digest_of(folder) != digest:
