@@ -100,6 +100,17 @@ def test_files_in_folders_and_signatures_are_kept(registry, tmp_path):
     )
 
 
+def test_the_client_takes_it_for_a_sound_cache(registry, tmp_path):
+    for tag in ("v1", "v2"):
+        registry.publish(make_release(tmp_path / tag, tag.encode(), tag=tag), MAIN)
+    registry.yank(REPO, "v1", "old")
+    scanned = huggingface_hub.scan_cache_dir(registry.folder)
+    assert scanned.warnings == []
+    (repo,) = scanned.repos
+    assert (repo.repo_id, set(repo.refs)) == (REPO, {"main", "v1", "v2", "withdrawn-v1"})
+    assert repo.size_on_disk == sum(p.stat().st_size for p in (repo_folder(registry) / "blobs").iterdir())
+
+
 def test_what_is_there_can_be_asked_for(registry, tmp_path):
     release = make_release(tmp_path / "a")
     registry.publish(release, MAIN)

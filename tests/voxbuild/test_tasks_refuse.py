@@ -24,7 +24,10 @@ def nothing_built(project):
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        ("recpe=4bit", "unknown variable recpe; known: recipe, source, target, tag, lock"),
+        (
+            "recpe=4bit",
+            "unknown variable recpe; known: recipe, source, target, tag, lock, key, branch, reason",
+        ),
         ("recipe=7bit", "there is no recipe 7bit; known: 2bit, 4bit"),
         ("source=huge", "there is no source huge; known: tiny"),
     ],

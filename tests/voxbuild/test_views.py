@@ -264,7 +264,7 @@ def test_views_are_published_beside_the_artifact(built):
     process = doit(built, "publish", "recipe=any", "source=tiny", "tag=v9")
     assert process.returncode == 0, process.stdout
     names = ["any", "any-mlx-audio", "any-transformers"]
-    assert sorted(path.name for path in (built / "out/registry").iterdir()) == [
+    assert sorted(path.name for path in (built / "out/registry").glob("[!.]*")) == [
         f"models--someone--Voxtral-Tiny-Prompts-{name}" for name in names
     ]
     assert doit(built, "publish", "tag=v9").stdout.count("already published") == 3
