@@ -47,7 +47,7 @@ class Hub:
                 raise PublishError(f"{release.repo}: the tag {release.tag} was withdrawn; choose another")
             if release.tag not in tags:
                 return False
-            if set(repo.differences(tags[release.tag], release.files)) - {SIGNATURE}:
+            if repo.differences(tags[release.tag], release.files, apart=[SIGNATURE]):
                 raise tag_is_taken(release)
             return True
 
@@ -104,17 +104,22 @@ class Hub:
 
         What an earlier try left undone is done; what is done is left alone.
         """
-        with in_a_sentence(repo):
-            remote = self._repo(repo)
-            tags = remote.tags()
-            if tag not in tags:
-                raise MissingError(f"{repo}: there is no tag {tag}; there are: {', '.join(sorted(tags))}")
-            if not remote.tag(WITHDRAWN + tag, tags[tag], reason):
-                raise PublishError(f"{repo}: the tag {WITHDRAWN + tag} is on another commit than {tag}")
-            versions = _versions(remote)
-            kept = next((v for v in versions if v.withdrawn is None), None)
-            if any(v.latest and v.withdrawn is not None for v in versions):
-                _put_back(remote, kept.commit if kept else None, _withdrawal(tag, reason))
+        try:
+            with in_a_sentence(repo):
+                return self._yank(self._repo(repo), tag, reason)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"{repo}: {tag} may be withdrawn in part; yank it again") from None
+
+    def _yank(self, remote: HubRepo, tag: str, reason: str) -> str:
+        repo, tags = remote.name, remote.tags()
+        if tag not in tags:
+            raise MissingError(f"{repo}: there is no tag {tag}; there are: {', '.join(sorted(tags))}")
+        if not remote.tag(WITHDRAWN + tag, tags[tag], reason):
+            raise PublishError(f"{repo}: the tag {WITHDRAWN + tag} is on another commit than {tag}")
+        versions = _versions(remote)
+        kept = next((v for v in versions if v.withdrawn is None), None)
+        if any(v.latest and v.withdrawn is not None for v in versions):
+            _put_back(remote, kept.commit if kept else None, _withdrawal(tag, reason))
         return f"{repo}: {tag} is withdrawn; the newest that is not: {kept.tag if kept else 'none'}"
 
     def _repo(self, name: str) -> HubRepo:

@@ -1,7 +1,7 @@
 """A repository on the Hub: what is there by its hashes, and changes that are made whole or not at all."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from voxrun.manifest import Entry
@@ -81,13 +81,14 @@ class HubRepo:
         """Paths of everything there."""
         return set(self._listing(revision))
 
-    def differences(self, revision: str, wanted: Mapping[str, Entry]) -> list[str]:
+    def differences(
+        self, revision: str, wanted: Mapping[str, Entry], apart: Collection[str] = ()
+    ) -> list[str]:
         """Names of files that are missing there, are not wanted, or are not as they should be."""
-        listed = self._listing(revision)
+        listed = {name: file for name, file in self._listing(revision).items() if name not in apart}
+        wanted = {name: entry for name, entry in wanted.items() if name not in apart}
         different = set(listed) ^ set(wanted)
-        for name in set(listed) & set(wanted):
-            if not _may_be(listed[name], wanted[name]):
-                different.add(name)
+        different |= {n for n in set(listed) & set(wanted) if not _may_be(listed[n], wanted[n])}
         if not different:  # only then is it worth a download
             different = {n for n, f in listed.items() if self._sha256(revision, f) != wanted[n].sha256}
         return sorted(different)

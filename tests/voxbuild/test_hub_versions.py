@@ -3,14 +3,15 @@
 import hashlib
 
 import pytest
-from artifacts import contents
+from artifacts import RECIPE, contents
 from hub_server import Refusal, flipped
 from mishaps import Script, for_good, once
 from publishers import ATTRIBUTES, attempt, hashes, release_of
 
 from voxbuild.errors import MissingError, PublishError
 from voxbuild.hub import Hub
-from voxbuild.publish import Destination
+from voxbuild.manifest import SIGNATURE, Manifest, file_entry
+from voxbuild.publish import Destination, prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
 
@@ -53,6 +54,27 @@ def test_files_are_told_by_size_and_sha256(published):
             name: (len(data), hashlib.sha256(data).hexdigest())
             for name, data in contents(folders[tag]).items()
         }
+
+
+def test_a_release_that_was_signed_again_is_the_same_and_another_is_not(new_world):
+    world = new_world()
+    world.hub.faults = Script(world, lambda n, call: {})
+    folder, card = world.release.folder, world.release.folder / "README.md"
+    release = signed(folder, world.repo, "one")
+    world.whole["v2"] = hashes(contents(folder))
+    assert attempt(release)[0]
+    assert Hub().published(signed(folder, world.repo, "another"))
+    card.write_text(card.read_text().replace("# A card", "# B card"))
+    manifest = Manifest.load(folder)
+    manifest.files["README.md"] = file_entry(card)
+    manifest.save(folder)
+    with pytest.raises(PublishError, match="holds another artifact"):
+        Hub().published(signed(folder, world.repo, "a third"))
+
+
+def signed(folder, repo, signature):
+    (folder / SIGNATURE).write_text(signature)
+    return prepare(folder, RECIPE, repo, "v2")
 
 
 def test_a_file_is_read_whole_or_refused(published):
