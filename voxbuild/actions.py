@@ -17,10 +17,10 @@ from voxrun.errors import VoxrunError
 from . import comparing, planning, publishing, stages, view_stages
 from .errors import DifferenceError, VoxbuildError
 from .loaders import views_of
-from .manifest import MANIFEST, VALIDATION, Manifest, read_validation
+from .manifest import MANIFEST, VALIDATION, Manifest
 from .recipe import Book, Recipe, Source, read_book
 from .report import VARIANT_HEADER, markdown, variant_row
-from .workspace import Workspace
+from .workspace import Workspace, read_json
 
 PARITY = Path("tests/oracle/parity.py")
 PARITY_REPORT = Path("docs/parity.md")
@@ -160,7 +160,7 @@ def show_table(book: Book, source: str | None, recipe: str | None) -> None:
 def _row(book: Book, source: Source, recipe: Recipe) -> list[str]:
     folder = workspace().artifact(source.name, recipe.name)
     stored = Manifest.load(folder)
-    validation = read_validation(folder) if (folder / VALIDATION).is_file() else None
+    validation = read_json(folder / VALIDATION) if (folder / VALIDATION).is_file() else None
     current = stored.validated and stored.recipe.get("digest") == book.digest(source, recipe)
     return variant_row(recipe, stored, validation, current)
 

@@ -9,7 +9,8 @@ from typing import Protocol
 from voxrun.manifest import Entry
 
 from .errors import PublishError
-from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry, read_validation
+from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry
+from .workspace import read_json
 
 TAG = re.compile(r"\w[\w.-]*")
 
@@ -80,7 +81,7 @@ def prepare(folder: Path, recipe_digest: str, repo: str, tag: str) -> Release:
         raise PublishError(f"{folder}: the recipe has changed since it was built; run `doit build` again")
     if damaged := manifest.damaged(folder):
         raise PublishError(f"{folder}: differs from its manifest: {', '.join(damaged)}; build it again")
-    validation = read_validation(folder)
+    validation = read_json(folder / VALIDATION)
     if not validation["passed"] or validation["artifact"] != manifest.weight_files:
         raise PublishError(f"{folder}: {VALIDATION} is not a passed one of these very files")
     listed = {name: Entry(**entry) for name, entry in sorted(manifest.files.items())}

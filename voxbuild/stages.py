@@ -22,7 +22,7 @@ from .fetch import Fetched, fetch
 from .journal import Journal
 from .lock import LOCK, refuse_difference, refuse_drift
 from .making import Making
-from .manifest import CARD, DESCRIPTIVE, MANIFEST, VALIDATION, Manifest, file_entry, read_validation
+from .manifest import CARD, DESCRIPTIVE, MANIFEST, VALIDATION, Manifest, file_entry
 from .moments import save_moments
 from .plan import Plan, make_plan
 from .progress import progress_bar
@@ -145,7 +145,7 @@ def _read_reference(work: Workspace, source: Source, names: Iterable[str]) -> di
 def write_card(work: Workspace, source: Source, recipe: Recipe, book: Book) -> None:
     """Fill the card's template from the manifest and the validation."""
     folder = work.artifact(source.name, recipe.name)
-    validation = read_validation(folder)
+    validation = read_json(folder / VALIDATION)
     recipe_text = (work.recipes / f"{recipe.name}.yaml").read_text(encoding="utf-8")
     card = render_card(work.cards, source, recipe, book, Manifest.load(folder), validation, recipe_text)
     write_text(folder / CARD, card)
@@ -158,7 +158,7 @@ def finish_manifest(work: Workspace, source: Source, recipe: Recipe, book: Book)
     """
     folder = work.artifact(source.name, recipe.name)
     first = Manifest.load(folder)
-    validation = read_validation(folder)
+    validation = read_json(folder / VALIDATION)
     if not validation["passed"] or validation["artifact"] != first.weight_files:
         raise ValidationError(f"{folder}: {VALIDATION} is not a passed one of these very files")
     described = {name: file_entry(folder / name) for name in DESCRIPTIVE}

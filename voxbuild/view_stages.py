@@ -9,14 +9,14 @@ from .clips import read_clips
 from .errors import PublishError, ValidationError
 from .loaders import Loader
 from .making import tool_versions
-from .manifest import CARD, DESCRIPTIVE, VALIDATION, Manifest, file_entry, read_validation
+from .manifest import CARD, DESCRIPTIVE, VALIDATION, Manifest, file_entry
 from .progress import progress_bar
 from .recipe import Book, Recipe, Source
 from .room import check_disk
 from .validate import listen
 from .views import check_view, write_view
 from .whole import whole_folder
-from .workspace import Workspace, write_json, write_text
+from .workspace import Workspace, read_json, write_json, write_text
 
 
 def view_name(recipe: Recipe, loader: Loader) -> str:
@@ -30,7 +30,7 @@ def make_view(work: Workspace, source: Source, recipe: Recipe, book: Book, loade
     Raises ValidationError if the artifact is not validated, or the view is not the same model.
     """
     artifact = work.artifact(source.name, recipe.name)
-    manifest, validation = Manifest.load(artifact), read_validation(artifact)
+    manifest, validation = Manifest.load(artifact), read_json(artifact / VALIDATION)
     if not manifest.validated or manifest.damaged(artifact, manifest.weight_files):
         raise ValidationError(f"{artifact}: not what was validated; run `doit build`")
     name = view_name(recipe, loader)

@@ -11,6 +11,8 @@ from typing import Any
 
 from voxrun import strict
 
+from .errors import FormatError
+
 HASH_BLOCK = 2**20
 STATE_BYTES = 64 * 2**20
 """Of a JSON file: what is heard in a large corpus takes some MB."""
@@ -112,8 +114,11 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that a stage wrote, or that came from elsewhere. Raises OSError, ValueError."""
-    return strict.load(path, STATE_BYTES)
+    """Read a JSON file that a stage wrote, or that came from elsewhere. Raises OSError, FormatError."""
+    try:
+        return strict.load(path, STATE_BYTES)
+    except strict.StrictError as error:
+        raise FormatError(f"{path}: {error}") from error
 
 
 def read_state(path: Path) -> Any:
