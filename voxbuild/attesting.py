@@ -7,10 +7,10 @@ from typing import Any
 from . import bom, provenance
 from .clips import clip_files
 from .loaders import Loader
-from .manifest import BOM, DESCRIPTIVE, PROVENANCE, VALIDATION, Manifest, file_entry
+from .manifest import BOM, DESCRIPTIVE, PROVENANCE, Manifest, file_entry, read_validation
 from .naming import repo_name
 from .recipe import Book, Recipe, Source
-from .workspace import Workspace, read_json, sha256_of, write_json
+from .workspace import Workspace, sha256_of, write_json
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Attested:
     def write_bom(self, ancestor: dict[str, Any]) -> None:
         """Write what it consists of; `ancestor` is the component that it was made from."""
         repo = repo_name(self.source, self.recipe, self.loader)
-        clips, validation = self._clip_sets.values(), read_json(self.folder / VALIDATION)
+        clips, validation = self._clip_sets.values(), read_validation(self.folder)
         made = bom.make_bom(self.source, self.recipe, clips, self.manifest, validation, repo, ancestor)
         write_json(self.folder / BOM, made)
 
@@ -41,7 +41,7 @@ class Attested:
             self.book.digest(self.source, self.recipe),
             self.manifest.weight_files | self._described(),
             made_from + self._recordings(),
-            read_json(self.folder / VALIDATION)["runtime"],
+            read_validation(self.folder)["runtime"],
         )
         write_json(self.folder / PROVENANCE, statement)
 

@@ -4,6 +4,7 @@ VoxbuildError
 ├── RecipeError       a recipe, source or clip set that is not valid
 ├── SourceError       source files that cannot be had, or are not those that were pinned
 ├── CheckpointError   a safetensors file that is damaged or truncated
+├── FormatError       a JSON file that is damaged, or more than it may be
 ├── LockError         a lock that is no lock, or what would be built is not what it says
 ├── DifferenceError   what was compared differs, which was told already
 ├── PlanError         tensors that are missing, unmatched, doubled or misshapen
@@ -34,6 +35,10 @@ class SourceError(VoxbuildError):
 
 class CheckpointError(VoxbuildError):
     """A safetensors file is damaged or truncated."""
+
+
+class FormatError(VoxbuildError, ValueError):
+    """A JSON file is none, or larger, deeper or odder than it may be."""
 
 
 class LockError(VoxbuildError):

@@ -8,13 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from voxrun.strict import sentence, shown
+from voxrun.strict import load, sentence, shown
 
 from .errors import LockError
 from .modes import Quantization
 from .plan import Plan
 from .recipe import Source
-from .workspace import read_json
 
 LOCK = "recipe.lock"
 FORMAT = 1
@@ -55,7 +54,7 @@ def make_lock(source: Source, plan: Plan, files: Mapping[str, Any], tools: Mappi
 def read_lock(path: Path) -> Lock:
     """Read a lock. Raises LockError if it is not there or not one of ours."""
     try:
-        lock = read_json(path)
+        lock = load(path)
         known = lock["format"]
         if type(known) is not int:
             raise TypeError(f"its format is {shown(known)}")

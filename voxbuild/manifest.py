@@ -11,10 +11,10 @@ from typing import Any, get_args, get_origin
 from voxrun.errors import ModelError
 from voxrun.manifest import MANIFEST, SIGNATURE, read_entries
 from voxrun.provenance import PROVENANCE
-from voxrun.strict import sentence, shown
+from voxrun.strict import load, sentence, shown
 
 from .errors import VoxbuildError
-from .workspace import read_json, sha256_of, to_json, write_text
+from .workspace import sha256_of, to_json, write_text
 
 __all__ = [
     "BOM",
@@ -111,7 +111,7 @@ class Manifest:
         """Read an artifact's. Raises VoxbuildError if it is not there or not one of ours."""
         path = folder / MANIFEST
         try:
-            manifest = cls(**read_json(path))
+            manifest = cls(**load(path))
             read_entries({"files": manifest.files}, str(path))
             _check_types(manifest)
         except (OSError, ValueError, TypeError, ModelError) as error:
@@ -143,7 +143,7 @@ def read_validation(folder: Path) -> dict[str, Any]:
     """An artifact's validation.json. Raises VoxbuildError if it is not there or not one of ours."""
     path = folder / VALIDATION
     try:
-        report = read_json(path)
+        report = load(path)
         passed, proven = report["passed"], report["artifact"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise VoxbuildError(f"{path}: no readable validation ({sentence(error)}); build it again") from error

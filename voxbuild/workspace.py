@@ -11,6 +11,8 @@ from typing import Any
 from voxrun import strict
 from voxrun.manifest import HASH_BLOCK, sha256_of
 
+from .errors import FormatError
+
 __all__ = [
     "HASH_BLOCK",
     "STATE_BYTES",
@@ -133,8 +135,11 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that a stage wrote, or that came from elsewhere. Raises OSError, ValueError."""
-    return strict.load(path, STATE_BYTES)
+    """Read a JSON file that a stage wrote, or that came from elsewhere. Raises OSError, FormatError."""
+    try:
+        return strict.load(path, STATE_BYTES)
+    except strict.StrictError as error:
+        raise FormatError(f"{path}: {error}") from error
 
 
 def read_state(path: Path) -> Any:

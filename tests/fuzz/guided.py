@@ -10,10 +10,12 @@ own are reduced to the smallest input found that ends in the same place.
 import argparse
 import collections
 import hashlib
+import os
 import random
 import re
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 NAMES = ("header", "index", "config", "tekken", "manifest", "validation", "lock", "recipe")
 LONGEST = 20_000
+MEMORY = "/dev/shm"
+"""A folder that takes no disk, where there is one."""
 REDUCTIONS = 2000
 """Attempts to make a crashing input smaller."""
 STATUS = re.compile(r"#(\d+)\s.*?cov: (\d+) ft: (\d+) corp: (\d+)/")
@@ -52,8 +56,9 @@ def _report(name: str, keep: Path, seconds: int) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     known = set((keep / "crashes").iterdir())
     command = [sys.executable, __file__, "--child", name, "--keep", str(keep), "--seconds", str(seconds)]
-    with (keep / "log").open("w") as log:
-        subprocess.run(command, stderr=log, stdout=log, check=False)
+    memory = MEMORY if Path(MEMORY).is_dir() else None
+    with (keep / "log").open("w") as log, tempfile.TemporaryDirectory(dir=memory) as folder:
+        subprocess.run(command, stderr=log, stdout=log, check=False, env=os.environ | {"TMPDIR": folder})
     text = (keep / "log").read_text(errors="replace")
     figures = [tuple(map(int, found)) for found in STATUS.findall(text)]
     executions, edges, features, inputs = map(max, zip(*figures, strict=True)) if figures else (0,) * 4

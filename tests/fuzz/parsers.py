@@ -70,9 +70,8 @@ PARSERS = {
 
 
 def folder_of(parser: Parser) -> Path:
-    """A folder of its own for a parser, in memory where there is such a place."""
-    memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=memory if memory.is_dir() else None))
+    """A folder of its own for a parser."""
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     for name, content in parser.beside:
         (folder / name).write_bytes(content)
     return folder
