@@ -1,15 +1,13 @@
 """What goes wrong at one place of a publish, or between two publishers."""
 
 import pytest
-from artifacts import RECIPE, contents
+from artifacts import contents
 from fault_table import ROWS
 from hub_server import TOKEN, Refusal, flipped, swapped, truncated
 from mishaps import Outcome, Script, for_good, once, outcome, plain, play
-from publishers import ATTRIBUTES, attempt, hashes, release_of
+from publishers import ATTRIBUTES, CARD, attempt, hashes, release_of
 
 from voxbuild import hub, hub_client
-from voxbuild.manifest import Manifest, file_entry
-from voxbuild.publish import prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
 
@@ -205,7 +203,7 @@ def test_a_tag_with_other_content_is_refused_before_anything_is_sent(new_world, 
 
 def test_what_changed_after_it_was_checked_is_not_sent(new_world):
     world = new_world()
-    (world.release.folder / "README.md").write_text("---\nlicense: mit\n---\n# B card\n")
+    (world.release.folder / "README.md").write_bytes(CARD.replace(b"# A", b"# B"))
     script, done, said = play(world)
     assert not done
     assert "README.md: it changed after it was checked" in said
@@ -268,15 +266,11 @@ def test_in_parts_and_pages(new_world, settings):
             assert found.said == "published"
 
 
-def test_a_card_that_the_hub_does_not_take_is_told_before_anything_is_sent(new_world):
+def test_a_card_that_the_hub_does_not_take_is_told_before_anything_is_sent(new_world, tmp_path):
     world = new_world()
-    folder, card = world.release.folder, world.release.folder / "README.md"
-    card.write_text("---\nlicense: my-own\n---\n# A card\n")
-    manifest = Manifest.load(folder)
-    manifest.files["README.md"] = file_entry(card)
-    manifest.save(folder)
+    card = CARD.replace(b"mit", b"my-own")
     script = world.hub.faults = Script(world)
-    done, said = attempt(prepare(folder, RECIPE, world.repo, "v2"))
+    done, said = attempt(release_of(tmp_path / "card", world.repo, b"weights" * 500, "v2", README=card))
     assert not done
     assert "Invalid metadata in README.md" in said
     assert "license" in said
