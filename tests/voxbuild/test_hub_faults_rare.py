@@ -5,7 +5,7 @@ from artifacts import contents
 from fault_table import ROWS
 from hub_server import TOKEN, Refusal, flipped, swapped, truncated
 from mishaps import Outcome, Script, for_good, once, outcome, plain, play
-from publishers import ATTRIBUTES, attempt, hashes, release_of
+from publishers import ATTRIBUTES, CARD, attempt, hashes, release_of
 
 from voxbuild import hub, hub_client
 
@@ -203,7 +203,7 @@ def test_a_tag_with_other_content_is_refused_before_anything_is_sent(new_world, 
 
 def test_what_changed_after_it_was_checked_is_not_sent(new_world):
     world = new_world()
-    (world.release.folder / "README.md").write_text("---\nlicense: mit\n---\n# B card\n")
+    (world.release.folder / "README.md").write_bytes(CARD.replace(b"# A", b"# B"))
     script, done, said = play(world)
     assert not done
     assert "README.md: it changed after it was checked" in said
@@ -243,3 +243,36 @@ def test_no_file_holds_the_token(new_world, tmp_path, capfd):
     play(world)
     assert not [path for path, data in contents(tmp_path).items() if TOKEN.encode() in data]
     assert TOKEN not in "".join(capfd.readouterr())
+
+
+@pytest.fixture
+def settings(hubs, monkeypatch):
+    """The server with small parts and pages."""
+    monkeypatch.setattr(hub, "SMALL", 1000)
+    for name, value in {"multipart_threshold": 1000, "chunk_size": 2500, "page_size": 2}.items():
+        monkeypatch.setattr(hubs[0], name, value)
+
+
+def test_in_parts_and_pages(new_world, settings):
+    world = new_world()
+    script, done, said = play(world)
+    assert done, said
+    parts = [n for n, call in enumerate(script.calls) if call == "PUT /lfs/SHA256"]
+    assert len(parts) > 1
+    assert len([call for call in script.calls if "/tree/" in call]) > 3
+    for number in parts[1:2]:
+        for mishap in ({"cut": "within"}, {"cut": "after"}, {"fail": Refusal(500)}):
+            found = outcome(new_world(), once(number, **mishap))
+            assert found.said == "published"
+
+
+def test_a_card_that_the_hub_does_not_take_is_told_before_anything_is_sent(new_world, tmp_path):
+    world = new_world()
+    card = CARD.replace(b"mit", b"my-own")
+    script = world.hub.faults = Script(world)
+    done, said = attempt(release_of(tmp_path / "card", world.repo, b"weights" * 500, "v2", README=card))
+    assert not done
+    assert "Invalid metadata in README.md" in said
+    assert "license" in said
+    assert script.calls[-2] == "POST /validate-yaml"  # the last looks at main
+    assert world.log() == ["Publish v1"]

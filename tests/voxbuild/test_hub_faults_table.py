@@ -1,14 +1,16 @@
 """The table of faults says what was found."""
 
 import pytest
-from fault_table import DOCUMENT, ROWS, document
+from fault_table import DOCUMENT, document
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
+FOUND_BY = {"test_hub_faults.py", "test_hub_faults_kill.py", "test_hub_faults_rare.py"}
 
 
 def test_the_table_is_what_the_tests_found(calls, root, request):
-    if len(ROWS) < 3:
-        pytest.skip("the tests of faults did not all run")
+    collected = {item.path.name for item in request.session.items}
+    if not collected >= FOUND_BY or request.config.option.keyword:
+        pytest.skip("not all faults were tried: run tests/voxbuild/test_hub_faults*.py")
     if request.config.getoption("--write-faults", default=False):
         (root / DOCUMENT).write_text(document(calls))
     assert (root / DOCUMENT).read_text() == document(calls)

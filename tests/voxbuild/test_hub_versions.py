@@ -3,15 +3,15 @@
 import hashlib
 
 import pytest
-from artifacts import RECIPE, contents
+from artifacts import contents
 from hub_server import Refusal, flipped
 from mishaps import Script, for_good, once
-from publishers import ATTRIBUTES, attempt, hashes, release_of
+from publishers import ATTRIBUTES, CARD, attempt, hashes, release_in, release_of
 
 from voxbuild.errors import MissingError, PublishError
 from voxbuild.hub import Hub
-from voxbuild.manifest import SIGNATURE, Manifest, file_entry
-from voxbuild.publish import Destination, prepare
+from voxbuild.manifest import SIGNATURE
+from voxbuild.publish import Destination
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
 
@@ -56,25 +56,22 @@ def test_files_are_told_by_size_and_sha256(published):
         }
 
 
-def test_a_release_that_was_signed_again_is_the_same_and_another_is_not(new_world):
+def test_a_release_that_was_signed_again_is_the_same_and_another_is_not(new_world, tmp_path):
     world = new_world()
-    world.hub.faults = Script(world, lambda n, call: {})
-    folder, card = world.release.folder, world.release.folder / "README.md"
-    release = signed(folder, world.repo, "one")
-    world.whole["v2"] = hashes(contents(folder))
+    world.hub.faults = Script(world)
+    release = signed(world.release, "one")
+    world.whole["v2"] = hashes(contents(release.folder))
     assert attempt(release)[0]
-    assert Hub().published(signed(folder, world.repo, "another"))
-    card.write_text(card.read_text().replace("# A card", "# B card"))
-    manifest = Manifest.load(folder)
-    manifest.files["README.md"] = file_entry(card)
-    manifest.save(folder)
+    assert Hub().published(signed(release, "another"))
+    weights = (release.folder / "model.safetensors").read_bytes()
+    other = release_of(tmp_path / "other", world.repo, weights, "v2", README=CARD.replace(b"# A", b"# B"))
     with pytest.raises(PublishError, match="holds another artifact"):
-        Hub().published(signed(folder, world.repo, "a third"))
+        Hub().published(signed(other, "a third"))
 
 
-def signed(folder, repo, signature):
-    (folder / SIGNATURE).write_text(signature)
-    return prepare(folder, RECIPE, repo, "v2")
+def signed(release, signature):
+    (release.folder / SIGNATURE).write_text(signature)
+    return release_in(release.folder, release.repo, release.tag)
 
 
 def test_a_file_is_read_whole_or_refused(published):
