@@ -1,10 +1,10 @@
-"""Every variant of the embedded model, signed, published to a Hub on loopback, and used by who has only its name.
+"""Every variant of the embedded model, signed, published to a Hub on loopback, and used by its name alone.
 
     doit build source=tiny
     python benchmarks/published.py docs/published.md
 
-The genuine client publishes and downloads, each download into an empty cache; `voxrun --verify=KEY` hashes it,
-checks the signature and transcribes a clip. Then every file of every download is damaged in turn: a byte
+The genuine client publishes and downloads, each download into an empty cache; `voxrun --verify=KEY` hashes
+it, checks the signature and transcribes a clip. Then every file of every download is damaged in turn: a byte
 flipped at its start, middle and end, cut by one byte, and swapped for another file's content.
 """
 
@@ -35,13 +35,14 @@ DOWNLOAD = "import huggingface_hub as h, sys; print(h.snapshot_download(sys.argv
 HEAD = """\
 # Published, fetched, verified, heard
 
-Written by `benchmarks/published.py`: all variants of the embedded model that pass their gates, and their views,
-signed, published to a Hub on loopback by the genuine client, and fetched by tag into an empty cache.
+Written by `benchmarks/published.py`: all variants of the embedded model that pass their gates, and their
+views, signed, published to a Hub on loopback by the genuine client, and fetched by tag into an empty cache.
 
 - **commits**: of the release; a second `doit publish` made no more.
-- **heard**: what `voxrun --verify=KEY` transcribes of `{clip}` after hashes, signature and provenance agreed.
-- **refused**: damaged copies that were refused, of all that were tried: each file flipped at three places, cut
-  short, and swapped for another.
+- **heard**: what `voxrun --verify=KEY` transcribes of `{clip}`, once hashes, signature and
+  provenance agreed.
+- **refused**: damaged copies that were refused, of all that were tried: each file flipped at three places,
+  cut short, and swapped for another.
 
 """
 
