@@ -94,7 +94,6 @@ def render_card(templates: Path, subject: Subject, siblings: Record = ()) -> str
             manifest=subject.manifest,
             recipe_text=subject.recipe_text.strip(),
             repo=repo,
-            tag=subject.tag,
             loader=loader,
             usages={reader.name: reader.usage.format(repo=repo) for reader in _readers(subject)},
             original=repo_name(subject.source, recipe),
