@@ -177,7 +177,7 @@ def _variants(manifest: Manifest, validation: Mapping[str, Any], record: Record)
         for s in record
         if s.dialect == dialect and s.recipe != manifest.variant
     ]
-    worst = max(rates["wer"] for rates in validation["sets"].values())
+    worst = max((rates["wer"] for rates in validation["sets"].values()), default=0.0)
     size, bits = manifest.weight_bytes, manifest.bits_per_weight
     own = (manifest.variant, *_figures(size, bits, validation["total"]["wer"], worst), BOLD, "")
     return [*others, own] if others else []
