@@ -32,9 +32,10 @@ from .manifest import MANIFEST, VALIDATION, Manifest, read_validation
 from .publish import Destination
 from .publishing import Order
 from .recipe import Book, Recipe, Source, read_book
+from .record import write_record
 from .registry import LocalRegistry
 from .report import VARIANT_HEADER, markdown, variant_row
-from .siblings import published, write_record
+from .siblings import published
 from .workspace import Workspace
 
 PARITY = Path("tests/oracle/parity.py")

@@ -14,7 +14,7 @@ from .manifest import CARD, EVAL_RESULTS, OPTIONAL, PLOT, Manifest
 from .naming import repo_name
 from .plot import draw
 from .recipe import Book, ClipSet, Recipe, Source
-from .siblings import Record, family, read_record
+from .record import Record, family, read_record
 from .subject import Subject, fingerprint, public_key_of
 from .workspace import Workspace, written_whole
 
@@ -94,7 +94,6 @@ def render_card(templates: Path, subject: Subject, siblings: Record = ()) -> str
             manifest=subject.manifest,
             recipe_text=subject.recipe_text.strip(),
             repo=repo,
-            tag=subject.tag,
             loader=loader,
             usages={reader.name: reader.usage.format(repo=repo) for reader in _readers(subject)},
             original=repo_name(subject.source, recipe),

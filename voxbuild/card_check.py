@@ -1,18 +1,20 @@
 """Does a card say what was measured? Every number is read back out of what was rendered, and compared.
 
 This reads the files as a visitor of the repository gets them: the front matter and the evaluation results by
-the Hub client's own readers, the tables from the Markdown. It shares nothing with what wrote them.
+the Hub client's own readers, the tables from the Markdown. It shares nothing with what wrote them. Of each
+table there is one, and no others: a number in a place that is not known was not measured.
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from .card_text import Row, read_text
 from .manifest import CARD, EVAL_RESULTS, PLOT, Manifest
+from .record import Record
 
 SET = re.compile(r"(\S+) \((\d+) clips\)")
 """How a result names its clip set."""
@@ -26,42 +28,52 @@ SETS = {
     "unquantized WER %": ("unquantized_wer", 2),
 }
 """Columns of the table of clip sets: what of a set's rates they hold, with how many decimals."""
-VARIANTS = {"MB": 2, "bits per weight": 3, "WER %": 2, "WER % in the worst set": 2}
+WEIGHTS = ["the weights", ""]
+FIDELITY = ["against the unquantized weights", ""]
+HEARD = ["clip set", *SETS]
+VARIANTS = ["variant", "MB", "bits per weight", "WER %", "WER % in the worst set"]
+MADE = ("quantization", "different for", "other tensors")
+"""Rows of the table of the weights that say how they were made."""
+BOLD, PLAIN = "in bold", "in plain type"
+HUB = "https://huggingface.co"
+
+Tables = Mapping[tuple[str, ...], list[Row]]
+"""Rows by header."""
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of the text; cells without the marks of bold type."""
+def check_card(
+    folder: Path, manifest: Manifest, validation: Mapping[str, Any], record: Record = ()
+) -> list[str]:
+    """What a card says that the manifest, the validation and the record of variants do not, a phrase each.
 
-    header: list[str]
-    rows: list[list[str]]
-    bold: list[bool]
-    """Which rows are."""
-
-
-def check_card(folder: Path, manifest: Manifest, validation: Mapping[str, Any]) -> list[str]:
-    """What a card says that manifest and validation do not, a phrase each; [] if nothing."""
+    Nothing: []. `record` is that of the artifact's source, whole.
+    """
     try:
-        text = (folder / CARD).read_text(encoding="utf-8")
-        results = _results(text)
+        content = (folder / CARD).read_text(encoding="utf-8")
+        results, text = _results(content)
         entries = _entries(folder) if EVAL_RESULTS in manifest.files else []
-        tables = list(_tables(text))
+        read = read_text(text)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         return [f"it cannot be read: {' '.join(str(error).split())}"]
+    variants = _variants(manifest, validation, record)
+    tables = {tuple(header.cells): rows for header, *rows in read.tables}
     return [
         *_check_results(results, validation["sets"]),
         *_check_entries(entries, results, validation["sets"]),
+        *_check_kinds([header.cells for header, *_ in read.tables], bool(variants)),
         *_check_facts(tables, manifest, validation["fidelity"]),
         *_check_sets(tables, validation),
-        *_check_variants(tables, manifest, validation, f"]({PLOT})" in text),
+        *_check_variants(tables, variants),
+        *_check_plot(read.images, PLOT in manifest.files, bool(variants)),
     ]
 
 
-def _results(text: str) -> list[Any]:
-    """The card's results, by the client's reader."""
+def _results(content: str) -> tuple[list[Any], str]:
+    """The card's results, by the client's reader, and its text."""
     from huggingface_hub import ModelCard
 
-    return list(ModelCard(text).data.get("eval_results", []))
+    card = ModelCard(content)
+    return list(card.data.get("eval_results", [])), card.text
 
 
 def _entries(folder: Path) -> list[Any]:
@@ -91,94 +103,105 @@ def _set(text: str) -> tuple[str, int]:
     return (named[1], int(named[2])) if named else ("?", 0)
 
 
-def _differences(where: str, found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]]) -> Iterator[str]:
+def _differences(
+    where: str,
+    found: list[tuple[Any, ...]],
+    expected: list[tuple[Any, ...]],
+    otherwise: str = "which was not measured",
+) -> Iterator[str]:
     if sorted(map(repr, found)) != sorted(map(repr, expected)):
         for wrong in found:
             if wrong not in expected or found.count(wrong) > 1:
-                yield f"{where}: {_said(wrong)}, which was not measured"
+                yield f"{where}: {_said(wrong)}, {otherwise}"
         for lost in expected:
             if lost not in found:
                 yield f"{where}: lacks {_said(lost)}"
 
 
 def _said(parts: tuple[Any, ...]) -> str:
-    return " ".join(map(str, parts))
+    return " ".join(map(str, parts)).strip()
 
 
-def _check_facts(tables: list[Table], manifest: Manifest, near: Mapping[str, Any]) -> Iterator[str]:
+def _check_kinds(headers: list[list[str]], with_variants: bool) -> Iterator[str]:
+    """Each table is there once, and no other."""
+    expected = [WEIGHTS, HEARD, FIDELITY, *([VARIANTS] if with_variants else [])]
+    for header in headers:
+        if header not in expected:
+            yield f"{CARD}: a table of {', '.join(header)}: not one of a card's"
+    for header in expected:
+        if headers.count(header) != 1:
+            yield f"{CARD}: {headers.count(header)} tables of {header[0]}, not 1"
+
+
+def _check_facts(tables: Tables, manifest: Manifest, near: Mapping[str, Any]) -> Iterator[str]:
     """What stands in tables of two columns."""
-    facts = [(row[0], row[1]) for table in tables if len(table.header) == 2 for row in table.rows]
-    for name, value, digits in (
-        ("bits per weight", manifest.bits_per_weight, 3),
-        ("parameters", manifest.parameters, 0),
-        ("size of the weights", manifest.weight_bytes / 1e6, 2),
-        ("positions compared", near["positions"], 0),
-        ("same likeliest token", 100 * near["top1_agreement"], 2),
-        ("KL divergence, mean", near["kl_mean"], 5),
-        ("KL divergence, 99th percentile", near["kl_p99"], 4),
-    ):
-        said = [text.split(" ")[0] for label, text in facts if label == name]
-        yield from _compare(f"{CARD}: {name}", said, value, digits)
+    facts = {
+        "bits per weight": f"{manifest.bits_per_weight:,.3f}",
+        "parameters": f"{manifest.parameters:,}",
+        "size of the weights": f"{manifest.weight_bytes / 1e6:,.2f} MB",
+        "positions compared": f"{near['positions']:,}",
+        "same likeliest token": f"{100 * near['top1_agreement']:,.2f} %",
+        "KL divergence, mean": f"{near['kl_mean']:,.5f} nats",
+        "KL divergence, 99th percentile": f"{near['kl_p99']:,.4f} nats",
+    }
+    rows = [row.cells for header in (WEIGHTS, FIDELITY) for row in tables.get(tuple(header), [])]
+    for name, _ in rows:
+        if name not in facts and name not in MADE:
+            yield f"{CARD}: {name}: no such fact"
+    for name, expected in facts.items():
+        yield from _compare(f"{CARD}: {name}", [said for label, said in rows if label == name], expected)
 
 
-def _check_sets(tables: list[Table], validation: Mapping[str, Any]) -> Iterator[str]:
+def _check_sets(tables: Tables, validation: Mapping[str, Any]) -> Iterator[str]:
     """What was heard, set by set."""
     total = validation["total"] | {"unquantized_wer": validation["unquantized"]["wer"]}
     expected = {**validation["sets"], ALL: total}
-    rows = _rows(tables, ["clip set", *SETS])
+    rows = [row.cells for row in tables.get(tuple(HEARD), [])]
     if unknown := {row[0] for row in rows} - expected.keys():
         yield f"{CARD}: {', '.join(sorted(unknown))}: no such clip set"
     for name, rates in expected.items():
-        for column, (rate, digits) in enumerate(SETS.values(), 1):
+        for column, (heading, (rate, digits)) in enumerate(SETS.items(), 1):
             said = [row[column] for row in rows if row[0] == name]
-            yield from _compare(f"{CARD}: {name}, {list(SETS)[column - 1]}", said, rates[rate], digits)
+            yield from _compare(f"{CARD}: {name}, {heading}", said, f"{rates[rate]:,.{digits}f}")
 
 
-def _check_variants(
-    tables: list[Table], manifest: Manifest, validation: Mapping[str, Any], shown: bool
-) -> Iterator[str]:
-    """A plot (is it `shown`?) goes with a table of variants, in which this one is bold."""
-    listed = any(table.header == ["variant", *VARIANTS] for table in tables)
-    if not listed == shown == (PLOT in manifest.files):
-        yield f"{CARD}: the table of variants, {PLOT} and what shows it go together"
-    if not listed:
-        return
-    own = _rows(tables, ["variant", *VARIANTS], bold=True)
-    values = (
-        manifest.weight_bytes / 1e6,
-        manifest.bits_per_weight,
-        validation["total"]["wer"],
-        max(rates["wer"] for rates in validation["sets"].values()),
-    )
-    for column, ((name, digits), value) in enumerate(zip(VARIANTS.items(), values, strict=True), 1):
-        yield from _compare(f"{CARD}: this variant's {name}", [row[column] for row in own], value, digits)
+def _variants(manifest: Manifest, validation: Mapping[str, Any], record: Record) -> list[tuple[Any, ...]]:
+    """The rows of the table of variants: those on record that are read as this one is, and this one, bold.
 
-
-def _rows(tables: list[Table], header: list[str], bold: bool = False) -> list[list[str]]:
-    """The rows of all tables with this header; those that are bold, if so asked."""
-    return [
-        row
-        for table in tables
-        if table.header == header
-        for row, is_bold in zip(table.rows, table.bold, strict=True)
-        if is_bold or not bold
+    None if there are no others. Each: what it is called, its figures, whether it is bold, where it links to
+    (of this one left open).
+    """
+    dialect = (manifest.view or {}).get("dialect")
+    others = [
+        (s.recipe, *_figures(s.bytes, s.bits_per_weight, s.wer, s.worst_wer), PLAIN, f"{HUB}/{s.repo}")
+        for s in record
+        if s.dialect == dialect and s.recipe != manifest.variant
     ]
+    worst = max((rates["wer"] for rates in validation["sets"].values()), default=0.0)
+    size, bits = manifest.weight_bytes, manifest.bits_per_weight
+    own = (manifest.variant, *_figures(size, bits, validation["total"]["wer"], worst), BOLD, "")
+    return [*others, own] if others else []
 
 
-def _compare(what: str, said: list[str], value: float, digits: int) -> Iterator[str]:
-    expected = f"{value:,.{digits}f}"
+def _figures(size: int, bits: float, wer: float, worst: float) -> list[str]:
+    return [f"{size / 1e6:,.2f}", f"{bits:.3f}", f"{wer:.2f}", f"{worst:.2f}"]
+
+
+def _check_variants(tables: Tables, expected: list[tuple[Any, ...]]) -> Iterator[str]:
+    """The others as they are on record, and this one as it was measured."""
+    found = []
+    for row in tables.get(tuple(VARIANTS), []):
+        face = BOLD if all(row.bold) else PLAIN
+        found.append((*row.cells, face, "" if face == BOLD else " ".join(row.links)))
+    yield from _differences(f"{CARD}: variant", found, expected, "which is neither measured nor on record")
+
+
+def _check_plot(images: list[str], written: bool, with_variants: bool) -> Iterator[str]:
+    """A plot goes with the table of variants, and is the one image."""
+    if images != ([PLOT] if with_variants else []) or written != with_variants:
+        yield f"{CARD}: the table of variants, {PLOT} and what shows it go together; no other image does"
+
+
+def _compare(what: str, said: list[str], expected: str) -> Iterator[str]:
     if said != [expected]:
         yield f"{what}: {' and '.join(said) or 'nothing'}, not {expected}"
-
-
-def _tables(text: str) -> Iterator[Table]:
-    """The tables of a Markdown text. Raises ValueError if one is no table."""
-    for lines in re.findall(r"(?:^\|.*\|[ ]*\n)+", text, re.MULTILINE):
-        header, _, *rows = (
-            [cell.strip() for cell in line.strip()[1:-1].split("|")] for line in lines.splitlines()
-        )
-        if any(len(row) != len(header) for row in rows):
-            raise ValueError(f"the table of {header[0]} has rows of other lengths")
-        plain = [[cell.strip("* ") for cell in row] for row in rows]
-        bold = [row[0].startswith("**") for row in rows]
-        yield Table(header, plain, bold)

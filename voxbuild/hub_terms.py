@@ -13,6 +13,8 @@ from .recipe import ClipSet
 from .subject import Subject
 
 TASK = "automatic-speech-recognition"
+REPORT = "validation.json, in the same revision"
+"""Where the results come from. A card cannot link to it: under which tags it will lie, it does not know."""
 RATES = {"wer": "WER, per cent", "cer": "CER, per cent"}
 
 
@@ -56,8 +58,8 @@ def eval_results(subject: Subject) -> str | None:
                     task_id=fleurs.language,
                     dataset_revision=fleurs.revision,
                     value=rates["wer"],
-                    source_url=_report(subject),
-                    source_name="validation.json",
+                    source_url=_url(subject),
+                    source_name=REPORT,
                     notes=f"{said_set(name, rates)}: WER in per cent; {subject.clips[name].summary}",
                 )
             )
@@ -95,8 +97,8 @@ def _result(subject: Subject, name: str, metric: str) -> Any:
         metric_type=metric,
         metric_name=RATES[metric],
         metric_value=rates[metric],
-        source_name="validation.json",
-        source_url=_report(subject),
+        source_name=REPORT,
+        source_url=_url(subject),
         **_dataset(name, clips),
     )
 
@@ -113,5 +115,5 @@ def _dataset(name: str, clips: ClipSet) -> dict[str, Any]:
     return {"dataset_type": name}
 
 
-def _report(subject: Subject) -> str:
-    return f"https://huggingface.co/{subject.repo}/blob/{subject.tag}/validation.json"
+def _url(subject: Subject) -> str:
+    return f"https://huggingface.co/{subject.repo}"

@@ -14,6 +14,7 @@ from .card_check import check_card
 from .errors import PublishError
 from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry, read_validation
 from .progress import progress_bar
+from .record import Record
 from .signature import faults
 from .workspace import sha256_of
 
@@ -99,11 +100,13 @@ def tag_is_withdrawn(release: Release, reason: str) -> PublishError:
     )
 
 
-def prepare(folder: Path, recipe_digest: str, repo: str, tag: str, signer: Path | None = None) -> Release:
+def prepare(
+    folder: Path, recipe_digest: str, repo: str, tag: str, signer: Path | None = None, record: Record = ()
+) -> Release:
     """Check that an artifact was validated as exactly the bytes that lie there, by the recipe as it is now.
 
     `signer` is the public key that it must be signed for; a signature that is there anyway must be of what
-    lies there. Raises PublishError.
+    lies there. `record`: the published variants of its source, as its card lists them. Raises PublishError.
     """
     _check_tag(tag)
     manifest = Manifest.load(folder)
@@ -117,8 +120,9 @@ def prepare(folder: Path, recipe_digest: str, repo: str, tag: str, signer: Path 
     validation = read_validation(folder)
     if not validation["passed"] or validation["artifact"] != manifest.weight_files:
         raise PublishError(f"{folder}: {VALIDATION} is not a passed one of these very files")
-    if wrong := check_card(folder, manifest, validation):
-        raise PublishError(f"{folder}: the card does not say what was measured: {'; '.join(wrong)}")
+    if wrong := check_card(folder, manifest, validation, record):
+        said = "; ".join(wrong)
+        raise PublishError(f"{folder}: the card does not say what was measured: {said}; run `doit build`")
     last = {n: Entry(**file_entry(folder / n)) for n in (MANIFEST, SIGNATURE) if (folder / n).is_file()}
     return Release(folder, repo, tag, listed | last)
 

@@ -16,6 +16,7 @@ from .hub import Hub
 from .manifest import Manifest
 from .publish import Destination, PublishTarget, Release, prepare
 from .recipe import Book, Recipe
+from .record import read_record
 from .registry import LocalRegistry
 from .subject import public_key_of
 from .workspace import Workspace
@@ -83,7 +84,8 @@ def _published(work: Workspace, book: Book, goal: PublishTarget, candidate: Cand
         folder = view_stages.check_current(work, source, recipe, candidate.loader)
     tag = candidate.tag(order.tag)
     signer = public_key_of(work, recipe)
-    release = prepare(folder, book.digest(source, recipe), candidate.repo, tag, signer)
+    record = read_record(work.siblings_file(source.name))
+    release = prepare(folder, book.digest(source, recipe), candidate.repo, tag, signer, record)
     if order.destination == MAIN and goal.published(release):
         return f"already published as {release.repo} at {tag}"
     if order.dry_run:

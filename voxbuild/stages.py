@@ -30,6 +30,7 @@ from .moments import save_moments
 from .plan import Plan, make_plan
 from .progress import progress_bar
 from .recipe import Book, Gates, Recipe, Source
+from .record import read_record
 from .report import gates_table
 from .validate import Heard, fidelity, listen, report
 from .whole import whole_folder
@@ -163,7 +164,7 @@ def finish_manifest(work: Workspace, source: Source, recipe: Recipe, book: Book)
     if not validation["passed"] or validation["artifact"] != first.weight_files:
         raise ValidationError(f"{folder}: {VALIDATION} is not a passed one of these very files")
     manifest = first.completed(book.digest(source, recipe), describe(folder))
-    if wrong := check_card(folder, manifest, validation):
+    if wrong := check_card(folder, manifest, validation, read_record(work.siblings_file(source.name))):
         raise ValidationError(f"{folder}: the card does not say what was measured: {'; '.join(wrong)}")
     manifest.save(folder)
 

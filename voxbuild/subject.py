@@ -12,7 +12,7 @@ from typing import Any
 from .errors import RecipeError
 from .loaders import Loader
 from .manifest import Manifest
-from .naming import repo_name, tag_name
+from .naming import repo_name
 from .recipe import ClipSet, Recipe, Source
 from .workspace import Workspace
 
@@ -39,11 +39,6 @@ class Subject:
     def repo(self) -> str:
         """owner/name that it is published under."""
         return repo_name(self.source, self.recipe, self.loader)
-
-    @property
-    def tag(self) -> str:
-        """The tag that it is published under."""
-        return tag_name(self.recipe)
 
 
 def public_key_of(work: Workspace, recipe: Recipe) -> Path | None:

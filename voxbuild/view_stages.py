@@ -14,6 +14,7 @@ from .making import tool_versions
 from .manifest import VALIDATION, Manifest, describe, file_entry, read_validation
 from .progress import progress_bar
 from .recipe import Book, Recipe, Source
+from .record import read_record
 from .room import check_disk
 from .validate import listen
 from .views import check_view, write_view
@@ -49,7 +50,7 @@ def make_view(work: Workspace, source: Source, recipe: Recipe, book: Book, loade
         write_card_files(work, folder, source, recipe, book, view, validation, loader)
         attest_view(Attested(work, source, recipe, book, folder, view, loader), manifest)
         view = view.completed(book.digest(source, recipe), describe(folder))
-        if wrong := check_card(folder, view, validation):
+        if wrong := check_card(folder, view, validation, read_record(work.siblings_file(source.name))):
             raise ValidationError(f"{folder}: the card does not say what was measured: {'; '.join(wrong)}")
         view.save(folder)
     clips = f"{len(heard)} clip(s) heard alike"

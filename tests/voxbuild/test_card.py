@@ -15,7 +15,7 @@ from voxbuild.errors import RecipeError, VoxbuildError
 from voxbuild.hub_terms import eval_results
 from voxbuild.loaders import LOADERS
 from voxbuild.recipe import Sign, read_book
-from voxbuild.siblings import family, write_record
+from voxbuild.record import family, write_record
 from voxbuild.subject import fingerprint
 from voxbuild.workspace import Workspace
 
@@ -86,9 +86,7 @@ def test_the_model_index_holds_each_sets_rates():
     assert found == expected
     assert len(results) == len(expected)
     assert {r.task_type for r in results} == {"automatic-speech-recognition"}
-    assert {r.source_url for r in results} == {
-        f"https://huggingface.co/{VOXTRAL}-4bit/blob/v1/validation.json"
-    }
+    assert {r.source_url for r in results} == {f"https://huggingface.co/{VOXTRAL}-4bit"}
 
 
 def test_a_dataset_of_the_hub_is_named_so_that_it_can_be_found():
@@ -108,7 +106,7 @@ def test_the_evaluation_results_hold_what_is_a_dataset_of_the_hub():
     assert (entry.dataset_id, entry.task_id, entry.value) == ("google/fleurs", "en_us", 5.38)
     assert entry.dataset_revision == "70bb2e84b976b7e960aa89f1c648e09c59f894dd"
     assert entry.notes.startswith("fleurs-en (100 clips): ")
-    assert entry.source_url.endswith("/blob/v1/validation.json")
+    assert entry.source_url == f"https://huggingface.co/{VOXTRAL}-4bit"
     assert entry.verify_token is None
     assert entry.date is None
     assert eval_results(make_subject(source="tiny")) is None, "the embedded clips are none"
@@ -222,16 +220,25 @@ def test_without_siblings_there_is_no_table_no_plot_and_no_heading(record):
 def test_a_signed_artifact_names_key_and_command():
     text = card(fingerprint=KEY)
     assert f"`{KEY}`" in text
-    assert f"voxrun --verify=key.pub --model {VOXTRAL}-4bit --revision v1" in text
-    assert "model.sig" in text
+    assert f"voxrun --verify=key.pub --model {VOXTRAL}-4bit --audio" in text
+    assert "- `model.sig`: a signature over all files" in text
+    assert "If `model.sig`" not in text
+
+
+def test_one_that_may_be_signed_by_hand_does_not_say_that_it_is_not():
+    text = card()
+    assert "If `model.sig` lies beside this card, it is signed" in text
+    assert f"voxrun --verify --model {VOXTRAL}-4bit --audio" in text
     assert "not signed" not in text
 
 
-def test_one_that_is_not_signed_says_so():
-    text = card()
-    assert "It is not signed: its recipe names no key." in text
-    assert f"voxrun --verify --model {VOXTRAL}-4bit --revision v1" in text
-    assert "model.sig" not in text
+@pytest.mark.parametrize("fingerprint", [None, KEY])
+def test_a_card_names_no_tag_for_it_does_not_know_under_which_it_will_lie(fingerprint):
+    """The subject's recipe says v1; `doit publish tag=v2` publishes the same card."""
+    text = card(fingerprint=fingerprint)
+    assert not re.search(r"\bv\d|/blob/|/resolve/|/tree/", text)
+    assert "`--revision TAG`" in text
+    assert not re.search(r"\bv\d|/blob/", eval_results(make_subject()))
 
 
 def test_the_fingerprint_is_openssls(tmp_path):

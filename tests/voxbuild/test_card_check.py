@@ -20,7 +20,7 @@ FILES = card_files(TEMPLATES, SUBJECT, RECORD)
 MANIFEST = replace(SUBJECT.manifest, files=SUBJECT.manifest.files | {name: {"size": 1} for name in FILES})
 TEXT = FILES[CARD].decode()
 ROWS = "bits|parameters|size|positions|same|KL|chains|digits|fleurs|prompts|all"
-LINE = re.compile(rf"^( +value: |\| (?:{ROWS})[^|]*\||\| \*\*\[.*?\)).*$", re.MULTILINE)
+LINE = re.compile(rf"^( +value: |\| (?:{ROWS})[^|]*\||\| (?:\*\*)?\[.*?\)).*$", re.MULTILINE)
 """A line that holds figures, behind its group."""
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
@@ -30,11 +30,11 @@ def wrong(tmp_path_factory):
     """What is wrong with a card of these files in place of the rendered ones."""
     folder = tmp_path_factory.mktemp("card")
 
-    def check(manifest=MANIFEST, validation=VALIDATION, **changes):
+    def check(manifest=MANIFEST, validation=VALIDATION, record=RECORD, **changes):
         for name, content in (FILES | changes).items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        return check_card(folder, manifest, validation)
+        return check_card(folder, manifest, validation, record)
 
     return check
 
@@ -52,8 +52,8 @@ PLACES = measured_numbers()
 
 
 def test_there_are_as_many_numbers_as_were_measured():
-    in_front, facts, sets, own = 2 * 4, 3 + 4, 5 * 5, 4
-    assert len(PLACES) == in_front + facts + sets + own
+    in_front, facts, sets, variants = 2 * 4, 3 + 4, 5 * 5, 4 * 4
+    assert len(PLACES) == in_front + facts + sets + variants
 
 
 def test_a_card_as_it_was_rendered_is_right(wrong):
@@ -74,17 +74,17 @@ def test_every_number_that_is_changed_by_its_last_digit_is_found(wrong, start, e
         ("      value: 10.95", "      value: '10.95'", "model-index: chains 5 wer 10.95"),
         ("chains (5 clips)", "chains (50 clips)", "model-index: chains 50 wer 10.95, which was not measured"),
         ("| 4.522 ", "| 4.0 ", "README.md: bits per weight: 4.0, not 4.522"),
-        ("2,504.12 MB ", "504.12 MB ", "README.md: size of the weights: 504.12, not 2,504.12"),
-        ("**2,504.12**", "**504.12**", "this variant's MB: 504.12, not 2,504.12"),
-        ("| 98.77 %", "| 99.77 %", "same likeliest token: 99.77, not 98.77"),
-        ("| 0.0567 nats", "| 0.0067 nats", "99th percentile: 0.0067, not 0.0567"),
-        ("**[4bit]", "[4bit]", "this variant's MB: nothing, not 2,504.12"),
-        ("| [8bit]", "| **[8bit]", "this variant's MB: 4,710.00 and 2,504.12, not 2,504.12"),
+        ("2,504.12 MB ", "504.12 MB ", "README.md: size of the weights: 504.12 MB, not 2,504.12 MB"),
+        ("**2,504.12**", "**504.12**", "variant: 4bit 504.12 4.522 8.36 10.95 in bold, which is neither"),
+        ("| 98.77 %", "| 99.77 %", "same likeliest token: 99.77 %, not 98.77 %"),
+        ("| 0.0567 nats", "| 0.0067 nats", "99th percentile: 0.0067 nats, not 0.0567 nats"),
+        ("**[4bit]", "[4bit]", "variant: lacks 4bit 2,504.12 4.522 8.36 10.95 in bold"),
+        ("| [8bit]", "| [6bit]", "variant: 6bit 4,710.00 8.505 5.51 7.51 in plain type"),
         ("| prompts ", "| others ", "others: no such clip set"),
-        ("| clip set ", "| clips ", "prompts, WER %: nothing, not 4.44"),
+        ("| clip set ", "| clips ", "0 tables of clip set, not 1"),
         ("](wer.png)", "](other.png)", "go together"),
         ("model-index:", "model_index:", "model-index: lacks chains 5 wer 10.95"),
-        ("| 8.36 ", "| 8.36 | ", "cannot be read: the table of clip set has rows of other lengths"),
+        ("| 8.36 ", "| 8.36 | ", "all, CER %: nothing, not 2.33"),
         ("---\nbase_model", "---\n]base_model", "cannot be read"),
         ("model-index:\n", "model-index: 7\nother:\n", "cannot be read"),
     ],
@@ -94,9 +94,71 @@ def test_what_is_wrong_is_told(wrong, old, new, expected):
     assert expected in "; ".join(wrong(**{CARD: TEXT.replace(old, new, 1)}))
 
 
-def test_a_second_table_with_better_numbers_is_found(wrong):
-    table = TEXT[TEXT.index("| clip set") : TEXT.index("\nWith the same")]
-    assert wrong(**{CARD: TEXT + "\n" + table.replace("4.44", "1.44")})
+HEARD = TEXT[TEXT.index("| clip set") : TEXT.index("\nWith the same")]
+NEAR = TEXT[TEXT.index("| against") : TEXT.index("\nThe clips")]
+VARIANTS = TEXT[TEXT.index("| variant") : TEXT.index("\n![Size")]
+SMALL = "| clip set | WER % |\n|---|---|\n| prompts | 1.44 |\n"
+
+
+@pytest.mark.parametrize(
+    ("added", "expected"),
+    [
+        (HEARD.replace("4.44", "1.44"), "2 tables of clip set"),
+        (NEAR, "2 tables of against the unquantized weights"),
+        (VARIANTS, "2 tables of variant"),
+        (SMALL, "a table of clip set, WER %: not one of a card's"),
+        ("clip set | WER %\n---|---\nprompts | 1.44\n", "a table of clip set, WER %"),
+        ("> " + SMALL.replace("\n|", "\n> |"), "a table of clip set, WER %"),
+        ("- " + SMALL.replace("\n|", "\n  |"), "a table of clip set, WER %"),
+        ("| clip set | WER % |\n| prompts | 1.44 |\n", "what looks like a table is none"),
+        ("<table><tr><td>WER</td><td>1.44</td></tr></table>\n", "it holds HTML"),
+        ("The WER is <b>1.44</b>.\n", "it holds HTML"),
+        ("![WER](better.png)\n", "no other image"),
+    ],
+)
+def test_what_is_not_of_a_card_is_found(wrong, added, expected):
+    assert expected in "; ".join(wrong(**{CARD: f"{TEXT}\n{added}"}))
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (
+            "| [4bit](https://some.where) | 2,504.12 | 4.522 | 1.36 | 1.95 |",
+            "4bit 2,504.12 4.522 1.36",
+        ),
+        ("| **4bit** | **2,504.12** | **4.522** | **1.36** | **1.95** |", "4bit 2,504.12 4.522 1.36"),
+        ("| [1bit](https://huggingface.co/x/y) | 1.00 | 1.000 | 1.36 | 1.95 |", "1bit 1.00 1.000 1.36"),
+        (next(line for line in VARIANTS.splitlines() if "[8bit]" in line), "8bit 4,710.00 8.505 5.51"),
+    ],
+    ids=["own again", "own again in bold", "not on record", "another twice"],
+)
+def test_a_row_that_is_too_many_is_found(wrong, row, expected):
+    text = TEXT.replace(VARIANTS, f"{VARIANTS}{row}\n")
+    assert f"variant: {expected}" in "; ".join(wrong(**{CARD: text}))
+
+
+def test_a_fact_that_nobody_measured_is_found(wrong):
+    text = TEXT.replace("| parameters ", "| WER % | 1.00 |\n| parameters ")
+    assert wrong(**{CARD: text}) == ["README.md: WER %: no such fact"]
+
+
+def test_a_variant_under_anothers_name_is_found(wrong):
+    assert "8bit" in "; ".join(wrong(**{CARD: TEXT.replace("/voxbuild/Model-8bit", "/voxbuild/Model-3bit")}))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [(), RECORD[:-1], (*RECORD[:-1], RECORD[-1].model_copy(update={"wer": 1.9}))],
+    ids=["none", "one fewer", "one heard better"],
+)
+def test_another_record_is_not_the_cards(wrong, record):
+    assert wrong(record=record)
+
+
+def test_what_is_on_record_has_to_be_shown(wrong):
+    alone = card_files(TEMPLATES, SUBJECT, ())[CARD]
+    assert "0 tables of variant, not 1" in "; ".join(wrong(**{CARD: alone.decode()}))
 
 
 @pytest.mark.parametrize(
@@ -166,3 +228,9 @@ def test_an_edited_card_is_not_published_even_under_a_new_manifest(tmp_path):
     with pytest.raises(PublishError, match=r"the card does not say .* prompts, WER %: 1\.44, not 4\.44"):
         prepare(folder, RECIPE, REPO, "v1")
     assert (folder / REPORT).is_file()
+
+
+def test_a_card_of_another_record_is_not_published(tmp_path):
+    folder = make_artifact(tmp_path / "a")
+    with pytest.raises(PublishError, match=r"0 tables of variant, not 1; .*run `doit build`"):
+        prepare(folder, RECIPE, REPO, "v1", record=RECORD)

@@ -21,7 +21,7 @@ from projects import (
 
 from voxbuild import uptodate
 from voxbuild.manifest import Manifest
-from voxbuild.siblings import read_record, write_record
+from voxbuild.record import read_record, write_record
 from voxbuild.workspace import read_json, sha256_of, stamp
 
 FILES = {
@@ -143,6 +143,7 @@ def test_a_card_shows_the_variants_on_record(built):
     assert not (folder / "wer.png").exists()
 
     write_record(record, [make_sibling("8bit", 4.5, 8.0), make_sibling("4bit", 9.0, 99.0)])
+    assert "0 tables of variant, not 1; " in doit(built, "publish", "recipe=4bit").stdout
     process = doit(built, "build", "recipe=4bit")
     assert executed(process) == ["card:tiny:4bit", "provenance:tiny:4bit", "manifest:tiny:4bit"], (
         process.stdout
@@ -154,6 +155,7 @@ def test_a_card_shows_the_variants_on_record(built):
     assert manifest.files.keys() == (FILES | {"wer.png"}) - {"manifest.json"}
     assert manifest.damaged(folder) == []
     assert executed(doit(built, "build", "recipe=4bit")) == []
+    assert "published someone/Voxtral-Tiny-Prompts-4bit" in doit(built, "publish", "recipe=4bit").stdout
 
     plot = (folder / "wer.png").read_bytes()
     for spoil in (lambda path: path.write_bytes(plot[:-1]), Path.unlink):
