@@ -2,8 +2,8 @@
 
 Blobs go first, then the snapshot, then the history, then the tag, then main; each is on the disk before what
 points at it. Whoever is killed in between leaves nothing that a tag names, or a tag that names a whole. A
-snapshot's name is the manifest's hash, so that equal artifacts are one commit; a signature, random as it is,
-may join it later. Who writes holds the repository's lock, which ends with the process; readers need none.
+snapshot's name follows from the manifest and the signature, so that every tag keeps its own. Who writes holds
+the repository's lock, which ends with the process; readers need none.
 """
 
 import fcntl
@@ -21,9 +21,17 @@ from voxrun.registry import HISTORY, LATEST, WITHDRAWN, Record, Registry, one_li
 from .durable import write_durably
 from .errors import MissingError, PublishError
 from .garbage import Garbage, garbage_of, remove
-from .manifest import SIGNATURE
+from .manifest import MANIFEST, SIGNATURE
 from .progress import progress_bar
-from .publish import Destination, Release, Version, tag_is_taken, tag_is_withdrawn
+from .publish import (
+    Destination,
+    Release,
+    Version,
+    signature_is_damaged,
+    tag_is_taken,
+    tag_is_unsigned,
+    tag_is_withdrawn,
+)
 from .storing import PARTIAL, commit_of, store
 from .whole import NO_ROOM
 from .workspace import sha256_of, to_json
@@ -36,14 +44,17 @@ class LocalRegistry:
         self.folder, self._stored = folder, Registry(folder)
 
     def published(self, release: Release) -> bool:
-        """Whether the tag is there with this release, undamaged, and main is where it belongs."""
+        """Whether the tag is there with this release, undamaged, and main is where it belongs.
+
+        Its signature may be another: signing twice gives two. The tag's own stays.
+        """
         with _told():
-            commit = self._stored.commit(release.repo, release.tag)
-            if commit not in (None, commit_of(release)):
-                raise tag_is_taken(release)
+            if (commit := self._stored.commit(release.repo, release.tag)) is None:
+                return False
+            self._refuse_another(release, commit)
             if (reason := self._stored.withdrawn(release.repo, release.tag)) is not None:
                 raise tag_is_withdrawn(release, reason)
-            return commit is not None and self._whole(release) and self._settled(release.repo)
+            return self._whole(release, commit) and self._settled(release.repo)
 
     def publish(self, release: Release, destination: Destination) -> str:
         """Store the release; return `owner/name at tag`."""
@@ -52,8 +63,11 @@ class LocalRegistry:
         _check_name(release.repo)
         with _told(), self._alone(release.repo) as repo:
             if not self.published(release):
-                store(repo, release)
-                self._name(release.repo, release.tag, commit_of(release))
+                commit = self._stored.commit(release.repo, release.tag) or commit_of(release.files)
+                store(repo, release, commit)
+                if commit != commit_of(release.files) and not self._whole(release, commit):
+                    raise signature_is_damaged(release)
+                self._name(release.repo, release.tag, commit)
         return f"{release.repo} at {release.tag} in {self.folder}"
 
     def files(self, repo: str, revision: str) -> dict[str, Entry]:
@@ -132,16 +146,25 @@ class LocalRegistry:
                 raise MissingError(f"{repo} at {revision} is not in the registry {self.folder}")
             return self._stored.snapshot(repo, commit)
 
-    def _whole(self, release: Release) -> bool:
-        """Whether the files under the tag are the release's; a signature may stay that it does not have."""
+    def _refuse_another(self, release: Release, commit: str) -> None:
+        """Raise PublishError if the tag's commit is of another artifact, or lacks the release's signature."""
+        manifest = release.files[MANIFEST]
+        if commit == commit_of(release.files):
+            return
+        if commit == commit_of({MANIFEST: manifest}):
+            raise tag_is_unsigned(release)
+        link = self._stored.path(release.repo) / "snapshots" / commit / MANIFEST
+        if not link.is_symlink() or link.readlink().name != manifest.sha256:
+            raise tag_is_taken(release)
+
+    def _whole(self, release: Release, commit: str) -> bool:
+        """Whether a commit's files are the release's, the signature apart, which is the one it is named by."""
         try:
-            folder = self._snapshot(release.repo, release.tag)
-            there, wanted = self.files(release.repo, release.tag), dict(release.files)
+            there = self.files(release.repo, commit)
         except PublishError:  # the snapshot is gone, or leads elsewhere
             return False
-        stored, signature = there.pop(SIGNATURE, None), wanted.pop(SIGNATURE, None)
-        sound = stored is not None and (folder / SIGNATURE).resolve().name == stored.sha256
-        return there == wanted and (signature is None or sound)
+        unsigned = [{n: e for n, e in files.items() if n != SIGNATURE} for files in (there, release.files)]
+        return unsigned[0] == unsigned[1] and commit_of(there) == commit
 
     def _name(self, repo: str, tag: str, commit: str) -> None:
         """Let a tag stand for a commit that is there, and main too."""

@@ -19,6 +19,7 @@ from voxbuild.errors import MissingError, PublishError
 from voxbuild.manifest import MANIFEST, SIGNATURE, VALIDATION, file_entry
 from voxbuild.publish import Destination, prepare
 from voxbuild.registry import LocalRegistry
+from voxbuild.storing import commit_of
 from voxrun.manifest import Entry
 
 MAIN = Destination()
@@ -127,19 +128,66 @@ def test_what_is_there_can_be_asked_for(registry, tmp_path):
         registry.files("someone/Other", "v1")
 
 
-def test_a_signature_joins_what_is_published_once(registry, tmp_path):
-    """It is random, so no part of what an artifact is: the first one stays."""
+def test_every_tag_keeps_its_own_signature(registry, tmp_path):
+    folder = make_artifact(tmp_path / "a")
+    held = {"v1": contents(folder)}
+    registry.publish(prepare(folder, "c0ffee", REPO, "v1"), MAIN)
+    for tag in ("v2", "v3"):
+        sign_artifact(folder)
+        registry.publish(prepare(folder, "c0ffee", REPO, tag), MAIN)
+        held[tag] = contents(folder)
+    assert held["v2"][SIGNATURE] != held["v3"][SIGNATURE]
+    assert registry.collect(dry_run=False) == []
+    assert {tag: found(registry.folder, tag) for tag in held} == held
+    assert len(list((repo_folder(registry) / "snapshots").iterdir())) == 3
+
+
+def test_the_first_signature_under_a_tag_stays(registry, tmp_path):
+    """It is random, so no part of what an artifact is."""
+    release = make_release(tmp_path / "a")
+    first = sign_artifact(release.folder)
+    registry.publish(prepare(release.folder, "c0ffee", REPO, "v1"), MAIN)
+    assert sign_artifact(release.folder) != first
+    for again in (prepare(release.folder, "c0ffee", REPO, "v1"), release):
+        assert registry.published(again)
+        registry.publish(again, MAIN)
+        assert found(registry.folder, "v1")[SIGNATURE] == first
+    (repo_folder(registry) / "blobs" / release.files["tekken.json"].sha256).write_bytes(b"[]")
+    assert not registry.published(again)
+    registry.publish(again, MAIN)
+    assert registry.published(again)
+    assert found(registry.folder, "v1")[SIGNATURE] == first
+
+
+def test_a_signature_does_not_join_a_tag_that_has_none(registry, tmp_path):
     release = make_release(tmp_path / "a")
     registry.publish(release, MAIN)
-    first = sign_artifact(release.folder)
+    before = found(registry.folder, "v1")
+    sign_artifact(release.folder)
     signed = prepare(release.folder, "c0ffee", REPO, "v1")
-    assert not registry.published(signed)
-    registry.publish(signed, MAIN)
-    assert found(registry.folder, "v1") == contents(release.folder)
-    assert sign_artifact(release.folder) != first
-    assert registry.published(prepare(release.folder, "c0ffee", REPO, "v1"))
-    assert registry.published(release)
-    assert found(registry.folder, "v1")[SIGNATURE] == first
+    for attempt in (registry.published, lambda release: registry.publish(release, MAIN)):
+        with pytest.raises(PublishError, match=r"the tag v1 holds this artifact unsigned; published tags"):
+            attempt(signed)
+    assert found(registry.folder, "v1") == before
+
+
+@pytest.mark.parametrize("damage", ["flipped", "gone", "replaced"])
+def test_a_signature_that_is_lost_is_told_if_it_cannot_be_had_again(registry, tmp_path, damage):
+    folder = make_artifact(tmp_path / "a")
+    sign_artifact(folder)
+    registry.publish(prepare(folder, "c0ffee", REPO, "v1"), MAIN)
+    (link,) = repo_folder(registry).glob(f"snapshots/*/{SIGNATURE}")
+    sign_artifact(folder)
+    if damage == "flipped":
+        link.resolve().write_bytes(b"flipped")
+    elif damage == "gone":
+        link.unlink()
+    else:
+        link.resolve().write_bytes((folder / SIGNATURE).read_bytes())
+    release = prepare(folder, "c0ffee", REPO, "v1")
+    assert not registry.published(release)
+    with pytest.raises(PublishError, match="the signature under the tag v1 is damaged"):
+        registry.publish(release, MAIN)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", MANIFEST, SIGNATURE])
@@ -150,7 +198,7 @@ def test_damage_is_noticed_and_mended_by_publishing_again(registry, tmp_path, na
     release = prepare(folder, "c0ffee", REPO, "v1")
     registry.publish(release, MAIN)
     blob = repo_folder(registry) / "blobs" / release.files[name].sha256
-    link = repo_folder(registry) / "snapshots" / release.files[MANIFEST].sha256[:40] / name
+    link = repo_folder(registry) / "snapshots" / commit_of(release.files) / name
     content = blob.read_bytes()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_bytes(content)

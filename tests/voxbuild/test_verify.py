@@ -124,10 +124,12 @@ def test_a_validation_of_something_else_is_told(work, told, change):
 def test_a_signature_is_part_of_it(work, told):
     put_artifact(work, signed=True)
     publish(work, book_of(work), book_of(work).recipe("4bit"), Order(named=True, tag="v2"))
-    assert LocalRegistry(work.registry).read(REPO, "v1", SIGNATURE, 10**6)
-    assert "all 7 files" in told()[1]
+    assert LocalRegistry(work.registry).read(REPO, "v2", SIGNATURE, 10**6)
+    assert "all 6 files" in told()[1]
+    assert "   not signed\n" in told()[1]
+    assert "all 7 files" in told("v2")[1]
     stored(work, SIGNATURE).write_bytes(b"signed")
-    assert "model.sig: no readable JSON" in told()[1]
+    assert "model.sig: no readable JSON" in told("v2")[1]
 
 
 @pytest.fixture
