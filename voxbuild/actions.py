@@ -205,10 +205,7 @@ def _said(book: Book, recipe: str | None) -> Recipe:
 def show_registry(book: Book, format: str, gc: bool, dry_run: bool) -> None:
     """Print the entries of the local registry, or what is removed of it because no tag needs it."""
     registry = LocalRegistry(workspace().registry)
-    if gc:
-        print(cataloguing.collect(registry, dry_run))
-        return
-    text, damaged = cataloguing.show(registry, format)
+    text, damaged = cataloguing.collect(registry, dry_run) if gc else cataloguing.show(registry, format)
     print(text)
     if damaged:
         raise PublishError("\n".join(damaged))

@@ -8,7 +8,7 @@ from voxrun.manifest import read_entries
 from voxrun.objects import read_object
 from voxrun.registry import one_line
 
-from .errors import MissingError, VoxbuildError
+from .errors import MissingError, PublishError, VoxbuildError
 from .garbage import Garbage
 from .manifest import MANIFEST, SIGNATURE, VALIDATION
 from .publish import Version
@@ -40,7 +40,12 @@ def show(registry: LocalRegistry, format: str) -> tuple[str, list[str]]:
     """All entries, newest of each repository first, as table or JSON; and what of others cannot be read."""
     listed, damaged = [], []
     for repo in registry.repos():
-        for version in registry.history(repo):
+        try:
+            versions = registry.history(repo)
+        except PublishError as error:
+            damaged.append(f"{repo}: {error}")
+            continue
+        for version in versions:
             try:
                 listed.append(_listed(registry, repo, version))
             except (VoxbuildError, VoxrunError) as error:
@@ -50,13 +55,14 @@ def show(registry: LocalRegistry, format: str) -> tuple[str, list[str]]:
     return markdown(map(_row, listed), HEADER) if listed else "the registry is empty", damaged
 
 
-def collect(registry: LocalRegistry, dry_run: bool) -> str:
-    """Remove what no tag needs; a line for each, and one for all."""
-    garbage = registry.collect(dry_run)
+def collect(registry: LocalRegistry, dry_run: bool) -> tuple[str, list[str]]:
+    """Remove what no tag needs; a line for each, and one for all; and why of others nothing is removed."""
+    garbage, damaged = registry.collect(dry_run)
     what = "would be removed" if dry_run else "removed"
     lines = [f"{what}: {_line(registry, item)}" for item in garbage]
     total = f"{len(garbage)} removed" if not dry_run else f"{len(garbage)} would be removed"
-    return "\n".join([*lines, f"{total}, {sum(item.nbytes for item in garbage):,} bytes"])
+    text = "\n".join([*lines, f"{total}, {sum(item.nbytes for item in garbage):,} bytes"])
+    return text, [f"nothing was removed there: {why}" for why in damaged]
 
 
 def _line(registry: LocalRegistry, item: Garbage) -> str:

@@ -98,11 +98,8 @@ class LocalRegistry:
         with _told():
             if not (records := self._stored.history(repo)):
                 raise MissingError(f"{repo} is not in the registry {self.folder}")
-            latest = self._stored.commit(repo, LATEST)
-            versions = [
-                Version(r.tag, r.commit, r.date, False, self._stored.withdrawn(repo, r.tag))
-                for r in reversed(records)
-            ]
+            latest, why = self._stored.commit(repo, LATEST), self._stored.withdrawals(repo, records)
+        versions = [Version(r.tag, r.commit, r.date, False, why.get(r.tag)) for r in reversed(records)]
         newest = next((v for v in versions if v.withdrawn is None and v.commit == latest), None)
         return [replace(version, latest=version is newest) for version in versions]
 
@@ -126,19 +123,24 @@ class LocalRegistry:
         with _told():
             return self._stored.repos()
 
-    def collect(self, dry_run: bool) -> list[Garbage]:
-        """Remove what no ref needs, unless it is a `dry_run`; return what that is.
+    def collect(self, dry_run: bool) -> tuple[list[Garbage], list[str]]:
+        """Remove what no ref needs, unless it is a `dry_run`; return what that is, and what is damaged.
 
-        A publisher that is at work is waited for: what it stores is no garbage.
+        A publisher that is at work is waited for: what it stores is no garbage. Of a damaged repository
+        nothing is removed.
         """
-        found = []
+        found, damaged = [], []
         for path in sorted(self.folder.glob("models--*--*")):
-            with _told(), self._locked(path):
-                useless = garbage_of(path)
+            with self._locked(path):
+                try:
+                    useless = garbage_of(path)
+                except ModelError as error:
+                    damaged.append(str(error))
+                    continue
                 if not dry_run:
                     remove(useless, path / PARTIAL)
                 found += useless
-        return found
+        return found, damaged
 
     def _snapshot(self, repo: str, revision: str) -> Path:
         with _told():
@@ -158,7 +160,7 @@ class LocalRegistry:
             raise tag_is_taken(release)
 
     def _whole(self, release: Release, commit: str) -> bool:
-        """Whether a commit's files are the release's, the signature apart, which is the one it is named by."""
+        """Whether a commit's files are the release's, its signature apart, which its name tells."""
         try:
             there = self.files(release.repo, commit)
         except PublishError:  # the snapshot is gone, or leads elsewhere
@@ -177,8 +179,9 @@ class LocalRegistry:
 
     def _newest(self, repo: str) -> Record | None:
         """The last tag that was not withdrawn: what main stands for."""
-        records = reversed(self._stored.history(repo))
-        return next((r for r in records if self._stored.withdrawn(repo, r.tag) is None), None)
+        records = self._stored.history(repo)
+        withdrawn = self._stored.withdrawals(repo, records)
+        return next((record for record in reversed(records) if record.tag not in withdrawn), None)
 
     def _settled(self, repo: str) -> bool:
         newest = self._newest(repo)

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,9 +81,13 @@ class Registry:
         raise ModelError(f"{name} is not in the registry {self.folder}, {known}")
 
     def tags(self, repo: str) -> list[str]:
-        """Names of its tags, the withdrawn ones too, in no order that means anything."""
+        """Names of its tags, the withdrawn ones too, in no order that means anything.
+
+        The Hub's client makes folders there for a pull request that somebody reads.
+        """
         refs = self.path(repo) / "refs"
-        names = sorted(path.name for path in refs.iterdir()) if refs.is_dir() else []
+        paths = sorted(refs.iterdir()) if refs.is_dir() else []
+        names = [path.name for path in paths if path.is_symlink() or not path.is_dir()]
         return [n for n in names if REVISION.fullmatch(n) and n != LATEST and not n.startswith(WITHDRAWN)]
 
     def commit(self, repo: str, revision: str) -> str | None:
@@ -114,11 +119,15 @@ class Registry:
 
     def withdrawn(self, repo: str, tag: str) -> str | None:
         """Why a tag was withdrawn; None if it was not."""
-        marked = self.commit(repo, WITHDRAWN + tag)
-        if marked is None or marked != self.commit(repo, tag):
-            return None
-        reasons = {record.tag: record.reason for record in self.history(repo)}
-        return reasons.get(tag) or "nobody wrote down why"
+        return self.withdrawals(repo, [r for r in self.history(repo) if r.tag == tag]).get(tag)
+
+    def withdrawals(self, repo: str, records: Iterable[Record]) -> dict[str, str]:
+        """Tag -> why it was withdrawn, of those of a history that were."""
+        return {
+            record.tag: record.reason or "nobody wrote down why"
+            for record in records
+            if self.commit(repo, WITHDRAWN + record.tag) == record.commit
+        }
 
 
 def one_line(text: str) -> str:

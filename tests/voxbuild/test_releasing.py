@@ -118,7 +118,7 @@ def test_what_must_be_signed_is(work, publish):
     folder = put_artifact(work)
     _, stranger = write_keys(work.root)
     (folder.parent / "4bit.pub").write_bytes(stranger.read_bytes())
-    assert f"not signed as it should be: {folder} has no model.sig; run `doit sign`" in publish()
+    assert f"{folder}: not signed, though it should be, with the private key of " in publish()
     signature = sign_artifact(folder)
     (folder.parent / "4bit.pub").write_bytes(stranger.read_bytes())
     assert "not signed with the private key of" in publish()
@@ -164,9 +164,9 @@ def test_what_nobody_needs_is_removed_on_demand(work, publish):
     orphan.write_bytes(b"orphan")
     line = f"removed: {orphan.relative_to(work.registry)}, 6 bytes\n1 "
     registry = LocalRegistry(work.registry)
-    assert cataloguing.collect(registry, dry_run=True) == f"would be {line}would be removed, 6 bytes"
+    assert cataloguing.collect(registry, dry_run=True) == (f"would be {line}would be removed, 6 bytes", [])
     assert orphan.exists()
-    assert cataloguing.collect(registry, dry_run=False) == f"{line}removed, 6 bytes"
+    assert cataloguing.collect(registry, dry_run=False) == (f"{line}removed, 6 bytes", [])
     assert not orphan.exists()
 
 
@@ -179,3 +179,14 @@ def test_an_entry_that_cannot_be_read_is_told_behind_the_others(work, publish, c
     failed = actions.run("show_registry", {"format": "table", "gc": False, "dry_run": False})
     assert failed.get_msg().strip() == f"{REPO} at v2: manifest.json is not there"
     assert [row[1] for row in rows(capsys.readouterr().out)] == ["v1"]
+
+
+def test_a_damaged_repository_hides_no_other(work, publish, capsys):
+    publish("v1")
+    other = work.registry / "models--aaa--damaged/refs/v1"
+    other.parent.mkdir(parents=True)
+    other.write_text("junk")
+    for said, shown in (({"gc": False}, REPO), ({"gc": True}, "0 removed, 0 bytes")):
+        failed = actions.run("show_registry", {"format": "table", "dry_run": False} | said)
+        assert shown in capsys.readouterr().out
+        assert f"{other}: 'junk' is no commit" in failed.get_msg()
