@@ -13,7 +13,7 @@ from .garbage import Garbage
 from .manifest import MANIFEST, SIGNATURE, VALIDATION
 from .publish import Version
 from .registry import LocalRegistry
-from .report import markdown
+from .report import foreign_table
 from .workspace import STATE_BYTES
 
 HEADER = ["repository", "tag", "variant", "MB", "WER %", "signed", "", "withdrawn"]
@@ -52,7 +52,7 @@ def show(registry: LocalRegistry, format: str) -> tuple[str, list[str]]:
                 damaged.append(str(error))
     if format == "json":
         return json.dumps([asdict(entry) for entry in listed], indent=2), damaged
-    return markdown(map(_row, listed), HEADER) if listed else "the registry is empty", damaged
+    return foreign_table(map(_row, listed), HEADER) if listed else "the registry is empty", damaged
 
 
 def collect(registry: LocalRegistry, dry_run: bool) -> tuple[str, list[str]]:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from voxrun.manifest import Entry
+from voxrun.strict import sentence
 
-from .report import markdown
+from .report import foreign_table
 
 Files = Mapping[str, Entry]
 
@@ -15,14 +16,14 @@ def changes_table(there: Files, wanted: Files) -> str:
         (_change(there.get(name), wanted.get(name)), name, _size(wanted.get(name)), _size(there.get(name)))
         for name in sorted({*there, *wanted})
     ]
-    return markdown(rows, ["change", "file", "bytes", "bytes now"])
+    return foreign_table(rows, ["change", "file", "bytes", "bytes now"])
 
 
 def faults(there: Files, promised: Files) -> list[str]:
-    """A line for each file that is not there as promised, or was not promised."""
+    """A printable line for each file that is not there as promised, or was not promised."""
     lines = []
-    for name in sorted({*there, *promised}):
-        found, entry = there.get(name), promised.get(name)
+    for path in sorted({*there, *promised}):
+        found, entry, name = there.get(path), promised.get(path), sentence(path)
         if found is None:
             lines.append(f"{name} is missing")
         elif entry is None:

@@ -13,7 +13,6 @@ from .candidates import Candidate, candidates
 from .differences import changes_table
 from .errors import MissingError, PublishError, VoxbuildError
 from .hub import Hub
-from .manifest import Manifest
 from .publish import Destination, PublishTarget, Release, prepare
 from .recipe import Book, Recipe
 from .registry import LocalRegistry
@@ -77,7 +76,7 @@ def _published(work: Workspace, book: Book, goal: PublishTarget, candidate: Cand
     """Publish one artifact, or its view for a loader, if need be; what came of it."""
     source, recipe = candidate.source, candidate.recipe
     folder = work.artifact(source.name, recipe.name)
-    if not order.named and not Manifest.load(folder).validated:
+    if not order.named and not candidate.is_validated(work):
         return "not validated, so not published"
     if candidate.loader:
         folder = view_stages.check_current(work, source, recipe, candidate.loader)

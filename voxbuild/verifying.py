@@ -6,6 +6,7 @@ from pathlib import Path
 from voxrun.errors import VoxrunError
 from voxrun.manifest import Entry, digest_of, read_entries
 from voxrun.objects import read_object
+from voxrun.strict import sentence
 
 from .candidates import Candidate, candidates
 from .differences import faults
@@ -22,27 +23,36 @@ from .workspace import STATE_BYTES, Workspace
 def verify(work: Workspace, book: Book, recipe: Recipe, order: Order) -> None:
     """Print of a recipe's artifact and views what is wrong with them where they are published, or what holds.
 
-    If the recipe was not named, of those that are built here. Raises DifferenceError if anything is wrong.
+    If the recipe was not named, of those that are built here and validated: what `doit publish` takes.
+    Raises DifferenceError if anything is wrong.
     """
     goal = order.goal(work)
     wanted = [
         c for c in candidates(book, recipe, order.source, order.named) if order.named or c.is_built(work)
     ]
     key = order.key or public_key_of(work, recipe)
-    holds = [_holds(work, goal, c, c.tag(order.tag), key) for c in wanted]
+    holds = [_holds(work, goal, c, order, key) for c in wanted]
     if not all(holds):
         raise DifferenceError
 
 
-def _holds(work: Workspace, goal: PublishTarget, candidate: Candidate, tag: str, key: Path | None) -> bool:
+def _holds(
+    work: Workspace, goal: PublishTarget, candidate: Candidate, order: Order, key: Path | None
+) -> bool:
     """Print all about one artifact; whether nothing is wrong."""
     folder = candidate.folder(work) if candidate.is_built(work) else None
-    print(f"{candidate.name}: {candidate.repo} at {tag}")
+    tag = candidate.tag(order.tag)
     try:
+        if not order.named and not candidate.is_validated(work):
+            print(f"{candidate.name}: not validated, so not published")
+            return True
         facts, wrong = _checked(goal, candidate.repo, tag, folder, key)
     except (VoxbuildError, VoxrunError) as error:
         facts, wrong = [], [str(error)]
-    print("\n".join([*(f"   {line}" for line in facts), *(f"!! {line}" for line in wrong)]))
+    print(f"{candidate.name}: {candidate.repo} at {tag}")
+    print(
+        "\n".join([*(f"   {sentence(line)}" for line in facts), *(f"!! {sentence(line)}" for line in wrong)])
+    )
     return not wrong
 
 

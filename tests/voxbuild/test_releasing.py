@@ -10,8 +10,10 @@ from projects import FAILED, doit, edit
 from releases import REPO, book_of, make_releasable, put_artifact
 
 from voxbuild import actions, cataloguing
+from voxbuild.differences import changes_table
 from voxbuild.manifest import SIGNATURE
 from voxbuild.registry import LocalRegistry
+from voxrun.manifest import Entry
 
 
 @pytest.fixture
@@ -190,3 +192,18 @@ def test_a_damaged_repository_hides_no_other(work, publish, capsys):
         failed = actions.run("show_registry", {"format": "table", "dry_run": False} | said)
         assert shown in capsys.readouterr().out
         assert f"{other}: 'junk' is no commit" in failed.get_msg()
+
+
+def test_what_others_wrote_stays_in_its_cell():
+    entry = Entry(1, "0" * 64)
+    assert changes_table({"a|b\x1b[2K\nc": entry}, {}).splitlines()[2].split() == [
+        *("|", "remove", "|", r"a\|b", "[2K", "c", "|"),
+        *("|", "1", "|"),
+    ]
+
+
+def test_a_reason_stays_in_its_cell(work, run, publish):
+    publish()
+    run("yank", tag="v1", reason="deaf | or worse")
+    for text in (run("history", format="table"), cataloguing.show(LocalRegistry(work.registry), "table")[0]):
+        assert r"| deaf \| or worse |" in text
