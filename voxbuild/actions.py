@@ -34,7 +34,7 @@ from .publishing import Order
 from .recipe import Book, Recipe, Source, read_book
 from .registry import LocalRegistry
 from .report import VARIANT_HEADER, markdown, variant_row
-from .siblings import published, write_record
+from .siblings import published, read_record, revised, write_record
 from .workspace import Workspace
 
 PARITY = Path("tests/oracle/parity.py")
@@ -212,17 +212,21 @@ def show_registry(book: Book, format: str, gc: bool, dry_run: bool) -> None:
 
 
 @action
-def siblings(book: Book, source: str | None, target: str | None) -> None:
+def siblings(book: Book, source: str | None, target: str | None, replace: bool) -> None:
     """Put on record what is published of a source, or of each."""
     goal = publishing.TARGETS[target or publishing.DEFAULT_TARGET](workspace())
     for origin in [book.source(source)] if source else book.sources.values():
-        found = published(goal, origin, book.recipes.values())
+        survey = published(goal, origin, book.recipes.values())
         path = workspace().siblings_file(origin.name)
-        if found:
-            write_record(path, found)
-            print(f"{origin.name}: {len(found)} on record in {path.relative_to(workspace().root)}")
-        else:
+        if not survey.found:
             print(f"{origin.name}: nothing is published, so its record stays as it is")
+            continue
+        made = revised(read_record(path), survey, replace)
+        write_record(path, made.record)
+        print(f"{origin.name}: {len(made.record)} on record in {path.relative_to(workspace().root)}")
+        for names, what in ((made.kept, "not published there, kept as it was"), (made.dropped, "dropped")):
+            if names:
+                print(f"{origin.name}: {what}: {', '.join(names)}")
 
 
 @action

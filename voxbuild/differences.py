@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from voxrun.manifest import Entry
-from voxrun.strict import sentence
 
 from .report import foreign_table
 
@@ -20,10 +19,10 @@ def changes_table(there: Files, wanted: Files) -> str:
 
 
 def faults(there: Files, promised: Files) -> list[str]:
-    """A printable line for each file that is not there as promised, or was not promised."""
+    """A line for each file that is not there as promised, or was not promised."""
     lines = []
-    for path in sorted({*there, *promised}):
-        found, entry, name = there.get(path), promised.get(path), sentence(path)
+    for name in sorted({*there, *promised}):
+        found, entry = there.get(name), promised.get(name)
         if found is None:
             lines.append(f"{name} is missing")
         elif entry is None:

@@ -1,11 +1,13 @@
 """The published variants of a source, on record: what a card's table and plot show beside its own artifact.
 
 The record lies in the repository, so a card follows from the repository and its artifact alone, and not from
-what else happens to be built or published when it is written. `doit siblings` makes it anew.
+what else happens to be built or published when it is written. `doit siblings` brings it up to date; what the
+target knows nothing of stays, unless --replace is said.
 """
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +20,7 @@ from .errors import MissingError, PublishError, RecipeError
 from .loaders import Loader, views_of
 from .manifest import MANIFEST, VALIDATION
 from .naming import repo_name
-from .publish import PublishTarget, Version
+from .publish import PublishTarget
 from .recipe import Recipe, Sha256, Source
 from .schema import Strict
 from .subject import Subject
@@ -47,6 +49,8 @@ class Sibling(Strict):
     """The same in the worst clip set."""
 
 
+Variant = tuple[str, str | None]
+"""The name of a recipe, and of the loader if it is a view."""
 Record = tuple[Sibling, ...]
 _RECORD: pydantic.TypeAdapter[Record] = pydantic.TypeAdapter(Record)
 
@@ -85,7 +89,9 @@ def read_record(path: Path) -> Record:
         return ()
     except (OSError, pydantic.ValidationError) as error:
         said = "; ".join(str(error).splitlines()[:3])
-        raise RecipeError(f"{path}: no record of siblings; `doit siblings` makes it anew ({said})") from error
+        raise RecipeError(
+            f"{path}: no record of siblings ({said}); delete it, and `doit siblings` makes it anew"
+        ) from error
 
 
 def write_record(path: Path, siblings: Iterable[Sibling]) -> None:
@@ -121,25 +127,59 @@ def sibling_of(subject: Subject) -> Sibling:
     )
 
 
-def published(target: PublishTarget, source: Source, recipes: Iterable[Recipe]) -> list[Sibling]:
-    """The recipes and their views as they are published: of each the newest tag that is not withdrawn.
+@dataclass(frozen=True)
+class Survey:
+    """What a target holds of a source."""
 
-    What was never published, or is withdrawn, is left out. Raises PublishError.
-    """
-    found = []
+    found: list[Sibling]
+    """Of each variant the newest tag that is not withdrawn."""
+    unknown: set[Variant]
+    """Those that the target never had, which says nothing about them: it may be a new one."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A record as it is to be, and what became of the entries that were not found."""
+
+    record: list[Sibling]
+    kept: list[str]
+    dropped: list[str]
+
+
+def published(target: PublishTarget, source: Source, recipes: Iterable[Recipe]) -> Survey:
+    """The recipes and their views as they are published. Raises PublishError."""
+    found, unknown = [], set()
     for recipe in recipes:
         for loader in (None, *views_of(recipe.dialects)):
             repo = repo_name(source, recipe, loader)
-            if version := _newest(target, repo):
-                found.append(_sibling(target, source, recipe, loader, repo, version.tag))
-    return found
+            try:
+                newest = next((v for v in target.history(repo) if v.withdrawn is None), None)
+            except MissingError:
+                unknown.add((recipe.name, loader.name if loader else None))
+            else:
+                found += [_sibling(target, source, recipe, loader, repo, newest.tag)] if newest else []
+    return Survey(found, unknown)
 
 
-def _newest(target: PublishTarget, repo: str) -> Version | None:
-    try:
-        return next((v for v in target.history(repo) if v.withdrawn is None), None)
-    except MissingError:
-        return None
+def revised(record: Record, survey: Survey, replace: bool) -> Revision:
+    """A record with what was found in place of what it said.
+
+    Entries that the target knows nothing of are kept, unless it is to `replace` the record. Those of which
+    all tags are withdrawn, or whose recipe is gone, are dropped.
+    """
+    seen = {_variant(sibling) for sibling in survey.found}
+    lost = [sibling for sibling in record if _variant(sibling) not in seen]
+    kept = [] if replace else [sibling for sibling in lost if _variant(sibling) in survey.unknown]
+    dropped = [sibling for sibling in lost if sibling not in kept]
+    return Revision([*survey.found, *kept], list(map(_name, kept)), list(map(_name, dropped)))
+
+
+def _variant(sibling: Sibling) -> Variant:
+    return sibling.recipe, sibling.dialect
+
+
+def _name(sibling: Sibling) -> str:
+    return "-".join(filter(None, _variant(sibling)))
 
 
 def _sibling(
