@@ -66,7 +66,7 @@ class PublishTarget(Protocol):
     def published(self, release: Release) -> bool:
         """Whether this very release is there, whole, under its tag; its signature may be another.
 
-        Raises if the tag holds another, or this one unsigned though the release is signed, or was withdrawn.
+        Raises if the tag holds another, or holds it unsigned and this one is signed, or was withdrawn.
         """
 
     def publish(self, release: Release, destination: Destination) -> str:
@@ -94,18 +94,10 @@ def tag_is_taken(release: Release) -> PublishError:
 
 
 def tag_is_unsigned(release: Release) -> PublishError:
-    """What a target raises when the release is signed and the tag holds the same without a signature."""
+    """What a target raises when the tag holds the artifact without the signature that it has by now."""
     return PublishError(
         f"{release.repo}: the tag {release.tag} holds this artifact unsigned; published tags never change:"
-        " publish it under another tag"
-    )
-
-
-def signature_is_damaged(release: Release) -> PublishError:
-    """What a target raises when the tag holds the same artifact, and of its signature nothing is left."""
-    return PublishError(
-        f"{release.repo}: the signature under the tag {release.tag} is damaged, and another cannot take its"
-        " place; published tags never change: publish it under another tag"
+        " publish it under another tag, with tag=NAME or publish.tag in the recipe"
     )
 
 

@@ -15,7 +15,7 @@ from .errors import MissingError, PublishError, VoxbuildError
 from .hub import Hub
 from .publish import Destination, PublishTarget, Release, prepare
 from .recipe import Book, Recipe
-from .registry import LocalRegistry
+from .registry import LocalRegistry, no_review
 from .subject import public_key_of
 from .workspace import Workspace
 
@@ -24,6 +24,8 @@ TARGETS: dict[str, Callable[[Workspace], PublishTarget]] = {
     "hub": lambda work: Hub(),
 }
 DEFAULT_TARGET = "registry"
+REVIEWED = ("hub",)
+"""Targets with branches and pull requests."""
 MAIN = Destination()
 
 
@@ -53,6 +55,8 @@ def publish(work: Workspace, book: Book, recipe: Recipe, order: Order) -> None:
     """
     if order.destination.branch and order.destination.pull_request:
         raise PublishError("a branch or a pull request: say one")
+    if order.destination != MAIN and (order.target or DEFAULT_TARGET) not in REVIEWED:
+        raise no_review()
     goal, problems = order.goal(work), []
     wanted = candidates(book, recipe, order.source, order.named)
     built = {c.source.name for c in wanted if not c.loader and c.is_built(work)}

@@ -27,7 +27,6 @@ from .publish import (
     Destination,
     Release,
     Version,
-    signature_is_damaged,
     tag_is_taken,
     tag_is_unsigned,
     tag_is_withdrawn,
@@ -59,14 +58,14 @@ class LocalRegistry:
     def publish(self, release: Release, destination: Destination) -> str:
         """Store the release; return `owner/name at tag`."""
         if destination != Destination():
-            raise PublishError("the local registry has neither branches nor pull requests; target=hub has")
+            raise no_review()
         _check_name(release.repo)
         with _told(), self._alone(release.repo) as repo:
             if not self.published(release):
                 commit = self._stored.commit(release.repo, release.tag) or commit_of(release.files)
                 store(repo, release, commit)
                 if commit != commit_of(release.files) and not self._whole(release, commit):
-                    raise signature_is_damaged(release)
+                    raise _signature_is_damaged(release)
                 self._name(release.repo, release.tag, commit)
         return f"{release.repo} at {release.tag} in {self.folder}"
 
@@ -225,6 +224,18 @@ class LocalRegistry:
                 yield
             finally:
                 fcntl.flock(file, fcntl.LOCK_UN)  # closing it is not enough if a child has it, too
+
+
+def no_review() -> PublishError:
+    """What comes of publishing for review here."""
+    return PublishError("the local registry has neither branches nor pull requests; target=hub has")
+
+
+def _signature_is_damaged(release: Release) -> PublishError:
+    return PublishError(
+        f"{release.repo}: the signature under the tag {release.tag} is damaged, and another cannot take its"
+        " place; published tags never change: publish it under another tag"
+    )
 
 
 def _check_name(repo: str) -> None:

@@ -109,7 +109,8 @@ def test_a_dry_run_refuses_what_publishing_would(work, publish):
 
 def test_branches_are_the_hubs(work, publish):
     refusal = "!! the local registry has neither branches nor pull requests; target=hub has\n"
-    assert publish(branch="trial") == refusal
+    assert publish(branch="trial") == publish(branch="trial", dry_run=True) == refusal
+    assert publish(pull_request=True) == publish(pull_request=True, dry_run=True) == refusal
     assert "say one" in publish(branch="trial", pull_request=True)
     assert not work.registry.exists()
 
