@@ -18,8 +18,10 @@ from . import (
     attesting,
     cataloguing,
     comparing,
+    overview,
     planning,
     publishing,
+    recording,
     signing,
     stages,
     verifying,
@@ -28,13 +30,10 @@ from . import (
 )
 from .errors import DifferenceError, PublishError, VoxbuildError
 from .loaders import views_of
-from .manifest import MANIFEST, VALIDATION, Manifest, read_validation
 from .publish import Destination
 from .publishing import Order
-from .recipe import Book, Recipe, Source, read_book
+from .recipe import Book, Recipe, read_book
 from .registry import LocalRegistry
-from .report import VARIANT_HEADER, markdown, variant_row
-from .siblings import published, read_record, revised, write_record
 from .workspace import Workspace
 
 PARITY = Path("tests/oracle/parity.py")
@@ -216,29 +215,14 @@ def siblings(book: Book, source: str | None, target: str | None, replace: bool) 
     """Put on record what is published of a source, or of each."""
     goal = publishing.TARGETS[target or publishing.DEFAULT_TARGET](workspace())
     for origin in [book.source(source)] if source else book.sources.values():
-        survey = published(goal, origin, book.recipes.values())
-        path = workspace().siblings_file(origin.name)
-        if not survey.found:
-            print(f"{origin.name}: nothing is published, so its record stays as it is")
-            continue
-        made = revised(read_record(path), survey, replace)
-        write_record(path, made.record)
-        print(f"{origin.name}: {len(made.record)} on record in {path.relative_to(workspace().root)}")
-        for names, what in ((made.kept, "not published there, kept as it was"), (made.dropped, "dropped")):
-            if names:
-                print(f"{origin.name}: {what}: {', '.join(names)}")
+        for line in recording.update(workspace(), goal, origin, book.recipes.values(), replace):
+            print(f"{origin.name}: {line}")
 
 
 @action
 def show_recipes(book: Book) -> None:
     """Print recipes and sources, and what to say next."""
-    rows = [
-        (r.name, r.summary, r.source, "experimental" if r.experimental else "") for r in book.recipes.values()
-    ]
-    print(markdown(rows, ["recipe", "", "source", ""]))
-    print()
-    print(markdown([(s.name, s.summary) for s in book.sources.values()], ["source", ""]))
-    print("\ndoit build recipe=NAME [source=NAME] builds one; `doit list` shows all tasks")
+    print(overview.recipes_text(book))
 
 
 @action
@@ -246,18 +230,8 @@ def show_table(book: Book, source: str | None, recipe: str | None) -> None:
     """Print the variants that are built, a table a source."""
     recipes = [book.recipe(recipe)] if recipe else list(book.recipes.values())
     for origin in [book.source(source)] if source else book.sources.values():
-        built = [r for r in recipes if (workspace().artifact(origin.name, r.name) / MANIFEST).is_file()]
-        if built:
-            rows = [_row(book, origin, variant) for variant in built]
-            print(f"{origin.name}\n\n{markdown(rows, VARIANT_HEADER)}\n")
-
-
-def _row(book: Book, source: Source, recipe: Recipe) -> list[str]:
-    folder = workspace().artifact(source.name, recipe.name)
-    stored = Manifest.load(folder)
-    validation = read_validation(folder) if (folder / VALIDATION).is_file() else None
-    current = stored.validated and stored.recipe.get("digest") == book.digest(source, recipe)
-    return variant_row(recipe, stored, validation, current)
+        if table := overview.variants_table(workspace(), book, origin, recipes):
+            print(f"{origin.name}\n\n{table}\n")
 
 
 @action
