@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from voxrun.errors import VoxrunError
 from voxrun.manifest import read_entries
 from voxrun.objects import read_object
-from voxrun.registry import one_line
+from voxrun.strict import sentence
 
 from .errors import MissingError, PublishError, VoxbuildError
 from .garbage import Garbage
@@ -43,13 +43,13 @@ def show(registry: LocalRegistry, format: str) -> tuple[str, list[str]]:
         try:
             versions = registry.history(repo)
         except PublishError as error:
-            damaged.append(f"{repo}: {error}")
+            damaged.append(sentence(f"{repo}: {error}"))
             continue
         for version in versions:
             try:
                 listed.append(_listed(registry, repo, version))
             except (VoxbuildError, VoxrunError) as error:
-                damaged.append(str(error))
+                damaged.append(sentence(error))
     if format == "json":
         return json.dumps([asdict(entry) for entry in listed], indent=2), damaged
     return foreign_table(map(_row, listed), HEADER) if listed else "the registry is empty", damaged
@@ -62,11 +62,11 @@ def collect(registry: LocalRegistry, dry_run: bool) -> tuple[str, list[str]]:
     lines = [f"{what}: {_line(registry, item)}" for item in garbage]
     total = f"{len(garbage)} removed" if not dry_run else f"{len(garbage)} would be removed"
     text = "\n".join([*lines, f"{total}, {sum(item.nbytes for item in garbage):,} bytes"])
-    return text, [f"nothing was removed there: {why}" for why in damaged]
+    return text, [f"nothing was removed there: {sentence(why)}" for why in damaged]
 
 
 def _line(registry: LocalRegistry, item: Garbage) -> str:
-    return f"{item.path.relative_to(registry.folder)}, {item.nbytes:,} bytes"
+    return f"{sentence(item.path.relative_to(registry.folder))}, {item.nbytes:,} bytes"
 
 
 def _listed(registry: LocalRegistry, repo: str, version: Version) -> Listed:
@@ -83,7 +83,7 @@ def _listed(registry: LocalRegistry, repo: str, version: Version) -> Listed:
         tag=version.tag,
         commit=version.commit,
         date=version.date,
-        variant=one_line(str(manifest.get("variant"))),
+        variant=sentence(manifest.get("variant")),
         wer=wer if isinstance(wer, int | float) else None,
         nbytes=len(raw) + sum(entry.size for entry in read_entries(manifest, where).values()),
         signed=_is_signed(registry, repo, version.tag),

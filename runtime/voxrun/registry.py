@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ModelError
+from .strict import sentence
 
 DEFAULT_REGISTRY = Path("out/registry")
 """Below the current folder: where `doit publish` puts things."""
@@ -107,7 +108,7 @@ class Registry:
         inside = os.path.realpath(root) + os.sep
         for path in [folder, *folder.rglob("*")]:
             if not os.path.realpath(path).startswith(inside):
-                raise ModelError(f"{path} leads out of the registry: it is not to be trusted")
+                raise ModelError(f"{sentence(path)} leads out of the registry: it is not to be trusted")
         return folder
 
     def history(self, repo: str) -> list[Record]:

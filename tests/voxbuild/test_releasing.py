@@ -208,3 +208,16 @@ def test_a_reason_stays_in_its_cell(work, run, publish):
     run("yank", tag="v1", reason="deaf | or worse")
     for text in (run("history", format="table"), cataloguing.show(LocalRegistry(work.registry), "table")[0]):
         assert r"| deaf \| or worse |" in text
+
+
+def test_names_in_a_registry_are_printable(work, publish, capsys):
+    publish()
+    repo = next(work.registry.glob("models--*"))
+    (repo / "snapshots/a\x1b[2K\nb").mkdir()
+    assert "/snapshots/a [2K b, 0 bytes\n" in cataloguing.collect(LocalRegistry(work.registry), True)[0]
+    (next(repo.glob("snapshots/*/tekken.json")).parent / "a\x1b[2K\nb").symlink_to("/")
+    failed = actions.run("show_registry", {"format": "table", "gc": False, "dry_run": False})
+    assert "/a [2K b leads out of the registry" in failed.get_msg()
+    (repo / "refs/a\x1b[2K\nb").write_text("junk")
+    failed = actions.run("show_registry", {"format": "table", "gc": True, "dry_run": True})
+    assert "refs/a [2K b: 'junk' is no commit" in failed.get_msg()
