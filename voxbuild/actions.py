@@ -18,8 +18,10 @@ from . import (
     attesting,
     cataloguing,
     comparing,
+    overview,
     planning,
     publishing,
+    recording,
     signing,
     stages,
     verifying,
@@ -28,14 +30,10 @@ from . import (
 )
 from .errors import DifferenceError, PublishError, VoxbuildError
 from .loaders import views_of
-from .manifest import MANIFEST, VALIDATION, Manifest, read_validation
 from .publish import Destination
 from .publishing import Order
-from .recipe import Book, Recipe, Source, read_book
-from .record import write_record
+from .recipe import Book, Recipe, read_book
 from .registry import LocalRegistry
-from .report import VARIANT_HEADER, markdown, variant_row
-from .siblings import published
 from .workspace import Workspace
 
 PARITY = Path("tests/oracle/parity.py")
@@ -206,39 +204,25 @@ def _said(book: Book, recipe: str | None) -> Recipe:
 def show_registry(book: Book, format: str, gc: bool, dry_run: bool) -> None:
     """Print the entries of the local registry, or what is removed of it because no tag needs it."""
     registry = LocalRegistry(workspace().registry)
-    if gc:
-        print(cataloguing.collect(registry, dry_run))
-        return
-    text, damaged = cataloguing.show(registry, format)
+    text, damaged = cataloguing.collect(registry, dry_run) if gc else cataloguing.show(registry, format)
     print(text)
     if damaged:
         raise PublishError("\n".join(damaged))
 
 
 @action
-def siblings(book: Book, source: str | None, target: str | None) -> None:
+def siblings(book: Book, source: str | None, target: str | None, replace: bool) -> None:
     """Put on record what is published of a source, or of each."""
     goal = publishing.TARGETS[target or publishing.DEFAULT_TARGET](workspace())
     for origin in [book.source(source)] if source else book.sources.values():
-        found = published(goal, origin, book.recipes.values())
-        path = workspace().siblings_file(origin.name)
-        if found:
-            write_record(path, found)
-            print(f"{origin.name}: {len(found)} on record in {path.relative_to(workspace().root)}")
-        else:
-            print(f"{origin.name}: nothing is published, so its record stays as it is")
+        for line in recording.update(workspace(), goal, origin, book.recipes.values(), replace):
+            print(f"{origin.name}: {line}")
 
 
 @action
 def show_recipes(book: Book) -> None:
     """Print recipes and sources, and what to say next."""
-    rows = [
-        (r.name, r.summary, r.source, "experimental" if r.experimental else "") for r in book.recipes.values()
-    ]
-    print(markdown(rows, ["recipe", "", "source", ""]))
-    print()
-    print(markdown([(s.name, s.summary) for s in book.sources.values()], ["source", ""]))
-    print("\ndoit build recipe=NAME [source=NAME] builds one; `doit list` shows all tasks")
+    print(overview.recipes_text(book))
 
 
 @action
@@ -246,18 +230,8 @@ def show_table(book: Book, source: str | None, recipe: str | None) -> None:
     """Print the variants that are built, a table a source."""
     recipes = [book.recipe(recipe)] if recipe else list(book.recipes.values())
     for origin in [book.source(source)] if source else book.sources.values():
-        built = [r for r in recipes if (workspace().artifact(origin.name, r.name) / MANIFEST).is_file()]
-        if built:
-            rows = [_row(book, origin, variant) for variant in built]
-            print(f"{origin.name}\n\n{markdown(rows, VARIANT_HEADER)}\n")
-
-
-def _row(book: Book, source: Source, recipe: Recipe) -> list[str]:
-    folder = workspace().artifact(source.name, recipe.name)
-    stored = Manifest.load(folder)
-    validation = read_validation(folder) if (folder / VALIDATION).is_file() else None
-    current = stored.validated and stored.recipe.get("digest") == book.digest(source, recipe)
-    return variant_row(recipe, stored, validation, current)
+        if table := overview.variants_table(workspace(), book, origin, recipes):
+            print(f"{origin.name}\n\n{table}\n")
 
 
 @action

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from . import view_stages
 from .loaders import Loader, views_of
-from .manifest import MANIFEST
+from .manifest import MANIFEST, Manifest
 from .naming import repo_name, tag_name
 from .recipe import Book, Recipe, Source
 from .workspace import Workspace
@@ -37,6 +37,11 @@ class Candidate:
     def is_built(self, work: Workspace) -> bool:
         """Whether something lies there."""
         return (self.folder(work) / MANIFEST).is_file()
+
+    def is_validated(self, work: Workspace) -> bool:
+        """Whether the artifact, or the one it is a view of, is. Raises VoxbuildError if that is damaged."""
+        folder = work.artifact(self.source.name, self.recipe.name)
+        return (folder / MANIFEST).is_file() and Manifest.load(folder).validated
 
     def tag(self, said: str | None) -> str:
         """Its tag: what was said, or the recipe's, or the one of this version."""

@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 from voxrun.errors import VoxrunError
 from voxrun.manifest import read_entries
 from voxrun.objects import read_object
-from voxrun.registry import one_line
+from voxrun.strict import sentence
 
-from .errors import MissingError, VoxbuildError
+from .errors import MissingError, PublishError, VoxbuildError
 from .garbage import Garbage
 from .manifest import MANIFEST, SIGNATURE, VALIDATION
 from .publish import Version
 from .registry import LocalRegistry
-from .report import markdown
+from .report import foreign_table
 from .workspace import STATE_BYTES
 
 HEADER = ["repository", "tag", "variant", "MB", "WER %", "signed", "", "withdrawn"]
@@ -40,27 +40,33 @@ def show(registry: LocalRegistry, format: str) -> tuple[str, list[str]]:
     """All entries, newest of each repository first, as table or JSON; and what of others cannot be read."""
     listed, damaged = [], []
     for repo in registry.repos():
-        for version in registry.history(repo):
+        try:
+            versions = registry.history(repo)
+        except PublishError as error:
+            damaged.append(sentence(f"{repo}: {error}"))
+            continue
+        for version in versions:
             try:
                 listed.append(_listed(registry, repo, version))
             except (VoxbuildError, VoxrunError) as error:
-                damaged.append(str(error))
+                damaged.append(sentence(error))
     if format == "json":
         return json.dumps([asdict(entry) for entry in listed], indent=2), damaged
-    return markdown(map(_row, listed), HEADER) if listed else "the registry is empty", damaged
+    return foreign_table(map(_row, listed), HEADER) if listed else "the registry is empty", damaged
 
 
-def collect(registry: LocalRegistry, dry_run: bool) -> str:
-    """Remove what no tag needs; a line for each, and one for all."""
-    garbage = registry.collect(dry_run)
+def collect(registry: LocalRegistry, dry_run: bool) -> tuple[str, list[str]]:
+    """Remove what no tag needs; a line for each, and one for all; and why of others nothing is removed."""
+    garbage, damaged = registry.collect(dry_run)
     what = "would be removed" if dry_run else "removed"
     lines = [f"{what}: {_line(registry, item)}" for item in garbage]
     total = f"{len(garbage)} removed" if not dry_run else f"{len(garbage)} would be removed"
-    return "\n".join([*lines, f"{total}, {sum(item.nbytes for item in garbage):,} bytes"])
+    text = "\n".join([*lines, f"{total}, {sum(item.nbytes for item in garbage):,} bytes"])
+    return text, [f"nothing was removed there: {sentence(why)}" for why in damaged]
 
 
 def _line(registry: LocalRegistry, item: Garbage) -> str:
-    return f"{item.path.relative_to(registry.folder)}, {item.nbytes:,} bytes"
+    return f"{sentence(item.path.relative_to(registry.folder))}, {item.nbytes:,} bytes"
 
 
 def _listed(registry: LocalRegistry, repo: str, version: Version) -> Listed:
@@ -77,7 +83,7 @@ def _listed(registry: LocalRegistry, repo: str, version: Version) -> Listed:
         tag=version.tag,
         commit=version.commit,
         date=version.date,
-        variant=one_line(str(manifest.get("variant"))),
+        variant=sentence(manifest.get("variant")),
         wer=wer if isinstance(wer, int | float) else None,
         nbytes=len(raw) + sum(entry.size for entry in read_entries(manifest, where).values()),
         signed=_is_signed(registry, repo, version.tag),

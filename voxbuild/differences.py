@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from voxrun.manifest import Entry
 
-from .report import markdown
+from .report import foreign_table
 
 Files = Mapping[str, Entry]
 
@@ -15,7 +15,7 @@ def changes_table(there: Files, wanted: Files) -> str:
         (_change(there.get(name), wanted.get(name)), name, _size(wanted.get(name)), _size(there.get(name)))
         for name in sorted({*there, *wanted})
     ]
-    return markdown(rows, ["change", "file", "bytes", "bytes now"])
+    return foreign_table(rows, ["change", "file", "bytes", "bytes now"])
 
 
 def faults(there: Files, promised: Files) -> list[str]:

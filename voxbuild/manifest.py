@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 from voxrun.errors import ModelError
 from voxrun.manifest import MANIFEST, SIGNATURE, read_entries
 from voxrun.provenance import PROVENANCE
-from voxrun.strict import load, sentence, shown
+from voxrun.strict import load, parse, read_bytes, sentence, shown
 
 from .errors import VoxbuildError
 from .workspace import sha256_of, to_json, write_text
@@ -30,6 +30,7 @@ __all__ = [
     "Manifest",
     "describe",
     "file_entry",
+    "manifest_bytes",
     "read_validation",
 ]
 
@@ -109,21 +110,35 @@ class Manifest:
     @classmethod
     def load(cls, folder: Path) -> "Manifest":
         """Read an artifact's. Raises VoxbuildError if it is not there or not one of ours."""
-        path = folder / MANIFEST
+        return cls.of(manifest_bytes(folder), folder / MANIFEST)
+
+    @classmethod
+    def of(cls, content: bytes, path: Path) -> "Manifest":
+        """The one with these bytes, read from this path. Raises VoxbuildError if it is not one of ours."""
         try:
-            manifest = cls(**load(path))
+            manifest = cls(**parse(content))
             read_entries({"files": manifest.files}, str(path))
             _check_types(manifest)
-        except (OSError, ValueError, TypeError, ModelError) as error:
-            raise VoxbuildError(
-                f"{path}: no readable manifest ({sentence(error)}); build it again"
-            ) from error
+        except (ValueError, TypeError, ModelError) as error:
+            raise _unreadable(path, error) from error
         return manifest
 
     def damaged(self, folder: Path, names: Iterable[str] | None = None) -> list[str]:
         """Those of the files (all, if none are named) that are missing or differ from their hashes."""
         chosen = self.files if names is None else names
         return [name for name in chosen if not _intact(folder / name, self.files[name])]
+
+
+def manifest_bytes(folder: Path) -> bytes:
+    """An artifact's manifest as it lies there. Raises VoxbuildError."""
+    try:
+        return read_bytes(folder / MANIFEST)
+    except (OSError, ValueError) as error:
+        raise _unreadable(folder / MANIFEST, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> VoxbuildError:
+    return VoxbuildError(f"{path}: no readable manifest ({sentence(error)}); build it again")
 
 
 def _check_types(manifest: Manifest) -> None:

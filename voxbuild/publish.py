@@ -1,21 +1,23 @@
 """Publishing: what is validated as exactly these bytes, to a target that takes it whole or not at all."""
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from voxrun.errors import VoxrunError
-from voxrun.manifest import Entry, read_manifest
+from voxrun.manifest import Entry, read_entries
 from voxrun.registry import COMMIT, LATEST, WITHDRAWN
 
 from .card_check import check_card
 from .errors import PublishError
-from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry, read_validation
+from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry, manifest_bytes, read_validation
 from .progress import progress_bar
 from .record import Record
-from .signature import faults
+from .vouching import made, signed, validated
 from .workspace import sha256_of
 
 TAG = re.compile(r"\w[\w.-]*")
@@ -63,9 +65,9 @@ class PublishTarget(Protocol):
     """
 
     def published(self, release: Release) -> bool:
-        """Whether this very release is there, whole, under its tag.
+        """Whether this very release is there, whole, under its tag; its signature may be another.
 
-        Raises if the tag holds another, or was withdrawn.
+        Raises if the tag holds another, or holds it unsigned and this one is signed, or was withdrawn.
         """
 
     def publish(self, release: Release, destination: Destination) -> str:
@@ -92,6 +94,14 @@ def tag_is_taken(release: Release) -> PublishError:
     )
 
 
+def tag_is_unsigned(release: Release) -> PublishError:
+    """What a target raises when the tag holds the artifact without the signature that it has by now."""
+    return PublishError(
+        f"{release.repo}: the tag {release.tag} holds this artifact unsigned; published tags never change:"
+        " publish it under another tag, with tag=NAME or publish.tag in the recipe"
+    )
+
+
 def tag_is_withdrawn(release: Release, reason: str) -> PublishError:
     """What a target raises when the tag was withdrawn: publishing does not bring it back."""
     return PublishError(
@@ -106,25 +116,43 @@ def prepare(
     """Check that an artifact was validated as exactly the bytes that lie there, by the recipe as it is now.
 
     `signer` is the public key that it must be signed for; a signature that is there anyway must be of what
-    lies there. `record`: the published variants of its source, as its card lists them. Raises PublishError.
+    lies there. `record`: the published variants of its source, as its card lists them. The manifest is read
+    once: what was checked is what a target is to send. Raises PublishError.
     """
     _check_tag(tag)
-    manifest = Manifest.load(folder)
+    raw = manifest_bytes(folder)
+    manifest = Manifest.of(raw, folder / MANIFEST)
     if not manifest.validated or VALIDATION not in manifest.files:
         raise PublishError(f"{folder}: not validated; run `doit build` and see why")
     if manifest.recipe.get("digest") != recipe_digest:
         raise PublishError(f"{folder}: the recipe has changed since it was built; run `doit build` again")
-    listed = _intact_files(folder)
-    if (signer or (folder / SIGNATURE).is_file()) and (wrong := faults(folder, signer)):
-        raise PublishError(f"{folder}: not signed as it should be: {'; '.join(wrong)}; run `doit sign`")
-    validation = read_validation(folder)
-    if not validation["passed"] or validation["artifact"] != manifest.weight_files:
-        raise PublishError(f"{folder}: {VALIDATION} is not a passed one of these very files")
-    if wrong := check_card(folder, manifest, validation, record):
+    files = _intact_files(folder, read_entries({"files": manifest.files}, str(folder / MANIFEST)))
+    files[MANIFEST] = Entry(len(raw), hashlib.sha256(raw).hexdigest())
+    if (folder / SIGNATURE).is_file():
+        files[SIGNATURE] = Entry(**file_entry(folder / SIGNATURE))
+
+    def read(name: str) -> bytes:
+        return (folder / name).read_bytes()
+
+    with _refused(folder, "build it again"):
+        validated(files, read)
+    if wrong := check_card(folder, manifest, read_validation(folder), record):
         said = "; ".join(wrong)
         raise PublishError(f"{folder}: the card does not say what was measured: {said}; run `doit build`")
-    last = {n: Entry(**file_entry(folder / n)) for n in (MANIFEST, SIGNATURE) if (folder / n).is_file()}
-    return Release(folder, repo, tag, listed | last)
+    with _refused(folder, "build it again"):
+        made(files, read)
+    with _refused(folder, "run `doit sign`"):
+        signed(files, read, signer)
+    return Release(folder, repo, tag, files)
+
+
+@contextmanager
+def _refused(folder: Path, remedy: str) -> Iterator[None]:
+    """What `doit verify` would find wrong with it, it finds before it is published."""
+    try:
+        yield
+    except (PublishError, VoxrunError) as error:
+        raise PublishError(f"{folder}: {error}; {remedy}") from error
 
 
 def _check_tag(tag: str) -> None:
@@ -134,12 +162,8 @@ def _check_tag(tag: str) -> None:
         raise PublishError(f"{tag} is no tag: readers would take it for the mark of another, or for a commit")
 
 
-def _intact_files(folder: Path) -> dict[str, Entry]:
+def _intact_files(folder: Path, listed: Mapping[str, Entry]) -> dict[str, Entry]:
     """What the manifest lists, by name, each file as it says; hashes each once."""
-    try:
-        listed = dict(sorted(read_manifest(folder).items()))
-    except VoxrunError as error:
-        raise PublishError(f"{error}; build it again") from error
     damaged = {n for n, e in listed.items() if not _has_size(folder / n, e.size)}
     with progress_bar("check " + folder.name, sum(e.size for e in listed.values()), "B") as bar:
         for name in listed.keys() - damaged:
@@ -148,7 +172,7 @@ def _intact_files(folder: Path) -> dict[str, Entry]:
     if damaged:
         names = ", ".join(sorted(damaged))
         raise PublishError(f"{folder}: differs from its manifest: {names}; build it again")
-    return listed
+    return dict(sorted(listed.items()))
 
 
 def _has_size(path: Path, size: int) -> bool:

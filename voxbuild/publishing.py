@@ -13,11 +13,10 @@ from .candidates import Candidate, candidates
 from .differences import changes_table
 from .errors import MissingError, PublishError, VoxbuildError
 from .hub import Hub
-from .manifest import Manifest
 from .publish import Destination, PublishTarget, Release, prepare
 from .recipe import Book, Recipe
 from .record import read_record
-from .registry import LocalRegistry
+from .registry import LocalRegistry, no_review
 from .subject import public_key_of
 from .workspace import Workspace
 
@@ -26,6 +25,8 @@ TARGETS: dict[str, Callable[[Workspace], PublishTarget]] = {
     "hub": lambda work: Hub(),
 }
 DEFAULT_TARGET = "registry"
+REVIEWED = ("hub",)
+"""Targets with branches and pull requests."""
 MAIN = Destination()
 
 
@@ -55,6 +56,8 @@ def publish(work: Workspace, book: Book, recipe: Recipe, order: Order) -> None:
     """
     if order.destination.branch and order.destination.pull_request:
         raise PublishError("a branch or a pull request: say one")
+    if order.destination != MAIN and (order.target or DEFAULT_TARGET) not in REVIEWED:
+        raise no_review()
     goal, problems = order.goal(work), []
     wanted = candidates(book, recipe, order.source, order.named)
     built = {c.source.name for c in wanted if not c.loader and c.is_built(work)}
@@ -78,7 +81,7 @@ def _published(work: Workspace, book: Book, goal: PublishTarget, candidate: Cand
     """Publish one artifact, or its view for a loader, if need be; what came of it."""
     source, recipe = candidate.source, candidate.recipe
     folder = work.artifact(source.name, recipe.name)
-    if not order.named and not Manifest.load(folder).validated:
+    if not order.named and not candidate.is_validated(work):
         return "not validated, so not published"
     if candidate.loader:
         folder = view_stages.check_current(work, source, recipe, candidate.loader)

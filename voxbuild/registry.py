@@ -2,8 +2,8 @@
 
 Blobs go first, then the snapshot, then the history, then the tag, then main; each is on the disk before what
 points at it. Whoever is killed in between leaves nothing that a tag names, or a tag that names a whole. A
-snapshot's name is the manifest's hash, so that equal artifacts are one commit; a signature, random as it is,
-may join it later. Who writes holds the repository's lock, which ends with the process; readers need none.
+snapshot's name follows from the manifest and the signature, so that every tag keeps its own. Who writes holds
+the repository's lock, which ends with the process; readers need none.
 """
 
 import fcntl
@@ -21,9 +21,16 @@ from voxrun.registry import HISTORY, LATEST, WITHDRAWN, Record, Registry, one_li
 from .durable import write_durably
 from .errors import MissingError, PublishError
 from .garbage import Garbage, garbage_of, remove
-from .manifest import SIGNATURE
+from .manifest import MANIFEST, SIGNATURE
 from .progress import progress_bar
-from .publish import Destination, Release, Version, tag_is_taken, tag_is_withdrawn
+from .publish import (
+    Destination,
+    Release,
+    Version,
+    tag_is_taken,
+    tag_is_unsigned,
+    tag_is_withdrawn,
+)
 from .storing import PARTIAL, commit_of, store
 from .whole import NO_ROOM
 from .workspace import sha256_of, to_json
@@ -36,24 +43,30 @@ class LocalRegistry:
         self.folder, self._stored = folder, Registry(folder)
 
     def published(self, release: Release) -> bool:
-        """Whether the tag is there with this release, undamaged, and main is where it belongs."""
+        """Whether the tag is there with this release, undamaged, and main is where it belongs.
+
+        Its signature may be another: signing twice gives two. The tag's own stays.
+        """
         with _told():
-            commit = self._stored.commit(release.repo, release.tag)
-            if commit not in (None, commit_of(release)):
-                raise tag_is_taken(release)
+            if (commit := self._stored.commit(release.repo, release.tag)) is None:
+                return False
+            self._refuse_another(release, commit)
             if (reason := self._stored.withdrawn(release.repo, release.tag)) is not None:
                 raise tag_is_withdrawn(release, reason)
-            return commit is not None and self._whole(release) and self._settled(release.repo)
+            return self._whole(release, commit) and self._settled(release.repo)
 
     def publish(self, release: Release, destination: Destination) -> str:
         """Store the release; return `owner/name at tag`."""
         if destination != Destination():
-            raise PublishError("the local registry has neither branches nor pull requests; target=hub has")
+            raise no_review()
         _check_name(release.repo)
         with _told(), self._alone(release.repo) as repo:
             if not self.published(release):
-                store(repo, release)
-                self._name(release.repo, release.tag, commit_of(release))
+                commit = self._stored.commit(release.repo, release.tag) or commit_of(release.files)
+                store(repo, release, commit)
+                if commit != commit_of(release.files) and not self._whole(release, commit):
+                    raise _signature_is_damaged(release)
+                self._name(release.repo, release.tag, commit)
         return f"{release.repo} at {release.tag} in {self.folder}"
 
     def files(self, repo: str, revision: str) -> dict[str, Entry]:
@@ -84,11 +97,8 @@ class LocalRegistry:
         with _told():
             if not (records := self._stored.history(repo)):
                 raise MissingError(f"{repo} is not in the registry {self.folder}")
-            latest = self._stored.commit(repo, LATEST)
-            versions = [
-                Version(r.tag, r.commit, r.date, False, self._stored.withdrawn(repo, r.tag))
-                for r in reversed(records)
-            ]
+            latest, why = self._stored.commit(repo, LATEST), self._stored.withdrawals(repo, records)
+        versions = [Version(r.tag, r.commit, r.date, False, why.get(r.tag)) for r in reversed(records)]
         newest = next((v for v in versions if v.withdrawn is None and v.commit == latest), None)
         return [replace(version, latest=version is newest) for version in versions]
 
@@ -112,19 +122,24 @@ class LocalRegistry:
         with _told():
             return self._stored.repos()
 
-    def collect(self, dry_run: bool) -> list[Garbage]:
-        """Remove what no ref needs, unless it is a `dry_run`; return what that is.
+    def collect(self, dry_run: bool) -> tuple[list[Garbage], list[str]]:
+        """Remove what no ref needs, unless it is a `dry_run`; return what that is, and what is damaged.
 
-        A publisher that is at work is waited for: what it stores is no garbage.
+        A publisher that is at work is waited for: what it stores is no garbage. Of a damaged repository
+        nothing is removed.
         """
-        found = []
+        found, damaged = [], []
         for path in sorted(self.folder.glob("models--*--*")):
-            with _told(), self._locked(path):
-                useless = garbage_of(path)
+            with self._locked(path):
+                try:
+                    useless = garbage_of(path)
+                except ModelError as error:
+                    damaged.append(str(error))
+                    continue
                 if not dry_run:
                     remove(useless, path / PARTIAL)
                 found += useless
-        return found
+        return found, damaged
 
     def _snapshot(self, repo: str, revision: str) -> Path:
         with _told():
@@ -132,16 +147,25 @@ class LocalRegistry:
                 raise MissingError(f"{repo} at {revision} is not in the registry {self.folder}")
             return self._stored.snapshot(repo, commit)
 
-    def _whole(self, release: Release) -> bool:
-        """Whether the files under the tag are the release's; a signature may stay that it does not have."""
+    def _refuse_another(self, release: Release, commit: str) -> None:
+        """Raise PublishError if the tag's commit is of another artifact, or lacks the release's signature."""
+        manifest = release.files[MANIFEST]
+        if commit == commit_of(release.files):
+            return
+        if commit == commit_of({MANIFEST: manifest}):
+            raise tag_is_unsigned(release)
+        link = self._stored.path(release.repo) / "snapshots" / commit / MANIFEST
+        if not link.is_symlink() or link.readlink().name != manifest.sha256:
+            raise tag_is_taken(release)
+
+    def _whole(self, release: Release, commit: str) -> bool:
+        """Whether a commit's files are the release's, its signature apart, which its name tells."""
         try:
-            folder = self._snapshot(release.repo, release.tag)
-            there, wanted = self.files(release.repo, release.tag), dict(release.files)
+            there = self.files(release.repo, commit)
         except PublishError:  # the snapshot is gone, or leads elsewhere
             return False
-        stored, signature = there.pop(SIGNATURE, None), wanted.pop(SIGNATURE, None)
-        sound = stored is not None and (folder / SIGNATURE).resolve().name == stored.sha256
-        return there == wanted and (signature is None or sound)
+        unsigned = [{n: e for n, e in files.items() if n != SIGNATURE} for files in (there, release.files)]
+        return unsigned[0] == unsigned[1] and commit_of(there) == commit
 
     def _name(self, repo: str, tag: str, commit: str) -> None:
         """Let a tag stand for a commit that is there, and main too."""
@@ -154,8 +178,9 @@ class LocalRegistry:
 
     def _newest(self, repo: str) -> Record | None:
         """The last tag that was not withdrawn: what main stands for."""
-        records = reversed(self._stored.history(repo))
-        return next((r for r in records if self._stored.withdrawn(repo, r.tag) is None), None)
+        records = self._stored.history(repo)
+        withdrawn = self._stored.withdrawals(repo, records)
+        return next((record for record in reversed(records) if record.tag not in withdrawn), None)
 
     def _settled(self, repo: str) -> bool:
         newest = self._newest(repo)
@@ -199,6 +224,18 @@ class LocalRegistry:
                 yield
             finally:
                 fcntl.flock(file, fcntl.LOCK_UN)  # closing it is not enough if a child has it, too
+
+
+def no_review() -> PublishError:
+    """What comes of publishing for review here."""
+    return PublishError("the local registry has neither branches nor pull requests; target=hub has")
+
+
+def _signature_is_damaged(release: Release) -> PublishError:
+    return PublishError(
+        f"{release.repo}: the signature under the tag {release.tag} is damaged, and another cannot take its"
+        " place; published tags never change: publish it under another tag"
+    )
 
 
 def _check_name(repo: str) -> None:

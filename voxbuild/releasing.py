@@ -26,6 +26,7 @@ def _flag(name: str, help: str) -> Task:
 
 PULL_REQUEST = _flag("pull-request", "to the Hub, for review")
 DRY_RUN = _flag("dry-run", "only show what would change")
+REPLACE = _flag("replace", "drop what the target never had; else that stays on record as it is")
 GC = _flag("gc", "remove what no tag needs")
 
 
@@ -58,18 +59,22 @@ def task_verify() -> Iterator[Task]:
 
 
 def task_siblings() -> Task:
-    """Put on record what is published, for the tables and plots of cards: doit siblings source=tiny."""
+    """Put on record, for the tables and plots of cards, what is published: doit siblings [source=] [target=].
+
+    Of each variant the newest tag that is not withdrawn. Those that the target never had are kept on record
+    as they are, unless --replace is said; those that are withdrawn, or have no recipe any more, are dropped.
+    """
     options = {name: get_var(name) for name in ("source", "target")}
-    return {"actions": [(run, ["siblings", options])]} | SHOWS
+    return {"actions": [(run, ["siblings", options])], "params": [REPLACE]} | SHOWS
 
 
 def task_yank() -> Task:
-    """Withdraw a tag: doit yank recipe=NAME tag=TAG reason='...' [target=]."""
+    """Withdraw a tag: doit yank recipe=NAME tag=TAG reason='...' [source=] [target=]."""
     return {"actions": [(run, ["yank", _of_recipe() | {"reason": get_var("reason")}])]} | SHOWS
 
 
 def task_history() -> Task:
-    """Show the tags that were published: doit history recipe=NAME [target=] [--format json]."""
+    """Show the tags that were published: doit history recipe=NAME [source=] [target=] [--format json]."""
     return {"actions": [(run, ["history", _of_recipe()])], "params": [FORMAT]} | SHOWS
 
 

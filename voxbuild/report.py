@@ -5,6 +5,8 @@ from typing import Any
 
 from tabulate import tabulate
 
+from voxrun.strict import sentence
+
 from .manifest import Manifest
 from .recipe import Recipe
 
@@ -12,6 +14,11 @@ from .recipe import Recipe
 def markdown(rows: Iterable[Iterable[Any]], header: list[str]) -> str:
     """A Markdown table; columns of numbers are aligned right, their text is kept as it is."""
     return tabulate([list(row) for row in rows], header, "github", disable_numparse=True)
+
+
+def foreign_table(rows: Iterable[Iterable[str]], header: list[str]) -> str:
+    """The same of what somebody else wrote: every cell printable, on one line, and in its column."""
+    return markdown(([sentence(cell).replace("|", r"\|") for cell in row] for row in rows), header)
 
 
 def gates_table(validation: dict[str, Any]) -> str:

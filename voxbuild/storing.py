@@ -1,8 +1,9 @@
 """A release's files on their way into a repository of the local registry: blobs, then a snapshot of links."""
 
+import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,29 +20,42 @@ PARTIAL = ".partial"
 """Below a repository: what is being stored."""
 
 
-def commit_of(release: Release) -> str:
-    """Names a snapshot by its content, in the form of a commit: 40 hexadecimal digits."""
-    return release.files[MANIFEST].sha256[:40]
+def commit_of(files: Mapping[str, Entry]) -> str:
+    """Names a snapshot by its content, in the form of a commit: 40 hexadecimal digits.
+
+    It follows from the manifest, which stands for all other files, and from the signature if there is one.
+    """
+    manifest, signature = files[MANIFEST].sha256, files.get(SIGNATURE)
+    if signature is None:
+        return manifest[:40]
+    return hashlib.sha256((manifest + signature.sha256).encode()).hexdigest()[:40]
 
 
-def store(repo: Path, release: Release) -> None:
-    """Have a release's blobs and its snapshot, whole and on the disk."""
+def store(repo: Path, release: Release, commit: str) -> None:
+    """Have a release's blobs and its snapshot, whole and on the disk.
+
+    In the commit of the same artifact with another signature, that stays as it is.
+    """
+    files, kept = dict(release.files), {*release.files}
+    if commit != commit_of(files):
+        files.pop(SIGNATURE, None)
+        kept.add(SIGNATURE)
     partial = repo / PARTIAL
     shutil.rmtree(partial, ignore_errors=True)  # of one who was killed
-    snapshot = repo / "snapshots" / commit_of(release)
+    snapshot = repo / "snapshots" / commit
     for folder in (partial, repo / "blobs", snapshot.parent):
         folder.mkdir(parents=True, exist_ok=True)
     try:
-        with progress_bar("store", sum(e.size for e in release.files.values()), "B") as bar:
-            for name, entry in release.files.items():
+        with progress_bar("store", sum(e.size for e in files.values()), "B") as bar:
+            for name, entry in files.items():
                 _store_blob(release.folder / name, repo / "blobs" / entry.sha256, entry, partial, bar)
         sync_folder(repo / "blobs")
         if snapshot.is_symlink():  # whatever it leads to is not ours
             snapshot.unlink()
-        if snapshot.is_dir():  # a blob was damaged, or the signature is new
-            _link_all(snapshot, release.files, repo)
+        if snapshot.is_dir():  # something in it was damaged
+            _link_all(snapshot, files, kept, repo)
         else:
-            _link_all(partial / "snapshot", release.files, repo)
+            _link_all(partial / "snapshot", files, kept, repo)
             (partial / "snapshot").rename(snapshot)
         sync_folder(snapshot.parent)
     finally:
@@ -59,11 +73,11 @@ def _store_blob(path: Path, blob: Path, entry: Entry, partial: Path, bar: Any) -
     copy.replace(blob)
 
 
-def _link_all(folder: Path, files: Mapping[str, Entry], repo: Path) -> None:
-    """Have a link to its blob for every file, and nothing else but a signature that was there before."""
+def _link_all(folder: Path, files: Mapping[str, Entry], kept: Collection[str], repo: Path) -> None:
+    """Have a link to its blob for every file, and nothing else but what is kept."""
     folder.mkdir(exist_ok=True)
     for path in [p for p in folder.rglob("*") if p.is_symlink() or p.is_file()]:
-        if str(path.relative_to(folder)) not in {*files, SIGNATURE}:
+        if str(path.relative_to(folder)) not in kept:
             path.unlink()
     for name, entry in files.items():
         link = folder / name

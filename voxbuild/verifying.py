@@ -1,50 +1,58 @@
 """Proving that what was published is what its manifest says, and what is built here."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from voxrun.errors import VoxrunError
 from voxrun.manifest import Entry, digest_of, read_entries
 from voxrun.objects import read_object
+from voxrun.strict import sentence
 
 from .candidates import Candidate, candidates
 from .differences import faults
-from .errors import DifferenceError, PublishError, VoxbuildError
-from .manifest import DESCRIPTIVE, MANIFEST, SIGNATURE, VALIDATION
+from .errors import DifferenceError, VoxbuildError
+from .manifest import MANIFEST, SIGNATURE
 from .publish import PublishTarget
 from .publishing import Order
 from .recipe import Book, Recipe
 from .subject import public_key_of
-from .vouching import Read, vouched
+from .vouching import proofs
 from .workspace import STATE_BYTES, Workspace
 
 
 def verify(work: Workspace, book: Book, recipe: Recipe, order: Order) -> None:
     """Print of a recipe's artifact and views what is wrong with them where they are published, or what holds.
 
-    If the recipe was not named, of those that are built here. Raises DifferenceError if anything is wrong.
+    If the recipe was not named, of those that are built here and validated: what `doit publish` takes.
+    Raises DifferenceError if anything is wrong.
     """
     goal = order.goal(work)
     wanted = [
         c for c in candidates(book, recipe, order.source, order.named) if order.named or c.is_built(work)
     ]
     key = order.key or public_key_of(work, recipe)
-    holds = [_holds(work, goal, c, c.tag(order.tag), key) for c in wanted]
+    holds = [_holds(work, goal, c, order, key) for c in wanted]
     if not all(holds):
         raise DifferenceError
 
 
-def _holds(work: Workspace, goal: PublishTarget, candidate: Candidate, tag: str, key: Path | None) -> bool:
+def _holds(
+    work: Workspace, goal: PublishTarget, candidate: Candidate, order: Order, key: Path | None
+) -> bool:
     """Print all about one artifact; whether nothing is wrong."""
     folder = candidate.folder(work) if candidate.is_built(work) else None
-    print(f"{candidate.name}: {candidate.repo} at {tag}")
+    tag = candidate.tag(order.tag)
     try:
+        if not order.named and not candidate.is_validated(work):
+            print(f"{candidate.name}: not validated, so not published")
+            return True
         facts, wrong = _checked(goal, candidate.repo, tag, folder, key)
     except (VoxbuildError, VoxrunError) as error:
         facts, wrong = [], [str(error)]
-    print("\n".join([*(f"   {line}" for line in facts), *(f"!! {line}" for line in wrong)]))
+    print(f"{candidate.name}: {candidate.repo} at {tag}")
+    print(
+        "\n".join([*(f"   {sentence(line)}" for line in facts), *(f"!! {sentence(line)}" for line in wrong)])
+    )
     return not wrong
 
 
@@ -65,11 +73,8 @@ def _checked(
     total = sum(entry.size for entry in promised.values())
     facts.append(f"all {len(promised)} files are those of its manifest {digest[:16]}, {total:,} bytes")
 
-    def read(name: str) -> bytes:
-        return _proven(goal.read(repo, tag, name, STATE_BYTES), name, promised)
-
     try:
-        facts += proofs(promised, read, key)
+        facts += proofs(promised, lambda name: goal.read(repo, tag, name, STATE_BYTES), key)
     except (VoxbuildError, VoxrunError) as error:
         return facts, [str(error)]
     if folder and digest_of(folder) != digest:
@@ -82,28 +87,3 @@ def _withdrawal(goal: PublishTarget, repo: str, tag: str) -> list[str]:
     return [
         f"withdrawn: {v.withdrawn}" for v in goal.history(repo) if v.tag == tag and v.withdrawn is not None
     ]
-
-
-def proofs(entries: Mapping[str, Entry], read: Read, key: Path | None) -> list[str]:
-    """What the artifact, whose files are right, can prove beyond that; a line each.
-
-    Raises PublishError or TrustError if one of them is wrong.
-    """
-    return [_validation(entries, read), *vouched(entries, read, key)]
-
-
-def _validation(entries: Mapping[str, Entry], read: Read) -> str:
-    """What it was validated with is what is there."""
-    if VALIDATION not in entries:
-        raise PublishError(f"{VALIDATION} is missing: nothing says that it was validated")
-    report = read_object(read(VALIDATION), VALIDATION, STATE_BYTES)
-    weights = {n: asdict(e) for n, e in entries.items() if n not in (*DESCRIPTIVE, MANIFEST, SIGNATURE)}
-    if report.get("passed") is not True or report.get("artifact") != weights:
-        raise PublishError(f"{VALIDATION} is not a passed one of these very files")
-    return "validated as these very files"
-
-
-def _proven(content: bytes, name: str, entries: Mapping[str, Entry]) -> bytes:
-    if hashlib.sha256(content).hexdigest() != entries[name].sha256:
-        raise PublishError(f"{name} is another file each time it is read")
-    return content

@@ -1,47 +1,76 @@
-"""What a published artifact can prove beyond its hashes, wherever its files are: provenance, signature."""
+"""What an artifact can prove beyond its hashes, wherever its files are: validation, provenance, signature."""
 
+import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from voxrun.manifest import Entry
+from voxrun.objects import read_object
 from voxrun.provenance import check_provenance
 from voxrun.signature import check_signed, claimed_files, signed_files
 
 from .errors import PublishError
-from .manifest import MANIFEST, PROVENANCE, SIGNATURE
+from .manifest import DESCRIPTIVE, MANIFEST, PROVENANCE, SIGNATURE, VALIDATION
+from .workspace import STATE_BYTES
 
+Files = Mapping[str, Entry]
+"""Those of an artifact, known to be right, manifest and signature included."""
 Read = Callable[[str], bytes]
 """A small file of the artifact, by name."""
 
 
-def vouched(entries: Mapping[str, Entry], read: Read, key: Path | None) -> list[str]:
-    """What holds of an artifact whose files are known to be `entries`, manifest and signature included.
+def proofs(files: Files, read: Read, key: Path | None) -> list[str]:
+    """What an artifact can prove; a line each.
 
-    A line each. `key` is the public key that it must be signed for; None: whoever signed.
-    Raises PublishError, TrustError if something is wrong.
+    `key` is the public key that it must be signed for; None: whoever signed. Raises PublishError or
+    VoxrunError if something is wrong, as each of the three does.
     """
-    listed = {name: entry for name, entry in entries.items() if name not in (MANIFEST, SIGNATURE)}
-    return [_provenance(listed, read), _signature(listed, entries, read, key)]
+    return [validated(files, read), made(files, read), signed(files, read, key)]
 
 
-def _provenance(listed: Mapping[str, Entry], read: Read) -> str:
-    if PROVENANCE not in listed:
+def validated(files: Files, read: Read) -> str:
+    """What it was validated with is what is there."""
+    if VALIDATION not in files:
+        raise PublishError(f"{VALIDATION} is missing: nothing says that it was validated")
+    report = read_object(_proven(files, read, VALIDATION), VALIDATION, STATE_BYTES)
+    weights = {n: asdict(e) for n, e in files.items() if n not in (*DESCRIPTIVE, MANIFEST, SIGNATURE)}
+    if report.get("passed") is not True or report.get("artifact") != weights:
+        raise PublishError(f"{VALIDATION} is not a passed one of these very files")
+    return "validated as these very files"
+
+
+def made(files: Files, read: Read) -> str:
+    """Its provenance is of these files."""
+    if PROVENANCE not in files:
         raise PublishError(f"{PROVENANCE} is missing: nothing says what it was made from")
-    if wrong := check_provenance(read(PROVENANCE), listed):
+    if wrong := check_provenance(_proven(files, read, PROVENANCE), _listed(files)):
         raise PublishError("; ".join(wrong))
     return f"{PROVENANCE} tells what these very files were made from"
 
 
-def _signature(
-    listed: Mapping[str, Entry], entries: Mapping[str, Entry], read: Read, key: Path | None
-) -> str:
-    if SIGNATURE not in entries:
+def signed(files: Files, read: Read, key: Path | None) -> str:
+    """It is signed as these files, if it is, and by whom it should be."""
+    if SIGNATURE not in files:
         if key:
             raise PublishError(f"not signed, though it should be, with the private key of {key}")
         return "not signed"
-    signed = signed_files(read(SIGNATURE), key) if key else claimed_files(read(SIGNATURE))
-    if wrong := check_signed(signed, listed, entries[MANIFEST].sha256):
+    signature = _proven(files, read, SIGNATURE)
+    claimed = signed_files(signature, key) if key else claimed_files(signature)
+    if wrong := check_signed(claimed, _listed(files), files[MANIFEST].sha256):
         raise PublishError(f"{SIGNATURE}: {'; '.join(wrong)}")
     if key:
         return f"signed with the private key of {key}"
     return "signed; whose signature it is was not checked: say key=PUBLIC.pem"
+
+
+def _listed(files: Files) -> Files:
+    """Those that the manifest lists."""
+    return {name: entry for name, entry in files.items() if name not in (MANIFEST, SIGNATURE)}
+
+
+def _proven(files: Files, read: Read, name: str) -> bytes:
+    content = read(name)
+    if hashlib.sha256(content).hexdigest() != files[name].sha256:
+        raise PublishError(f"{name} is another file each time it is read")
+    return content

@@ -3,12 +3,14 @@
 import json
 from dataclasses import asdict
 
+from voxrun.strict import sentence
+
 from .candidates import candidates
 from .errors import MissingError, PublishError
 from .publish import Version
 from .publishing import Order
 from .recipe import Book, Recipe
-from .report import markdown
+from .report import foreign_table
 from .workspace import Workspace
 
 HEADER = ["repository", "tag", "commit", "date", "", "withdrawn"]
@@ -24,10 +26,10 @@ def yank(work: Workspace, book: Book, recipe: Recipe, order: Order, reason: str)
     goal, missing, done = order.goal(work), [], 0
     for candidate in candidates(book, recipe, order.source, named=True):
         try:
-            print(goal.yank(candidate.repo, order.tag, reason.strip()))
+            print(sentence(goal.yank(candidate.repo, order.tag, reason.strip())))
             done += 1
         except MissingError as error:
-            missing.append(str(error))
+            missing.append(sentence(error))
     if not done:
         raise MissingError("\n".join(missing))
     if missing:
@@ -44,12 +46,12 @@ def history(work: Workspace, book: Book, recipe: Recipe, order: Order, format: s
         try:
             found += [(candidate.repo, version) for version in goal.history(candidate.repo)]
         except MissingError as error:
-            missing.append(str(error))
+            missing.append(sentence(error))
     if not found:
         raise MissingError("\n".join(missing) or f"{recipe.name}: no tag is published")
     if format == "json":
         return json.dumps([{"repo": repo} | asdict(version) for repo, version in found], indent=2)
-    return markdown([_row(repo, version) for repo, version in found], HEADER)
+    return foreign_table([_row(repo, version) for repo, version in found], HEADER)
 
 
 def _row(repo: str, version: Version) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from .errors import TrustError
 from .manifest import SHA256, Entry
 from .objects import check_keys, read_object
+from .strict import sentence
 
 PROVENANCE = "provenance.json"
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -27,7 +28,7 @@ def check_provenance(statement: bytes, entries: Mapping[str, Entry]) -> list[str
         return [str(error)]
     made = {name: entry.sha256 for name, entry in entries.items() if name != PROVENANCE}
     return [
-        f"{PROVENANCE}: {name} {_how(name, subjects, made)}"
+        f"{PROVENANCE}: {sentence(name)} {_how(name, subjects, made)}"
         for name in sorted(subjects.keys() | made.keys())
         if subjects.get(name) != made.get(name)
     ]

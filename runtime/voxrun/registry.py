@@ -14,10 +14,12 @@ import json
 import os
 import re
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ModelError
+from .strict import sentence
 
 DEFAULT_REGISTRY = Path("out/registry")
 """Below the current folder: where `doit publish` puts things."""
@@ -80,9 +82,13 @@ class Registry:
         raise ModelError(f"{name} is not in the registry {self.folder}, {known}")
 
     def tags(self, repo: str) -> list[str]:
-        """Names of its tags, the withdrawn ones too, in no order that means anything."""
+        """Names of its tags, the withdrawn ones too, in no order that means anything.
+
+        The Hub's client makes folders there for a pull request that somebody reads.
+        """
         refs = self.path(repo) / "refs"
-        names = sorted(path.name for path in refs.iterdir()) if refs.is_dir() else []
+        paths = sorted(refs.iterdir()) if refs.is_dir() else []
+        names = [path.name for path in paths if path.is_symlink() or not path.is_dir()]
         return [n for n in names if REVISION.fullmatch(n) and n != LATEST and not n.startswith(WITHDRAWN)]
 
     def commit(self, repo: str, revision: str) -> str | None:
@@ -102,7 +108,7 @@ class Registry:
         inside = os.path.realpath(root) + os.sep
         for path in [folder, *folder.rglob("*")]:
             if not os.path.realpath(path).startswith(inside):
-                raise ModelError(f"{path} leads out of the registry: it is not to be trusted")
+                raise ModelError(f"{sentence(path)} leads out of the registry: it is not to be trusted")
         return folder
 
     def history(self, repo: str) -> list[Record]:
@@ -114,11 +120,15 @@ class Registry:
 
     def withdrawn(self, repo: str, tag: str) -> str | None:
         """Why a tag was withdrawn; None if it was not."""
-        marked = self.commit(repo, WITHDRAWN + tag)
-        if marked is None or marked != self.commit(repo, tag):
-            return None
-        reasons = {record.tag: record.reason for record in self.history(repo)}
-        return reasons.get(tag) or "nobody wrote down why"
+        return self.withdrawals(repo, [r for r in self.history(repo) if r.tag == tag]).get(tag)
+
+    def withdrawals(self, repo: str, records: Iterable[Record]) -> dict[str, str]:
+        """Tag -> why it was withdrawn, of those of a history that were."""
+        return {
+            record.tag: record.reason or "nobody wrote down why"
+            for record in records
+            if self.commit(repo, WITHDRAWN + record.tag) == record.commit
+        }
 
 
 def one_line(text: str) -> str:

@@ -111,6 +111,13 @@ def test_a_snapshot_that_leads_out_is_refused(registry: Registry, tmp_path: Path
         registry.snapshot("team/voice", NEW)
 
 
+def test_a_name_that_leads_out_is_told_in_printable_characters(registry: Registry) -> None:
+    link = registry.path("team/voice") / "snapshots" / OLD / "a\x1b[2K\nb"
+    link.symlink_to("/")
+    with pytest.raises(ModelError, match=rf"/{OLD}/a \[2K b leads out of the registry"):
+        registry.snapshot("team/voice", OLD)
+
+
 def test_withdrawn_tags_say_why(registry: Registry) -> None:
     assert registry.withdrawn("team/voice", "v2") == "deaf"
     assert registry.withdrawn("team/voice", "v1") is None

@@ -155,7 +155,7 @@ def collect(folder):
         ended = forked(lambda registry=registry, watch=watch: watch.collect(registry))
         assert found(registry, "v2") == contents(folder / "b"), moment
         registry.collect(dry_run=False)
-        assert registry.collect(dry_run=False) == [], moment
+        assert registry.collect(dry_run=False) == ([], []), moment
         assert len(list(registry.folder.glob("*/snapshots/*"))) == 1
         if ended == 0:
             return moment

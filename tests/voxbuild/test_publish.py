@@ -5,10 +5,13 @@ import json
 import pytest
 from artifacts import RECIPE, REPO, make_artifact, make_release, sign_artifact
 
+from voxbuild import publish
 from voxbuild.errors import VoxbuildError
-from voxbuild.manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry
-from voxbuild.publish import prepare
+from voxbuild.manifest import MANIFEST, PROVENANCE, SIGNATURE, VALIDATION, Manifest, file_entry
+from voxbuild.publish import Destination, prepare
+from voxbuild.registry import LocalRegistry
 from voxbuild.workspace import read_json, write_json
+from voxrun.manifest import Entry
 
 
 def refused(folder, tag="v1", recipe=RECIPE):
@@ -52,7 +55,7 @@ def test_what_must_be_signed_and_is_not_is_refused(tmp_path):
     folder = make_artifact(tmp_path / "a")
     sign_artifact(make_artifact(tmp_path / "b"))
     signer, stranger = tmp_path / "a.pub", tmp_path / "b.pub"
-    with pytest.raises(VoxbuildError, match=r"a has no model\.sig; run `doit sign`"):
+    with pytest.raises(VoxbuildError, match=r"a: not signed, though it should be, .*; run `doit sign`"):
         prepare(folder, RECIPE, REPO, "v1", stranger)
     sign_artifact(folder)
     with pytest.raises(VoxbuildError, match="not signed with the private key of"):
@@ -63,7 +66,7 @@ def test_what_must_be_signed_and_is_not_is_refused(tmp_path):
 def test_a_signature_of_something_else_is_refused_though_none_is_asked_for(tmp_path):
     folder, other = make_artifact(tmp_path / "a"), make_artifact(tmp_path / "b", b"other weights")
     (folder / SIGNATURE).write_bytes(sign_artifact(other))
-    assert "not signed as it should be: " in refused(folder)
+    assert "model.sig: manifest.json was another when it was signed; " in refused(folder)
     (folder / SIGNATURE).write_bytes(b"signed")
     assert "no readable JSON" in refused(folder)
 
@@ -78,20 +81,48 @@ def test_a_validation_of_other_bytes_is_refused(tmp_path):
     folder = make_artifact(tmp_path / "a")
     write_json(folder / VALIDATION, read_json(make_artifact(tmp_path / "b", b"other") / VALIDATION))
     seal(folder)
-    assert refused(folder).endswith("validation.json is not a passed one of these very files")
+    assert refused(folder).endswith("validation.json is not a passed one of these very files; build it again")
 
 
 def test_a_failed_validation_is_refused(tmp_path):
     folder = make_artifact(tmp_path / "a")
     write_json(folder / VALIDATION, read_json(folder / VALIDATION) | {"passed": False})
     seal(folder)
-    assert refused(folder).endswith("validation.json is not a passed one of these very files")
+    assert refused(folder).endswith("validation.json is not a passed one of these very files; build it again")
 
 
-def seal(folder):
-    """Make the manifest agree with the validation that lies there now."""
+def test_what_would_not_be_verified_is_not_published(tmp_path):
+    folder = make_artifact(tmp_path / "a")
+    write_json(folder / PROVENANCE, read_json(make_artifact(tmp_path / "b", b"other") / PROVENANCE))
+    seal(folder, PROVENANCE)
+    expected = "provenance.json: model.safetensors has another hash than in the manifest; "
+    assert f"{folder}: {expected}" in refused(folder)
     manifest = Manifest.load(folder)
-    files = manifest.files | {VALIDATION: file_entry(folder / VALIDATION)}
+    files = {name: entry for name, entry in manifest.files.items() if name != PROVENANCE}
+    Manifest(**(vars(manifest) | {"files": files})).save(folder)
+    assert "provenance.json is missing" in refused(folder)
+
+
+def test_a_build_that_begins_meanwhile_is_not_published(tmp_path, monkeypatch):
+    """The manifest that was checked is the one that is promised, and it is sent as such or not at all."""
+    folder = make_artifact(tmp_path / "a")
+    checked = Entry(**file_entry(folder / MANIFEST))
+
+    def unvalidate(*arguments):
+        Manifest.load(folder).unvalidated().save(folder)
+        return []
+
+    monkeypatch.setattr(publish, "check_card", unvalidate)
+    release = prepare(folder, RECIPE, REPO, "v1")
+    assert release.files[MANIFEST] == checked
+    with pytest.raises(VoxbuildError, match=r"manifest\.json: changed while it was published"):
+        LocalRegistry(tmp_path / "registry").publish(release, Destination())
+
+
+def seal(folder, name=VALIDATION):
+    """Make the manifest agree with a file that lies there now."""
+    manifest = Manifest.load(folder)
+    files = manifest.files | {name: file_entry(folder / name)}
     Manifest(**(vars(manifest) | {"files": files})).save(folder)
 
 

@@ -19,6 +19,7 @@ from voxbuild.errors import MissingError, PublishError
 from voxbuild.manifest import MANIFEST, SIGNATURE, VALIDATION, file_entry
 from voxbuild.publish import Destination, prepare
 from voxbuild.registry import LocalRegistry
+from voxbuild.storing import commit_of
 from voxrun.manifest import Entry
 
 MAIN = Destination()
@@ -127,19 +128,66 @@ def test_what_is_there_can_be_asked_for(registry, tmp_path):
         registry.files("someone/Other", "v1")
 
 
-def test_a_signature_joins_what_is_published_once(registry, tmp_path):
-    """It is random, so no part of what an artifact is: the first one stays."""
+def test_every_tag_keeps_its_own_signature(registry, tmp_path):
+    folder = make_artifact(tmp_path / "a")
+    held = {"v1": contents(folder)}
+    registry.publish(prepare(folder, "c0ffee", REPO, "v1"), MAIN)
+    for tag in ("v2", "v3"):
+        sign_artifact(folder)
+        registry.publish(prepare(folder, "c0ffee", REPO, tag), MAIN)
+        held[tag] = contents(folder)
+    assert held["v2"][SIGNATURE] != held["v3"][SIGNATURE]
+    assert registry.collect(dry_run=False) == ([], [])
+    assert {tag: found(registry.folder, tag) for tag in held} == held
+    assert len(list((repo_folder(registry) / "snapshots").iterdir())) == 3
+
+
+def test_the_first_signature_under_a_tag_stays(registry, tmp_path):
+    """It is random, so no part of what an artifact is."""
+    release = make_release(tmp_path / "a")
+    first = sign_artifact(release.folder)
+    registry.publish(prepare(release.folder, "c0ffee", REPO, "v1"), MAIN)
+    assert sign_artifact(release.folder) != first
+    for again in (prepare(release.folder, "c0ffee", REPO, "v1"), release):
+        assert registry.published(again)
+        registry.publish(again, MAIN)
+        assert found(registry.folder, "v1")[SIGNATURE] == first
+    (repo_folder(registry) / "blobs" / release.files["tekken.json"].sha256).write_bytes(b"[]")
+    assert not registry.published(again)
+    registry.publish(again, MAIN)
+    assert registry.published(again)
+    assert found(registry.folder, "v1")[SIGNATURE] == first
+
+
+def test_a_signature_does_not_join_a_tag_that_has_none(registry, tmp_path):
     release = make_release(tmp_path / "a")
     registry.publish(release, MAIN)
-    first = sign_artifact(release.folder)
+    before = found(registry.folder, "v1")
+    sign_artifact(release.folder)
     signed = prepare(release.folder, "c0ffee", REPO, "v1")
-    assert not registry.published(signed)
-    registry.publish(signed, MAIN)
-    assert found(registry.folder, "v1") == contents(release.folder)
-    assert sign_artifact(release.folder) != first
-    assert registry.published(prepare(release.folder, "c0ffee", REPO, "v1"))
-    assert registry.published(release)
-    assert found(registry.folder, "v1")[SIGNATURE] == first
+    for attempt in (registry.published, lambda release: registry.publish(release, MAIN)):
+        with pytest.raises(PublishError, match=r"the tag v1 holds this artifact unsigned; published tags"):
+            attempt(signed)
+    assert found(registry.folder, "v1") == before
+
+
+@pytest.mark.parametrize("damage", ["flipped", "gone", "replaced"])
+def test_a_signature_that_is_lost_is_told_if_it_cannot_be_had_again(registry, tmp_path, damage):
+    folder = make_artifact(tmp_path / "a")
+    sign_artifact(folder)
+    registry.publish(prepare(folder, "c0ffee", REPO, "v1"), MAIN)
+    (link,) = repo_folder(registry).glob(f"snapshots/*/{SIGNATURE}")
+    sign_artifact(folder)
+    if damage == "flipped":
+        link.resolve().write_bytes(b"flipped")
+    elif damage == "gone":
+        link.unlink()
+    else:
+        link.resolve().write_bytes((folder / SIGNATURE).read_bytes())
+    release = prepare(folder, "c0ffee", REPO, "v1")
+    assert not registry.published(release)
+    with pytest.raises(PublishError, match="the signature under the tag v1 is damaged"):
+        registry.publish(release, MAIN)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", MANIFEST, SIGNATURE])
@@ -150,7 +198,7 @@ def test_damage_is_noticed_and_mended_by_publishing_again(registry, tmp_path, na
     release = prepare(folder, "c0ffee", REPO, "v1")
     registry.publish(release, MAIN)
     blob = repo_folder(registry) / "blobs" / release.files[name].sha256
-    link = repo_folder(registry) / "snapshots" / release.files[MANIFEST].sha256[:40] / name
+    link = repo_folder(registry) / "snapshots" / commit_of(release.files) / name
     content = blob.read_bytes()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_bytes(content)
@@ -337,7 +385,7 @@ def test_only_what_no_ref_needs_is_collected(registry, tmp_path):
     registry.publish(make_release(tmp_path / "a"), MAIN)
     registry.publish(make_release(tmp_path / "b", b"other weights", tag="v2"), MAIN)
     repo = repo_folder(registry)
-    assert registry.collect(dry_run=False) == []
+    assert registry.collect(dry_run=False) == ([], [])
     gone = (repo / "refs/v1").read_text()
     (repo / "refs/v1").unlink()
     (repo / ".partial").mkdir()
@@ -345,15 +393,15 @@ def test_only_what_no_ref_needs_is_collected(registry, tmp_path):
     (repo / "blobs" / ("0" * 64)).write_bytes(b"orphan")
     (repo / "blobs" / "somebody.incomplete").write_bytes(b"a download")
     everything = contents(registry.folder)
-    garbage = registry.collect(dry_run=True)
+    garbage, _ = registry.collect(dry_run=True)
     assert contents(registry.folder) == everything
-    assert registry.collect(dry_run=False) == garbage
+    assert registry.collect(dry_run=False) == (garbage, [])
     assert not (repo / "snapshots" / gone).exists()
     assert found(registry.folder, "v2") == contents(tmp_path / "b")
     freed = sum(map(len, everything.values())) - sum(map(len, contents(registry.folder).values()))
     assert freed == sum(item.nbytes for item in garbage) + linked_bytes(tmp_path / "a")
     assert (repo / "blobs" / "somebody.incomplete").exists()
-    assert registry.collect(dry_run=False) == []
+    assert registry.collect(dry_run=False) == ([], [])
 
 
 def linked_bytes(folder):
@@ -361,13 +409,44 @@ def linked_bytes(folder):
     return sum(map(len, contents(folder).values()))
 
 
-def test_nothing_is_collected_where_a_ref_is_none(registry, tmp_path):
+def test_nothing_is_collected_where_a_ref_is_none_and_elsewhere_it_is(registry, tmp_path):
+    other = "someone/Other"
     registry.publish(make_release(tmp_path / "a"), MAIN)
-    before = contents(registry.folder)
-    (repo_folder(registry) / "refs/v9").write_text("../../../elsewhere")
-    with pytest.raises(PublishError, match=r"refs/v9: .* is no commit"):
-        registry.collect(dry_run=False)
-    assert contents(registry.folder).items() >= before.items()
+    registry.publish(prepare(tmp_path / "a", "c0ffee", other, "v1"), MAIN)
+    orphans = [path / "blobs" / ("0" * 64) for path in map(registry.folder.joinpath, FOLDERS)]
+    for orphan in orphans:
+        orphan.write_bytes(b"orphan")
+    (registry.folder / FOLDERS[0] / "refs/v9").write_text("../../../elsewhere")
+    garbage, damaged = registry.collect(dry_run=False)
+    assert [item.path for item in garbage] == orphans[1:]
+    assert [orphan.exists() for orphan in orphans] == [True, False]
+    assert len(damaged) == 1
+    assert "refs/v9: " in damaged[0]
+
+
+FOLDERS = ("models--someone--Small-4bit", "models--someone--Other")
+
+
+def test_pull_requests_that_the_client_has_read_are_in_nobodys_way(registry, tmp_path):
+    registry.publish(make_release(tmp_path / "a"), MAIN)
+    commit = (repo_folder(registry) / "refs/main").read_text()
+    (repo_folder(registry) / "refs/refs/pr").mkdir(parents=True)
+    (repo_folder(registry) / "refs/refs/pr/1").write_text(commit)
+    registry.publish(make_release(tmp_path / "b", b"other", tag="v2"), MAIN)
+    assert [version.tag for version in registry.history(REPO)] == ["v2", "v1"]
+    (repo_folder(registry) / "refs/v1").unlink()
+    registry.collect(dry_run=False)
+    assert found(registry.folder, commit) == contents(tmp_path / "a"), "the pull request needs it"
+
+
+def test_a_long_history_is_read_once(registry, tmp_path, monkeypatch):
+    for number in range(12):
+        registry.publish(make_release(tmp_path / str(number), tag=f"v{number}"), MAIN)
+        registry.yank(REPO, f"v{number}", "old")
+    opened, original = [], Path.open
+    monkeypatch.setattr(Path, "open", lambda path, *rest: opened.append(path) or original(path, *rest))
+    assert len(registry.history(REPO)) == 12
+    assert len(opened) <= 12 + 12 + 2, "a ref and a mark of each, main, and the history"
 
 
 STEPS = st.lists(

@@ -10,8 +10,10 @@ from projects import FAILED, doit, edit
 from releases import REPO, book_of, make_releasable, put_artifact
 
 from voxbuild import actions, cataloguing
+from voxbuild.differences import changes_table
 from voxbuild.manifest import SIGNATURE
 from voxbuild.registry import LocalRegistry
+from voxrun.manifest import Entry
 
 
 @pytest.fixture
@@ -107,7 +109,8 @@ def test_a_dry_run_refuses_what_publishing_would(work, publish):
 
 def test_branches_are_the_hubs(work, publish):
     refusal = "!! the local registry has neither branches nor pull requests; target=hub has\n"
-    assert publish(branch="trial") == refusal
+    assert publish(branch="trial") == publish(branch="trial", dry_run=True) == refusal
+    assert publish(pull_request=True) == publish(pull_request=True, dry_run=True) == refusal
     assert "say one" in publish(branch="trial", pull_request=True)
     assert not work.registry.exists()
 
@@ -118,7 +121,7 @@ def test_what_must_be_signed_is(work, publish):
     folder = put_artifact(work)
     _, stranger = write_keys(work.root)
     (folder.parent / "4bit.pub").write_bytes(stranger.read_bytes())
-    assert f"not signed as it should be: {folder} has no model.sig; run `doit sign`" in publish()
+    assert f"{folder}: not signed, though it should be, with the private key of " in publish()
     signature = sign_artifact(folder)
     (folder.parent / "4bit.pub").write_bytes(stranger.read_bytes())
     assert "not signed with the private key of" in publish()
@@ -164,9 +167,9 @@ def test_what_nobody_needs_is_removed_on_demand(work, publish):
     orphan.write_bytes(b"orphan")
     line = f"removed: {orphan.relative_to(work.registry)}, 6 bytes\n1 "
     registry = LocalRegistry(work.registry)
-    assert cataloguing.collect(registry, dry_run=True) == f"would be {line}would be removed, 6 bytes"
+    assert cataloguing.collect(registry, dry_run=True) == (f"would be {line}would be removed, 6 bytes", [])
     assert orphan.exists()
-    assert cataloguing.collect(registry, dry_run=False) == f"{line}removed, 6 bytes"
+    assert cataloguing.collect(registry, dry_run=False) == (f"{line}removed, 6 bytes", [])
     assert not orphan.exists()
 
 
@@ -179,3 +182,42 @@ def test_an_entry_that_cannot_be_read_is_told_behind_the_others(work, publish, c
     failed = actions.run("show_registry", {"format": "table", "gc": False, "dry_run": False})
     assert failed.get_msg().strip() == f"{REPO} at v2: manifest.json is not there"
     assert [row[1] for row in rows(capsys.readouterr().out)] == ["v1"]
+
+
+def test_a_damaged_repository_hides_no_other(work, publish, capsys):
+    publish("v1")
+    other = work.registry / "models--aaa--damaged/refs/v1"
+    other.parent.mkdir(parents=True)
+    other.write_text("junk")
+    for said, shown in (({"gc": False}, REPO), ({"gc": True}, "0 removed, 0 bytes")):
+        failed = actions.run("show_registry", {"format": "table", "dry_run": False} | said)
+        assert shown in capsys.readouterr().out
+        assert f"{other}: 'junk' is no commit" in failed.get_msg()
+
+
+def test_what_others_wrote_stays_in_its_cell():
+    entry = Entry(1, "0" * 64)
+    assert changes_table({"a|b\x1b[2K\nc": entry}, {}).splitlines()[2].split() == [
+        *("|", "remove", "|", r"a\|b", "[2K", "c", "|"),
+        *("|", "1", "|"),
+    ]
+
+
+def test_a_reason_stays_in_its_cell(work, run, publish):
+    publish()
+    run("yank", tag="v1", reason="deaf | or worse")
+    for text in (run("history", format="table"), cataloguing.show(LocalRegistry(work.registry), "table")[0]):
+        assert r"| deaf \| or worse |" in text
+
+
+def test_names_in_a_registry_are_printable(work, publish, capsys):
+    publish()
+    repo = next(work.registry.glob("models--*"))
+    (repo / "snapshots/a\x1b[2K\nb").mkdir()
+    assert "/snapshots/a [2K b, 0 bytes\n" in cataloguing.collect(LocalRegistry(work.registry), True)[0]
+    (next(repo.glob("snapshots/*/tekken.json")).parent / "a\x1b[2K\nb").symlink_to("/")
+    failed = actions.run("show_registry", {"format": "table", "gc": False, "dry_run": False})
+    assert "/a [2K b leads out of the registry" in failed.get_msg()
+    (repo / "refs/a\x1b[2K\nb").write_text("junk")
+    failed = actions.run("show_registry", {"format": "table", "gc": True, "dry_run": True})
+    assert "refs/a [2K b: 'junk' is no commit" in failed.get_msg()

@@ -12,7 +12,7 @@ from voxbuild.manifest import MANIFEST, VALIDATION
 from voxbuild.publish import Version
 from voxbuild.recipe import read_book
 from voxbuild.record import family, others, read_record, sibling_of, write_record
-from voxbuild.siblings import published
+from voxbuild.recording import revised, survey
 from voxbuild.workspace import STATE_BYTES as LIMIT
 
 MODEL = "Voxtral-Mini-4B-Realtime-2602"
@@ -66,7 +66,7 @@ def artifact(tmp_path):
 
 
 def found(shelf, book, recipes=("4bit",)):
-    return published(shelf, book.source(UPSTREAM), [book.recipe(name) for name in recipes])
+    return survey(shelf, book.source(UPSTREAM), [book.recipe(name) for name in recipes]).found
 
 
 def test_what_is_published_is_recorded_as_it_lies_there(shelf, book, artifact):
@@ -141,6 +141,25 @@ def test_a_record_is_read_as_it_was_written_the_largest_first(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_what_the_target_never_had_stays_on_record_and_what_is_withdrawn_does_not(shelf, book, artifact):
+    """Of a new registry with one variant, the others of the record are not known to be gone."""
+    shelf.put(REPO, "v1", artifact(bits_per_weight=4.1))
+    held = survey(shelf, book.source(UPSTREAM), book.recipes.values())
+    record = (*RECORD, make_sibling("fp16", dialect="mlx-audio"), make_sibling("of-no-recipe"))
+    revision = revised(record, held, replace=False)
+    assert [s.recipe for s in revision.record] == ["4bit", "bf16", "bf16", "8bit", "3bit", "fp16"]
+    assert revision.record[0].bits_per_weight == 4.1
+    assert revision.kept == ["bf16", "bf16-mlx-audio", "8bit", "3bit", "fp16-mlx-audio"]
+    assert revision.dropped == ["of-no-recipe"]
+    revision = revised(record, held, replace=True)
+    assert (len(revision.record), revision.kept, len(revision.dropped)) == (1, [], 6)
+    shelf.put(f"voxbuild/{MODEL}-8bit", "v1", {})
+    shelf.withdrawn = {"v1": "broken"}
+    shelf.put(REPO, "v2", artifact("b"))
+    revision = revised(record, survey(shelf, book.source(UPSTREAM), book.recipes.values()), replace=False)
+    assert revision.dropped == ["8bit", "of-no-recipe"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -158,7 +177,7 @@ def test_a_record_that_is_none_is_refused(tmp_path, change):
     path = tmp_path / "tiny.json"
     path.write_text(json.dumps([RECORD[0].model_dump() | change]))
     with pytest.raises(
-        RecipeError, match=r"tiny\.json: no record of siblings; `doit siblings` makes it anew"
+        RecipeError, match=r"tiny\.json: no record of siblings .*; delete it, and `doit siblings` makes"
     ):
         read_record(path)
 

@@ -11,11 +11,12 @@ from projects import FAILED, doit
 from releases import REPO, book_of, make_releasable, put_artifact
 
 from voxbuild.errors import DifferenceError
-from voxbuild.manifest import MANIFEST, SIGNATURE, VALIDATION
+from voxbuild.manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest
 from voxbuild.publishing import Order, publish
 from voxbuild.registry import LocalRegistry
 from voxbuild.signature import sign
 from voxbuild.verifying import verify
+from voxrun.provenance import check_provenance
 
 
 @pytest.fixture
@@ -124,10 +125,12 @@ def test_a_validation_of_something_else_is_told(work, told, change):
 def test_a_signature_is_part_of_it(work, told):
     put_artifact(work, signed=True)
     publish(work, book_of(work), book_of(work).recipe("4bit"), Order(named=True, tag="v2"))
-    assert LocalRegistry(work.registry).read(REPO, "v1", SIGNATURE, 10**6)
-    assert "all 7 files" in told()[1]
+    assert LocalRegistry(work.registry).read(REPO, "v2", SIGNATURE, 10**6)
+    assert "all 6 files" in told()[1]
+    assert "   not signed\n" in told()[1]
+    assert "all 7 files" in told("v2")[1]
     stored(work, SIGNATURE).write_bytes(b"signed")
-    assert "model.sig: no readable JSON" in told()[1]
+    assert "model.sig: no readable JSON" in told("v2")[1]
 
 
 @pytest.fixture
@@ -188,6 +191,26 @@ def test_what_was_withdrawn_is_told(work, told):
     right, text = told()
     assert right
     assert "   withdrawn: deaf\n" in text
+
+
+def test_what_was_not_validated_is_verified_only_if_it_is_named(work, told):
+    folder = work.artifact("tiny", "4bit")
+    Manifest.load(folder).unvalidated().save(folder)
+    assert told(named=False) == (True, "4bit over tiny: not validated, so not published\n")
+    assert not told(named=True)[0]
+    (folder / MANIFEST).write_text("{")
+    right, text = told(named=False)
+    assert not right
+    assert "no readable manifest" in text
+
+
+def test_what_others_wrote_is_one_printable_line(work, told):
+    (stored(work, MANIFEST).parents[1] / "snapshots").joinpath(commit(work), "a\x1b[2K\nb").write_text("x")
+    assert told()[1].endswith("\n!! a [2K b is not in the manifest\n")
+    other = statement_of({"x\x1b[2K\ny": {"sha256": "0" * 64}})
+    assert check_provenance(json.dumps(other).encode(), {}) == [
+        "provenance.json: x [2K y is not in the manifest"
+    ]
 
 
 def test_all_that_is_built_is_verified_and_the_exit_code_tells(work):

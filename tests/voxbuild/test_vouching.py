@@ -7,7 +7,7 @@ from keys import write_keys
 from voxbuild.errors import PublishError
 from voxbuild.manifest import PROVENANCE, Manifest, file_entry
 from voxbuild.signature import sign
-from voxbuild.vouching import vouched
+from voxbuild.vouching import made, signed
 from voxrun.errors import TrustError
 from voxrun.manifest import Entry
 
@@ -25,7 +25,11 @@ def keys(tmp_path):
 def asked(folder, key=None):
     """As if the folder were far away."""
     entries = {path.name: Entry(**file_entry(path)) for path in folder.iterdir()}
-    return vouched(entries, lambda name: (folder / name).read_bytes(), key)
+
+    def read(name):
+        return (folder / name).read_bytes()
+
+    return [made(entries, read), signed(entries, read, key)]
 
 
 def test_what_is_proven_is_told(artifact, keys):
