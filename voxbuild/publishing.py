@@ -14,7 +14,7 @@ from .differences import changes_table
 from .errors import MissingError, PublishError, VoxbuildError
 from .hub import Hub
 from .manifest import Manifest
-from .publish import Destination, PublishTarget, Release, prepare
+from .publish import Destination, PublishTarget, Release, check_branch, prepare
 from .recipe import Book, Recipe
 from .registry import LocalRegistry
 from .subject import public_key_of
@@ -54,6 +54,8 @@ def publish(work: Workspace, book: Book, recipe: Recipe, order: Order) -> None:
     """
     if order.destination.branch and order.destination.pull_request:
         raise PublishError("a branch or a pull request: say one")
+    if order.destination.branch:
+        check_branch(order.destination.branch)
     goal, problems = order.goal(work), []
     wanted = candidates(book, recipe, order.source, order.named)
     built = {c.source.name for c in wanted if not c.loader and c.is_built(work)}
@@ -84,7 +86,7 @@ def _published(work: Workspace, book: Book, goal: PublishTarget, candidate: Cand
     tag = candidate.tag(order.tag)
     signer = public_key_of(work, recipe)
     release = prepare(folder, book.digest(source, recipe), candidate.repo, tag, signer)
-    if order.destination == MAIN and goal.published(release):
+    if order.destination.is_main and goal.published(release):
         return f"already published as {release.repo} at {tag}"
     if order.dry_run:
         return _preview(goal, release, order.destination)

@@ -157,7 +157,7 @@ def test_an_older_tag_is_withdrawn_without_a_commit(published):
     world, _ = published()
     Hub().yank(world.repo, "v1", "too old")
     assert world.log() == ["Publish v2", "Publish v1"]
-    assert marks(world.repo) == {"v2": "latest", "v1": "no reason is told"}
+    assert marks(world.repo) == {"v2": "latest", "v1": "too old"}
 
 
 def test_when_all_is_withdrawn_main_is_empty(published):
@@ -174,7 +174,7 @@ def test_what_somebody_put_on_main_is_not_taken_back(published):
     world.hub.add("models", world.repo, {"manifest.json": b"theirs"} | ATTRIBUTES, "Theirs")
     Hub().yank(world.repo, "v2", "wrong")
     assert world.log()[0] == "Theirs"
-    assert marks(world.repo) == {"v2": "no reason is told", "v1": ""}
+    assert marks(world.repo) == {"v2": "wrong", "v1": ""}
 
 
 def test_a_withdrawn_release_is_not_published_again(published, tmp_path):
@@ -182,7 +182,7 @@ def test_a_withdrawn_release_is_not_published_again(published, tmp_path):
     Hub().yank(world.repo, "v2", "wrong")
     done, said = attempt(release_of(tmp_path / "again", world.repo, b"v2" * 500, "v2"))
     assert not done
-    assert "the tag v2 was withdrawn; choose another" in said
+    assert "the tag v2 was withdrawn (wrong); choose another" in said
     done, said = attempt(release_of(tmp_path / "next", world.repo, b"v3" * 500, "v3"))
     assert done, said
     assert marks(world.repo) == {"v3": "latest", "v2": "wrong", "v1": ""}
