@@ -109,7 +109,13 @@ def test_branches_are_the_hubs(work, publish):
     refusal = "!! the local registry has neither branches nor pull requests; target=hub has\n"
     assert publish(branch="trial") == refusal
     assert "say one" in publish(branch="trial", pull_request=True)
+    assert "main is no branch for review" in publish(branch="main")
+    assert "is no branch: " in publish(branch="a..b")
     assert not work.registry.exists()
+
+
+def test_an_empty_branch_is_none(work, publish):
+    assert f"published {REPO} at v1" in publish(branch="")
 
 
 def test_what_must_be_signed_is(work, publish):
