@@ -33,6 +33,7 @@ from .loaders import views_of
 from .publish import Destination
 from .publishing import Order
 from .recipe import Book, Recipe, read_book
+from .redaction import sayable
 from .registry import LocalRegistry
 from .workspace import Workspace
 
@@ -62,13 +63,13 @@ def run(name: str, arguments: dict[str, Any], **said: Any) -> Any:
     except DifferenceError as error:
         return TaskFailed(str(error), report=False)
     except (VoxbuildError, VoxrunError) as error:
-        return TaskFailed(str(error))
+        return TaskFailed(sayable(str(error)))
     except BrokenPipeError:  # `doit table | head`: the reader has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return True
     except OSError as error:
         hint = "; make room and run it again" if error.errno == errno.ENOSPC else ""
-        return TaskFailed(f"{error.filename2 or error.filename}: {error.strerror}{hint}")
+        return TaskFailed(sayable(f"{error.filename2 or error.filename}: {error.strerror}{hint}"))
 
 
 def action(function: Action) -> Action:
@@ -170,7 +171,7 @@ def publish(
     dry_run: bool,
 ) -> None:
     """Publish a recipe's validated artifact and its views, or show what would change."""
-    destination = Destination(branch, pull_request)
+    destination = Destination(branch or None, pull_request)
     wanted = Order(**order, destination=destination, dry_run=dry_run)
     publishing.publish(workspace(), book, book.recipe(recipe), wanted)
 

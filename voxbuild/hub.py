@@ -1,16 +1,28 @@
 """Publishing to the Hugging Face Hub: one commit with everything, verified, then the tag."""
 
 import hashlib
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from voxrun.manifest import Entry
 from voxrun.registry import WITHDRAWN
 
-from .errors import MissingError, PublishError
-from .hub_client import be_patient, in_a_sentence, is_missing
-from .hub_repo import MAIN, SMALL, HubRepo
-from .manifest import MANIFEST, SIGNATURE
-from .publish import Destination, Release, Version, tag_is_taken
+from .errors import PublishError
+from .hub_client import be_patient, check_token, in_a_sentence, plain
+from .hub_files import MAIN, SMALL
+from .hub_repo import Additions, HubRepo
+from .hub_versions import UNTOLD, reasons, versions, withdraw
+from .manifest import SIGNATURE
+from .publish import (
+    REASONS,
+    Destination,
+    Release,
+    Version,
+    tag_is_taken,
+    tag_is_unsigned,
+    tag_is_withdrawn,
+)
 
 ON_MAIN = Destination()
 
@@ -26,30 +38,36 @@ class Hub:
         import huggingface_hub
 
         be_patient()
+        check_token()
         self._api = huggingface_hub.HfApi()
 
     def published(self, release: Release) -> bool:
         """Whether this release is there, whole, under its tag.
 
         Its signature may be another: signing twice gives two. Raises PublishError if the tag holds
-        something else, or was withdrawn.
+        something else, or the same unsigned and it is signed now, or was withdrawn, or is a branch's name.
         """
         with in_a_sentence(release.repo):
             repo = self._repo(release.repo)
-            try:
-                repo.head()
-            except Exception as error:
-                if not is_missing(error):
-                    raise
-                return False
-            tags = repo.tags()
-            if WITHDRAWN + release.tag in tags:
-                raise PublishError(f"{release.repo}: the tag {release.tag} was withdrawn; choose another")
-            if release.tag not in tags:
-                return False
-            if repo.differences(tags[release.tag], release.files, apart=[SIGNATURE]):
-                raise tag_is_taken(release)
-            return True
+            return repo.is_there() and self._holds(repo, release)
+
+    def _holds(self, repo: HubRepo, release: Release) -> bool:
+        refs = repo.refs()
+        if WITHDRAWN + release.tag in refs.tags:
+            told = reasons(repo, refs.branches.get(REASONS))
+            raise tag_is_withdrawn(release, told.get(release.tag, UNTOLD))
+        if release.tag in refs.branches:
+            raise PublishError(
+                f"{release.repo}: {release.tag} is the name of a branch; choose another with tag=NAME"
+            )
+        if release.tag not in refs.tags:
+            return False
+        commit = refs.tags[release.tag]
+        if repo.differences(commit, release.files, apart=[SIGNATURE]):
+            raise tag_is_taken(release)
+        if SIGNATURE in release.files and not repo.blobs(commit, SIGNATURE):
+            raise tag_is_unsigned(release)
+        return True
 
     def publish(self, release: Release, destination: Destination = ON_MAIN) -> str:
         """Make one commit that holds the release and nothing else; tag it, unless it is for review.
@@ -57,70 +75,64 @@ class Hub:
         What is there already, after whatever became of an earlier try, is not made again.
         """
         repo = self._repo(release.repo)
-        if destination == ON_MAIN and self.published(release):
+        if destination.is_main and self.published(release):
             return self._address(release.repo, release.tag)
-        branch = destination.branch or MAIN
         try:
             with in_a_sentence(release.repo):
-                return self._send(repo, release, branch, destination.pull_request)
+                return self._send(repo, release, destination)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(repo.standing(branch, release.files)) from None
+            branch = destination.branch or MAIN
+            said = repo.standing(release.files, branch, destination.pull_request)
+            raise KeyboardInterrupt(said) from None
 
-    def _send(self, repo: HubRepo, release: Release, branch: str, pull_request: bool) -> str:
-        def operations(head: str) -> list[Any]:
-            return _operations(repo, head, release)
-
+    def _send(self, repo: HubRepo, release: Release, destination: Destination) -> str:
         repo.create()
-        message = f"Publish {release.tag}"
-        if pull_request:
-            ref = repo.request(message, release.files, operations)
+        if destination.pull_request:
+            ref = repo.request(*_what(release))
             return f"{self._api.endpoint}/{repo.name}/discussions/{ref.rpartition('/')[2]}"
-        if branch != MAIN:
-            repo.create_branch(branch)
-        commit = repo.commit(message, release.files, operations, branch)
-        if branch != MAIN:
-            return self._address(repo.name, branch)
-        if not repo.tag(release.tag, commit):
+        if destination.branch and not destination.is_main:
+            self._send_for_review(repo, destination.branch, release)
+            return self._address(repo.name, destination.branch)
+        if not repo.tag(release.tag, repo.commit(*_what(release), MAIN)):
             raise tag_is_taken(release)
         return self._address(repo.name, release.tag)
 
     def files(self, repo: str, revision: str) -> dict[str, Entry]:
         """Path -> size and sha256 of everything at a revision, `.gitattributes` apart."""
         with in_a_sentence(repo):
-            return self._repo(repo).files(revision)
+            there = self._repo(repo)
+            return there.files(there.resolve(revision))
 
     def read(self, repo: str, revision: str, name: str, limit: int = SMALL) -> bytes:
         """A small file's bytes, with the hash that the Hub lists; larger ones than `limit` are refused."""
         with in_a_sentence(repo):
-            return self._repo(repo).read(revision, name, limit)
+            there = self._repo(repo)
+            return there.read(there.resolve(revision), name, limit)
 
     def history(self, repo: str) -> list[Version]:
         """All tags, newest first, by the order of main's commits."""
         with in_a_sentence(repo):
-            return _versions(self._repo(repo))
+            return versions(self._repo(repo))
 
     def yank(self, repo: str, tag: str, reason: str) -> str:
-        """Mark a tag as withdrawn; if main holds that version, make it the newest one that is not, or empty.
+        """Mark a tag as withdrawn, and say why; if main holds a version, make it the newest one that is not
+        withdrawn, or empty.
 
         What an earlier try left undone is done; what is done is left alone.
         """
         try:
             with in_a_sentence(repo):
-                return self._yank(self._repo(repo), tag, reason)
+                kept = withdraw(self._repo(repo), tag, plain(reason))
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{repo}: {tag} may be withdrawn in part; yank it again") from None
+        return f"{repo}: {tag} is withdrawn; the newest that is not: {kept or 'none'}"
 
-    def _yank(self, remote: HubRepo, tag: str, reason: str) -> str:
-        repo, tags = remote.name, remote.tags()
-        if tag not in tags:
-            raise MissingError(f"{repo}: there is no tag {tag}; there are: {', '.join(sorted(tags))}")
-        if not remote.tag(WITHDRAWN + tag, tags[tag], reason):
-            raise PublishError(f"{repo}: the tag {WITHDRAWN + tag} is on another commit than {tag}")
-        versions = _versions(remote)
-        kept = next((v for v in versions if v.withdrawn is None), None)
-        if any(v.latest and v.withdrawn is not None for v in versions):
-            _put_back(remote, kept.commit if kept else None, _withdrawal(tag, reason))
-        return f"{repo}: {tag} is withdrawn; the newest that is not: {kept.tag if kept else 'none'}"
+    def _send_for_review(self, repo: HubRepo, branch: str, release: Release) -> None:
+        """Have the release on a branch, which has a name of its own."""
+        if branch == release.tag or branch in repo.refs().tags:
+            raise PublishError(f"{repo.name}: {branch} is the name of a tag; choose another with branch=NAME")
+        repo.create_branch(branch)
+        repo.commit(*_what(release), branch)
 
     def _repo(self, name: str) -> HubRepo:
         return HubRepo(self._api, name)
@@ -129,19 +141,14 @@ class Hub:
         return f"{self._api.endpoint}/{repo}/tree/{revision}"
 
 
-def _withdrawal(tag: str, reason: str) -> str:
-    return f"Withdraw {tag}\n\n{reason}"
+def _what(release: Release) -> tuple[str, Mapping[str, Entry], Additions]:
+    """What a commit of the release is called and holds, and what puts it there."""
+    return f"Publish {release.tag}", release.files, partial(_additions, release)
 
 
-def _operations(repo: HubRepo, head: str, release: Release) -> list[Any]:
-    """Everything of the release, and the removal of what is not of it."""
-    from huggingface_hub import CommitOperationDelete
-
-    stale = sorted(repo.names(head) - set(release.files))
-    return [
-        *(CommitOperationDelete(name) for name in stale),
-        *(_addition(release, name) for name in release.files),
-    ]
+def _additions(release: Release) -> list[Any]:
+    """All of the release."""
+    return [_addition(release, name) for name in release.files]
 
 
 def _addition(release: Release, name: str) -> Any:
@@ -171,39 +178,3 @@ def _changed(release: Release, name: str) -> PublishError:
     return PublishError(
         f"{release.folder / name}: it changed after it was checked; build it again and publish"
     )
-
-
-def _versions(repo: HubRepo) -> list[Version]:
-    """The tags, newest first: by the order of main's commits; what is not on main comes last."""
-    tags, commits = repo.tags(), repo.commits()
-    place = {commit.commit_id: index for index, commit in enumerate(commits)}
-    dates = {commit.commit_id: commit.created_at.isoformat() for commit in commits}
-    told = {c.title.removeprefix("Withdraw "): c.message for c in commits if c.title.startswith("Withdraw ")}
-    marks = {WITHDRAWN + tag for tag in tags}
-    names = [tag for tag in tags if tag not in marks]
-    names = sorted(sorted(names, reverse=True), key=lambda tag: place.get(tags[tag], len(commits)))
-    withdrawn = {tag: told.get(tag) or "no reason is told" for tag in names if WITHDRAWN + tag in tags}
-    latest = _latest(repo, tags, sorted(names, key=lambda tag: tag in withdrawn))
-    return [
-        Version(tag, tags[tag], dates.get(tags[tag], ""), tag == latest, withdrawn.get(tag)) for tag in names
-    ]
-
-
-def _latest(repo: HubRepo, tags: dict[str, str], names: list[str]) -> str | None:
-    """The first of these tags with the manifest that main has."""
-    held = repo.blob(MAIN, MANIFEST)
-    return next((tag for tag in names if held and repo.blob(tags[tag], MANIFEST) == held), None)
-
-
-def _put_back(repo: HubRepo, commit: str | None, message: str) -> None:
-    """Make main hold what a commit holds, or nothing; the files are copied on the Hub."""
-    from huggingface_hub import CommitOperationCopy, CommitOperationDelete
-
-    wanted = repo.files(commit) if commit else {}
-
-    def operations(head: str) -> list[Any]:
-        stale = sorted(repo.names(head) - set(wanted))
-        copies = [CommitOperationCopy(name, name, src_revision=commit) for name in sorted(wanted)]
-        return [*(CommitOperationDelete(name) for name in stale), *copies]
-
-    repo.commit(message, wanted, operations, MAIN)

@@ -8,7 +8,10 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from .errors import MissingError, PublishError, one_line
+from voxrun.registry import one_line
+
+from .errors import MissingError, PublishError
+from .redaction import remember, sayable
 
 if TYPE_CHECKING:  # loaded when the Hub is talked to: most tasks never do
     import httpx2
@@ -24,6 +27,8 @@ WAITS = (1.0, 2.0, 4.0)
 LONGEST_WAIT = 300
 """Seconds. The Hub may ask for a longer pause; that is told instead of waited for."""
 TRANSIENT = (408, 429, 500, 502, 503, 504)
+NOT_ASKED_FOR = (LookupError, TypeError, AttributeError)
+"""What the client raises over an answer that is JSON, but none that the Hub gives."""
 LATER = "publish again later, it goes on from what is there then"
 HINTS = {
     401: "log in with `hf auth login`, or set HF_TOKEN",
@@ -58,6 +63,15 @@ def be_patient() -> None:
     if constants.HF_HUB_DISABLE_PROGRESS_BARS is None and not sys.stderr.isatty():
         disable_progress_bars()
     set_client_factory(_limited)
+
+
+def check_token() -> None:
+    """Have the token that the client finds kept out of all messages. Raises PublishError if it is none."""
+    from huggingface_hub import get_token
+
+    with in_a_sentence("the token of the Hub"):
+        if token := get_token():
+            remember(token)
 
 
 def _limited() -> "httpx2.Client":
@@ -150,7 +164,7 @@ def in_a_sentence(repo: str) -> Iterator[None]:
 
     try:
         yield
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, KeyError, RuntimeError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, RuntimeError, *NOT_ASKED_FOR) as error:
         kind = MissingError if is_missing(error) else PublishError
         raise kind(f"{repo}: {sentence(error)}") from error
 
@@ -172,17 +186,24 @@ def sentence(error: Exception) -> str:
         status = response.status_code
         said = getattr(cause, "server_message", None)
         told = f"the Hub answers {status}{_to(response)}"
-        told += f" ({one_line(ValueError(said))})" if said else ""
+        told += f" ({plain(said)})" if said else ""
         told += f"; {HINTS[status]}" if status in HINTS else ""
     else:
-        told = one_line(cause) or type(cause).__name__
+        told = plain(str(cause)) or type(cause).__name__
         if isinstance(cause, httpx2.RequestError):
             told = f"no answer{_to(cause)}: {told}; {LATER}"
         if isinstance(cause, json.JSONDecodeError):
             told = f"what the Hub answers is no JSON ({told}); {LATER}"
         if isinstance(cause, KeyError):
             told = f"what the Hub answers says no {told}; {LATER}"
-    return _without_token(told)
+        elif isinstance(cause, NOT_ASKED_FOR):
+            told = f"what the Hub answers is not what it was asked for ({told}); {LATER}"
+    return sayable(told)
+
+
+def plain(said: str) -> str:
+    """What others wrote, in one line that holds no token and nothing that a terminal would obey."""
+    return one_line(sayable(str(said)))
 
 
 def _to(asked: "httpx2.RequestError | httpx2.Response") -> str:
@@ -200,11 +221,3 @@ def _cause(error: Exception) -> Exception:
 
 def _response(error: Exception) -> "httpx2.Response | None":
     return getattr(_cause(error), "response", None)
-
-
-def _without_token(text: str) -> str:
-    """A server may send back what it was sent."""
-    from huggingface_hub import get_token
-
-    token = get_token()
-    return text.replace(token, "<token>") if token else text

@@ -20,7 +20,13 @@ from .record import Record
 from .vouching import made, signed, validated
 from .workspace import sha256_of
 
-TAG = re.compile(r"\w[\w.-]*")
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+LONGEST_NAME = 100
+"""Characters. Files are called so, and with a mark before it."""
+REASONS = "withdrawn"
+"""The branch of a repository on the Hub that says why tags were withdrawn."""
+KEPT = (LATEST, "HEAD", REASONS)
+"""Names that stand for something else."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,11 @@ class Destination:
 
     branch: str | None = None
     pull_request: bool = False
+
+    @property
+    def is_main(self) -> bool:
+        """Whether it gets a tag, and readers who name none get it."""
+        return (self.branch or LATEST) == LATEST and not self.pull_request
 
 
 @dataclass(frozen=True)
@@ -155,11 +166,32 @@ def _refused(folder: Path, remedy: str) -> Iterator[None]:
         raise PublishError(f"{folder}: {error}; {remedy}") from error
 
 
+def check_branch(name: str) -> None:
+    """Raise PublishError if releases cannot go to a branch of this name for review."""
+    if name == LATEST:
+        raise PublishError(f"{LATEST} is no branch for review; what is published without branch= goes there")
+    _check_name("branch", name, name.split("/"))
+
+
 def _check_tag(tag: str) -> None:
-    if not TAG.fullmatch(tag) or tag == LATEST:
-        raise PublishError(f"{tag} is no tag: letters, digits, dots, dashes and underscores, and not main")
-    if tag.startswith(WITHDRAWN) or COMMIT.fullmatch(tag):
-        raise PublishError(f"{tag} is no tag: readers would take it for the mark of another, or for a commit")
+    _check_name("tag", tag, [tag])
+
+
+def _check_name(kind: str, name: str, parts: list[str]) -> None:
+    """Git's rules (https://git-scm.com/docs/git-check-ref-format), and what readers would make of it."""
+    if len(name) > LONGEST_NAME or not all(map(_is_part, parts)):
+        raise PublishError(
+            f"{name[:LONGEST_NAME]!r} is no {kind}: up to {LONGEST_NAME} letters, digits, dots, dashes and"
+            " underscores of ASCII, no two dots together, no dot and no .lock at the end"
+        )
+    if name in KEPT or parts[0] == "refs" or name.startswith(WITHDRAWN) or COMMIT.fullmatch(name):
+        raise PublishError(
+            f"{name} is no {kind}: readers would take it for main, for the mark of another, or for a commit"
+        )
+
+
+def _is_part(name: str) -> bool:
+    return bool(NAME.fullmatch(name)) and ".." not in name and not name.endswith((".", ".lock"))
 
 
 def _intact_files(folder: Path, listed: Mapping[str, Entry]) -> dict[str, Entry]:

@@ -13,7 +13,7 @@ from .candidates import Candidate, candidates
 from .differences import changes_table
 from .errors import MissingError, PublishError, VoxbuildError
 from .hub import Hub
-from .publish import Destination, PublishTarget, Release, prepare
+from .publish import Destination, PublishTarget, Release, check_branch, prepare
 from .recipe import Book, Recipe
 from .record import read_record
 from .registry import LocalRegistry, no_review
@@ -56,8 +56,10 @@ def publish(work: Workspace, book: Book, recipe: Recipe, order: Order) -> None:
     """
     if order.destination.branch and order.destination.pull_request:
         raise PublishError("a branch or a pull request: say one")
-    if order.destination != MAIN and (order.target or DEFAULT_TARGET) not in REVIEWED:
+    if not order.destination.is_main and (order.target or DEFAULT_TARGET) not in REVIEWED:
         raise no_review()
+    if order.destination.branch:
+        check_branch(order.destination.branch)
     goal, problems = order.goal(work), []
     wanted = candidates(book, recipe, order.source, order.named)
     built = {c.source.name for c in wanted if not c.loader and c.is_built(work)}
@@ -89,7 +91,7 @@ def _published(work: Workspace, book: Book, goal: PublishTarget, candidate: Cand
     signer = public_key_of(work, recipe)
     record = read_record(work.siblings_file(source.name))
     release = prepare(folder, book.digest(source, recipe), candidate.repo, tag, signer, record)
-    if order.destination == MAIN and goal.published(release):
+    if order.destination.is_main and goal.published(release):
         return f"already published as {release.repo} at {tag}"
     if order.dry_run:
         return _preview(goal, release, order.destination)

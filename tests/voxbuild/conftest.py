@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from artifacts import contents
 from hub_server import TOKEN, serving
-from mishaps import play
+from mishaps import Script, play
 from projects import doit, make_project, use_random_source
-from publishers import Reader, World, connect, disconnect
+from publishers import Reader, World, attempt, connect, disconnect, hashes, release_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,3 +87,24 @@ def calls(new_world):
     script, done, said = play(new_world())
     assert done, said
     return script.calls
+
+
+@pytest.fixture
+def published(new_world, tmp_path):
+    """A repository with v1 and v2 and so many versions after them; their folders by their tags."""
+
+    def publish(*more):
+        world = new_world(new=True)
+        world.hub.faults = Script(world)
+        folders = {}
+        for tag in ("v1", "v2", *more):
+            release = release_of(
+                tmp_path / f"{world.repo.replace('/', '-')}-{tag}", world.repo, tag.encode() * 500, tag
+            )
+            world.whole[tag] = hashes(contents(release.folder))
+            done, said = attempt(release)
+            assert done, said
+            folders[tag] = release.folder
+        return world, folders
+
+    return publish

@@ -9,7 +9,9 @@ wrong, with the genuine client against the Hub of the tests, and hold this table
 
 A repository holds v1, a release is published as its v2. Before each call is answered somebody else reads:
 `v2` and `main` hold one release or the other, never a mixture, and v1 stays as it is. Then it is published
-once more, without a fault: this always ends with one commit that holds the release, and the tag on it.
+once more, without a fault: this ends with a commit that holds the release, and the tag on it, but where the
+last column says that it is refused as well. There is one such commit, and a second one only where somebody
+else committed upon the first before it had its tag.
 
 The calls of a publish, in order:
 

@@ -170,3 +170,11 @@ class World:
     def _held(self, name, revision):
         held = self.reader.holds(name, revision)
         return next((version for version, files in self.whole.items() if files == held), "something else")
+
+
+def marks(repo):
+    """Tag -> what there is to say of it."""
+    return {
+        version.tag: "latest" if version.latest else version.withdrawn or ""
+        for version in Hub().history(repo)
+    }

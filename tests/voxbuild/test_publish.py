@@ -4,11 +4,12 @@ import json
 
 import pytest
 from artifacts import RECIPE, REPO, make_artifact, make_release, sign_artifact
+from hub_server.refs import NAME
 
 from voxbuild import publish
 from voxbuild.errors import VoxbuildError
 from voxbuild.manifest import MANIFEST, PROVENANCE, SIGNATURE, VALIDATION, Manifest, file_entry
-from voxbuild.publish import Destination, prepare
+from voxbuild.publish import Destination, check_branch, prepare
 from voxbuild.registry import LocalRegistry
 from voxbuild.workspace import read_json, write_json
 from voxrun.manifest import Entry
@@ -134,10 +135,30 @@ def test_a_manifest_that_is_none_is_told(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    "tag", ["", "main", "../v1", "a/b", ".hidden", "v 1", "-v", "withdrawn-v1", "0123456789" * 4]
+    "tag",
+    [
+        *("", "main", "../v1", "a/b", ".hidden", "v 1", "-v", "withdrawn-v1", "withdrawn", "0123456789" * 4),
+        *("v1..3", "x.lock", "v1.", "v\u00e9", "v\u0661", "v" * 101, "v1\n", "v1~", "HEAD", "refs"),
+    ],
 )
 def test_a_tag_that_is_none_is_refused(tmp_path, tag):
     assert "is no tag" in refused(make_artifact(tmp_path / "a"), tag)
+
+
+@pytest.mark.parametrize("tag", ["v1", "2026.11", "_x", "v1.lock.2", "v" * 100, "a-b_c.d"])
+def test_a_tag_that_git_takes_is_taken(tmp_path, tag):
+    assert make_release(tmp_path / "a", tag=tag).tag == tag
+    assert NAME.fullmatch(tag)
+
+
+@pytest.mark.parametrize("branch", ["main", "refs/pr/1", "a//b", "a/", "/a", "a/b.lock", "a..b", "withdrawn"])
+def test_a_branch_that_is_none_is_refused(branch):
+    with pytest.raises(VoxbuildError, match="is no branch"):
+        check_branch(branch)
+
+
+def test_branches_may_have_folders():
+    check_branch("review/v2.1/trial")
 
 
 def test_a_release_lists_all_files_the_manifest_last(tmp_path):

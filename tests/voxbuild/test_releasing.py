@@ -112,7 +112,13 @@ def test_branches_are_the_hubs(work, publish):
     assert publish(branch="trial") == publish(branch="trial", dry_run=True) == refusal
     assert publish(pull_request=True) == publish(pull_request=True, dry_run=True) == refusal
     assert "say one" in publish(branch="trial", pull_request=True)
+    assert "main is no branch for review" in publish(branch="main")
+    assert "is no branch: " in publish(branch="a..b")
     assert not work.registry.exists()
+
+
+def test_an_empty_branch_is_none(work, publish):
+    assert f"published {REPO} at v1" in publish(branch="")
 
 
 def test_what_must_be_signed_is(work, publish):

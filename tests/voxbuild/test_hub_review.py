@@ -1,0 +1,157 @@
+"""What goes to a Hub for review: branches and pull requests."""
+
+import signal
+import threading
+
+import pytest
+from artifacts import contents
+from hub_server import Refusal
+from mishaps import Script, play
+from publishers import OLD, attempt, hashes
+
+from voxbuild.hub import Hub
+from voxbuild.publish import Destination
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
+
+
+def test_a_branch_for_review_has_no_tag(new_world):
+    world = new_world()
+    world.hub.faults = Script(world)
+    for _ in range(2):
+        done, said = attempt(world.release, Destination(branch="review/v2"))
+        assert done, said
+        assert said == f"{world.hub.url}/{world.repo}/tree/review/v2"
+    assert world.reader.holds(world.repo, "review/v2") == hashes(contents(world.release.folder))
+    assert world.look() == "no v2"
+    assert world.reader.log(world.repo, "review/v2") == ["Publish v2", "Publish v1"]
+
+
+@pytest.mark.parametrize("when", [None, "after"])
+def test_a_pull_request_is_made_once(new_world, when):
+    world = new_world()
+    lost = (lambda n, call: {"cut": when} if "/commit/" in call else {}) if when else lambda n, call: {}
+    world.hub.faults = Script(world, lost)
+    for _ in range(2):
+        done, said = attempt(world.release, Destination(pull_request=True))
+        assert done, said
+        assert said == f"{world.hub.url}/{world.repo}/discussions/1"
+    assert list(world.there.pulls) == ["1"]
+    assert world.look() == "no v2"
+    world.hub.merge(world.repo, 1)
+    assert world.look() == "no v2, main holds v2"
+    assert attempt(world.release)[0]
+    assert world.look() == "v2 holds v2, main holds v2"
+    assert world.log().count("Publish v2") == 0
+
+
+def test_a_pull_request_that_cannot_be_made_is_told(new_world):
+    world = new_world()
+    world.hub.faults = Script(world, lambda n, call: {"fail": Refusal(403)} if "/commit/" in call else {})
+    done, said = attempt(world.release, Destination(pull_request=True))
+    assert not done
+    assert "403" in said
+    assert not world.there.pulls
+
+
+def test_a_pull_request_that_was_closed_is_not_the_one(new_world):
+    world = new_world()
+    world.hub.faults = Script(world)
+    assert attempt(world.release, Destination(pull_request=True))[0]
+    world.there.save(pulls={"1": world.there.pulls["1"] | {"status": "closed"}})
+    done, said = attempt(world.release, Destination(pull_request=True))
+    assert (done, said) == (True, f"{world.hub.url}/{world.repo}/discussions/2")
+
+
+def test_what_is_on_main_is_not_requested(new_world):
+    world = new_world()
+    world.hub.faults = Script(world)
+    assert attempt(world.release)[0]
+    done, said = attempt(world.release, Destination(pull_request=True))
+    assert (done, said) == (False, f"{world.repo}: main holds all of it, there is nothing to request")
+    assert not world.there.pulls
+
+
+@pytest.mark.parametrize("branch", ["", "main"])
+def test_main_by_another_name_is_main_all_the_same(new_world, branch):
+    world = new_world()
+    world.hub.faults = Script(world)
+    assert attempt(world.release, Destination(branch=branch))[0]
+    assert world.look() == "v2 holds v2, main holds v2"
+    world.put("v2", {"manifest.json": b"{}"})
+    done, said = attempt(world.release, Destination(branch=branch))
+    assert not done
+    assert "the tag v2 holds another artifact" in said
+
+
+@pytest.mark.parametrize("branch", ["v1", "v2"])
+def test_a_branch_is_not_called_like_a_tag(new_world, branch):
+    world = new_world()
+    world.hub.faults = Script(world)
+    done, said = attempt(world.release, Destination(branch=branch))
+    assert (done, said) == (
+        False,
+        f"{world.repo}: {branch} is the name of a tag; choose another with branch=NAME",
+    )
+    assert list(world.there.branches) == ["main"]
+
+
+def test_a_tag_is_not_called_like_a_branch(new_world):
+    world = new_world()
+    script = world.hub.faults = Script(world)
+    world.there.save(branches=world.there.branches | {"v2": world.there.head})
+    done, said = attempt(world.release)
+    assert (done, said) == (
+        False,
+        f"{world.repo}: v2 is the name of a branch; choose another with tag=NAME",
+    )
+    assert all(call.startswith("GET ") for call in script.calls)
+
+
+def test_a_tag_is_read_though_a_branch_is_called_like_it(new_world):
+    world = new_world()
+    script = world.hub.faults = Script(world)
+    assert attempt(world.release)[0]
+    world.there.save(branches=world.there.branches | {"v1": world.there.head})
+    script.look = lambda: None  # whoever says v1 to the Hub of the tests gets one or the other
+    assert set(Hub().files(world.repo, "v1")) == set(OLD)
+    assert Hub().read(world.repo, "v1", "manifest.json") == OLD["manifest.json"]
+
+
+def interrupted(world, destination, at):
+    """What is said of a publish that is interrupted when such a call has come, and is answered after that."""
+
+    acted = []
+
+    def act(n, call):
+        return {"before": interrupt} if at in call and not acted else {}
+
+    def interrupt(script):
+        acted.append(at)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        script.wait()
+
+    def publish(release):
+        return attempt(release, destination)
+
+    return play(world, act, publish)[2].removeprefix(f"interrupted: {world.repo}: ")
+
+
+REQUEST, BRANCH = Destination(pull_request=True), Destination(branch="trial")
+NEXT = "; if a commit was on its way, the next finds it"
+
+
+@pytest.mark.parametrize(
+    ("destination", "at", "new", "said"),
+    [
+        (REQUEST, "/refs", False, f"nothing of it is there{NEXT}"),
+        (REQUEST, "/discussions", False, "the pull request refs/pr/1 holds it"),
+        (REQUEST, "/preupload/", True, f"nothing of it is there but the repository, empty{NEXT}"),
+        (BRANCH, "/preupload/", False, f"nothing of it is there but the branch trial, as main is{NEXT}"),
+        (BRANCH, "/resolve/", False, "trial holds it; publish again to verify it"),
+        (Destination(), "/preupload/", True, f"nothing of it is there but the repository, empty{NEXT}"),
+        (Destination(), "/repos/create", True, f"nothing of it is there{NEXT}"),
+    ],
+)
+def test_ctrl_c_says_what_there_is(new_world, destination, at, new, said):
+    assert interrupted(new_world(new=new), destination, at) == said
