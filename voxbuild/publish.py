@@ -103,7 +103,7 @@ def prepare(folder: Path, recipe_digest: str, repo: str, tag: str, signer: Path 
     """Check that an artifact was validated as exactly the bytes that lie there, by the recipe as it is now.
 
     `signer` is the public key that it must be signed for; a signature that is there anyway must be of what
-    lies there. Raises PublishError.
+    lies there. Nothing else may lie there. Raises VoxbuildError.
     """
     _check_tag(tag)
     manifest = Manifest.load(folder)
@@ -111,6 +111,7 @@ def prepare(folder: Path, recipe_digest: str, repo: str, tag: str, signer: Path 
         raise PublishError(f"{folder}: not validated; run `doit build` and see why")
     if manifest.recipe.get("digest") != recipe_digest:
         raise PublishError(f"{folder}: the recipe has changed since it was built; run `doit build` again")
+    manifest.refuse_strangers(folder)
     listed = _intact_files(folder)
     if (signer or (folder / SIGNATURE).is_file()) and (wrong := faults(folder, signer)):
         raise PublishError(f"{folder}: not signed as it should be: {'; '.join(wrong)}; run `doit sign`")

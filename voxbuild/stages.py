@@ -25,7 +25,7 @@ from .fetch import Fetched, fetch
 from .journal import Journal
 from .lock import LOCK, refuse_difference, refuse_drift
 from .making import Making
-from .manifest import MANIFEST, VALIDATION, Manifest, describe, read_validation
+from .manifest import DESCRIPTIVE, MANIFEST, VALIDATION, Manifest, describe, read_validation
 from .moments import save_moments
 from .plan import Plan, make_plan
 from .progress import progress_bar
@@ -106,6 +106,7 @@ def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Boo
     """Transcribe the clips with the artifact, write validation.json, return the table of gates.
 
     Raises ValidationError with the table if a gate is not passed; the artifact stays, marked unvalidated.
+    What is heard are the manifest's own files: raises VoxbuildError if others lie there.
     """
     folder = work.artifact(source.name, recipe.name)
     manifest = Manifest.load(folder).unvalidated()
@@ -113,6 +114,7 @@ def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Boo
     if damaged := manifest.damaged(folder):
         (folder / MANIFEST).unlink()  # so that it is
         raise ValidationError(f"{folder}: not as it was converted: {', '.join(damaged)}; build it again")
+    manifest.refuse_strangers(folder, DESCRIPTIVE)
     sets = book.clip_sets(source, recipe)
     clips = {name: read_clips(clip_set, work.clips) for name, clip_set in sets.items()}
     everything = [clip for members in clips.values() for clip in members]
@@ -163,6 +165,7 @@ def finish_manifest(work: Workspace, source: Source, recipe: Recipe, book: Book)
     if not validation["passed"] or validation["artifact"] != first.weight_files:
         raise ValidationError(f"{folder}: {VALIDATION} is not a passed one of these very files")
     manifest = first.completed(book.digest(source, recipe), describe(folder))
+    manifest.refuse_strangers(folder)
     if wrong := check_card(folder, manifest, validation):
         raise ValidationError(f"{folder}: the card does not say what was measured: {'; '.join(wrong)}")
     manifest.save(folder)

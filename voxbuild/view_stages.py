@@ -35,6 +35,7 @@ def make_view(work: Workspace, source: Source, recipe: Recipe, book: Book, loade
     manifest, validation = Manifest.load(artifact), read_validation(artifact)
     if not manifest.validated or manifest.damaged(artifact, manifest.weight_files):
         raise ValidationError(f"{artifact}: not what was validated; run `doit build`")
+    manifest.refuse_strangers(artifact)
     name = view_name(recipe, loader)
     with whole_folder(work.artifact(source.name, name), work.partial(source.name, name)) as folder:
         check_disk(folder, manifest.nbytes)
