@@ -5,13 +5,18 @@ import gzip
 import tarfile
 import zlib
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
+
+from voxrun.strict import read_bytes
 
 from .errors import SourceError, one_line
 from .recipe import ClipSet, FleursFiles
 from .text import normalise
 
 TRANSCRIPTS = "transcripts.tsv"
+MAX_TABLE = 64 * 2**20
+"""Bytes of a table of transcripts; the largest of FLEURS has some 2 MB."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +100,8 @@ def _unpack(archive: Path, wanted: set[str], folder: Path) -> None:
 
 def _rows(path: Path, least: int) -> list[list[str]]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        text = read_bytes(path, MAX_TABLE).decode("utf-8")
+        rows = list(csv.reader(StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE))
     except (OSError, ValueError, csv.Error) as error:
         raise SourceError(f"{path}: the transcripts cannot be read ({error})") from error
     for number, row in enumerate(rows, 1):

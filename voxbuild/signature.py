@@ -8,6 +8,7 @@ from voxrun.errors import VoxrunError
 from voxrun.manifest import SIGNATURE, digest_of, read_manifest
 from voxrun.proof import TOOLS
 from voxrun.signature import check_signed, claimed_files, signed_files
+from voxrun.strict import StrictError, read_bytes
 
 from .errors import SigningError
 from .manifest import MANIFEST, Manifest
@@ -53,11 +54,13 @@ def faults(folder: Path, public: Path | None) -> list[str]:
     None: by whomever.
     """
     try:
-        signature = (folder / SIGNATURE).read_bytes()
+        signature = read_bytes(folder / SIGNATURE)
         signed = signed_files(signature, public) if public else claimed_files(signature)
         return _differences(folder, signed)
     except OSError:
         return [f"{folder} has no {SIGNATURE}"]
+    except StrictError as error:
+        return [f"{folder / SIGNATURE}: {error}"]
     except VoxrunError as error:
         return [str(error)]
 

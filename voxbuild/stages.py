@@ -22,6 +22,7 @@ from .clips import read_clips
 from .compatibility import check_dialects
 from .errors import ValidationError
 from .fetch import Fetched, fetch
+from .gates import Gates
 from .journal import Journal
 from .lock import LOCK, refuse_difference, refuse_drift
 from .making import Making
@@ -29,7 +30,7 @@ from .manifest import DESCRIPTIVE, MANIFEST, VALIDATION, Manifest, describe, rea
 from .moments import save_moments
 from .plan import Plan, make_plan
 from .progress import progress_bar
-from .recipe import Book, Gates, Recipe, Source
+from .recipe import Book, Recipe, Source
 from .report import gates_table
 from .validate import Heard, fidelity, listen, report
 from .whole import whole_folder

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -163,3 +164,15 @@ def test_a_corpus_that_cannot_be_had_is_told(read_corpus):
     process = read_corpus(corpus([]), HF_HUB_OFFLINE="1")
     assert process.returncode == 3
     assert "maker/corpus: data/xx_yy/test.tsv cannot be fetched" in process.stdout
+
+
+def test_transcripts_that_never_end_are_not_waited_for(base):
+    path = base / "words/transcripts.tsv"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(SourceError, match=r"cannot be read .not a regular file"):
+        read_clips(LOCAL, base)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(SourceError, match=r"cannot be read .not a regular file"):
+        read_clips(LOCAL, base)
