@@ -9,12 +9,14 @@ from typing import Protocol
 from voxrun.errors import VoxrunError
 from voxrun.manifest import Entry, read_manifest
 from voxrun.registry import COMMIT, LATEST, WITHDRAWN
+from voxrun.strict import read_bytes
 
 from .card_check import check_card
 from .errors import PublishError
 from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry, read_validation
 from .progress import progress_bar
 from .signature import faults
+from .vouching import provenance_faults
 from .workspace import sha256_of
 
 TAG = re.compile(r"\w[\w.-]*")
@@ -120,6 +122,8 @@ def prepare(folder: Path, recipe_digest: str, repo: str, tag: str, signer: Path 
         raise PublishError(f"{folder}: {VALIDATION} is not a passed one of these very files")
     if wrong := check_card(folder, manifest, validation):
         raise PublishError(f"{folder}: the card does not say what was measured: {'; '.join(wrong)}")
+    if wrong := provenance_faults(listed, lambda name: read_bytes(folder / name)):
+        raise PublishError(f"{folder}: {'; '.join(wrong)}; build it again")
     last = {n: Entry(**file_entry(folder / n)) for n in (MANIFEST, SIGNATURE) if (folder / n).is_file()}
     return Release(folder, repo, tag, listed | last)
 

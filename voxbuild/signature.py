@@ -12,6 +12,7 @@ from voxrun.strict import StrictError, read_bytes
 
 from .errors import SigningError
 from .manifest import MANIFEST, Manifest
+from .vouching import provenance_faults
 from .workspace import written_whole
 
 PASSWORD = "VOXBUILD_SIGNING_PASSWORD"
@@ -25,6 +26,8 @@ def sign(folder: Path, private: Path, public: Path | None) -> None:
     What was signed is held against the manifest before it is called model.sig. Raises SigningError.
     """
     refuse_unready(folder)
+    if wrong := provenance_faults(read_manifest(folder), lambda name: read_bytes(folder / name)):
+        raise SigningError(f"{folder}: not as its manifest says: {'; '.join(wrong)}; build it again")
     signer = _signer(private, public)
     with written_whole(folder / SIGNATURE) as partial:
         try:

@@ -85,12 +85,16 @@ def weights_untouched(task: Any, values: Values, source: str, recipe: str) -> bo
 def views_untouched(task: Any, values: Values, source: str, names: list[str]) -> bool:
     """All views are there, and what was said of conversions is true of all their files."""
     folders = {name: workspace().artifact(source, name) for name in names}
-    task.value_savers.append(lambda: {"stamps": {n: _stamps(f, _everything) for n, f in folders.items()}})
+
+    def now(told: Callable[[Path], Any]) -> dict[str, Any]:
+        return {name: told(folder) for name, folder in folders.items()}
+
     stamps = values.get("stamps") or {}
-    manifests = [str(folder / MANIFEST) for folder in folders.values()]
-    return unedited(task, values, *manifests) and all(
-        _untouched(task, folder, _everything, stamps.get(name)) for name, folder in folders.items()
-    )
+    task.value_savers.append(lambda: {"stamps": now(_everything_stamped), "facts": now(_facts)})
+    if not all(_untouched(task, folders[name], _everything, stamps.get(name)) for name in names):
+        return False
+    edited = values.get("facts") != now(_facts)
+    return not edited or _stale(task, f"the manifests of {', '.join(names)} are not as they were written")
 
 
 def is_validated(task: Any, values: Values, source: str, recipe: str) -> bool:
@@ -139,6 +143,10 @@ def _facts(folder: Path) -> str | None:
         return sha256(Manifest.load(folder).as_converted.text.encode()).hexdigest()
     except VoxbuildError:
         return None
+
+
+def _everything_stamped(folder: Path) -> Stamps:
+    return _stamps(folder, _everything)
 
 
 def _stamps(folder: Path, files: Files) -> Stamps:

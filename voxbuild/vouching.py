@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from voxrun.manifest import Entry
+from voxrun.objects import read_object
 from voxrun.provenance import check_provenance
 from voxrun.signature import check_signed, claimed_files, signed_files
 
 from .errors import PublishError
-from .manifest import MANIFEST, PROVENANCE, SIGNATURE
+from .lock import LOCK
+from .manifest import MANIFEST, PROVENANCE, SIGNATURE, Manifest
+from .provenance import contradictions
 
 Read = Callable[[str], bytes]
 """A small file of the artifact, by name."""
@@ -24,10 +27,27 @@ def vouched(entries: Mapping[str, Entry], read: Read, key: Path | None) -> list[
     return [_provenance(listed, read), _signature(listed, entries, read, key)]
 
 
-def _provenance(listed: Mapping[str, Entry], read: Read) -> str:
+def provenance_faults(listed: Mapping[str, Entry], read: Read) -> list[str]:
+    """Why an artifact's provenance is not that of these files, or its manifest tells something else.
+
+    Raises VoxbuildError, VoxrunError if one of them cannot be read.
+    """
     if PROVENANCE not in listed:
-        raise PublishError(f"{PROVENANCE} is missing: nothing says what it was made from")
-    if wrong := check_provenance(read(PROVENANCE), listed):
+        return [f"{PROVENANCE} is missing: nothing says what it was made from"]
+    statement = read(PROVENANCE)
+    if wrong := check_provenance(statement, listed):
+        return wrong
+    manifest = Manifest.of(read(MANIFEST), MANIFEST)
+    wrong = contradictions(manifest, read_object(statement, PROVENANCE))
+    if LOCK in listed and not manifest.view:
+        lock = read_object(read(LOCK), LOCK)
+        said = {"source": manifest.source, "tools": manifest.tools}
+        wrong += [f"{MANIFEST} and {LOCK} tell of different {k}" for k in said if lock.get(k) != said[k]]
+    return wrong
+
+
+def _provenance(listed: Mapping[str, Entry], read: Read) -> str:
+    if wrong := provenance_faults(listed, read):
         raise PublishError("; ".join(wrong))
     return f"{PROVENANCE} tells what these very files were made from"
 

@@ -22,7 +22,7 @@ from projects import (
 from voxbuild import uptodate
 from voxbuild.manifest import Manifest
 from voxbuild.siblings import read_record, write_record
-from voxbuild.workspace import read_json, sha256_of, stamp
+from voxbuild.workspace import read_json, sha256_of, stamp, write_json
 
 FILES = {
     "README.md",
@@ -335,6 +335,28 @@ def test_what_somebody_edited_is_written_again(built, name):
     assert doit(built, "build", "recipe=4bit").returncode == 0
     assert path.read_bytes() == before
     assert Manifest.load(path.parent).damaged(path.parent) == []
+
+
+@pytest.mark.parametrize(
+    ("edited", "made_again"),
+    [
+        ({"device": "gpu"}, "convert"),
+        ({"tools": {"voxbuild": "0.0.1"}}, "convert"),
+        ({"parameters": 1}, "convert"),
+        ({"files": {}}, "manifest"),
+    ],
+    ids=lambda value: "".join(value),
+)
+def test_an_edited_manifest_is_made_again(built, edited, made_again):
+    path = built / "out/tiny/4bit/manifest.json"
+    before, stored = path.read_bytes(), read_json(path)
+    if "files" in edited:  # of what is written about the weights
+        edited = {"files": stored["files"] | {"README.md": stored["files"]["bom.cdx.json"]}}
+    write_json(path, stored | edited)
+    process = doit(built, "build", "recipe=4bit")
+    assert process.returncode == 0, process.stdout
+    assert executed(process)[0] == f"{made_again}:tiny:4bit"
+    assert path.read_bytes() == before
 
 
 def test_a_stricter_gate_makes_the_table_stale_and_keeps_it_from_publishing(built):

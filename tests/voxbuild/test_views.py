@@ -361,3 +361,14 @@ def test_what_lies_beside_the_artifact_gets_no_view(built):
     (work.artifact("tiny", "any") / "consolidated.safetensors").write_bytes(b"seen instead")
     with pytest.raises(VoxbuildError, match=r"not in its manifest: 'consolidated\.safetensors'"):
         make_view(work, source, recipe, book, MLX_AUDIO_LOADER)
+
+
+def test_an_edited_manifest_of_a_view_is_made_again_and_not_published(built):
+    path = built / "out/tiny/any.mlx-audio/manifest.json"
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b'"device": "cpu"', b'"device": "gpu"'))
+    process = doit(built, "publish", "recipe=any", "source=tiny")
+    assert process.returncode in FAILED
+    assert "a view of another build than the artifact's beside it" in process.stdout
+    assert executed(doit(built, "build", "recipe=any", "source=tiny")) == ["views:tiny:any"]
+    assert path.read_bytes() == before
