@@ -68,6 +68,13 @@ def test_transcripts_that_are_none_are_told(base, content, expected):
         read_clips(LOCAL, base)
 
 
+@pytest.mark.parametrize("name", ["../a.flac", "/etc/hostname", "x" * 300, "a\0", "", ".", "\x1b[2J"])
+def test_what_is_no_name_of_a_recording_is_told(base, name):
+    (base / "words/transcripts.tsv").write_text(f"{name}\tone\n")
+    with pytest.raises(SourceError, match=r"which is no name of a recording$"):
+        read_clips(LOCAL, base)
+
+
 def test_missing_transcripts_are_told(base):
     with pytest.raises(SourceError, match=r"elsewhere/transcripts\.tsv: the transcripts cannot be read"):
         read_clips(clip_set(folder="elsewhere"), base)
