@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from voxrun.config import check_quantization, read_json
+from voxrun.config import check_quantization, read_member
 from voxrun.device import mx
 from voxrun.mapping import DTYPES
 from voxrun.weights import weight_files
@@ -77,7 +77,7 @@ class Artifact:
     def __init__(self, folder: Path) -> None:
         """Raises CheckpointError, ConfigError or WeightsError if it cannot be read or makes no sense."""
         self.folder = folder
-        self.config = read_json(folder / "config.json")
+        self.config = read_member(folder, "config.json")
         self._files: dict[str, Checkpoint] = {}
         with ExitStack() as opened:
             for path in weight_files(folder):

@@ -71,7 +71,7 @@ def write_bom(work: Workspace, source: Source, recipe: Recipe, book: Book) -> No
 def write_provenance(work: Workspace, source: Source, recipe: Recipe, book: Book) -> None:
     """Write from what an artifact's files were made, once all others are there."""
     about = _artifact(work, source, recipe, book)
-    about.write_provenance(provenance.upstream_files(source, about.manifest.source["files"]))
+    about.write_provenance(provenance.upstream_files(about.manifest.source))
 
 
 def attest_view(view: Attested, origin: Manifest) -> None:

@@ -42,6 +42,8 @@ SYNC_BYTES = 256 * 2**20
 ALIGNMENT = 64
 BUFFER_BYTES = 2 * 2**20
 """What is read at a time, mostly: it fits a processor's cache on the way to a hash and a kernel."""
+MAX_ROW = 2**20
+"""Bytes of a row, which is the least that is read at a time; upstream's largest has some 20 kB."""
 METADATA = {"format": "mlx"}
 
 
@@ -65,7 +67,7 @@ class Checkpoint:
             self._stamp = known or stamp(path)
             self.check_unchanged()
             with _as_checkpoint_error():
-                tensors = _of_known_types(header.read_header(self._file, path), path)
+                tensors = _of_our_kind(header.read_header(self._file, path), path)
             self.tensors = {tensor.name: tensor for tensor in tensors}
         except BaseException:
             self._file.close()
@@ -127,13 +129,17 @@ def parse_header(text: bytes, total: int, origin: Path | str) -> list[Tensor]:
     Raises CheckpointError.
     """
     with _as_checkpoint_error():
-        return _of_known_types(header.parse_header(text, total, origin), origin)
+        return _of_our_kind(header.parse_header(text, total, origin), origin)
 
 
-def _of_known_types(tensors: list[Tensor], origin: Path | str) -> list[Tensor]:
+def _of_our_kind(tensors: list[Tensor], origin: Path | str) -> list[Tensor]:
     for tensor in tensors:
         if tensor.dtype not in DTYPES:
             raise CheckpointError(f"{origin}: {shown(tensor.name)} has the dtype {tensor.dtype}")
+        if tensor.row_bytes > MAX_ROW:
+            raise CheckpointError(
+                f"{origin}: {shown(tensor.name)} has rows of {tensor.row_bytes:,} bytes, as no model of ours"
+            )
     return tensors
 
 

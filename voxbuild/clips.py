@@ -5,13 +5,19 @@ import gzip
 import tarfile
 import zlib
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
+
+from voxrun.manifest import is_plain
+from voxrun.strict import read_bytes, sentence, shown
 
 from .errors import SourceError, one_line
 from .recipe import ClipSet, FleursFiles
 from .text import normalise
 
 TRANSCRIPTS = "transcripts.tsv"
+MAX_TABLE = 64 * 2**20
+"""Bytes of a table of transcripts; the largest of FLEURS has some 2 MB."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ def read_clips(clips: ClipSet, base: Path) -> list[Clip]:
         raise SourceError(f"the clip set {clips.name} has no clips")
     for clip in members:
         if not normalise(clip.text):
-            raise SourceError(f"{clip.name}: nothing is said in its transcript {clip.text!r}")
+            raise SourceError(f"{clip.name}: nothing is said in its transcript {shown(clip.text)}")
     return members
 
 
@@ -44,7 +50,7 @@ def clip_files(clips: ClipSet, base: Path) -> list[Path]:
 def _local(clips: ClipSet, base: Path) -> list[Clip]:
     folder = (base / str(clips.folder)).resolve()
     return [
-        Clip(f"{clips.name}/{Path(file).stem}", _present(folder / file), text)
+        Clip(f"{clips.name}/{Path(file).stem}", _present(folder, file), text)
         for file, text, *_ in _rows(folder / TRANSCRIPTS, 2)
     ]
 
@@ -55,7 +61,7 @@ def _fleurs(files: FleursFiles) -> list[Clip]:
     archive = _download(files, f"data/{files.language}/audio/{files.split}.tar.gz")
     rows = _rows(table, 7)[: files.limit]
     folder = _unpacked(archive, {row[1] for row in rows})
-    return [Clip(f"fleurs/{files.language}/{row[1]}", _present(folder / row[1]), row[3]) for row in rows]
+    return [Clip(f"fleurs/{files.language}/{row[1]}", _present(folder, row[1]), row[3]) for row in rows]
 
 
 def _download(files: FleursFiles, name: str) -> Path:
@@ -95,17 +101,20 @@ def _unpack(archive: Path, wanted: set[str], folder: Path) -> None:
 
 def _rows(path: Path, least: int) -> list[list[str]]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        text = read_bytes(path, MAX_TABLE).decode("utf-8")
+        rows = list(csv.reader(StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE))
     except (OSError, ValueError, csv.Error) as error:
-        raise SourceError(f"{path}: the transcripts cannot be read ({error})") from error
+        raise SourceError(f"{path}: the transcripts cannot be read ({sentence(error)})") from error
     for number, row in enumerate(rows, 1):
         if len(row) < least:
             raise SourceError(f"{path}:{number}: {len(row)} columns instead of {least}")
     return rows
 
 
-def _present(path: Path) -> Path:
+def _present(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not is_plain(name):
+        raise SourceError(f"{folder}: the transcripts list {shown(name)}, which is no name of a recording")
     if not path.is_file():
         raise SourceError(f"{path}: the recording is missing, though the transcripts list it")
     return path

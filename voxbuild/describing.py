@@ -112,6 +112,7 @@ def task_manifest() -> Iterator[Task]:
             "file_dep": [artifact_file(recipe, source, name) for name in _descriptions(recipe, source)],
             "uptodate": [
                 (uptodate.is_validated, [source.name, recipe.name]),
+                (uptodate.unedited, [artifact_file(recipe, source, MANIFEST)]),
                 config_changed(book().digest(source, recipe)),
             ],
         } | LOUD

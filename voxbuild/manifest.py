@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, get_args, get_origin
 
 from voxrun.errors import ModelError
 from voxrun.manifest import MANIFEST, SIGNATURE, read_entries
+from voxrun.proof import found
 from voxrun.provenance import PROVENANCE
 from voxrun.strict import load, parse, read_bytes, sentence, shown
 
@@ -46,6 +48,8 @@ All other files are what validation proves.
 """
 OPTIONAL = (EVAL_RESULTS, PLOT)
 """Those that not every card has; where it has none, the stage of the card leaves none."""
+TORN = re.compile(r"(.*/)?\.[^/]+\.\d+\.partial")
+"""What a process that was killed while it wrote a file leaves: `workspace.written_whole`. Nobody reads it."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +96,28 @@ class Manifest:
         """The same artifact, of which nothing is proven."""
         return replace(self, files=self.weight_files, validated=False)
 
+    @property
+    def as_converted(self) -> "Manifest":
+        """As conversion wrote it: without all that was said about it later."""
+        recipe = {key: said for key, said in self.recipe.items() if key != "digest"}
+        return replace(self.unvalidated(), recipe=recipe)
+
     def completed(self, digest: str, described: dict[str, dict[str, Any]]) -> "Manifest":
         """The same artifact, validated by the recipe of this digest and described by these further files."""
         recipe = self.recipe | {"digest": digest}
         return replace(self, recipe=recipe, files=self.weight_files | described, validated=True)
 
-    def save(self, folder: Path) -> None:
-        """Write it into the artifact; a signature of another one goes away."""
+    @property
+    def text(self) -> str:
+        """What the file holds."""
         fields = asdict(self)
         if self.view is None:
             del fields["view"]
-        path, text = folder / MANIFEST, to_json(fields)
+        return to_json(fields)
+
+    def save(self, folder: Path) -> None:
+        """Write it into the artifact; a signature of another one goes away."""
+        path, text = folder / MANIFEST, self.text
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             (folder / SIGNATURE).unlink(missing_ok=True)
         write_text(path, text)
@@ -113,7 +128,7 @@ class Manifest:
         return cls.of(manifest_bytes(folder), folder / MANIFEST)
 
     @classmethod
-    def of(cls, content: bytes, path: Path) -> "Manifest":
+    def of(cls, content: bytes, path: Path | str) -> "Manifest":
         """The one with these bytes, read from this path. Raises VoxbuildError if it is not one of ours."""
         try:
             manifest = cls(**parse(content))
@@ -128,6 +143,17 @@ class Manifest:
         chosen = self.files if names is None else names
         return [name for name in chosen if not _intact(folder / name, self.files[name])]
 
+    def refuse_strangers(self, folder: Path, written: Iterable[str] = ()) -> None:
+        """Raises VoxbuildError if something lies in the folder that is not the artifact's.
+
+        `written` are further files that belong there. What is not in the manifest could be loaded in the
+        place of what is: then it, and not the artifact, would be what is heard, signed or proven.
+        """
+        own = {*self.files, *written, MANIFEST, SIGNATURE}
+        if strange := sorted(name for name in set(found(folder)) - own if not TORN.fullmatch(name)):
+            names = sentence(", ".join(map(shown, strange)))
+            raise VoxbuildError(f"{folder}: not in its manifest: {names}; remove what does not belong there")
+
 
 def manifest_bytes(folder: Path) -> bytes:
     """An artifact's manifest as it lies there. Raises VoxbuildError."""
@@ -137,7 +163,7 @@ def manifest_bytes(folder: Path) -> bytes:
         raise _unreadable(folder / MANIFEST, error) from error
 
 
-def _unreadable(path: Path, error: Exception) -> VoxbuildError:
+def _unreadable(path: Path | str, error: Exception) -> VoxbuildError:
     return VoxbuildError(f"{path}: no readable manifest ({sentence(error)}); build it again")
 
 

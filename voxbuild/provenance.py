@@ -8,9 +8,9 @@ metadata (invocation, start, end) is optional, and left out.
 from collections.abc import Mapping
 from typing import Any
 
-from voxrun.provenance import PREDICATE, STATEMENT
+from voxrun.provenance import PREDICATE, PROVENANCE, STATEMENT
 
-from .manifest import Manifest
+from .manifest import MANIFEST, Manifest
 from .recipe import ClipSet, HubFiles, Recipe, Source
 
 BUILD = "urn:voxbuild:build:1"
@@ -19,6 +19,8 @@ VIEW = "urn:voxbuild:view:1"
 """How a view is made of an artifact."""
 BUILDER = "urn:voxbuild:builder:1"
 """voxbuild, wherever it runs: who ran it, a signature says."""
+CLIPS = "clips/"
+"""What the names of recordings begin with, among the dependencies."""
 Entries = Mapping[str, Mapping[str, Any]]
 """path -> size and sha256."""
 
@@ -64,15 +66,64 @@ def make_provenance(
     }
 
 
-def upstream_files(source: Source, entries: Entries) -> list[dict[str, Any]]:
-    """The source as a dependency: its repository at a commit, and each file that was read."""
-    hub = source.hub
-    repository = (
-        [{"name": source.name, "uri": purl(hub), "digest": {"gitCommit": hub.revision}}] if hub else []
-    )
+def contradictions(manifest: Manifest, statement: Mapping[str, Any]) -> list[str]:
+    """What a manifest tells otherwise than a provenance.json, both from anywhere, a phrase each."""
+    definition = _at(statement, "predicate", "buildDefinition")
+    dependencies = _at(definition, "resolvedDependencies")
+    versions = _at(statement, "predicate", "runDetails", "builder", "version")
+    said = {
+        "kind of build": _at(definition, "buildType"),
+        "variant": _at(definition, "externalParameters", "recipe", "name"),
+        "source": (_at(definition, "externalParameters", "source"), _but_recordings(dependencies)),
+        "tools": isinstance(versions, dict) and {n: v for n, v in versions.items() if n != "voxrun"},
+        **{name: _at(definition, "internalParameters", name) for name in ("recipe", "device", "view")},
+        "weights": _at(definition, "internalParameters", "weights"),
+    }
+    told = {
+        "kind of build": VIEW if manifest.view else BUILD,
+        "variant": manifest.variant,
+        "source": (manifest.source.get("name"), _made_from(manifest) or said["source"][1]),
+        "tools": manifest.tools,
+        "recipe": manifest.recipe,
+        "device": manifest.device,
+        "view": manifest.view,
+        "weights": manifest.weight_digest,
+    }
+    return [
+        f"{MANIFEST} and {PROVENANCE} tell of different {name}" for name in said if told[name] != said[name]
+    ]
+
+
+def _at(value: Any, *keys: str) -> Any:
+    """What lies below a value under these keys; None if nothing does."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _but_recordings(dependencies: Any) -> list[Any]:
+    listed = dependencies if isinstance(dependencies, list) else []
+    return [each for each in listed if not str(_at(each, "name")).startswith(CLIPS)]
+
+
+def _made_from(manifest: Manifest) -> list[Any] | None:
+    """What an artifact's dependencies must be; of a view's its manifest tells none."""
+    if manifest.view:
+        return None
+    try:
+        return upstream_files(manifest.source)
+    except (KeyError, TypeError, AttributeError):  # of a manifest from anywhere
+        return ["none"]
+
+
+def upstream_files(source: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A source, as a manifest tells it, as dependency: its repository at a commit, and each file of it."""
+    name, files = source.get("name"), source.get("files", {})
+    hub = HubFiles.model_construct(**source) if "repo" in source else None
+    repository = [{"name": name, "uri": purl(hub), "digest": {"gitCommit": hub.revision}}] if hub else []
     return repository + [
-        {"name": f"{source.name}/{name}", **_uri(hub, name), "digest": _sha256(entry)}
-        for name, entry in sorted(entries.items())
+        {"name": f"{name}/{file}", **_uri(hub, file), "digest": _sha256(entry)}
+        for file, entry in sorted(files.items())
     ]
 
 
@@ -88,9 +139,9 @@ def clip_dependencies(clips: ClipSet, hashes: Mapping[str, str]) -> list[dict[st
     if clips.fleurs:
         where, revision = f"https://huggingface.co/datasets/{clips.fleurs.repo}", clips.fleurs.revision
         corpus = {"uri": f"{where}/tree/{revision}", "digest": {"gitCommit": revision}}
-        return [{"name": f"clips/{clips.name}", **corpus}]
+        return [{"name": f"{CLIPS}{clips.name}", **corpus}]
     return [
-        {"name": f"clips/{clips.name}/{name}", "digest": {"sha256": sha256}}
+        {"name": f"{CLIPS}{clips.name}/{name}", "digest": {"sha256": sha256}}
         for name, sha256 in sorted(hashes.items())
     ]
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from voxrun.errors import VoxrunError
 from voxrun.manifest import Entry, read_entries
 from voxrun.registry import COMMIT, LATEST, WITHDRAWN
+from voxrun.strict import read_bytes
 
 from .card_check import check_card
 from .errors import PublishError
@@ -18,7 +19,7 @@ from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry, man
 from .progress import progress_bar
 from .record import Record
 from .vouching import made, signed, validated
-from .workspace import sha256_of
+from .workspace import STATE_BYTES, sha256_of
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 LONGEST_NAME = 100
@@ -127,8 +128,8 @@ def prepare(
     """Check that an artifact was validated as exactly the bytes that lie there, by the recipe as it is now.
 
     `signer` is the public key that it must be signed for; a signature that is there anyway must be of what
-    lies there. `record`: the published variants of its source, as its card lists them. The manifest is read
-    once: what was checked is what a target is to send. Raises PublishError.
+    lies there, and nothing else may lie there. `record`: the published variants of its source, as its card
+    lists them. The manifest is read once: what was checked is what a target is to send. Raises VoxbuildError.
     """
     _check_tag(tag)
     raw = manifest_bytes(folder)
@@ -137,13 +138,14 @@ def prepare(
         raise PublishError(f"{folder}: not validated; run `doit build` and see why")
     if manifest.recipe.get("digest") != recipe_digest:
         raise PublishError(f"{folder}: the recipe has changed since it was built; run `doit build` again")
+    manifest.refuse_strangers(folder)
     files = _intact_files(folder, read_entries({"files": manifest.files}, str(folder / MANIFEST)))
     files[MANIFEST] = Entry(len(raw), hashlib.sha256(raw).hexdigest())
     if (folder / SIGNATURE).is_file():
         files[SIGNATURE] = Entry(**file_entry(folder / SIGNATURE))
 
     def read(name: str) -> bytes:
-        return (folder / name).read_bytes()
+        return read_bytes(folder / name, STATE_BYTES)
 
     with _refused(folder, "build it again"):
         validated(files, read)

@@ -23,6 +23,8 @@ MAX_BYTES = 2**18
 """Of a YAML file; ours have some 2 kB."""
 MAX_NODES = 20_000
 """Values of a YAML file, each counted as often as its aliases repeat it."""
+MAX_SCALAR = 10_000
+"""Letters of a single value."""
 UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 """What PyYAML's constructors raise beside their own error, for odd dates and numbers, or a tag on nothing."""
 MAX_GUESSED = 50
@@ -62,7 +64,7 @@ def load(path: Path, kind: type[Section]) -> Section:
     """Read one YAML file as `kind`. Raises RecipeError with the line of the first mistake."""
     try:
         text = read_bytes(path, MAX_BYTES).decode("utf-8")
-        _check_depth(text)
+        _check_events(text)
         tree = yaml.compose(text, Loader=LOADER)
         _count_nodes(tree, {})
         # JSON mode: a YAML list may become a tuple, while "4" still is no number.
@@ -102,10 +104,15 @@ def place(path: Path, *where: str | int) -> str:
     return f"{path}:{_line(yaml.compose(path.read_text(encoding='utf-8'), Loader=yaml.SafeLoader), where)}"
 
 
-def _check_depth(text: str) -> None:
-    """Raises StrictError: libyaml's composer recurses, and deep nesting would end the process."""
+def _check_events(text: str) -> None:
+    """Raises StrictError: libyaml's composer recurses, and deep nesting would end the process.
+
+    Long values are refused too: PyYAML multiplies the 1:1:1 of YAML 1.1 in a time that is the square of it.
+    """
     depth = 0
     for event in yaml.parse(text, Loader=LOADER):
+        if isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_SCALAR:
+            raise StrictError(f"a value of {len(event.value):,} letters, where {MAX_SCALAR:,} are plenty")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             raise StrictError(f"nested deeper than {MAX_DEPTH} levels")

@@ -8,9 +8,11 @@ from voxrun.errors import VoxrunError
 from voxrun.manifest import SIGNATURE, digest_of, read_manifest
 from voxrun.proof import TOOLS
 from voxrun.signature import check_signed, claimed_files, signed_files
+from voxrun.strict import StrictError, read_bytes
 
 from .errors import SigningError
 from .manifest import MANIFEST, Manifest
+from .vouching import provenance_faults
 from .workspace import written_whole
 
 PASSWORD = "VOXBUILD_SIGNING_PASSWORD"
@@ -24,6 +26,8 @@ def sign(folder: Path, private: Path, public: Path | None) -> None:
     What was signed is held against the manifest before it is called model.sig. Raises SigningError.
     """
     refuse_unready(folder)
+    if wrong := provenance_faults(read_manifest(folder), lambda name: read_bytes(folder / name)):
+        raise SigningError(f"{folder}: not as its manifest says: {'; '.join(wrong)}; build it again")
     signer = _signer(private, public)
     with written_whole(folder / SIGNATURE) as partial:
         try:
@@ -53,11 +57,13 @@ def faults(folder: Path, public: Path | None) -> list[str]:
     None: by whomever.
     """
     try:
-        signature = (folder / SIGNATURE).read_bytes()
+        signature = read_bytes(folder / SIGNATURE)
         signed = signed_files(signature, public) if public else claimed_files(signature)
         return _differences(folder, signed)
     except OSError:
         return [f"{folder} has no {SIGNATURE}"]
+    except StrictError as error:
+        return [f"{folder / SIGNATURE}: {error}"]
     except VoxrunError as error:
         return [str(error)]
 

@@ -22,14 +22,15 @@ from .clips import read_clips
 from .compatibility import check_dialects
 from .errors import ValidationError
 from .fetch import Fetched, fetch
+from .gates import Gates
 from .journal import Journal
 from .lock import LOCK, refuse_difference, refuse_drift
 from .making import Making
-from .manifest import MANIFEST, VALIDATION, Manifest, describe, read_validation
+from .manifest import DESCRIPTIVE, MANIFEST, VALIDATION, Manifest, describe, read_validation
 from .moments import save_moments
 from .plan import Plan, make_plan
 from .progress import progress_bar
-from .recipe import Book, Gates, Recipe, Source
+from .recipe import Book, Recipe, Source
 from .record import read_record
 from .report import gates_table
 from .validate import Heard, fidelity, listen, report
@@ -107,6 +108,7 @@ def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Boo
     """Transcribe the clips with the artifact, write validation.json, return the table of gates.
 
     Raises ValidationError with the table if a gate is not passed; the artifact stays, marked unvalidated.
+    What is heard are the manifest's own files: raises VoxbuildError if others lie there.
     """
     folder = work.artifact(source.name, recipe.name)
     manifest = Manifest.load(folder).unvalidated()
@@ -114,6 +116,7 @@ def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Boo
     if damaged := manifest.damaged(folder):
         (folder / MANIFEST).unlink()  # so that it is
         raise ValidationError(f"{folder}: not as it was converted: {', '.join(damaged)}; build it again")
+    manifest.refuse_strangers(folder, DESCRIPTIVE)
     sets = book.clip_sets(source, recipe)
     clips = {name: read_clips(clip_set, work.clips) for name, clip_set in sets.items()}
     everything = [clip for members in clips.values() for clip in members]
@@ -164,6 +167,7 @@ def finish_manifest(work: Workspace, source: Source, recipe: Recipe, book: Book)
     if not validation["passed"] or validation["artifact"] != first.weight_files:
         raise ValidationError(f"{folder}: {VALIDATION} is not a passed one of these very files")
     manifest = first.completed(book.digest(source, recipe), describe(folder))
+    manifest.refuse_strangers(folder)
     if wrong := check_card(folder, manifest, validation, read_record(work.siblings_file(source.name))):
         raise ValidationError(f"{folder}: the card does not say what was measured: {'; '.join(wrong)}")
     manifest.save(folder)

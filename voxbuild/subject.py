@@ -9,6 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from voxrun.strict import is_file, read_bytes
+
 from .errors import RecipeError
 from .loaders import Loader
 from .manifest import Manifest
@@ -16,6 +18,8 @@ from .naming import repo_name
 from .recipe import ClipSet, Recipe, Source
 from .workspace import Workspace
 
+MAX_PEM = 2**16
+"""Bytes of a file with a public key; one has some 200."""
 PEM = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
 
 
@@ -42,8 +46,16 @@ class Subject:
 
 
 def public_key_of(work: Workspace, recipe: Recipe) -> Path | None:
-    """The public key that a recipe's artifacts are signed for, if it says one."""
-    return Path(os.path.normpath(work.recipes / recipe.sign.public_key)) if recipe.sign else None
+    """The public key that a recipe's artifacts are signed for, if it says one.
+
+    Raises RecipeError if that is something else than a file: doit, which watches it, would wait for a pipe.
+    """
+    if recipe.sign is None:
+        return None
+    path = Path(os.path.normpath(work.recipes / recipe.sign.public_key))
+    if os.path.lexists(path) and not is_file(path):
+        raise RecipeError(f"{path}: no regular file, so no public key, which {recipe.name} says that it is")
+    return path
 
 
 def fingerprint(public_key: Path) -> str:
@@ -52,7 +64,7 @@ def fingerprint(public_key: Path) -> str:
     Raises RecipeError if that is no such file.
     """
     try:
-        _, start, rest = public_key.read_text(encoding="ascii").partition(PEM[0])
+        _, start, rest = read_bytes(public_key, MAX_PEM).decode("ascii").partition(PEM[0])
         body, end, _ = rest.partition(PEM[1])
         if not start or not end:
             raise ValueError("it holds none")

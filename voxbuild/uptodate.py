@@ -1,6 +1,7 @@
 """When a task need not run again, for the price of a few stats: doit's own check would hash gigabytes."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from .errors import VoxbuildError
 from .fetch import Fetched
 from .lock import drift
 from .making import tool_versions
-from .manifest import Manifest
+from .manifest import MANIFEST, Manifest
 from .signature import faults
 from .workspace import read_state, sha256_of, stamp, write_json
 
@@ -69,18 +70,31 @@ def same_tools(task: Any, values: Values, source: str, recipe: str) -> bool:
 
 
 def weights_untouched(task: Any, values: Values, source: str, recipe: str) -> bool:
-    """The artifact's files carry the stamps of its conversion; where one moved, its hash decides."""
+    """The artifact's files carry the stamps of its conversion; where one moved, its hash decides.
+
+    What the manifest tells of the conversion, nobody else could write again: it is as it was.
+    """
     folder = workspace().artifact(source, recipe)
-    task.value_savers.append(lambda: {"stamps": _stamps(folder, _conversions)})
-    return _untouched(task, folder, _conversions, values.get("stamps"))
+    task.value_savers.append(lambda: {"stamps": _stamps(folder, _conversions), "facts": _facts(folder)})
+    if not _untouched(task, folder, _conversions, values.get("stamps")):
+        return False
+    edited = values.get("facts") != _facts(folder)
+    return not edited or _stale(task, f"{folder / MANIFEST} says something else than conversion wrote")
 
 
 def views_untouched(task: Any, values: Values, source: str, names: list[str]) -> bool:
     """All views are there, and what was said of conversions is true of all their files."""
     folders = {name: workspace().artifact(source, name) for name in names}
-    task.value_savers.append(lambda: {"stamps": {n: _stamps(f, _everything) for n, f in folders.items()}})
+
+    def now(told: Callable[[Path], Any]) -> dict[str, Any]:
+        return {name: told(folder) for name, folder in folders.items()}
+
     stamps = values.get("stamps") or {}
-    return all(_untouched(task, folder, _everything, stamps.get(name)) for name, folder in folders.items())
+    task.value_savers.append(lambda: {"stamps": now(_everything_stamped), "facts": now(_facts)})
+    if not all(_untouched(task, folders[name], _everything, stamps.get(name)) for name in names):
+        return False
+    edited = values.get("facts") != now(_facts)
+    return not edited or _stale(task, f"the manifests of {', '.join(names)} are not as they were written")
 
 
 def is_validated(task: Any, values: Values, source: str, recipe: str) -> bool:
@@ -121,6 +135,18 @@ def _untouched(task: Any, folder: Path, files: Files, stamps: Stamps | None) -> 
         return _stale(task, f"{', '.join(damaged)} in {folder} missing, or not as they were made")
     write_json(workspace().stamps_file(folder), now)  # doit stores nothing about a task that did not run
     return True
+
+
+def _facts(folder: Path) -> str | None:
+    """A hash of what a manifest tells of the conversion; None if there is none to read."""
+    try:
+        return sha256(Manifest.load(folder).as_converted.text.encode()).hexdigest()
+    except VoxbuildError:
+        return None
+
+
+def _everything_stamped(folder: Path) -> Stamps:
+    return _stamps(folder, _everything)
 
 
 def _stamps(folder: Path, files: Files) -> Stamps:

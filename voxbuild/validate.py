@@ -14,7 +14,7 @@ from voxrun.scoring import teacher_forced_logits
 from voxrun.transcriber import Transcriber
 
 from .clips import Clip
-from .recipe import Gates
+from .gates import Gates
 from .text import error_rates
 
 ClipDone = Callable[[], None]

@@ -36,6 +36,7 @@ def make_view(work: Workspace, source: Source, recipe: Recipe, book: Book, loade
     manifest, validation = Manifest.load(artifact), read_validation(artifact)
     if not manifest.validated or manifest.damaged(artifact, manifest.weight_files):
         raise ValidationError(f"{artifact}: not what was validated; run `doit build`")
+    manifest.refuse_strangers(artifact)
     name = view_name(recipe, loader)
     with whole_folder(work.artifact(source.name, name), work.partial(source.name, name)) as folder:
         check_disk(folder, manifest.nbytes)
@@ -77,13 +78,19 @@ def _heard_alike(work: Workspace, book: Book, folder: Path, validation: dict[str
     return heard
 
 
+def _facts(manifest: Manifest) -> tuple[Any, ...]:
+    """What an artifact and its views have in common."""
+    of = manifest.as_converted
+    return of.variant, of.model, of.source, of.recipe, of.device, of.parameters, of.bits_per_weight
+
+
 def check_current(work: Workspace, source: Source, recipe: Recipe, loader: Loader) -> Path:
     """The folder of a view that belongs to the artifact as it is now. Raises PublishError."""
     folder = work.artifact(source.name, view_name(recipe, loader))
     build = f"run `doit build recipe={recipe.name} source={source.name}`"
     if not folder.is_dir():
         raise PublishError(f"{folder}: the view is not built; {build}")
-    now = Manifest.load(work.artifact(source.name, recipe.name)).weight_digest
-    if (Manifest.load(folder).view or {}).get("artifact") != now:
+    origin, view = Manifest.load(work.artifact(source.name, recipe.name)), Manifest.load(folder)
+    if (view.view or {}).get("artifact") != origin.weight_digest or _facts(view) != _facts(origin):
         raise PublishError(f"{folder}: a view of another build than the artifact's beside it; {build}")
     return folder

@@ -6,6 +6,7 @@ lie within a row, so packed weights move as they are, and their scales and biase
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from voxrun.config import ModelConfig, read_json
 from voxrun.mapping import DTYPES
+from voxrun.strict import shown
 from voxrun.tokenizer import TOKENIZER_FILE
 from voxrun.weights import INDEX, weight_files
 
@@ -40,7 +42,8 @@ def write_view(
     """Write all of a view but card and manifest into `folder`; return file name -> sha256 of the shards.
 
     `progress` is told of bytes written; `opened` opens a shard of the artifact.
-    Raises CheckpointError if a shard ends too early, OSError if the disk does.
+    Raises CheckpointError if a shard ends too early, OSError if the disk does, and ValidationError for a
+    tensor or a module that is none of the model's.
     """
     stored = read_json(artifact / CONFIG)
     config = ModelConfig.from_dict(stored, str(artifact / CONFIG))
@@ -49,7 +52,7 @@ def write_view(
     for path in weight_files(artifact):
         with opened(path) as shard:
             hashes[path.name] = _write_shard(loader, shard, config, folder / path.name, progress)
-            places |= {loader.dialect.native(name): path.name for name in shard.tensors}
+            places |= {_native(loader, name): path.name for name in shard.tensors}
     for name, content in small_files(loader, stored).items():
         write_json(folder / name, content)
     write_json(folder / INDEX, {**read_json(artifact / INDEX), "weight_map": dict(sorted(places.items()))})
@@ -68,7 +71,23 @@ def small_files(loader: Loader, stored: Mapping[str, Any]) -> dict[str, dict[str
 
 def _native_key(loader: Loader, key: str, value: Any) -> str:
     """The path of a module with settings of its own; group_size, bits and mode are what they are."""
-    return loader.dialect.native_module(key) if isinstance(value, dict | bool) else key
+    if not isinstance(value, dict | bool):
+        return key
+    with _known(loader, key):
+        return loader.dialect.native_module(key)
+
+
+def _native(loader: Loader, name: str) -> str:
+    with _known(loader, name):
+        return loader.dialect.native(name)
+
+
+@contextmanager
+def _known(loader: Loader, name: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyError as error:
+        raise ValidationError(f"{shown(name)}: no part of a model that {loader.name} knows") from error
 
 
 def _write_shard(
@@ -76,7 +95,7 @@ def _write_shard(
 ) -> str:
     outward = loader.dialect.outward
     entries = [
-        Tensor(loader.dialect.native(name), tensor.dtype, _shape(loader, tensor))
+        Tensor(_native(loader, name), tensor.dtype, _shape(loader, tensor))
         for name, tensor in shard.tensors.items()
     ]
     writer = CheckpointWriter(path, entries)

@@ -11,7 +11,9 @@ from voxrun.provenance import check_provenance
 from voxrun.signature import check_signed, claimed_files, signed_files
 
 from .errors import PublishError
-from .manifest import DESCRIPTIVE, MANIFEST, PROVENANCE, SIGNATURE, VALIDATION
+from .lock import LOCK
+from .manifest import DESCRIPTIVE, MANIFEST, PROVENANCE, SIGNATURE, VALIDATION, Manifest
+from .provenance import contradictions
 from .workspace import STATE_BYTES
 
 Files = Mapping[str, Entry]
@@ -40,11 +42,28 @@ def validated(files: Files, read: Read) -> str:
     return "validated as these very files"
 
 
+def provenance_faults(listed: Files, read: Read) -> list[str]:
+    """Why an artifact's provenance is not that of these files, or its manifest tells something else.
+
+    Raises VoxbuildError, VoxrunError if one of them cannot be read.
+    """
+    if PROVENANCE not in listed:
+        return [f"{PROVENANCE} is missing: nothing says what it was made from"]
+    statement = read(PROVENANCE)
+    if wrong := check_provenance(statement, listed):
+        return wrong
+    manifest = Manifest.of(read(MANIFEST), MANIFEST)
+    wrong = contradictions(manifest, read_object(statement, PROVENANCE))
+    if LOCK in listed and not manifest.view:
+        lock = read_object(read(LOCK), LOCK)
+        said = {"source": manifest.source, "tools": manifest.tools}
+        wrong += [f"{MANIFEST} and {LOCK} tell of different {k}" for k in said if lock.get(k) != said[k]]
+    return wrong
+
+
 def made(files: Files, read: Read) -> str:
-    """Its provenance is of these files."""
-    if PROVENANCE not in files:
-        raise PublishError(f"{PROVENANCE} is missing: nothing says what it was made from")
-    if wrong := check_provenance(_proven(files, read, PROVENANCE), _listed(files)):
+    """Its provenance is of these files, and its manifest tells nothing else."""
+    if wrong := provenance_faults(_listed(files), lambda name: _proven(files, read, name)):
         raise PublishError("; ".join(wrong))
     return f"{PROVENANCE} tells what these very files were made from"
 

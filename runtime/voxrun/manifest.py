@@ -14,6 +14,8 @@ MANIFEST = "manifest.json"
 SIGNATURE = "model.sig"
 """Signs all files of the artifact, the manifest included."""
 SHA256 = re.compile("[0-9a-f]{64}")
+MAX_NAME = 255
+"""Bytes of a file's name, without its folders: no common file system takes more."""
 HASH_BLOCK = 2**20
 """Bytes that are hashed at a time."""
 
@@ -52,10 +54,14 @@ def read_manifest(folder: Path) -> dict[str, Entry]:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name leads to a file below a folder wherever that lies: relative, and nothing climbs."""
+    """Whether a name leads to a file below a folder wherever that lies.
+
+    It is relative, nothing climbs, and any disk takes it.
+    """
     parts = PurePosixPath(name).parts
     plain = "/".join(parts) == name and name.isprintable() and not re.search(r"[\\:]", name)
-    return plain and bool(parts) and parts[0] != "/" and ".." not in parts
+    fits = all(len(part.encode("utf-8", "replace")) <= MAX_NAME for part in parts)
+    return plain and fits and bool(parts) and parts[0] != "/" and ".." not in parts
 
 
 def digest_of(folder: Path) -> str:

@@ -97,7 +97,7 @@ class _Places:
 
     def check(self, entries: Mapping[str, Entry]) -> None:
         """Raises TrustError unless all these files are there, of their sizes, and no others."""
-        for name in sorted(set(_found(self.folder)) - {*entries, MANIFEST, SIGNATURE}):
+        for name in sorted(set(found(self.folder)) - {*entries, MANIFEST, SIGNATURE}):
             raise TrustError(f"{self.folder / name}: not in the manifest; remove it, or do not use the model")
         for name, entry in entries.items():
             if (size := self.real(name).stat().st_size) != entry.size:
@@ -111,7 +111,7 @@ def _homes(folder: Path) -> list[Path]:
     return [real, *([real.parent.parent / "blobs"] if in_cache else [])]
 
 
-def _found(folder: Path) -> Iterator[str]:
+def found(folder: Path) -> Iterator[str]:
     """Every file, and every link, below a folder, but for TOOLS."""
     for base, folders, files in os.walk(folder):
         inside = Path(base).relative_to(folder)

@@ -10,11 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from voxbuild.checkpoint import Checkpoint
+from voxbuild.clips import read_clips
 from voxbuild.errors import VoxbuildError
 from voxbuild.lock import read_lock
 from voxbuild.manifest import Manifest, read_validation
 from voxbuild.recipe import ClipSet, Recipe, Source
 from voxbuild.schema import Strict, load
+from voxbuild.subject import fingerprint
 from voxrun.config import ModelConfig
 from voxrun.errors import VoxrunError
 from voxrun.header import read_header_of
@@ -56,6 +58,7 @@ def _section(kind: type[Strict], folder: Path) -> None:
     load(folder / "it.yaml", kind)
 
 
+CLIPS = ClipSet(name="clips", summary="", folder=".", language="en", license="", attribution="")
 SHARDS = tuple((f"{n}.safetensors", packed({n: entry(0, 4)}, bytes(4))) for n in "ab")
 PARSERS = {
     "header": Parser("model.safetensors", (lambda f: read_header_of(f / "model.safetensors"), _checkpoint)),
@@ -65,6 +68,10 @@ PARSERS = {
     "manifest": Parser("manifest.json", (Manifest.load,)),
     "validation": Parser("validation.json", (read_validation,)),
     "lock": Parser("recipe.lock", (lambda folder: read_lock(folder / "recipe.lock"),)),
+    "transcripts": Parser(
+        "transcripts.tsv", (lambda folder: read_clips(CLIPS, folder),), (("a.flac", b""), ("b.flac", b""))
+    ),
+    "key": Parser("key.pub", (lambda folder: fingerprint(folder / "key.pub"),)),
     "recipe": Parser("it.yaml", tuple(partial(_section, kind) for kind in (Recipe, Source, ClipSet))),
 }
 

@@ -5,6 +5,7 @@ from keys import write_keys
 
 from voxbuild.card import render_card
 from voxbuild.manifest import CARD, PROVENANCE, SIGNATURE, VALIDATION, file_entry
+from voxbuild.provenance import BUILD, BUILDER, VIEW, upstream_files
 from voxbuild.publish import prepare
 from voxbuild.signature import sign
 from voxbuild.workspace import write_json
@@ -32,16 +33,43 @@ def make_artifact(folder, weights=b"weights", extra=(), **changes):
     card = render_card(TEMPLATES, make_subject(source="tiny", files=weight_files))
     (folder / CARD).write_text(card, encoding="utf-8")
     files = weight_files | {name: file_entry(folder / name) for name in (CARD, VALIDATION)}
-    write_json(folder / PROVENANCE, statement_of(files))
+    facts = {"recipe": {"digest": RECIPE}, "source": {"name": "tiny", "files": {}}, "files": files} | changes
+    write_json(folder / PROVENANCE, statement_of(files, make_manifest(**facts)))
     files |= {PROVENANCE: file_entry(folder / PROVENANCE)}
-    make_manifest(**({"recipe": {"digest": RECIPE}, "files": files} | changes)).save(folder)
+    make_manifest(**facts).save(folder)
     return folder
 
 
-def statement_of(files):
+def statement_of(files, manifest=None):
     """The least that provenance says of files."""
     subjects = [{"name": n, "digest": {"sha256": e["sha256"]}} for n, e in sorted(files.items())]
-    return {"_type": STATEMENT, "predicateType": PREDICATE, "subject": subjects, "predicate": {}}
+    return {
+        "_type": STATEMENT,
+        "predicateType": PREDICATE,
+        "subject": subjects,
+        "predicate": predicate_of(manifest or make_manifest()),
+    }
+
+
+def predicate_of(manifest):
+    """The least that it says of how they were made."""
+    return {
+        "buildDefinition": {
+            "buildType": VIEW if manifest.view else BUILD,
+            "externalParameters": {
+                "recipe": {"name": manifest.variant},
+                "source": manifest.source.get("name"),
+            },
+            "internalParameters": {
+                "recipe": manifest.recipe,
+                "device": manifest.device,
+                "view": manifest.view,
+                "weights": manifest.weight_digest,
+            },
+            "resolvedDependencies": upstream_files(manifest.source),
+        },
+        "runDetails": {"builder": {"id": BUILDER, "version": manifest.tools}},
+    }
 
 
 def make_release(folder, weights=b"weights", tag="v1"):

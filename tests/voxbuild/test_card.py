@@ -1,5 +1,6 @@
 """Model cards: the Hub's own reader finds in them what was measured, and people what they need."""
 
+import os
 import re
 import shutil
 
@@ -16,7 +17,7 @@ from voxbuild.hub_terms import eval_results
 from voxbuild.loaders import LOADERS
 from voxbuild.recipe import Sign, read_book
 from voxbuild.record import family, write_record
-from voxbuild.subject import fingerprint
+from voxbuild.subject import fingerprint, public_key_of
 from voxbuild.workspace import Workspace
 
 LANGUAGES = "en fr es de ru zh ja it pt nl ar hi ko"
@@ -320,3 +321,15 @@ def test_a_view_may_have_a_name_of_its_own():
     text = card("4bit-mlx-audio", loader="mlx-audio")
     assert f"voxrun --model {repo} " in text
     assert f"those of {repo}-voxrun, bit for bit" in text
+
+
+def test_a_public_key_that_never_ends_is_not_waited_for(tmp_path):
+    key = tmp_path / "key.pub"
+    recipe = make_subject().recipe.model_copy(update={"sign": Sign(public_key="../key.pub")})
+    os.mkfifo(key)
+    for spoil in (lambda: None, lambda: (key.unlink(), key.symlink_to("/dev/zero"))):
+        spoil()
+        with pytest.raises(RecipeError, match=r"key\.pub: no readable PEM file of a public key .not a reg"):
+            fingerprint(key)
+        with pytest.raises(RecipeError, match=r"key\.pub: no regular file"):
+            public_key_of(Workspace(tmp_path), recipe)

@@ -234,3 +234,14 @@ def test_flipped_bytes_of_a_header_never_crash(tmp_path_factory, data):
         everything(path, 4)
     except CheckpointError as error:
         assert str(error).startswith(f"{path}: ")
+
+
+def test_a_row_that_no_memory_holds_is_refused_before_it_is_read(tmp_path):
+    """A sparse file costs nothing, and one row of it is the least that is read."""
+    path = tmp_path / "wide.safetensors"
+    length = 2**31 - 1
+    path.write_bytes(pack({"wide": {"dtype": "F32", "shape": [1, length], "data_offsets": [0, 4 * length]}}))
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size + 4 * length)
+    with pytest.raises(CheckpointError, match=r"'wide' has rows of 8,589,934,588 bytes"):
+        Checkpoint(path)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -64,6 +65,13 @@ def test_a_missing_recording_is_named(base):
 def test_transcripts_that_are_none_are_told(base, content, expected):
     (base / "words/transcripts.tsv").write_bytes(content)
     with pytest.raises(SourceError, match=expected):
+        read_clips(LOCAL, base)
+
+
+@pytest.mark.parametrize("name", ["../a.flac", "/etc/hostname", "x" * 300, "a\0", "", ".", "\x1b[2J"])
+def test_what_is_no_name_of_a_recording_is_told(base, name):
+    (base / "words/transcripts.tsv").write_text(f"{name}\tone\n")
+    with pytest.raises(SourceError, match=r"which is no name of a recording$"):
         read_clips(LOCAL, base)
 
 
@@ -163,3 +171,15 @@ def test_a_corpus_that_cannot_be_had_is_told(read_corpus):
     process = read_corpus(corpus([]), HF_HUB_OFFLINE="1")
     assert process.returncode == 3
     assert "maker/corpus: data/xx_yy/test.tsv cannot be fetched" in process.stdout
+
+
+def test_transcripts_that_never_end_are_not_waited_for(base):
+    path = base / "words/transcripts.tsv"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(SourceError, match=r"cannot be read .not a regular file"):
+        read_clips(LOCAL, base)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(SourceError, match=r"cannot be read .not a regular file"):
+        read_clips(LOCAL, base)

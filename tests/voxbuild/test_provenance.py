@@ -27,7 +27,8 @@ def provenance(book):
 
     def make(recipe="4bit", source=UPSTREAM, view=None):
         about, origin, manifest = book.recipe(recipe), book.source(source), manifest_of(recipe, view)
-        made_from = artifact_files("someone/any", WEIGHTS) if view else upstream_files(origin, READ)
+        read = {"name": origin.name, **(origin.hub.model_dump() if origin.hub else {}), "files": READ}
+        made_from = artifact_files("someone/any", WEIGHTS) if view else upstream_files(read)
         clips = clip_dependencies(book.clips["fleurs-en"], {}) + clip_dependencies(
             book.clips["prompts"], {"one.flac": "5" * 64}
         )

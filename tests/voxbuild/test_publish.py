@@ -171,3 +171,9 @@ def test_a_release_lists_all_files_the_manifest_last(tmp_path):
         VALIDATION,
         MANIFEST,
     ]
+
+
+def test_what_is_not_in_the_manifest_keeps_it_from_publishing(tmp_path):
+    folder = make_artifact(tmp_path / "a")
+    (folder / "consolidated.safetensors").write_bytes(b"heard instead")
+    assert "not in its manifest: 'consolidated.safetensors'" in refused(folder)

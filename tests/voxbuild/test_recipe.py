@@ -5,9 +5,10 @@ import shutil
 import pytest
 
 from voxbuild.errors import RecipeError
+from voxbuild.gates import Gates
 from voxbuild.modes import MODES, Quantization
 from voxbuild.quantizing import Quantize, Rule
-from voxbuild.recipe import Gates, Recipe, read_book
+from voxbuild.recipe import Recipe, read_book
 from voxbuild.schema import load
 
 RECIPE = """\

@@ -182,3 +182,10 @@ def test_a_long_value_is_shortened(tmp_path):
 
 def test_a_field_error_says_where():
     assert FieldError("odd", "rules", 0).where == ("rules", 0)
+
+
+def test_a_value_that_takes_the_square_of_its_length_is_refused(tmp_path):
+    """YAML 1.1 takes 1:1:1 for a number of base 60."""
+    for quote in ("", "!!int "):
+        text = f"name: {quote}{'1:' * 10_000}1"
+        assert "a value of 20,001 letters" in message(tmp_path, text)

@@ -179,3 +179,27 @@ def test_a_stamp_changes_with_the_file(tmp_path):
     shutil.copy2(path, tmp_path / "copy")
     assert stamp(tmp_path / "copy") != first
     assert sha256_of(tmp_path / "copy") == sha256_of(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["consolidated.safetensors", "params.json", "deep/model.safetensors", ".hidden.json", "link"]
+)
+def test_what_lies_beside_the_artifact_is_not_validated_in_its_place(build, monkeypatch, name):
+    build.convert()
+    monkeypatch.setattr(stages, "listen", lambda *_: pytest.fail("heard what is not in the manifest"))
+    path = build.folder / name
+    path.parent.mkdir(exist_ok=True)
+    if name == "link":
+        path.symlink_to(build.work.root)
+    else:
+        path.write_bytes(b"heard instead")
+    with pytest.raises(VoxbuildError, match=rf"not in its manifest: '{name}'; remove what does not"):
+        stages.validate_artifact(build.work, build.source, build.recipe, build.book)
+    assert not Manifest.load(build.folder).validated
+
+
+def test_what_a_tool_or_a_killed_run_left_beside_it_is_no_stranger(build):
+    build.convert()
+    for name in (".DS_Store", ".README.md.123.partial"):
+        (build.folder / name).touch()
+    Manifest.load(build.folder).refuse_strangers(build.folder)

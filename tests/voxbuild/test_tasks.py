@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +23,7 @@ from projects import (
 from voxbuild import uptodate
 from voxbuild.manifest import Manifest
 from voxbuild.record import read_record, write_record
-from voxbuild.workspace import read_json, sha256_of, stamp
+from voxbuild.workspace import read_json, sha256_of, stamp, write_json
 
 FILES = {
     "README.md",
@@ -339,6 +340,28 @@ def test_what_somebody_edited_is_written_again(built, name):
     assert Manifest.load(path.parent).damaged(path.parent) == []
 
 
+@pytest.mark.parametrize(
+    ("edited", "made_again"),
+    [
+        ({"device": "gpu"}, "convert"),
+        ({"tools": {"voxbuild": "0.0.1"}}, "convert"),
+        ({"parameters": 1}, "convert"),
+        ({"files": {}}, "manifest"),
+    ],
+    ids=lambda value: "".join(value),
+)
+def test_an_edited_manifest_is_made_again(built, edited, made_again):
+    path = built / "out/tiny/4bit/manifest.json"
+    before, stored = path.read_bytes(), read_json(path)
+    if "files" in edited:  # of what is written about the weights
+        edited = {"files": stored["files"] | {"README.md": stored["files"]["bom.cdx.json"]}}
+    write_json(path, stored | edited)
+    process = doit(built, "build", "recipe=4bit")
+    assert process.returncode == 0, process.stdout
+    assert executed(process)[0] == f"{made_again}:tiny:4bit"
+    assert path.read_bytes() == before
+
+
 def test_a_stricter_gate_makes_the_table_stale_and_keeps_it_from_publishing(built):
     edit(built / "recipes/4bit.yaml", "wer: 200.0", "wer: 199.0")
     assert "stale" in doit(built, "table", "recipe=4bit").stdout
@@ -355,7 +378,9 @@ def test_files_that_were_touched_are_hashed_once(built, monkeypatch):
     monkeypatch.chdir(built)
     monkeypatch.setattr(Manifest, "damaged", lambda *_: pytest.fail("hashed again"))
     task = SimpleNamespace(value_savers=[], meta=None)
-    assert uptodate.weights_untouched(task, {"stamps": {"as it was": [1]}}, "tiny", "4bit")
+    facts = sha256(Manifest.load(built / "out/tiny/4bit").as_converted.text.encode()).hexdigest()
+    values = {"stamps": {"as it was": [1]}, "facts": facts}
+    assert uptodate.weights_untouched(task, values, "tiny", "4bit")
 
 
 def test_a_state_that_a_crash_spoiled_is_made_anew(built):

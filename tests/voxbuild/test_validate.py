@@ -6,7 +6,8 @@ import pytest
 from projects import make_project
 
 from voxbuild.clips import Clip, read_clips
-from voxbuild.recipe import Gates, read_book
+from voxbuild.gates import Gates
+from voxbuild.recipe import read_book
 from voxbuild.validate import Heard, _kl, check, fidelity, listen, report
 from voxrun.device import mx
 

@@ -11,7 +11,8 @@ from cards import make_sibling
 from projects import FAILED, copy_project, doit, edit, executed, make_project, skipped, use_random_source
 
 from voxbuild import stages, views
-from voxbuild.errors import ValidationError
+from voxbuild.checkpoint import CheckpointWriter, Tensor
+from voxbuild.errors import ValidationError, VoxbuildError
 from voxbuild.loaders import LOADERS, MLX_AUDIO_LOADER, TRANSFORMERS_LOADER, views_of
 from voxbuild.manifest import Manifest, file_entry
 from voxbuild.recipe import UNITS, read_book
@@ -339,3 +340,35 @@ def test_what_is_not_validated_gets_no_view(built):
     Manifest.load(work.artifact("tiny", "any")).unvalidated().save(work.artifact("tiny", "any"))
     with pytest.raises(ValidationError, match="not what was validated"):
         make_view(work, source, recipe, book, MLX_AUDIO_LOADER)
+
+
+def test_what_no_loader_knows_is_a_sentence(artifact, tmp_path):
+    folder = shutil.copytree(artifact("none"), tmp_path / "odd")
+    config = read_json(folder / "config.json")
+    writer = CheckpointWriter(folder / "consolidated.safetensors", [Tensor("odd.weight", "U8", (1,))])
+    writer.write(b"x")
+    writer.finish()
+    (tmp_path / "view").mkdir()
+    with pytest.raises(ValidationError, match=r"'odd\.weight': no part of a model that mlx-audio knows"):
+        write_view(MLX_AUDIO_LOADER, folder, tmp_path / "view", lambda done: None)
+    config["quantization"] = {"bits": 4, "group_size": 64, "no.such.module": {"bits": 6, "group_size": 64}}
+    with pytest.raises(ValidationError, match=r"'no\.such\.module': no part of a model"):
+        small_files(MLX_AUDIO_LOADER, config)
+
+
+def test_what_lies_beside_the_artifact_gets_no_view(built):
+    work, source, recipe, book = parts(built)
+    (work.artifact("tiny", "any") / "consolidated.safetensors").write_bytes(b"seen instead")
+    with pytest.raises(VoxbuildError, match=r"not in its manifest: 'consolidated\.safetensors'"):
+        make_view(work, source, recipe, book, MLX_AUDIO_LOADER)
+
+
+def test_an_edited_manifest_of_a_view_is_made_again_and_not_published(built):
+    path = built / "out/tiny/any.mlx-audio/manifest.json"
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b'"device": "cpu"', b'"device": "gpu"'))
+    process = doit(built, "publish", "recipe=any", "source=tiny")
+    assert process.returncode in FAILED
+    assert "a view of another build than the artifact's beside it" in process.stdout
+    assert executed(doit(built, "build", "recipe=any", "source=tiny")) == ["views:tiny:any"]
+    assert path.read_bytes() == before

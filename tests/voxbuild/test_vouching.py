@@ -1,11 +1,14 @@
 """What a remote artifact proves is told; what it does not prove is refused. Only hashes are known here."""
 
 import pytest
-from artifacts import make_artifact
+from artifacts import RECIPE, REPO, make_artifact
+from cards import make_manifest
 from keys import write_keys
 
-from voxbuild.errors import PublishError
+from voxbuild.errors import PublishError, SigningError
 from voxbuild.manifest import PROVENANCE, Manifest, file_entry
+from voxbuild.provenance import contradictions
+from voxbuild.publish import prepare
 from voxbuild.signature import sign
 from voxbuild.vouching import made, signed
 from voxrun.errors import TrustError
@@ -61,7 +64,7 @@ def test_a_signature_that_was_made_for_another_manifest_is_refused(artifact, key
     sign(artifact, *keys)
     signature = (artifact / "model.sig").read_bytes()
     manifest = Manifest.load(artifact)
-    Manifest(**(vars(manifest) | {"variant": "another"})).save(artifact)
+    Manifest(**(vars(manifest) | {"parameters": 1})).save(artifact)
     (artifact / "model.sig").write_bytes(signature)
     for key in (None, keys[1]):
         with pytest.raises(PublishError, match=r"manifest\.json was another when it was signed"):
@@ -77,4 +80,42 @@ def test_an_artifact_without_provenance_is_refused(artifact):
 def test_provenance_of_other_files_is_refused(artifact):
     (artifact / "more.txt").write_text("of which it says nothing")
     with pytest.raises(PublishError, match=r"provenance\.json: more\.txt is none of its subjects"):
+        asked(artifact)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"device": "gpu"}, "device"),
+        ({"tools": {"voxbuild": "0.0.1"}}, "tools"),
+        ({"source": {"name": "tiny", "files": {"a": {"size": 1, "sha256": "0" * 64}}}}, "source"),
+        ({"source": {"name": "tiny", "repo": "some/one", "revision": "0" * 40, "files": {}}}, "source"),
+        ({"source": {"name": "tiny", "files": {"a": 5}}}, "source"),
+        ({"source": {"name": "tiny", "files": 5}}, "source"),
+        ({"source": {}}, "source"),
+        ({"variant": "bf16"}, "variant"),
+        ({"recipe": {"name": "bf16", "digest": RECIPE}}, "recipe"),
+        ({"view": {"dialect": "mlx-audio", "artifact": "0" * 64}}, "kind of build"),
+    ],
+)
+def test_a_manifest_that_tells_otherwise_than_provenance_is_refused(artifact, keys, change, expected):
+    Manifest(**(vars(Manifest.load(artifact)) | change)).save(artifact)
+    match = f"manifest.json and provenance.json tell of different {expected}"
+    with pytest.raises(PublishError, match=match):
+        asked(artifact)
+    with pytest.raises(SigningError, match=match):
+        sign(artifact, *keys)
+    with pytest.raises(PublishError, match=match):
+        prepare(artifact, RECIPE, REPO, "v1")
+
+
+@pytest.mark.parametrize("predicate", [{}, [], 5, {"buildDefinition": [], "runDetails": {"builder": 5}}])
+def test_provenance_that_tells_nothing_is_refused(predicate):
+    assert len(contradictions(make_manifest(source={"name": "tiny"}), {"predicate": predicate})) >= 6
+
+
+def test_a_lock_that_tells_otherwise_is_refused(tmp_path):
+    lock = b'{"source": {"files": {}, "name": "tiny"}, "tools": {"voxbuild": "another"}}'
+    artifact = make_artifact(tmp_path / "a", extra={"recipe.lock": lock})
+    with pytest.raises(PublishError, match=r"manifest\.json and recipe\.lock tell of different tools$"):
         asked(artifact)
