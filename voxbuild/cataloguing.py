@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from voxrun.errors import VoxrunError
 from voxrun.manifest import read_entries
 from voxrun.objects import read_object
-from voxrun.registry import one_line
+from voxrun.strict import sentence
 
 from .errors import MissingError, VoxbuildError
 from .garbage import Garbage
@@ -77,7 +77,7 @@ def _listed(registry: LocalRegistry, repo: str, version: Version) -> Listed:
         tag=version.tag,
         commit=version.commit,
         date=version.date,
-        variant=one_line(str(manifest.get("variant"))),
+        variant=sentence(manifest.get("variant")),
         wer=wer if isinstance(wer, int | float) else None,
         nbytes=len(raw) + sum(entry.size for entry in read_entries(manifest, where).values()),
         signed=_is_signed(registry, repo, version.tag),

@@ -10,14 +10,14 @@
 huggingface_hub reads the first four when it is offline and HF_HUB_CACHE names the folder.
 """
 
-import json
-import os
 import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .errors import ModelError
+from .strict import StrictError, load, member, sentence, shown
 
 DEFAULT_REGISTRY = Path("out/registry")
 """Below the current folder: where `doit publish` puts things."""
@@ -99,10 +99,9 @@ class Registry:
         folder = root / "snapshots" / commit
         if not folder.is_dir():
             raise ModelError(f"{folder} is missing: the registry is damaged; publish it again")
-        inside = os.path.realpath(root) + os.sep
-        for path in [folder, *folder.rglob("*")]:
-            if not os.path.realpath(path).startswith(inside):
-                raise ModelError(f"{path} leads out of the registry: it is not to be trusted")
+        _check_inside(root, folder)
+        for path in folder.rglob("*"):
+            _check_inside(folder, path)
         return folder
 
     def history(self, repo: str) -> list[Record]:
@@ -111,6 +110,11 @@ class Registry:
         records = [r for r in _read_history(self.path(repo) / HISTORY) if there.get(r.tag) == r.commit]
         known = {record.tag for record in records}
         return [Record(tag, commit, "") for tag, commit in there.items() if tag not in known] + records
+
+    def withdrawn_at(self, repo: str, commit: str) -> dict[str, str]:
+        """Withdrawn tag -> why, of those that stand for a commit."""
+        tags = [tag for tag in self.tags(repo) if self.commit(repo, tag) == commit]
+        return {tag: reason for tag in tags if (reason := self.withdrawn(repo, tag))}
 
     def withdrawn(self, repo: str, tag: str) -> str | None:
         """Why a tag was withdrawn; None if it was not."""
@@ -121,9 +125,11 @@ class Registry:
         return reasons.get(tag) or "nobody wrote down why"
 
 
-def one_line(text: str) -> str:
-    """Text that somebody else wrote, as a terminal may show it: one line, no control characters, not long."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:REASON_LIMIT]
+def _check_inside(folder: Path, path: Path) -> None:
+    try:
+        member(folder, str(path.relative_to(folder)))
+    except StrictError as error:
+        raise ModelError(f"{path} leads out of the registry: it is not to be trusted") from error
 
 
 def _repo_of(folder: str) -> str | None:
@@ -146,27 +152,29 @@ def read_ref(path: Path) -> str | None:
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror}") from error
     if not COMMIT.fullmatch(content):
-        raise ModelError(f"{path}: {content!r} is no commit, which has 40 hexadecimal digits")
+        raise ModelError(f"{path}: {shown(content)} is no commit, which has 40 hexadecimal digits")
     return content
 
 
 def _read_history(path: Path) -> list[Record]:
     try:
-        with path.open("rb") as file:
-            content = file.read(HISTORY_LIMIT + 1)
-        if len(content) > HISTORY_LIMIT:
-            raise ValueError("far too long")
-        return [_record(entry) for entry in json.loads(content)]
+        entries = load(member(path.parent, path.name), HISTORY_LIMIT)
+        if not isinstance(entries, list):
+            raise StrictError("a list was expected")
+        return [_record(entry) for entry in entries]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+    except (OSError, StrictError) as error:
         raise ModelError(
             f"{path}: no history of tags ({error}); delete it, and they are in no order any more"
         ) from error
 
 
-def _record(entry: dict[str, str]) -> Record:
-    record = Record(**entry)
-    if not all(isinstance(value, str) for value in vars(record).values()):
-        raise TypeError("something is no text")
-    return Record(record.tag, record.commit, one_line(record.date), one_line(record.reason))
+def _record(entry: Any) -> Record:
+    names = {"tag", "commit", "date"}
+    if not isinstance(entry, dict) or not names <= entry.keys() <= names | {"reason"}:
+        raise StrictError(f"{shown(entry)} is no tag's entry")
+    if not all(isinstance(value, str) for value in entry.values()):
+        raise StrictError(f"something of {shown(entry)} is no text")
+    date, reason = (sentence(entry.get(name, ""), REASON_LIMIT) for name in ("date", "reason"))
+    return Record(entry["tag"], entry["commit"], date, reason)

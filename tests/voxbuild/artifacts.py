@@ -10,6 +10,11 @@ from voxbuild.signature import sign
 from voxbuild.workspace import write_json
 from voxrun.provenance import PREDICATE, STATEMENT
 
+PREDICATE_FIELDS = {
+    "buildDefinition": {"buildType": "urn:test", "externalParameters": {"recipe": "4bit"}},
+    "runDetails": {"builder": {"id": "urn:test"}},
+}
+"""The least that SLSA demands."""
 REPO = "someone/Small-4bit"
 RECIPE = "c0ffee"
 """Stands for the digest of the recipe that built them."""
@@ -41,7 +46,12 @@ def make_artifact(folder, weights=b"weights", extra=(), **changes):
 def statement_of(files):
     """The least that provenance says of files."""
     subjects = [{"name": n, "digest": {"sha256": e["sha256"]}} for n, e in sorted(files.items())]
-    return {"_type": STATEMENT, "predicateType": PREDICATE, "subject": subjects, "predicate": {}}
+    return {
+        "_type": STATEMENT,
+        "predicateType": PREDICATE,
+        "subject": subjects,
+        "predicate": PREDICATE_FIELDS,
+    }
 
 
 def make_release(folder, weights=b"weights", tag="v1"):
