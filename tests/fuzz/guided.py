@@ -21,7 +21,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("header", "index", "config", "tekken", "manifest", "validation", "lock", "recipe")
+NAMES = (
+    *("header", "index", "config", "tekken", "manifest", "validation", "lock", "recipe"),
+    *("entries", "provenance", "signature", "pin", "history", "ref"),
+)
 LONGEST = 20_000
 MEMORY = "/dev/shm"
 """A folder that takes no disk, where there is one."""
