@@ -81,9 +81,12 @@ class Registry:
 
     def tags(self, repo: str) -> list[str]:
         """Names of its tags, the withdrawn ones too, in no order that means anything."""
+        return [name for name in self._refs(repo) if name != LATEST and not name.startswith(WITHDRAWN)]
+
+    def _refs(self, repo: str) -> list[str]:
         refs = self.path(repo) / "refs"
         names = sorted(path.name for path in refs.iterdir()) if refs.is_dir() else []
-        return [n for n in names if REVISION.fullmatch(n) and n != LATEST and not n.startswith(WITHDRAWN)]
+        return [name for name in names if REVISION.fullmatch(name)]
 
     def commit(self, repo: str, revision: str) -> str | None:
         """The commit that a tag, or main, stands for; a commit stands for itself. None if it is not there."""
@@ -113,7 +116,8 @@ class Registry:
 
     def withdrawn_at(self, repo: str, commit: str) -> dict[str, str]:
         """Withdrawn tag -> why, of those that stand for a commit."""
-        tags = [tag for tag in self.tags(repo) if self.commit(repo, tag) == commit]
+        marks = [name for name in self._refs(repo) if name.startswith(WITHDRAWN)]
+        tags = [mark.removeprefix(WITHDRAWN) for mark in marks if self.commit(repo, mark) == commit]
         return {tag: reason for tag in tags if (reason := self.withdrawn(repo, tag))}
 
     def withdrawn(self, repo: str, tag: str) -> str | None:
