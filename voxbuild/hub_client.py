@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from voxrun.registry import one_line
+from voxrun.strict import sentence
 
 from .errors import MissingError, PublishError
 from .redaction import remember, sayable
@@ -203,7 +203,7 @@ def sentence(error: Exception) -> str:
 
 def plain(said: str) -> str:
     """What others wrote, in one line that holds no token and nothing that a terminal would obey."""
-    return one_line(sayable(str(said)))
+    return sentence(sayable(str(said)))
 
 
 def _to(asked: "httpx2.RequestError | httpx2.Response") -> str:

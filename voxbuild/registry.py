@@ -16,7 +16,8 @@ from pathlib import Path
 
 from voxrun.errors import ModelError
 from voxrun.manifest import Entry, is_plain
-from voxrun.registry import HISTORY, LATEST, WITHDRAWN, Record, Registry, one_line
+from voxrun.registry import HISTORY, LATEST, REASON_LIMIT, WITHDRAWN, Record, Registry
+from voxrun.strict import sentence
 
 from .durable import write_durably
 from .errors import MissingError, PublishError
@@ -111,7 +112,9 @@ class LocalRegistry:
                     f"{repo} has no tag {tag} in the registry {self.folder}; its tags: {known}"
                 )
             records = self._stored.history(repo)
-            marked = [replace(r, reason=one_line(reason)) if r.tag == tag else r for r in records]
+            marked = [
+                replace(r, reason=sentence(reason, REASON_LIMIT)) if r.tag == tag else r for r in records
+            ]
             _write_history(folder, marked)
             write_durably(folder / "refs" / (WITHDRAWN + tag), next(r.commit for r in marked if r.tag == tag))
             latest = self._settle(repo)

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from voxrun.errors import VoxrunError
-from voxrun.manifest import SIGNATURE, digest_of, read_manifest
-from voxrun.proof import TOOLS
+from voxrun.manifest import SIGNATURE, TOOLS, digest_of, read_manifest
 from voxrun.signature import check_signed, claimed_files, signed_files
 from voxrun.strict import StrictError, read_bytes
 

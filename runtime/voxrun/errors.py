@@ -10,9 +10,15 @@ VoxrunError
 └── WeightsError  tensors missing, unexpected or misshapen
 """
 
+from .strict import sentence
+
 
 class VoxrunError(Exception):
     """Base of every error a user of voxrun can act on."""
+
+    def __str__(self) -> str:
+        """One line for a terminal, whatever name or value of somebody else's file is quoted in it."""
+        return sentence(super().__str__())
 
 
 class AudioError(VoxrunError):

@@ -9,6 +9,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from .errors import TrustError
+from .strict import StrictError, read_bytes
+
+MAX_KEY = 2**16
+"""Bytes of a PEM file."""
 
 HASHES: dict[str, hashes.HashAlgorithm] = {
     "secp256r1": hashes.SHA256(),
@@ -21,9 +25,11 @@ HASHES: dict[str, hashes.HashAlgorithm] = {
 def public_key(path: Path) -> ec.EllipticCurvePublicKey:
     """The key in a PEM file. Raises TrustError."""
     try:
-        key = load_pem_public_key(path.read_bytes())
+        key = load_pem_public_key(read_bytes(path, MAX_KEY))
     except OSError as error:
         raise TrustError(f"{path}: the public key cannot be read ({error.strerror})") from error
+    except StrictError as error:
+        raise TrustError(f"{path}: the public key cannot be read ({error})") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise TrustError(f"{path}: no public key in PEM; that of the signer is needed") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in HASHES:

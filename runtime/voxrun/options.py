@@ -110,7 +110,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         nargs="?",
         const=True,
         default=False,
-        type=Path,
+        type=_key,
         metavar="KEY",
         help="load nothing unless every file has the hash that the manifest says; with KEY, a public key,"
         " unless they are signed with its other half",
@@ -167,6 +167,12 @@ def _add_decoding(group: argparse._ArgumentGroup) -> None:
         help="wake a model that says nothing for over 16 s: handicaps silence by up to 7 logits (off: files;"
         " useful: live)",
     )
+
+
+def _key(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("the path of a public key is empty")
+    return Path(text)
 
 
 def _count(text: str) -> int:

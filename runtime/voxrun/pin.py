@@ -10,7 +10,8 @@ from .manifest import SHA256, digest_of
 from .objects import check_keys, read_object
 from .output import output_at
 from .registry import COMMIT
-from .strict import MAX_BYTES
+from .repository import PREFIX, without_prefix
+from .strict import StrictError, read_bytes, shown
 
 FORMAT = 1
 CACHED = "models--"
@@ -22,14 +23,14 @@ class Pin:
     """What identifies an artifact."""
 
     model: str
-    """owner/name of a repository, or a folder's own name."""
+    """owner/name of a repository, behind `registry:` if it was found in one, or a folder's own name."""
     revision: str | None
     """The commit; None of a plain folder."""
     manifest: str
     """sha256 of manifest.json, which in turn has the hash of every file."""
 
     @classmethod
-    def of(cls, folder: Path) -> "Pin":
+    def of(cls, folder: Path, in_registry: bool = False) -> "Pin":
         """The pin of a folder; in the Hub's cache and in a registry its path tells repository and commit.
 
         Raises ModelError if it has no manifest.
@@ -41,20 +42,22 @@ class Pin:
         real = folder.resolve()
         repo = real.parent.parent.name
         if real.parent.name == "snapshots" and repo.startswith(CACHED) and COMMIT.fullmatch(real.name):
-            return cls(repo.removeprefix(CACHED).replace("--", "/"), real.name, digest)
+            name = repo.removeprefix(CACHED).replace("--", "/")
+            return cls(PREFIX + name if in_registry else name, real.name, digest)
         return cls(real.name, None, digest)
 
     @classmethod
     def read(cls, path: Path) -> "Pin":
         """Read what `write` wrote. Raises TrustError."""
         try:
-            with path.open("rb") as file:
-                raw = read_object(file.read(MAX_BYTES + 1), str(path))
+            raw = read_object(read_bytes(path), str(path))
         except OSError as error:
             raise TrustError(f"{path}: the lock cannot be read ({error.strerror})") from error
+        except StrictError as error:
+            raise TrustError(f"{path}: the lock cannot be read ({error})") from error
         check_keys(raw, {"format", "model", "revision", "manifest"}, str(path))
         if type(raw["format"]) is not int or raw["format"] != FORMAT:
-            raise TrustError(f"{path}: a lock of format {raw['format']!r}, where {FORMAT} is known")
+            raise TrustError(f"{path}: a lock of format {shown(raw['format'])}, where {FORMAT} is known")
         pin = cls(raw["model"], raw["revision"], raw["manifest"])
         if wrong := pin._wrong():
             raise TrustError(f"{path}: {wrong} cannot be; write the lock again with --write-lock")
@@ -66,7 +69,7 @@ class Pin:
         for name, value in asdict(self).items():
             right = isinstance(value, str) and patterns[name].fullmatch(value)
             if not right and (name, value) != ("revision", None):
-                return f"{name} {value!r}"
+                return f"{name} {shown(value)}"
         return None
 
     def write(self, path: Path) -> None:
@@ -75,13 +78,14 @@ class Pin:
         with output_at(path, live=False) as output:
             output.write(text)
 
-    def hold(self, folder: Path, lock: Path) -> None:
+    def hold(self, folder: Path, lock: str) -> None:
         """Raises TrustError, saying what differs, unless the folder is what the lock pins."""
-        found = Pin.of(folder)
+        found = asdict(Pin.of(folder))
+        wanted = asdict(self) | {"model": without_prefix(self.model)}
         differences = [
-            f"{name} {asdict(found)[name] or 'none'} instead of {pinned or 'none'}"
-            for name, pinned in asdict(self).items()
-            if asdict(found)[name] != pinned
+            f"{name} {found[name] or 'none'} instead of {pinned or 'none'}"
+            for name, pinned in wanted.items()
+            if found[name] != pinned
         ]
         if differences:
             raise TrustError(

@@ -8,13 +8,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from .errors import TrustError
-from .manifest import MANIFEST, SIGNATURE, Entry, digest_of, read_manifest, sha256_of
+from .manifest import MANIFEST, SIGNATURE, TOOLS, Entry, digest_of, read_manifest, sha256_of
 from .provenance import PROVENANCE, check_provenance
+from .shards import loaded_names
 from .signature import check_signed, claimed_files, signed_files
-from .strict import MAX_BYTES
+from .strict import StrictError, is_file, member, read_bytes, shown
 
-TOOLS = {".gitattributes", ".git", ".cache", ".huggingface", ".DS_Store"}
-"""What the Hub, its client, git and macOS put beside an artifact's files. Nothing of it is ever loaded."""
 LONG = 200 * 2**20
 """Bytes from which on the progress of hashing is shown."""
 AGAIN = "do not use it; fetch or build it again"
@@ -50,7 +49,8 @@ def check(folder: Path, key: Path | None = None) -> Proof:
 
     The very files that the manifest lists must be there, TOOLS and the signature apart. With `key`, a public
     key as PEM, they must be signed with its other half. The folder must not change meanwhile, or afterwards.
-    Raises TrustError, or ModelError or ConfigError if there is no readable manifest.
+    All that `Transcriber.load` looks at is among them. Raises TrustError; ModelError or ConfigError if there
+    is no readable manifest; WeightsError or ConfigError if it cannot be told what would be loaded.
     """
     places = _Places(folder)
     if not places.has(MANIFEST):
@@ -62,6 +62,8 @@ def check(folder: Path, key: Path | None = None) -> Proof:
     _check_signature(places, entries, digest, key)  # before hours of hashing, for what is refused anyway
     _check_hashes(places, entries)
     _check_provenance(places, entries)
+    for name in sorted(loaded_names(folder) - entries.keys()):
+        raise TrustError(f"{folder}: {shown(name)} would be loaded, and is not in the manifest; {AGAIN}")
     return Proof(folder, digest, len(entries), places.has(SIGNATURE), key)
 
 
@@ -70,7 +72,6 @@ class _Places:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._homes = _homes(folder)
 
     def has(self, name: str) -> bool:
         return os.path.lexists(self.folder / name)
@@ -79,21 +80,21 @@ class _Places:
         """The file itself. Raises TrustError if it is missing, no file, or outside."""
         path = self.folder / name
         try:
-            real = path.resolve(strict=True)
-        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, up to Python 3.12
-            raise TrustError(f"{path}: missing, though the manifest lists it; {AGAIN}") from error
-        if not any(real.is_relative_to(home) for home in self._homes):
-            raise TrustError(f"{path}: a link that leads out of the folder; {AGAIN}")
-        if not real.is_file():
+            member(self.folder, name)
+        except StrictError as error:
+            raise TrustError(f"{path}: {error}; {AGAIN}") from error
+        if not path.exists():
+            raise TrustError(f"{path}: missing, though the manifest lists it; {AGAIN}")
+        if not is_file(path):
             raise TrustError(f"{path}: no file; {AGAIN}")
-        return real
+        return path
 
     def small(self, name: str) -> bytes:
         """The content of a file that is read whole. Raises TrustError."""
-        real = self.real(name)
-        if real.stat().st_size > MAX_BYTES:
-            raise TrustError(f"{self.folder / name}: more than {MAX_BYTES:,} bytes; {AGAIN}")
-        return real.read_bytes()
+        try:
+            return read_bytes(self.real(name))
+        except StrictError as error:
+            raise TrustError(f"{self.folder / name}: {error}; {AGAIN}") from error
 
     def check(self, entries: Mapping[str, Entry]) -> None:
         """Raises TrustError unless all these files are there, of their sizes, and no others."""
@@ -102,13 +103,6 @@ class _Places:
         for name, entry in entries.items():
             if (size := self.real(name).stat().st_size) != entry.size:
                 raise TrustError(f"{self.folder / name}: {size:,} bytes instead of {entry.size:,}; {AGAIN}")
-
-
-def _homes(folder: Path) -> list[Path]:
-    """What no link may lead out of: the folder; for a snapshot in the Hub's cache, its repository's blobs."""
-    real = folder.resolve()
-    in_cache = real.parent.name == "snapshots" and real.parent.parent.name.startswith("models--")
-    return [real, *([real.parent.parent / "blobs"] if in_cache else [])]
 
 
 def found(folder: Path) -> Iterator[str]:

@@ -8,19 +8,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import TrustError
-from .manifest import SHA256, Entry
+from .manifest import SHA256, Entry, is_plain
 from .objects import check_keys, read_object
-from .strict import sentence
+from .strict import sentence, shown
 
 PROVENANCE = "provenance.json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
 
+REQUIRED: dict[str, type] = {
+    "buildDefinition.buildType": str,
+    "buildDefinition.externalParameters": dict,
+    "runDetails.builder.id": str,
+}
+"""Of the predicate, by SLSA."""
+
 
 def check_provenance(statement: bytes, entries: Mapping[str, Entry]) -> list[str]:
     """What is wrong with provenance.json (its bytes) beside a manifest's entries, a phrase each.
 
-    Its subjects are all files of the manifest but itself, with the same hashes.
+    Its subjects are all files of the manifest but itself, with the same hashes; its predicate has what SLSA
+    demands. Whether that is true, only who signs can say.
     """
     try:
         subjects = _subjects(read_object(statement, PROVENANCE))
@@ -44,6 +52,7 @@ def _subjects(statement: dict[str, Any]) -> dict[str, str]:
     if (statement.get("_type"), statement.get("predicateType")) != (STATEMENT, PREDICATE):
         raise TrustError(f"{PROVENANCE}: no SLSA provenance v1 in an in-toto Statement v1")
     check_keys(statement, {"_type", "predicateType", "subject", "predicate"}, PROVENANCE)
+    _check_predicate(statement["predicate"])
     listed = statement["subject"]
     if not isinstance(listed, list):
         raise TrustError(f"{PROVENANCE}: its subject is no list")
@@ -51,7 +60,17 @@ def _subjects(statement: dict[str, Any]) -> dict[str, str]:
     for subject in listed:
         name = str(check_keys(subject, {"name", "digest"}, PROVENANCE)["name"])
         digest = str(check_keys(subject["digest"], {"sha256"}, PROVENANCE)["sha256"])
-        if name in subjects or not SHA256.fullmatch(digest):
-            raise TrustError(f"{PROVENANCE}: {name!r} is there twice, or without a sha256")
+        if name in subjects or not SHA256.fullmatch(digest) or not is_plain(name):
+            raise TrustError(f"{PROVENANCE}: {shown(name)} is there twice, or without a sha256, or no path")
         subjects[name] = digest
     return subjects
+
+
+def _check_predicate(predicate: Any) -> None:
+    """Raises TrustError without the fields that SLSA provenance v1 requires, which are of a kind each."""
+    for path, kind in REQUIRED.items():
+        value = predicate
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        if not isinstance(value, kind) or value == "":
+            raise TrustError(f"{PROVENANCE}: predicate.{path} is missing, empty, or no {kind.__name__}")

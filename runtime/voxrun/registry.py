@@ -10,16 +10,15 @@
 huggingface_hub reads the first four when it is offline and HF_HUB_CACHE names the folder.
 """
 
-import json
-import os
 import re
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .errors import ModelError
-from .strict import sentence
+from .strict import StrictError, load, member, sentence, shown
 
 DEFAULT_REGISTRY = Path("out/registry")
 """Below the current folder: where `doit publish` puts things."""
@@ -82,14 +81,15 @@ class Registry:
         raise ModelError(f"{name} is not in the registry {self.folder}, {known}")
 
     def tags(self, repo: str) -> list[str]:
-        """Names of its tags, the withdrawn ones too, in no order that means anything.
+        """Names of its tags, the withdrawn ones too, in no order that means anything."""
+        return [name for name in self._refs(repo) if name != LATEST and not name.startswith(WITHDRAWN)]
 
-        The Hub's client makes folders there for a pull request that somebody reads.
-        """
+    def _refs(self, repo: str) -> list[str]:
+        """All names; the Hub's client makes folders there for a pull request that somebody reads."""
         refs = self.path(repo) / "refs"
         paths = sorted(refs.iterdir()) if refs.is_dir() else []
         names = [path.name for path in paths if path.is_symlink() or not path.is_dir()]
-        return [n for n in names if REVISION.fullmatch(n) and n != LATEST and not n.startswith(WITHDRAWN)]
+        return [name for name in names if REVISION.fullmatch(name)]
 
     def commit(self, repo: str, revision: str) -> str | None:
         """The commit that a tag, or main, stands for; a commit stands for itself. None if it is not there."""
@@ -105,10 +105,9 @@ class Registry:
         folder = root / "snapshots" / commit
         if not folder.is_dir():
             raise ModelError(f"{folder} is missing: the registry is damaged; publish it again")
-        inside = os.path.realpath(root) + os.sep
-        for path in [folder, *folder.rglob("*")]:
-            if not os.path.realpath(path).startswith(inside):
-                raise ModelError(f"{sentence(path)} leads out of the registry: it is not to be trusted")
+        _check_inside(root, folder)
+        for path in folder.rglob("*"):
+            _check_inside(folder, path)
         return folder
 
     def history(self, repo: str) -> list[Record]:
@@ -117,6 +116,12 @@ class Registry:
         records = [r for r in _read_history(self.path(repo) / HISTORY) if there.get(r.tag) == r.commit]
         known = {record.tag for record in records}
         return [Record(tag, commit, "") for tag, commit in there.items() if tag not in known] + records
+
+    def withdrawn_at(self, repo: str, commit: str) -> dict[str, str]:
+        """Withdrawn tag -> why, of those that stand for a commit."""
+        marks = [name for name in self._refs(repo) if name.startswith(WITHDRAWN)]
+        tags = [mark.removeprefix(WITHDRAWN) for mark in marks if self.commit(repo, mark) == commit]
+        return {tag: reason for tag in tags if (reason := self.withdrawn(repo, tag))}
 
     def withdrawn(self, repo: str, tag: str) -> str | None:
         """Why a tag was withdrawn; None if it was not."""
@@ -131,9 +136,11 @@ class Registry:
         }
 
 
-def one_line(text: str) -> str:
-    """Text that somebody else wrote, as a terminal may show it: one line, no control characters, not long."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:REASON_LIMIT]
+def _check_inside(folder: Path, path: Path) -> None:
+    try:
+        member(folder, str(path.relative_to(folder)))
+    except StrictError as error:
+        raise ModelError(f"{path} leads out of the registry: it is not to be trusted") from error
 
 
 def _repo_of(folder: str) -> str | None:
@@ -156,27 +163,29 @@ def read_ref(path: Path) -> str | None:
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror}") from error
     if not COMMIT.fullmatch(content):
-        raise ModelError(f"{path}: {content!r} is no commit, which has 40 hexadecimal digits")
+        raise ModelError(f"{path}: {shown(content)} is no commit, which has 40 hexadecimal digits")
     return content
 
 
 def _read_history(path: Path) -> list[Record]:
     try:
-        with path.open("rb") as file:
-            content = file.read(HISTORY_LIMIT + 1)
-        if len(content) > HISTORY_LIMIT:
-            raise ValueError("far too long")
-        return [_record(entry) for entry in json.loads(content)]
+        entries = load(member(path.parent, path.name), HISTORY_LIMIT)
+        if not isinstance(entries, list):
+            raise StrictError("a list was expected")
+        return [_record(entry) for entry in entries]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+    except (OSError, StrictError) as error:
         raise ModelError(
             f"{path}: no history of tags ({error}); delete it, and they are in no order any more"
         ) from error
 
 
-def _record(entry: dict[str, str]) -> Record:
-    record = Record(**entry)
-    if not all(isinstance(value, str) for value in vars(record).values()):
-        raise TypeError("something is no text")
-    return Record(record.tag, record.commit, one_line(record.date), one_line(record.reason))
+def _record(entry: Any) -> Record:
+    names = {"tag", "commit", "date"}
+    if not isinstance(entry, dict) or not names <= entry.keys() <= names | {"reason"}:
+        raise StrictError(f"{shown(entry)} is no tag's entry")
+    if not all(isinstance(value, str) for value in entry.values()):
+        raise StrictError(f"something of {shown(entry)} is no text")
+    date, reason = (sentence(entry.get(name, ""), REASON_LIMIT) for name in ("date", "reason"))
+    return Record(entry["tag"], entry["commit"], date, reason)

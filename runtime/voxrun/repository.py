@@ -32,8 +32,18 @@ def locate(
         registry = registry or Path(os.environ.get(REGISTRY_VARIABLE) or DEFAULT_REGISTRY)
     elif registry is None and os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises for too long a name
         return Path(name)
-    repo, revision = _repo_and_revision(name.removeprefix(PREFIX), revision)
+    repo, revision = _repo_and_revision(without_prefix(name), revision)
     return _in_registry(registry, repo, revision) if registry else _on_hub(repo, revision, whole)
+
+
+def in_registry(model: str | Path, registry: Path | None) -> bool:
+    """Whether that is where `locate` looks."""
+    return registry is not None or str(model).startswith(PREFIX)
+
+
+def without_prefix(model: str) -> str:
+    """A model's name as it is wherever it lies."""
+    return model.removeprefix(PREFIX)
 
 
 def _repo_and_revision(name: str, revision: str | None) -> tuple[str, str | None]:
@@ -47,7 +57,7 @@ def _repo_and_revision(name: str, revision: str | None) -> tuple[str, str | None
 
 
 def _in_registry(folder: Path, name: str, revision: str | None) -> Path:
-    """A snapshot of a local registry; that its tag was withdrawn is told."""
+    """A snapshot of a local registry; that it was withdrawn is told, by whatever name it was asked for."""
     registry = Registry(folder)
     repo = registry.find(name)
     wanted = revision or LATEST
@@ -57,8 +67,8 @@ def _in_registry(folder: Path, name: str, revision: str | None) -> Path:
         if revision is None:
             raise ModelError(f"{repo} has no latest version in the registry {folder}: say which; {tags}")
         raise ModelError(f"{repo} at {revision} is not in the registry {folder}; {tags}")
-    if reason := registry.withdrawn(repo, wanted):
-        log.warning("%s at %s was withdrawn: %s", repo, wanted, reason)
+    for tag, reason in registry.withdrawn_at(repo, commit).items():
+        log.warning("%s at %s was withdrawn: %s", repo, tag, reason)
     return registry.snapshot(repo, commit)
 
 

@@ -12,7 +12,8 @@ from .options import STDIN
 from .output import Output, Stdout, output_at, places
 from .pin import Pin
 from .pipe import PipeSource
-from .screen import Screen, screen_for, show_log
+from .repository import in_registry
+from .screen import Screen, print_above, screen_for, show_log
 from .session import Session
 from .sources import Source, log
 from .stats import Stats
@@ -49,7 +50,7 @@ class Run:
         self._places = places(args.output, self._names, args.format) if args.output else []
         if not args.audio:
             sounddevice_library()
-        self._model = args.model or pinned_model(args.lock)
+        self._model = pinned_model(args.lock) if args.model is None else args.model
         self._transcriber = self._open()
         self._stats.loaded()
 
@@ -57,9 +58,9 @@ class Run:
         args = self._args
         verify = args.verify or args.write_lock is not None
         folder = trusted(self._model, args.revision, args.registry, verify, args.lock)
-        transcriber = Transcriber.open(folder)
+        transcriber = Transcriber.load(folder)
         if args.write_lock:
-            Pin.of(folder).write(args.write_lock)
+            Pin.of(folder, in_registry(self._model, args.registry)).write(args.write_lock)
         return transcriber
 
     def all(self) -> int:
@@ -68,7 +69,7 @@ class Run:
             return max(self._survive(index) for index in range(len(self._names)))
         finally:
             if self._args.stats:
-                log.info("stats\n%s", self._stats.report())
+                print_above(f"voxrun: stats\n{self._stats.report()}")
 
     def _survive(self, index: int) -> int:
         """A bad recording does not stop the others."""

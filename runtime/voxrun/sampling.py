@@ -8,7 +8,7 @@ import numpy as np
 from .device import mx
 from .errors import VoxrunError
 from .results import Alternative
-from .tokenizer import Tokenizer
+from .tokenizer import Tokenizer, harmless
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def likeliest(logits: mx.array, n: int, tokenizer: Tokenizer) -> tuple[Alternati
     probabilities = np.array(mx.softmax(logits))
     among = np.argpartition(-probabilities, min(n, len(probabilities) - 1))[:n]
     best = among[np.lexsort((among, -probabilities[among]))]
+    texts = [harmless(tokenizer.text_bytes(int(id)).decode(errors="replace")) for id in best]
     return tuple(
-        Alternative(int(id), tokenizer.text_bytes(int(id)).decode(errors="replace"), float(probabilities[id]))
-        for id in best
+        Alternative(int(id), text, float(probabilities[id])) for id, text in zip(best, texts, strict=True)
     )

@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from .sources import Source, log
+from .strict import sentence
 
 QUIETEST = -60.0
 """Decibels below full scale at the left end of the meter."""
@@ -45,7 +46,7 @@ class Progress(Screen):
 
     def __init__(self, source: Source) -> None:
         seconds = round(source.seconds or 0, 1)
-        super().__init__(seconds >= LONG, total=seconds, unit="s", desc=Path(source.name).name)
+        super().__init__(seconds >= LONG, total=seconds, unit="s", desc=sentence(Path(source.name).name))
 
     def show(self, source: Source, text: str) -> None:
         """Seconds done."""
@@ -83,8 +84,13 @@ class LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print it."""
-        tqdm.write(f"voxrun: {record.getMessage()}", file=sys.stderr)
-        sys.stderr.flush()
+        print_above(f"voxrun: {sentence(record.getMessage())}")
+
+
+def print_above(text: str) -> None:
+    """Lines on stderr, above the screen."""
+    tqdm.write(text, file=sys.stderr)
+    sys.stderr.flush()
 
 
 def show_log() -> None:

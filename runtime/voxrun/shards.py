@@ -1,13 +1,15 @@
 """Which files hold a model's weights, and what each of them holds, before MLX sees any."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from .config import MISTRAL_WEIGHTS, in_mistrals_layout, read_member
+from .config import CONFIG_FILES, MISTRAL_WEIGHTS, in_mistrals_layout, read_member
 from .errors import ConfigError, WeightsError
 from .header import MAX_NAME, MAX_TENSORS, Tensor, read_header_of
-from .manifest import is_plain
+from .manifest import is_plain, is_tools
 from .strict import StrictError, is_file, member, shown
+from .tokenizer import TOKENIZER_FILE
 
 Headers = dict[Path, list[Tensor]]
 """Weight file -> what it holds."""
@@ -62,6 +64,13 @@ def weight_files(folder: Path) -> list[Path]:
     return [_weight_file(folder, name) for name in names]
 
 
+def loaded_names(folder: Path) -> set[str]:
+    """Paths in a folder of all that is looked at when it is loaded. Raises WeightsError, ConfigError."""
+    chosen = (*CONFIG_FILES, TOKENIZER_FILE, INDEX, MISTRAL_WEIGHTS, SINGLE)
+    weights = {path.relative_to(folder).as_posix() for path in weight_files(folder)}
+    return weights | {name for name in chosen if os.path.lexists(folder / name)}
+
+
 def _weight_file(folder: Path, name: str) -> Path:
     try:
         path = member(folder, name)
@@ -86,7 +95,7 @@ def _weight_map(folder: Path) -> dict[str, str]:
     if not isinstance(places, dict) or not places:
         raise WeightsError(f"{origin}: no readable weight_map (it is {shown(places)})")
     for name in set(map(str, places.values())):
-        plain = is_plain(name) and name.isprintable() and len(name) <= MAX_NAME
+        plain = is_plain(name) and len(name) <= MAX_NAME and not is_tools(name)
         if not plain or not name.endswith(".safetensors"):
             raise WeightsError(f"{origin}: no readable weight_map ({shown(name)} is no weight file's name)")
     return places

@@ -3,8 +3,9 @@
 It is a Sigstore bundle (v0.3) of a DSSE envelope of an in-toto statement, as OpenSSF `model-signing` writes
 it for an elliptic curve key. That library's verifier takes a folder, hashes all of it once more and refuses
 links: it can look neither at the Hub's cache nor at a repository of which only hashes are known. Here the
-envelope alone is opened: https://github.com/secure-systems-lab/dsse, protocol.md. Nothing is accepted that
-the library does not write, so that no byte can be changed without notice.
+envelope alone is opened: https://github.com/secure-systems-lab/dsse, protocol.md. Only keys and values that
+the library writes are accepted. What is signed, the payload, cannot change without notice; the bytes around
+it can: other white space in the JSON, and of an ECDSA signature (r, s) its twin (r, n - s), say the same.
 """
 
 import base64
@@ -17,6 +18,7 @@ from .errors import TrustError
 from .manifest import MANIFEST, SHA256, SIGNATURE, Entry, is_plain
 from .objects import check_keys, read_object
 from .provenance import STATEMENT
+from .strict import shown
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD = "application/vnd.in-toto+json"
@@ -117,6 +119,6 @@ def _files(payload: bytes) -> dict[str, str]:
         check_keys(resource, {"name", "algorithm", "digest"}, SIGNATURE)
         name, algorithm, digest = (str(resource[key]) for key in ("name", "algorithm", "digest"))
         if algorithm != "sha256" or not SHA256.fullmatch(digest) or not is_plain(name) or name in files:
-            raise TrustError(f"{SIGNATURE}: {name!r} is signed with another hash than sha256, or twice")
+            raise TrustError(f"{SIGNATURE}: {shown(name)} is signed with another hash than sha256, or twice")
         files[name] = digest
     return files

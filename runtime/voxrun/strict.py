@@ -44,10 +44,10 @@ def shown(value: Any) -> str:
     return _SHORTENED.repr(value).encode("ascii", "backslashreplace").decode()
 
 
-def sentence(message: object) -> str:
-    """One line of a bearable length, whatever of a file is quoted in it."""
+def sentence(message: object, limit: int = MAX_MESSAGE) -> str:
+    """One line of a bearable length, as a terminal may show it, whatever of a file is quoted in it."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(message)).split())
-    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 3] + "..."
+    return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
@@ -144,11 +144,12 @@ def _int(digits: str) -> int:
 def member(folder: Path, name: str) -> Path:
     """The path of a file in a model's folder, there or not. Raises StrictError if a link leads out of it.
 
-    In the Hub's cache files are links into the same repository's blobs.
+    In the Hub's cache, and in a registry, files are links into the same repository's blobs.
     """
     path, root = folder / name, os.path.realpath(folder)
-    if not _within(os.path.realpath(path), root) and not _within(os.path.realpath(path), _blobs(folder)):
-        raise StrictError("a link that leads out of its folder")
+    real = os.path.realpath(path)
+    if not _within(real, root) and not _within(real, _blobs(root)):
+        raise StrictError("a link that leads out of the folder")
     return path
 
 
@@ -161,10 +162,9 @@ def _within(path: str, root: str | None) -> bool:
     return root is not None and os.path.commonpath([path, root]) == root
 
 
-def _blobs(folder: Path) -> str | None:
+def _blobs(root: str) -> str | None:
     """Of a snapshot in the Hub's cache, models--OWNER--NAME/snapshots/COMMIT: where its files lie."""
-    commit = Path(os.path.realpath(folder))
-    snapshots, repository = commit.parent, commit.parent.parent
+    snapshots, repository = Path(root).parent, Path(root).parent.parent
     if snapshots.name != "snapshots" or not repository.name.startswith("models--"):
         return None
     return str(repository / "blobs")

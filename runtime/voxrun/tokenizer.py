@@ -21,6 +21,7 @@ PIECE = re.compile("(?:[A-Za-z0-9+/]{4}){0,340}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+
 MAX_LEFT_PAD = 256
 """Positions of silence before the audio; the upstream has 32."""
 MAX_DELAY_MS = 60_000
+CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}, "\ufffd")
 
 
 class Tokenizer:
@@ -115,8 +116,16 @@ def _told(error: Exception) -> str:
     return f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
 
 
+def harmless(text: str) -> str:
+    """The same without control characters (Unicode's Cc) but tab and line feed."""
+    return text.translate(CONTROLS)
+
+
 class TextDecoder:
-    """Bytes of successive tokens to text: characters come out whole, broken ones as U+FFFD."""
+    """Bytes of successive tokens to text: characters come out whole, broken ones as U+FFFD.
+
+    So do control characters but tab and line feed: a vocabulary is no way to command a terminal.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -124,7 +133,7 @@ class TextDecoder:
 
     def feed(self, token: int) -> str:
         """The text that this token completes."""
-        return self._utf8.decode(self._tokenizer.text_bytes(token))
+        return harmless(self._utf8.decode(self._tokenizer.text_bytes(token)))
 
     def finish(self) -> str:
         """What is left of a character that never came whole."""

@@ -28,18 +28,25 @@ class Transcriber:
         *,
         revision: str | None = None,
         registry: Path | None = None,
-        verify: bool | Path = False,
-        lock: Path | None = None,
+        verify: bool | str | Path = False,
+        lock: str | Path | None = None,
     ) -> "Transcriber":
-        """Load a folder, or a repository: `owner/name[@REVISION]` of the Hub, `registry:NAME[@TAG]`.
+        """Find and load a folder, or a repository: `owner/name[@REVISION]` of the Hub, `registry:NAME[@TAG]`.
 
         With `registry`, a folder, repositories are those of that local registry.
 
         `verify` checks all files first; if it is the path of a public key, also that they are signed with
         its other half. `lock` is a voxrun.lock: nothing else than what it pins is loaded. Raises ModelError,
-        ConfigError, WeightsError, TrustError.
+        ConfigError, WeightsError, TrustError, and TypeError if `verify` is neither bool nor path.
         """
-        folder = trusted(model, revision, registry, verify, lock)
+        return cls.load(trusted(model, revision, registry, verify, lock))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Transcriber":
+        """Load this very folder, whatever it is called; nothing is located, fetched or checked.
+
+        Raises ConfigError, WeightsError.
+        """
         loaded, tokenizer = load_model(folder), Tokenizer(folder)
         if tokenizer.size != loaded.config.vocab_size:
             raise ConfigError(

@@ -1,5 +1,6 @@
 """Changes to a file that keep most of its structure: what is behind the first check is reached too."""
 
+import base64
 import copy
 import json
 import random
@@ -54,6 +55,8 @@ def mutated(name: str, data: bytes, chance: random.Random) -> bytes:
     try:
         if name == "header":
             return _header(data, chance)
+        if name == "signature" and chance.random() < 0.5:
+            return _payload(data, chance)
         if name != "recipe":
             return _json(data, chance)
     except (ValueError, OverflowError, RecursionError, struct.error):
@@ -132,6 +135,17 @@ def _header(data: bytes, chance: random.Random) -> bytes:
         except (ValueError, TypeError, KeyError, IndexError, AttributeError):
             pass
     return struct.pack("<Q", len(text)) + text + body
+
+
+def _payload(data: bytes, chance: random.Random) -> bytes:
+    """A bundle with another statement in its envelope."""
+    bundle = json.loads(data)
+    try:
+        envelope = bundle["dsseEnvelope"]
+        envelope["payload"] = base64.b64encode(_json(base64.b64decode(envelope["payload"]), chance)).decode()
+    except (TypeError, KeyError, AttributeError):
+        return _json(data, chance)
+    return json.dumps(bundle).encode("utf-8", "surrogatepass")
 
 
 def _lines(data: bytes, chance: random.Random) -> bytes:

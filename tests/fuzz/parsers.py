@@ -18,9 +18,14 @@ from voxbuild.recipe import ClipSet, Recipe, Source
 from voxbuild.schema import Strict, load
 from voxbuild.subject import fingerprint
 from voxrun.config import ModelConfig
-from voxrun.errors import VoxrunError
+from voxrun.errors import TrustError, VoxrunError
 from voxrun.header import read_header_of
+from voxrun.manifest import Entry, read_manifest
+from voxrun.pin import Pin
+from voxrun.provenance import check_provenance
+from voxrun.registry import Registry
 from voxrun.shards import INDEX, read_headers
+from voxrun.signature import claimed_files, signed_files
 from voxrun.tokenizer import Tokenizer
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -59,6 +64,37 @@ def _section(kind: type[Strict], folder: Path) -> None:
 
 
 CLIPS = ClipSet(name="clips", summary="", folder=".", language="en", license="", attribution="")
+
+
+def _provenance(folder: Path) -> None:
+    if problems := check_provenance((folder / "provenance.json").read_bytes(), ENTRIES):
+        raise TrustError("; ".join(problems))
+
+
+def _claimed(folder: Path) -> None:
+    claimed_files((folder / "model.sig").read_bytes())
+
+
+def _signed(folder: Path) -> None:
+    signed_files((folder / "model.sig").read_bytes(), folder / "key.pub")
+
+
+def _registry(folder: Path) -> Registry:
+    registry = Registry(folder)
+    registry.find("voice")
+    return registry
+
+
+REPO, COMMIT = "team/voice", b"0123456789" * 4
+IN_REGISTRY = "models--team--voice"
+REFS = tuple((f"{IN_REGISTRY}/refs/{name}", COMMIT) for name in ("v1", "withdrawn-v1"))
+ENTRIES = {name: Entry(1, digit * 64) for name, digit in (("a", "1"), ("b/c", "2"), ("provenance.json", "3"))}
+KEY = b"""-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEWZLicvIFfLe3t/8mqS/1Xxbnf1h/
+iVNg3Aa0ytIgopB+Z6E0jJF+ndk3zOXieJO5fHiJz5Ddp2yqVLMHpogCcA==
+-----END PUBLIC KEY-----
+"""
+"""The other half of the one that signed corpus/signature/valid-signed, which is no more."""
 SHARDS = tuple((f"{n}.safetensors", packed({n: entry(0, 4)}, bytes(4))) for n in "ab")
 PARSERS = {
     "header": Parser("model.safetensors", (lambda f: read_header_of(f / "model.safetensors"), _checkpoint)),
@@ -66,6 +102,14 @@ PARSERS = {
     "config": Parser("config.json", (ModelConfig.from_folder,)),
     "tekken": Parser("tekken.json", (Tokenizer,)),
     "manifest": Parser("manifest.json", (Manifest.load,)),
+    "entries": Parser("manifest.json", (read_manifest,)),
+    "provenance": Parser("provenance.json", (_provenance,)),
+    "signature": Parser("model.sig", (_claimed, _signed), (("key.pub", KEY),)),
+    "pin": Parser("voxrun.lock", (lambda folder: Pin.read(folder / "voxrun.lock"),)),
+    "history": Parser(
+        f"{IN_REGISTRY}/history.json", (lambda folder: _registry(folder).withdrawn(REPO, "v1"),), REFS
+    ),
+    "ref": Parser(f"{IN_REGISTRY}/refs/v1", (lambda folder: _registry(folder).commit(REPO, "v1"),), REFS[1:]),
     "validation": Parser("validation.json", (read_validation,)),
     "lock": Parser("recipe.lock", (lambda folder: read_lock(folder / "recipe.lock"),)),
     "transcripts": Parser(
@@ -79,7 +123,8 @@ PARSERS = {
 def folder_of(parser: Parser) -> Path:
     """A folder of its own for a parser."""
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
-    for name, content in parser.beside:
+    for name, content in ((parser.file, b""), *parser.beside):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return folder
 

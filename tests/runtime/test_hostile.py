@@ -183,7 +183,7 @@ def test_the_bound_on_memory_is_one() -> None:
 def test_a_link_out_of_the_folder_is_refused(folder: Path, name: str) -> None:
     outside = shutil.move(folder / name, folder.parent / name)
     (folder / name).symlink_to(outside)
-    assert f"{folder / name}: a link that leads out of its folder" in refused(folder)
+    assert f"{folder / name}: a link that leads out of the folder" in refused(folder)
 
 
 def test_links_within_the_folder_are_followed(folder: Path) -> None:

@@ -25,8 +25,8 @@ from signed_models import FILES, sign, write_artifact, write_manifest, write_pro
 from voxrun import strict, transcriber
 from voxrun.cli import main
 from voxrun.errors import TrustError, VoxrunError
-from voxrun.manifest import Entry, digest_of, read_manifest
-from voxrun.proof import TOOLS, check
+from voxrun.manifest import TOOLS, Entry, digest_of, read_manifest
+from voxrun.proof import check
 from voxrun.provenance import check_provenance
 from voxrun.signature import check_signed, claimed_files, signed_files
 from voxrun.transcriber import Transcriber
@@ -471,7 +471,7 @@ def test_an_artifact_that_does_not_say_what_it_was_made_from_is_refused(unsigned
 def test_what_should_be_small_and_is_not_is_not_read(name: str, signed: Path) -> None:
     with (signed / name).open("ab") as file:
         file.truncate(2 * strict.MAX_BYTES)  # it takes no room
-    with pytest.raises(TrustError, match=rf"{name}: (more than|[\d,]+ bytes instead)"):
+    with pytest.raises(TrustError, match=rf"{name}: (larger than|[\d,]+ bytes instead)"):
         check(signed)
 
 

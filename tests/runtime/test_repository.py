@@ -1,6 +1,7 @@
 """A local registry that somebody else may have written: found by name, and not trusted."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -152,13 +153,39 @@ def test_the_history_is_oldest_first_and_holds_what_is_there(registry: Registry)
         '[{"tag": "v1"}]',
         "[" * 10**5,
         '[{"tag": 1, "commit": 2, "date": 3}]',
+        '[{"tag": "v1", "commit": "", "date": "", "more": ""}]',
+        '[{"tag": "v1", "tag": "v2", "commit": "", "date": ""}]',
+        '[{"' + "\\u001b[2J" * 20_000 + '": 1}]',
+        "null",
     ],
+    ids=lambda content: content[:20],
 )
 def test_a_history_that_is_none_is_told(registry: Registry, content: str) -> None:
     path = registry.path("team/voice") / "history.json"
     path.write_text(content)
-    with pytest.raises(ModelError, match=rf"^{path}: no history of tags"):
+    with pytest.raises(ModelError, match=rf"^{path}: no history of tags") as caught:
         registry.history("team/voice")
+    assert len(str(caught.value)) < 500
+    assert str(caught.value).isprintable()
     path.write_text(" " * (2**22 + 1))
-    with pytest.raises(ModelError, match="far too long"):
+    with pytest.raises(ModelError, match="larger than 4,194,304 bytes"):
         registry.history("team/voice")
+
+
+def test_a_history_that_is_no_file_is_not_waited_for(registry: Registry, tmp_path: Path) -> None:
+    path = registry.path("team/voice") / "history.json"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ModelError, match=r"no history of tags \(not a regular file\)"):
+        registry.history("team/voice")
+    path.unlink()
+    (tmp_path / "elsewhere.json").write_text("[]")
+    path.symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(ModelError, match="leads out of the folder"):
+        registry.history("team/voice")
+
+
+def test_who_asks_for_a_commit_is_told_that_it_was_withdrawn(registry: Registry) -> None:
+    assert registry.withdrawn_at("team/voice", NEW) == {"v2": "deaf"}
+    (registry.path("team/voice") / "refs/pr").mkdir()  # as the Hub's client keeps pull requests
+    assert registry.withdrawn_at("team/voice", OLD) == {}

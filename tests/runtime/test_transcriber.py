@@ -98,7 +98,7 @@ def test_a_repository_that_a_registry_does_not_have_is_named_with_those_it_has(
 ) -> None:
     with pytest.raises(ModelError) as caught:
         locate(f"registry:{name}", registry=registry)
-    assert str(caught.value) == f"{name} is not in the registry {registry}, which holds team/voice"
+    assert str(caught.value) == f"{name} is not in the registry {registry}, which holds team/voice".strip()
 
 
 def test_a_withdrawn_tag_is_loaded_with_a_warning(registry: Path, caplog: pytest.LogCaptureFixture) -> None:
