@@ -22,19 +22,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NAMES = (
-    *(
-        "header",
-        "index",
-        "config",
-        "tekken",
-        "manifest",
-        "validation",
-        "lock",
-        "transcripts",
-        "key",
-        "recipe",
-    ),
-    *("entries", "provenance", "signature", "pin", "history", "ref"),
+    *("header", "index", "config", "tekken", "manifest", "validation", "lock", "recipe", "transcripts"),
+    *("key", "entries", "provenance", "signature", "pin", "history", "ref"),
 )
 LONGEST = 20_000
 MEMORY = "/dev/shm"

@@ -11,11 +11,6 @@ from voxbuild.signature import sign
 from voxbuild.workspace import write_json
 from voxrun.provenance import PREDICATE, STATEMENT
 
-PREDICATE_FIELDS = {
-    "buildDefinition": {"buildType": "urn:test", "externalParameters": {"recipe": "4bit"}},
-    "runDetails": {"builder": {"id": "urn:test"}},
-}
-"""The least that SLSA demands."""
 REPO = "someone/Small-4bit"
 RECIPE = "c0ffee"
 """Stands for the digest of the recipe that built them."""
