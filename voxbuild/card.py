@@ -14,7 +14,7 @@ from .manifest import CARD, EVAL_RESULTS, OPTIONAL, PLOT, Manifest
 from .naming import repo_name
 from .plot import draw
 from .recipe import Book, ClipSet, Recipe, Source
-from .siblings import Record, family, read_record
+from .record import Record, family, read_record
 from .subject import Subject, fingerprint, public_key_of
 from .workspace import Workspace, written_whole
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from .modes import PLAIN
 from .quantizing import Rule
+from .record import Sibling
 from .report import markdown
-from .siblings import Sibling
 from .subject import Subject
 
 HUB = "https://huggingface.co"

@@ -18,7 +18,7 @@ from .clips import clip_files
 from .errors import VoxbuildError
 from .publishing import TARGETS
 from .recipe import Book, Recipe, Source, read_book
-from .siblings import Record, read_record
+from .record import Record, read_record
 
 Task = dict[str, Any]
 

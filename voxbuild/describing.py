@@ -28,7 +28,7 @@ from .choice import (
 from .loaders import views_of
 from .manifest import BOM, DESCRIPTIVE, MANIFEST, OPTIONAL, PROVENANCE, VALIDATION
 from .recipe import Recipe, Source
-from .siblings import others
+from .record import others
 from .subject import public_key_of
 from .view_stages import view_name
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from voxbuild.loaders import LOADERS
 from voxbuild.manifest import Manifest
 from voxbuild.recipe import read_book
-from voxbuild.siblings import Sibling
+from voxbuild.record import Sibling
 from voxbuild.subject import Subject
 
 ROOT = Path(__file__).parents[2]

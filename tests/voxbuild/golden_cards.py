@@ -7,7 +7,7 @@ from cards import KEY, RECORD, ROOT, TEMPLATES, make_subject
 
 from voxbuild.card import render_card
 from voxbuild.hub_terms import eval_results
-from voxbuild.siblings import family
+from voxbuild.record import family
 
 FOLDER = ROOT / "tests/data/cards"
 CASES = {

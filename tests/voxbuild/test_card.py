@@ -15,7 +15,7 @@ from voxbuild.errors import RecipeError, VoxbuildError
 from voxbuild.hub_terms import eval_results
 from voxbuild.loaders import LOADERS
 from voxbuild.recipe import Sign, read_book
-from voxbuild.siblings import family, write_record
+from voxbuild.record import family, write_record
 from voxbuild.subject import fingerprint
 from voxbuild.workspace import Workspace
 

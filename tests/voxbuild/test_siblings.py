@@ -11,8 +11,8 @@ from voxbuild.errors import MissingError, PublishError, RecipeError
 from voxbuild.manifest import MANIFEST, VALIDATION
 from voxbuild.publish import Version
 from voxbuild.recipe import read_book
-from voxbuild.recording import revised, survey
-from voxbuild.siblings import family, others, read_record, sibling_of, write_record
+from voxbuild.record import family, others, read_record, sibling_of, write_record
+from voxbuild.siblings import revised, survey
 from voxbuild.workspace import STATE_BYTES as LIMIT
 
 MODEL = "Voxtral-Mini-4B-Realtime-2602"

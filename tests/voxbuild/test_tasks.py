@@ -21,7 +21,7 @@ from projects import (
 
 from voxbuild import uptodate
 from voxbuild.manifest import Manifest
-from voxbuild.siblings import read_record, write_record
+from voxbuild.record import read_record, write_record
 from voxbuild.workspace import read_json, sha256_of, stamp
 
 FILES = {

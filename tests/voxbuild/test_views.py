@@ -15,7 +15,7 @@ from voxbuild.errors import ValidationError
 from voxbuild.loaders import LOADERS, MLX_AUDIO_LOADER, TRANSFORMERS_LOADER, views_of
 from voxbuild.manifest import Manifest, file_entry
 from voxbuild.recipe import UNITS, read_book
-from voxbuild.siblings import write_record
+from voxbuild.record import write_record
 from voxbuild.view_stages import make_view
 from voxbuild.views import check_view, small_files, write_view
 from voxbuild.workspace import Workspace, read_json
