@@ -21,7 +21,6 @@ from . import (
     overview,
     planning,
     publishing,
-    recording,
     signing,
     stages,
     verifying,
@@ -35,6 +34,7 @@ from .publishing import Order
 from .recipe import Book, Recipe, read_book
 from .redaction import sayable
 from .registry import LocalRegistry
+from .siblings import update_record
 from .workspace import Workspace
 
 PARITY = Path("tests/oracle/parity.py")
@@ -216,7 +216,7 @@ def siblings(book: Book, source: str | None, target: str | None, replace: bool) 
     """Put on record what is published of a source, or of each."""
     goal = publishing.TARGETS[target or publishing.DEFAULT_TARGET](workspace())
     for origin in [book.source(source)] if source else book.sources.values():
-        for line in recording.update(workspace(), goal, origin, book.recipes.values(), replace):
+        for line in update_record(workspace(), goal, origin, book.recipes.values(), replace):
             print(f"{origin.name}: {line}")
 
 

@@ -12,7 +12,7 @@ from voxbuild.manifest import MANIFEST, VALIDATION
 from voxbuild.publish import Version
 from voxbuild.recipe import read_book
 from voxbuild.record import family, others, read_record, sibling_of, write_record
-from voxbuild.recording import revised, survey
+from voxbuild.siblings import revised, survey
 from voxbuild.workspace import STATE_BYTES as LIMIT
 
 MODEL = "Voxtral-Mini-4B-Realtime-2602"

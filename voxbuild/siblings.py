@@ -1,4 +1,4 @@
-"""Bringing the record of siblings up to date with what a target holds, on trust of nothing.
+"""The published variants of a source, as a target has them: what `doit siblings` puts on record.
 
 What the target knows nothing of stays as it is, unless the record is to be replaced.
 """
@@ -52,7 +52,7 @@ class _Manifest(_Json):
     files: dict[str, object]
 
 
-def update(
+def update_record(
     work: Workspace, target: PublishTarget, source: Source, recipes: Iterable[Recipe], replace: bool
 ) -> list[str]:
     """Put on record what is published of a source; what came of it, a line each."""
