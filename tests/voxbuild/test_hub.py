@@ -225,6 +225,7 @@ def test_ctrl_c_says_what_is_the_case(hub, hub_environment, tmp_path):
     assert process.returncode == -signal.SIGINT
     assert out == ""
     assert err.strip() == (
-        f"interrupted: {REPO}: nothing of it is there; if a commit was on its way, the next finds it"
+        f"interrupted: {REPO}: nothing of it is there but the repository, empty;"
+        " if a commit was on its way, the next finds it"
     )
     assert not commits(hub)
