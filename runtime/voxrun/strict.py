@@ -14,8 +14,6 @@ from pathlib import Path
 from reprlib import Repr
 from typing import Any, BinaryIO, NoReturn
 
-import numpy as np
-
 MAX_BYTES = 8 * 2**20
 """Of a JSON file, unless its reader says otherwise; those that there are have some 100 kB at most."""
 MAX_DEPTH = 32
@@ -26,8 +24,8 @@ MAX_MESSAGE = 1000
 MAX_DIGITS = 400
 """Of a whole number; floating ones have some 330 at most."""
 
-_STEPS = np.zeros(256, np.int8)
-_STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
+_STEPS = bytes(1 if byte in b"[{" else 255 if byte in b"]}" else 0 for byte in range(256))
+"""Levels down (255 is -1 in 8 bits) at each mark."""
 _ALL_BUT_MARKS = bytes(set(range(256)) - set(b'"[]{},'))
 _PAIR = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -110,7 +108,9 @@ def _check_structure(text: bytes) -> None:
     outside = b"".join(marks.split(b'"')[::2])  # of strings
     if len(outside) > MAX_MARKS:
         raise StrictError(f"more than {MAX_MARKS:,} values and brackets")
-    steps = _STEPS[np.frombuffer(outside, np.uint8)]
+    import numpy as np  # here, for --help does not wait for it
+
+    steps = np.frombuffer(outside.translate(_STEPS), np.int8)
     if len(steps) and np.cumsum(steps, dtype=np.int32).max() > MAX_DEPTH:
         raise StrictError(f"nested deeper than {MAX_DEPTH} levels")
 
