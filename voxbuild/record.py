@@ -52,7 +52,9 @@ def read_record(path: Path) -> Record:
         return ()
     except (OSError, pydantic.ValidationError) as error:
         said = "; ".join(str(error).splitlines()[:3])
-        raise RecipeError(f"{path}: no record of siblings; `doit siblings` makes it anew ({said})") from error
+        raise RecipeError(
+            f"{path}: no record of siblings ({said}); delete it, and `doit siblings` makes it anew"
+        ) from error
 
 
 def write_record(path: Path, siblings: Iterable[Sibling]) -> None:
