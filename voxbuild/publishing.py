@@ -56,10 +56,10 @@ def publish(work: Workspace, book: Book, recipe: Recipe, order: Order) -> None:
     """
     if order.destination.branch and order.destination.pull_request:
         raise PublishError("a branch or a pull request: say one")
-    if not order.destination.is_main and (order.target or DEFAULT_TARGET) not in REVIEWED:
-        raise no_review()
     if order.destination.branch:
         check_branch(order.destination.branch)
+    if not order.destination.is_main and (order.target or DEFAULT_TARGET) not in REVIEWED:
+        raise no_review()
     goal, problems = order.goal(work), []
     wanted = candidates(book, recipe, order.source, order.named)
     built = {c.source.name for c in wanted if not c.loader and c.is_built(work)}

@@ -1,6 +1,7 @@
 """What may be published at all."""
 
 import json
+import shutil
 
 import pytest
 from artifacts import RECIPE, REPO, make_artifact, make_release, sign_artifact
@@ -101,6 +102,8 @@ def test_what_would_not_be_verified_is_not_published(tmp_path):
     manifest = Manifest.load(folder)
     files = {name: entry for name, entry in manifest.files.items() if name != PROVENANCE}
     Manifest(**(vars(manifest) | {"files": files})).save(folder)
+    assert "not in its manifest: 'provenance.json'" in refused(folder)
+    (folder / PROVENANCE).unlink()
     assert "provenance.json is missing" in refused(folder)
 
 
@@ -113,7 +116,12 @@ def test_a_build_that_begins_meanwhile_is_not_published(tmp_path, monkeypatch):
         Manifest.load(folder).unvalidated().save(folder)
         return []
 
-    monkeypatch.setattr(publish, "check_card", unvalidate)
+    with monkeypatch.context() as patch, pytest.raises(VoxbuildError, match="another file each time"):
+        patch.setattr(publish, "check_card", unvalidate)
+        prepare(folder, RECIPE, REPO, "v1")
+    shutil.rmtree(folder)
+    make_artifact(folder)
+    monkeypatch.setattr(publish, "signed", unvalidate)
     release = prepare(folder, RECIPE, REPO, "v1")
     assert release.files[MANIFEST] == checked
     with pytest.raises(VoxbuildError, match=r"manifest\.json: changed while it was published"):

@@ -209,7 +209,7 @@ def test_what_others_wrote_is_one_printable_line(work, told):
     assert told()[1].endswith("\n!! a [2K b is not in the manifest\n")
     other = statement_of({"x\x1b[2K\ny": {"sha256": "0" * 64}})
     assert check_provenance(json.dumps(other).encode(), {}) == [
-        "provenance.json: x [2K y is not in the manifest"
+        r"provenance.json: 'x\x1b[2K\ny' is there twice, or without a sha256, or no path"
     ]
 
 
