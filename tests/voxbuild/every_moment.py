@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1]))  # as pytest has it
+sys.path += [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]  # as pytest and conftest have it
 
 import huggingface_hub
 from artifacts import REPO, contents, make_release
