@@ -1,5 +1,6 @@
 """Fixtures: the embedded tiny model, loaded once, and a clip of a second."""
 
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 import soundfile
 from committed import CHECKPOINT, CLIPS
 from fake_device import FakeDevice
+from keys import write_keys
+from signed_models import sign, write_artifact
 
 from voxrun.device import mx
 from voxrun.tokenizer import Tokenizer
@@ -60,3 +63,33 @@ def device(monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
     device = FakeDevice()
     device.install(monkeypatch)
     return device
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A private key and its public half."""
+    return write_keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="session")
+def public(keys: tuple[Path, Path]) -> Path:
+    return keys[1]
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory, keys: tuple[Path, Path]) -> Path:
+    """A small signed artifact. Change only copies."""
+    folder = write_artifact(tmp_path_factory.mktemp("signed") / "small")
+    sign(folder, keys[0])
+    return folder
+
+
+@pytest.fixture
+def signed(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "signed"))
+
+
+@pytest.fixture
+def unsigned(signed: Path) -> Path:
+    (signed / "model.sig").unlink()
+    return signed

@@ -66,3 +66,8 @@ def sign(folder: Path, private: Path) -> None:
     files = hashing.Config().set_ignored_paths(paths=["model.sig"], ignore_git_paths=False)
     config = signing.Config().set_hashing_config(files)
     config.use_elliptic_key_signer(private_key=private).sign(folder, folder / "model.sig")
+
+
+def flip(data: bytes, position: float) -> bytes:
+    index = min(int(len(data) * position), len(data) - 1)
+    return data[:index] + bytes([data[index] ^ 1]) + data[index + 1 :]

@@ -1,6 +1,5 @@
 """--verify: nothing is loaded unless all files are what manifest, provenance and signature say."""
 
-import base64
 import hashlib
 import json
 import os
@@ -8,61 +7,24 @@ import shutil
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from committed import CHECKPOINT, CLIPS
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hub_server import HubServer, serving
+from committed import CLIPS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from keys import write_keys
-from signed_models import FILES, sign, write_artifact, write_manifest, write_provenance
+from signed_models import FILES, flip, write_artifact, write_manifest, write_provenance
 
 from voxrun import strict, transcriber
-from voxrun.cli import main
 from voxrun.errors import TrustError, VoxrunError
-from voxrun.manifest import TOOLS, Entry, digest_of, read_manifest
+from voxrun.manifest import TOOLS, digest_of
 from voxrun.proof import check
-from voxrun.provenance import check_provenance
-from voxrun.signature import check_signed, claimed_files, signed_files
 from voxrun.transcriber import Transcriber
 
 ALL_FILES = [*FILES, "provenance.json", "manifest.json", "model.sig"]
 FIRST = CLIPS / "prompts" / "please-try-again.flac"
-
-
-@pytest.fixture(scope="session")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A private key and its public half."""
-    return write_keys(tmp_path_factory.mktemp("keys"))
-
-
-@pytest.fixture(scope="session")
-def public(keys: tuple[Path, Path]) -> Path:
-    return keys[1]
-
-
-@pytest.fixture(scope="session")
-def original(tmp_path_factory: pytest.TempPathFactory, keys: tuple[Path, Path]) -> Path:
-    """A small signed artifact. Change only copies."""
-    folder = write_artifact(tmp_path_factory.mktemp("signed") / "small")
-    sign(folder, keys[0])
-    return folder
-
-
-@pytest.fixture
-def signed(original: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(original, tmp_path / "signed"))
-
-
-@pytest.fixture
-def unsigned(signed: Path) -> Path:
-    (signed / "model.sig").unlink()
-    return signed
 
 
 def test_an_artifact_as_it_was_made_is_proven(signed: Path, public: Path) -> None:
@@ -82,11 +44,6 @@ def test_it_is_said_that_nobody_signed_or_that_it_was_not_asked_who(signed: Path
 def test_who_asks_for_a_signature_takes_nothing_unsigned(unsigned: Path, public: Path) -> None:
     with pytest.raises(TrustError, match="not signed, so nothing says"):
         check(unsigned, public)
-
-
-def flip(data: bytes, position: float) -> bytes:
-    index = min(int(len(data) * position), len(data) - 1)
-    return data[:index] + bytes([data[index] ^ 1]) + data[index + 1 :]
 
 
 TAMPERING: dict[str, Callable[[bytes], bytes]] = {
@@ -239,187 +196,6 @@ def test_the_hubs_cache_holds_links_to_its_own_blobs_only(
         check(snapshot, public)
 
 
-def test_another_key_is_not_the_signers(signed: Path, tmp_path: Path) -> None:
-    private, other = write_keys(tmp_path, "other")
-    with pytest.raises(TrustError, match=r"not signed with the private key of .*other\.pub"):
-        check(signed, other)
-    sign(signed, private)
-    check(signed, other)
-
-
-def test_a_hint_does_not_make_a_signature(signed: Path, public: Path, tmp_path: Path) -> None:
-    """Who signs with a key of his own and names ours is found out."""
-    own, _ = write_keys(tmp_path, "own")
-    hint = json.loads((signed / "model.sig").read_text())["verificationMaterial"]
-    sign(signed, own)
-    forged = json.loads((signed / "model.sig").read_text()) | {"verificationMaterial": hint}
-    (signed / "model.sig").write_text(json.dumps(forged))
-    with pytest.raises(TrustError, match="not signed with the private key of"):
-        check(signed, public)
-
-
-@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()], ids=lambda c: c.name)
-def test_every_curve_of_the_library_is_known(curve: ec.EllipticCurve, unsigned: Path, tmp_path: Path) -> None:
-    private, public = write_keys(tmp_path, key=ec.generate_private_key(curve))
-    sign(unsigned, private)
-    check(unsigned, public)
-
-
-def test_the_genuine_verifier_agrees(signed: Path, public: Path) -> None:
-    from model_signing import verifying
-
-    verifying.Config().use_elliptic_key_verifier(public_key=public).verify(signed, signed / "model.sig")
-    (signed / "README.md").write_bytes(b"another")
-    with pytest.raises(ValueError, match=r"Hash mismatch for 'README\.md'"):
-        verifying.Config().use_elliptic_key_verifier(public_key=public).verify(signed, signed / "model.sig")
-    with pytest.raises(TrustError):
-        check(signed, public)
-
-
-def no_key(path: Path) -> None:
-    path.write_text("no key")
-
-
-def rsa_key(path: Path) -> None:
-    key = rsa.generate_private_key(65537, 2048).public_key()
-    path.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-
-
-def odd_curve(path: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256K1()).public_key()
-    path.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-
-
-@pytest.mark.parametrize(
-    ("write", "complaint"),
-    [
-        (lambda path: None, "the public key cannot be read"),
-        (no_key, "no public key in PEM"),
-        (rsa_key, "a key of another kind than secp256r1"),
-        (odd_curve, "a key of another kind than secp256r1"),
-    ],
-)
-def test_what_is_no_key_to_check_with_is_told(
-    write: Callable[[Path], None], complaint: str, signed: Path, tmp_path: Path
-) -> None:
-    write(tmp_path / "some.pub")
-    with pytest.raises(TrustError, match=f"some.pub: {complaint}"):
-        check(signed, tmp_path / "some.pub")
-
-
-def changed(signature: Path, change: Callable[[dict[str, Any]], object]) -> bytes:
-    bundle = json.loads(signature.read_text())
-    change(bundle)
-    return json.dumps(bundle).encode()
-
-
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        (lambda b: b.update(more=1), "were expected, not"),
-        (lambda b: b.update(mediaType="other"), "not as model-signing writes"),
-        (lambda b: b["dsseEnvelope"].update(payloadType="text/plain"), "not as model-signing writes"),
-        (lambda b: b["dsseEnvelope"].update(payload="!"), "no base64"),
-        (lambda b: b["dsseEnvelope"].update(payload=17), "no base64"),
-        (lambda b: b["dsseEnvelope"]["signatures"][0].update(sig="QR=="), "base64 with more in it"),
-        (lambda b: b["dsseEnvelope"].update(signatures=[]), "exactly one signature"),
-        (lambda b: b["dsseEnvelope"].update(signatures=b["dsseEnvelope"]["signatures"] * 2), "exactly one"),
-        (lambda b: b["dsseEnvelope"].pop("payload"), "were expected, not"),
-        (lambda b: b["verificationMaterial"].update(publicKey=[]), "hint were expected, not list"),
-        (lambda b: b.update(verificationMaterial={"certificate": {}}), "signed with a certificate"),
-        (lambda b: b.update(verificationMaterial=7), "were expected, not int"),
-    ],
-)
-def test_a_signature_of_another_form_is_refused(
-    change: Callable[[dict[str, Any]], object], complaint: str, original: Path, public: Path
-) -> None:
-    data = changed(original / "model.sig", change)
-    for read in (claimed_files, lambda data: signed_files(data, public)):
-        with pytest.raises(TrustError, match=complaint):
-            read(data)
-
-
-@pytest.mark.parametrize(
-    ("data", "complaint"),
-    [
-        (b"", "no readable JSON"),
-        (b"\xff", "no readable JSON"),
-        (b"[]", "a JSON object was expected, not list"),
-        (b'{"a": 1, "a": 2}', "is there twice"),
-        (b'{"a": NaN}', "NaN is no JSON number"),
-        (b'{"a":' * 100_000, "no readable JSON"),
-        (b" " * (strict.MAX_BYTES + 1), "more than 8,388,608 bytes"),
-    ],
-    ids=["empty", "no UTF-8", "a list", "a doubled key", "NaN", "deep", "long"],
-)
-def test_json_has_one_meaning_or_none(data: bytes, complaint: str, original: Path) -> None:
-    with pytest.raises(TrustError, match=complaint):
-        claimed_files(data)
-    (problem,) = check_provenance(data, read_manifest(original))
-    assert complaint in problem
-
-
-def payload_of(files: Any, **changes: Any) -> bytes:
-    """A bundle, unsigned, whose statement has these resources."""
-    statement = {
-        "_type": "https://in-toto.io/Statement/v1",
-        "predicateType": "https://model_signing/signature/v1.0",
-        "subject": [],
-        "predicate": {"resources": files, "serialization": {}},
-    } | changes
-    payload = base64.b64encode(json.dumps(statement).encode()).decode()
-    envelope = {
-        "payload": payload,
-        "payloadType": "application/vnd.in-toto+json",
-        "signatures": [{"sig": "", "keyid": ""}],
-    }
-    return json.dumps(
-        {
-            "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
-            "verificationMaterial": {"publicKey": {"hint": ""}, "tlogEntries": []},
-            "dsseEnvelope": envelope,
-        }
-    ).encode()
-
-
-RESOURCE = {"name": "a", "algorithm": "sha256", "digest": "0" * 64}
-
-
-@pytest.mark.parametrize(
-    ("resources", "changes", "complaint"),
-    [
-        ([RESOURCE, RESOURCE], {}, "or twice"),
-        ([RESOURCE | {"algorithm": "blake3"}], {}, "another hash than sha256"),
-        ([RESOURCE | {"digest": "0"}], {}, "another hash than sha256"),
-        ([RESOURCE | {"name": "../a"}], {}, "another hash than sha256"),
-        ([RESOURCE | {"more": 1}], {}, "were expected"),
-        ([7], {}, "were expected, not int"),
-        ({}, {}, "signs no list of files"),
-        ([], {"predicateType": "https://slsa.dev/provenance/v1"}, "signs something else"),
-        ([], {"_type": "x"}, "signs something else"),
-        ([], {"predicate": 1}, "were expected, not int"),
-    ],
-)
-def test_a_statement_of_another_form_is_refused(
-    resources: Any, changes: dict[str, Any], complaint: str
-) -> None:
-    assert claimed_files(payload_of([RESOURCE])) == {"a": "0" * 64}
-    with pytest.raises(TrustError, match=complaint):
-        claimed_files(payload_of(resources, **changes))
-
-
-def test_what_was_signed_is_known_without_the_files(original: Path, public: Path) -> None:
-    files = signed_files((original / "model.sig").read_bytes(), public)
-    assert files.keys() == {*FILES, "provenance.json", "manifest.json"}
-    entries, digest = read_manifest(original), digest_of(original)
-    assert check_signed(files, entries, digest) == []
-    assert check_signed(files, entries, "0" * 64) == ["manifest.json was another when it was signed"]
-    more = {**entries, "b": Entry(1, "0" * 64)}
-    assert check_signed(files, more, digest) == ["b is not signed"]
-    del entries["README.md"]
-    assert check_signed(files, entries, digest) == ["README.md is signed, but not in the manifest"]
-
-
 def test_a_signature_of_another_manifest_is_no_signature_whoever_made_it(signed: Path) -> None:
     (signed / "README.md").write_bytes(b"another card")
     write_provenance(signed)
@@ -507,128 +283,3 @@ def test_the_library_that_checks_signatures_may_be_missing(signed: Path, public:
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert "was not checked" in lines[0]
     assert lines[1] == "TrustError a signature is checked with `cryptography`: pip install cryptography"
-
-
-@pytest.fixture(scope="module")
-def voice(tmp_path_factory: pytest.TempPathFactory, keys: tuple[Path, Path]) -> Path:
-    """The embedded model as a signed artifact."""
-    files = {path.name: path.read_bytes() for path in CHECKPOINT.iterdir()}
-    folder = write_artifact(tmp_path_factory.mktemp("voice") / "voice", files)
-    sign(folder, keys[0])
-    return folder
-
-
-def test_the_command_tells_in_one_line_what_was_proven(
-    voice: Path, public: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for option in ("--verify", f"--verify={public}"):
-        assert main(["--model", str(voice), option, "--audio", str(FIRST)]) == 0
-        out, err = capsys.readouterr()
-        assert out == "please try again\n"
-        assert err == f"voxrun: {check(voice, public if '=' in option else None)}\n"
-
-
-def test_the_command_refuses_in_one_sentence(
-    voice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = Path(shutil.copytree(voice, tmp_path / "voice"))
-    (folder / "params.json").write_bytes(flip((folder / "params.json").read_bytes(), 0.5))
-    assert main(["--model", str(folder), "--verify", "--audio", str(FIRST)]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith(f"voxrun: {folder / 'params.json'}: sha256 ")
-    assert err.endswith("damaged or changed; do not use it; fetch or build it again\n")
-    assert err.count("\n") == 1
-
-
-NAME = "team/voice"
-FETCH = """
-import sys
-from pathlib import Path
-from voxrun.errors import VoxrunError
-from voxrun.trust import trusted
-try:
-    print(trusted(sys.argv[1], sys.argv[2] or None, verify=Path(sys.argv[3])))
-except VoxrunError as error:
-    sys.exit(str(error))
-"""
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[HubServer]:
-    with serving(tmp_path / "hub") as server:
-        yield server
-
-
-def fetch(hub: HubServer, key: Path, revision: str = "") -> subprocess.CompletedProcess[str]:
-    """With the genuine client, in a process of its own: it reads its environment at import."""
-    online = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
-    home = {"HF_ENDPOINT": hub.url, "HF_HOME": str(hub.folder.parent / "hf-home")}
-    return subprocess.run(
-        [sys.executable, "-c", FETCH, NAME, revision, str(key)],
-        env=online | home,
-        capture_output=True,
-        text=True,
-    )
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def test_a_download_is_proven_and_one_damaged_on_the_disk_is_refused(
-    hub: HubServer, original: Path, public: Path
-) -> None:
-    commit = hub.add("models", NAME, files_of(original) | {".gitattributes": b"theirs"})
-    process = fetch(hub, public)
-    assert process.returncode == 0, process.stderr
-    folder = Path(process.stdout.strip())
-    assert folder.name == commit
-    assert files_of(folder).keys() == files_of(original).keys() | {".gitattributes"}
-    blob = (folder / "model.safetensors").resolve()
-    blob.write_bytes(flip(blob.read_bytes(), 0.5))
-    again = fetch(hub, public, commit)
-    assert again.returncode == 1
-    assert "model.safetensors: sha256" in again.stderr
-
-
-def swapped(files: dict[str, bytes]) -> dict[str, bytes]:
-    return files | {"config.json": files["README.md"], "README.md": files["config.json"]}
-
-
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        (lambda f: f | {"model.safetensors": flip(f["model.safetensors"], 0.7)}, "model.safetensors: sha256"),
-        (lambda f: f | {"model.safetensors": f["model.safetensors"][:-1]}, "5,119 bytes instead of 5,120"),
-        (swapped, "bytes instead of"),
-        (lambda f: f | {"more.safetensors": b"more"}, "more.safetensors: not in the manifest"),
-        (lambda f: {n: d for n, d in f.items() if n != "model.sig"}, "not signed"),
-        (lambda f: {n: d for n, d in f.items() if n != "manifest.json"}, "no manifest.json, so that nothing"),
-    ],
-    ids=["flipped", "truncated", "swapped", "added", "unsigned", "no manifest"],
-)
-def test_a_repository_with_other_files_is_refused(
-    change: Callable[[dict[str, bytes]], dict[str, bytes]],
-    complaint: str,
-    hub: HubServer,
-    original: Path,
-    public: Path,
-) -> None:
-    hub.add("models", NAME, change(files_of(original)))
-    process = fetch(hub, public)
-    assert process.returncode == 1
-    assert complaint in process.stderr
-    assert process.stderr.count("\n") == 1
-
-
-def test_what_was_fetched_in_part_is_completed_to_be_proven(
-    hub: HubServer, original: Path, public: Path
-) -> None:
-    """Without --verify only what is loaded is fetched; the rest comes when it is asked for."""
-    commit = hub.add("models", NAME, files_of(original))
-    folder = Path(fetch(hub, public, commit).stdout.strip())
-    (folder / "README.md").unlink()
-    shutil.rmtree(folder.parents[1] / "trees", ignore_errors=True)  # the client's list of what a commit has
-    assert fetch(hub, public, commit).returncode == 0
-    assert (folder / "README.md").is_file()
