@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 
 from voxrun.errors import VoxrunError
 from voxrun.manifest import read_entries
+from voxrun.messages import sentence
 from voxrun.objects import read_object
-from voxrun.strict import sentence
 
 from .errors import MissingError, PublishError, VoxbuildError
 from .garbage import Garbage

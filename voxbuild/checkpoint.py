@@ -18,7 +18,8 @@ from typing import Any
 from voxrun import header
 from voxrun.errors import WeightsError
 from voxrun.header import PREFIX, Tensor
-from voxrun.strict import StrictError, open_regular, shown
+from voxrun.messages import shown
+from voxrun.strict import StrictError, open_regular
 
 from .background import Buffer, InTurn
 from .buffers import Buffers

@@ -9,7 +9,8 @@ from io import StringIO
 from pathlib import Path
 
 from voxrun.manifest import is_plain
-from voxrun.strict import read_bytes, sentence, shown
+from voxrun.messages import sentence, shown
+from voxrun.strict import read_bytes
 
 from .errors import SourceError, one_line
 from .recipe import ClipSet, FleursFiles

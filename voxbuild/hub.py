@@ -14,15 +14,7 @@ from .hub_files import MAIN, SMALL
 from .hub_repo import Additions, HubRepo
 from .hub_versions import UNTOLD, reasons, versions, withdraw
 from .manifest import SIGNATURE
-from .publish import (
-    REASONS,
-    Destination,
-    Release,
-    Version,
-    tag_is_taken,
-    tag_is_unsigned,
-    tag_is_withdrawn,
-)
+from .publish import REASONS, Destination, Release, Version, tag_is_taken, tag_is_unsigned, tag_is_withdrawn
 
 ON_MAIN = Destination()
 

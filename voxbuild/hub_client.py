@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from voxrun import strict
+from voxrun import messages
 
 from .errors import MissingError, PublishError
 from .redaction import remember, sayable
@@ -203,7 +203,7 @@ def sentence(error: Exception) -> str:
 
 def plain(said: str) -> str:
     """What others wrote, in one line that holds no token and nothing that a terminal would obey."""
-    return strict.sentence(sayable(str(said)))
+    return messages.sentence(sayable(str(said)))
 
 
 def _to(asked: "httpx2.RequestError | httpx2.Response") -> str:

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from voxrun.strict import load, sentence, shown
+from voxrun.messages import sentence, shown
+from voxrun.strict import load
 
 from .errors import LockError
 from .modes import Quantization

@@ -16,22 +16,15 @@ from pathlib import Path
 
 from voxrun.errors import ModelError
 from voxrun.manifest import Entry, is_plain
+from voxrun.messages import sentence
 from voxrun.registry import HISTORY, LATEST, REASON_LIMIT, WITHDRAWN, Record, Registry
-from voxrun.strict import sentence
 
 from .durable import write_durably
 from .errors import MissingError, PublishError
 from .garbage import Garbage, garbage_of, remove
 from .manifest import MANIFEST, SIGNATURE
 from .progress import progress_bar
-from .publish import (
-    Destination,
-    Release,
-    Version,
-    tag_is_taken,
-    tag_is_unsigned,
-    tag_is_withdrawn,
-)
+from .publish import Destination, Release, Version, tag_is_taken, tag_is_unsigned, tag_is_withdrawn
 from .storing import PARTIAL, commit_of, store
 from .whole import NO_ROOM
 from .workspace import sha256_of, to_json

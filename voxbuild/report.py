@@ -5,7 +5,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from voxrun.strict import sentence
+from voxrun.messages import sentence
 
 from .manifest import Manifest
 from .recipe import Recipe

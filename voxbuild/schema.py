@@ -11,7 +11,8 @@ import pydantic
 import yaml
 
 from voxrun.manifest import is_plain
-from voxrun.strict import MAX_DEPTH, StrictError, read_bytes, sentence, shown
+from voxrun.messages import sentence, shown
+from voxrun.strict import MAX_DEPTH, StrictError, read_bytes
 
 from .errors import RecipeError
 

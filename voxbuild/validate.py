@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from voxrun.arrays import FloatArray
 from voxrun.audio import FileSource
 from voxrun.device import mx
-from voxrun.mel import FloatArray
 from voxrun.scoring import teacher_forced_logits
 from voxrun.transcriber import Transcriber
 

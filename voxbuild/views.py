@@ -15,7 +15,7 @@ import numpy as np
 
 from voxrun.config import ModelConfig, read_json
 from voxrun.mapping import DTYPES
-from voxrun.strict import shown
+from voxrun.messages import shown
 from voxrun.tokenizer import TOKENIZER_FILE
 from voxrun.weights import INDEX, weight_files
 

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 
-from voxrun.strict import sentence
+from voxrun.messages import sentence
 
 from .candidates import candidates
 from .errors import MissingError, PublishError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import soundfile
 
+from .arrays import FloatArray
 from .errors import AudioError
-from .mel import FloatArray
 from .sources import Source, log, resampled
 from .wav import UNKNOWN_SIZE
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from .config_formats import Sizes
 from .errors import ConfigError
-from .strict import MAX_BYTES, StrictError, load, member, shown
+from .messages import shown
+from .strict import MAX_BYTES, StrictError, load, member
 
 CONFIG_FILES = ("config.json", "params.json")
 QUANTIZATION_LIMITS = {"bits": 16, "group_size": 1024}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .errors import ConfigError
-from .strict import shown
+from .messages import shown
 
 
 @dataclass(frozen=True)

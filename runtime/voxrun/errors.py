@@ -10,7 +10,7 @@ VoxrunError
 └── WeightsError  tensors missing, unexpected or misshapen
 """
 
-from .strict import sentence
+from .messages import sentence
 
 
 class VoxrunError(Exception):

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .errors import WeightsError
-from .strict import StrictError, open_regular, parse, shown
+from .messages import shown
+from .strict import StrictError, open_regular, parse
 
 PREFIX = 8
 """Bytes of the header's length, before it."""

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from .arrays import FloatArray
 from .device import mx
-from .mel import FloatArray, LogMel
+from .mel import LogMel
 from .model import VoxtralRealtime
 
 BLOCK_POSITIONS = 64

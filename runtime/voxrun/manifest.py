@@ -9,7 +9,8 @@ from typing import Any
 
 from .config import read_member
 from .errors import ModelError
-from .strict import StrictError, member, read_bytes, shown
+from .messages import shown
+from .strict import StrictError, member, read_bytes
 
 MANIFEST = "manifest.json"
 SIGNATURE = "model.sig"

@@ -4,9 +4,9 @@ import numpy as np
 from mistral_common.audio import mel_filter_bank
 from numpy.lib.stride_tricks import sliding_window_view
 
+from .arrays import FloatArray
 from .config import AudioConfig
 
-FloatArray = np.typing.NDArray[np.float32]
 DYNAMIC_RANGE = 8.0
 """Decades kept below the model's fixed global maximum."""
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import FloatArray
 from .errors import DeviceError
-from .mel import FloatArray
 from .sources import Source, log, resampled
 
 BLOCK_SECONDS = 0.08

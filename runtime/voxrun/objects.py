@@ -3,7 +3,8 @@
 from typing import Any
 
 from .errors import TrustError
-from .strict import MAX_BYTES, StrictError, parse, shown
+from .messages import shown
+from .strict import MAX_BYTES, StrictError, parse
 
 
 def read_object(data: bytes, origin: str, limit: int = MAX_BYTES) -> dict[str, Any]:

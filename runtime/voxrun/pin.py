@@ -7,11 +7,12 @@ from pathlib import Path
 
 from .errors import ModelError, TrustError
 from .manifest import SHA256, digest_of
+from .messages import shown
 from .objects import check_keys, read_object
 from .output import output_at
 from .registry import COMMIT
 from .repository import PREFIX, without_prefix
-from .strict import StrictError, read_bytes, shown
+from .strict import StrictError, read_bytes
 
 FORMAT = 1
 CACHED = "models--"

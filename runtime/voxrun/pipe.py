@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .arrays import FloatArray
 from .audio import BLOCK_SECONDS, LEAST_LOSS
 from .errors import AudioError
-from .mel import FloatArray
 from .sources import Source, log, resampled
 from .wav import Layout, is_wav, read_header
 

@@ -9,10 +9,11 @@ from tqdm import tqdm
 
 from .errors import TrustError
 from .manifest import MANIFEST, SIGNATURE, TOOLS, Entry, digest_of, read_manifest, sha256_of
+from .messages import shown
 from .provenance import PROVENANCE, check_provenance
 from .shards import loaded_names
 from .signature import check_signed, claimed_files, signed_files
-from .strict import StrictError, is_file, member, read_bytes, shown
+from .strict import StrictError, is_file, member, read_bytes
 
 LONG = 200 * 2**20
 """Bytes from which on the progress of hashing is shown."""

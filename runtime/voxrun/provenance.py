@@ -9,8 +9,8 @@ from typing import Any
 
 from .errors import TrustError
 from .manifest import SHA256, Entry, is_plain
+from .messages import sentence, shown
 from .objects import check_keys, read_object
-from .strict import sentence, shown
 
 PROVENANCE = "provenance.json"
 STATEMENT = "https://in-toto.io/Statement/v1"

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ModelError
-from .strict import StrictError, load, member, sentence, shown
+from .messages import sentence, shown
+from .strict import StrictError, load, member
 
 DEFAULT_REGISTRY = Path("out/registry")
 """Below the current folder: where `doit publish` puts things."""

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from .arrays import FloatArray
 from .device import mx
 from .listener import Listener
-from .mel import FloatArray
 from .model import VoxtralRealtime
 from .schedule import Schedule
 from .tokenizer import Tokenizer

@@ -10,8 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from .messages import sentence
 from .sources import Source, log
-from .strict import sentence
 
 QUIETEST = -60.0
 """Decibels below full scale at the left end of the meter."""

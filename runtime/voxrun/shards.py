@@ -8,7 +8,8 @@ from .config import CONFIG_FILES, MISTRAL_WEIGHTS, in_mistrals_layout, read_memb
 from .errors import ConfigError, WeightsError
 from .header import MAX_NAME, MAX_TENSORS, Tensor, read_header_of
 from .manifest import is_plain, is_tools
-from .strict import StrictError, is_file, member, shown
+from .messages import shown
+from .strict import StrictError, is_file, member
 from .tokenizer import TOKENIZER_FILE
 
 Headers = dict[Path, list[Tensor]]

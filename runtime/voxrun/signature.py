@@ -16,9 +16,9 @@ from typing import Any
 
 from .errors import TrustError
 from .manifest import MANIFEST, SHA256, SIGNATURE, Entry, is_plain
+from .messages import shown
 from .objects import check_keys, read_object
 from .provenance import STATEMENT
-from .strict import shown
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD = "application/vnd.in-toto+json"

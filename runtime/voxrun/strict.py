@@ -1,4 +1,4 @@
-"""Files of a model read without trust: regular files inside their folder, of a bounded size, strict JSON.
+"""Strict JSON, and files of a bounded size: what a model's folder holds is read without trust.
 
 What comes from elsewhere may be made to harm: what it claims must cost neither memory nor time, and no two
 readers may understand it differently. JSON is RFC 8259's, and where that leaves a choice, the narrow one:
@@ -11,8 +11,9 @@ import os
 import re
 import stat
 from pathlib import Path
-from reprlib import Repr
 from typing import Any, BinaryIO, NoReturn
+
+from .messages import shown
 
 MAX_BYTES = 8 * 2**20
 """Of a JSON file, unless its reader says otherwise; those that there are have some 100 kB at most."""
@@ -20,7 +21,6 @@ MAX_DEPTH = 32
 """Objects and arrays inside each other; ours are five deep."""
 MAX_MARKS = 2_000_000
 """Brackets, braces and commas of a file: they, not its size, decide how much memory its values take."""
-MAX_MESSAGE = 1000
 MAX_DIGITS = 400
 """Of a whole number; floating ones have some 330 at most."""
 
@@ -29,23 +29,10 @@ _STEPS = bytes(1 if byte in b"[{" else 255 if byte in b"]}" else 0 for byte in r
 _ALL_BUT_MARKS = bytes(set(range(256)) - set(b'"[]{},'))
 _PAIR = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_SHORTENED = Repr()
-_SHORTENED.maxlevel, _SHORTENED.maxstring, _SHORTENED.maxother, _SHORTENED.maxlong = 2, 60, 60, 60
 
 
 class StrictError(ValueError):
     """A file that is not read; the message says why, not which."""
-
-
-def shown(value: Any) -> str:
-    """A value from a file for a message: however large it is, a few dozen printable characters."""
-    return _SHORTENED.repr(value).encode("ascii", "backslashreplace").decode()
-
-
-def sentence(message: object, limit: int = MAX_MESSAGE) -> str:
-    """One line of a bearable length, as a terminal may show it, whatever of a file is quoted in it."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(message)).split())
-    return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .config import read_member
 from .errors import ConfigError
-from .strict import shown
+from .messages import shown
 
 TOKENIZER_FILE = "tekken.json"
 CONTROL = ("<s>", "</s>", "[STREAMING_PAD]", "[STREAMING_WORD]")

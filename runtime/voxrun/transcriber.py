@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from .arrays import FloatArray
 from .audio import FileSource
 from .errors import AudioError, ConfigError, DeviceError
-from .mel import FloatArray
 from .model import VoxtralRealtime
 from .results import Result, Transcript
 from .session import Session

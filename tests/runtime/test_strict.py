@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxrun import strict
-from voxrun.strict import MAX_DEPTH, MAX_MARKS, MAX_MESSAGE, StrictError, load, member, parse, sentence, shown
+from voxrun.messages import MAX_MESSAGE, sentence, shown
+from voxrun.strict import MAX_DEPTH, MAX_MARKS, StrictError, load, member, parse
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -9,7 +9,7 @@ import pytest
 
 from voxbuild.errors import RecipeError
 from voxbuild.schema import MAX_BYTES, MAX_NODES, FieldError, Strict, load, load_folder, place
-from voxrun.strict import MAX_MESSAGE
+from voxrun.messages import MAX_MESSAGE
 
 
 class Part(Strict):

@@ -1,0 +1,5 @@
+"""The array types that signatures name."""
+
+import numpy as np
+
+FloatArray = np.typing.NDArray[np.float32]
