@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from voxrun.config import check_quantization, read_member
+from voxrun.config import check_quantization
 from voxrun.device import mx
+from voxrun.files.objects import read_member
 from voxrun.mapping import DTYPES
 from voxrun.weights import weight_files
 

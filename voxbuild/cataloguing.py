@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 
 from voxrun.errors import VoxrunError
+from voxrun.files.objects import read_object
 from voxrun.manifest import read_entries
 from voxrun.messages import sentence
-from voxrun.objects import read_object
 
 from .errors import MissingError, PublishError, VoxbuildError
 from .garbage import Garbage

@@ -17,9 +17,9 @@ from typing import Any
 
 from voxrun import header
 from voxrun.errors import WeightsError
+from voxrun.files.paths import StrictError, open_regular
 from voxrun.header import PREFIX, Tensor
 from voxrun.messages import shown
-from voxrun.strict import StrictError, open_regular
 
 from .background import Buffer, InTurn
 from .buffers import Buffers

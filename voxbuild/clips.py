@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-from voxrun.manifest import is_plain
+from voxrun.files.paths import is_plain, read_bytes
 from voxrun.messages import sentence, shown
-from voxrun.strict import read_bytes
 
 from .errors import SourceError, one_line
 from .recipe import ClipSet, FleursFiles

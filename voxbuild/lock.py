@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from voxrun.files.strict import load
 from voxrun.messages import sentence, shown
-from voxrun.strict import load
 
 from .errors import LockError
 from .modes import Quantization

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from voxrun.errors import VoxrunError
+from voxrun.files.paths import read_bytes
 from voxrun.manifest import Entry, read_entries
 from voxrun.registry import COMMIT, LATEST, WITHDRAWN
-from voxrun.strict import read_bytes
 
 from .card_check import check_card
 from .errors import PublishError

@@ -15,7 +15,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from voxrun.errors import ModelError
-from voxrun.manifest import Entry, is_plain
+from voxrun.files.paths import is_plain
+from voxrun.manifest import Entry
 from voxrun.messages import sentence
 from voxrun.registry import HISTORY, LATEST, REASON_LIMIT, WITHDRAWN, Record, Registry
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxrun.config import read_json
+from voxrun.files.objects import read_json
 
 from .checkpoint import PREFIX, Checkpoint, Tensor, header_length, parse_header
 from .errors import SourceError

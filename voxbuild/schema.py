@@ -10,9 +10,9 @@ from typing import Annotated, Any, TypeVar
 import pydantic
 import yaml
 
-from voxrun.manifest import is_plain
+from voxrun.files.paths import StrictError, is_plain, read_bytes
+from voxrun.files.strict import MAX_DEPTH
 from voxrun.messages import sentence, shown
-from voxrun.strict import MAX_DEPTH, StrictError, read_bytes
 
 from .errors import RecipeError
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from voxrun.errors import VoxrunError
-from voxrun.manifest import SIGNATURE, TOOLS, digest_of, read_manifest
+from voxrun.files.paths import TOOLS, StrictError, read_bytes
+from voxrun.manifest import SIGNATURE, digest_of, read_manifest
 from voxrun.signature import check_signed, claimed_files, signed_files
-from voxrun.strict import StrictError, read_bytes
 
 from .errors import SigningError
 from .manifest import MANIFEST, Manifest

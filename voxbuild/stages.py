@@ -11,8 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import voxrun
-from voxrun.config import read_json as read_params
 from voxrun.device import device_name
+from voxrun.files.objects import read_json as read_params
 
 from .calibrate import calibrate
 from .card import check_template, write_card_files

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from voxrun.strict import is_file, read_bytes
+from voxrun.files.paths import is_file, read_bytes
 
 from .errors import RecipeError
 from .loaders import Loader

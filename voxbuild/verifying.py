@@ -4,9 +4,9 @@ import hashlib
 from pathlib import Path
 
 from voxrun.errors import VoxrunError
+from voxrun.files.objects import read_object
 from voxrun.manifest import Entry, digest_of, read_entries
 from voxrun.messages import sentence
-from voxrun.objects import read_object
 
 from .candidates import Candidate, candidates
 from .differences import faults

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from voxrun.config import ModelConfig, read_json
+from voxrun.config import ModelConfig
+from voxrun.files.objects import read_json
 from voxrun.mapping import DTYPES
 from voxrun.messages import shown
 from voxrun.tokenizer import TOKENIZER_FILE

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from voxrun.files.objects import read_object
 from voxrun.manifest import Entry
-from voxrun.objects import read_object
 from voxrun.provenance import check_provenance
 from voxrun.signature import check_signed, claimed_files, signed_files
 

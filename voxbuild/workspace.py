@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxrun import strict
-from voxrun.manifest import HASH_BLOCK, sha256_of
+from voxrun.files import strict
+from voxrun.files.hashes import HASH_BLOCK, sha256_of
+from voxrun.files.paths import StrictError
 
 from .errors import FormatError
 
@@ -138,7 +139,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file that a stage wrote, or that came from elsewhere. Raises OSError, FormatError."""
     try:
         return strict.load(path, STATE_BYTES)
-    except strict.StrictError as error:
+    except StrictError as error:
         raise FormatError(f"{path}: {error}") from error
 
 

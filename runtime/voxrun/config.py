@@ -5,10 +5,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from voxrun.files.objects import read_member
+
 from .config_formats import Sizes
 from .errors import ConfigError
 from .messages import shown
-from .strict import MAX_BYTES, StrictError, load, member
 
 CONFIG_FILES = ("config.json", "params.json")
 QUANTIZATION_LIMITS = {"bits": 16, "group_size": 1024}
@@ -121,30 +122,6 @@ def in_mistrals_layout(folder: Path) -> bool:
         return False
     config = CONFIG_FILES[0]
     return not ((folder / config).is_file() and read_member(folder, config).get("quantization"))
-
-
-def read_json(path: Path, limit: int = MAX_BYTES) -> dict[str, Any]:
-    """A JSON object from a file of at most `limit` bytes, read by `voxrun.strict`.
-
-    Raises ConfigError if it cannot be read or is something else.
-    """
-    try:
-        value = load(path, limit)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except StrictError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}: a JSON object was expected, not {type(value).__name__}")
-    return value
-
-
-def read_member(folder: Path, name: str, limit: int = MAX_BYTES) -> dict[str, Any]:
-    """The same of a file of a model's folder, if it is no link to elsewhere. Raises ConfigError."""
-    try:
-        return read_json(member(folder, name), limit)
-    except StrictError as error:
-        raise ConfigError(f"{folder / name}: {error}") from error
 
 
 def check_quantization(said: Any, origin: str) -> None:

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from voxrun.files.paths import StrictError, open_regular
+from voxrun.files.strict import parse
+
 from .errors import WeightsError
 from .messages import shown
-from .strict import StrictError, open_regular, parse
 
 PREFIX = 8
 """Bytes of the header's length, before it."""

@@ -5,14 +5,16 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from voxrun.files.hashes import SHA256
+from voxrun.files.objects import check_keys, read_object
+from voxrun.files.paths import StrictError, read_bytes
+
 from .errors import ModelError, TrustError
-from .manifest import SHA256, digest_of
+from .manifest import digest_of
 from .messages import shown
-from .objects import check_keys, read_object
 from .output import output_at
 from .registry import COMMIT
 from .repository import PREFIX, without_prefix
-from .strict import StrictError, read_bytes
 
 FORMAT = 1
 CACHED = "models--"

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from voxrun.files.hashes import sha256_of
+from voxrun.files.paths import TOOLS, StrictError, is_file, member, read_bytes
+
 from .errors import TrustError
-from .manifest import MANIFEST, SIGNATURE, TOOLS, Entry, digest_of, read_manifest, sha256_of
+from .manifest import MANIFEST, SIGNATURE, Entry, digest_of, read_manifest
 from .messages import shown
 from .provenance import PROVENANCE, check_provenance
 from .shards import loaded_names
 from .signature import check_signed, claimed_files, signed_files
-from .strict import StrictError, is_file, member, read_bytes
 
 LONG = 200 * 2**20
 """Bytes from which on the progress of hashing is shown."""

@@ -7,10 +7,13 @@ https://slsa.dev/spec/v1.0/provenance.
 from collections.abc import Mapping
 from typing import Any
 
+from voxrun.files.hashes import SHA256
+from voxrun.files.objects import check_keys, read_object
+from voxrun.files.paths import is_plain
+
 from .errors import TrustError
-from .manifest import SHA256, Entry, is_plain
+from .manifest import Entry
 from .messages import sentence, shown
-from .objects import check_keys, read_object
 
 PROVENANCE = "provenance.json"
 STATEMENT = "https://in-toto.io/Statement/v1"

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxrun.files.paths import StrictError, member
+from voxrun.files.strict import load
+
 from .errors import ModelError
 from .messages import sentence, shown
-from .strict import StrictError, load, member
 
 DEFAULT_REGISTRY = Path("out/registry")
 """Below the current folder: where `doit publish` puts things."""

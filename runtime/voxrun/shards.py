@@ -4,12 +4,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from .config import CONFIG_FILES, MISTRAL_WEIGHTS, in_mistrals_layout, read_member
+from voxrun.files.objects import read_member
+from voxrun.files.paths import StrictError, is_file, is_plain, is_tools, member
+
+from .config import CONFIG_FILES, MISTRAL_WEIGHTS, in_mistrals_layout
 from .errors import ConfigError, WeightsError
 from .header import MAX_NAME, MAX_TENSORS, Tensor, read_header_of
-from .manifest import is_plain, is_tools
 from .messages import shown
-from .strict import StrictError, is_file, member
 from .tokenizer import TOKENIZER_FILE
 
 Headers = dict[Path, list[Tensor]]

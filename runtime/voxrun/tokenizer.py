@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .config import read_member
+from voxrun.files.objects import read_member
+
 from .errors import ConfigError
 from .messages import shown
 

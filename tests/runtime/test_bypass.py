@@ -16,7 +16,8 @@ from signed_models import sign, write_artifact, write_manifest, write_provenance
 from voxrun.cli import main
 from voxrun.config import ModelConfig
 from voxrun.errors import ModelError, TrustError, VoxrunError, WeightsError
-from voxrun.manifest import TOOLS, digest_of, is_plain, read_entries
+from voxrun.files.paths import TOOLS, is_plain
+from voxrun.manifest import digest_of, read_entries
 from voxrun.pin import Pin
 from voxrun.proof import check
 from voxrun.screen import show_log

@@ -17,9 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from signed_models import FILES, flip, write_artifact, write_manifest, write_provenance
 
-from voxrun import strict, transcriber
+from voxrun import transcriber
 from voxrun.errors import TrustError, VoxrunError
-from voxrun.manifest import TOOLS, digest_of
+from voxrun.files import paths
+from voxrun.files.paths import TOOLS
+from voxrun.manifest import digest_of
 from voxrun.proof import check
 from voxrun.transcriber import Transcriber
 
@@ -246,7 +248,7 @@ def test_an_artifact_that_does_not_say_what_it_was_made_from_is_refused(unsigned
 @pytest.mark.parametrize("name", ["manifest.json", "model.sig", "provenance.json"])
 def test_what_should_be_small_and_is_not_is_not_read(name: str, signed: Path) -> None:
     with (signed / name).open("ab") as file:
-        file.truncate(2 * strict.MAX_BYTES)  # it takes no room
+        file.truncate(2 * paths.MAX_BYTES)  # it takes no room
     with pytest.raises(TrustError, match=rf"{name}: (larger than|[\d,]+ bytes instead)"):
         check(signed)
 

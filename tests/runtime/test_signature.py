@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from keys import write_keys
 from signed_models import FILES, sign
 
-from voxrun import strict
 from voxrun.errors import TrustError
+from voxrun.files import paths
 from voxrun.manifest import Entry, digest_of, read_manifest
 from voxrun.proof import check
 from voxrun.provenance import check_provenance
@@ -133,7 +133,7 @@ def test_a_signature_of_another_form_is_refused(
         (b'{"a": 1, "a": 2}', "is there twice"),
         (b'{"a": NaN}', "NaN is no JSON number"),
         (b'{"a":' * 100_000, "no readable JSON"),
-        (b" " * (strict.MAX_BYTES + 1), "more than 8,388,608 bytes"),
+        (b" " * (paths.MAX_BYTES + 1), "more than 8,388,608 bytes"),
     ],
     ids=["empty", "no UTF-8", "a list", "a doubled key", "NaN", "deep", "long"],
 )

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxrun import strict
+from voxrun.files import paths
+from voxrun.files.paths import StrictError, member
+from voxrun.files.strict import MAX_DEPTH, MAX_MARKS, load, parse
 from voxrun.messages import MAX_MESSAGE, sentence, shown
-from voxrun.strict import MAX_DEPTH, MAX_MARKS, StrictError, load, member, parse
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -135,4 +136,4 @@ def test_limits_leave_room_for_the_largest_files_there_are() -> None:
     """The tekken.json of two models of Mistral's, with 150,000 pieces each."""
     data = Path(pytest.importorskip("mistral_common").__file__).parent / "data"
     for path in data.glob("tekken_*.json"):
-        assert len(load(path, strict.MAX_BYTES * 8)["vocab"]) == 150_000
+        assert len(load(path, paths.MAX_BYTES * 8)["vocab"]) == 150_000

@@ -7,16 +7,14 @@ no name twice in an object, no NaN or Infinity, no half of a surrogate pair.
 
 import json
 import math
-import os
 import re
-import stat
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
-from .messages import shown
+from voxrun.messages import shown
 
-MAX_BYTES = 8 * 2**20
-"""Of a JSON file, unless its reader says otherwise; those that there are have some 100 kB at most."""
+from .paths import MAX_BYTES, StrictError, read_bytes
+
 MAX_DEPTH = 32
 """Objects and arrays inside each other; ours are five deep."""
 MAX_MARKS = 2_000_000
@@ -29,36 +27,6 @@ _STEPS = bytes(1 if byte in b"[{" else 255 if byte in b"]}" else 0 for byte in r
 _ALL_BUT_MARKS = bytes(set(range(256)) - set(b'"[]{},'))
 _PAIR = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-
-
-class StrictError(ValueError):
-    """A file that is not read; the message says why, not which."""
-
-
-def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
-    """A regular file's bytes. Raises StrictError if it is larger or something else, OSError."""
-    with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size  # `read` takes the memory that it is told at once
-        text = file.read(size + 1) if size <= limit else None
-    if text is None or len(text) > size:
-        raise StrictError(f"larger than {limit:,} bytes, which is no plausible size for it")
-    return text
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """A regular file, open. Raises StrictError if it is something else, OSError.
-
-    What is looked at is what is read, and a pipe with nobody at its other end is not waited for.
-    """
-    file = open(path, "rb", opener=_open)  # noqa: SIM115 - Path.open has no opener
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise StrictError("not a regular file")
-    return file
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def load(path: Path, limit: int = MAX_BYTES) -> Any:
@@ -126,32 +94,3 @@ def _int(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
         raise StrictError(f"a number of {len(digits):,} digits")
     return int(digits)
-
-
-def member(folder: Path, name: str) -> Path:
-    """The path of a file in a model's folder, there or not. Raises StrictError if a link leads out of it.
-
-    In the Hub's cache, and in a registry, files are links into the same repository's blobs.
-    """
-    path, root = folder / name, os.path.realpath(folder)
-    real = os.path.realpath(path)
-    if not _within(real, root) and not _within(real, _blobs(root)):
-        raise StrictError("a link that leads out of the folder")
-    return path
-
-
-def is_file(path: Path) -> bool:
-    """Whether a regular file is there; Path.is_file raises for a name that is too long for any."""
-    return os.path.isfile(path)  # noqa: PTH113
-
-
-def _within(path: str, root: str | None) -> bool:
-    return root is not None and os.path.commonpath([path, root]) == root
-
-
-def _blobs(root: str) -> str | None:
-    """Of a snapshot in the Hub's cache, models--OWNER--NAME/snapshots/COMMIT: where its files lie."""
-    snapshots, repository = Path(root).parent, Path(root).parent.parent
-    if snapshots.name != "snapshots" or not repository.name.startswith("models--"):
-        return None
-    return str(repository / "blobs")

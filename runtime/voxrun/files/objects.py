@@ -1,10 +1,13 @@
 """The JSON documents that come with an artifact to be proven: objects of known keys, read without trust."""
 
+from pathlib import Path
 from typing import Any
 
-from .errors import TrustError
-from .messages import shown
-from .strict import MAX_BYTES, StrictError, parse
+from voxrun.errors import ConfigError, TrustError
+from voxrun.messages import shown
+
+from .paths import MAX_BYTES, StrictError, member
+from .strict import load, parse
 
 
 def read_object(data: bytes, origin: str, limit: int = MAX_BYTES) -> dict[str, Any]:
@@ -30,3 +33,27 @@ def check_keys(value: Any, keys: set[str], origin: str) -> dict[str, Any]:
         )
         raise TrustError(f"{origin}: {', '.join(sorted(keys))} were expected, not {found or 'none'}")
     return value
+
+
+def read_json(path: Path, limit: int = MAX_BYTES) -> dict[str, Any]:
+    """A JSON object from a file of at most `limit` bytes, read by `voxrun.files.strict`.
+
+    Raises ConfigError if it cannot be read or is something else.
+    """
+    try:
+        value = load(path, limit)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except StrictError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: a JSON object was expected, not {type(value).__name__}")
+    return value
+
+
+def read_member(folder: Path, name: str, limit: int = MAX_BYTES) -> dict[str, Any]:
+    """The same of a file of a model's folder, if it is no link to elsewhere. Raises ConfigError."""
+    try:
+        return read_json(member(folder, name), limit)
+    except StrictError as error:
+        raise ConfigError(f"{folder / name}: {error}") from error
