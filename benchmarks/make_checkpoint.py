@@ -20,8 +20,8 @@ import numpy as np
 from tqdm import tqdm
 
 from voxbuild.checkpoint import CheckpointWriter, Tensor
-from voxrun.config import ModelConfig
-from voxrun.dialects import MISTRAL
+from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.dialects import MISTRAL
 from voxrun.model import parameter_shapes
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -219,7 +219,7 @@ def gpu(bench: Bench) -> Section:
 def step_bytes(artifact: Path) -> int:
     """Bytes of weights that a step reads: decoder and head, without what depends on the delay alone."""
     from voxbuild.checkpoint import Checkpoint
-    from voxrun.dialects import recognise
+    from voxrun.checkpoint.dialects import recognise
     from voxrun.weights import weight_files
 
     total = 0

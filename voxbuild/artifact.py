@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from voxrun.config import check_quantization
+from voxrun.checkpoint.config import check_quantization
+from voxrun.checkpoint.tensors import DTYPES
 from voxrun.device import mx
 from voxrun.files.objects import read_member
-from voxrun.mapping import DTYPES
 from voxrun.weights import weight_files
 
 from .checkpoint import Checkpoint, Tensor

@@ -15,10 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from voxrun import header
+from voxrun.checkpoint import tensors as headers
+from voxrun.checkpoint.tensors import PREFIX, Tensor
 from voxrun.errors import WeightsError
 from voxrun.files.paths import StrictError, open_regular
-from voxrun.header import PREFIX, Tensor
 from voxrun.messages import shown
 
 from .background import Buffer, InTurn
@@ -68,7 +68,7 @@ class Checkpoint:
             self._stamp = known or stamp(path)
             self.check_unchanged()
             with _as_checkpoint_error():
-                tensors = _of_our_kind(header.read_header(self._file, path), path)
+                tensors = _of_our_kind(headers.read_header(self._file, path), path)
             self.tensors = {tensor.name: tensor for tensor in tensors}
         except BaseException:
             self._file.close()
@@ -121,7 +121,7 @@ class Checkpoint:
 def header_length(prefix: bytes, total: int, origin: Path | str) -> int:
     """The length of the JSON behind a file's first 8 bytes. Raises CheckpointError."""
     with _as_checkpoint_error():
-        return header.header_length(prefix, total, origin)
+        return headers.header_length(prefix, total, origin)
 
 
 def parse_header(text: bytes, total: int, origin: Path | str) -> list[Tensor]:
@@ -130,7 +130,7 @@ def parse_header(text: bytes, total: int, origin: Path | str) -> list[Tensor]:
     Raises CheckpointError.
     """
     with _as_checkpoint_error():
-        return _of_our_kind(header.parse_header(text, total, origin), origin)
+        return _of_our_kind(headers.parse_header(text, total, origin), origin)
 
 
 def _of_our_kind(tensors: list[Tensor], origin: Path | str) -> list[Tensor]:
@@ -155,7 +155,7 @@ def _as_checkpoint_error() -> Iterator[None]:
 
 def header_bytes(tensors: Sequence[Tensor]) -> bytes:
     """Length and JSON of a file's header, padded so that the data is aligned."""
-    entries: dict[str, Any] = {header.METADATA: METADATA}
+    entries: dict[str, Any] = {headers.METADATA: METADATA}
     offset = 0
     for t in tensors:
         ends = [offset, offset + t.nbytes]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
 
 from .errors import PlanError
 from .loaders import LOADERS, Loader, sizes_of

@@ -1,18 +1,18 @@
 """Other programs that load this model, as data: what each can read, and in what files. A new one is one row.
 
-Sizes are named as in voxrun.config_formats: `decoder.ada_dim`. A path is the keys of a JSON file, with dots
-between them.
+Sizes are named as in `voxrun.checkpoint.config_formats`: `decoder.ada_dim`. A path is the keys of a JSON
+file, with dots between them.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from voxrun.config import ModelConfig
-from voxrun.config_formats import MLX_AUDIO as MLX_AUDIO_FORMAT
-from voxrun.config_formats import TRANSFORMERS as TRANSFORMERS_FORMAT
-from voxrun.config_formats import Format
-from voxrun.dialects import MLX_AUDIO, TRANSFORMERS, VOXMLX, Dialect
+from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.config_formats import MLX_AUDIO as MLX_AUDIO_FORMAT
+from voxrun.checkpoint.config_formats import TRANSFORMERS as TRANSFORMERS_FORMAT
+from voxrun.checkpoint.config_formats import Format
+from voxrun.checkpoint.dialects import MLX_AUDIO, TRANSFORMERS, VOXMLX, Dialect
 
 from .modes import MODES
 

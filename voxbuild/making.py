@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any
 
-from voxrun.tokenizer import TOKENIZER_FILE
+from voxrun.checkpoint.layout import TOKENIZER_FILE
 from voxrun.weights import INDEX
 
 from . import __version__

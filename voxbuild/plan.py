@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from voxrun.config import ModelConfig
-from voxrun.dialects import MISTRAL, Dialect
+from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.dialects import MISTRAL, Dialect
 from voxrun.model import parameter_shapes
 
 from .checkpoint import Tensor

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.layout import TOKENIZER_FILE
+from voxrun.checkpoint.tensors import DTYPES
 from voxrun.files.objects import read_json
-from voxrun.mapping import DTYPES
 from voxrun.messages import shown
-from voxrun.tokenizer import TOKENIZER_FILE
 from voxrun.weights import INDEX, weight_files
 
 from .checkpoint import Checkpoint, CheckpointWriter, Tensor

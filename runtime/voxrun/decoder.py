@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
+from voxrun.checkpoint.config import ModelConfig, TransformerConfig
+
 from .cache import KVCache
-from .config import ModelConfig, TransformerConfig
 from .device import mx, nn
 from .layers import Attention, FeedForward
 from .linear import Embedding, Linear

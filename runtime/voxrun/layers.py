@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from voxrun.checkpoint.config import TransformerConfig
+
 from .attention import attend
 from .cache import KVCache
-from .config import TransformerConfig
 from .device import mx, nn
 from .linear import Linear
 

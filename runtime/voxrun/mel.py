@@ -4,8 +4,9 @@ import numpy as np
 from mistral_common.audio import mel_filter_bank
 from numpy.lib.stride_tricks import sliding_window_view
 
+from voxrun.checkpoint.config import AudioConfig
+
 from .arrays import FloatArray
-from .config import AudioConfig
 
 DYNAMIC_RANGE = 8.0
 """Decades kept below the model's fixed global maximum."""

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from voxrun.checkpoint.config import ModelConfig
+
 from .cache import KVCache
-from .config import ModelConfig
 from .decoder import LanguageModel
 from .device import mx, nn, tree_flatten
 from .encoder import Adapter, Encoder, EncoderState

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from voxrun.checkpoint.layout import loaded_names
 from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import TOOLS, StrictError, is_file, member, read_bytes
 
@@ -14,7 +15,6 @@ from .errors import TrustError
 from .manifest import MANIFEST, SIGNATURE, Entry, digest_of, read_manifest
 from .messages import shown
 from .provenance import PROVENANCE, check_provenance
-from .shards import loaded_names
 from .signature import check_signed, claimed_files, signed_files
 
 LONG = 200 * 2**20

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from .config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.layout import TOKENIZER_FILE
+
 from .errors import ModelError, VoxrunError
 from .manifest import read_manifest
 from .registry import COMMIT, DEFAULT_REGISTRY, LATEST, REGISTRY_VARIABLE, WITHDRAWN, Registry
-from .tokenizer import TOKENIZER_FILE
 from .weights import weight_files
 
 FILES = ["*.safetensors", "model.safetensors.index.json", "config.json", "params.json", TOKENIZER_FILE]

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from .config import AudioConfig
+from voxrun.checkpoint.config import AudioConfig
+
 from .errors import VoxrunError
 from .tokenizer import Tokenizer
 

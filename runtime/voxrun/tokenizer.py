@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+from voxrun.checkpoint.layout import TOKENIZER_FILE
 from voxrun.files.objects import read_member
 
 from .errors import ConfigError
 from .messages import shown
 
-TOKENIZER_FILE = "tekken.json"
 CONTROL = ("<s>", "</s>", "[STREAMING_PAD]", "[STREAMING_WORD]")
 MAX_BYTES = 64 * 2**20
 """Of tekken.json; the upstream's has 15 MB."""

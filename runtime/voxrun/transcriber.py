@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from voxrun.checkpoint.layout import TOKENIZER_FILE
+
 from .arrays import FloatArray
 from .audio import FileSource
 from .errors import AudioError, ConfigError, DeviceError
 from .model import VoxtralRealtime
 from .results import Result, Transcript
 from .session import Session
-from .tokenizer import TOKENIZER_FILE, Tokenizer
+from .tokenizer import Tokenizer
 from .trust import trusted
 from .weights import load_model
 

@@ -5,14 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.dialects import VOXMLX, Dialect, recognise
+from voxrun.checkpoint.layout import INDEX, Headers, read_headers, weight_files
+from voxrun.checkpoint.tensors import map_file
+
 from . import native
-from .config import ModelConfig
 from .device import activation_dtype, mx, nn, own_kernels, tree_flatten
-from .dialects import VOXMLX, Dialect, recognise
 from .errors import ConfigError, WeightsError
-from .mapping import map_file
 from .model import VoxtralRealtime
-from .shards import INDEX, Headers, read_headers, weight_files
 
 __all__ = ["INDEX", "assemble", "load_model", "read_folder", "read_tensors", "weight_files"]
 

@@ -17,14 +17,14 @@ from voxbuild.manifest import Manifest, read_validation
 from voxbuild.recipe import ClipSet, Recipe, Source
 from voxbuild.schema import Strict, load
 from voxbuild.subject import fingerprint
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.layout import INDEX, read_headers
+from voxrun.checkpoint.tensors import read_header_of
 from voxrun.errors import TrustError, VoxrunError
-from voxrun.header import read_header_of
 from voxrun.manifest import Entry, read_manifest
 from voxrun.pin import Pin
 from voxrun.provenance import check_provenance
 from voxrun.registry import Registry
-from voxrun.shards import INDEX, read_headers
 from voxrun.signature import claimed_files, signed_files
 from voxrun.tokenizer import Tokenizer
 

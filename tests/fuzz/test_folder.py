@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutations import mutated
 
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
 from voxrun.device import mx
 from voxrun.errors import VoxrunError
 from voxrun.transcriber import Transcriber

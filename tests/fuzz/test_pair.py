@@ -11,8 +11,8 @@ import sys
 from mutations import mutated
 from parsers import corpus, packed
 
+from voxrun.checkpoint.tensors import ITEM_SIZE, read_header_of
 from voxrun.errors import WeightsError
-from voxrun.header import ITEM_SIZE, read_header_of
 
 CHANGED = 3000
 DRAWN = 300

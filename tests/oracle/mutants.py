@@ -10,7 +10,7 @@ import pytest
 from cases import Case
 
 from voxrun import decoder
-from voxrun.config import AudioConfig, ModelConfig
+from voxrun.checkpoint.config import AudioConfig, ModelConfig
 from voxrun.device import mx, nn
 from voxrun.mel import LogMel
 from voxrun.tokenizer import Tokenizer

@@ -13,7 +13,7 @@ from transformers.models.voxtral_realtime.feature_extraction_voxtral_realtime im
     VoxtralRealtimeFeatureExtractor,
 )
 
-from voxrun.dialects import MISTRAL, Dialect
+from voxrun.checkpoint.dialects import MISTRAL, Dialect
 
 RATE = 16000
 SAMPLES_PER_POSITION = 1280

@@ -19,9 +19,9 @@ from transformers import AutoProcessor, VoxtralRealtimeForConditionalGeneration
 
 from voxbuild.loaders import TRANSFORMERS_LOADER
 from voxbuild.views import write_view
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.dialects import TRANSFORMERS, VOXMLX
 from voxrun.device import mx
-from voxrun.dialects import TRANSFORMERS, VOXMLX
 from voxrun.transcriber import Transcriber
 from voxrun.weights import load_model, read_tensors
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from small_models import Tensors
 
-from voxrun.config import ModelConfig, TransformerConfig
+from voxrun.checkpoint.config import ModelConfig, TransformerConfig
 
 Array = np.ndarray
 Linear = Callable[[str, Array], Array]

@@ -15,7 +15,7 @@ import soundfile
 from committed import CHECKPOINT, CLIPS
 from small_models import random_tensors, small_params, write_mistral
 
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
 from voxrun.device import mx
 
 RATE = 16000

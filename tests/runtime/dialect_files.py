@@ -7,9 +7,9 @@ from typing import Any
 
 from committed import CHECKPOINT, ROOT
 
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.dialects import MISTRAL, MLX_AUDIO, TRANSFORMERS, VOXMLX, Dialect
 from voxrun.device import mx
-from voxrun.dialects import MISTRAL, MLX_AUDIO, TRANSFORMERS, VOXMLX, Dialect
 
 DATA = ROOT / "tests" / "data" / "dialects"
 """names.json: tensors in four dialects, `{i}` for the layer. The others: what the tools saved for tiny."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from small_models import small_params
 
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
 from voxrun.device import mx
 
 VOCABULARY = 1024

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from committed import CHECKPOINT
 
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.dialects import CONV_WEIGHT, MISTRAL
 from voxrun.device import mx
-from voxrun.dialects import CONV_WEIGHT, MISTRAL
 from voxrun.model import VoxtralRealtime, parameter_shapes
 from voxrun.weights import assemble
 

@@ -13,15 +13,15 @@ from committed import CHECKPOINT, CLIPS
 from keys import write_keys
 from signed_models import sign, write_artifact, write_manifest, write_provenance
 
+from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.layout import loaded_names, weight_files
 from voxrun.cli import main
-from voxrun.config import ModelConfig
 from voxrun.errors import ModelError, TrustError, VoxrunError, WeightsError
 from voxrun.files.paths import TOOLS, is_plain
 from voxrun.manifest import digest_of, read_entries
 from voxrun.pin import Pin
 from voxrun.proof import check
 from voxrun.screen import show_log
-from voxrun.shards import loaded_names, weight_files
 from voxrun.transcriber import Transcriber
 from voxrun.trust import trusted
 
@@ -87,7 +87,7 @@ def test_all_that_is_looked_at_is_in_the_manifest(
     check(voice, keys[1])
     (voice / ".cache").mkdir()
     shutil.copy(voice / "tekken.json", voice / ".cache/more.safetensors")
-    monkeypatch.setattr("voxrun.shards.MISTRAL_WEIGHTS", ".cache/more.safetensors")
+    monkeypatch.setattr("voxrun.checkpoint.layout.MISTRAL_WEIGHTS", ".cache/more.safetensors")
     with pytest.raises(TrustError, match=r"'\.cache/more\.safetensors' would be loaded, and is not in"):
         check(voice, keys[1])
 

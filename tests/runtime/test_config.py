@@ -8,7 +8,7 @@ import pytest
 from committed import CHECKPOINT
 from small_models import small_params
 
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
 from voxrun.errors import ConfigError
 
 

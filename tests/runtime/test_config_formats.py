@@ -9,9 +9,9 @@ from committed import CHECKPOINT
 from dialect_files import config_for, saved
 from small_models import small_params
 
-from voxrun.config import AudioConfig, ModelConfig, TransformerConfig
-from voxrun.config_formats import FORMATS
-from voxrun.dialects import DIALECTS, MLX_AUDIO, TRANSFORMERS, Dialect
+from voxrun.checkpoint.config import AudioConfig, ModelConfig, TransformerConfig
+from voxrun.checkpoint.config_formats import FORMATS
+from voxrun.checkpoint.dialects import DIALECTS, MLX_AUDIO, TRANSFORMERS, Dialect
 from voxrun.errors import ConfigError
 
 OTHERS = pytest.mark.parametrize("dialect", [MLX_AUDIO, TRANSFORMERS], ids=lambda dialect: dialect.name)

@@ -10,9 +10,9 @@ from committed import CHECKPOINT, CLIPS
 from dialect_files import saved, write_folder
 from small_models import Tensors, random_tensors, small_params, write_artifact
 
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.dialects import DIALECTS, MISTRAL, MLX_AUDIO, TRANSFORMERS, VOXMLX, Dialect
 from voxrun.device import mx, tree_flatten
-from voxrun.dialects import DIALECTS, MISTRAL, MLX_AUDIO, TRANSFORMERS, VOXMLX, Dialect
 from voxrun.errors import ConfigError, WeightsError
 from voxrun.model import VoxtralRealtime
 from voxrun.transcriber import Transcriber

@@ -9,9 +9,8 @@ from committed import CHECKPOINT, ROOT
 from dialect_files import names_of
 from small_models import random_tensors, small_params
 
-from voxrun.config import ModelConfig
-from voxrun.device import mx
-from voxrun.dialects import (
+from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.dialects import (
     DIALECTS,
     MISTRAL,
     MLX_AUDIO,
@@ -23,6 +22,7 @@ from voxrun.dialects import (
     pairs_from_halves,
     recognise,
 )
+from voxrun.device import mx
 from voxrun.model import parameter_shapes
 
 UPSTREAM = ROOT / "tests" / "data" / "upstream"

@@ -19,9 +19,9 @@ import pytest
 from committed import CHECKPOINT
 from small_models import random_tensors, small_params, write_artifact
 
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.tensors import MAX_HEADER, MAX_TENSORS, read_header_of
 from voxrun.errors import VoxrunError
-from voxrun.header import MAX_HEADER, MAX_TENSORS, read_header_of
 from voxrun.transcriber import Transcriber
 
 MEMORY = 3 * 2**30

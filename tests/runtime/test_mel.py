@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import small_params
 
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
 from voxrun.mel import LogMel
 
 AUDIO = ModelConfig.from_dict(small_params()).audio

@@ -9,7 +9,7 @@ from comparison import error
 from small_models import build, random_tensors, small_params, write_artifact
 
 from voxrun import native
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
 from voxrun.device import mx
 from voxrun.errors import ConfigError, WeightsError
 from voxrun.linear import quantized_product

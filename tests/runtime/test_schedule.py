@@ -5,7 +5,7 @@ import math
 import pytest
 from small_models import small_params
 
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
 from voxrun.errors import VoxrunError
 from voxrun.schedule import Schedule
 from voxrun.tokenizer import Tokenizer

@@ -12,7 +12,7 @@ from huggingface_hub import constants
 from huggingface_hub.errors import LocalEntryNotFoundError
 from small_models import random_tensors, small_params, write_artifact
 
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
 from voxrun.errors import AudioError, ConfigError, ModelError
 from voxrun.repository import locate
 from voxrun.transcriber import Transcriber, listen

@@ -8,7 +8,7 @@ import pytest
 from comparison import error
 from small_models import Tensors, build, random_tensors, small_params, write_artifact, write_mistral
 
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
 from voxrun.device import mx, tree_flatten
 from voxrun.errors import ConfigError, WeightsError
 from voxrun.weights import INDEX, load_model

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from voxbuild.checkpoint import ALIGNMENT, Checkpoint, CheckpointWriter, Tensor
 from voxbuild.errors import CheckpointError
+from voxrun.checkpoint.tensors import MAX_HEADER
 from voxrun.device import mx
-from voxrun.header import MAX_HEADER
 
 TENSORS = [
     Tensor("b.weight", "BF16", (3, 5)),

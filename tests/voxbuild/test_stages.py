@@ -15,7 +15,7 @@ from voxbuild.making import tool_versions
 from voxbuild.manifest import Manifest
 from voxbuild.recipe import read_book
 from voxbuild.workspace import Workspace, read_json, sha256_of, stamp, write_json, write_text
-from voxrun.config import ModelConfig
+from voxrun.checkpoint.config import ModelConfig
 from voxrun.weights import load_model
 
 

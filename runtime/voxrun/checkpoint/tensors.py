@@ -9,15 +9,17 @@ Specification: the safetensors README; beyond it the limits below, of what MLX c
 import math
 import os
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
+from voxrun.errors import WeightsError
 from voxrun.files.paths import StrictError, open_regular
 from voxrun.files.strict import parse
-
-from .errors import WeightsError
-from .messages import shown
+from voxrun.messages import shown
 
 PREFIX = 8
 """Bytes of the header's length, before it."""
@@ -154,3 +156,23 @@ def _are_counts(values: Any, most: int) -> bool:
 
 def _reach(shape: list[int]) -> int:
     return math.prod(max(1, n) for n in shape)
+
+
+Array = np.typing.NDArray[Any]
+
+DTYPES = {"BF16": "<u2", "F16": "<u2", "F32": "<f4", "U32": "<u4", "U8": "u1"}
+"""Half floats are their bit patterns: NumPy does not know both."""
+
+
+def map_file(path: Path, tensors: Iterable[Tensor]) -> dict[str, Array]:
+    """The tensors of its header by name; those of other types are left out."""
+    data = np.memmap(path, np.uint8, mode="r")
+    return {
+        tensor.name: _part(data, tensor).view(DTYPES[tensor.dtype]).reshape(tensor.shape)
+        for tensor in tensors
+        if tensor.dtype in DTYPES
+    }
+
+
+def _part(data: Array, tensor: Tensor) -> Array:
+    return data[tensor.start : tensor.start + tensor.nbytes]

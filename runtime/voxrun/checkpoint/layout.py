@@ -4,14 +4,31 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from voxrun.errors import ConfigError, WeightsError
 from voxrun.files.objects import read_member
 from voxrun.files.paths import StrictError, is_file, is_plain, is_tools, member
+from voxrun.messages import shown
 
-from .config import CONFIG_FILES, MISTRAL_WEIGHTS, in_mistrals_layout
-from .errors import ConfigError, WeightsError
-from .header import MAX_NAME, MAX_TENSORS, Tensor, read_header_of
-from .messages import shown
-from .tokenizer import TOKENIZER_FILE
+from .tensors import MAX_NAME, MAX_TENSORS, Tensor, read_header_of
+
+CONFIG_FILES = ("config.json", "params.json")
+MISTRAL_WEIGHTS = "consolidated.safetensors"
+"""A folder with it is read in Mistral's layout, see `in_mistrals_layout`."""
+
+
+def in_mistrals_layout(folder: Path) -> bool:
+    """Whether to read Mistral's files: the upstream's repository has transformers' beside them.
+
+    Not if config.json speaks of quantized weights: some converters leave Mistral's beside those.
+    Raises ConfigError.
+    """
+    if not (folder / MISTRAL_WEIGHTS).is_file():
+        return False
+    config = CONFIG_FILES[0]
+    return not ((folder / config).is_file() and read_member(folder, config).get("quantization"))
+
+
+TOKENIZER_FILE = "tekken.json"
 
 Headers = dict[Path, list[Tensor]]
 """Weight file -> what it holds."""

@@ -5,16 +5,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from voxrun.errors import ConfigError
 from voxrun.files.objects import read_member
+from voxrun.messages import shown
 
 from .config_formats import Sizes
-from .errors import ConfigError
-from .messages import shown
+from .layout import CONFIG_FILES, in_mistrals_layout
 
-CONFIG_FILES = ("config.json", "params.json")
 QUANTIZATION_LIMITS = {"bits": 16, "group_size": 1024}
-MISTRAL_WEIGHTS = "consolidated.safetensors"
-"""A folder with it is read in Mistral's layout, see `in_mistrals_layout`."""
 
 
 @dataclass(frozen=True)
@@ -110,18 +108,6 @@ class ModelConfig:
         if self.audio.window_size < 2 * self.audio.hop_length:
             raise ConfigError(f"{origin}: window_size {self.audio.window_size} is less than two hops")
         check_quantization(self.quantization, origin)
-
-
-def in_mistrals_layout(folder: Path) -> bool:
-    """Whether to read Mistral's files: the upstream's repository has transformers' beside them.
-
-    Not if config.json speaks of quantized weights: some converters leave Mistral's beside those.
-    Raises ConfigError.
-    """
-    if not (folder / MISTRAL_WEIGHTS).is_file():
-        return False
-    config = CONFIG_FILES[0]
-    return not ((folder / config).is_file() and read_member(folder, config).get("quantization"))
 
 
 def check_quantization(said: Any, origin: str) -> None:

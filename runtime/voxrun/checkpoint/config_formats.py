@@ -1,6 +1,6 @@
 """Where each kind of configuration file keeps our sizes, as data: one table a format.
 
-A size is named SECTION.FIELD here, after voxrun.config's classes: audio.hop_length, encoder.dim; `adapter`
+A size is named SECTION.FIELD here, after the classes of `config`: audio.hop_length, encoder.dim; `adapter`
 holds downsample_factor, `decoder` also vocab_size and ada_dim. A path is the keys from the file's root, with
 dots between them.
 """
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .errors import ConfigError
-from .messages import shown
+from voxrun.errors import ConfigError
+from voxrun.messages import shown
 
 
 @dataclass(frozen=True)
