@@ -22,7 +22,7 @@ from tqdm import tqdm
 from voxbuild.checkpoint import CheckpointWriter, Tensor
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import MISTRAL
-from voxrun.model import parameter_shapes
+from voxrun.model.voxtral import parameter_shapes
 
 ROOT = Path(__file__).resolve().parent.parent
 PARAMS = ROOT / "tests/data/upstream/params.json"

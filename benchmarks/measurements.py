@@ -220,7 +220,7 @@ def step_bytes(artifact: Path) -> int:
     """Bytes of weights that a step reads: decoder and head, without what depends on the delay alone."""
     from voxbuild.checkpoint import Checkpoint
     from voxrun.checkpoint.dialects import recognise
-    from voxrun.weights import weight_files
+    from voxrun.model.load import weight_files
 
     total = 0
     for path in weight_files(artifact):

@@ -20,7 +20,7 @@ from voxbuild.checkpoint import Checkpoint, Tensor
 from voxbuild.loaders import MLX_AUDIO_LOADER
 from voxbuild.views import write_view
 from voxrun.device import mx
-from voxrun.weights import weight_files
+from voxrun.model.load import weight_files
 
 
 class Plain(Checkpoint):

@@ -30,7 +30,7 @@ from voxbuild.report import markdown
 from voxbuild.search import search_rows
 from voxbuild.workspace import Workspace, read_json
 from voxrun.device import mx
-from voxrun.weights import read_folder
+from voxrun.model.load import read_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE, CALIBRATION, GROUP = "tiny", "calibration", 64

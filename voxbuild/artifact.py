@@ -14,7 +14,7 @@ from voxrun.checkpoint.config import check_quantization
 from voxrun.checkpoint.tensors import DTYPES
 from voxrun.device import mx
 from voxrun.files.objects import read_member
-from voxrun.weights import weight_files
+from voxrun.model.load import weight_files
 
 from .checkpoint import Checkpoint, Tensor
 from .errors import CheckpointError

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from voxrun.device import mx
-from voxrun.linear import Embedding, Linear
-from voxrun.model import VoxtralRealtime
-from voxrun.native import MappedEmbedding, MappedLinear
+from voxrun.model.cpu.layers import MappedEmbedding, MappedLinear
+from voxrun.model.linear import Embedding, Linear
+from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.transcriber import Transcriber
 
 from .clips import Clip

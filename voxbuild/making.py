@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from voxrun.checkpoint.layout import TOKENIZER_FILE
-from voxrun.weights import INDEX
+from voxrun.model.load import INDEX
 
 from . import __version__
 from .checkpoint import Checkpoint

@@ -9,7 +9,7 @@ from typing import Any
 
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import MISTRAL, Dialect
-from voxrun.model import parameter_shapes
+from voxrun.model.voxtral import parameter_shapes
 
 from .checkpoint import Tensor
 from .errors import PlanError

@@ -18,7 +18,7 @@ from voxrun.checkpoint.layout import TOKENIZER_FILE
 from voxrun.checkpoint.tensors import DTYPES
 from voxrun.files.objects import read_json
 from voxrun.messages import shown
-from voxrun.weights import INDEX, weight_files
+from voxrun.model.load import INDEX, weight_files
 
 from .checkpoint import Checkpoint, CheckpointWriter, Tensor
 from .errors import ValidationError

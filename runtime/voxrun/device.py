@@ -2,7 +2,7 @@
 
 On a GPU MLX computes all. On a CPU it would take some 50 times as long as need be: its Linux wheel carries
 the reference BLAS (about 1.5 GFLOP/s), its quantized product reads 0.6 GB/s, its softmax takes 12 ns a score.
-There our own kernels (`voxrun.native`, `voxrun.attention`) do the heavy part.
+There our own kernels (`voxrun.model.cpu.layers`, `voxrun.model.attention`) do the heavy part.
 """
 
 import os

@@ -5,8 +5,9 @@ in one pass. Each token is picked from logits whose whole history is certain; th
 thrown away and computed again.
 """
 
+from voxrun.model.voxtral import VoxtralRealtime
+
 from .device import mx
-from .model import VoxtralRealtime
 from .sampling import Sampler
 from .schedule import Schedule
 from .tokenizer import Tokenizer

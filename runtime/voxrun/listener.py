@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from voxrun.model.voxtral import VoxtralRealtime
+
 from .arrays import FloatArray
 from .device import mx
 from .mel import LogMel
-from .model import VoxtralRealtime
 
 BLOCK_POSITIONS = 64
 """Positions encoded at a time at most: bounds memory however much is fed at once, and keeps what attention

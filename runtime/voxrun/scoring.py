@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from voxrun.model.voxtral import VoxtralRealtime
+
 from .arrays import FloatArray
 from .device import mx
 from .listener import Listener
-from .model import VoxtralRealtime
 from .schedule import Schedule
 from .tokenizer import Tokenizer
 

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from voxrun.model.voxtral import VoxtralRealtime
+
 from .arrays import FloatArray
 from .clock import FrameClock
 from .device import mx
 from .errors import VoxrunError
 from .generator import MOST_ROWS, Generator, Picked
 from .listener import BLOCK_POSITIONS, Listener
-from .model import VoxtralRealtime
 from .parallel import one_blas_thread
 from .results import Result, Token, Word
 from .sampling import Sampler, Unstick, likeliest

@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from voxrun.checkpoint.layout import TOKENIZER_FILE
+from voxrun.model.load import load_model
+from voxrun.model.voxtral import VoxtralRealtime
 
 from .arrays import FloatArray
 from .audio import FileSource
 from .errors import AudioError, ConfigError, DeviceError
-from .model import VoxtralRealtime
 from .results import Result, Transcript
 from .session import Session
 from .tokenizer import Tokenizer
 from .trust import trusted
-from .weights import load_model
 
 
 class Transcriber:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from cases import Case
 
-from voxrun import decoder
 from voxrun.checkpoint.config import AudioConfig, ModelConfig
 from voxrun.device import mx, nn
 from voxrun.mel import LogMel
+from voxrun.model import decoder
+from voxrun.model.load import assemble, load_model, read_tensors
 from voxrun.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
-from voxrun.weights import assemble, load_model, read_tensors
 
 Tensors = dict[str, mx.array]
 Patch = pytest.MonkeyPatch

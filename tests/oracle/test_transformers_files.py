@@ -22,8 +22,8 @@ from voxbuild.views import write_view
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import TRANSFORMERS, VOXMLX
 from voxrun.device import mx
+from voxrun.model.load import load_model, read_tensors
 from voxrun.transcriber import Transcriber
-from voxrun.weights import load_model, read_tensors
 
 pytestmark = pytest.mark.oracle
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from voxrun.device import mx
 from voxrun.mel import LogMel
-from voxrun.model import VoxtralRealtime
+from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.results import Transcript
 from voxrun.schedule import Schedule
 from voxrun.scoring import teacher_forced_logits

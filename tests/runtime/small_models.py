@@ -13,8 +13,8 @@ from committed import CHECKPOINT
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import CONV_WEIGHT, MISTRAL
 from voxrun.device import mx
-from voxrun.model import VoxtralRealtime, parameter_shapes
-from voxrun.weights import assemble
+from voxrun.model.load import assemble
+from voxrun.model.voxtral import VoxtralRealtime, parameter_shapes
 
 Tensors = dict[str, np.ndarray]
 

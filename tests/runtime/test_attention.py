@@ -5,8 +5,8 @@ import pytest
 from brute_force import seen
 from comparison import error
 
-from voxrun.attention import attend, window_mask
 from voxrun.device import mx
+from voxrun.model.attention import attend, window_mask
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 from comparison import error
 from small_models import small_model
 
-from voxrun.cache import GROWTH, KVCache
 from voxrun.device import mx
+from voxrun.model.cache import GROWTH, KVCache
 
 
 def positions(start: int, n: int) -> mx.array:

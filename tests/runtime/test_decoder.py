@@ -6,9 +6,9 @@ import pytest
 from comparison import TOLERANCES, error
 from small_models import small_model
 
-from voxrun.decoder import delay_embedding
 from voxrun.device import mx
-from voxrun.model import VoxtralRealtime
+from voxrun.model.decoder import delay_embedding
+from voxrun.model.voxtral import VoxtralRealtime
 
 LENGTH = 60
 

@@ -25,7 +25,7 @@ def test_our_kernels_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_kernels_compile_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernels = pytest.importorskip("voxrun.kernels")
+    kernels = pytest.importorskip("voxrun.model.cpu.kernels")
     njit = kernels.njit
 
     def nowhere(function: Any, *, cache: bool = False, **options: Any) -> Any:

@@ -14,9 +14,9 @@ from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import DIALECTS, MISTRAL, MLX_AUDIO, TRANSFORMERS, VOXMLX, Dialect
 from voxrun.device import mx, tree_flatten
 from voxrun.errors import ConfigError, WeightsError
-from voxrun.model import VoxtralRealtime
+from voxrun.model.load import load_model, read_tensors
+from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.transcriber import Transcriber
-from voxrun.weights import load_model, read_tensors
 
 pytestmark = pytest.mark.usefixtures("mlx_layers")
 

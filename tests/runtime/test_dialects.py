@@ -23,7 +23,7 @@ from voxrun.checkpoint.dialects import (
     recognise,
 )
 from voxrun.device import mx
-from voxrun.model import parameter_shapes
+from voxrun.model.voxtral import parameter_shapes
 
 UPSTREAM = ROOT / "tests" / "data" / "upstream"
 CONFIG = ModelConfig.from_dict(small_params())

@@ -7,7 +7,7 @@ from comparison import TOLERANCES, error
 from small_models import small_model
 
 from voxrun.device import mx
-from voxrun.model import VoxtralRealtime
+from voxrun.model.voxtral import VoxtralRealtime
 
 CAUSAL_ONLY = 10_000
 

@@ -10,8 +10,8 @@ from cases import GOLDEN_CASES, Case, folder_of
 from committed import CHECKPOINT, CLIPS, GOLDEN
 from comparison import TOLERANCES, Stages, error, heard, reference_of, stages
 
-from voxrun import native
 from voxrun.device import KERNELS_VARIABLE
+from voxrun.model.cpu import layers
 from voxrun.transcriber import Transcriber
 
 ORACLE = json.loads((GOLDEN / "tokens.json").read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def kernels(request: pytest.FixtureRequest) -> Iterator[None]:
     """Who computes on a CPU; on a GPU it is always MLX."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "mapped":
-            patch.setattr(native, "SMALL_MODEL", 0)
+            patch.setattr(layers, "SMALL_MODEL", 0)
         if request.param == "MLX's":
             patch.setenv(KERNELS_VARIABLE, "none")
         yield

@@ -9,9 +9,9 @@ import pytest
 from cases import noise
 from small_models import small_model
 
-from voxrun.cache import GROWTH
 from voxrun.device import mx
-from voxrun.model import VoxtralRealtime
+from voxrun.model.cache import GROWTH
+from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.session import Session
 from voxrun.tokenizer import Tokenizer
 

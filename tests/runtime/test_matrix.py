@@ -8,7 +8,7 @@ from comparison import error
 
 from voxrun.device import mx
 
-matrix = pytest.importorskip("voxrun.matrix", exc_type=ImportError)
+matrix = pytest.importorskip("voxrun.model.cpu.packed", exc_type=ImportError)
 
 AFFINE = [
     {"bits": bits, "group_size": group, "mode": "affine"}

@@ -9,11 +9,11 @@ import pytest
 from committed import CHECKPOINT, CLIPS
 from comparison import error
 
-from voxrun import native
 from voxrun.device import mx, tree_flatten
-from voxrun.model import VoxtralRealtime
+from voxrun.model.cpu import layers
+from voxrun.model.load import load_model
+from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.transcriber import Transcriber
-from voxrun.weights import load_model
 
 pytest.importorskip("numba")
 
@@ -21,7 +21,7 @@ pytest.importorskip("numba")
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model counts as one that is not unpacked."""
-    monkeypatch.setattr(native, "SMALL_MODEL", 0)
+    monkeypatch.setattr(layers, "SMALL_MODEL", 0)
 
 
 def answers(model: VoxtralRealtime) -> list[np.ndarray]:
@@ -36,9 +36,9 @@ def answers(model: VoxtralRealtime) -> list[np.ndarray]:
     return [np.array(x) for x in (audio, *map(model.language_model.logits, hidden))]
 
 
-@pytest.mark.parametrize("small", [0, native.SMALL_MODEL], ids=["mapped", "unpacked"])
+@pytest.mark.parametrize("small", [0, layers.SMALL_MODEL], ids=["mapped", "unpacked"])
 def test_our_layers_answer_as_mlxs(monkeypatch: pytest.MonkeyPatch, small: int) -> None:
-    monkeypatch.setattr(native, "SMALL_MODEL", small)
+    monkeypatch.setattr(layers, "SMALL_MODEL", small)
     ours = answers(load_model(CHECKPOINT))
     monkeypatch.setenv("VOXRUN_KERNELS", "none")
     for own, mlxs in zip(ours, answers(load_model(CHECKPOINT)), strict=True):
@@ -58,7 +58,7 @@ print(heard.text, "numba" in sys.modules)
 
 
 def test_without_numba_mlx_computes_a_large_model(monkeypatch: pytest.MonkeyPatch, large: None) -> None:
-    monkeypatch.setattr(native, "find_spec", lambda name: None)
+    monkeypatch.setattr(layers, "find_spec", lambda name: None)
     assert "weight" in load_model(CHECKPOINT).language_model.embed_tokens
 
 

@@ -8,13 +8,13 @@ import pytest
 from comparison import error
 from small_models import build, random_tensors, small_params, write_artifact
 
-from voxrun import native
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.device import mx
 from voxrun.errors import ConfigError, WeightsError
-from voxrun.linear import quantized_product
-from voxrun.model import VoxtralRealtime
-from voxrun.weights import load_model
+from voxrun.model.cpu import layers
+from voxrun.model.linear import quantized_product
+from voxrun.model.load import load_model
+from voxrun.model.voxtral import VoxtralRealtime
 
 PARAMS = small_params()
 AFFINE4 = {"group_size": 32, "bits": 4}
@@ -71,7 +71,7 @@ def test_quantized_weights_answer_as_their_dequantized_values(
     folder = write_artifact(tmp_path, PARAMS | {"quantization": default | own}, packed)
     monkeypatch.setenv("VOXRUN_KERNELS", kernels)
     if kernels == "mapped":
-        monkeypatch.setattr(native, "SMALL_MODEL", 0)
+        monkeypatch.setattr(layers, "SMALL_MODEL", 0)
     model = load_model(folder)
     ours, expected = answers(model), answers(build(PARAMS, plain))
     assert error(ours["many"], expected["many"]) < 2e-5
@@ -118,11 +118,11 @@ def layer(parts: Any, settings: dict[str, Any]) -> Any:
     return Layer(zip(("weight", "scales", "biases"), parts, strict=False))
 
 
-@pytest.mark.parametrize("small", [0, native.SMALL_MODEL], ids=["mapped", "unpacked"])
+@pytest.mark.parametrize("small", [0, layers.SMALL_MODEL], ids=["mapped", "unpacked"])
 def test_scales_and_biases_of_different_types_are_both_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int
 ) -> None:
-    monkeypatch.setattr(native, "SMALL_MODEL", small)
+    monkeypatch.setattr(layers, "SMALL_MODEL", small)
     packed, plain = quantized({}, AFFINE4)
     mixed = {
         name: value.astype(mx.bfloat16 if name.endswith("scales") else mx.float16)

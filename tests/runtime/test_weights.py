@@ -11,7 +11,7 @@ from small_models import Tensors, build, random_tensors, small_params, write_art
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.device import mx, tree_flatten
 from voxrun.errors import ConfigError, WeightsError
-from voxrun.weights import INDEX, load_model
+from voxrun.model.load import INDEX, load_model
 
 pytestmark = pytest.mark.usefixtures("mlx_layers")
 

@@ -5,7 +5,7 @@ import importlib.util
 from sources import ROOT, UPSTREAM_PARAMS, upstream_header
 
 from voxrun.checkpoint.config import ModelConfig
-from voxrun.model import parameter_shapes
+from voxrun.model.voxtral import parameter_shapes
 
 _spec = importlib.util.spec_from_file_location("make_checkpoint", ROOT / "benchmarks/make_checkpoint.py")
 make_checkpoint = importlib.util.module_from_spec(_spec)

@@ -16,7 +16,7 @@ from voxbuild.manifest import Manifest
 from voxbuild.recipe import read_book
 from voxbuild.workspace import Workspace, read_json, sha256_of, stamp, write_json, write_text
 from voxrun.checkpoint.config import ModelConfig
-from voxrun.weights import load_model
+from voxrun.model.load import load_model
 
 
 class Build:

@@ -21,7 +21,7 @@ from voxbuild.view_stages import make_view
 from voxbuild.views import check_view, small_files, write_view
 from voxbuild.workspace import Workspace, read_json
 from voxrun.device import mx
-from voxrun.weights import load_model, read_tensors
+from voxrun.model.load import load_model, read_tensors
 
 LOADERS_WITH_VIEWS = views_of(tuple(LOADERS))
 MODES = {

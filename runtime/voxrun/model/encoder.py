@@ -1,9 +1,9 @@
 """The causal audio encoder and the adapter, fed frame by frame or all at once (contract steps 4 to 6)."""
 
 from voxrun.checkpoint.config import ModelConfig, TransformerConfig
+from voxrun.device import mx, nn
 
 from .cache import KVCache
-from .device import mx, nn
 from .layers import Attention, FeedForward
 from .linear import Linear
 

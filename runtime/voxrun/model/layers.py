@@ -3,10 +3,10 @@
 import numpy as np
 
 from voxrun.checkpoint.config import TransformerConfig
+from voxrun.device import mx, nn
 
 from .attention import attend
 from .cache import KVCache
-from .device import mx, nn
 from .linear import Linear
 
 

@@ -1,4 +1,4 @@
-"""Layers for a CPU: their weights stay in the mapped file, and `voxrun.matrix` computes with them.
+"""Layers for a CPU: their weights stay in the mapped file, and `voxrun.model.cpu.packed` computes with them.
 
 The modules stand where MLX's Linear, Embedding and Conv1d were and are called in the same way.
 """
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .device import mx, nn, tree_unflatten
-from .floats import FloatMatrix
-from .linear import Embedding, Linear, QuantizedEmbedding, QuantizedLinear
+from voxrun.device import mx, nn, tree_unflatten
+from voxrun.model.linear import Embedding, Linear, QuantizedEmbedding, QuantizedLinear
+
+from .dense import FloatMatrix
 
 if TYPE_CHECKING:
-    from .matrix import Matrix
+    from .packed import Matrix
 
     Stored = Matrix | FloatMatrix
 
@@ -114,18 +115,18 @@ def _unpacked(path: str, layer: nn.Module, tensors: Mapping[str, mx.array]) -> "
 def _mapped(
     path: str, layer: nn.Module, tensors: Mapping[str, mx.array], stored: Mapping[str, Any]
 ) -> "Stored | None":
-    from . import matrix
+    from . import packed
 
     def dtype(leaf: str) -> str:
         return str(tensors[f"{path}.{leaf}"].dtype).removeprefix("mlx.core.")
 
     if isinstance(layer, DENSE):
         weight = stored[f"{path}.weight"]  # of a convolution [out, kernel, in]
-        return matrix.dense(weight.reshape(len(weight), -1), dtype("weight"))
+        return packed.dense(weight.reshape(len(weight), -1), dtype("weight"))
     if "biases" in layer and dtype("biases") != dtype("scales"):
         return None
     parts = {leaf: stored[f"{path}.{leaf}"] for leaf in ("weight", "scales", "biases") if leaf in layer}
-    return matrix.quantized(parts, dtype("scales"), layer.bits, layer.mode)
+    return packed.quantized(parts, dtype("scales"), layer.bits, layer.mode)
 
 
 def _product(x: mx.array, stored: "Stored") -> mx.array:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .device import mx, nn, on_cpu
+from voxrun.device import mx, nn, on_cpu
 
 DEQUANTIZED_ROWS = 4
 """From so many rows on dequantizing pays on a CPU: a quantized product costs the same for each row."""

@@ -9,11 +9,11 @@ from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import VOXMLX, Dialect, recognise
 from voxrun.checkpoint.layout import INDEX, Headers, read_headers, weight_files
 from voxrun.checkpoint.tensors import map_file
+from voxrun.device import activation_dtype, mx, nn, own_kernels, tree_flatten
+from voxrun.errors import ConfigError, WeightsError
 
-from . import native
-from .device import activation_dtype, mx, nn, own_kernels, tree_flatten
-from .errors import ConfigError, WeightsError
-from .model import VoxtralRealtime
+from .cpu import layers
+from .voxtral import VoxtralRealtime
 
 __all__ = ["INDEX", "assemble", "load_model", "read_folder", "read_tensors", "weight_files"]
 
@@ -44,7 +44,7 @@ def assemble(
     _quantize_like(model, config.quantization, tensors, origin)
     _check(model, tensors, origin)
     if mapped:
-        native.map_layers(model, tensors, mapped)
+        layers.map_layers(model, tensors, mapped)
     parameters = dict(tree_flatten(model.parameters()))
     model.load_weights([(name, tensors[name]) for name in parameters])
     model.compute_in(activation_dtype(tensors["language_model.norm.weight"].dtype))

@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from voxrun.checkpoint.config import ModelConfig, TransformerConfig
+from voxrun.device import mx, nn
 
 from .cache import KVCache
-from .device import mx, nn
 from .layers import Attention, FeedForward
 from .linear import Embedding, Linear
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from voxrun.parallel import in_parts
+
 from . import kernels
-from .floats import FloatMatrix
-from .parallel import in_parts
+from .dense import FloatMatrix
 
 Array = np.typing.NDArray[Any]
 Floats = np.typing.NDArray[np.float32]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .parallel import in_parts
+from voxrun.parallel import in_parts
 
 Floats = np.typing.NDArray[np.float32]
 

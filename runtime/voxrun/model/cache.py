@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from .device import mx
+from voxrun.device import mx
 
 GROWTH = 256
 """Positions added at a time: growing by one would copy the whole cache at every step."""

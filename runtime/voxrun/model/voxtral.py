@@ -3,17 +3,17 @@
 from typing import Any
 
 from voxrun.checkpoint.config import ModelConfig
+from voxrun.device import mx, nn, tree_flatten
 
 from .cache import KVCache
 from .decoder import LanguageModel
-from .device import mx, nn, tree_flatten
 from .encoder import Adapter, Encoder, EncoderState
 
 
 class VoxtralRealtime(nn.Module):
     """Encoder, adapter and language model; parameter names are voxmlx's.
 
-    Matrices have the sizes of `config`, values are arbitrary until `voxrun.weights` fills them.
+    Matrices have the sizes of `config`, values are arbitrary until `voxrun.model.load` fills them.
     """
 
     def __init__(self, config: ModelConfig) -> None:

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from .device import mx, own_kernels
-from .parallel import in_parts
+from voxrun.device import mx, own_kernels
+from voxrun.parallel import in_parts
 
 Floats = np.typing.NDArray[np.float32]
 

@@ -5,8 +5,8 @@ from where the weights lie in the mapped file, and release the interpreter lock.
 
 A pack is the smallest run of whole bytes that holds whole values: three bytes are four values of 6 bits.
 Values come out plane by plane within a group, first the first of each pack, then the second of each, so that
-a loop has one shift and one stride; `voxrun.matrix` brings the activations into the same order. Strides are
-literal and indices unsigned, for a stride unknown or an index that may be negative is not vectorized.
+a loop has one shift and one stride; `packed` brings the activations into the same order. Strides are literal
+and indices unsigned, for a stride unknown or an index that may be negative is not vectorized.
 """
 
 from typing import Any
