@@ -12,7 +12,7 @@ from soak_audio import Speech
 from soak_record import Record
 from tqdm import tqdm
 
-from voxrun.microphone import BLOCK_SECONDS, Microphone
+from voxrun.audio.microphone import BLOCK_SECONDS, Microphone
 from voxrun.results import Result
 from voxrun.transcriber import Transcriber
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from voxrun.arrays import FloatArray
-from voxrun.audio import FileSource
+from voxrun.audio.file import FileSource
 from voxrun.device import mx
 from voxrun.scoring import teacher_forced_logits
 from voxrun.transcriber import Transcriber

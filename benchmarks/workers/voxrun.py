@@ -31,7 +31,7 @@ class Voxrun(Peer):
 
     def transcribe(self, path: Path, args: argparse.Namespace) -> dict[str, Any]:
         """As `Peer` says."""
-        from voxrun.audio import FileSource
+        from voxrun.audio.file import FileSource
 
         options = {"look_ahead": args.look_ahead} if args.look_ahead else {}
         session = self._transcriber.session(**options)

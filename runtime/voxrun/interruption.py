@@ -7,7 +7,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # so that signals can be taken over before the libraries for sound are loaded
-    from .sources import Source
+    from voxrun.audio.source import Source
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 AGAIN = 0.3

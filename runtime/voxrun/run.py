@@ -3,19 +3,20 @@
 import argparse
 import sys
 
-from .audio import FileSource
+from voxrun.audio.file import FileSource
+from voxrun.audio.microphone import Microphone, input_devices, sounddevice_library
+from voxrun.audio.pipe import PipeSource
+from voxrun.audio.source import Source, log
+
 from .document import Document
 from .errors import AudioError, DeviceError, VoxrunError
 from .interruption import Interruption
-from .microphone import Microphone, input_devices, sounddevice_library
 from .options import STDIN
 from .output import Output, Stdout, output_at, places
 from .pin import Pin
-from .pipe import PipeSource
 from .repository import in_registry
 from .screen import Screen, print_above, screen_for, show_log
 from .session import Session
-from .sources import Source, log
 from .stats import Stats
 from .transcriber import Transcriber, listen
 from .trust import pinned_model, trusted

@@ -10,8 +10,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from voxrun.audio.source import Source, log
+
 from .messages import sentence
-from .sources import Source, log
 
 QUIETEST = -60.0
 """Decibels below full scale at the left end of the meter."""

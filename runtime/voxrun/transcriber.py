@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from voxrun.audio.file import FileSource
 from voxrun.checkpoint.layout import TOKENIZER_FILE
 from voxrun.model.load import load_model
 from voxrun.model.voxtral import VoxtralRealtime
 
 from .arrays import FloatArray
-from .audio import FileSource
 from .errors import AudioError, ConfigError, DeviceError
 from .results import Result, Transcript
 from .session import Session

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import soxr
 
-from voxrun.audio import FileSource
+from voxrun.audio.file import FileSource
 from voxrun.errors import AudioError
 from voxrun.transcriber import Transcriber
 

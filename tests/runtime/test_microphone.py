@@ -14,7 +14,8 @@ import pytest
 from committed import CHECKPOINT
 from fake_device import FakeDevice, PortAudioError, blocks
 
-from voxrun import interruption, microphone
+from voxrun import interruption
+from voxrun.audio import microphone
 from voxrun.cli import main
 
 COMMAND = ["--model", str(CHECKPOINT)]

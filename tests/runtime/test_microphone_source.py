@@ -11,9 +11,9 @@ import pytest
 import soxr
 from fake_device import FakeDevice, PortAudioError, blocks
 
-from voxrun import microphone
+from voxrun.audio import microphone
+from voxrun.audio.microphone import Microphone
 from voxrun.errors import DeviceError
-from voxrun.microphone import Microphone
 
 Hear = Callable[[np.ndarray], None]
 

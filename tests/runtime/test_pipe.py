@@ -11,9 +11,9 @@ import pytest
 import soundfile
 import soxr
 
-from voxrun import pipe as pipe_module
+from voxrun.audio import pipe as pipe_module
+from voxrun.audio.pipe import Pipe, PipeSource
 from voxrun.errors import AudioError
-from voxrun.pipe import Pipe, PipeSource
 from voxrun.transcriber import Transcriber, listen
 
 RATE = 16000

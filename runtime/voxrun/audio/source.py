@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import soxr
 
-from .arrays import FloatArray
-from .errors import AudioError
+from voxrun.arrays import FloatArray
+from voxrun.errors import AudioError
 
 log = logging.getLogger("voxrun")
 RATES = range(1000, 1_000_001)

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import FloatArray
-from .errors import DeviceError
-from .sources import Source, log, resampled
+from voxrun.arrays import FloatArray
+from voxrun.errors import DeviceError
+
+from .source import Source, log, resampled
 
 BLOCK_SECONDS = 0.08
 MOST_SECONDS = 600.0

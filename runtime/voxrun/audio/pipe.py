@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .arrays import FloatArray
-from .audio import BLOCK_SECONDS, LEAST_LOSS
-from .errors import AudioError
-from .sources import Source, log, resampled
+from voxrun.arrays import FloatArray
+from voxrun.errors import AudioError
+
+from .file import BLOCK_SECONDS, LEAST_LOSS
+from .source import Source, log, resampled
 from .wav import Layout, is_wav, read_header
 
 NAME = "standard input"

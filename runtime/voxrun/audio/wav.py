@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import AudioError
+from voxrun.errors import AudioError
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 WIDTHS = {PCM: (8, 16, 24, 32), FLOAT: (32, 64)}

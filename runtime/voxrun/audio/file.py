@@ -7,9 +7,10 @@ from pathlib import Path
 
 import soundfile
 
-from .arrays import FloatArray
-from .errors import AudioError
-from .sources import Source, log, resampled
+from voxrun.arrays import FloatArray
+from voxrun.errors import AudioError
+
+from .source import Source, log, resampled
 from .wav import UNKNOWN_SIZE
 
 BLOCK_SECONDS = 5.0
