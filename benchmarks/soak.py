@@ -15,7 +15,7 @@ from soak_record import Record
 from soak_text import Aligner, alone, comparison, wer, word_end
 from tqdm import tqdm
 
-from voxrun.session import Session
+from voxrun.stream.session import Session
 from voxrun.transcriber import Transcriber
 
 BLOCK = 5.0

@@ -13,7 +13,7 @@ from soak_record import Record
 from tqdm import tqdm
 
 from voxrun.audio.microphone import BLOCK_SECONDS, Microphone
-from voxrun.results import Result
+from voxrun.stream.results import Result
 from voxrun.transcriber import Transcriber
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from soak_plot import plot
 
 from voxrun.device import mx
-from voxrun.results import Result
-from voxrun.session import Session
+from voxrun.stream.results import Result
+from voxrun.stream.session import Session
 
 MEGABYTE = 1e6
 POSITION = 0.08

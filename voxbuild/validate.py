@@ -10,7 +10,7 @@ import numpy as np
 from voxrun.arrays import FloatArray
 from voxrun.audio.file import FileSource
 from voxrun.device import mx
-from voxrun.scoring import teacher_forced_logits
+from voxrun.stream.scoring import teacher_forced_logits
 from voxrun.transcriber import Transcriber
 
 from .clips import Clip

@@ -50,7 +50,7 @@ class Voxrun(Peer):
         import numpy as np
 
         from voxrun.device import mx
-        from voxrun.listener import Listener
+        from voxrun.stream.listener import Listener
 
         listener = Listener(self._transcriber.model)
         mx.eval(listener.feed(np.pad(samples, (0, listener.look_ahead))))  # the last position needs those
@@ -63,9 +63,9 @@ class Voxrun(Peer):
 
     def _begin(self) -> Any:
         """A generator past its prompt; no guesses, and EOS is a pause, so that each position is a step."""
-        from voxrun.generator import Generator
-        from voxrun.sampling import Sampler
-        from voxrun.schedule import Schedule
+        from voxrun.stream.generator import Generator
+        from voxrun.stream.sampling import Sampler
+        from voxrun.stream.schedule import Schedule
 
         model, tokenizer = self._transcriber.model, self._transcriber.tokenizer
         schedule = Schedule.for_delay(model.config.audio, tokenizer, None)

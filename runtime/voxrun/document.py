@@ -1,6 +1,7 @@
 """What was heard, as a document in the making: results in, the writer's text out."""
 
-from .results import Result
+from voxrun.stream.results import Result
+
 from .segments import Segmenter
 from .writers import Writer
 

@@ -7,6 +7,7 @@ from voxrun.audio.file import FileSource
 from voxrun.audio.microphone import Microphone, input_devices, sounddevice_library
 from voxrun.audio.pipe import PipeSource
 from voxrun.audio.source import Source, log
+from voxrun.stream.session import Session
 
 from .document import Document
 from .errors import AudioError, DeviceError, VoxrunError
@@ -16,7 +17,6 @@ from .output import Output, Stdout, output_at, places
 from .pin import Pin
 from .repository import in_registry
 from .screen import Screen, print_above, screen_for, show_log
-from .session import Session
 from .stats import Stats
 from .transcriber import Transcriber, listen
 from .trust import pinned_model, trusted

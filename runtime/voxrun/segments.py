@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .results import Result, Word
+from voxrun.stream.results import Result, Word
 
 MOST_CHARACTERS = 84
 """Two lines of a subtitle."""

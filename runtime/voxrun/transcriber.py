@@ -8,12 +8,12 @@ from voxrun.audio.file import FileSource
 from voxrun.checkpoint.layout import TOKENIZER_FILE
 from voxrun.model.load import load_model
 from voxrun.model.voxtral import VoxtralRealtime
+from voxrun.stream.results import Result, Transcript
+from voxrun.stream.session import Session
+from voxrun.stream.tokenizer import Tokenizer
 
 from .arrays import FloatArray
 from .errors import AudioError, ConfigError, DeviceError
-from .results import Result, Transcript
-from .session import Session
-from .tokenizer import Tokenizer
 from .trust import trusted
 
 

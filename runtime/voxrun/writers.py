@@ -4,7 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from .results import Result, Token, Word
+from voxrun.stream.results import Result, Token, Word
+
 from .segments import Segment
 
 

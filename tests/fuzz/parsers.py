@@ -26,7 +26,7 @@ from voxrun.pin import Pin
 from voxrun.provenance import check_provenance
 from voxrun.registry import Registry
 from voxrun.signature import claimed_files, signed_files
-from voxrun.tokenizer import Tokenizer
+from voxrun.stream.tokenizer import Tokenizer
 
 CORPUS = Path(__file__).parent / "corpus"
 LONGEST_MESSAGE = 4000

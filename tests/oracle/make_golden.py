@@ -4,7 +4,7 @@
     python tests/oracle/make_golden.py
 
 tokens.json: for each committed clip the greedy tokens, one for each position after the prompt, as
-`voxrun.session.Session` yields them; `margin` is the clip's closest race between the best two logits,
+`voxrun.stream.session.Session` yields them; `margin` is the clip's closest race between the best two logits,
 relative to the largest.
 NAME.npz, for each of cases.GOLDEN_CASES: the greedy tokens, and of each stage some rows (`STAGE_rows`),
 the logits teacher-forced with those tokens.

@@ -11,10 +11,10 @@ from cases import Case
 
 from voxrun.checkpoint.config import AudioConfig, ModelConfig
 from voxrun.device import mx, nn
-from voxrun.mel import LogMel
 from voxrun.model import decoder
 from voxrun.model.load import assemble, load_model, read_tensors
-from voxrun.tokenizer import Tokenizer
+from voxrun.stream.mel import LogMel
+from voxrun.stream.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
 
 Tensors = dict[str, mx.array]

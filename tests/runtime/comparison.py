@@ -6,12 +6,12 @@ from itertools import pairwise
 import numpy as np
 
 from voxrun.device import mx
-from voxrun.mel import LogMel
 from voxrun.model.voxtral import VoxtralRealtime
-from voxrun.results import Transcript
-from voxrun.schedule import Schedule
-from voxrun.scoring import teacher_forced_logits
-from voxrun.session import Session
+from voxrun.stream.mel import LogMel
+from voxrun.stream.results import Transcript
+from voxrun.stream.schedule import Schedule
+from voxrun.stream.scoring import teacher_forced_logits
+from voxrun.stream.session import Session
 from voxrun.transcriber import Transcriber
 
 Stages = Mapping[str, np.ndarray]

@@ -14,7 +14,7 @@ from keys import write_keys
 from signed_models import sign, write_artifact
 
 from voxrun.device import mx
-from voxrun.tokenizer import Tokenizer
+from voxrun.stream.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
 
 # The oracle's figures are float32's: a GPU would compute in the stored dtype.

@@ -10,8 +10,8 @@ from comparison import heard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxrun.results import Transcript
-from voxrun.tokenizer import harmless
+from voxrun.stream.results import Transcript
+from voxrun.stream.tokenizer import harmless
 from voxrun.transcriber import Transcriber
 
 SIZES = [1, 480, 1280]

@@ -12,8 +12,8 @@ import soundfile
 from committed import CHECKPOINT, CLIPS
 
 from voxrun.cli import main, parser
-from voxrun.results import Result
-from voxrun.session import Session
+from voxrun.stream.results import Result
+from voxrun.stream.session import Session
 
 MODEL = ["--model", str(CHECKPOINT)]
 FIRST = CLIPS / "prompts" / "please-try-again.flac"

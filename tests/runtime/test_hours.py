@@ -12,8 +12,8 @@ from small_models import small_model
 from voxrun.device import mx
 from voxrun.model.cache import GROWTH
 from voxrun.model.voxtral import VoxtralRealtime
-from voxrun.session import Session
-from voxrun.tokenizer import Tokenizer
+from voxrun.stream.session import Session
+from voxrun.stream.tokenizer import Tokenizer
 
 SHARED = (VoxtralRealtime, Tokenizer)
 """What sessions share, and do not own."""

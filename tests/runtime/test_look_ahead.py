@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import ScriptedModel
 
-from voxrun.results import Result
-from voxrun.session import Session
-from voxrun.tokenizer import Tokenizer
+from voxrun.stream.results import Result
+from voxrun.stream.session import Session
+from voxrun.stream.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
 
 EOS, PAD, WORD, LETTER = 2, 32, 33, 100

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from small_models import small_params
 
 from voxrun.checkpoint.config import ModelConfig
-from voxrun.mel import LogMel
+from voxrun.stream.mel import LogMel
 
 AUDIO = ModelConfig.from_dict(small_params()).audio
 SIGNAL = np.random.default_rng(0).normal(0, 0.1, 6000).astype(np.float32)

@@ -8,7 +8,7 @@ from committed import CHECKPOINT
 from threadpoolctl import threadpool_info
 
 from voxrun import parallel
-from voxrun.results import Result
+from voxrun.stream.results import Result
 from voxrun.transcriber import Transcriber
 
 

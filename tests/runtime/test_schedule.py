@@ -7,8 +7,8 @@ from small_models import small_params
 
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.errors import VoxrunError
-from voxrun.schedule import Schedule
-from voxrun.tokenizer import Tokenizer
+from voxrun.stream.schedule import Schedule
+from voxrun.stream.tokenizer import Tokenizer
 
 AUDIO = ModelConfig.from_dict(small_params()).audio
 

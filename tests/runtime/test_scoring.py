@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from voxrun import scoring
 from voxrun.device import mx
-from voxrun.results import Transcript
-from voxrun.schedule import Schedule
+from voxrun.stream import scoring
+from voxrun.stream.results import Transcript
+from voxrun.stream.schedule import Schedule
 from voxrun.transcriber import Transcriber
 
 

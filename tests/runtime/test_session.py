@@ -7,10 +7,10 @@ import pytest
 from scripted import ScriptedModel
 
 from voxrun.errors import VoxrunError
-from voxrun.listener import BLOCK_POSITIONS, Listener
-from voxrun.results import Transcript
-from voxrun.session import Session
-from voxrun.tokenizer import Tokenizer
+from voxrun.stream.listener import BLOCK_POSITIONS, Listener
+from voxrun.stream.results import Transcript
+from voxrun.stream.session import Session
+from voxrun.stream.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
 
 EOS, PAD, WORD = 2, 32, 33

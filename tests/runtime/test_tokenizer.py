@@ -11,7 +11,7 @@ from mistral_common.tokens.tokenizers.base import SpecialTokenPolicy
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 
 from voxrun.errors import ConfigError
-from voxrun.tokenizer import TextDecoder, Tokenizer, harmless
+from voxrun.stream.tokenizer import TextDecoder, Tokenizer, harmless
 
 FIRST_BYTE = 64  # after the control tokens come the 256 bytes
 VOCABULARY = 1024

@@ -5,9 +5,9 @@ import pytest
 from scripted import VOCABULARY, ScriptedModel
 
 from voxrun.device import mx
-from voxrun.sampling import Unstick
-from voxrun.session import Session
-from voxrun.tokenizer import Tokenizer
+from voxrun.stream.sampling import Unstick
+from voxrun.stream.session import Session
+from voxrun.stream.tokenizer import Tokenizer
 
 EOS, PAD, LETTER = 2, 32, 100
 RUT, SILENCE = 6.6, 8.5

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scripted import ScriptedModel
 
-from voxrun.clock import FrameClock
-from voxrun.results import Result, Word
-from voxrun.session import Session
-from voxrun.tokenizer import Tokenizer
+from voxrun.stream.clock import FrameClock
+from voxrun.stream.results import Result, Word
+from voxrun.stream.session import Session
+from voxrun.stream.tokenizer import Tokenizer
+from voxrun.stream.words import LONGEST_WORD, MOST_TOKENS, PAUSE_POSITIONS
 from voxrun.transcriber import Transcriber
-from voxrun.words import LONGEST_WORD, MOST_TOKENS, PAUSE_POSITIONS
 
 EOS, PAD, WORD = 2, 32, 33
 POSITION = 0.08

@@ -6,8 +6,8 @@ import os
 import pytest
 
 from voxrun.document import Document
-from voxrun.results import Alternative, Result, Token, Word
 from voxrun.segments import Segment
+from voxrun.stream.results import Alternative, Result, Token, Word
 from voxrun.writers import LIVE_WRITERS, WRITERS, Lines, Recording, Writer, timestamp
 
 RECORDING = Recording("talk.flac", "team/voice", 480.0)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from voxrun.arrays import FloatArray
+from voxrun.device import mx
 from voxrun.model.voxtral import VoxtralRealtime
 
-from .arrays import FloatArray
-from .device import mx
 from .listener import Listener
 from .schedule import Schedule
 from .tokenizer import Tokenizer

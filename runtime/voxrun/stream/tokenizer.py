@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from voxrun.checkpoint.layout import TOKENIZER_FILE
+from voxrun.errors import ConfigError
 from voxrun.files.objects import read_member
-
-from .errors import ConfigError
-from .messages import shown
+from voxrun.messages import shown
 
 CONTROL = ("<s>", "</s>", "[STREAMING_PAD]", "[STREAMING_WORD]")
 MAX_BYTES = 64 * 2**20

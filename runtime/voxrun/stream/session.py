@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from voxrun.arrays import FloatArray
+from voxrun.device import mx
+from voxrun.errors import VoxrunError
 from voxrun.model.voxtral import VoxtralRealtime
+from voxrun.parallel import one_blas_thread
 
-from .arrays import FloatArray
 from .clock import FrameClock
-from .device import mx
-from .errors import VoxrunError
 from .generator import MOST_ROWS, Generator, Picked
 from .listener import BLOCK_POSITIONS, Listener
-from .parallel import one_blas_thread
 from .results import Result, Token, Word
 from .sampling import Sampler, Unstick, likeliest
 from .schedule import Schedule

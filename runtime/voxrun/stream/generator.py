@@ -5,9 +5,9 @@ in one pass. Each token is picked from logits whose whole history is certain; th
 thrown away and computed again.
 """
 
+from voxrun.device import mx
 from voxrun.model.voxtral import VoxtralRealtime
 
-from .device import mx
 from .sampling import Sampler
 from .schedule import Schedule
 from .tokenizer import Tokenizer

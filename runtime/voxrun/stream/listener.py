@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from voxrun.arrays import FloatArray
+from voxrun.device import mx
 from voxrun.model.voxtral import VoxtralRealtime
 
-from .arrays import FloatArray
-from .device import mx
 from .mel import LogMel
 
 BLOCK_POSITIONS = 64

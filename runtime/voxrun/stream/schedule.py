@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from voxrun.checkpoint.config import AudioConfig
+from voxrun.errors import VoxrunError
 
-from .errors import VoxrunError
 from .tokenizer import Tokenizer
 
 SPARE_POSITIONS = 11

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .device import mx
-from .errors import VoxrunError
+from voxrun.device import mx
+from voxrun.errors import VoxrunError
+
 from .results import Alternative
 from .tokenizer import Tokenizer, harmless
 

@@ -4,9 +4,8 @@ import numpy as np
 from mistral_common.audio import mel_filter_bank
 from numpy.lib.stride_tricks import sliding_window_view
 
+from voxrun.arrays import FloatArray
 from voxrun.checkpoint.config import AudioConfig
-
-from .arrays import FloatArray
 
 DYNAMIC_RANGE = 8.0
 """Decades kept below the model's fixed global maximum."""
