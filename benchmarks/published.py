@@ -22,7 +22,7 @@ from runs import ROOT, tell
 
 from voxbuild.report import markdown
 from voxrun.errors import VoxrunError
-from voxrun.proof import check
+from voxrun.trust.proof import check
 
 sys.path.append(str(ROOT / "tests"))
 from hub_server import TOKEN, HubServer, serving

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 
 from voxrun.errors import VoxrunError
 from voxrun.files.objects import read_object
-from voxrun.manifest import read_entries
 from voxrun.messages import sentence
+from voxrun.trust.manifest import read_entries
 
 from .errors import MissingError, PublishError, VoxbuildError
 from .garbage import Garbage

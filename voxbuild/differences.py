@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from voxrun.manifest import Entry
+from voxrun.trust.manifest import Entry
 
 from .report import foreign_table
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxrun.registry import read_ref
+from voxrun.trust.registry import read_ref
 
 BLOB = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 """By sha256; the Hub's client names small files by their git hash."""

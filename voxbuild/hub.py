@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from voxrun.manifest import Entry
-from voxrun.registry import WITHDRAWN
+from voxrun.trust.manifest import Entry
+from voxrun.trust.registry import WITHDRAWN
 
 from .errors import PublishError
 from .hub_client import be_patient, check_token, in_a_sentence, plain

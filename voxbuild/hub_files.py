@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from voxrun.manifest import Entry
-from voxrun.registry import COMMIT, LATEST
+from voxrun.trust.manifest import Entry
+from voxrun.trust.registry import COMMIT, LATEST
 
 from .errors import MissingError, PublishError
 from .hub_client import again, is_missing, plain

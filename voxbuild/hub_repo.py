@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from voxrun.manifest import Entry
+from voxrun.trust.manifest import Entry
 
 from .errors import PublishError
 from .hub_client import WAITS, again, is_missing, pause, plain, sentence

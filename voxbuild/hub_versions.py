@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from voxrun.manifest import Entry
-from voxrun.registry import WITHDRAWN
+from voxrun.trust.manifest import Entry
+from voxrun.trust.registry import WITHDRAWN
 
 from .errors import MissingError, PublishError
 from .hub_client import plain

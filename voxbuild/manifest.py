@@ -12,10 +12,10 @@ from typing import Any, get_args, get_origin
 from voxrun.errors import ModelError
 from voxrun.files.paths import read_bytes
 from voxrun.files.strict import load, parse
-from voxrun.manifest import MANIFEST, SIGNATURE, read_entries
 from voxrun.messages import sentence, shown
-from voxrun.proof import found
-from voxrun.provenance import PROVENANCE
+from voxrun.trust.manifest import MANIFEST, SIGNATURE, read_entries
+from voxrun.trust.proof import found
+from voxrun.trust.provenance import PROVENANCE
 
 from .errors import VoxbuildError
 from .workspace import sha256_of, to_json, write_text

@@ -8,7 +8,7 @@ metadata (invocation, start, end) is optional, and left out.
 from collections.abc import Mapping
 from typing import Any
 
-from voxrun.provenance import PREDICATE, PROVENANCE, STATEMENT
+from voxrun.trust.provenance import PREDICATE, PROVENANCE, STATEMENT
 
 from .manifest import MANIFEST, Manifest
 from .recipe import ClipSet, HubFiles, Recipe, Source

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from voxrun.errors import VoxrunError
 from voxrun.files.paths import read_bytes
-from voxrun.manifest import Entry, read_entries
-from voxrun.registry import COMMIT, LATEST, WITHDRAWN
+from voxrun.trust.manifest import Entry, read_entries
+from voxrun.trust.registry import COMMIT, LATEST, WITHDRAWN
 
 from .card_check import check_card
 from .errors import PublishError

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voxrun.errors import VoxrunError
-from voxrun.manifest import Entry
-from voxrun.registry import LATEST
+from voxrun.trust.manifest import Entry
+from voxrun.trust.registry import LATEST
 
 from . import view_stages
 from .candidates import Candidate, candidates

@@ -1,4 +1,4 @@
-"""The local registry: releases stored in the layout of `voxrun.registry`, so that no reader sees half.
+"""The local registry: releases stored in the layout of `voxrun.trust.registry`, so that no reader sees half.
 
 Blobs go first, then the snapshot, then the history, then the tag, then main; each is on the disk before what
 points at it. Whoever is killed in between leaves nothing that a tag names, or a tag that names a whole. A
@@ -16,9 +16,9 @@ from pathlib import Path
 
 from voxrun.errors import ModelError
 from voxrun.files.paths import is_plain
-from voxrun.manifest import Entry
 from voxrun.messages import sentence
-from voxrun.registry import HISTORY, LATEST, REASON_LIMIT, WITHDRAWN, Record, Registry
+from voxrun.trust.manifest import Entry
+from voxrun.trust.registry import HISTORY, LATEST, REASON_LIMIT, WITHDRAWN, Record, Registry
 
 from .durable import write_durably
 from .errors import MissingError, PublishError

@@ -11,7 +11,7 @@ from typing import Annotated
 import pydantic
 
 from voxrun.errors import VoxrunError
-from voxrun.manifest import Entry, read_entries
+from voxrun.trust.manifest import Entry, read_entries
 
 from .errors import MissingError, PublishError
 from .loaders import Loader, views_of

@@ -6,8 +6,8 @@ from typing import Any
 
 from voxrun.errors import VoxrunError
 from voxrun.files.paths import TOOLS, StrictError, read_bytes
-from voxrun.manifest import SIGNATURE, digest_of, read_manifest
-from voxrun.signature import check_signed, claimed_files, signed_files
+from voxrun.trust.manifest import SIGNATURE, digest_of, read_manifest
+from voxrun.trust.signature import check_signed, claimed_files, signed_files
 
 from .errors import SigningError
 from .manifest import MANIFEST, Manifest
@@ -76,7 +76,7 @@ def _signer(private: Path, public: Path | None) -> Any:
     try:
         from model_signing import hashing, signing
 
-        from voxrun.keys import fingerprint, public_key
+        from voxrun.trust.keys import fingerprint, public_key
     except ImportError as error:
         raise SigningError(MISSING) from error
     password = os.environ.get(PASSWORD, "").encode() or None
@@ -94,7 +94,7 @@ def _load(private: Path, password: bytes | None) -> Any:
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    from voxrun.keys import HASHES
+    from voxrun.trust.keys import HASHES
 
     try:
         key = load_pem_private_key(private.read_bytes(), password)

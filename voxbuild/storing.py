@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from voxrun.manifest import Entry
+from voxrun.trust.manifest import Entry
 
 from .durable import copy_and_hash, sync_folder
 from .errors import PublishError

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from voxrun.errors import VoxrunError
 from voxrun.files.objects import read_object
-from voxrun.manifest import Entry, digest_of, read_entries
 from voxrun.messages import sentence
+from voxrun.trust.manifest import Entry, digest_of, read_entries
 
 from .candidates import Candidate, candidates
 from .differences import faults

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from voxrun.files.objects import read_object
-from voxrun.manifest import Entry
-from voxrun.provenance import check_provenance
-from voxrun.signature import check_signed, claimed_files, signed_files
+from voxrun.trust.manifest import Entry
+from voxrun.trust.provenance import check_provenance
+from voxrun.trust.signature import check_signed, claimed_files, signed_files
 
 from .errors import PublishError
 from .lock import LOCK

@@ -4,8 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
+from voxrun.trust.registry import DEFAULT_REGISTRY, REGISTRY_VARIABLE
+
 from . import __version__
-from .registry import DEFAULT_REGISTRY, REGISTRY_VARIABLE
 from .writers import WRITERS
 
 DEFAULT_MODEL = "mlx-community/Voxtral-Mini-4B-Realtime-6bit"

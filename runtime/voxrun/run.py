@@ -2,24 +2,25 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from voxrun.audio.file import FileSource
 from voxrun.audio.microphone import Microphone, input_devices, sounddevice_library
 from voxrun.audio.pipe import PipeSource
 from voxrun.audio.source import Source, log
 from voxrun.stream.session import Session
+from voxrun.trust.locate import in_registry
+from voxrun.trust.open import pinned_model, trusted
+from voxrun.trust.pin import Pin
 
 from .document import Document
 from .errors import AudioError, DeviceError, VoxrunError
 from .interruption import Interruption
 from .options import STDIN
 from .output import Output, Stdout, output_at, places
-from .pin import Pin
-from .repository import in_registry
 from .screen import Screen, print_above, screen_for, show_log
 from .stats import Stats
 from .transcriber import Transcriber, listen
-from .trust import pinned_model, trusted
 from .writers import LIVE_WRITERS, WRITERS, Lines, Recording, Writer
 
 BAD_INPUT = 2
@@ -61,7 +62,7 @@ class Run:
         folder = trusted(self._model, args.revision, args.registry, verify, args.lock)
         transcriber = Transcriber.load(folder)
         if args.write_lock:
-            Pin.of(folder, in_registry(self._model, args.registry)).write(args.write_lock)
+            write_lock(Pin.of(folder, in_registry(self._model, args.registry)), args.write_lock)
         return transcriber
 
     def all(self) -> int:
@@ -143,6 +144,12 @@ class Run:
 
     def _output(self, index: int) -> Output:
         return output_at(self._places[index], self._live) if self._places else Stdout(self._live)
+
+
+def write_lock(pin: Pin, path: Path) -> None:
+    """Write a voxrun.lock, whole or not at all. Raises OutputError."""
+    with output_at(path, live=False) as output:
+        output.write(pin.text)
 
 
 def _is_watched() -> bool:

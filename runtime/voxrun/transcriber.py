@@ -11,10 +11,10 @@ from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.stream.results import Result, Transcript
 from voxrun.stream.session import Session
 from voxrun.stream.tokenizer import Tokenizer
+from voxrun.trust.open import trusted
 
 from .arrays import FloatArray
 from .errors import AudioError, ConfigError, DeviceError
-from .trust import trusted
 
 
 class Transcriber:

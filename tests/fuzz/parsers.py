@@ -21,12 +21,12 @@ from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.layout import INDEX, read_headers
 from voxrun.checkpoint.tensors import read_header_of
 from voxrun.errors import TrustError, VoxrunError
-from voxrun.manifest import Entry, read_manifest
-from voxrun.pin import Pin
-from voxrun.provenance import check_provenance
-from voxrun.registry import Registry
-from voxrun.signature import claimed_files, signed_files
 from voxrun.stream.tokenizer import Tokenizer
+from voxrun.trust.manifest import Entry, read_manifest
+from voxrun.trust.pin import Pin
+from voxrun.trust.provenance import check_provenance
+from voxrun.trust.registry import Registry
+from voxrun.trust.signature import claimed_files, signed_files
 
 CORPUS = Path(__file__).parent / "corpus"
 LONGEST_MESSAGE = 4000

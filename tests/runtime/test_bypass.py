@@ -18,12 +18,13 @@ from voxrun.checkpoint.layout import loaded_names, weight_files
 from voxrun.cli import main
 from voxrun.errors import ModelError, TrustError, VoxrunError, WeightsError
 from voxrun.files.paths import TOOLS, is_plain
-from voxrun.manifest import digest_of, read_entries
-from voxrun.pin import Pin
-from voxrun.proof import check
+from voxrun.run import write_lock
 from voxrun.screen import show_log
 from voxrun.transcriber import Transcriber
-from voxrun.trust import trusted
+from voxrun.trust.manifest import digest_of, read_entries
+from voxrun.trust.open import trusted
+from voxrun.trust.pin import Pin
+from voxrun.trust.proof import check
 
 FIRST = str(CLIPS / "prompts" / "please-try-again.flac")
 INDEX = "model.safetensors.index.json"
@@ -136,7 +137,7 @@ def test_an_empty_key_is_refused(voice: Path, tmp_path: Path, capsys: Capture) -
 
 def test_a_lock_waits_for_no_pipe_and_takes_no_memory(voice: Path, tmp_path: Path) -> None:
     lock = tmp_path / "voxrun.lock"
-    Pin.of(voice).write(lock)
+    write_lock(Pin.of(voice), lock)
     (voice / "manifest.json").unlink()
     os.mkfifo(voice / "manifest.json")
     with pytest.raises(ModelError, match=r"manifest\.json: not a regular file"):

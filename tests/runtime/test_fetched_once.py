@@ -15,7 +15,7 @@ NAME = "team/voice"
 PROGRAM = """
 import sys
 from voxrun.errors import ModelError
-from voxrun.repository import locate
+from voxrun.trust.locate import locate
 try:
     print(locate(sys.argv[1], revision=sys.argv[2] or None))
 except ModelError as error:

@@ -16,9 +16,10 @@ from signed_models import write_artifact
 
 from voxrun.cli import main
 from voxrun.errors import ModelError, OutputError, TrustError
-from voxrun.manifest import digest_of
-from voxrun.pin import Pin
-from voxrun.trust import trusted
+from voxrun.run import write_lock
+from voxrun.trust.manifest import digest_of
+from voxrun.trust.open import trusted
+from voxrun.trust.pin import Pin
 
 FIRST = CLIPS / "prompts" / "please-try-again.flac"
 NAME = "team/voice"
@@ -59,10 +60,10 @@ def test_without_a_manifest_there_is_nothing_to_pin(tmp_path: Path) -> None:
 def test_a_lock_is_read_as_it_was_written(snapshot: Path, small: Path, tmp_path: Path) -> None:
     lock = tmp_path / "voxrun.lock"
     for folder in (snapshot, small):
-        Pin.of(folder).write(lock)
+        write_lock(Pin.of(folder), lock)
         assert Pin.read(lock) == Pin.of(folder)
         first = lock.read_bytes()
-        Pin.of(folder).write(lock)
+        write_lock(Pin.of(folder), lock)
         assert lock.read_bytes() == first
     assert json.loads(first) == {
         "format": 1,
@@ -74,7 +75,7 @@ def test_a_lock_is_read_as_it_was_written(snapshot: Path, small: Path, tmp_path:
 
 def test_a_lock_that_cannot_be_written_is_told(small: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
-        Pin.of(small).write(tmp_path / "no/such/folder/voxrun.lock")
+        write_lock(Pin.of(small), tmp_path / "no/such/folder/voxrun.lock")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_a_lock_of_another_form_is_refused(
     change: dict[str, Any], complaint: str, snapshot: Path, tmp_path: Path
 ) -> None:
     lock = tmp_path / "voxrun.lock"
-    Pin.of(snapshot).write(lock)
+    write_lock(Pin.of(snapshot), lock)
     lock.write_text(json.dumps(json.loads(lock.read_text()) | change))
     with pytest.raises(TrustError, match=complaint):
         Pin.read(lock)
@@ -135,7 +136,7 @@ def test_anything_else_is_refused_with_what_differs(
     field: str, value: str | None, complaint: str, snapshot: Path, tmp_path: Path
 ) -> None:
     lock = tmp_path / "voxrun.lock"
-    Pin.of(snapshot).write(lock)
+    write_lock(Pin.of(snapshot), lock)
     assert trusted(snapshot, lock=lock) == snapshot
     lock.write_text(json.dumps(json.loads(lock.read_text()) | {field: value}))
     with pytest.raises(
@@ -148,7 +149,7 @@ def test_anything_else_is_refused_with_what_differs(
 def test_what_is_pinned_is_also_hashed(small: Path, tmp_path: Path) -> None:
     """The manifest is the pinned one, the weights are not its."""
     lock = tmp_path / "voxrun.lock"
-    Pin.of(small).write(lock)
+    write_lock(Pin.of(small), lock)
     (small / "model.safetensors").write_bytes(bytes(5120))
     with pytest.raises(TrustError, match=r"model\.safetensors: sha256"):
         trusted(small, lock=lock)

@@ -21,9 +21,9 @@ from voxrun import transcriber
 from voxrun.errors import TrustError, VoxrunError
 from voxrun.files import paths
 from voxrun.files.paths import TOOLS
-from voxrun.manifest import digest_of
-from voxrun.proof import check
 from voxrun.transcriber import Transcriber
+from voxrun.trust.manifest import digest_of
+from voxrun.trust.proof import check
 
 ALL_FILES = [*FILES, "provenance.json", "manifest.json", "model.sig"]
 FIRST = CLIPS / "prompts" / "please-try-again.flac"
@@ -276,7 +276,7 @@ def test_the_library_that_checks_signatures_may_be_missing(signed: Path, public:
     program = (
         "import sys; sys.modules['cryptography'] = None\n"
         "from pathlib import Path\n"
-        "from voxrun.proof import check\n"
+        "from voxrun.trust.proof import check\n"
         "print(check(Path(sys.argv[1])))\n"
         "try: check(Path(sys.argv[1]), Path(sys.argv[2]))\n"
         "except Exception as error: print(type(error).__name__, error)\n"

@@ -13,7 +13,7 @@ from hub_server import HubServer, serving
 from signed_models import FILES, flip, sign, write_artifact
 
 from voxrun.cli import main
-from voxrun.proof import check
+from voxrun.trust.proof import check
 
 ALL_FILES = [*FILES, "provenance.json", "manifest.json", "model.sig"]
 FIRST = CLIPS / "prompts" / "please-try-again.flac"
@@ -56,7 +56,7 @@ FETCH = """
 import sys
 from pathlib import Path
 from voxrun.errors import VoxrunError
-from voxrun.trust import trusted
+from voxrun.trust.open import trusted
 try:
     print(trusted(sys.argv[1], sys.argv[2] or None, verify=Path(sys.argv[3])))
 except VoxrunError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from voxrun.errors import ModelError
-from voxrun.registry import Registry
+from voxrun.trust.registry import Registry
 
 OLD, NEW = "0" * 39 + "1", "0" * 39 + "2"
 

@@ -15,10 +15,10 @@ from signed_models import FILES, sign
 
 from voxrun.errors import TrustError
 from voxrun.files import paths
-from voxrun.manifest import Entry, digest_of, read_manifest
-from voxrun.proof import check
-from voxrun.provenance import check_provenance
-from voxrun.signature import check_signed, claimed_files, signed_files
+from voxrun.trust.manifest import Entry, digest_of, read_manifest
+from voxrun.trust.proof import check
+from voxrun.trust.provenance import check_provenance
+from voxrun.trust.signature import check_signed, claimed_files, signed_files
 
 ALL_FILES = [*FILES, "provenance.json", "manifest.json", "model.sig"]
 FIRST = CLIPS / "prompts" / "please-try-again.flac"

@@ -14,8 +14,8 @@ from small_models import random_tensors, small_params, write_artifact
 
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.errors import AudioError, ConfigError, ModelError
-from voxrun.repository import locate
 from voxrun.transcriber import Transcriber, listen
+from voxrun.trust.locate import locate
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 

@@ -9,7 +9,7 @@ from voxbuild.provenance import BUILD, BUILDER, VIEW, upstream_files
 from voxbuild.publish import prepare
 from voxbuild.signature import sign
 from voxbuild.workspace import write_json
-from voxrun.provenance import PREDICATE, STATEMENT
+from voxrun.trust.provenance import PREDICATE, STATEMENT
 
 REPO = "someone/Small-4bit"
 RECIPE = "c0ffee"

@@ -22,7 +22,7 @@ from voxbuild.errors import PublishError
 from voxbuild.hub import Hub
 from voxbuild.manifest import MANIFEST, file_entry
 from voxbuild.publish import Release
-from voxrun.manifest import Entry
+from voxrun.trust.manifest import Entry
 
 
 def connect(patch, url, token):

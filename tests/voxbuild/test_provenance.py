@@ -10,8 +10,8 @@ from statements import READ, RUNTIME, UPSTREAM, VIEW, WEIGHTS, manifest_of
 
 from voxbuild.provenance import artifact_files, clip_dependencies, make_provenance, upstream_files
 from voxbuild.recipe import read_book
-from voxrun.manifest import Entry
-from voxrun.provenance import check_provenance
+from voxrun.trust.manifest import Entry
+from voxrun.trust.provenance import check_provenance
 
 COMMIT = "2769294da9567371363522aac9bbcfdd19447add"
 

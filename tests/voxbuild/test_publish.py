@@ -13,7 +13,7 @@ from voxbuild.manifest import MANIFEST, PROVENANCE, SIGNATURE, VALIDATION, Manif
 from voxbuild.publish import Destination, check_branch, prepare
 from voxbuild.registry import LocalRegistry
 from voxbuild.workspace import read_json, write_json
-from voxrun.manifest import Entry
+from voxrun.trust.manifest import Entry
 
 
 def refused(folder, tag="v1", recipe=RECIPE):

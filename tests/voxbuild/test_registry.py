@@ -20,7 +20,7 @@ from voxbuild.manifest import MANIFEST, SIGNATURE, VALIDATION, file_entry
 from voxbuild.publish import Destination, prepare
 from voxbuild.registry import LocalRegistry
 from voxbuild.storing import commit_of
-from voxrun.manifest import Entry
+from voxrun.trust.manifest import Entry
 
 MAIN = Destination()
 

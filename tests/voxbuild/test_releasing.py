@@ -13,7 +13,7 @@ from voxbuild import actions, cataloguing
 from voxbuild.differences import changes_table
 from voxbuild.manifest import SIGNATURE
 from voxbuild.registry import LocalRegistry
-from voxrun.manifest import Entry
+from voxrun.trust.manifest import Entry
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from voxbuild.manifest import Manifest
 from voxbuild.signature import PASSWORD, faults, sign
 from voxbuild.signing import KEY
 from voxrun.errors import TrustError
-from voxrun.proof import check
-from voxrun.signature import signed_files
+from voxrun.trust.proof import check
+from voxrun.trust.signature import signed_files
 
 VIEW = "4bit.mlx-audio"
 

@@ -16,7 +16,7 @@ from voxbuild.publishing import Order, publish
 from voxbuild.registry import LocalRegistry
 from voxbuild.signature import sign
 from voxbuild.verifying import verify
-from voxrun.provenance import check_provenance
+from voxrun.trust.provenance import check_provenance
 
 
 @pytest.fixture

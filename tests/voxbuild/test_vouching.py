@@ -12,7 +12,7 @@ from voxbuild.publish import prepare
 from voxbuild.signature import sign
 from voxbuild.vouching import made, signed
 from voxrun.errors import TrustError
-from voxrun.manifest import Entry
+from voxrun.trust.manifest import Entry
 
 
 @pytest.fixture

@@ -4,10 +4,11 @@ import logging
 import os
 from pathlib import Path
 
-from .errors import TrustError
+from voxrun.errors import TrustError
+
+from .locate import locate, without_prefix
 from .pin import Pin
 from .proof import check
-from .repository import locate, without_prefix
 
 log = logging.getLogger("voxrun")
 

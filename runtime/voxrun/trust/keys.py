@@ -8,9 +8,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
+from voxrun.errors import TrustError
 from voxrun.files.paths import StrictError, read_bytes
-
-from .errors import TrustError
 
 MAX_KEY = 2**16
 """Bytes of a PEM file."""

@@ -5,16 +5,15 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from voxrun.errors import ModelError, TrustError
 from voxrun.files.hashes import SHA256
 from voxrun.files.objects import check_keys, read_object
 from voxrun.files.paths import StrictError, read_bytes
+from voxrun.messages import shown
 
-from .errors import ModelError, TrustError
+from .locate import PREFIX, without_prefix
 from .manifest import digest_of
-from .messages import shown
-from .output import output_at
 from .registry import COMMIT
-from .repository import PREFIX, without_prefix
 
 FORMAT = 1
 CACHED = "models--"
@@ -51,7 +50,7 @@ class Pin:
 
     @classmethod
     def read(cls, path: Path) -> "Pin":
-        """Read what `write` wrote. Raises TrustError."""
+        """Read a voxrun.lock. Raises TrustError."""
         try:
             raw = read_object(read_bytes(path), str(path))
         except OSError as error:
@@ -75,11 +74,10 @@ class Pin:
                 return f"{name} {shown(value)}"
         return None
 
-    def write(self, path: Path) -> None:
-        """Write it, whole or not at all. Raises OutputError."""
-        text = json.dumps({"format": FORMAT} | asdict(self), indent=2, sort_keys=True) + "\n"
-        with output_at(path, live=False) as output:
-            output.write(text)
+    @property
+    def text(self) -> str:
+        """The content of a voxrun.lock."""
+        return json.dumps({"format": FORMAT} | asdict(self), indent=2, sort_keys=True) + "\n"
 
     def hold(self, folder: Path, lock: str) -> None:
         """Raises TrustError, saying what differs, unless the folder is what the lock pins."""

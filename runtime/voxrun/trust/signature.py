@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxrun.errors import TrustError
 from voxrun.files.hashes import SHA256
 from voxrun.files.objects import check_keys, read_object
 from voxrun.files.paths import is_plain
+from voxrun.messages import shown
 
-from .errors import TrustError
 from .manifest import MANIFEST, SIGNATURE, Entry
-from .messages import shown
 from .provenance import STATEMENT
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxrun.errors import ModelError
 from voxrun.files.paths import StrictError, member
 from voxrun.files.strict import load
-
-from .errors import ModelError
-from .messages import sentence, shown
+from voxrun.messages import sentence, shown
 
 DEFAULT_REGISTRY = Path("out/registry")
 """Below the current folder: where `doit publish` puts things."""

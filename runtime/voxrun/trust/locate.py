@@ -8,9 +8,9 @@ from pathlib import Path
 
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.layout import TOKENIZER_FILE
+from voxrun.errors import ModelError, VoxrunError
 from voxrun.model.load import weight_files
 
-from .errors import ModelError, VoxrunError
 from .manifest import read_manifest
 from .registry import COMMIT, DEFAULT_REGISTRY, LATEST, REGISTRY_VARIABLE, WITHDRAWN, Registry
 

@@ -7,13 +7,13 @@ https://slsa.dev/spec/v1.0/provenance.
 from collections.abc import Mapping
 from typing import Any
 
+from voxrun.errors import TrustError
 from voxrun.files.hashes import SHA256
 from voxrun.files.objects import check_keys, read_object
 from voxrun.files.paths import is_plain
+from voxrun.messages import sentence, shown
 
-from .errors import TrustError
 from .manifest import Entry
-from .messages import sentence, shown
 
 PROVENANCE = "provenance.json"
 STATEMENT = "https://in-toto.io/Statement/v1"

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxrun.errors import ModelError
 from voxrun.files.hashes import SHA256
 from voxrun.files.objects import read_member
 from voxrun.files.paths import StrictError, is_plain, is_tools, member, read_bytes
-
-from .errors import ModelError
-from .messages import shown
+from voxrun.messages import shown
 
 MANIFEST = "manifest.json"
 SIGNATURE = "model.sig"

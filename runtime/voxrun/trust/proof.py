@@ -8,12 +8,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from voxrun.checkpoint.layout import loaded_names
+from voxrun.errors import TrustError
 from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import TOOLS, StrictError, is_file, member, read_bytes
+from voxrun.messages import shown
 
-from .errors import TrustError
 from .manifest import MANIFEST, SIGNATURE, Entry, digest_of, read_manifest
-from .messages import shown
 from .provenance import PROVENANCE, check_provenance
 from .signature import check_signed, claimed_files, signed_files
 
