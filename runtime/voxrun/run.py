@@ -9,19 +9,18 @@ from voxrun.audio.microphone import Microphone, input_devices, sounddevice_libra
 from voxrun.audio.pipe import PipeSource
 from voxrun.audio.source import Source, log
 from voxrun.stream.session import Session
+from voxrun.transcripts.output import Output, Stdout, output_at, places
+from voxrun.transcripts.writers import LIVE_WRITERS, WRITERS, Document, Lines, Recording, Writer
 from voxrun.trust.locate import in_registry
 from voxrun.trust.open import pinned_model, trusted
 from voxrun.trust.pin import Pin
 
-from .document import Document
 from .errors import AudioError, DeviceError, VoxrunError
 from .interruption import Interruption
 from .options import STDIN
-from .output import Output, Stdout, output_at, places
 from .screen import Screen, print_above, screen_for, show_log
 from .stats import Stats
 from .transcriber import Transcriber, listen
-from .writers import LIVE_WRITERS, WRITERS, Lines, Recording, Writer
 
 BAD_INPUT = 2
 

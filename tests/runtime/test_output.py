@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from voxrun.errors import AudioError, OutputError
-from voxrun.output import AtomicFile, Stdout, output_at, places
+from voxrun.transcripts.output import AtomicFile, Stdout, output_at, places
 
 
 def parts(folder: Path) -> list[str]:

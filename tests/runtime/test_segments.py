@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from voxrun.segments import MOST_CHARACTERS, MOST_SECONDS, Segment, Segmenter
 from voxrun.stream.results import Result, Token, Word
+from voxrun.transcripts.segments import MOST_CHARACTERS, MOST_SECONDS, Segment, Segmenter
 
 
 def spoken(text: str, start: float = 0.0, pace: float = 0.4) -> list[Word]:

@@ -5,10 +5,9 @@ import os
 
 import pytest
 
-from voxrun.document import Document
-from voxrun.segments import Segment
 from voxrun.stream.results import Alternative, Result, Token, Word
-from voxrun.writers import LIVE_WRITERS, WRITERS, Lines, Recording, Writer, timestamp
+from voxrun.transcripts.segments import Segment
+from voxrun.transcripts.writers import LIVE_WRITERS, WRITERS, Document, Lines, Recording, Writer, timestamp
 
 RECORDING = Recording("talk.flac", "team/voice", 480.0)
 RESULTS = [

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from .errors import AudioError, DeviceError, OutputError
+from voxrun.errors import AudioError, DeviceError, OutputError
 
 LOST = (AudioError, DeviceError, OutputError)
 """Errors that leave no document of live sound: nothing was heard, or nothing can be written."""
