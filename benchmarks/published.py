@@ -82,7 +82,7 @@ def row(hub: HubServer, repo: str, key: Path, temporary: Path) -> Row:
     online = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
     snapshot = Path(run(sys.executable, "-c", DOWNLOAD, repo, TAG, **online))
     model = ("--model", f"{repo}@{TAG}", f"--verify={key}")
-    heard = run(sys.executable, "-m", "voxrun.cli", *model, "--audio", CLIP, **online)
+    heard = run(sys.executable, "-m", "voxrun", *model, "--audio", CLIP, **online)
     copy = shutil.copytree(snapshot, temporary / "copy")
     files = [path for path in sorted(copy.rglob("*")) if path.is_file() and path.name != ".gitattributes"]
     refused = [is_refused(copy, path, damage, key) for path in files for damage in damages(path, files)]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from voxbuild import choice, describing, releasing, showing, tasks
-from voxrun.cli import parser
+from voxrun.cli.main import parser
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "runtime/README.md", "tiny/README.md", "docs/trust.md"]

@@ -110,4 +110,4 @@ def stream(peer: Any, args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     main(Voxrun, {"stream": stream})
-    os._exit(0)  # as the command itself leaves: see voxrun.cli.command
+    os._exit(0)  # as the command itself leaves: see voxrun.cli.main.command

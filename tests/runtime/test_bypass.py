@@ -15,11 +15,11 @@ from signed_models import sign, write_artifact, write_manifest, write_provenance
 
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.layout import loaded_names, weight_files
-from voxrun.cli import main
+from voxrun.cli.main import main
+from voxrun.cli.run import write_lock
+from voxrun.cli.screen import show_log
 from voxrun.errors import ModelError, TrustError, VoxrunError, WeightsError
 from voxrun.files.paths import TOOLS, is_plain
-from voxrun.run import write_lock
-from voxrun.screen import show_log
 from voxrun.transcriber import Transcriber
 from voxrun.trust.manifest import digest_of, read_entries
 from voxrun.trust.open import trusted

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from committed import CHECKPOINT, CLIPS
 
-from voxrun.cli import main, parser
+from voxrun.cli.main import main, parser
 from voxrun.stream.results import Result
 from voxrun.stream.session import Session
 

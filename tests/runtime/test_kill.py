@@ -87,7 +87,7 @@ def killed(number: int, *places: str) -> str:
 
 
 def start(*arguments: str | Path, script: str = "", **options: object) -> subprocess.Popen[bytes]:
-    code = ["-c", script] if script else ["-m", "voxrun.cli"]
+    code = ["-c", script] if script else ["-m", "voxrun"]
     return subprocess.Popen(
         [sys.executable, *code, "--model", str(CHECKPOINT), *map(str, arguments)],
         stdout=subprocess.PIPE,

@@ -14,9 +14,9 @@ import pytest
 from committed import CHECKPOINT
 from fake_device import FakeDevice, PortAudioError, blocks
 
-from voxrun import interruption
 from voxrun.audio import microphone
-from voxrun.cli import main
+from voxrun.cli import signals
+from voxrun.cli.main import main
 
 COMMAND = ["--model", str(CHECKPOINT)]
 Hear = Callable[[np.ndarray], None]
@@ -63,7 +63,7 @@ def test_a_second_ctrl_c_does_not_wait_for_the_rest(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(interruption, "AGAIN", 0.0)
+    monkeypatch.setattr(signals, "AGAIN", 0.0)
 
     def play(hear: Hear) -> None:
         hear(samples)

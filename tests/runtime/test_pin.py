@@ -14,9 +14,9 @@ from committed import CHECKPOINT, CLIPS
 from hub_server import HubServer, serving
 from signed_models import write_artifact
 
-from voxrun.cli import main
+from voxrun.cli.main import main
+from voxrun.cli.run import write_lock
 from voxrun.errors import ModelError, OutputError, TrustError
-from voxrun.run import write_lock
 from voxrun.trust.manifest import digest_of
 from voxrun.trust.open import trusted
 from voxrun.trust.pin import Pin
@@ -191,7 +191,7 @@ def voxrun(hub: HubServer, *arguments: str) -> subprocess.CompletedProcess[str]:
     online = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
     home = {"HF_ENDPOINT": hub.url, "HF_HOME": str(hub.folder.parent / "hf-home")}
     return subprocess.run(
-        [sys.executable, "-m", "voxrun.cli", *arguments, "--audio", str(FIRST)],
+        [sys.executable, "-m", "voxrun", *arguments, "--audio", str(FIRST)],
         env=online | home,
         capture_output=True,
         text=True,

@@ -38,7 +38,7 @@ cli.main(sys.argv[1:])
 
 
 def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "voxrun.cli", *map(str, arguments)]
+    return [sys.executable, "-m", "voxrun", *map(str, arguments)]
 
 
 def test_the_process_writes_the_transcript_only(tmp_path: Path) -> None:
@@ -105,5 +105,5 @@ def test_a_full_disk_is_one_sentence() -> None:
 def test_help_does_not_wait_for_the_libraries() -> None:
     result = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
     loaded = set(result.stdout.splitlines()[-1].split())
-    assert "voxrun.options" in loaded
+    assert "voxrun.cli.options" in loaded
     assert loaded & {"mlx", "mlx.core", "numpy", "soundfile", "voxrun.transcriber"} == set()

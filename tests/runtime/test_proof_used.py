@@ -12,7 +12,7 @@ from committed import CHECKPOINT, CLIPS
 from hub_server import HubServer, serving
 from signed_models import FILES, flip, sign, write_artifact
 
-from voxrun.cli import main
+from voxrun.cli.main import main
 from voxrun.trust.proof import check
 
 ALL_FILES = [*FILES, "provenance.json", "manifest.json", "model.sig"]

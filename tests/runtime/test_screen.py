@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from committed import CHECKPOINT, CLIPS
 
-from voxrun.screen import METER, meter
+from voxrun.cli.screen import METER, meter
 
 CHAIN = CLIPS / "chains" / "chain-1.flac"
 PROMPT = CLIPS / "prompts" / "please-try-again.flac"
@@ -45,7 +45,7 @@ def on_terminal(*arguments: str, sound: bytes = b"", stdout_too: bool = True) ->
     master, terminal = os.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 60, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-m", "voxrun.cli", "--model", str(CHECKPOINT), *arguments],
+        [sys.executable, "-m", "voxrun", "--model", str(CHECKPOINT), *arguments],
         stdin=subprocess.PIPE,
         stdout=terminal if stdout_too else subprocess.PIPE,
         stderr=terminal,

@@ -234,7 +234,7 @@ def test_publishing_takes_what_is_validated_and_voxrun_reads_it(built):
     heard = read_json(built / "out/tiny/4bit/validation.json")["clips"][f"few/{clip.stem}"]["heard"]
     arguments = ["--model", "someone/Voxtral-Tiny-Prompts-4bit", "--revision", "v9", "--audio", str(clip)]
     voxrun = subprocess.run(
-        [sys.executable, "-m", "voxrun.cli", "--registry", str(built / "out/registry"), *arguments],
+        [sys.executable, "-m", "voxrun", "--registry", str(built / "out/registry"), *arguments],
         capture_output=True,
         text=True,
     )
@@ -244,7 +244,7 @@ def test_publishing_takes_what_is_validated_and_voxrun_reads_it(built):
     doit(built, "yank", "recipe=4bit", "tag=v9", "reason=deaf")
     arguments = ["--model", "registry:Voxtral-Tiny-Prompts-4bit@v9", "--audio", str(clip)]
     voxrun = subprocess.run(
-        [sys.executable, "-m", "voxrun.cli", *arguments],
+        [sys.executable, "-m", "voxrun", *arguments],
         cwd=built,
         capture_output=True,
         text=True,

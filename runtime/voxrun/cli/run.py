@@ -8,19 +8,19 @@ from voxrun.audio.file import FileSource
 from voxrun.audio.microphone import Microphone, input_devices, sounddevice_library
 from voxrun.audio.pipe import PipeSource
 from voxrun.audio.source import Source, log
+from voxrun.errors import AudioError, DeviceError, VoxrunError
 from voxrun.stream.session import Session
+from voxrun.transcriber import Transcriber, listen
 from voxrun.transcripts.output import Output, Stdout, output_at, places
 from voxrun.transcripts.writers import LIVE_WRITERS, WRITERS, Document, Lines, Recording, Writer
 from voxrun.trust.locate import in_registry
 from voxrun.trust.open import pinned_model, trusted
 from voxrun.trust.pin import Pin
 
-from .errors import AudioError, DeviceError, VoxrunError
-from .interruption import Interruption
 from .options import STDIN
 from .screen import Screen, print_above, screen_for, show_log
+from .signals import Interruption
 from .stats import Stats
-from .transcriber import Transcriber, listen
 
 BAD_INPUT = 2
 

@@ -11,8 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from voxrun.audio.source import Source, log
-
-from .messages import sentence
+from voxrun.messages import sentence
 
 QUIETEST = -60.0
 """Decibels below full scale at the left end of the meter."""

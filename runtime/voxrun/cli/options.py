@@ -4,10 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
+from voxrun import __version__
 from voxrun.transcripts.writers import WRITERS
 from voxrun.trust.registry import DEFAULT_REGISTRY, REGISTRY_VARIABLE
-
-from . import __version__
 
 DEFAULT_MODEL = "mlx-community/Voxtral-Mini-4B-Realtime-6bit"
 MODEL_VARIABLE = "VOXRUN_MODEL"

@@ -4,7 +4,7 @@ import resource
 import sys
 import time
 
-from .device import mx
+from voxrun.device import mx
 
 MEGABYTE = 1e6
 

@@ -7,8 +7,8 @@ import os
 import sys
 from typing import NoReturn
 
-from .interruption import Interruption
 from .options import parse, parser
+from .signals import Interruption
 
 __all__ = ["main", "parser"]
 
@@ -48,7 +48,3 @@ def command() -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-if __name__ == "__main__":
-    command()
