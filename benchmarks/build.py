@@ -30,7 +30,8 @@ from voxbuild.fetch import fetch
 from voxbuild.loaders import MLX_AUDIO_LOADER
 from voxbuild.recipe import read_book
 from voxbuild.views import CONFIG, small_files
-from voxbuild.workspace import Workspace, sha256_of
+from voxbuild.workspace import Workspace
+from voxrun.files.hashes import sha256_of
 
 SOURCE = "full"
 OURS = "voxbuild"

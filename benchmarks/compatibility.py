@@ -19,10 +19,10 @@ from environments import PINNED, python_of, python_of_transformers
 from runs import ROOT, Peer, tell
 
 from voxbuild.compatibility import first_fault
+from voxbuild.console import markdown
 from voxbuild.loaders import LOADERS, Loader
 from voxbuild.manifest import MANIFEST
 from voxbuild.recipe import Recipe, read_book
-from voxbuild.report import markdown
 from voxbuild.stages import plan_artifact
 from voxbuild.view_stages import view_name
 from voxbuild.workspace import Workspace

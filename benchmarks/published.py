@@ -20,7 +20,7 @@ from pathlib import Path
 
 from runs import ROOT, tell
 
-from voxbuild.report import markdown
+from voxbuild.console import markdown
 from voxrun.errors import VoxrunError
 from voxrun.trust.proof import check
 

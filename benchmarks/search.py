@@ -21,14 +21,15 @@ import numpy as np
 from voxbuild import kernels, stages
 from voxbuild.calibrate import calibrate
 from voxbuild.clips import read_clips
+from voxbuild.console import markdown
 from voxbuild.errors import ValidationError
+from voxbuild.files import read_json
 from voxbuild.manifest import VALIDATION
 from voxbuild.modes import ACTIVATION, MSE, PLAIN, Quantization
 from voxbuild.moments import Moments
 from voxbuild.recipe import Book, read_book
-from voxbuild.report import markdown
 from voxbuild.search import search_rows
-from voxbuild.workspace import Workspace, read_json
+from voxbuild.workspace import Workspace
 from voxrun.device import mx
 from voxrun.model.load import read_folder
 

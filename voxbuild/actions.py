@@ -27,12 +27,12 @@ from . import (
     view_stages,
     withdrawing,
 )
+from .console import sayable
 from .errors import DifferenceError, PublishError, VoxbuildError
 from .loaders import views_of
 from .publish import Destination
 from .publishing import Order
 from .recipe import Book, Recipe, read_book
-from .redaction import sayable
 from .registry import LocalRegistry
 from .siblings import update_record
 from .workspace import Workspace

@@ -8,6 +8,7 @@ import jinja2
 
 from . import card_tables
 from .errors import VoxbuildError
+from .files import written_whole
 from .hub_terms import eval_results, front_matter
 from .loaders import LOADERS, Loader
 from .manifest import CARD, EVAL_RESULTS, OPTIONAL, PLOT, Manifest
@@ -16,7 +17,7 @@ from .plot import draw
 from .recipe import Book, ClipSet, Recipe, Source
 from .record import Record, family, read_record
 from .subject import Subject, fingerprint, public_key_of
-from .workspace import Workspace, written_whole
+from .workspace import Workspace
 
 
 def check_template(templates: Path, recipe: Recipe) -> None:

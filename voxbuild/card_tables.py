@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
+from .console import markdown
 from .modes import PLAIN
 from .quantizing import Rule
 from .record import Sibling
-from .report import markdown
 from .subject import Subject
 
 HUB = "https://huggingface.co"

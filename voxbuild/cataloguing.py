@@ -8,13 +8,13 @@ from voxrun.files.objects import read_object
 from voxrun.messages import sentence
 from voxrun.trust.manifest import read_entries
 
+from .console import foreign_table
 from .errors import MissingError, PublishError, VoxbuildError
+from .files import STATE_BYTES
 from .garbage import Garbage
 from .manifest import MANIFEST, SIGNATURE, VALIDATION
 from .publish import Version
 from .registry import LocalRegistry
-from .report import foreign_table
-from .workspace import STATE_BYTES
 
 HEADER = ["repository", "tag", "variant", "MB", "WER %", "signed", "", "withdrawn"]
 

@@ -24,7 +24,7 @@ from voxrun.messages import shown
 from .background import Buffer, InTurn
 from .buffers import Buffers
 from .errors import CheckpointError
-from .workspace import stamp
+from .files import stamp
 
 __all__ = [
     "PREFIX",

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .artifact import Artifact, Floats, Weight
+from .console import markdown
 from .kinds import by_kind
-from .report import markdown
 
 CHUNK_VALUES = 2 * 2**20
 """Values compared at a time: what bounds memory, at some 50 bytes each."""

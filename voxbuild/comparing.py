@@ -9,15 +9,13 @@ from pathlib import Path
 from . import stages
 from .artifact import Artifact
 from .compare import Comparison, as_text, compare, stored_bytes
+from .console import markdown, progress_bar
 from .errors import VoxbuildError
-from .journal import Journal
+from .folders import Journal, alone
 from .lock import LOCK, read_lock, source_drift, tool_drift
 from .making import Making
 from .manifest import MANIFEST, Manifest
-from .progress import progress_bar
 from .recipe import Recipe, Source
-from .report import markdown
-from .whole import alone
 from .workspace import Workspace
 
 

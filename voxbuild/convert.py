@@ -14,7 +14,7 @@ from voxrun.parallel import cores
 from .background import Buffer, in_order
 from .checkpoint import Checkpoint, CheckpointWriter, Tensor
 from .errors import ConvertError
-from .journal import Journal
+from .folders import Journal
 from .modes import ACTIVATION, PLAIN
 from .moments import NO_MOMENTS, Moments
 from .onepass import OnePass

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from voxrun.trust.manifest import Entry
 
-from .report import foreign_table
+from .console import foreign_table
 
 Files = Mapping[str, Entry]
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxrun.files.hashes import sha256_of
+
 from .errors import SourceError, one_line
+from .files import read_json, read_state, stamp, write_json
 from .recipe import HubFiles, Source, SourceFile
-from .workspace import read_json, read_state, sha256_of, stamp, write_json
 
 
 @dataclass(frozen=True)

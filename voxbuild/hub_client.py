@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from voxrun import messages
 
+from .console import remember, sayable
 from .errors import MissingError, PublishError
-from .redaction import remember, sayable
 
 if TYPE_CHECKING:  # loaded when the Hub is talked to: most tasks never do
     import httpx2

@@ -10,23 +10,25 @@ from importlib.metadata import version
 from typing import Any
 
 from voxrun.checkpoint.layout import TOKENIZER_FILE
+from voxrun.files.hashes import sha256_of
 from voxrun.model.load import INDEX
 
 from . import __version__
 from .checkpoint import Checkpoint
+from .console import progress_bar
 from .errors import ConvertError, SourceError
 from .estimate import estimate
 from .fetch import Fetched, FetchedFile
-from .journal import Journal
+from .files import write_json
+from .folders import Journal
 from .lock import LOCK, Lock, make_lock
 from .manifest import Manifest, file_entry
 from .moments import Moments, check_moments, load_moments
 from .onepass import OnePass
 from .plan import Plan
-from .progress import progress_bar
 from .recipe import Recipe, Source
 from .room import check_room
-from .workspace import Workspace, sha256_of, write_json
+from .workspace import Workspace
 
 SMALL_FILES = ("config.json", INDEX, LOCK, TOKENIZER_FILE)
 

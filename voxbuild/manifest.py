@@ -10,6 +10,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin
 
 from voxrun.errors import ModelError
+from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import read_bytes
 from voxrun.files.strict import load, parse
 from voxrun.messages import sentence, shown
@@ -18,7 +19,7 @@ from voxrun.trust.proof import found
 from voxrun.trust.provenance import PROVENANCE
 
 from .errors import VoxbuildError
-from .workspace import sha256_of, to_json, write_text
+from .files import to_json, write_text
 
 __all__ = [
     "BOM",

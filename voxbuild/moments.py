@@ -8,9 +8,9 @@ import numpy as np
 
 from .checkpoint import Checkpoint, CheckpointWriter, Tensor
 from .errors import ConvertError
+from .files import written_whole
 from .modes import ACTIVATION
 from .plan import Plan
-from .workspace import written_whole
 
 Array = np.typing.NDArray[Any]
 Moments = Mapping[str, Array]

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+from .console import VARIANT_HEADER, markdown, variant_row
 from .manifest import MANIFEST, VALIDATION, Manifest, read_validation
 from .recipe import Book, Recipe, Source
-from .report import VARIANT_HEADER, markdown, variant_row
 from .workspace import Workspace
 
 

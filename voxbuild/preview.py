@@ -6,12 +6,12 @@ from dataclasses import asdict
 from typing import Any
 
 from .checkpoint import header_bytes
+from .console import markdown
 from .estimate import estimate
 from .kinds import by_kind
 from .plan import Plan, TensorPlan
 from .recipe import Source
 from .remote import Header
-from .report import markdown
 
 Preview = dict[str, Any]
 

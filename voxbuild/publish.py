@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Protocol
 
 from voxrun.errors import VoxrunError
+from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import read_bytes
 from voxrun.trust.manifest import Entry, read_entries
 from voxrun.trust.registry import COMMIT, LATEST, WITHDRAWN
 
 from .card_check import check_card
+from .console import progress_bar
 from .errors import PublishError
+from .files import STATE_BYTES
 from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry, manifest_bytes, read_validation
-from .progress import progress_bar
 from .record import Record
 from .vouching import made, signed, validated
-from .workspace import STATE_BYTES, sha256_of
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 LONGEST_NAME = 100

@@ -11,11 +11,11 @@ from typing import Annotated
 import pydantic
 
 from .errors import RecipeError
+from .files import write_json
 from .loaders import Loader
 from .recipe import Recipe, Sha256
 from .schema import Strict
 from .subject import Subject
-from .workspace import write_json
 
 Positive = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]

@@ -15,20 +15,20 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from voxrun.errors import ModelError
+from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import is_plain
 from voxrun.messages import sentence
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import HISTORY, LATEST, REASON_LIMIT, WITHDRAWN, Record, Registry
 
-from .durable import write_durably
+from .console import progress_bar
 from .errors import MissingError, PublishError
+from .files import to_json, write_durably
+from .folders import NO_ROOM
 from .garbage import Garbage, garbage_of, remove
 from .manifest import MANIFEST, SIGNATURE
-from .progress import progress_bar
 from .publish import Destination, Release, Version, tag_is_taken, tag_is_unsigned, tag_is_withdrawn
 from .storing import PARTIAL, commit_of, store
-from .whole import NO_ROOM
-from .workspace import sha256_of, to_json
 
 
 class LocalRegistry:

@@ -14,13 +14,14 @@ from voxrun.errors import VoxrunError
 from voxrun.trust.manifest import Entry, read_entries
 
 from .errors import MissingError, PublishError
+from .files import STATE_BYTES
 from .loaders import Loader, views_of
 from .manifest import MANIFEST, VALIDATION
 from .naming import repo_name
 from .publish import PublishTarget
 from .recipe import Recipe, Source
 from .record import Positive, Rate, Record, Sibling, read_record, write_record
-from .workspace import STATE_BYTES, Workspace
+from .workspace import Workspace
 
 Variant = tuple[str, str | None]
 """The name of a recipe, and of the loader if it is a view."""

@@ -10,9 +10,9 @@ from voxrun.trust.manifest import SIGNATURE, digest_of, read_manifest
 from voxrun.trust.signature import check_signed, claimed_files, signed_files
 
 from .errors import SigningError
+from .files import written_whole
 from .manifest import MANIFEST, Manifest
 from .vouching import provenance_faults
-from .workspace import written_whole
 
 PASSWORD = "VOXBUILD_SIGNING_PASSWORD"
 """That of its password, if it has one."""

@@ -20,22 +20,21 @@ from .card_check import check_card
 from .checkpoint import Checkpoint
 from .clips import read_clips
 from .compatibility import check_dialects
+from .console import gates_table, progress_bar
 from .errors import ValidationError
 from .fetch import Fetched, fetch
+from .files import read_json, write_json
+from .folders import Journal, whole_folder
 from .gates import Gates
-from .journal import Journal
 from .lock import LOCK, refuse_difference, refuse_drift
 from .making import Making
 from .manifest import DESCRIPTIVE, MANIFEST, VALIDATION, Manifest, describe, read_validation
 from .moments import save_moments
 from .plan import Plan, make_plan
-from .progress import progress_bar
 from .recipe import Book, Recipe, Source
 from .record import read_record
-from .report import gates_table
 from .validate import Heard, fidelity, listen, report
-from .whole import whole_folder
-from .workspace import Workspace, read_json, write_json
+from .workspace import Workspace
 
 
 def fetch_source(work: Workspace, source: Source) -> None:

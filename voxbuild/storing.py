@@ -10,10 +10,10 @@ from typing import Any
 
 from voxrun.trust.manifest import Entry
 
-from .durable import copy_and_hash, sync_folder
+from .console import progress_bar
 from .errors import PublishError
+from .files import copy_and_hash, sync_folder
 from .manifest import MANIFEST, SIGNATURE, file_entry
-from .progress import progress_bar
 from .publish import Release
 
 PARTIAL = ".partial"

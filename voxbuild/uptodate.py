@@ -5,14 +5,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from voxrun.files.hashes import sha256_of
+
 from .actions import workspace
 from .errors import VoxbuildError
 from .fetch import Fetched
+from .files import read_state, stamp, write_json
 from .lock import drift
 from .making import tool_versions
 from .manifest import MANIFEST, Manifest
 from .signature import faults
-from .workspace import read_state, sha256_of, stamp, write_json
 
 Values = dict[str, Any]
 WHY = "why"

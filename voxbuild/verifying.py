@@ -11,13 +11,14 @@ from voxrun.trust.manifest import Entry, digest_of, read_entries
 from .candidates import Candidate, candidates
 from .differences import faults
 from .errors import DifferenceError, VoxbuildError
+from .files import STATE_BYTES
 from .manifest import MANIFEST, SIGNATURE
 from .publish import PublishTarget
 from .publishing import Order
 from .recipe import Book, Recipe
 from .subject import public_key_of
 from .vouching import proofs
-from .workspace import STATE_BYTES, Workspace
+from .workspace import Workspace
 
 
 def verify(work: Workspace, book: Book, recipe: Recipe, order: Order) -> None:

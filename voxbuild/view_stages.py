@@ -8,18 +8,19 @@ from .attesting import Attested, attest_view
 from .card import write_card_files
 from .card_check import check_card
 from .clips import read_clips
+from .console import progress_bar
 from .errors import PublishError, ValidationError
+from .files import write_json
+from .folders import whole_folder
 from .loaders import Loader
 from .making import tool_versions
 from .manifest import VALIDATION, Manifest, describe, file_entry, read_validation
-from .progress import progress_bar
 from .recipe import Book, Recipe, Source
 from .record import read_record
 from .room import check_disk
 from .validate import listen
 from .views import check_view, write_view
-from .whole import whole_folder
-from .workspace import Workspace, write_json
+from .workspace import Workspace
 
 
 def view_name(recipe: Recipe, loader: Loader) -> str:

@@ -22,8 +22,8 @@ from voxrun.model.load import INDEX, weight_files
 
 from .checkpoint import Checkpoint, CheckpointWriter, Tensor
 from .errors import ValidationError
+from .files import write_json
 from .loaders import Loader, sizes_of
-from .workspace import write_json
 
 CONFIG = "config.json"
 CHUNK_BYTES = 8 * 2**20

@@ -11,10 +11,10 @@ from voxrun.trust.provenance import check_provenance
 from voxrun.trust.signature import check_signed, claimed_files, signed_files
 
 from .errors import PublishError
+from .files import STATE_BYTES
 from .lock import LOCK
 from .manifest import DESCRIPTIVE, MANIFEST, PROVENANCE, SIGNATURE, VALIDATION, Manifest
 from .provenance import contradictions
-from .workspace import STATE_BYTES
 
 Files = Mapping[str, Entry]
 """Those of an artifact, known to be right, manifest and signature included."""

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from voxrun.messages import sentence
 
 from .candidates import candidates
+from .console import foreign_table
 from .errors import MissingError, PublishError
 from .publish import Version
 from .publishing import Order
 from .recipe import Book, Recipe
-from .report import foreign_table
 from .workspace import Workspace
 
 HEADER = ["repository", "tag", "commit", "date", "", "withdrawn"]

@@ -19,7 +19,7 @@ from bench import Bench, Measured
 from cases import CASES, MODELS
 from comparison import TOLERANCES, beyond
 
-from voxbuild.report import markdown
+from voxbuild.console import markdown
 from voxrun.device import mx, own_kernels
 
 LIBRARIES = ("mlx", "numpy", "torch", "transformers")

@@ -4,11 +4,11 @@ from cards import TEMPLATES, TINY_VALIDATION, make_manifest, make_subject
 from keys import write_keys
 
 from voxbuild.card import render_card
+from voxbuild.files import write_json
 from voxbuild.manifest import CARD, PROVENANCE, SIGNATURE, VALIDATION, file_entry
 from voxbuild.provenance import BUILD, BUILDER, VIEW, upstream_files
 from voxbuild.publish import prepare
 from voxbuild.signature import sign
-from voxbuild.workspace import write_json
 from voxrun.trust.provenance import PREDICATE, STATEMENT
 
 REPO = "someone/Small-4bit"

@@ -10,13 +10,15 @@ from voxbuild.calibrate import calibrate, observe
 from voxbuild.checkpoint import Checkpoint
 from voxbuild.clips import read_clips
 from voxbuild.errors import ConvertError
+from voxbuild.files import read_json
 from voxbuild.manifest import Manifest
 from voxbuild.moments import check_moments, load_moments, save_moments
 from voxbuild.plan import make_plan
 from voxbuild.planning import show
 from voxbuild.quantizing import Quantize, Rule
 from voxbuild.recipe import read_book
-from voxbuild.workspace import Workspace, read_json, sha256_of
+from voxbuild.workspace import Workspace
+from voxrun.files.hashes import sha256_of
 from voxrun.transcriber import Transcriber
 
 CLIPS = """\

@@ -16,9 +16,9 @@ from voxbuild.checkpoint import Checkpoint
 from voxbuild.compare import as_text, compare, stored_bytes, summary
 from voxbuild.convert import convert_at_once
 from voxbuild.errors import CheckpointError
+from voxbuild.files import read_json, write_json
 from voxbuild.plan import make_plan
 from voxbuild.recipe import Shards, read_book
-from voxbuild.workspace import read_json, write_json
 from voxrun.device import mx
 from voxrun.errors import ConfigError
 

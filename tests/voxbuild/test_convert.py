@@ -14,13 +14,13 @@ from voxbuild import onepass
 from voxbuild.checkpoint import Checkpoint
 from voxbuild.convert import convert
 from voxbuild.errors import CheckpointError, ConvertError
-from voxbuild.journal import Journal
+from voxbuild.folders import Journal
 from voxbuild.onepass import OnePass
 from voxbuild.plan import make_plan
 from voxbuild.recipe import Shards, read_book
 from voxbuild.search import search_rows
-from voxbuild.workspace import sha256_of
 from voxrun.device import mx
+from voxrun.files.hashes import sha256_of
 
 PARAMS = params_of()
 HEADER = header_of(PARAMS)

@@ -9,8 +9,8 @@ import pytest
 
 from voxbuild.errors import SourceError
 from voxbuild.fetch import Fetched, fetch
+from voxbuild.files import read_json
 from voxbuild.recipe import Source
-from voxbuild.workspace import read_json
 
 CONTENT = {
     "consolidated.safetensors": b"w" * 5000,

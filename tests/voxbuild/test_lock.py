@@ -8,12 +8,13 @@ from projects import FAILED, doit, edit, executed
 from sources import header_of, params_of, write_checkpoint
 
 from voxbuild.errors import LockError
+from voxbuild.files import write_json
 from voxbuild.lock import LOCK, differences, make_lock, read_lock, refuse_difference, refuse_drift
 from voxbuild.making import tool_versions
 from voxbuild.manifest import Manifest
 from voxbuild.plan import make_plan
 from voxbuild.recipe import read_book
-from voxbuild.workspace import sha256_of, write_json
+from voxrun.files.hashes import sha256_of
 
 PARAMS = params_of()
 FILES = {

@@ -8,7 +8,7 @@ from sources import header_of, params_of, write_checkpoint
 from voxbuild import onepass
 from voxbuild.checkpoint import Checkpoint
 from voxbuild.onepass import OnePass
-from voxbuild.workspace import sha256_of
+from voxrun.files.hashes import sha256_of
 
 
 @pytest.fixture

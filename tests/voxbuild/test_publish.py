@@ -9,10 +9,10 @@ from hub_server.refs import NAME
 
 from voxbuild import publish
 from voxbuild.errors import VoxbuildError
+from voxbuild.files import read_json, write_json
 from voxbuild.manifest import MANIFEST, PROVENANCE, SIGNATURE, VALIDATION, Manifest, file_entry
 from voxbuild.publish import Destination, check_branch, prepare
 from voxbuild.registry import LocalRegistry
-from voxbuild.workspace import read_json, write_json
 from voxrun.trust.manifest import Entry
 
 

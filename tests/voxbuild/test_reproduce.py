@@ -11,9 +11,9 @@ from artifacts import contents
 from projects import FAILED, doit, doit_command
 
 from voxbuild.checkpoint import Checkpoint
+from voxbuild.files import read_json, write_json
 from voxbuild.lock import LOCK
 from voxbuild.manifest import Manifest, file_entry
-from voxbuild.workspace import read_json, write_json
 
 GATE = "language_model.layers.0.mlp.gate_proj.weight"
 

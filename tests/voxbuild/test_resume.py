@@ -19,10 +19,12 @@ from sources import header_of, params_of, write_checkpoint
 from voxbuild import convert as convert_module
 from voxbuild import making, stages
 from voxbuild.errors import CheckpointError, ConvertError, SourceError
+from voxbuild.files import read_json
+from voxbuild.folders import whole_folder
 from voxbuild.manifest import Manifest
 from voxbuild.recipe import read_book
-from voxbuild.whole import whole_folder
-from voxbuild.workspace import Workspace, read_json, sha256_of
+from voxbuild.workspace import Workspace
+from voxrun.files.hashes import sha256_of
 
 SHARDS = "shards: {max_size: 1MB}\n"
 KILLS = 20

@@ -8,12 +8,12 @@ from artifacts import contents, make_artifact
 from cards import RECORD, TINY_VALIDATION, UPSTREAM, make_sibling, make_subject
 
 from voxbuild.errors import MissingError, PublishError, RecipeError
+from voxbuild.files import STATE_BYTES as LIMIT
 from voxbuild.manifest import MANIFEST, VALIDATION
 from voxbuild.publish import Version
 from voxbuild.recipe import read_book
 from voxbuild.record import family, others, read_record, sibling_of, write_record
 from voxbuild.siblings import revised, survey
-from voxbuild.workspace import STATE_BYTES as LIMIT
 
 MODEL = "Voxtral-Mini-4B-Realtime-2602"
 REPO = f"voxbuild/{MODEL}-4bit"

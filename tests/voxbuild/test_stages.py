@@ -11,11 +11,13 @@ from projects import make_project
 from voxbuild import convert as convert_module
 from voxbuild import stages
 from voxbuild.errors import ConvertError, ValidationError, VoxbuildError
+from voxbuild.files import read_json, stamp, write_json, write_text
 from voxbuild.making import tool_versions
 from voxbuild.manifest import Manifest
 from voxbuild.recipe import read_book
-from voxbuild.workspace import Workspace, read_json, sha256_of, stamp, write_json, write_text
+from voxbuild.workspace import Workspace
 from voxrun.checkpoint.config import ModelConfig
+from voxrun.files.hashes import sha256_of
 from voxrun.model.load import load_model
 
 

@@ -21,9 +21,10 @@ from projects import (
 )
 
 from voxbuild import uptodate
+from voxbuild.files import read_json, stamp, write_json
 from voxbuild.manifest import Manifest
 from voxbuild.record import read_record, write_record
-from voxbuild.workspace import read_json, sha256_of, stamp, write_json
+from voxrun.files.hashes import sha256_of
 
 FILES = {
     "README.md",

@@ -13,13 +13,14 @@ from projects import FAILED, copy_project, doit, edit, executed, make_project, s
 from voxbuild import stages, views
 from voxbuild.checkpoint import CheckpointWriter, Tensor
 from voxbuild.errors import ValidationError, VoxbuildError
+from voxbuild.files import read_json
 from voxbuild.loaders import LOADERS, MLX_AUDIO_LOADER, TRANSFORMERS_LOADER, views_of
 from voxbuild.manifest import Manifest, file_entry
 from voxbuild.recipe import UNITS, read_book
 from voxbuild.record import write_record
 from voxbuild.view_stages import make_view
 from voxbuild.views import check_view, small_files, write_view
-from voxbuild.workspace import Workspace, read_json
+from voxbuild.workspace import Workspace
 from voxrun.device import mx
 from voxrun.model.load import load_model, read_tensors
 

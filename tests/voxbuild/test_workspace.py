@@ -3,8 +3,8 @@
 import pytest
 
 from voxbuild.errors import VoxbuildError
+from voxbuild.files import read_json, read_state, write_json
 from voxbuild.manifest import VALIDATION, read_validation
-from voxbuild.workspace import read_json, read_state, write_json
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"a": NaN}', '{"a": 1, "a": 2}', "[" * 10_000])
