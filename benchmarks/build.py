@@ -27,8 +27,8 @@ from figures import Column, megabytes, seconds, table
 from runs import ROOT, Contestant, Run, rounds, tell
 
 from voxbuild.fetch import fetch
-from voxbuild.loaders import MLX_AUDIO_LOADER
-from voxbuild.recipe import read_book
+from voxbuild.recipes.book import read_book
+from voxbuild.recipes.loaders import MLX_AUDIO_LOADER
 from voxbuild.views import CONFIG, small_files
 from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of

@@ -20,9 +20,10 @@ from runs import ROOT, Peer, tell
 
 from voxbuild.compatibility import first_fault
 from voxbuild.console import markdown
-from voxbuild.loaders import LOADERS, Loader
 from voxbuild.manifest import MANIFEST
-from voxbuild.recipe import Recipe, read_book
+from voxbuild.recipes.book import read_book
+from voxbuild.recipes.loaders import LOADERS, Loader
+from voxbuild.recipes.recipe import Recipe
 from voxbuild.stages import plan_artifact
 from voxbuild.view_stages import view_name
 from voxbuild.workspace import Workspace

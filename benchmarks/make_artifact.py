@@ -13,7 +13,7 @@ from tqdm import tqdm
 from voxbuild.checkpoint import Checkpoint
 from voxbuild.convert import convert_at_once
 from voxbuild.plan import make_plan
-from voxbuild.recipe import read_book
+from voxbuild.recipes.book import read_book
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from voxbuild.checkpoint import Checkpoint, Tensor
-from voxbuild.loaders import MLX_AUDIO_LOADER
+from voxbuild.recipes.loaders import MLX_AUDIO_LOADER
 from voxbuild.views import write_view
 from voxrun.device import mx
 from voxrun.model.load import weight_files

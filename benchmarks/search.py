@@ -27,7 +27,7 @@ from voxbuild.files import read_json
 from voxbuild.manifest import VALIDATION
 from voxbuild.modes import ACTIVATION, MSE, PLAIN, Quantization
 from voxbuild.moments import Moments
-from voxbuild.recipe import Book, read_book
+from voxbuild.recipes.book import Book, read_book
 from voxbuild.search import search_rows
 from voxbuild.workspace import Workspace
 from voxrun.device import mx

@@ -12,6 +12,9 @@ from typing import Any
 
 from doit.exceptions import TaskFailed
 
+from voxbuild.recipes.book import Book, read_book
+from voxbuild.recipes.loaders import views_of
+from voxbuild.recipes.recipe import Recipe
 from voxrun.errors import VoxrunError
 
 from . import (
@@ -29,10 +32,8 @@ from . import (
 )
 from .console import sayable
 from .errors import DifferenceError, PublishError, VoxbuildError
-from .loaders import views_of
 from .publish import Destination
 from .publishing import Order
-from .recipe import Book, Recipe, read_book
 from .registry import LocalRegistry
 from .siblings import update_record
 from .workspace import Workspace

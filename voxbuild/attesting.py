@@ -4,15 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxbuild.recipes.book import Book
+from voxbuild.recipes.loaders import Loader
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
 from voxrun.files.hashes import sha256_of
 
 from . import bom, provenance
 from .clips import clip_files
 from .files import write_json
-from .loaders import Loader
 from .manifest import BOM, DESCRIPTIVE, PROVENANCE, Manifest, file_entry, read_validation
 from .naming import repo_name
-from .recipe import Book, Recipe, Source
 from .workspace import Workspace
 
 

@@ -9,9 +9,11 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import ClipSet, Source
+
 from .manifest import Manifest
 from .provenance import Entries, purl
-from .recipe import ClipSet, Recipe, Source
 
 TASK = "automatic-speech-recognition"
 FAMILY = "transformer"

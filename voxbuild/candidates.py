@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
+from voxbuild.recipes.book import Book
+from voxbuild.recipes.loaders import Loader, views_of
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
+
 from . import view_stages
-from .loaders import Loader, views_of
 from .manifest import MANIFEST, Manifest
 from .naming import repo_name, tag_name
-from .recipe import Book, Recipe, Source
 from .workspace import Workspace
 
 

@@ -6,15 +6,18 @@ from typing import Any
 
 import jinja2
 
+from voxbuild.recipes.book import Book
+from voxbuild.recipes.loaders import LOADERS, Loader
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import ClipSet, Source
+
 from . import card_tables
 from .errors import VoxbuildError
 from .files import written_whole
 from .hub_terms import eval_results, front_matter
-from .loaders import LOADERS, Loader
 from .manifest import CARD, EVAL_RESULTS, OPTIONAL, PLOT, Manifest
 from .naming import repo_name
 from .plot import draw
-from .recipe import Book, ClipSet, Recipe, Source
 from .record import Record, family, read_record
 from .subject import Subject, fingerprint, public_key_of
 from .workspace import Workspace

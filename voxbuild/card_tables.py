@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
+from voxbuild.recipes.quantization import Rule
+
 from .console import markdown
 from .modes import PLAIN
-from .quantizing import Rule
 from .record import Sibling
 from .subject import Subject
 

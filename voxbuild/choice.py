@@ -13,11 +13,14 @@ from typing import Any
 from doit import get_var
 from doit.exceptions import InvalidTask
 
+from voxbuild.recipes.book import Book, read_book
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
+
 from .actions import run, workspace
 from .clips import clip_files
 from .errors import VoxbuildError
 from .publishing import TARGETS
-from .recipe import Book, Recipe, Source, read_book
 from .record import Record, read_record
 
 Task = dict[str, Any]

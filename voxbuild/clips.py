@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+from voxbuild.recipes.source import ClipSet, FleursFiles
 from voxrun.files.paths import is_plain, read_bytes
 from voxrun.messages import sentence, shown
 
 from .errors import SourceError, one_line
-from .recipe import ClipSet, FleursFiles
 from .text import normalise
 
 TRANSCRIPTS = "transcripts.tsv"

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
+
 from . import stages
 from .artifact import Artifact
 from .compare import Comparison, as_text, compare, stored_bytes
@@ -15,7 +18,6 @@ from .folders import Journal, alone
 from .lock import LOCK, read_lock, source_drift, tool_drift
 from .making import Making
 from .manifest import MANIFEST, Manifest
-from .recipe import Recipe, Source
 from .workspace import Workspace
 
 

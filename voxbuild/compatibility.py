@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
+from voxbuild.recipes.loaders import LOADERS, Loader, sizes_of
+from voxbuild.recipes.recipe import Recipe
 from voxrun.checkpoint.config import ModelConfig
 
 from .errors import PlanError
-from .loaders import LOADERS, Loader, sizes_of
 from .modes import Quantization
 from .plan import Plan, TensorPlan
-from .recipe import Recipe
 
 
 def check_dialects(recipe: Recipe, plan: Plan) -> None:

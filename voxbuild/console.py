@@ -8,11 +8,11 @@ from urllib.parse import quote
 from tabulate import tabulate
 from tqdm import tqdm
 
+from voxbuild.recipes.recipe import Recipe
 from voxrun.messages import sentence
 
 from .errors import PublishError
 from .manifest import Manifest
-from .recipe import Recipe
 
 
 def progress_bar(label: str, total: int, unit: str) -> Any:

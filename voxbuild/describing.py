@@ -7,6 +7,10 @@ from importlib.metadata import version
 from doit import get_var
 from doit.tools import config_changed
 
+from voxbuild.recipes.loaders import views_of
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
+
 from . import uptodate
 from .actions import workspace
 from .card import card_names
@@ -25,9 +29,7 @@ from .choice import (
     source_file,
     stage,
 )
-from .loaders import views_of
 from .manifest import BOM, DESCRIPTIVE, MANIFEST, OPTIONAL, PROVENANCE, VALIDATION
-from .recipe import Recipe, Source
 from .record import others
 from .subject import public_key_of
 from .view_stages import view_name

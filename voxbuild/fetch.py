@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxbuild.recipes.source import HubFiles, Source, SourceFile
 from voxrun.files.hashes import sha256_of
 
 from .errors import SourceError, one_line
 from .files import read_json, read_state, stamp, write_json
-from .recipe import HubFiles, Source, SourceFile
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Small files, written whole or not at all; large ones copied durably; and the stamps that tell of a change."""
+"""Small files, written whole or not at all; large ones copied durably; stamps that tell of a change."""
 
 import hashlib
 import json

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from .recipe import ClipSet
+from voxbuild.recipes.source import ClipSet
+
 from .subject import Subject
 
 TASK = "automatic-speech-recognition"

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from voxbuild.recipes.source import Source
 from voxrun.files.strict import load
 from voxrun.messages import sentence, shown
 
 from .errors import LockError
 from .modes import Quantization
 from .plan import Plan
-from .recipe import Source
 
 LOCK = "recipe.lock"
 FORMAT = 1

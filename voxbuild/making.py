@@ -9,6 +9,8 @@ from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any
 
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
 from voxrun.checkpoint.layout import TOKENIZER_FILE
 from voxrun.files.hashes import sha256_of
 from voxrun.model.load import INDEX
@@ -26,7 +28,6 @@ from .manifest import Manifest, file_entry
 from .moments import Moments, check_moments, load_moments
 from .onepass import OnePass
 from .plan import Plan
-from .recipe import Recipe, Source
 from .room import check_room
 from .workspace import Workspace
 

@@ -1,8 +1,10 @@
 """What an artifact is called where it is published."""
 
+from voxbuild.recipes.loaders import Loader
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
+
 from . import __version__
-from .loaders import Loader
-from .recipe import Recipe, Source
 
 
 def repo_name(source: Source, recipe: Recipe, loader: Loader | None = None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from voxbuild.recipes.recipe import DTYPES, Recipe
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import MISTRAL, Dialect
 from voxrun.model.voxtral import parameter_shapes
@@ -14,7 +15,6 @@ from voxrun.model.voxtral import parameter_shapes
 from .checkpoint import Tensor
 from .errors import PlanError
 from .modes import Quantization
-from .recipe import DTYPES, Recipe
 
 NAMES_SHOWN = 5
 

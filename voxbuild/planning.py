@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from voxbuild.recipes.loaders import views_of
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
+
 from .compatibility import check_dialects, dialect_lines, loader_faults
-from .loaders import views_of
 from .plan import make_plan
 from .preview import as_text, preview
-from .recipe import Recipe, Source
 from .remote import Header, read_source
 from .workspace import Workspace
 

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from voxbuild.recipes.source import Source
+
 from .checkpoint import header_bytes
 from .console import markdown
 from .estimate import estimate
 from .kinds import by_kind
 from .plan import Plan, TensorPlan
-from .recipe import Source
 from .remote import Header
 
 Preview = dict[str, Any]

@@ -8,10 +8,11 @@ metadata (invocation, start, end) is optional, and left out.
 from collections.abc import Mapping
 from typing import Any
 
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import ClipSet, HubFiles, Source
 from voxrun.trust.provenance import PREDICATE, PROVENANCE, STATEMENT
 
 from .manifest import MANIFEST, Manifest
-from .recipe import ClipSet, HubFiles, Recipe, Source
 
 BUILD = "urn:voxbuild:build:1"
 """How an artifact is made of a source, by a recipe."""

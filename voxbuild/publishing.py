@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from voxbuild.recipes.book import Book
+from voxbuild.recipes.recipe import Recipe
 from voxrun.errors import VoxrunError
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import LATEST
@@ -14,7 +16,6 @@ from .differences import changes_table
 from .errors import MissingError, PublishError, VoxbuildError
 from .hub import Hub
 from .publish import Destination, PublishTarget, Release, check_branch, prepare
-from .recipe import Book, Recipe
 from .record import read_record
 from .registry import LocalRegistry, no_review
 from .subject import public_key_of

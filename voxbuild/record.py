@@ -10,11 +10,13 @@ from typing import Annotated
 
 import pydantic
 
+from voxbuild.recipes.loaders import Loader
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.schema import Strict
+from voxbuild.recipes.source import Sha256
+
 from .errors import RecipeError
 from .files import write_json
-from .loaders import Loader
-from .recipe import Recipe, Sha256
-from .schema import Strict
 from .subject import Subject
 
 Positive = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxbuild.recipes.source import HubFiles, Source
 from voxrun.files.objects import read_json
 
 from .checkpoint import PREFIX, Checkpoint, Tensor, header_length, parse_header
 from .errors import SourceError
 from .fetch import clear_errors, local_folder
-from .recipe import HubFiles, Source
 
 CHUNK_BYTES = 2**16
 ERROR_BYTES = 2**16

@@ -10,16 +10,17 @@ from typing import Annotated
 
 import pydantic
 
+from voxbuild.recipes.loaders import Loader, views_of
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
 from voxrun.errors import VoxrunError
 from voxrun.trust.manifest import Entry, read_entries
 
 from .errors import MissingError, PublishError
 from .files import STATE_BYTES
-from .loaders import Loader, views_of
 from .manifest import MANIFEST, VALIDATION
 from .naming import repo_name
 from .publish import PublishTarget
-from .recipe import Recipe, Source
 from .record import Positive, Rate, Record, Sibling, read_record, write_record
 from .workspace import Workspace
 

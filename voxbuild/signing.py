@@ -3,9 +3,11 @@
 import os
 from pathlib import Path
 
+from voxbuild.recipes.loaders import views_of
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
+
 from .errors import SigningError
-from .loaders import views_of
-from .recipe import Recipe, Source
 from .signature import refuse_unready, sign, unready
 from .subject import public_key_of
 from .view_stages import check_current

@@ -11,6 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import voxrun
+from voxbuild.recipes.book import Book
+from voxbuild.recipes.gates import Gates
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
 from voxrun.device import device_name
 from voxrun.files.objects import read_json as read_params
 
@@ -25,13 +29,11 @@ from .errors import ValidationError
 from .fetch import Fetched, fetch
 from .files import read_json, write_json
 from .folders import Journal, whole_folder
-from .gates import Gates
 from .lock import LOCK, refuse_difference, refuse_drift
 from .making import Making
 from .manifest import DESCRIPTIVE, MANIFEST, VALIDATION, Manifest, describe, read_validation
 from .moments import save_moments
 from .plan import Plan, make_plan
-from .recipe import Book, Recipe, Source
 from .record import read_record
 from .validate import Heard, fidelity, listen, report
 from .workspace import Workspace

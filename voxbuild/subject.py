@@ -9,13 +9,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from voxbuild.recipes.loaders import Loader
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import ClipSet, Source
 from voxrun.files.paths import is_file, read_bytes
 
 from .errors import RecipeError
-from .loaders import Loader
 from .manifest import Manifest
 from .naming import repo_name
-from .recipe import ClipSet, Recipe, Source
 from .workspace import Workspace
 
 MAX_PEM = 2**16

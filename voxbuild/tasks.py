@@ -10,6 +10,9 @@ from pathlib import Path
 from doit import get_var
 from doit.tools import config_changed, result_dep
 
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
+
 from . import uptodate
 from .actions import run, workspace
 from .choice import (
@@ -28,7 +31,6 @@ from .choice import (
 from .describing import last_stage
 from .fetch import local_folder
 from .manifest import VALIDATION
-from .recipe import Recipe, Source
 from .reporter import Reporter
 from .stages import runtime_versions
 

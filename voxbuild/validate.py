@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from voxbuild.recipes.gates import Gates
 from voxrun.arrays import FloatArray
 from voxrun.audio.file import FileSource
 from voxrun.device import mx
@@ -14,7 +15,6 @@ from voxrun.stream.scoring import teacher_forced_logits
 from voxrun.transcriber import Transcriber
 
 from .clips import Clip
-from .gates import Gates
 from .text import error_rates
 
 ClipDone = Callable[[], None]

@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+from voxbuild.recipes.book import Book
+from voxbuild.recipes.recipe import Recipe
 from voxrun.errors import VoxrunError
 from voxrun.files.objects import read_object
 from voxrun.messages import sentence
@@ -15,7 +17,6 @@ from .files import STATE_BYTES
 from .manifest import MANIFEST, SIGNATURE
 from .publish import PublishTarget
 from .publishing import Order
-from .recipe import Book, Recipe
 from .subject import public_key_of
 from .vouching import proofs
 from .workspace import Workspace

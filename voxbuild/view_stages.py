@@ -4,6 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from voxbuild.recipes.book import Book
+from voxbuild.recipes.loaders import Loader
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
+
 from .attesting import Attested, attest_view
 from .card import write_card_files
 from .card_check import check_card
@@ -12,10 +17,8 @@ from .console import progress_bar
 from .errors import PublishError, ValidationError
 from .files import write_json
 from .folders import whole_folder
-from .loaders import Loader
 from .making import tool_versions
 from .manifest import VALIDATION, Manifest, describe, file_entry, read_validation
-from .recipe import Book, Recipe, Source
 from .record import read_record
 from .room import check_disk
 from .validate import listen

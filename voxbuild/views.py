@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from voxbuild.recipes.loaders import Loader, sizes_of
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.layout import TOKENIZER_FILE
 from voxrun.checkpoint.tensors import DTYPES
@@ -23,7 +24,6 @@ from voxrun.model.load import INDEX, weight_files
 from .checkpoint import Checkpoint, CheckpointWriter, Tensor
 from .errors import ValidationError
 from .files import write_json
-from .loaders import Loader, sizes_of
 
 CONFIG = "config.json"
 CHUNK_BYTES = 8 * 2**20

@@ -3,6 +3,8 @@
 import json
 from dataclasses import asdict
 
+from voxbuild.recipes.book import Book
+from voxbuild.recipes.recipe import Recipe
 from voxrun.messages import sentence
 
 from .candidates import candidates
@@ -10,7 +12,6 @@ from .console import foreign_table
 from .errors import MissingError, PublishError
 from .publish import Version
 from .publishing import Order
-from .recipe import Book, Recipe
 from .workspace import Workspace
 
 HEADER = ["repository", "tag", "commit", "date", "", "withdrawn"]

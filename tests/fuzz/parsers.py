@@ -14,8 +14,9 @@ from voxbuild.clips import read_clips
 from voxbuild.errors import VoxbuildError
 from voxbuild.lock import read_lock
 from voxbuild.manifest import Manifest, read_validation
-from voxbuild.recipe import ClipSet, Recipe, Source
-from voxbuild.schema import Strict, load
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.schema import Strict, load
+from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.subject import fingerprint
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.layout import INDEX, read_headers

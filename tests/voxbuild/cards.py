@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from voxbuild.loaders import LOADERS
 from voxbuild.manifest import Manifest
-from voxbuild.recipe import read_book
+from voxbuild.recipes.book import read_book
+from voxbuild.recipes.loaders import LOADERS
 from voxbuild.record import Sibling
 from voxbuild.subject import Subject
 

@@ -5,7 +5,7 @@ import shutil
 from artifacts import make_artifact, sign_artifact
 from projects import RECIPE, make_project
 
-from voxbuild.recipe import read_book
+from voxbuild.recipes.book import read_book
 from voxbuild.workspace import Workspace
 
 REPO = "someone/Voxtral-Tiny-Prompts-4bit"

@@ -1,7 +1,7 @@
 """What is said about an artifact, for tests of provenance and BOM: pure, nothing was built."""
 
-from voxbuild.loaders import MLX_AUDIO_LOADER
 from voxbuild.manifest import Manifest
+from voxbuild.recipes.loaders import MLX_AUDIO_LOADER
 
 UPSTREAM = "voxtral-mini-4b-realtime-2602"
 WEIGHTS = {

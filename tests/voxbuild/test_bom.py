@@ -8,7 +8,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from statements import READ, RUNTIME, UPSTREAM, VALIDATION, VIEW, WEIGHTS, manifest_of
 
 from voxbuild.bom import artifact, make_bom, upstream
-from voxbuild.recipe import read_book
+from voxbuild.recipes.book import read_book
 
 CHECK = JsonStrictValidator(SchemaVersion.V1_6)
 

@@ -15,8 +15,8 @@ from voxbuild.manifest import Manifest
 from voxbuild.moments import check_moments, load_moments, save_moments
 from voxbuild.plan import make_plan
 from voxbuild.planning import show
-from voxbuild.quantizing import Quantize, Rule
-from voxbuild.recipe import read_book
+from voxbuild.recipes.book import read_book
+from voxbuild.recipes.quantization import Quantize, Rule
 from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of
 from voxrun.transcriber import Transcriber

@@ -14,8 +14,9 @@ from golden_cards import FOLDER, golden_files
 from voxbuild.card import render_card, write_card_files
 from voxbuild.errors import RecipeError, VoxbuildError
 from voxbuild.hub_terms import eval_results
-from voxbuild.loaders import LOADERS
-from voxbuild.recipe import Sign, read_book
+from voxbuild.recipes.book import read_book
+from voxbuild.recipes.loaders import LOADERS
+from voxbuild.recipes.recipe import Sign
 from voxbuild.record import family, write_record
 from voxbuild.subject import fingerprint, public_key_of
 from voxbuild.workspace import Workspace

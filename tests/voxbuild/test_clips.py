@@ -11,7 +11,8 @@ import pytest
 
 from voxbuild.clips import clip_files, read_clips
 from voxbuild.errors import SourceError
-from voxbuild.recipe import ClipSet, read_book
+from voxbuild.recipes.book import read_book
+from voxbuild.recipes.source import ClipSet
 
 FACTS = {"name": "words", "summary": "", "language": "en", "license": "CC0-1.0", "attribution": "nobody"}
 
@@ -101,7 +102,7 @@ import sys
 from pathlib import Path
 from voxbuild.clips import read_clips
 from voxbuild.errors import SourceError
-from voxbuild.recipe import ClipSet
+from voxbuild.recipes.recipe import ClipSet
 
 try:
     for clip in read_clips(ClipSet.model_validate_json(sys.argv[1]), Path("nowhere")):

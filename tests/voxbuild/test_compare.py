@@ -18,7 +18,8 @@ from voxbuild.convert import convert_at_once
 from voxbuild.errors import CheckpointError
 from voxbuild.files import read_json, write_json
 from voxbuild.plan import make_plan
-from voxbuild.recipe import Shards, read_book
+from voxbuild.recipes.book import read_book
+from voxbuild.recipes.recipe import Shards
 from voxrun.device import mx
 from voxrun.errors import ConfigError
 

@@ -8,10 +8,11 @@ from sources import UPSTREAM_PARAMS, header_of, params_of, upstream_header
 
 from voxbuild.compatibility import check_dialects, dialect_lines
 from voxbuild.errors import PlanError, RecipeError
-from voxbuild.loaders import LOADERS
 from voxbuild.plan import make_plan
-from voxbuild.recipe import Recipe, read_book
-from voxbuild.schema import load
+from voxbuild.recipes.book import read_book
+from voxbuild.recipes.loaders import LOADERS
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.schema import load
 
 PLAIN = {"match": "*.ada_norm.*", "skip": True}
 EMBEDDING = "language_model.embed_tokens"

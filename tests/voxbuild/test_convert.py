@@ -17,7 +17,8 @@ from voxbuild.errors import CheckpointError, ConvertError
 from voxbuild.folders import Journal
 from voxbuild.onepass import OnePass
 from voxbuild.plan import make_plan
-from voxbuild.recipe import Shards, read_book
+from voxbuild.recipes.book import read_book
+from voxbuild.recipes.recipe import Shards
 from voxbuild.search import search_rows
 from voxrun.device import mx
 from voxrun.files.hashes import sha256_of

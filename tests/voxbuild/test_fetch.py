@@ -10,7 +10,7 @@ import pytest
 from voxbuild.errors import SourceError
 from voxbuild.fetch import Fetched, fetch
 from voxbuild.files import read_json
-from voxbuild.recipe import Source
+from voxbuild.recipes.source import Source
 
 CONTENT = {
     "consolidated.safetensors": b"w" * 5000,
@@ -99,7 +99,7 @@ import sys
 from pathlib import Path
 from voxbuild.errors import SourceError
 from voxbuild.fetch import fetch
-from voxbuild.recipe import Source
+from voxbuild.recipes.recipe import Source
 
 source = Source.model_validate_json(sys.argv[1])
 try:

@@ -13,7 +13,7 @@ from voxbuild.lock import LOCK, differences, make_lock, read_lock, refuse_differ
 from voxbuild.making import tool_versions
 from voxbuild.manifest import Manifest
 from voxbuild.plan import make_plan
-from voxbuild.recipe import read_book
+from voxbuild.recipes.book import read_book
 from voxrun.files.hashes import sha256_of
 
 PARAMS = params_of()

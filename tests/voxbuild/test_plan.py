@@ -11,8 +11,9 @@ from voxbuild.checkpoint import Tensor
 from voxbuild.errors import PlanError
 from voxbuild.modes import Quantization
 from voxbuild.plan import make_plan, shard_name
-from voxbuild.quantizing import Quantize
-from voxbuild.recipe import Recipe, read_book
+from voxbuild.recipes.book import read_book
+from voxbuild.recipes.quantization import Quantize
+from voxbuild.recipes.recipe import Recipe
 from voxrun.errors import ConfigError
 
 HEADER = upstream_header()

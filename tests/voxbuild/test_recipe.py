@@ -5,11 +5,12 @@ import shutil
 import pytest
 
 from voxbuild.errors import RecipeError
-from voxbuild.gates import Gates
 from voxbuild.modes import MODES, Quantization
-from voxbuild.quantizing import Quantize, Rule
-from voxbuild.recipe import Recipe, read_book
-from voxbuild.schema import load
+from voxbuild.recipes.book import read_book
+from voxbuild.recipes.gates import Gates
+from voxbuild.recipes.quantization import Quantize, Rule
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.schema import load
 
 RECIPE = """\
 name: some

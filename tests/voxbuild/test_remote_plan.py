@@ -14,7 +14,8 @@ from voxbuild.estimate import estimate
 from voxbuild.manifest import Manifest
 from voxbuild.plan import make_plan
 from voxbuild.preview import as_text, preview
-from voxbuild.recipe import Shards, read_book
+from voxbuild.recipes.book import read_book
+from voxbuild.recipes.recipe import Shards
 from voxbuild.remote import CHUNK_BYTES, Header, _received
 
 REPO = "maker/model"

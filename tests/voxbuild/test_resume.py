@@ -22,7 +22,7 @@ from voxbuild.errors import CheckpointError, ConvertError, SourceError
 from voxbuild.files import read_json
 from voxbuild.folders import whole_folder
 from voxbuild.manifest import Manifest
-from voxbuild.recipe import read_book
+from voxbuild.recipes.book import read_book
 from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from voxbuild.errors import RecipeError
-from voxbuild.schema import MAX_BYTES, MAX_NODES, FieldError, Strict, load, load_folder, place
+from voxbuild.recipes.schema import MAX_BYTES, MAX_NODES, FieldError, Strict, load, load_folder, place
 from voxrun.messages import MAX_MESSAGE
 
 

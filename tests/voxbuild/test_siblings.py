@@ -11,7 +11,7 @@ from voxbuild.errors import MissingError, PublishError, RecipeError
 from voxbuild.files import STATE_BYTES as LIMIT
 from voxbuild.manifest import MANIFEST, VALIDATION
 from voxbuild.publish import Version
-from voxbuild.recipe import read_book
+from voxbuild.recipes.book import read_book
 from voxbuild.record import family, others, read_record, sibling_of, write_record
 from voxbuild.siblings import revised, survey
 

@@ -14,7 +14,7 @@ from voxbuild.errors import ConvertError, ValidationError, VoxbuildError
 from voxbuild.files import read_json, stamp, write_json, write_text
 from voxbuild.making import tool_versions
 from voxbuild.manifest import Manifest
-from voxbuild.recipe import read_book
+from voxbuild.recipes.book import read_book
 from voxbuild.workspace import Workspace
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.files.hashes import sha256_of

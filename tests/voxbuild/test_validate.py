@@ -6,8 +6,8 @@ import pytest
 from projects import make_project
 
 from voxbuild.clips import Clip, read_clips
-from voxbuild.gates import Gates
-from voxbuild.recipe import read_book
+from voxbuild.recipes.book import read_book
+from voxbuild.recipes.gates import Gates
 from voxbuild.validate import Heard, _kl, check, fidelity, listen, report
 from voxrun.device import mx
 

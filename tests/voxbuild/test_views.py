@@ -14,9 +14,10 @@ from voxbuild import stages, views
 from voxbuild.checkpoint import CheckpointWriter, Tensor
 from voxbuild.errors import ValidationError, VoxbuildError
 from voxbuild.files import read_json
-from voxbuild.loaders import LOADERS, MLX_AUDIO_LOADER, TRANSFORMERS_LOADER, views_of
 from voxbuild.manifest import Manifest, file_entry
-from voxbuild.recipe import UNITS, read_book
+from voxbuild.recipes.book import read_book
+from voxbuild.recipes.loaders import LOADERS, MLX_AUDIO_LOADER, TRANSFORMERS_LOADER, views_of
+from voxbuild.recipes.recipe import UNITS
 from voxbuild.record import write_record
 from voxbuild.view_stages import make_view
 from voxbuild.views import check_view, small_files, write_view

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from voxbuild.modes import MODES
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.config_formats import MLX_AUDIO as MLX_AUDIO_FORMAT
 from voxrun.checkpoint.config_formats import TRANSFORMERS as TRANSFORMERS_FORMAT
 from voxrun.checkpoint.config_formats import Format
 from voxrun.checkpoint.dialects import MLX_AUDIO, TRANSFORMERS, VOXMLX, Dialect
-
-from .modes import MODES
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -10,11 +10,10 @@ from typing import Annotated, Any, TypeVar
 import pydantic
 import yaml
 
+from voxbuild.errors import RecipeError
 from voxrun.files.paths import StrictError, is_plain, read_bytes
 from voxrun.files.strict import MAX_DEPTH
 from voxrun.messages import sentence, shown
-
-from .errors import RecipeError
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's loader where PyYAML was built with it: the same, faster."""
@@ -211,3 +210,8 @@ def _section_of(annotation: Any) -> Any:
         return annotation
     inner = (_section_of(a) for a in getattr(annotation, "__args__", ()))
     return next((found for found in inner if found is not None), None)
+
+
+def known_names(names: Iterable[str]) -> str:
+    """What could have been said, for the end of a message."""
+    return f"known: {', '.join(names)}"

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from .modes import ACTIVATION, MODES, PLAIN, Quantization
+from voxbuild.modes import ACTIVATION, MODES, PLAIN, Quantization
+
 from .schema import FieldError, Strict
 
 Search = Literal["none", "mse", "activation"]

@@ -1,0 +1,92 @@
+"""All recipes, sources and clip sets of a project, and how they refer to each other."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from voxbuild.errors import RecipeError
+
+from .recipe import Recipe
+from .schema import Section, known_names, load_folder, place
+from .source import ClipSet, Source
+
+
+@dataclass(frozen=True)
+class Book:
+    """All recipes, sources and clip sets of a project."""
+
+    recipes: dict[str, Recipe]
+    sources: dict[str, Source]
+    clips: dict[str, ClipSet]
+
+    def recipe(self, name: str) -> Recipe:
+        """Raises RecipeError with the names there are."""
+        return _named("recipe", name, self.recipes)
+
+    def source(self, name: str) -> Source:
+        """Raises RecipeError with the names there are."""
+        return _named("source", name, self.sources)
+
+    def digest(self, source: Source, recipe: Recipe) -> str:
+        """One hash for all that is said about a recipe over a source: both of them, and the clip sets."""
+        sections = [recipe, source, *self.clip_sets(source, recipe).values()]
+        if recipe.calibrate:
+            sections.append(self.clips[recipe.calibrate])
+        text = json.dumps([section.model_dump(mode="json") for section in sections], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def clip_sets(self, source: Source, recipe: Recipe) -> dict[str, ClipSet]:
+        """The clip sets that validate a recipe over a source."""
+        return {name: self.clips[name] for name in (*recipe.validation.clips, *source.clips)}
+
+
+@cache
+def read_book(folder: Path) -> Book:
+    """Read recipes/, recipes/sources/ and recipes/clips/, once a process. Raises RecipeError."""
+    book = Book(
+        recipes=load_folder(folder, Recipe),
+        sources=load_folder(folder / "sources", Source),
+        clips=load_folder(folder / "clips", ClipSet),
+    )
+    for recipe in book.recipes.values():
+        path = folder / f"{recipe.name}.yaml"
+        if recipe.source not in book.sources:
+            where = place(path, "source")
+            raise RecipeError(f"{where}: unknown source {recipe.source}; {known_names(book.sources)}")
+        _check_clips(book, recipe.validation.clips, path, "validate", "clips")
+    for source in book.sources.values():
+        _check_clips(book, source.clips, folder / "sources" / f"{source.name}.yaml", "clips")
+    for recipe in book.recipes.values():
+        if recipe.calibrate:
+            _check_calibration(book, recipe, recipe.calibrate, folder / f"{recipe.name}.yaml")
+    return book
+
+
+def _check_calibration(book: Book, recipe: Recipe, calibrate: str, path: Path) -> None:
+    """What was calibrated with proves nothing: it validates over no source, under whatever name."""
+    where = place(path, "calibrate")
+    if calibrate not in book.clips:
+        raise RecipeError(f"{where}: unknown clip set {calibrate}; {known_names(book.clips)}")
+    for source in book.sources.values():
+        for name, clips in book.clip_sets(source, recipe).items():
+            if clips.recordings == book.clips[calibrate].recordings:
+                raise RecipeError(
+                    f"{where}: {calibrate} cannot calibrate what {name} validates (over {source.name}):"
+                    " they are the same recordings"
+                )
+
+
+def _check_clips(book: Book, names: Iterable[str], path: Path, *keys: str) -> None:
+    for number, name in enumerate(names):
+        if name not in book.clips:
+            where = place(path, *keys, number)
+            raise RecipeError(f"{where}: unknown clip set {name}; {known_names(book.clips)}")
+
+
+def _named(kind: str, name: str, known: dict[str, Section]) -> Section:
+    if name not in known:
+        raise RecipeError(f"there is no {kind} {name}; {known_names(known)}")
+    return known[name]
