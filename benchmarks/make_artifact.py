@@ -10,10 +10,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from voxbuild.checkpoint import Checkpoint
 from voxbuild.convert import convert_at_once
 from voxbuild.plan import make_plan
 from voxbuild.recipes.book import read_book
+from voxbuild.tensors.checkpoint import Checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 

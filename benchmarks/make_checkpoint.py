@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from voxbuild.checkpoint import CheckpointWriter, Tensor
+from voxbuild.tensors.writer import CheckpointWriter
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import MISTRAL
+from voxrun.checkpoint.tensors import Tensor
 from voxrun.model.voxtral import parameter_shapes
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -218,7 +218,7 @@ def gpu(bench: Bench) -> Section:
 
 def step_bytes(artifact: Path) -> int:
     """Bytes of weights that a step reads: decoder and head, without what depends on the delay alone."""
-    from voxbuild.checkpoint import Checkpoint
+    from voxbuild.tensors.checkpoint import Checkpoint
     from voxrun.checkpoint.dialects import recognise
     from voxrun.model.load import weight_files
 

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from voxbuild.checkpoint import Checkpoint, Tensor
 from voxbuild.recipes.loaders import MLX_AUDIO_LOADER
+from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.views import write_view
+from voxrun.checkpoint.tensors import Tensor
 from voxrun.device import mx
 from voxrun.model.load import weight_files
 

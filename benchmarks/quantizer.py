@@ -16,8 +16,8 @@ from functools import partial
 import numpy as np
 from figures import markdown, number
 
-from voxbuild.modes import MODES, Quantization
-from voxbuild.quantize import Rows, cast, quantize_rows
+from voxbuild.tensors.modes import MODES, Quantization
+from voxbuild.tensors.quantize import Rows, cast, quantize_rows
 from voxrun.device import mx
 
 COLUMNS = 3072

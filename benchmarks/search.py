@@ -18,17 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from voxbuild import kernels, stages
-from voxbuild.calibrate import calibrate
+from voxbuild import stages
 from voxbuild.clips import read_clips
 from voxbuild.console import markdown
 from voxbuild.errors import ValidationError
 from voxbuild.files import read_json
 from voxbuild.manifest import VALIDATION
-from voxbuild.modes import ACTIVATION, MSE, PLAIN, Quantization
-from voxbuild.moments import Moments
 from voxbuild.recipes.book import Book, read_book
-from voxbuild.search import search_rows
+from voxbuild.tensors import kernels
+from voxbuild.tensors.calibrate import calibrate
+from voxbuild.tensors.modes import ACTIVATION, MSE, PLAIN, Quantization
+from voxbuild.tensors.moments import Moments
+from voxbuild.tensors.search import search_rows
 from voxbuild.workspace import Workspace
 from voxrun.device import mx
 from voxrun.model.load import read_folder
@@ -180,7 +181,7 @@ def measure(work: Workspace, variants: Sequence[Variant], clips: Sequence[str]) 
         stages.transcribe_reference(work, source, book, name)
     heard = [clip for name in clips for clip in read_clips(book.clips[name], work.clips)]
     origin = ROOT / "tiny/checkpoint"
-    moments = calibrate(origin, heard, lambda: None)
+    moments = calibrate(origin, [clip.path for clip in heard], lambda: None)
     rows = []
     for variant in variants:
         report = built(work, book, variant)

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from voxbuild.tensors.checkpoint import Checkpoint
+from voxbuild.tensors.modes import MODES, Quantization
 from voxrun.checkpoint.config import check_quantization
-from voxrun.checkpoint.tensors import DTYPES
+from voxrun.checkpoint.tensors import DTYPES, Tensor
 from voxrun.device import mx
 from voxrun.files.objects import read_member
 from voxrun.model.load import weight_files
 
-from .checkpoint import Checkpoint, Tensor
 from .errors import CheckpointError
-from .modes import MODES, Quantization
 
 Floats = npt.NDArray[np.float32]
 PACKED = ("scales", "biases")

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from voxbuild.recipes.quantization import Rule
+from voxbuild.tensors.modes import PLAIN
 
 from .console import markdown
-from .modes import PLAIN
 from .record import Sibling
 from .subject import Subject
 

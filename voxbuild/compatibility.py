@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from voxbuild.recipes.loaders import LOADERS, Loader, sizes_of
 from voxbuild.recipes.recipe import Recipe
+from voxbuild.tensors.modes import Quantization
 from voxrun.checkpoint.config import ModelConfig
 
 from .errors import PlanError
-from .modes import Quantization
 from .plan import Plan, TensorPlan
 
 

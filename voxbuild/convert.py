@@ -1,6 +1,6 @@
 """One read and one write: each tensor by chunks of rows, from the source straight into its shard.
 
-The main thread reads; hashing, quantizing and writing go on beside it (`voxbuild.background`).
+The main thread reads; hashing, quantizing and writing go on beside it (`voxbuild.tensors.threads`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -9,17 +9,18 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from voxbuild.tensors.checkpoint import Checkpoint, OnePass
+from voxbuild.tensors.modes import ACTIVATION, PLAIN
+from voxbuild.tensors.moments import NO_MOMENTS, Moments
+from voxbuild.tensors.quantize import Rows, cast, is_finite, quantize_rows, to_rows, transposed
+from voxbuild.tensors.threads import Buffer, in_order
+from voxbuild.tensors.writer import CheckpointWriter
+from voxrun.checkpoint.tensors import Tensor
 from voxrun.parallel import cores
 
-from .background import Buffer, in_order
-from .checkpoint import Checkpoint, CheckpointWriter, Tensor
 from .errors import ConvertError
 from .folders import Journal
-from .modes import ACTIVATION, PLAIN
-from .moments import NO_MOMENTS, Moments
-from .onepass import OnePass
 from .plan import Plan, TensorPlan
-from .quantize import Rows, cast, is_finite, quantize_rows, to_rows, transposed
 
 Progress = Callable[[int], None]
 
@@ -132,7 +133,9 @@ def _outputs(rows: Rows, tensor: TensorPlan, moments: Rows | None) -> list[Rows]
         return [rows]
     if how.search == PLAIN:
         return list(quantize_rows(rows, tensor.dtype, how).values())
-    from .search import search_rows  # its loops are compiled: only who searches waits for that
+    from voxbuild.tensors.search import (
+        search_rows,  # its loops are compiled: only who searches waits for that
+    )
 
     return list(search_rows(rows, tensor.dtype, how, moments).values())
 

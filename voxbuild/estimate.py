@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .checkpoint import Tensor
-from .modes import PLAIN
+from voxbuild.tensors.modes import PLAIN
+from voxrun.checkpoint.tensors import Tensor
+
 from .plan import Plan, TensorPlan
 
 BASE = 192 * 2**20

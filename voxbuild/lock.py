@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from voxbuild.recipes.source import Source
+from voxbuild.tensors.modes import Quantization
 from voxrun.files.strict import load
 from voxrun.messages import sentence, shown
 
 from .errors import LockError
-from .modes import Quantization
 from .plan import Plan
 
 LOCK = "recipe.lock"

@@ -11,12 +11,13 @@ from typing import Any
 
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
+from voxbuild.tensors.checkpoint import Checkpoint, OnePass
+from voxbuild.tensors.moments import Moments, check_moments, load_moments
 from voxrun.checkpoint.layout import TOKENIZER_FILE
 from voxrun.files.hashes import sha256_of
 from voxrun.model.load import INDEX
 
 from . import __version__
-from .checkpoint import Checkpoint
 from .console import progress_bar
 from .errors import ConvertError, SourceError
 from .estimate import estimate
@@ -25,8 +26,6 @@ from .files import write_json
 from .folders import Journal
 from .lock import LOCK, Lock, make_lock
 from .manifest import Manifest, file_entry
-from .moments import Moments, check_moments, load_moments
-from .onepass import OnePass
 from .plan import Plan
 from .room import check_room
 from .workspace import Workspace

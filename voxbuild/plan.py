@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from voxbuild.recipes.recipe import DTYPES, Recipe
+from voxbuild.tensors.modes import Quantization
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import MISTRAL, Dialect
+from voxrun.checkpoint.tensors import Tensor
 from voxrun.model.voxtral import parameter_shapes
 
-from .checkpoint import Tensor
 from .errors import PlanError
-from .modes import Quantization
 
 NAMES_SHOWN = 5
 

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from voxbuild.recipes.source import Source
+from voxbuild.tensors.module_kinds import by_kind
+from voxbuild.tensors.writer import header_bytes
 
-from .checkpoint import header_bytes
 from .console import markdown
 from .estimate import estimate
-from .kinds import by_kind
 from .plan import Plan, TensorPlan
 from .remote import Header
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from voxbuild.recipes.source import HubFiles, Source
+from voxbuild.tensors.checkpoint import Checkpoint, header_length, parse_header
+from voxrun.checkpoint.tensors import PREFIX, Tensor
 from voxrun.files.objects import read_json
 
-from .checkpoint import PREFIX, Checkpoint, Tensor, header_length, parse_header
 from .errors import SourceError
 from .fetch import clear_errors, local_folder
 

@@ -15,13 +15,14 @@ from voxbuild.recipes.book import Book
 from voxbuild.recipes.gates import Gates
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
+from voxbuild.tensors.calibrate import calibrate
+from voxbuild.tensors.checkpoint import Checkpoint
+from voxbuild.tensors.moments import save_moments
 from voxrun.device import device_name
 from voxrun.files.objects import read_json as read_params
 
-from .calibrate import calibrate
 from .card import check_template, write_card_files
 from .card_check import check_card
-from .checkpoint import Checkpoint
 from .clips import read_clips
 from .compatibility import check_dialects
 from .console import gates_table, progress_bar
@@ -32,7 +33,6 @@ from .folders import Journal, whole_folder
 from .lock import LOCK, refuse_difference, refuse_drift
 from .making import Making
 from .manifest import DESCRIPTIVE, MANIFEST, VALIDATION, Manifest, describe, read_validation
-from .moments import save_moments
 from .plan import Plan, make_plan
 from .record import read_record
 from .validate import Heard, fidelity, listen, report
@@ -52,7 +52,7 @@ def calibrate_source(work: Workspace, source: Source, book: Book, clips: str) ->
     folder = Fetched.load(work.source_file(source.name)).folder
     members = read_clips(book.clips[clips], work.clips)
     with progress_bar(f"calibrate {clips}", len(members), "clip") as bar:
-        moments = calibrate(folder, members, bar.update)
+        moments = calibrate(folder, [clip.path for clip in members], bar.update)
     save_moments(work.moments_file(source.name, clips), moments)
 
 

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from voxbuild.recipes.loaders import Loader, sizes_of
+from voxbuild.tensors.checkpoint import Checkpoint
+from voxbuild.tensors.writer import CheckpointWriter
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.layout import TOKENIZER_FILE
-from voxrun.checkpoint.tensors import DTYPES
+from voxrun.checkpoint.tensors import DTYPES, Tensor
 from voxrun.files.objects import read_json
 from voxrun.messages import shown
 from voxrun.model.load import INDEX, weight_files
 
-from .checkpoint import Checkpoint, CheckpointWriter, Tensor
 from .errors import ValidationError
 from .files import write_json
 

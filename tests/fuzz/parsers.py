@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from voxbuild.checkpoint import Checkpoint
 from voxbuild.clips import read_clips
 from voxbuild.errors import VoxbuildError
 from voxbuild.lock import read_lock
@@ -18,6 +17,7 @@ from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import Strict, load
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.subject import fingerprint
+from voxbuild.tensors.checkpoint import Checkpoint
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.layout import INDEX, read_headers
 from voxrun.checkpoint.tensors import read_header_of

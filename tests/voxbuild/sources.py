@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from voxbuild.checkpoint import CheckpointWriter, Tensor
+from voxbuild.tensors.writer import CheckpointWriter
+from voxrun.checkpoint.tensors import Tensor
 from voxrun.device import mx
 
 ROOT = Path(__file__).resolve().parents[2]

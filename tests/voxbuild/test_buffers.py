@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from voxbuild.buffers import Buffers
+from voxbuild.tensors.checkpoint import Buffers
 
 
 def place(view):

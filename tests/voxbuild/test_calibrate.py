@@ -6,17 +6,17 @@ from projects import doit, edit, executed, make_project, skipped
 from sources import header_of, params_of
 
 from voxbuild import stages
-from voxbuild.calibrate import calibrate, observe
-from voxbuild.checkpoint import Checkpoint
 from voxbuild.clips import read_clips
 from voxbuild.errors import ConvertError
 from voxbuild.files import read_json
 from voxbuild.manifest import Manifest
-from voxbuild.moments import check_moments, load_moments, save_moments
 from voxbuild.plan import make_plan
 from voxbuild.planning import show
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.quantization import Quantize, Rule
+from voxbuild.tensors.calibrate import calibrate, observe
+from voxbuild.tensors.checkpoint import Checkpoint
+from voxbuild.tensors.moments import check_moments, load_moments, save_moments
 from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of
 from voxrun.transcriber import Transcriber
@@ -45,7 +45,7 @@ def tiny(root):
 
 @pytest.fixture(scope="module")
 def moments(tiny, clips):
-    return calibrate(tiny, clips, lambda: None)
+    return calibrate(tiny, [clip.path for clip in clips], lambda: None)
 
 
 def weighed(book, **changes):
@@ -96,8 +96,8 @@ def test_observing_changes_nothing_that_is_heard(tiny, clips):
 
 def test_the_same_clips_give_the_same_bytes_and_others_give_others(tiny, clips, moments, tmp_path):
     first = save_moments(tmp_path / "a", moments)
-    assert save_moments(tmp_path / "b", calibrate(tiny, clips, lambda: None)) == first
-    assert save_moments(tmp_path / "c", calibrate(tiny, clips[:1], lambda: None)) != first
+    assert save_moments(tmp_path / "b", calibrate(tiny, [clip.path for clip in clips], lambda: None)) == first
+    assert save_moments(tmp_path / "c", calibrate(tiny, [clips[0].path], lambda: None)) != first
     assert sha256_of(tmp_path / "a") == sha256_of(tmp_path / "b") == first
 
 

@@ -14,9 +14,10 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxbuild.checkpoint import ALIGNMENT, Checkpoint, CheckpointWriter, Tensor
 from voxbuild.errors import CheckpointError
-from voxrun.checkpoint.tensors import MAX_HEADER
+from voxbuild.tensors.checkpoint import Checkpoint
+from voxbuild.tensors.writer import ALIGNMENT, CheckpointWriter
+from voxrun.checkpoint.tensors import MAX_HEADER, Tensor
 from voxrun.device import mx
 
 TENSORS = [

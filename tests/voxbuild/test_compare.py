@@ -12,7 +12,6 @@ from sources import header_of, params_of, random_array, write_checkpoint
 
 from voxbuild import compare as module
 from voxbuild.artifact import Artifact, Weight
-from voxbuild.checkpoint import Checkpoint
 from voxbuild.compare import as_text, compare, stored_bytes, summary
 from voxbuild.convert import convert_at_once
 from voxbuild.errors import CheckpointError
@@ -20,6 +19,7 @@ from voxbuild.files import read_json, write_json
 from voxbuild.plan import make_plan
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.recipe import Shards
+from voxbuild.tensors.checkpoint import Checkpoint
 from voxrun.device import mx
 from voxrun.errors import ConfigError
 

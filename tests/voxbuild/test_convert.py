@@ -10,16 +10,15 @@ import pytest
 from sources import header_of, params_of, raw, write_checkpoint
 
 from voxbuild import convert as module
-from voxbuild import onepass
-from voxbuild.checkpoint import Checkpoint
 from voxbuild.convert import convert
 from voxbuild.errors import CheckpointError, ConvertError
 from voxbuild.folders import Journal
-from voxbuild.onepass import OnePass
 from voxbuild.plan import make_plan
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.recipe import Shards
-from voxbuild.search import search_rows
+from voxbuild.tensors import checkpoint
+from voxbuild.tensors.checkpoint import Checkpoint, OnePass
+from voxbuild.tensors.search import search_rows
 from voxrun.device import mx
 from voxrun.files.hashes import sha256_of
 
@@ -104,7 +103,7 @@ def test_a_searched_variant_holds_what_the_search_finds(book, source, tmp_path, 
 def test_the_size_of_chunks_does_not_show(book, source, tmp_path, monkeypatch, name):
     _, expected = converted(book, name, source[0], tmp_path / "whole")
     for size in (1, 4096):
-        monkeypatch.setattr(onepass, "CHUNK_BYTES", size)
+        monkeypatch.setattr(checkpoint, "CHUNK_BYTES", size)
         assert converted(book, name, source[0], tmp_path / str(size))[1] == expected
 
 
@@ -112,7 +111,7 @@ def test_the_size_of_chunks_does_not_show(book, source, tmp_path, monkeypatch, n
 def test_the_number_of_workers_does_not_show(book, source, tmp_path, monkeypatch, workers):
     _, expected = converted(book, "mixed-4-6", source[0], tmp_path / "as many as there are cores")
     monkeypatch.setattr(module, "cores", lambda: workers)
-    monkeypatch.setattr(onepass, "CHUNK_BYTES", 4096)
+    monkeypatch.setattr(checkpoint, "CHUNK_BYTES", 4096)
     assert converted(book, "mixed-4-6", source[0], tmp_path / str(workers))[1] == expected
 
 
@@ -131,7 +130,7 @@ def test_memory_is_bounded_by_the_chunk(book, source, tmp_path, monkeypatch):
 
     quantize_rows = module.quantize_rows
     monkeypatch.setattr(module, "quantize_rows", spy)
-    monkeypatch.setattr(onepass, "CHUNK_BYTES", 4000)
+    monkeypatch.setattr(checkpoint, "CHUNK_BYTES", 4000)
     converted(book, "4bit", source[0], tmp_path)
     widest = max(t.row_bytes for t in HEADER if len(t.shape) == 2)
     assert max(seen) <= max(4000, widest)

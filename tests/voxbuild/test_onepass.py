@@ -5,9 +5,8 @@ from contextlib import closing
 import pytest
 from sources import header_of, params_of, write_checkpoint
 
-from voxbuild import onepass
-from voxbuild.checkpoint import Checkpoint
-from voxbuild.onepass import OnePass
+from voxbuild.tensors import checkpoint as module
+from voxbuild.tensors.checkpoint import Checkpoint, OnePass
 from voxrun.files.hashes import sha256_of
 
 
@@ -21,7 +20,7 @@ def checkpoint(tmp_path):
 @pytest.mark.parametrize("every", [1, 2, 5, 1000])
 @pytest.mark.parametrize("chunk", [1000, 2**21])
 def test_the_hash_is_the_files_whatever_is_left_out(checkpoint, monkeypatch, every, chunk):
-    monkeypatch.setattr(onepass, "CHUNK_BYTES", chunk)
+    monkeypatch.setattr(module, "CHUNK_BYTES", chunk)
     with closing(OnePass(checkpoint, hashing=True)) as stream:
         for tensor in list(checkpoint.tensors.values())[1::every]:
             assert sum(rows for rows, _ in stream.rows(tensor)) == tensor.shape[0]

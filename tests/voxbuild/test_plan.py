@@ -7,13 +7,13 @@ import json
 import pytest
 from sources import UPSTREAM_PARAMS, header_of, make_header, params_of, upstream_header
 
-from voxbuild.checkpoint import Tensor
 from voxbuild.errors import PlanError
-from voxbuild.modes import Quantization
 from voxbuild.plan import make_plan, shard_name
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.quantization import Quantize
 from voxbuild.recipes.recipe import Recipe
+from voxbuild.tensors.modes import Quantization
+from voxrun.checkpoint.tensors import Tensor
 from voxrun.errors import ConfigError
 
 HEADER = upstream_header()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from voxbuild.modes import MODES, Quantization
-from voxbuild.quantize import QUANTIZER_VARIABLE, cast, is_finite, quantize_rows, to_rows, transposed
+from voxbuild.tensors.modes import MODES, Quantization
+from voxbuild.tensors.quantize import QUANTIZER_VARIABLE, cast, is_finite, quantize_rows, to_rows, transposed
 from voxrun.device import mx
 
 HOW = [Quantization(n, b, g) for n, mode in MODES.items() for b in mode.bits for g in mode.group_sizes]
@@ -170,14 +170,14 @@ def test_the_switch_to_mlx_changes_no_byte(how, dtype, monkeypatch):
     rows = stored(np.random.default_rng(2).normal(0, 1, (2, COLUMNS)), dtype)
     ours = bytes_of(quantize_rows(rows, dtype, how))
     monkeypatch.setenv(QUANTIZER_VARIABLE, "mlx")
-    monkeypatch.setattr("voxbuild.quantize.kernels", None)
+    monkeypatch.setattr("voxbuild.tensors.quantize.kernels", None)
     assert bytes_of(quantize_rows(rows, dtype, how)) == ours
 
 
 def test_quantizing_does_not_load_mlx_unless_it_is_switched_to():
     code = (
-        "import sys, numpy as np; from voxbuild.modes import Quantization as Q\n"
-        "from voxbuild.quantize import quantize_rows\n"
+        "import sys, numpy as np; from voxbuild.tensors.modes import Quantization as Q\n"
+        "from voxbuild.tensors.quantize import quantize_rows\n"
         "quantize_rows(np.zeros((1, 64), np.uint16), 'BF16', Q('affine', 4, 64))\n"
         "sys.exit('mlx.core' in sys.modules)"
     )

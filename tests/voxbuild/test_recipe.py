@@ -5,12 +5,12 @@ import shutil
 import pytest
 
 from voxbuild.errors import RecipeError
-from voxbuild.modes import MODES, Quantization
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.gates import Gates
 from voxbuild.recipes.quantization import Quantize, Rule
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import load
+from voxbuild.tensors.modes import MODES, Quantization
 
 RECIPE = """\
 name: some

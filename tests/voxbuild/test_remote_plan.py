@@ -9,7 +9,6 @@ from projects import FAILED, doit, edit, make_project, use_random_source
 from sources import UPSTREAM_PARAMS, header_of, params_of, upstream_header, write_checkpoint
 
 from voxbuild import estimate as estimates
-from voxbuild.checkpoint import Checkpoint
 from voxbuild.estimate import estimate
 from voxbuild.manifest import Manifest
 from voxbuild.plan import make_plan
@@ -17,6 +16,7 @@ from voxbuild.preview import as_text, preview
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.recipe import Shards
 from voxbuild.remote import CHUNK_BYTES, Header, _received
+from voxbuild.tensors.checkpoint import Checkpoint
 
 REPO = "maker/model"
 WEIGHTS = "consolidated.safetensors"

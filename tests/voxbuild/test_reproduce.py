@@ -10,10 +10,10 @@ import pytest
 from artifacts import contents
 from projects import FAILED, doit, doit_command
 
-from voxbuild.checkpoint import Checkpoint
 from voxbuild.files import read_json, write_json
 from voxbuild.lock import LOCK
 from voxbuild.manifest import Manifest, file_entry
+from voxbuild.tensors.checkpoint import Checkpoint
 
 GATE = "language_model.layers.0.mlp.gate_proj.weight"
 

@@ -8,8 +8,8 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from voxbuild.modes import MODES, Quantization
-from voxbuild.search import column_weights, search_rows
+from voxbuild.tensors.modes import MODES, Quantization
+from voxbuild.tensors.search import column_weights, search_rows
 
 MX = {"BF16": mx.bfloat16, "F16": mx.float16, "F32": mx.float32}
 AFFINE = MODES["affine"]
@@ -151,8 +151,8 @@ import hashlib
 
 import numpy as np
 
-from voxbuild.modes import Quantization
-from voxbuild.search import search_rows
+from voxbuild.tensors.modes import Quantization
+from voxbuild.tensors.search import search_rows
 
 values = np.random.default_rng(8).normal(0, 0.03, (40, 384)).astype(np.float32)
 moments = np.random.default_rng(9).uniform(0.1, 2, 384).astype(np.float32)

@@ -8,7 +8,7 @@ import time
 import pytest
 from projects import FAILED, doit, doit_command, make_project, use_random_source
 
-from voxbuild.checkpoint import Tensor
+from voxrun.checkpoint.tensors import Tensor
 
 
 @pytest.fixture

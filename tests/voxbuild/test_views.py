@@ -11,7 +11,6 @@ from cards import make_sibling
 from projects import FAILED, copy_project, doit, edit, executed, make_project, skipped, use_random_source
 
 from voxbuild import stages, views
-from voxbuild.checkpoint import CheckpointWriter, Tensor
 from voxbuild.errors import ValidationError, VoxbuildError
 from voxbuild.files import read_json
 from voxbuild.manifest import Manifest, file_entry
@@ -19,9 +18,11 @@ from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS, MLX_AUDIO_LOADER, TRANSFORMERS_LOADER, views_of
 from voxbuild.recipes.recipe import UNITS
 from voxbuild.record import write_record
+from voxbuild.tensors.writer import CheckpointWriter
 from voxbuild.view_stages import make_view
 from voxbuild.views import check_view, small_files, write_view
 from voxbuild.workspace import Workspace
+from voxrun.checkpoint.tensors import Tensor
 from voxrun.device import mx
 from voxrun.model.load import load_model, read_tensors
 

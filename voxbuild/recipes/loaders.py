@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from voxbuild.modes import MODES
+from voxbuild.tensors.modes import MODES
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.config_formats import MLX_AUDIO as MLX_AUDIO_FORMAT
 from voxrun.checkpoint.config_formats import TRANSFORMERS as TRANSFORMERS_FORMAT

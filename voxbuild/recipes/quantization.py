@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from voxbuild.modes import ACTIVATION, MODES, PLAIN, Quantization
+from voxbuild.tensors.modes import ACTIVATION, MODES, PLAIN, Quantization
 
 from .schema import FieldError, Strict
 

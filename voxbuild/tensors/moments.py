@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from .checkpoint import Checkpoint, CheckpointWriter, Tensor
-from .errors import ConvertError
-from .files import written_whole
+from voxbuild.errors import ConvertError
+from voxbuild.files import written_whole
+from voxbuild.plan import Plan
+from voxrun.checkpoint.tensors import Tensor
+
+from .checkpoint import Checkpoint
 from .modes import ACTIVATION
-from .plan import Plan
+from .writer import CheckpointWriter
 
 Array = np.typing.NDArray[Any]
 Moments = Mapping[str, Array]

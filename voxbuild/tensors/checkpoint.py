@@ -1,51 +1,58 @@
-"""safetensors files: a header read without trust, tensors read by rows, and a writer of equal bytes.
+"""Reading safetensors files: a header read without trust, and rows of tensors, in one pass where need be.
 
-`mx.save_safetensors` writes tensors in the order of a hash map and aligns nothing; ours is sequential,
-in the order it is told, with the data starting at a multiple of 64, and hashes what it writes.
 Format: 8 bytes little-endian header length, a JSON header, the data without holes.
 """
 
 import hashlib
-import json
 import os
-import struct
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
+import numpy as np
+
+from voxbuild.errors import CheckpointError
+from voxbuild.files import stamp
 from voxrun.checkpoint import tensors as headers
-from voxrun.checkpoint.tensors import PREFIX, Tensor
+from voxrun.checkpoint.tensors import Tensor
 from voxrun.errors import WeightsError
 from voxrun.files.paths import StrictError, open_regular
 from voxrun.messages import shown
 
-from .background import Buffer, InTurn
-from .buffers import Buffers
-from .errors import CheckpointError
-from .files import stamp
+from .threads import InTurn
 
-__all__ = [
-    "PREFIX",
-    "Checkpoint",
-    "CheckpointWriter",
-    "Tensor",
-    "header_bytes",
-    "header_length",
-    "parse_header",
-]
+
+class Buffers:
+    """Buffers of one size; each is free again when nobody looks at it, or at a part of it, any more."""
+
+    def __init__(self, nbytes: int) -> None:
+        self._nbytes = nbytes
+        self._lent: dict[int, tuple[object, bytearray]] = {}
+        # Told by a method of a list, not by code of ours: Python drops a Ctrl-C that comes within a callback.
+        self._returned: list[object] = []
+
+    def take(self, nbytes: int) -> memoryview:
+        """A buffer's first bytes; a new one where all are in use, or too small."""
+        if nbytes > self._nbytes:
+            return memoryview(bytearray(nbytes))
+        memory = self._free() or bytearray(self._nbytes)
+        seen = np.frombuffer(memory, np.uint8)  # every view keeps it alive: its end is that of the last one
+        watch = weakref.ref(seen, self._returned.append)
+        self._lent[id(watch)] = watch, memory
+        return seen.data[:nbytes]
+
+    def _free(self) -> bytearray | None:
+        return self._lent.pop(id(self._returned.pop()))[1] if self._returned else None
+
 
 DTYPES = ("BF16", "F16", "F32", "U32", "U8")
 """What a checkpoint or an artifact may hold, of the types that there are."""
-SYNC_BYTES = 256 * 2**20
-"""What goes to the disk at a time while more is written: there is little to wait for in the end."""
-ALIGNMENT = 64
 BUFFER_BYTES = 2 * 2**20
 """What is read at a time, mostly: it fits a processor's cache on the way to a hash and a kernel."""
 MAX_ROW = 2**20
 """Bytes of a row, which is the least that is read at a time; upstream's largest has some 20 kB."""
-METADATA = {"format": "mlx"}
 
 
 class Checkpoint:
@@ -153,73 +160,48 @@ def _as_checkpoint_error() -> Iterator[None]:
         raise CheckpointError(str(error)) from error
 
 
-def header_bytes(tensors: Sequence[Tensor]) -> bytes:
-    """Length and JSON of a file's header, padded so that the data is aligned."""
-    entries: dict[str, Any] = {headers.METADATA: METADATA}
-    offset = 0
-    for t in tensors:
-        ends = [offset, offset + t.nbytes]
-        entries[t.name] = {"dtype": t.dtype, "shape": list(t.shape), "data_offsets": ends}
-        offset = ends[1]
-    text = json.dumps(entries, separators=(",", ":")).encode()
-    text += b" " * (-(PREFIX + len(text)) % ALIGNMENT)
-    return struct.pack("<Q", len(text)) + text
+CHUNK_BYTES = BUFFER_BYTES
+"""Bytes read at a time: what bounds memory."""
 
 
-class CheckpointWriter:
-    """Writes the tensors it was told of, in that order, and hashes the file on the way, beside the caller."""
+class OnePass:
+    """The tensors of a checkpoint; some may be left out. While hashing they come in the order of the file."""
 
-    def __init__(self, path: Path, tensors: Sequence[Tensor]) -> None:
-        start = header_bytes(tensors)
-        self._expected = sum(tensor.nbytes for tensor in tensors)
-        self._written = 0
-        self._sha256 = hashlib.sha256()
-        self._path = path
-        self._file = path.open("wb", buffering=0)
-        try:
-            self._append(start)
-        except BaseException:
-            self._file.close()
-            raise
-        self._appending, self._syncing = InTurn(), InTurn()
+    def __init__(self, checkpoint: Checkpoint, *, hashing: bool) -> None:
+        """Without `hashing` what lies between the tensors is not read."""
+        self.checkpoint = checkpoint
+        self._sha256 = hashlib.sha256() if hashing else None
+        self._hashing = InTurn()
+        self._at = 0
 
-    def write(self, data: Buffer) -> None:
-        """The next bytes of data, which must not change afterwards. Raises OSError, for earlier ones too."""
-        self._appending.do(self._append, data)
-        self._written += len(data)
-        if self._written // SYNC_BYTES > (self._written - len(data)) // SYNC_BYTES:
-            self._syncing.do(self._sync, self._file.fileno())
+    def rows(self, tensor: Tensor) -> Iterator[tuple[int, memoryview]]:
+        """(number of rows, their bytes), at least a row each, of a tensor.
 
-    def finish(self) -> str:
-        """Flush to the disk; return the file's sha256. Raises OSError."""
-        self._appending.wait()
-        self._syncing.wait()
-        assert self._written == self._expected, "the tensors written are not those of the header"
-        self._sync(self._file.fileno())
-        self._file.close()
+        Raises CheckpointError if the file ends too early or cannot be read.
+        """
+        self._pass_over(tensor.start)
+        for count, data in self.checkpoint.rows(tensor, CHUNK_BYTES):
+            self._take(data)
+            yield count, data
+
+    def sha256(self) -> str:
+        """The hash of the file, what was left out included."""
+        assert self._sha256, "nothing was hashed"
+        self._pass_over(self.checkpoint.nbytes)
+        self._hashing.wait()
         return self._sha256.hexdigest()
 
     def close(self) -> None:
-        """Let go of the file, finished or not."""
-        self._appending.close()
-        self._syncing.close()
-        self._file.close()
+        """Let go of the thread that hashes."""
+        self._hashing.close()
 
-    def _append(self, data: Buffer) -> None:
-        self._sha256.update(data)
-        rest = memoryview(data)
-        with self._named_errors():
-            while rest:  # a write may take less than it is given
-                rest = rest[self._file.write(rest) :]
+    def _pass_over(self, end: int) -> None:
+        if self._sha256:
+            assert self._at <= end, "tensors must come in the order of the file"
+            while self._at < end:
+                self._take(self.checkpoint.read(self._at, min(CHUNK_BYTES, end - self._at)))
 
-    def _sync(self, descriptor: int) -> None:
-        with self._named_errors():
-            os.fsync(descriptor)
-
-    @contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        """What fails with a descriptor does not say with which file."""
-        try:
-            yield
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self._path)) from error
+    def _take(self, data: memoryview) -> None:
+        if self._sha256:
+            self._at += len(data)
+            self._hashing.do(self._sha256.update, data)

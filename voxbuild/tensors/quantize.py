@@ -1,7 +1,7 @@
 """Casting and quantizing rows of a matrix on the CPU, as NumPy arrays of what stands in the file.
 
 Bfloat16, which NumPy lacks, is uint16; float16 and float32 are themselves. The compiled loops are ours
-(`voxbuild.kernels`), the bytes are those of `mx.quantize` on its CPU device; GPUs round differently.
+(`voxbuild.tensors.kernels`), the bytes are those of `mx.quantize` on its CPU device; GPUs round differently.
 """
 
 import os

@@ -16,7 +16,6 @@ from voxrun.model.linear import Embedding, Linear
 from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.transcriber import Transcriber
 
-from .clips import Clip
 from .moments import Array, Moments
 
 LINEAR = Linear | MappedLinear
@@ -60,8 +59,8 @@ def observe(model: VoxtralRealtime) -> dict[str, Observed]:
     return found
 
 
-def calibrate(folder: Path, clips: Sequence[Clip], done: Callable[[], None]) -> Moments:
-    """The moments of the unquantized model in a folder over clips. Raises voxrun's errors.
+def calibrate(folder: Path, recordings: Sequence[Path], done: Callable[[], None]) -> Moments:
+    """The moments of the unquantized model in a folder over recordings. Raises voxrun's errors.
 
     In the embedding all columns count alike: it is the head, but its rows are what the decoder reads, too.
     Weighing it by what the head is multiplied with costs more there than it gains here.
@@ -70,8 +69,8 @@ def calibrate(folder: Path, clips: Sequence[Clip], done: Callable[[], None]) -> 
     model = transcriber.model
     embeddings = [path for path, layer in model.named_modules() if isinstance(layer, EMBEDDING)]
     observed = observe(model)
-    for clip in clips:
-        transcriber.transcribe(clip.path)
+    for path in recordings:
+        transcriber.transcribe(path)
         done()
     moments = {path: observer.moments() for path, observer in observed.items()}
     moments |= {path: np.ones(model.config.decoder.dim, np.float32) for path in embeddings}
