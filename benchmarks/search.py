@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from voxbuild import stages
-from voxbuild.clips import read_clips
 from voxbuild.console import markdown
 from voxbuild.errors import ValidationError
 from voxbuild.files import read_json
 from voxbuild.manifest import VALIDATION
 from voxbuild.recipes.book import Book, read_book
+from voxbuild.sources.clips import read_clips
 from voxbuild.tensors import kernels
 from voxbuild.tensors.calibrate import calibrate
 from voxbuild.tensors.modes import ACTIVATION, MSE, PLAIN, Quantization

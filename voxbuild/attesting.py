@@ -8,10 +8,10 @@ from voxbuild.recipes.book import Book
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
+from voxbuild.sources.clips import clip_files
 from voxrun.files.hashes import sha256_of
 
 from . import bom, provenance
-from .clips import clip_files
 from .files import write_json
 from .manifest import BOM, DESCRIPTIVE, PROVENANCE, Manifest, file_entry, read_validation
 from .naming import repo_name

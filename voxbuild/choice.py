@@ -16,9 +16,9 @@ from doit.exceptions import InvalidTask
 from voxbuild.recipes.book import Book, read_book
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
+from voxbuild.sources.clips import clip_files
 
 from .actions import run, workspace
-from .clips import clip_files
 from .errors import VoxbuildError
 from .publishing import TARGETS
 from .record import Record, read_record

@@ -133,9 +133,7 @@ def _outputs(rows: Rows, tensor: TensorPlan, moments: Rows | None) -> list[Rows]
         return [rows]
     if how.search == PLAIN:
         return list(quantize_rows(rows, tensor.dtype, how).values())
-    from voxbuild.tensors.search import (
-        search_rows,  # its loops are compiled: only who searches waits for that
-    )
+    from voxbuild.tensors.search import search_rows
 
     return list(search_rows(rows, tensor.dtype, how, moments).values())
 

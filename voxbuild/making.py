@@ -11,6 +11,7 @@ from typing import Any
 
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
+from voxbuild.sources.fetch import Fetched, FetchedFile
 from voxbuild.tensors.checkpoint import Checkpoint, OnePass
 from voxbuild.tensors.moments import Moments, check_moments, load_moments
 from voxrun.checkpoint.layout import TOKENIZER_FILE
@@ -21,7 +22,6 @@ from . import __version__
 from .console import progress_bar
 from .errors import ConvertError, SourceError
 from .estimate import estimate
-from .fetch import Fetched, FetchedFile
 from .files import write_json
 from .folders import Journal
 from .lock import LOCK, Lock, make_lock

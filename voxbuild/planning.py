@@ -9,11 +9,11 @@ from pathlib import Path
 from voxbuild.recipes.loaders import views_of
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
+from voxbuild.sources.header import Header, read_source
 
 from .compatibility import check_dialects, dialect_lines, loader_faults
 from .plan import make_plan
 from .preview import as_text, preview
-from .remote import Header, read_source
 from .workspace import Workspace
 
 

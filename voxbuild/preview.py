@@ -6,13 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 from voxbuild.recipes.source import Source
+from voxbuild.sources.header import Header
 from voxbuild.tensors.module_kinds import by_kind
 from voxbuild.tensors.writer import header_bytes
 
 from .console import markdown
 from .estimate import estimate
 from .plan import Plan, TensorPlan
-from .remote import Header
 
 Preview = dict[str, Any]
 

@@ -15,6 +15,8 @@ from voxbuild.recipes.book import Book
 from voxbuild.recipes.gates import Gates
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
+from voxbuild.sources.clips import read_clips
+from voxbuild.sources.fetch import Fetched, fetch
 from voxbuild.tensors.calibrate import calibrate
 from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.tensors.moments import save_moments
@@ -23,11 +25,9 @@ from voxrun.files.objects import read_json as read_params
 
 from .card import check_template, write_card_files
 from .card_check import check_card
-from .clips import read_clips
 from .compatibility import check_dialects
 from .console import gates_table, progress_bar
 from .errors import ValidationError
-from .fetch import Fetched, fetch
 from .files import read_json, write_json
 from .folders import Journal, whole_folder
 from .lock import LOCK, refuse_difference, refuse_drift

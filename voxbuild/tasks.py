@@ -12,6 +12,7 @@ from doit.tools import config_changed, result_dep
 
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
+from voxbuild.sources.fetch import local_folder
 
 from . import uptodate
 from .actions import run, workspace
@@ -29,7 +30,6 @@ from .choice import (
     stage,
 )
 from .describing import last_stage
-from .fetch import local_folder
 from .manifest import VALIDATION
 from .reporter import Reporter
 from .stages import runtime_versions

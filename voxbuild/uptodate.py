@@ -5,11 +5,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from voxbuild.sources.fetch import Fetched
 from voxrun.files.hashes import sha256_of
 
 from .actions import workspace
 from .errors import VoxbuildError
-from .fetch import Fetched
 from .files import read_state, stamp, write_json
 from .lock import drift
 from .making import tool_versions

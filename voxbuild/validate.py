@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 
 from voxbuild.recipes.gates import Gates
+from voxbuild.sources.clips import Clip
+from voxbuild.sources.transcripts import error_rates
 from voxrun.arrays import FloatArray
 from voxrun.audio.file import FileSource
 from voxrun.device import mx
 from voxrun.stream.scoring import teacher_forced_logits
 from voxrun.transcriber import Transcriber
-
-from .clips import Clip
-from .text import error_rates
 
 ClipDone = Callable[[], None]
 

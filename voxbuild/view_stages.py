@@ -8,11 +8,11 @@ from voxbuild.recipes.book import Book
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
+from voxbuild.sources.clips import read_clips
 
 from .attesting import Attested, attest_view
 from .card import write_card_files
 from .card_check import check_card
-from .clips import read_clips
 from .console import progress_bar
 from .errors import PublishError, ValidationError
 from .files import write_json

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from voxbuild.clips import read_clips
 from voxbuild.errors import VoxbuildError
 from voxbuild.lock import read_lock
 from voxbuild.manifest import Manifest, read_validation
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import Strict, load
 from voxbuild.recipes.source import ClipSet, Source
+from voxbuild.sources.clips import read_clips
 from voxbuild.subject import fingerprint
 from voxbuild.tensors.checkpoint import Checkpoint
 from voxrun.checkpoint.config import ModelConfig

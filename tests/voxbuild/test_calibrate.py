@@ -6,7 +6,6 @@ from projects import doit, edit, executed, make_project, skipped
 from sources import header_of, params_of
 
 from voxbuild import stages
-from voxbuild.clips import read_clips
 from voxbuild.errors import ConvertError
 from voxbuild.files import read_json
 from voxbuild.manifest import Manifest
@@ -14,6 +13,7 @@ from voxbuild.plan import make_plan
 from voxbuild.planning import show
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.quantization import Quantize, Rule
+from voxbuild.sources.clips import read_clips
 from voxbuild.tensors.calibrate import calibrate, observe
 from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.tensors.moments import check_moments, load_moments, save_moments

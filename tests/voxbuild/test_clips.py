@@ -9,10 +9,10 @@ import tarfile
 
 import pytest
 
-from voxbuild.clips import clip_files, read_clips
 from voxbuild.errors import SourceError
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.source import ClipSet
+from voxbuild.sources.clips import clip_files, read_clips
 
 FACTS = {"name": "words", "summary": "", "language": "en", "license": "CC0-1.0", "attribution": "nobody"}
 
@@ -100,7 +100,7 @@ ROWS = [
 READ = """
 import sys
 from pathlib import Path
-from voxbuild.clips import read_clips
+from voxbuild.sources.clips import read_clips
 from voxbuild.errors import SourceError
 from voxbuild.recipes.recipe import ClipSet
 

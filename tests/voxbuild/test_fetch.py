@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from voxbuild.errors import SourceError
-from voxbuild.fetch import Fetched, fetch
 from voxbuild.files import read_json
 from voxbuild.recipes.source import Source
+from voxbuild.sources.fetch import Fetched, fetch
 
 CONTENT = {
     "consolidated.safetensors": b"w" * 5000,
@@ -98,7 +98,7 @@ FETCH = """
 import sys
 from pathlib import Path
 from voxbuild.errors import SourceError
-from voxbuild.fetch import fetch
+from voxbuild.sources.fetch import fetch
 from voxbuild.recipes.recipe import Source
 
 source = Source.model_validate_json(sys.argv[1])

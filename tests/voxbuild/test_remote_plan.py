@@ -15,7 +15,7 @@ from voxbuild.plan import make_plan
 from voxbuild.preview import as_text, preview
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.recipe import Shards
-from voxbuild.remote import CHUNK_BYTES, Header, _received
+from voxbuild.sources.header import CHUNK_BYTES, Header, _received
 from voxbuild.tensors.checkpoint import Checkpoint
 
 REPO = "maker/model"

@@ -4,7 +4,7 @@
 
 import pytest
 
-from voxbuild.text import error_rates, normalise
+from voxbuild.sources.transcripts import error_rates, normalise
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxbuild.errors import SourceError, one_line
+from voxbuild.files import read_json, read_state, stamp, write_json
 from voxbuild.recipes.source import HubFiles, Source, SourceFile
 from voxrun.files.hashes import sha256_of
-
-from .errors import SourceError, one_line
-from .files import read_json, read_state, stamp, write_json
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxbuild.errors import SourceError
 from voxbuild.recipes.source import HubFiles, Source
 from voxbuild.tensors.checkpoint import Checkpoint, header_length, parse_header
 from voxrun.checkpoint.tensors import PREFIX, Tensor
 from voxrun.files.objects import read_json
 
-from .errors import SourceError
 from .fetch import clear_errors, local_folder
 
 CHUNK_BYTES = 2**16

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+from voxbuild.errors import SourceError, one_line
 from voxbuild.recipes.source import ClipSet, FleursFiles
 from voxrun.files.paths import is_plain, read_bytes
 from voxrun.messages import sentence, shown
 
-from .errors import SourceError, one_line
-from .text import normalise
+from .transcripts import normalise
 
 TRANSCRIPTS = "transcripts.tsv"
 MAX_TABLE = 64 * 2**20
