@@ -18,9 +18,9 @@ from pathlib import Path
 from environments import PINNED, python_of, python_of_transformers
 from runs import ROOT, Peer, tell
 
-from voxbuild.compatibility import first_fault
 from voxbuild.console import markdown
 from voxbuild.manifest import MANIFEST
+from voxbuild.plan.compatibility import first_fault
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS, Loader
 from voxbuild.recipes.recipe import Recipe

@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from voxbuild.convert import convert_at_once
-from voxbuild.plan import make_plan
+from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
 from voxbuild.tensors.checkpoint import Checkpoint
 

@@ -22,7 +22,6 @@ from . import (
     cataloguing,
     comparing,
     overview,
-    planning,
     publishing,
     signing,
     stages,
@@ -32,6 +31,7 @@ from . import (
 )
 from .console import sayable
 from .errors import DifferenceError, PublishError, VoxbuildError
+from .plan import preview
 from .publish import Destination
 from .publishing import Order
 from .registry import LocalRegistry
@@ -88,7 +88,7 @@ def fetch(book: Book, source: str) -> None:
 @action
 def show_plan(book: Book, chosen: list[tuple[str, str]], format: str, tensors: bool) -> None:
     """Print plans, of (recipe, source)s, from the sources' headers alone."""
-    print(planning.show([(book.recipe(r), book.source(s)) for r, s in chosen], workspace(), format, tensors))
+    print(preview.show([(book.recipe(r), book.source(s)) for r, s in chosen], workspace(), format, tensors))
 
 
 @action

@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from voxbuild.plan.planner import Plan, TensorPlan
 from voxbuild.tensors.checkpoint import Checkpoint, OnePass
 from voxbuild.tensors.modes import ACTIVATION, PLAIN
 from voxbuild.tensors.moments import NO_MOMENTS, Moments
@@ -20,7 +21,6 @@ from voxrun.parallel import cores
 
 from .errors import ConvertError
 from .folders import Journal
-from .plan import Plan, TensorPlan
 
 Progress = Callable[[int], None]
 

@@ -9,6 +9,8 @@ from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any
 
+from voxbuild.plan.planner import Plan
+from voxbuild.plan.requirements import check_room, estimate
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
 from voxbuild.sources.fetch import Fetched, FetchedFile
@@ -21,13 +23,10 @@ from voxrun.model.load import INDEX
 from . import __version__
 from .console import progress_bar
 from .errors import ConvertError, SourceError
-from .estimate import estimate
 from .files import write_json
 from .folders import Journal
 from .lock import LOCK, Lock, make_lock
 from .manifest import Manifest, file_entry
-from .plan import Plan
-from .room import check_room
 from .workspace import Workspace
 
 SMALL_FILES = ("config.json", INDEX, LOCK, TOKENIZER_FILE)

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import voxrun
+from voxbuild.plan.compatibility import check_dialects
+from voxbuild.plan.planner import Plan, make_plan
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.gates import Gates
 from voxbuild.recipes.recipe import Recipe
@@ -25,7 +27,6 @@ from voxrun.files.objects import read_json as read_params
 
 from .card import check_template, write_card_files
 from .card_check import check_card
-from .compatibility import check_dialects
 from .console import gates_table, progress_bar
 from .errors import ValidationError
 from .files import read_json, write_json
@@ -33,7 +34,6 @@ from .folders import Journal, whole_folder
 from .lock import LOCK, refuse_difference, refuse_drift
 from .making import Making
 from .manifest import DESCRIPTIVE, MANIFEST, VALIDATION, Manifest, describe, read_validation
-from .plan import Plan, make_plan
 from .record import read_record
 from .validate import Heard, fidelity, listen, report
 from .workspace import Workspace

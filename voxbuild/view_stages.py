@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from voxbuild.plan.requirements import check_disk
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.recipe import Recipe
@@ -20,7 +21,6 @@ from .folders import whole_folder
 from .making import tool_versions
 from .manifest import VALIDATION, Manifest, describe, file_entry, read_validation
 from .record import read_record
-from .room import check_disk
 from .validate import listen
 from .views import check_view, write_view
 from .workspace import Workspace

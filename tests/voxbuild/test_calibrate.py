@@ -9,8 +9,8 @@ from voxbuild import stages
 from voxbuild.errors import ConvertError
 from voxbuild.files import read_json
 from voxbuild.manifest import Manifest
-from voxbuild.plan import make_plan
-from voxbuild.planning import show
+from voxbuild.plan.planner import make_plan
+from voxbuild.plan.preview import show
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.quantization import Quantize, Rule
 from voxbuild.sources.clips import read_clips

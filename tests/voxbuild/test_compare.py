@@ -16,7 +16,7 @@ from voxbuild.compare import as_text, compare, stored_bytes, summary
 from voxbuild.convert import convert_at_once
 from voxbuild.errors import CheckpointError
 from voxbuild.files import read_json, write_json
-from voxbuild.plan import make_plan
+from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.recipe import Shards
 from voxbuild.tensors.checkpoint import Checkpoint

@@ -6,9 +6,9 @@ import json
 import pytest
 from sources import UPSTREAM_PARAMS, header_of, params_of, upstream_header
 
-from voxbuild.compatibility import check_dialects, dialect_lines
 from voxbuild.errors import PlanError, RecipeError
-from voxbuild.plan import make_plan
+from voxbuild.plan.compatibility import check_dialects, dialect_lines
+from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS
 from voxbuild.recipes.recipe import Recipe

@@ -13,7 +13,7 @@ from voxbuild import convert as module
 from voxbuild.convert import convert
 from voxbuild.errors import CheckpointError, ConvertError
 from voxbuild.folders import Journal
-from voxbuild.plan import make_plan
+from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.recipe import Shards
 from voxbuild.tensors import checkpoint

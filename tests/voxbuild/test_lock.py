@@ -12,7 +12,7 @@ from voxbuild.files import write_json
 from voxbuild.lock import LOCK, differences, make_lock, read_lock, refuse_difference, refuse_drift
 from voxbuild.making import tool_versions
 from voxbuild.manifest import Manifest
-from voxbuild.plan import make_plan
+from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
 from voxrun.files.hashes import sha256_of
 

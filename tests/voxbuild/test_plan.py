@@ -8,7 +8,7 @@ import pytest
 from sources import UPSTREAM_PARAMS, header_of, make_header, params_of, upstream_header
 
 from voxbuild.errors import PlanError
-from voxbuild.plan import make_plan, shard_name
+from voxbuild.plan.planner import make_plan, shard_name
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.quantization import Quantize
 from voxbuild.recipes.recipe import Recipe

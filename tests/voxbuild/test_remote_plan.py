@@ -8,11 +8,11 @@ import pytest
 from projects import FAILED, doit, edit, make_project, use_random_source
 from sources import UPSTREAM_PARAMS, header_of, params_of, upstream_header, write_checkpoint
 
-from voxbuild import estimate as estimates
-from voxbuild.estimate import estimate
 from voxbuild.manifest import Manifest
-from voxbuild.plan import make_plan
-from voxbuild.preview import as_text, preview
+from voxbuild.plan import requirements as estimates
+from voxbuild.plan.planner import make_plan
+from voxbuild.plan.preview import as_text, preview
+from voxbuild.plan.requirements import estimate
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.recipe import Shards
 from voxbuild.sources.header import CHUNK_BYTES, Header, _received

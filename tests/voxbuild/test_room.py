@@ -6,10 +6,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from voxbuild import room
 from voxbuild.errors import ConvertError
-from voxbuild.estimate import Estimate
-from voxbuild.room import check_room
+from voxbuild.plan import requirements
+from voxbuild.plan.requirements import Estimate, check_room
 
 NEEDED = Estimate(memory=200_000_000, disk=500_000_000, seconds=1)
 
@@ -19,7 +18,7 @@ def machine(monkeypatch):
     """Give the machine so many bytes of free disk and memory."""
 
     def has(disk, memory):
-        monkeypatch.setattr(room.shutil, "disk_usage", lambda folder: SimpleNamespace(free=disk))
+        monkeypatch.setattr(requirements.shutil, "disk_usage", lambda folder: SimpleNamespace(free=disk))
         monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=memory))
 
     return has

@@ -8,7 +8,7 @@ import numpy as np
 
 from voxbuild.errors import ConvertError
 from voxbuild.files import written_whole
-from voxbuild.plan import Plan
+from voxbuild.plan.planner import Plan
 from voxrun.checkpoint.tensors import Tensor
 
 from .checkpoint import Checkpoint

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from voxbuild.errors import PlanError
 from voxbuild.recipes.recipe import DTYPES, Recipe
 from voxbuild.tensors.modes import Quantization
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import MISTRAL, Dialect
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.model.voxtral import parameter_shapes
-
-from .errors import PlanError
 
 NAMES_SHOWN = 5
 

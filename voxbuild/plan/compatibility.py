@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
+from voxbuild.errors import PlanError
 from voxbuild.recipes.loaders import LOADERS, Loader, sizes_of
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.tensors.modes import Quantization
 from voxrun.checkpoint.config import ModelConfig
 
-from .errors import PlanError
-from .plan import Plan, TensorPlan
+from .planner import Plan, TensorPlan
 
 
 def check_dialects(recipe: Recipe, plan: Plan) -> None:

@@ -1,12 +1,17 @@
 """What a build will need, from its plan: memory, disk, time. Pure; rough on purpose, and on the safe side."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import psutil
+
+from voxbuild.errors import ConvertError
 from voxbuild.tensors.modes import PLAIN
 from voxrun.checkpoint.tensors import Tensor
 
-from .plan import Plan, TensorPlan
+from .planner import Plan, TensorPlan
 
 BASE = 192 * 2**20
 """Bytes of the process before it converts: Python, NumPy, the compiler of the kernels, and our modules."""
@@ -52,3 +57,22 @@ def _throughput(tensor: TensorPlan) -> float:
     if how and how.search != PLAIN:
         return SEARCHED
     return THROUGHPUT[how.mode if how else None]
+
+
+def check_room(folder: Path, needed: Estimate, there: int) -> None:
+    """Raises ConvertError if what is needed does not fit: `there` are bytes that are in `folder` already."""
+    check_disk(folder, needed.disk - there)
+    available = psutil.virtual_memory().available
+    if available < needed.memory:
+        raise ConvertError(f"{_lacking(needed.memory, available)} of memory; end something and run it again")
+
+
+def check_disk(folder: Path, needed: int) -> None:
+    """Raises ConvertError if so many bytes do not fit the disk of a folder."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ConvertError(f"{folder}: {_lacking(needed, free)} on its disk; make room and run it again")
+
+
+def _lacking(needed: int, free: int) -> str:
+    return f"{needed / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free"

@@ -1,18 +1,26 @@
 """What `doit plan` shows: a plan, what it is made of, and what the build will need."""
 
+import json
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from voxbuild.console import markdown
+from voxbuild.recipes.loaders import views_of
+from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
-from voxbuild.sources.header import Header
+from voxbuild.sources.header import Header, read_source
 from voxbuild.tensors.module_kinds import by_kind
 from voxbuild.tensors.writer import header_bytes
+from voxbuild.workspace import Workspace
 
-from .console import markdown
-from .estimate import estimate
-from .plan import Plan, TensorPlan
+from .compatibility import check_dialects, dialect_lines, loader_faults
+from .planner import Plan, TensorPlan, make_plan
+from .requirements import estimate
 
 Preview = dict[str, Any]
 
@@ -33,7 +41,7 @@ def preview(
     modules            kind, formats (format -> count of tensors), parameters, bytes, bits_per_weight
     estimate           peak_memory_bytes, disk_bytes (views too), download_bytes, seconds (of converting)
     disk               free_bytes (for out/), enough (for what is written, and for the download)
-    loaders            name -> null, or why it cannot read what is built (added by `voxbuild.planning`)
+    loaders            name -> null, or why it cannot read what is built (added by `voxbuild.plan.preview`)
     tensors            name, source, transpose, dtype, quantization (mode, bits, group_size; or null), shape,
                        bytes, shard
     """
@@ -166,3 +174,40 @@ def _needs(shown: Preview) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 1e9:,.2f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+
+
+def show(builds: Sequence[tuple[Recipe, Source]], work: Workspace, form: str, tensors: bool) -> str:
+    """A report for each, as a `table` (every tensor only if `tensors`), or as a `json` list of previews.
+
+    Raises SourceError, CheckpointError, PlanError; voxrun's ConfigError.
+    """
+    sources = {source.name: source for _, source in builds}
+    header = cache(lambda name: read_source(sources[name], work.recipes / "sources"))
+    shown, texts = [], []
+    for recipe, source in builds:
+        found = header(source.name)
+        plan = make_plan(recipe, found.tensors, found.params)
+        check_dialects(recipe, plan)
+        seen = preview(source, plan, found, *_free(work.out, found), len(views_of(recipe.dialects)))
+        shown.append(seen | {"loaders": loader_faults(recipe, plan)})
+        texts.append(f"{as_text(shown[-1], plan if tensors else None)}\n\n{dialect_lines(recipe, plan)}")
+    return json.dumps(shown, indent=2) if form == "json" else "\n\n\n".join(texts)
+
+
+def _free(out: Path, header: Header) -> tuple[int, int | None]:
+    """Free bytes for what is built, and on the Hub cache's disk; None: it is the same, or not needed."""
+    place = _there(out)
+    free = shutil.disk_usage(place).free
+    if header.here:
+        return free, None
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    hub_cache = _there(Path(HF_HUB_CACHE))
+    return free, None if hub_cache.stat().st_dev == place.stat().st_dev else shutil.disk_usage(hub_cache).free
+
+
+def _there(folder: Path) -> Path:
+    """The folder, or the next above it that is there."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
