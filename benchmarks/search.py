@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from voxbuild import stages
+from voxbuild.artifact.manifest import VALIDATION
 from voxbuild.console import markdown
 from voxbuild.errors import ValidationError
 from voxbuild.files import read_json
-from voxbuild.manifest import VALIDATION
 from voxbuild.recipes.book import Book, read_book
 from voxbuild.sources.clips import read_clips
 from voxbuild.tensors import kernels

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from soak_audio import Piece, Speech
 
-from voxbuild.sources.transcripts import error_rates
+from voxbuild.validate.error_rates import error_rates
 from voxrun.stream.results import Result
 from voxrun.transcriber import Transcriber
 

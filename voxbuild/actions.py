@@ -17,18 +17,8 @@ from voxbuild.recipes.loaders import views_of
 from voxbuild.recipes.recipe import Recipe
 from voxrun.errors import VoxrunError
 
-from . import (
-    attesting,
-    cataloguing,
-    comparing,
-    overview,
-    publishing,
-    signing,
-    stages,
-    verifying,
-    view_stages,
-    withdrawing,
-)
+from . import cataloguing, overview, publishing, stages, verifying, view_stages, withdrawing
+from .artifact import attest, signature
 from .console import sayable
 from .errors import DifferenceError, PublishError, VoxbuildError
 from .plan import preview
@@ -36,6 +26,7 @@ from .publish import Destination
 from .publishing import Order
 from .registry import LocalRegistry
 from .siblings import update_record
+from .validate import reproduce as comparing
 from .workspace import Workspace
 
 PARITY = Path("tests/oracle/parity.py")
@@ -131,20 +122,20 @@ def card(book: Book, source: str, recipe: str) -> None:
 @action
 def bom(book: Book, source: str, recipe: str) -> None:
     """Write the bill of materials."""
-    attesting.write_bom(workspace(), book.source(source), book.recipe(recipe), book)
+    attest.write_bom(workspace(), book.source(source), book.recipe(recipe), book)
 
 
 @action
 def provenance(book: Book, source: str, recipe: str) -> None:
     """Write the provenance."""
-    attesting.write_provenance(workspace(), book.source(source), book.recipe(recipe), book)
+    attest.write_provenance(workspace(), book.source(source), book.recipe(recipe), book)
 
 
 @action
 def sign(book: Book, source: str, recipe: str, key: str | None, named: bool = True) -> None:
     """Sign an artifact and its views."""
     origin, chosen = book.source(source), book.recipe(recipe)
-    done = signing.sign_artifact(workspace(), origin, chosen, key, named)
+    done = signature.sign_artifact(workspace(), origin, chosen, key, named)
     print(f"{recipe} over {source}: {done}")
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import jinja2
 
+from voxbuild.artifact.manifest import CARD, EVAL_RESULTS, OPTIONAL, PLOT, Manifest
+from voxbuild.artifact.variant import public_key_of, repo_name
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.loaders import LOADERS, Loader
 from voxbuild.recipes.recipe import Recipe
@@ -15,11 +17,9 @@ from . import card_tables
 from .errors import VoxbuildError
 from .files import written_whole
 from .hub_terms import eval_results, front_matter
-from .manifest import CARD, EVAL_RESULTS, OPTIONAL, PLOT, Manifest
-from .naming import repo_name
 from .plot import draw
 from .record import Record, family, read_record
-from .subject import Subject, fingerprint, public_key_of
+from .subject import Subject, fingerprint
 from .workspace import Workspace
 
 

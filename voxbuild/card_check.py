@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 
+from voxbuild.artifact.manifest import CARD, EVAL_RESULTS, PLOT, Manifest
+
 from .card_text import Row, read_text
-from .manifest import CARD, EVAL_RESULTS, PLOT, Manifest
 from .record import Record
 
 SET = re.compile(r"(\S+) \((\d+) clips\)")

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 
+from voxbuild.artifact.manifest import MANIFEST, SIGNATURE, VALIDATION
 from voxrun.errors import VoxrunError
 from voxrun.files.objects import read_object
 from voxrun.messages import sentence
@@ -12,7 +13,6 @@ from .console import foreign_table
 from .errors import MissingError, PublishError, VoxbuildError
 from .files import STATE_BYTES
 from .garbage import Garbage
-from .manifest import MANIFEST, SIGNATURE, VALIDATION
 from .publish import Version
 from .registry import LocalRegistry
 

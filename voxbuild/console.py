@@ -8,11 +8,11 @@ from urllib.parse import quote
 from tabulate import tabulate
 from tqdm import tqdm
 
+from voxbuild.artifact.manifest import Manifest
 from voxbuild.recipes.recipe import Recipe
 from voxrun.messages import sentence
 
 from .errors import PublishError
-from .manifest import Manifest
 
 
 def progress_bar(label: str, total: int, unit: str) -> Any:
@@ -55,22 +55,6 @@ def markdown(rows: Iterable[Iterable[Any]], header: list[str]) -> str:
 def foreign_table(rows: Iterable[Iterable[str]], header: list[str]) -> str:
     """The same of what somebody else wrote: every cell printable, on one line, and in its column."""
     return markdown(([sentence(cell).replace("|", r"\|") for cell in row] for row in rows), header)
-
-
-def gates_table(validation: dict[str, Any]) -> str:
-    """Measured WER by clip set, fidelity, and each gate."""
-    sets = [
-        (n, s["clips"], s["words"], f"{s['wer']:.2f}", f"{s['cer']:.2f}", f"{s['unquantized_wer']:.2f}")
-        for n, s in [
-            *validation["sets"].items(),
-            ("all", validation["total"] | {"unquantized_wer": validation["unquantized"]["wer"]}),
-        ]
-    ]
-    gates = [
-        (g["name"], g["limit"], g["measured"], "pass" if g["passed"] else "FAIL") for g in validation["gates"]
-    ]
-    heard = markdown(sets, ["clips", "count", "words", "WER %", "CER %", "unquantized WER %"])
-    return f"{heard}\n\n{markdown(gates, ['gate', 'limit', 'measured', ''])}"
 
 
 VARIANT_HEADER = [

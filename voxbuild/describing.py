@@ -7,6 +7,8 @@ from importlib.metadata import version
 from doit import get_var
 from doit.tools import config_changed
 
+from voxbuild.artifact.manifest import BOM, DESCRIPTIVE, MANIFEST, OPTIONAL, PROVENANCE, VALIDATION
+from voxbuild.artifact.variant import public_key_of, view_name
 from voxbuild.recipes.loaders import views_of
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
@@ -29,10 +31,7 @@ from .choice import (
     source_file,
     stage,
 )
-from .manifest import BOM, DESCRIPTIVE, MANIFEST, OPTIONAL, PROVENANCE, VALIDATION
 from .record import others
-from .subject import public_key_of
-from .view_stages import view_name
 
 __all__ = [
     "task__signature",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from voxbuild.artifact.manifest import SIGNATURE
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import WITHDRAWN
 
@@ -13,7 +14,6 @@ from .hub_client import be_patient, check_token, in_a_sentence, plain
 from .hub_files import MAIN, SMALL
 from .hub_repo import Additions, HubRepo
 from .hub_versions import UNTOLD, reasons, versions, withdraw
-from .manifest import SIGNATURE
 from .publish import REASONS, Destination, Release, Version, tag_is_taken, tag_is_unsigned, tag_is_withdrawn
 
 ON_MAIN = Destination()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+from voxbuild.artifact.manifest import MANIFEST, SIGNATURE
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import WITHDRAWN
 
@@ -13,7 +14,6 @@ from .errors import MissingError, PublishError
 from .hub_client import plain
 from .hub_files import MAIN
 from .hub_repo import HubRepo, OvertakenError
-from .manifest import MANIFEST, SIGNATURE
 from .publish import REASONS, Version
 
 T = TypeVar("T")

@@ -6,9 +6,11 @@ import shutil
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
-from importlib.metadata import version
 from typing import Any
 
+from voxbuild.artifact.lock import LOCK, Lock, make_lock
+from voxbuild.artifact.manifest import Manifest, file_entry
+from voxbuild.artifact.tools import tool_versions
 from voxbuild.plan.planner import Plan
 from voxbuild.plan.requirements import check_room, estimate
 from voxbuild.recipes.recipe import Recipe
@@ -20,13 +22,10 @@ from voxrun.checkpoint.layout import TOKENIZER_FILE
 from voxrun.files.hashes import sha256_of
 from voxrun.model.load import INDEX
 
-from . import __version__
 from .console import progress_bar
 from .errors import ConvertError, SourceError
 from .files import write_json
 from .folders import Journal
-from .lock import LOCK, Lock, make_lock
-from .manifest import Manifest, file_entry
 from .workspace import Workspace
 
 SMALL_FILES = ("config.json", INDEX, LOCK, TOKENIZER_FILE)
@@ -143,8 +142,3 @@ class Making:
             files=files,
             validated=False,
         )
-
-
-def tool_versions() -> dict[str, str]:
-    """The versions that an artifact's bytes may depend on."""
-    return {"voxbuild": __version__, **{name: version(name) for name in ("mlx", "numba", "numpy")}}

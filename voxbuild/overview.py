@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
+from voxbuild.artifact.manifest import MANIFEST, VALIDATION, Manifest, read_validation
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
 
 from .console import VARIANT_HEADER, markdown, variant_row
-from .manifest import MANIFEST, VALIDATION, Manifest, read_validation
 from .workspace import Workspace
 
 

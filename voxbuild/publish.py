@@ -8,6 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from voxbuild.artifact.evidence import made, signed, validated
+from voxbuild.artifact.manifest import (
+    MANIFEST,
+    SIGNATURE,
+    VALIDATION,
+    Manifest,
+    file_entry,
+    manifest_bytes,
+    read_validation,
+)
 from voxrun.errors import VoxrunError
 from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import read_bytes
@@ -18,9 +28,7 @@ from .card_check import check_card
 from .console import progress_bar
 from .errors import PublishError
 from .files import STATE_BYTES
-from .manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest, file_entry, manifest_bytes, read_validation
 from .record import Record
-from .vouching import made, signed, validated
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 LONGEST_NAME = 100

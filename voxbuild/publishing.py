@@ -4,21 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from voxbuild.artifact.variant import Candidate, candidates, check_current, public_key_of
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.recipe import Recipe
 from voxrun.errors import VoxrunError
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import LATEST
 
-from . import view_stages
-from .candidates import Candidate, candidates
 from .differences import changes_table
 from .errors import MissingError, PublishError, VoxbuildError
 from .hub import Hub
 from .publish import Destination, PublishTarget, Release, check_branch, prepare
 from .record import read_record
 from .registry import LocalRegistry, no_review
-from .subject import public_key_of
 from .workspace import Workspace
 
 TARGETS: dict[str, Callable[[Workspace], PublishTarget]] = {
@@ -87,7 +85,7 @@ def _published(work: Workspace, book: Book, goal: PublishTarget, candidate: Cand
     if not order.named and not candidate.is_validated(work):
         return "not validated, so not published"
     if candidate.loader:
-        folder = view_stages.check_current(work, source, recipe, candidate.loader)
+        folder = check_current(work, source, recipe, candidate.loader)
     tag = candidate.tag(order.tag)
     signer = public_key_of(work, recipe)
     record = read_record(work.siblings_file(source.name))

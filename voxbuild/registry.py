@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from voxbuild.artifact.manifest import MANIFEST, SIGNATURE
 from voxrun.errors import ModelError
 from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import is_plain
@@ -26,7 +27,6 @@ from .errors import MissingError, PublishError
 from .files import to_json, write_durably
 from .folders import NO_ROOM
 from .garbage import Garbage, garbage_of, remove
-from .manifest import MANIFEST, SIGNATURE
 from .publish import Destination, Release, Version, tag_is_taken, tag_is_unsigned, tag_is_withdrawn
 from .storing import PARTIAL, commit_of, store
 

@@ -8,9 +8,10 @@ from doit.cmdparse import CmdOption, CmdParseError, TaskParse
 from doit.exceptions import TaskFailed
 from doit.tools import config_changed
 
+from voxbuild.artifact.tools import runtime_versions
+
 from .actions import PARITY_REPORT, run, workspace
 from .choice import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local
-from .stages import runtime_versions
 
 __all__ = [
     "task_compatibility",

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import pydantic
 
+from voxbuild.artifact.manifest import MANIFEST, VALIDATION
+from voxbuild.artifact.variant import repo_name
 from voxbuild.recipes.loaders import Loader, views_of
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
@@ -18,8 +20,6 @@ from voxrun.trust.manifest import Entry, read_entries
 
 from .errors import MissingError, PublishError
 from .files import STATE_BYTES
-from .manifest import MANIFEST, VALIDATION
-from .naming import repo_name
 from .publish import PublishTarget
 from .record import Positive, Rate, Record, Sibling, read_record, write_record
 from .workspace import Workspace

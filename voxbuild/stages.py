@@ -7,10 +7,11 @@ fetch -> (calibrate) plan -> convert -> (reference) validate -> card -> bom, pro
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 
-import voxrun
+from voxbuild.artifact.lock import LOCK, refuse_difference, refuse_drift
+from voxbuild.artifact.manifest import DESCRIPTIVE, MANIFEST, VALIDATION, Manifest, describe, read_validation
+from voxbuild.artifact.tools import runtime_versions
 from voxbuild.plan.compatibility import check_dialects
 from voxbuild.plan.planner import Plan, make_plan
 from voxbuild.recipes.book import Book
@@ -22,20 +23,18 @@ from voxbuild.sources.fetch import Fetched, fetch
 from voxbuild.tensors.calibrate import calibrate
 from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.tensors.moments import save_moments
+from voxbuild.validate.measure import Heard, fidelity, gates_table, listen, report
 from voxrun.device import device_name
 from voxrun.files.objects import read_json as read_params
 
 from .card import check_template, write_card_files
 from .card_check import check_card
-from .console import gates_table, progress_bar
+from .console import progress_bar
 from .errors import ValidationError
 from .files import read_json, write_json
 from .folders import Journal, whole_folder
-from .lock import LOCK, refuse_difference, refuse_drift
 from .making import Making
-from .manifest import DESCRIPTIVE, MANIFEST, VALIDATION, Manifest, describe, read_validation
 from .record import read_record
-from .validate import Heard, fidelity, listen, report
 from .workspace import Workspace
 
 
@@ -172,9 +171,3 @@ def finish_manifest(work: Workspace, source: Source, recipe: Recipe, book: Book)
     if wrong := check_card(folder, manifest, validation, read_record(work.siblings_file(source.name))):
         raise ValidationError(f"{folder}: the card does not say what was measured: {'; '.join(wrong)}")
     manifest.save(folder)
-
-
-def runtime_versions() -> dict[str, str]:
-    """The versions that what is heard, and how it is scored, may depend on."""
-    libraries = ("mlx", "numpy", "mistral-common", "soundfile", "soxr", "jiwer")
-    return {"voxrun": voxrun.__version__, **{name: version(name) for name in libraries}}

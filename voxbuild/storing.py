@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from voxbuild.artifact.manifest import MANIFEST, SIGNATURE, file_entry
 from voxrun.trust.manifest import Entry
 
 from .console import progress_bar
 from .errors import PublishError
 from .files import copy_and_hash, sync_folder
-from .manifest import MANIFEST, SIGNATURE, file_entry
 from .publish import Release
 
 PARTIAL = ".partial"

@@ -1,7 +1,6 @@
 """What a model card is about."""
 
 import base64
-import os
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,15 +8,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from voxbuild.artifact.manifest import Manifest
+from voxbuild.artifact.variant import repo_name
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import ClipSet, Source
-from voxrun.files.paths import is_file, read_bytes
+from voxrun.files.paths import read_bytes
 
 from .errors import RecipeError
-from .manifest import Manifest
-from .naming import repo_name
-from .workspace import Workspace
 
 MAX_PEM = 2**16
 """Bytes of a file with a public key; one has some 200."""
@@ -44,19 +42,6 @@ class Subject:
     def repo(self) -> str:
         """owner/name that it is published under."""
         return repo_name(self.source, self.recipe, self.loader)
-
-
-def public_key_of(work: Workspace, recipe: Recipe) -> Path | None:
-    """The public key that a recipe's artifacts are signed for, if it says one.
-
-    Raises RecipeError if that is something else than a file: doit, which watches it, would wait for a pipe.
-    """
-    if recipe.sign is None:
-        return None
-    path = Path(os.path.normpath(work.recipes / recipe.sign.public_key))
-    if os.path.lexists(path) and not is_file(path):
-        raise RecipeError(f"{path}: no regular file, so no public key, which {recipe.name} says that it is")
-    return path
 
 
 def fingerprint(public_key: Path) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 from doit import get_var
 from doit.tools import config_changed, result_dep
 
+from voxbuild.artifact.manifest import VALIDATION
+from voxbuild.artifact.tools import runtime_versions
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
 from voxbuild.sources.fetch import local_folder
@@ -30,9 +32,7 @@ from .choice import (
     stage,
 )
 from .describing import last_stage
-from .manifest import VALIDATION
 from .reporter import Reporter
-from .stages import runtime_versions
 
 __all__ = [
     "DOIT_CONFIG",

@@ -5,16 +5,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from voxbuild.artifact.lock import drift
+from voxbuild.artifact.manifest import MANIFEST, Manifest
+from voxbuild.artifact.signature import faults
+from voxbuild.artifact.tools import tool_versions
 from voxbuild.sources.fetch import Fetched
 from voxrun.files.hashes import sha256_of
 
 from .actions import workspace
 from .errors import VoxbuildError
 from .files import read_state, stamp, write_json
-from .lock import drift
-from .making import tool_versions
-from .manifest import MANIFEST, Manifest
-from .signature import faults
 
 Values = dict[str, Any]
 WHY = "why"

@@ -3,6 +3,9 @@
 import hashlib
 from pathlib import Path
 
+from voxbuild.artifact.evidence import proofs
+from voxbuild.artifact.manifest import MANIFEST, SIGNATURE
+from voxbuild.artifact.variant import Candidate, candidates, public_key_of
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.recipe import Recipe
 from voxrun.errors import VoxrunError
@@ -10,15 +13,11 @@ from voxrun.files.objects import read_object
 from voxrun.messages import sentence
 from voxrun.trust.manifest import Entry, digest_of, read_entries
 
-from .candidates import Candidate, candidates
 from .differences import faults
 from .errors import DifferenceError, VoxbuildError
 from .files import STATE_BYTES
-from .manifest import MANIFEST, SIGNATURE
 from .publish import PublishTarget
 from .publishing import Order
-from .subject import public_key_of
-from .vouching import proofs
 from .workspace import Workspace
 
 

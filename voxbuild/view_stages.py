@@ -4,31 +4,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from voxbuild.artifact.attest import Attested, attest_view
+from voxbuild.artifact.manifest import VALIDATION, Manifest, describe, file_entry, read_validation
+from voxbuild.artifact.tools import tool_versions
+from voxbuild.artifact.variant import view_name
 from voxbuild.plan.requirements import check_disk
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
 from voxbuild.sources.clips import read_clips
+from voxbuild.validate.measure import listen
 
-from .attesting import Attested, attest_view
 from .card import write_card_files
 from .card_check import check_card
 from .console import progress_bar
-from .errors import PublishError, ValidationError
+from .errors import ValidationError
 from .files import write_json
 from .folders import whole_folder
-from .making import tool_versions
-from .manifest import VALIDATION, Manifest, describe, file_entry, read_validation
 from .record import read_record
-from .validate import listen
 from .views import check_view, write_view
 from .workspace import Workspace
-
-
-def view_name(recipe: Recipe, loader: Loader) -> str:
-    """The folder of a view, beside the artifact's."""
-    return f"{recipe.name}.{loader.name}"
 
 
 def make_view(work: Workspace, source: Source, recipe: Recipe, book: Book, loader: Loader) -> str:
@@ -80,21 +76,3 @@ def _heard_alike(work: Workspace, book: Book, folder: Path, validation: dict[str
         if text != (before := validation["clips"][name]["heard"]):
             raise ValidationError(f"{folder}: in {name} the view hears {text!r}, the artifact {before!r}")
     return heard
-
-
-def _facts(manifest: Manifest) -> tuple[Any, ...]:
-    """What an artifact and its views have in common."""
-    of = manifest.as_converted
-    return of.variant, of.model, of.source, of.recipe, of.device, of.parameters, of.bits_per_weight
-
-
-def check_current(work: Workspace, source: Source, recipe: Recipe, loader: Loader) -> Path:
-    """The folder of a view that belongs to the artifact as it is now. Raises PublishError."""
-    folder = work.artifact(source.name, view_name(recipe, loader))
-    build = f"run `doit build recipe={recipe.name} source={source.name}`"
-    if not folder.is_dir():
-        raise PublishError(f"{folder}: the view is not built; {build}")
-    origin, view = Manifest.load(work.artifact(source.name, recipe.name)), Manifest.load(folder)
-    if (view.view or {}).get("artifact") != origin.weight_digest or _facts(view) != _facts(origin):
-        raise PublishError(f"{folder}: a view of another build than the artifact's beside it; {build}")
-    return folder

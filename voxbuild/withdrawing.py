@@ -3,11 +3,11 @@
 import json
 from dataclasses import asdict
 
+from voxbuild.artifact.variant import candidates
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.recipe import Recipe
 from voxrun.messages import sentence
 
-from .candidates import candidates
 from .console import foreign_table
 from .errors import MissingError, PublishError
 from .publish import Version

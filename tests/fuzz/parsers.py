@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from voxbuild.artifact.lock import read_lock
+from voxbuild.artifact.manifest import Manifest, read_validation
 from voxbuild.errors import VoxbuildError
-from voxbuild.lock import read_lock
-from voxbuild.manifest import Manifest, read_validation
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import Strict, load
 from voxbuild.recipes.source import ClipSet, Source

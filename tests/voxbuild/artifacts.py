@@ -3,12 +3,12 @@
 from cards import TEMPLATES, TINY_VALIDATION, make_manifest, make_subject
 from keys import write_keys
 
+from voxbuild.artifact.manifest import CARD, PROVENANCE, SIGNATURE, VALIDATION, file_entry
+from voxbuild.artifact.provenance import BUILD, BUILDER, VIEW, upstream_files
+from voxbuild.artifact.signature import sign
 from voxbuild.card import render_card
 from voxbuild.files import write_json
-from voxbuild.manifest import CARD, PROVENANCE, SIGNATURE, VALIDATION, file_entry
-from voxbuild.provenance import BUILD, BUILDER, VIEW, upstream_files
 from voxbuild.publish import prepare
-from voxbuild.signature import sign
 from voxrun.trust.provenance import PREDICATE, STATEMENT
 
 REPO = "someone/Small-4bit"

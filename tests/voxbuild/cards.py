@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from voxbuild.manifest import Manifest
+from voxbuild.artifact.manifest import Manifest
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS
 from voxbuild.record import Sibling

@@ -18,9 +18,9 @@ from huggingface_hub.utils import _http
 from huggingface_hub.utils.sha import git_hash
 
 from voxbuild import hub_client
+from voxbuild.artifact.manifest import MANIFEST, file_entry
 from voxbuild.errors import PublishError
 from voxbuild.hub import Hub
-from voxbuild.manifest import MANIFEST, file_entry
 from voxbuild.publish import Release
 from voxrun.trust.manifest import Entry
 

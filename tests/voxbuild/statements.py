@@ -1,6 +1,6 @@
 """What is said about an artifact, for tests of provenance and BOM: pure, nothing was built."""
 
-from voxbuild.manifest import Manifest
+from voxbuild.artifact.manifest import Manifest
 from voxbuild.recipes.loaders import MLX_AUDIO_LOADER
 
 UPSTREAM = "voxtral-mini-4b-realtime-2602"

@@ -7,7 +7,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from statements import READ, RUNTIME, UPSTREAM, VALIDATION, VIEW, WEIGHTS, manifest_of
 
-from voxbuild.bom import artifact, make_bom, upstream
+from voxbuild.artifact.bom import artifact, make_bom, upstream
 from voxbuild.recipes.book import read_book
 
 CHECK = JsonStrictValidator(SchemaVersion.V1_6)

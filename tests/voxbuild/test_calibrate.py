@@ -6,9 +6,9 @@ from projects import doit, edit, executed, make_project, skipped
 from sources import header_of, params_of
 
 from voxbuild import stages
+from voxbuild.artifact.manifest import Manifest
 from voxbuild.errors import ConvertError
 from voxbuild.files import read_json
-from voxbuild.manifest import Manifest
 from voxbuild.plan.planner import make_plan
 from voxbuild.plan.preview import show
 from voxbuild.recipes.book import read_book

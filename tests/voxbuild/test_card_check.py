@@ -8,11 +8,11 @@ import pytest
 from artifacts import RECIPE, REPO, make_artifact
 from cards import RECORD, TEMPLATES, VALIDATION, make_subject
 
+from voxbuild.artifact.manifest import CARD, EVAL_RESULTS, PLOT, Manifest, file_entry
+from voxbuild.artifact.manifest import VALIDATION as REPORT
 from voxbuild.card import card_files
 from voxbuild.card_check import check_card
 from voxbuild.errors import PublishError
-from voxbuild.manifest import CARD, EVAL_RESULTS, PLOT, Manifest, file_entry
-from voxbuild.manifest import VALIDATION as REPORT
 from voxbuild.publish import prepare
 
 SUBJECT = make_subject()

@@ -10,9 +10,6 @@ import pytest
 from projects import doit
 from sources import header_of, params_of, random_array, write_checkpoint
 
-from voxbuild import compare as module
-from voxbuild.artifact import Artifact, Weight
-from voxbuild.compare import as_text, compare, stored_bytes, summary
 from voxbuild.convert import convert_at_once
 from voxbuild.errors import CheckpointError
 from voxbuild.files import read_json, write_json
@@ -20,6 +17,9 @@ from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.recipe import Shards
 from voxbuild.tensors.checkpoint import Checkpoint
+from voxbuild.validate import compare as module
+from voxbuild.validate.compare import as_text, compare, stored_bytes, summary
+from voxbuild.validate.weights import Artifact, Weight
 from voxrun.device import mx
 from voxrun.errors import ConfigError
 

@@ -8,9 +8,9 @@ from hub_server import flipped
 from mishaps import Script
 from publishers import CARD, attempt, hashes, marks, release_in, release_of
 
+from voxbuild.artifact.manifest import SIGNATURE
 from voxbuild.errors import MissingError, PublishError
 from voxbuild.hub import Hub
-from voxbuild.manifest import SIGNATURE
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
 

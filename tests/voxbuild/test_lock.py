@@ -7,11 +7,11 @@ import pytest
 from projects import FAILED, doit, edit, executed
 from sources import header_of, params_of, write_checkpoint
 
+from voxbuild.artifact.lock import LOCK, differences, make_lock, read_lock, refuse_difference, refuse_drift
+from voxbuild.artifact.manifest import Manifest
+from voxbuild.artifact.tools import tool_versions
 from voxbuild.errors import LockError
 from voxbuild.files import write_json
-from voxbuild.lock import LOCK, differences, make_lock, read_lock, refuse_difference, refuse_drift
-from voxbuild.making import tool_versions
-from voxbuild.manifest import Manifest
 from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
 from voxrun.files.hashes import sha256_of

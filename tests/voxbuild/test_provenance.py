@@ -8,7 +8,7 @@ from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement, statement_pb2
 from statements import READ, RUNTIME, UPSTREAM, VIEW, WEIGHTS, manifest_of
 
-from voxbuild.provenance import artifact_files, clip_dependencies, make_provenance, upstream_files
+from voxbuild.artifact.provenance import artifact_files, clip_dependencies, make_provenance, upstream_files
 from voxbuild.recipes.book import read_book
 from voxrun.trust.manifest import Entry
 from voxrun.trust.provenance import check_provenance

@@ -8,9 +8,9 @@ from artifacts import RECIPE, REPO, make_artifact, make_release, sign_artifact
 from hub_server.refs import NAME
 
 from voxbuild import publish
+from voxbuild.artifact.manifest import MANIFEST, PROVENANCE, SIGNATURE, VALIDATION, Manifest, file_entry
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import read_json, write_json
-from voxbuild.manifest import MANIFEST, PROVENANCE, SIGNATURE, VALIDATION, Manifest, file_entry
 from voxbuild.publish import Destination, check_branch, prepare
 from voxbuild.registry import LocalRegistry
 from voxrun.trust.manifest import Entry

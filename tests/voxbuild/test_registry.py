@@ -15,8 +15,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voxbuild.artifact.manifest import MANIFEST, SIGNATURE, VALIDATION, file_entry
 from voxbuild.errors import MissingError, PublishError
-from voxbuild.manifest import MANIFEST, SIGNATURE, VALIDATION, file_entry
 from voxbuild.publish import Destination, prepare
 from voxbuild.registry import LocalRegistry
 from voxbuild.storing import commit_of

@@ -10,8 +10,8 @@ from projects import FAILED, doit, edit
 from releases import REPO, book_of, make_releasable, put_artifact
 
 from voxbuild import actions, cataloguing
+from voxbuild.artifact.manifest import SIGNATURE
 from voxbuild.differences import changes_table
-from voxbuild.manifest import SIGNATURE
 from voxbuild.registry import LocalRegistry
 from voxrun.trust.manifest import Entry
 

@@ -8,7 +8,7 @@ import pytest
 from projects import FAILED, doit, edit, make_project, use_random_source
 from sources import UPSTREAM_PARAMS, header_of, params_of, upstream_header, write_checkpoint
 
-from voxbuild.manifest import Manifest
+from voxbuild.artifact.manifest import Manifest
 from voxbuild.plan import requirements as estimates
 from voxbuild.plan.planner import make_plan
 from voxbuild.plan.preview import as_text, preview

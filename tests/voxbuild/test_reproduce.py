@@ -10,9 +10,9 @@ import pytest
 from artifacts import contents
 from projects import FAILED, doit, doit_command
 
+from voxbuild.artifact.lock import LOCK
+from voxbuild.artifact.manifest import Manifest, file_entry
 from voxbuild.files import read_json, write_json
-from voxbuild.lock import LOCK
-from voxbuild.manifest import Manifest, file_entry
 from voxbuild.tensors.checkpoint import Checkpoint
 
 GATE = "language_model.layers.0.mlp.gate_proj.weight"

@@ -18,10 +18,10 @@ from sources import header_of, params_of, write_checkpoint
 
 from voxbuild import convert as convert_module
 from voxbuild import making, stages
+from voxbuild.artifact.manifest import Manifest
 from voxbuild.errors import CheckpointError, ConvertError, SourceError
 from voxbuild.files import read_json
 from voxbuild.folders import whole_folder
-from voxbuild.manifest import Manifest
 from voxbuild.recipes.book import read_book
 from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of

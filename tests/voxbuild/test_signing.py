@@ -12,10 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from keys import write_keys
 from projects import FAILED, copy_project, doit, edit, executed, make_project, skipped
 
+from voxbuild.artifact.manifest import Manifest
+from voxbuild.artifact.signature import KEY, PASSWORD, faults, sign
 from voxbuild.errors import SigningError
-from voxbuild.manifest import Manifest
-from voxbuild.signature import PASSWORD, faults, sign
-from voxbuild.signing import KEY
 from voxrun.errors import TrustError
 from voxrun.trust.proof import check
 from voxrun.trust.signature import signed_files
@@ -149,7 +148,7 @@ def test_why_something_is_not_signed_is_told(artifact, keys, tmp_path):
 
 def test_to_import_it_all_loads_no_library_of_signing():
     """Those take most of a second, and are an extra."""
-    program = "import voxbuild.signing, sys; sys.exit('cryptography' in sys.modules)"
+    program = "import voxbuild.artifact.signature, sys; sys.exit('cryptography' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "error", "-c", program]).returncode == 0
 
 

@@ -10,10 +10,10 @@ from projects import make_project
 
 from voxbuild import convert as convert_module
 from voxbuild import stages
+from voxbuild.artifact.manifest import Manifest
+from voxbuild.artifact.tools import tool_versions
 from voxbuild.errors import ConvertError, ValidationError, VoxbuildError
 from voxbuild.files import read_json, stamp, write_json, write_text
-from voxbuild.making import tool_versions
-from voxbuild.manifest import Manifest
 from voxbuild.recipes.book import read_book
 from voxbuild.workspace import Workspace
 from voxrun.checkpoint.config import ModelConfig

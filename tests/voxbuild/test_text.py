@@ -4,7 +4,8 @@
 
 import pytest
 
-from voxbuild.sources.transcripts import error_rates, normalise
+from voxbuild.sources.transcripts import normalise
+from voxbuild.validate.error_rates import error_rates
 
 
 @pytest.mark.parametrize(

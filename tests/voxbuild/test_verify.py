@@ -10,11 +10,11 @@ from keys import write_keys
 from projects import FAILED, doit
 from releases import REPO, book_of, make_releasable, put_artifact
 
+from voxbuild.artifact.manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest
+from voxbuild.artifact.signature import sign
 from voxbuild.errors import DifferenceError
-from voxbuild.manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest
 from voxbuild.publishing import Order, publish
 from voxbuild.registry import LocalRegistry
-from voxbuild.signature import sign
 from voxbuild.verifying import verify
 from voxrun.trust.provenance import check_provenance
 

@@ -11,9 +11,9 @@ from cards import make_sibling
 from projects import FAILED, copy_project, doit, edit, executed, make_project, skipped, use_random_source
 
 from voxbuild import stages, views
+from voxbuild.artifact.manifest import Manifest, file_entry
 from voxbuild.errors import ValidationError, VoxbuildError
 from voxbuild.files import read_json
-from voxbuild.manifest import Manifest, file_entry
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS, MLX_AUDIO_LOADER, TRANSFORMERS_LOADER, views_of
 from voxbuild.recipes.recipe import UNITS

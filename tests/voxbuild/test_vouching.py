@@ -5,12 +5,12 @@ from artifacts import RECIPE, REPO, make_artifact
 from cards import make_manifest
 from keys import write_keys
 
+from voxbuild.artifact.evidence import made, signed
+from voxbuild.artifact.manifest import PROVENANCE, Manifest, file_entry
+from voxbuild.artifact.provenance import contradictions
+from voxbuild.artifact.signature import sign
 from voxbuild.errors import PublishError, SigningError
-from voxbuild.manifest import PROVENANCE, Manifest, file_entry
-from voxbuild.provenance import contradictions
 from voxbuild.publish import prepare
-from voxbuild.signature import sign
-from voxbuild.vouching import made, signed
 from voxrun.errors import TrustError
 from voxrun.trust.manifest import Entry
 

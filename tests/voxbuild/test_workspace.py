@@ -2,9 +2,9 @@
 
 import pytest
 
+from voxbuild.artifact.manifest import VALIDATION, read_validation
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import read_json, read_state, write_json
-from voxbuild.manifest import VALIDATION, read_validation
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"a": NaN}', '{"a": 1, "a": 2}', "[" * 10_000])

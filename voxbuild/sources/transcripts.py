@@ -2,10 +2,6 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import jiwer
 
 DIGITS = dict(
     zip(
@@ -14,18 +10,6 @@ DIGITS = dict(
         strict=True,
     )
 )
-
-
-@dataclass(frozen=True)
-class ErrorRates:
-    """Errors over one or many clips; rates in per cent of the reference."""
-
-    words: int
-    substitutions: int
-    deletions: int
-    insertions: int
-    wer: float
-    cer: float
 
 
 def normalise(text: str) -> str:
@@ -47,18 +31,3 @@ def _spoken(character: str) -> str:
     if category == "Cf":
         return ""
     return character if category[0] in "LMN" or character == "'" else " "
-
-
-def error_rates(references: Sequence[str], hypotheses: Sequence[str]) -> ErrorRates:
-    """Rates of all pairs together; both sides are normalised here."""
-    said = [normalise(text) for text in references]
-    heard = [normalise(text) for text in hypotheses]
-    words = jiwer.process_words(said, heard)
-    return ErrorRates(
-        words=words.hits + words.substitutions + words.deletions,
-        substitutions=words.substitutions,
-        deletions=words.deletions,
-        insertions=words.insertions,
-        wer=round(100 * words.wer, 2),
-        cer=round(100 * jiwer.process_characters(said, heard).cer, 2),
-    )

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from voxbuild.errors import PublishError
+from voxbuild.files import STATE_BYTES
 from voxrun.files.objects import read_object
 from voxrun.trust.manifest import Entry
 from voxrun.trust.provenance import check_provenance
 from voxrun.trust.signature import check_signed, claimed_files, signed_files
 
-from .errors import PublishError
-from .files import STATE_BYTES
 from .lock import LOCK
 from .manifest import DESCRIPTIVE, MANIFEST, PROVENANCE, SIGNATURE, VALIDATION, Manifest
 from .provenance import contradictions

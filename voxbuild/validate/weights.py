@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from voxbuild.errors import CheckpointError
 from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.tensors.modes import MODES, Quantization
 from voxrun.checkpoint.config import check_quantization
@@ -17,8 +18,6 @@ from voxrun.checkpoint.tensors import DTYPES, Tensor
 from voxrun.device import mx
 from voxrun.files.objects import read_member
 from voxrun.model.load import weight_files
-
-from .errors import CheckpointError
 
 Floats = npt.NDArray[np.float32]
 PACKED = ("scales", "biases")

@@ -8,13 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from voxbuild.errors import LockError
 from voxbuild.plan.planner import Plan
 from voxbuild.recipes.source import Source
 from voxbuild.tensors.modes import Quantization
 from voxrun.files.strict import load
 from voxrun.messages import sentence, shown
-
-from .errors import LockError
 
 LOCK = "recipe.lock"
 FORMAT = 1

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
+from voxbuild.errors import VoxbuildError
+from voxbuild.files import to_json, write_text
 from voxrun.errors import ModelError
 from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import read_bytes
@@ -17,9 +19,6 @@ from voxrun.messages import sentence, shown
 from voxrun.trust.manifest import MANIFEST, SIGNATURE, read_entries
 from voxrun.trust.proof import found
 from voxrun.trust.provenance import PROVENANCE
-
-from .errors import VoxbuildError
-from .files import to_json, write_text
 
 __all__ = [
     "BOM",

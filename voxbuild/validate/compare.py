@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from voxbuild.console import markdown
 from voxbuild.tensors.module_kinds import by_kind
 
-from .artifact import Artifact, Floats, Weight
-from .console import markdown
+from .weights import Artifact, Floats, Weight
 
 CHUNK_VALUES = 2 * 2**20
 """Values compared at a time: what bounds memory, at some 50 bytes each."""

@@ -6,19 +6,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from voxbuild import stages
+from voxbuild.artifact.lock import LOCK, read_lock, source_drift, tool_drift
+from voxbuild.artifact.manifest import MANIFEST, Manifest
+from voxbuild.console import markdown, progress_bar
+from voxbuild.errors import VoxbuildError
+from voxbuild.folders import Journal, alone
+from voxbuild.making import Making
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
+from voxbuild.workspace import Workspace
 
-from . import stages
-from .artifact import Artifact
 from .compare import Comparison, as_text, compare, stored_bytes
-from .console import markdown, progress_bar
-from .errors import VoxbuildError
-from .folders import Journal, alone
-from .lock import LOCK, read_lock, source_drift, tool_drift
-from .making import Making
-from .manifest import MANIFEST, Manifest
-from .workspace import Workspace
+from .weights import Artifact
 
 
 def diff(folders: Sequence[Path], names: Sequence[str], form: str) -> tuple[bool, str]:

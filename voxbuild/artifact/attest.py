@@ -4,18 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxbuild.files import write_json
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
 from voxbuild.sources.clips import clip_files
+from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of
 
 from . import bom, provenance
-from .files import write_json
 from .manifest import BOM, DESCRIPTIVE, PROVENANCE, Manifest, file_entry, read_validation
-from .naming import repo_name
-from .workspace import Workspace
+from .variant import repo_name
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,33 @@ from typing import Any
 
 import numpy as np
 
+from voxbuild.console import markdown
 from voxbuild.recipes.gates import Gates
 from voxbuild.sources.clips import Clip
-from voxbuild.sources.transcripts import error_rates
 from voxrun.arrays import FloatArray
 from voxrun.audio.file import FileSource
 from voxrun.device import mx
 from voxrun.stream.scoring import teacher_forced_logits
 from voxrun.transcriber import Transcriber
+
+from .error_rates import error_rates
+
+
+def gates_table(validation: dict[str, Any]) -> str:
+    """Measured WER by clip set, fidelity, and each gate."""
+    sets = [
+        (n, s["clips"], s["words"], f"{s['wer']:.2f}", f"{s['cer']:.2f}", f"{s['unquantized_wer']:.2f}")
+        for n, s in [
+            *validation["sets"].items(),
+            ("all", validation["total"] | {"unquantized_wer": validation["unquantized"]["wer"]}),
+        ]
+    ]
+    gates = [
+        (g["name"], g["limit"], g["measured"], "pass" if g["passed"] else "FAIL") for g in validation["gates"]
+    ]
+    heard = markdown(sets, ["clips", "count", "words", "WER %", "CER %", "unquantized WER %"])
+    return f"{heard}\n\n{markdown(gates, ['gate', 'limit', 'measured', ''])}"
+
 
 ClipDone = Callable[[], None]
 

@@ -4,15 +4,20 @@ import os
 from pathlib import Path
 from typing import Any
 
+from voxbuild.errors import SigningError
+from voxbuild.files import written_whole
+from voxbuild.recipes.loaders import views_of
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
+from voxbuild.workspace import Workspace
 from voxrun.errors import VoxrunError
 from voxrun.files.paths import TOOLS, StrictError, read_bytes
 from voxrun.trust.manifest import SIGNATURE, digest_of, read_manifest
 from voxrun.trust.signature import check_signed, claimed_files, signed_files
 
-from .errors import SigningError
-from .files import written_whole
+from .evidence import provenance_faults
 from .manifest import MANIFEST, Manifest
-from .vouching import provenance_faults
+from .variant import check_current, public_key_of
 
 PASSWORD = "VOXBUILD_SIGNING_PASSWORD"
 """That of its password, if it has one."""
@@ -105,3 +110,29 @@ def _load(private: Path, password: bytes | None) -> Any:
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in HASHES:
         raise SigningError(f"{private}: no private key on one of the curves {', '.join(HASHES)}")
     return key
+
+
+KEY = "VOXBUILD_SIGNING_KEY"
+"""The environment variable that names the private key, a PEM file."""
+
+
+def sign_artifact(work: Workspace, source: Source, recipe: Recipe, key: str | None, named: bool) -> str:
+    """Sign a recipe's artifact and its views; return what was done.
+
+    `key` names the private key; None: the environment does. One that is not `named` need not be there, or
+    validated. Raises SigningError.
+    """
+    folder = work.artifact(source.name, recipe.name)
+    if (why := unready(folder)) and not named:
+        return f"{why}, so not signed"
+    refuse_unready(folder)
+    views = [check_current(work, source, recipe, loader) for loader in views_of(recipe.dialects)]
+    for each in (folder, *views):
+        sign(each, _private_key(key), public_key_of(work, recipe))
+    return f"signed {', '.join(str(each.relative_to(work.root)) for each in (folder, *views))}"
+
+
+def _private_key(named: str | None) -> Path:
+    if chosen := named or os.environ.get(KEY):
+        return Path(chosen)
+    raise SigningError(f"no private key to sign with: say key=PRIVATE.pem, or set {KEY}")

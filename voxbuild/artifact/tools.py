@@ -1,0 +1,17 @@
+"""The versions that an artifact's bytes, or what was heard with it, may depend on."""
+
+from importlib.metadata import version
+
+import voxrun
+from voxbuild import __version__
+
+
+def tool_versions() -> dict[str, str]:
+    """The versions that an artifact's bytes may depend on."""
+    return {"voxbuild": __version__, **{name: version(name) for name in ("mlx", "numba", "numpy")}}
+
+
+def runtime_versions() -> dict[str, str]:
+    """The versions that what is heard, and how it is scored, may depend on."""
+    libraries = ("mlx", "numpy", "mistral-common", "soundfile", "soxr", "jiwer")
+    return {"voxrun": voxrun.__version__, **{name: version(name) for name in libraries}}

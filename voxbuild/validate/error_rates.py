@@ -1,0 +1,35 @@
+"""Word and character error rates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jiwer
+
+from voxbuild.sources.transcripts import normalise
+
+
+@dataclass(frozen=True)
+class ErrorRates:
+    """Errors over one or many clips; rates in per cent of the reference."""
+
+    words: int
+    substitutions: int
+    deletions: int
+    insertions: int
+    wer: float
+    cer: float
+
+
+def error_rates(references: Sequence[str], hypotheses: Sequence[str]) -> ErrorRates:
+    """Rates of all pairs together; both sides are normalised here."""
+    said = [normalise(text) for text in references]
+    heard = [normalise(text) for text in hypotheses]
+    words = jiwer.process_words(said, heard)
+    return ErrorRates(
+        words=words.hits + words.substitutions + words.deletions,
+        substitutions=words.substitutions,
+        deletions=words.deletions,
+        insertions=words.insertions,
+        wer=round(100 * words.wer, 2),
+        cer=round(100 * jiwer.process_characters(said, heard).cer, 2),
+    )
