@@ -26,10 +26,10 @@ from environments import PINNED, machine, python_of
 from figures import Column, megabytes, seconds, table
 from runs import ROOT, Contestant, Run, rounds, tell
 
+from voxbuild.convert.views import CONFIG, small_files
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import MLX_AUDIO_LOADER
 from voxbuild.sources.fetch import fetch
-from voxbuild.views import CONFIG, small_files
 from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of
 

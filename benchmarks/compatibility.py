@@ -21,11 +21,11 @@ from runs import ROOT, Peer, tell
 from voxbuild.artifact.manifest import MANIFEST
 from voxbuild.artifact.variant import view_name
 from voxbuild.console import markdown
+from voxbuild.convert.conversion import plan_artifact
 from voxbuild.plan.compatibility import first_fault
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS, Loader
 from voxbuild.recipes.recipe import Recipe
-from voxbuild.stages import plan_artifact
 from voxbuild.workspace import Workspace
 
 OURS = "voxrun"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from voxbuild.convert import convert_at_once
+from voxbuild.convert.shards import convert_at_once
 from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
 from voxbuild.tensors.checkpoint import Checkpoint

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from voxbuild.convert.views import write_view
 from voxbuild.recipes.loaders import MLX_AUDIO_LOADER
 from voxbuild.tensors.checkpoint import Checkpoint
-from voxbuild.views import write_view
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.device import mx
 from voxrun.model.load import weight_files

@@ -12,8 +12,7 @@ from pathlib import Path
 from voxbuild.artifact.lock import LOCK, refuse_difference, refuse_drift
 from voxbuild.artifact.manifest import DESCRIPTIVE, MANIFEST, VALIDATION, Manifest, describe, read_validation
 from voxbuild.artifact.tools import runtime_versions
-from voxbuild.plan.compatibility import check_dialects
-from voxbuild.plan.planner import Plan, make_plan
+from voxbuild.convert.conversion import Making, plan_artifact
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.gates import Gates
 from voxbuild.recipes.recipe import Recipe
@@ -21,11 +20,9 @@ from voxbuild.recipes.source import Source
 from voxbuild.sources.clips import read_clips
 from voxbuild.sources.fetch import Fetched, fetch
 from voxbuild.tensors.calibrate import calibrate
-from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.tensors.moments import save_moments
 from voxbuild.validate.measure import Heard, fidelity, gates_table, listen, report
 from voxrun.device import device_name
-from voxrun.files.objects import read_json as read_params
 
 from .card import check_template, write_card_files
 from .card_check import check_card
@@ -33,7 +30,6 @@ from .console import progress_bar
 from .errors import ValidationError
 from .files import read_json, write_json
 from .folders import Journal, whole_folder
-from .making import Making
 from .record import read_record
 from .workspace import Workspace
 
@@ -53,16 +49,6 @@ def calibrate_source(work: Workspace, source: Source, book: Book, clips: str) ->
     with progress_bar(f"calibrate {clips}", len(members), "clip") as bar:
         moments = calibrate(folder, [clip.path for clip in members], bar.update)
     save_moments(work.moments_file(source.name, clips), moments)
-
-
-def plan_artifact(work: Workspace, source: Source, recipe: Recipe) -> Plan:
-    """Make the plan of a recipe from the source's header. Raises PlanError, CheckpointError."""
-    folder = Fetched.load(work.source_file(source.name)).folder
-    params = read_params(folder / source.params)
-    with Checkpoint(folder / source.weights) as checkpoint:
-        plan = make_plan(recipe, checkpoint.tensors.values(), params)
-    check_dialects(recipe, plan)
-    return plan
 
 
 def write_plan(work: Workspace, source: Source, recipe: Recipe, lock: Path | None = None) -> None:

@@ -8,6 +8,7 @@ from voxbuild.artifact.attest import Attested, attest_view
 from voxbuild.artifact.manifest import VALIDATION, Manifest, describe, file_entry, read_validation
 from voxbuild.artifact.tools import tool_versions
 from voxbuild.artifact.variant import view_name
+from voxbuild.convert.views import check_view, write_view
 from voxbuild.plan.requirements import check_disk
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.loaders import Loader
@@ -23,7 +24,6 @@ from .errors import ValidationError
 from .files import write_json
 from .folders import whole_folder
 from .record import read_record
-from .views import check_view, write_view
 from .workspace import Workspace
 
 

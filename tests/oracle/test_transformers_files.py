@@ -17,8 +17,8 @@ from reference import Oracle
 from small_models import random_tensors, small_params, write_mistral
 from transformers import AutoProcessor, VoxtralRealtimeForConditionalGeneration
 
+from voxbuild.convert.views import write_view
 from voxbuild.recipes.loaders import TRANSFORMERS_LOADER
-from voxbuild.views import write_view
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import TRANSFORMERS, VOXMLX
 from voxrun.device import mx

@@ -7,6 +7,7 @@ from sources import header_of, params_of
 
 from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest
+from voxbuild.convert.conversion import check_moments
 from voxbuild.errors import ConvertError
 from voxbuild.files import read_json
 from voxbuild.plan.planner import make_plan
@@ -16,7 +17,7 @@ from voxbuild.recipes.quantization import Quantize, Rule
 from voxbuild.sources.clips import read_clips
 from voxbuild.tensors.calibrate import calibrate, observe
 from voxbuild.tensors.checkpoint import Checkpoint
-from voxbuild.tensors.moments import check_moments, load_moments, save_moments
+from voxbuild.tensors.moments import load_moments, save_moments
 from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of
 from voxrun.transcriber import Transcriber

@@ -10,7 +10,7 @@ import pytest
 from projects import doit
 from sources import header_of, params_of, random_array, write_checkpoint
 
-from voxbuild.convert import convert_at_once
+from voxbuild.convert.shards import convert_at_once
 from voxbuild.errors import CheckpointError
 from voxbuild.files import read_json, write_json
 from voxbuild.plan.planner import make_plan

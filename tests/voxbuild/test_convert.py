@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sources import header_of, params_of, raw, write_checkpoint
 
-from voxbuild import convert as module
-from voxbuild.convert import convert
+from voxbuild.convert import shards as module
+from voxbuild.convert.shards import convert
 from voxbuild.errors import CheckpointError, ConvertError
 from voxbuild.folders import Journal
 from voxbuild.plan.planner import make_plan

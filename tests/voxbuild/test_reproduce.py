@@ -91,14 +91,14 @@ def test_an_error_leaves_nothing(project):
 
 SLOW = """
 import time
-import voxbuild.convert
+import voxbuild.convert.shards
 
-def slowly(*arguments, convert=voxbuild.convert.convert):
+def slowly(*arguments, convert=voxbuild.convert.shards.convert):
     hashes = convert(*arguments)
     time.sleep(60)
     return hashes
 
-voxbuild.convert.convert = slowly
+voxbuild.convert.shards.convert = slowly
 """
 
 

@@ -16,9 +16,10 @@ from artifacts import contents
 from projects import doit, doit_command, make_project, use_random_source
 from sources import header_of, params_of, write_checkpoint
 
-from voxbuild import convert as convert_module
-from voxbuild import making, stages
+from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest
+from voxbuild.convert import conversion
+from voxbuild.convert import shards as convert_module
 from voxbuild.errors import CheckpointError, ConvertError, SourceError
 from voxbuild.files import read_json
 from voxbuild.folders import whole_folder
@@ -226,13 +227,13 @@ def test_a_flipped_bit_in_pinned_weights_is_found_by_the_one_read(build):
 def test_a_source_that_is_proven_is_not_hashed_again(build, monkeypatch):
     hashing = []
 
-    class Spy(making.OnePass):
+    class Spy(conversion.OnePass):
         def __init__(self, checkpoint, *, hashing: bool):
             super().__init__(checkpoint, hashing=hashing)
             asked.append(hashing)
 
     asked = hashing
-    monkeypatch.setattr(making, "OnePass", Spy)
+    monkeypatch.setattr(conversion, "OnePass", Spy)
     build.convert()
     build.convert()
     assert hashing == [True, False]

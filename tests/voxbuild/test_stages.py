@@ -8,10 +8,10 @@ import pytest
 from artifacts import contents
 from projects import make_project
 
-from voxbuild import convert as convert_module
 from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest
 from voxbuild.artifact.tools import tool_versions
+from voxbuild.convert import shards as convert_module
 from voxbuild.errors import ConvertError, ValidationError, VoxbuildError
 from voxbuild.files import read_json, stamp, write_json, write_text
 from voxbuild.recipes.book import read_book

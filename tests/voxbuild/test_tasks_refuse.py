@@ -69,13 +69,13 @@ def test_tensors_missing_or_extra_are_named_and_nothing_is_built(project, change
 UNFINISHED = ".*.safetensors.partial"
 SLOW = """
 import time
-import voxbuild.convert
+import voxbuild.convert.shards
 
-def slowly(*arguments, cast=voxbuild.convert.cast):
+def slowly(*arguments, cast=voxbuild.convert.shards.cast):
     time.sleep(0.1)
     return cast(*arguments)
 
-voxbuild.convert.cast = slowly
+voxbuild.convert.shards.cast = slowly
 """
 
 

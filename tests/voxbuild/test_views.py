@@ -10,8 +10,10 @@ from artifacts import contents
 from cards import make_sibling
 from projects import FAILED, copy_project, doit, edit, executed, make_project, skipped, use_random_source
 
-from voxbuild import stages, views
+from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest, file_entry
+from voxbuild.convert import views
+from voxbuild.convert.views import check_view, small_files, write_view
 from voxbuild.errors import ValidationError, VoxbuildError
 from voxbuild.files import read_json
 from voxbuild.recipes.book import read_book
@@ -20,7 +22,6 @@ from voxbuild.recipes.recipe import UNITS
 from voxbuild.record import write_record
 from voxbuild.tensors.writer import CheckpointWriter
 from voxbuild.view_stages import make_view
-from voxbuild.views import check_view, small_files, write_view
 from voxbuild.workspace import Workspace
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.device import mx

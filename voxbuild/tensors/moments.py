@@ -6,13 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from voxbuild.errors import ConvertError
 from voxbuild.files import written_whole
-from voxbuild.plan.planner import Plan
 from voxrun.checkpoint.tensors import Tensor
 
 from .checkpoint import Checkpoint
-from .modes import ACTIVATION
 from .writer import CheckpointWriter
 
 Array = np.typing.NDArray[Any]
@@ -42,16 +39,3 @@ def load_moments(path: Path) -> Moments:
             name: np.frombuffer(b"".join(data for _, data in file.rows(tensor, tensor.nbytes)), np.float32)
             for name, tensor in file.tensors.items()
         }
-
-
-def check_moments(plan: Plan, moments: Moments) -> None:
-    """Raises ConvertError unless there are moments for each matrix whose search needs them."""
-    for tensor in plan.tensors:
-        if tensor.quantization is None or tensor.quantization.search != ACTIVATION:
-            continue
-        found = moments.get(tensor.module)
-        if found is None or found.shape != tensor.shape[1:] or not np.isfinite(found).all():
-            raise ConvertError(
-                f"{tensor.module}: the calibration tells nothing usable of its {tensor.shape[1]} inputs;"
-                " calibrate again, or give it a rule with another search"
-            )

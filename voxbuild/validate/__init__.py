@@ -1,4 +1,4 @@
 """What an artifact hears and how far it is from its source; how two artifacts differ.
 
-May import `voxbuild.convert` and what lies below it.
+May import `voxbuild.convert.shards` and what lies below it.
 """

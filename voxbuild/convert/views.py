@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from voxbuild.errors import ValidationError
+from voxbuild.files import write_json
 from voxbuild.recipes.loaders import Loader, sizes_of
 from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.tensors.writer import CheckpointWriter
@@ -22,9 +24,6 @@ from voxrun.checkpoint.tensors import DTYPES, Tensor
 from voxrun.files.objects import read_json
 from voxrun.messages import shown
 from voxrun.model.load import INDEX, weight_files
-
-from .errors import ValidationError
-from .files import write_json
 
 CONFIG = "config.json"
 CHUNK_BYTES = 8 * 2**20

@@ -9,6 +9,8 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from voxbuild.errors import ConvertError
+from voxbuild.folders import Journal
 from voxbuild.plan.planner import Plan, TensorPlan
 from voxbuild.tensors.checkpoint import Checkpoint, OnePass
 from voxbuild.tensors.modes import ACTIVATION, PLAIN
@@ -18,9 +20,6 @@ from voxbuild.tensors.threads import Buffer, in_order
 from voxbuild.tensors.writer import CheckpointWriter
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.parallel import cores
-
-from .errors import ConvertError
-from .folders import Journal
 
 Progress = Callable[[int], None]
 

@@ -8,25 +8,43 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
+
 from voxbuild.artifact.lock import LOCK, Lock, make_lock
 from voxbuild.artifact.manifest import Manifest, file_entry
 from voxbuild.artifact.tools import tool_versions
-from voxbuild.plan.planner import Plan
+from voxbuild.console import progress_bar
+from voxbuild.errors import ConvertError, SourceError
+from voxbuild.files import write_json
+from voxbuild.folders import Journal
+from voxbuild.plan.compatibility import check_dialects
+from voxbuild.plan.planner import Plan, make_plan
 from voxbuild.plan.requirements import check_room, estimate
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
 from voxbuild.sources.fetch import Fetched, FetchedFile
 from voxbuild.tensors.checkpoint import Checkpoint, OnePass
-from voxbuild.tensors.moments import Moments, check_moments, load_moments
+from voxbuild.tensors.modes import ACTIVATION
+from voxbuild.tensors.moments import Moments, load_moments
+from voxbuild.workspace import Workspace
 from voxrun.checkpoint.layout import TOKENIZER_FILE
 from voxrun.files.hashes import sha256_of
+from voxrun.files.objects import read_json as read_params
 from voxrun.model.load import INDEX
 
-from .console import progress_bar
-from .errors import ConvertError, SourceError
-from .files import write_json
-from .folders import Journal
-from .workspace import Workspace
+
+def check_moments(plan: Plan, moments: Moments) -> None:
+    """Raises ConvertError unless there are moments for each matrix whose search needs them."""
+    for tensor in plan.tensors:
+        if tensor.quantization is None or tensor.quantization.search != ACTIVATION:
+            continue
+        found = moments.get(tensor.module)
+        if found is None or found.shape != tensor.shape[1:] or not np.isfinite(found).all():
+            raise ConvertError(
+                f"{tensor.module}: the calibration tells nothing usable of its {tensor.shape[1]} inputs;"
+                " calibrate again, or give it a rule with another search"
+            )
+
 
 SMALL_FILES = ("config.json", INDEX, LOCK, TOKENIZER_FILE)
 
@@ -93,7 +111,7 @@ class Making:
 
     def _converted(self, checkpoint: Checkpoint, weights: FetchedFile, journal: Journal) -> dict[str, str]:
         """Read the source once; if it was never hashed as it is now, its hash is proven on the way."""
-        from .convert import convert, is_in_order  # its loops are compiled: only who converts waits for that
+        from .shards import convert, is_in_order  # its loops are compiled: only who converts waits for that
 
         moments, proof = self._moments(), self.work.proof_file(self.source.name)
         prove = partial(weights.prove, path=checkpoint.path, source=self.source.name, proof=proof)
@@ -142,3 +160,13 @@ class Making:
             files=files,
             validated=False,
         )
+
+
+def plan_artifact(work: Workspace, source: Source, recipe: Recipe) -> Plan:
+    """Make the plan of a recipe from the source's header. Raises PlanError, CheckpointError."""
+    folder = Fetched.load(work.source_file(source.name)).folder
+    params = read_params(folder / source.params)
+    with Checkpoint(folder / source.weights) as checkpoint:
+        plan = make_plan(recipe, checkpoint.tensors.values(), params)
+    check_dialects(recipe, plan)
+    return plan
