@@ -9,13 +9,14 @@ from doit.tools import config_changed
 
 from voxbuild.artifact.manifest import BOM, DESCRIPTIVE, MANIFEST, OPTIONAL, PROVENANCE, VALIDATION
 from voxbuild.artifact.variant import public_key_of, view_name
+from voxbuild.card.render import card_names
+from voxbuild.card.siblings import others
 from voxbuild.recipes.loaders import views_of
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
 
 from . import uptodate
 from .actions import workspace
-from .card import card_names
 from .choice import (
     LOUD,
     Task,
@@ -31,7 +32,6 @@ from .choice import (
     source_file,
     stage,
 )
-from .record import others
 
 __all__ = [
     "task__signature",

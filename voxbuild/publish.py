@@ -18,17 +18,17 @@ from voxbuild.artifact.manifest import (
     manifest_bytes,
     read_validation,
 )
+from voxbuild.card.check import check_card
+from voxbuild.card.siblings import Record
 from voxrun.errors import VoxrunError
 from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import read_bytes
 from voxrun.trust.manifest import Entry, read_entries
 from voxrun.trust.registry import COMMIT, LATEST, WITHDRAWN
 
-from .card_check import check_card
 from .console import progress_bar
 from .errors import PublishError
 from .files import STATE_BYTES
-from .record import Record
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 LONGEST_NAME = 100

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voxbuild.artifact.variant import Candidate, candidates, check_current, public_key_of
+from voxbuild.card.siblings import read_record
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.recipe import Recipe
 from voxrun.errors import VoxrunError
@@ -15,7 +16,6 @@ from .differences import changes_table
 from .errors import MissingError, PublishError, VoxbuildError
 from .hub import Hub
 from .publish import Destination, PublishTarget, Release, check_branch, prepare
-from .record import read_record
 from .registry import LocalRegistry, no_review
 from .workspace import Workspace
 

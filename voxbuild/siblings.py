@@ -12,6 +12,7 @@ import pydantic
 
 from voxbuild.artifact.manifest import MANIFEST, VALIDATION
 from voxbuild.artifact.variant import repo_name
+from voxbuild.card.siblings import Positive, Rate, Record, Sibling, read_record, write_record
 from voxbuild.recipes.loaders import Loader, views_of
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
@@ -21,7 +22,6 @@ from voxrun.trust.manifest import Entry, read_entries
 from .errors import MissingError, PublishError
 from .files import STATE_BYTES
 from .publish import PublishTarget
-from .record import Positive, Rate, Record, Sibling, read_record, write_record
 from .workspace import Workspace
 
 Variant = tuple[str, str | None]

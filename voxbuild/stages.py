@@ -12,6 +12,9 @@ from pathlib import Path
 from voxbuild.artifact.lock import LOCK, refuse_difference, refuse_drift
 from voxbuild.artifact.manifest import DESCRIPTIVE, MANIFEST, VALIDATION, Manifest, describe, read_validation
 from voxbuild.artifact.tools import runtime_versions
+from voxbuild.card.check import check_card
+from voxbuild.card.render import check_template, write_card_files
+from voxbuild.card.siblings import read_record
 from voxbuild.convert.conversion import Making, plan_artifact
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.gates import Gates
@@ -24,13 +27,10 @@ from voxbuild.tensors.moments import save_moments
 from voxbuild.validate.measure import Heard, fidelity, gates_table, listen, report
 from voxrun.device import device_name
 
-from .card import check_template, write_card_files
-from .card_check import check_card
 from .console import progress_bar
 from .errors import ValidationError
 from .files import read_json, write_json
 from .folders import Journal, whole_folder
-from .record import read_record
 from .workspace import Workspace
 
 

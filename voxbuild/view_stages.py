@@ -8,6 +8,9 @@ from voxbuild.artifact.attest import Attested, attest_view
 from voxbuild.artifact.manifest import VALIDATION, Manifest, describe, file_entry, read_validation
 from voxbuild.artifact.tools import tool_versions
 from voxbuild.artifact.variant import view_name
+from voxbuild.card.check import check_card
+from voxbuild.card.render import write_card_files
+from voxbuild.card.siblings import read_record
 from voxbuild.convert.views import check_view, write_view
 from voxbuild.plan.requirements import check_disk
 from voxbuild.recipes.book import Book
@@ -17,13 +20,10 @@ from voxbuild.recipes.source import Source
 from voxbuild.sources.clips import read_clips
 from voxbuild.validate.measure import listen
 
-from .card import write_card_files
-from .card_check import check_card
 from .console import progress_bar
 from .errors import ValidationError
 from .files import write_json
 from .folders import whole_folder
-from .record import read_record
 from .workspace import Workspace
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from voxbuild.artifact.lock import read_lock
 from voxbuild.artifact.manifest import Manifest, read_validation
+from voxbuild.card.subject import fingerprint
 from voxbuild.errors import VoxbuildError
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import Strict, load
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.sources.clips import read_clips
-from voxbuild.subject import fingerprint
 from voxbuild.tensors.checkpoint import Checkpoint
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.layout import INDEX, read_headers

@@ -6,7 +6,7 @@ from keys import write_keys
 from voxbuild.artifact.manifest import CARD, PROVENANCE, SIGNATURE, VALIDATION, file_entry
 from voxbuild.artifact.provenance import BUILD, BUILDER, VIEW, upstream_files
 from voxbuild.artifact.signature import sign
-from voxbuild.card import render_card
+from voxbuild.card.render import render_card
 from voxbuild.files import write_json
 from voxbuild.publish import prepare
 from voxrun.trust.provenance import PREDICATE, STATEMENT

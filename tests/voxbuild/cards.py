@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from voxbuild.artifact.manifest import Manifest
+from voxbuild.card.siblings import Sibling
+from voxbuild.card.subject import Subject
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS
-from voxbuild.record import Sibling
-from voxbuild.subject import Subject
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / "model_cards"

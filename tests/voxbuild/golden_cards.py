@@ -5,9 +5,9 @@ After a change that is meant: `python tests/voxbuild/golden_cards.py` writes the
 
 from cards import KEY, RECORD, ROOT, TEMPLATES, make_subject
 
-from voxbuild.card import render_card
-from voxbuild.hub_terms import eval_results
-from voxbuild.record import family
+from voxbuild.card.hub_metadata import eval_results
+from voxbuild.card.render import render_card
+from voxbuild.card.siblings import family
 
 FOLDER = ROOT / "tests/data/cards"
 CASES = {

@@ -12,14 +12,14 @@ from cards import KEY, RECORD, TEMPLATES, TINY_VALIDATION, UPSTREAM, VALIDATION,
 from golden_cards import FOLDER, golden_files
 
 from voxbuild.artifact.variant import public_key_of
-from voxbuild.card import render_card, write_card_files
+from voxbuild.card.hub_metadata import eval_results
+from voxbuild.card.render import render_card, write_card_files
+from voxbuild.card.siblings import family, write_record
+from voxbuild.card.subject import fingerprint
 from voxbuild.errors import RecipeError, VoxbuildError
-from voxbuild.hub_terms import eval_results
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS
 from voxbuild.recipes.recipe import Sign
-from voxbuild.record import family, write_record
-from voxbuild.subject import fingerprint
 from voxbuild.workspace import Workspace
 
 LANGUAGES = "en fr es de ru zh ja it pt nl ar hi ko"

@@ -10,8 +10,8 @@ from cards import RECORD, TEMPLATES, VALIDATION, make_subject
 
 from voxbuild.artifact.manifest import CARD, EVAL_RESULTS, PLOT, Manifest, file_entry
 from voxbuild.artifact.manifest import VALIDATION as REPORT
-from voxbuild.card import card_files
-from voxbuild.card_check import check_card
+from voxbuild.card.check import check_card
+from voxbuild.card.render import card_files
 from voxbuild.errors import PublishError
 from voxbuild.publish import prepare
 

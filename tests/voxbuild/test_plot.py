@@ -12,8 +12,8 @@ import pytest
 from cards import make_sibling
 from PIL import Image
 
-from voxbuild.plot import DPI, GROUND, OTHER, OWN, SIZE, draw, make_dots, make_figure, make_frame
-from voxbuild.record import read_record
+from voxbuild.card.plot import DPI, GROUND, OTHER, OWN, SIZE, draw, make_dots, make_figure, make_frame
+from voxbuild.card.siblings import read_record
 
 MANY = [
     make_sibling("bf16", 8.13, 8.36),

@@ -8,11 +8,11 @@ from artifacts import contents, make_artifact
 from cards import RECORD, TINY_VALIDATION, UPSTREAM, make_sibling, make_subject
 
 from voxbuild.artifact.manifest import MANIFEST, VALIDATION
+from voxbuild.card.siblings import family, others, read_record, sibling_of, write_record
 from voxbuild.errors import MissingError, PublishError, RecipeError
 from voxbuild.files import STATE_BYTES as LIMIT
 from voxbuild.publish import Version
 from voxbuild.recipes.book import read_book
-from voxbuild.record import family, others, read_record, sibling_of, write_record
 from voxbuild.siblings import revised, survey
 
 MODEL = "Voxtral-Mini-4B-Realtime-2602"

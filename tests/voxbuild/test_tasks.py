@@ -22,8 +22,8 @@ from projects import (
 
 from voxbuild import uptodate
 from voxbuild.artifact.manifest import Manifest
+from voxbuild.card.siblings import read_record, write_record
 from voxbuild.files import read_json, stamp, write_json
-from voxbuild.record import read_record, write_record
 from voxrun.files.hashes import sha256_of
 
 FILES = {

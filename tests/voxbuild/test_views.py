@@ -12,6 +12,7 @@ from projects import FAILED, copy_project, doit, edit, executed, make_project, s
 
 from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest, file_entry
+from voxbuild.card.siblings import write_record
 from voxbuild.convert import views
 from voxbuild.convert.views import check_view, small_files, write_view
 from voxbuild.errors import ValidationError, VoxbuildError
@@ -19,7 +20,6 @@ from voxbuild.files import read_json
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS, MLX_AUDIO_LOADER, TRANSFORMERS_LOADER, views_of
 from voxbuild.recipes.recipe import UNITS
-from voxbuild.record import write_record
 from voxbuild.tensors.writer import CheckpointWriter
 from voxbuild.view_stages import make_view
 from voxbuild.workspace import Workspace

@@ -9,7 +9,7 @@ from pathlib import Path
 from voxbuild.artifact.lock import LOCK, read_lock, source_drift, tool_drift
 from voxbuild.artifact.manifest import MANIFEST, Manifest
 from voxbuild.console import markdown, progress_bar
-from voxbuild.convert.conversion import Making
+from voxbuild.convert.conversion import Making, plan_artifact
 from voxbuild.errors import VoxbuildError
 from voxbuild.folders import Journal, alone
 from voxbuild.recipes.recipe import Recipe
@@ -50,7 +50,7 @@ def reproduce(work: Workspace, source: Source, recipe: Recipe) -> None:
         raise VoxbuildError(f"{folder}: not built; run `{build}` first")
     built = Manifest.load(folder)
     with _clean_folder(work.again(source.name, recipe.name)) as place:
-        making = Making(work, source, recipe, conversion.plan_artifact(work, source, recipe))
+        making = Making(work, source, recipe, plan_artifact(work, source, recipe))
         journal = Journal(place / "again", making.identity)
         journal.folder.mkdir()
         again = making.all_files(journal)

@@ -11,7 +11,7 @@ from math import cos, hypot, radians, sin
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from .record import Sibling
+from .siblings import Sibling
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

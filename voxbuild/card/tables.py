@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+from voxbuild.console import markdown
 from voxbuild.recipes.quantization import Rule
 from voxbuild.tensors.modes import PLAIN
 
-from .console import markdown
-from .record import Sibling
+from .siblings import Sibling
 from .subject import Subject
 
 HUB = "https://huggingface.co"

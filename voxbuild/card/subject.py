@@ -10,12 +10,11 @@ from typing import Any
 
 from voxbuild.artifact.manifest import Manifest
 from voxbuild.artifact.variant import repo_name
+from voxbuild.errors import RecipeError
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import ClipSet, Source
 from voxrun.files.paths import read_bytes
-
-from .errors import RecipeError
 
 MAX_PEM = 2**16
 """Bytes of a file with a public key; one has some 200."""

@@ -14,8 +14,8 @@ import yaml
 
 from voxbuild.artifact.manifest import CARD, EVAL_RESULTS, PLOT, Manifest
 
-from .card_text import Row, read_text
-from .record import Record
+from .reader import Row, read_text
+from .siblings import Record
 
 SET = re.compile(r"(\S+) \((\d+) clips\)")
 """How a result names its clip set."""

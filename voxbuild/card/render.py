@@ -8,19 +8,19 @@ import jinja2
 
 from voxbuild.artifact.manifest import CARD, EVAL_RESULTS, OPTIONAL, PLOT, Manifest
 from voxbuild.artifact.variant import public_key_of, repo_name
+from voxbuild.errors import VoxbuildError
+from voxbuild.files import written_whole
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.loaders import LOADERS, Loader
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import ClipSet, Source
+from voxbuild.workspace import Workspace
 
-from . import card_tables
-from .errors import VoxbuildError
-from .files import written_whole
-from .hub_terms import eval_results, front_matter
+from . import tables
+from .hub_metadata import eval_results, front_matter
 from .plot import draw
-from .record import Record, family, read_record
+from .siblings import Record, family, read_record
 from .subject import Subject, fingerprint
-from .workspace import Workspace
 
 
 def check_template(templates: Path, recipe: Recipe) -> None:
@@ -103,10 +103,10 @@ def render_card(templates: Path, subject: Subject, siblings: Record = ()) -> str
             original=repo_name(subject.source, recipe),
             clips=list(subject.clips.values()),
             fingerprint=subject.fingerprint,
-            weights_table=card_tables.weights_table(subject),
-            wer_table=card_tables.wer_table(subject),
-            fidelity_table=card_tables.fidelity_table(subject),
-            siblings_table=card_tables.siblings_table(siblings, recipe.name) if siblings else None,
+            weights_table=tables.weights_table(subject),
+            wer_table=tables.wer_table(subject),
+            fidelity_table=tables.fidelity_table(subject),
+            siblings_table=tables.siblings_table(siblings, recipe.name) if siblings else None,
             plot=PLOT,
         )
     except (jinja2.TemplateError, TypeError) as error:

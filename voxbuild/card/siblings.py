@@ -10,13 +10,13 @@ from typing import Annotated
 
 import pydantic
 
+from voxbuild.errors import RecipeError
+from voxbuild.files import write_json
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import Strict
 from voxbuild.recipes.source import Sha256
 
-from .errors import RecipeError
-from .files import write_json
 from .subject import Subject
 
 Positive = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
