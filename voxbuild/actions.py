@@ -12,20 +12,23 @@ from typing import Any
 
 from doit.exceptions import TaskFailed
 
+from voxbuild.publish.registry import catalogue
+from voxbuild.publish.registry.target import LocalRegistry
+from voxbuild.publish.survey import update_record
+from voxbuild.publish.target import Destination
+from voxbuild.publish.upload import Order
 from voxbuild.recipes.book import Book, read_book
 from voxbuild.recipes.loaders import views_of
 from voxbuild.recipes.recipe import Recipe
 from voxrun.errors import VoxrunError
 
-from . import cataloguing, overview, publishing, stages, verifying, view_stages, withdrawing
+from . import overview, stages, view_stages
 from .artifact import attest, signature
 from .console import sayable
 from .errors import DifferenceError, PublishError, VoxbuildError
 from .plan import preview
-from .publish import Destination
-from .publishing import Order
-from .registry import LocalRegistry
-from .siblings import update_record
+from .publish import tags, upload
+from .publish import verify as verifying
 from .validate import reproduce as comparing
 from .workspace import Workspace
 
@@ -165,7 +168,7 @@ def publish(
     """Publish a recipe's validated artifact and its views, or show what would change."""
     destination = Destination(branch or None, pull_request)
     wanted = Order(**order, destination=destination, dry_run=dry_run)
-    publishing.publish(workspace(), book, book.recipe(recipe), wanted)
+    upload.publish(workspace(), book, book.recipe(recipe), wanted)
 
 
 @action
@@ -178,13 +181,13 @@ def verify(book: Book, recipe: str, order: dict[str, Any], key: str | None) -> N
 @action
 def yank(book: Book, recipe: str | None, order: dict[str, Any], reason: str | None) -> None:
     """Withdraw a tag."""
-    withdrawing.yank(workspace(), book, _said(book, recipe), Order(**order), reason or "")
+    tags.yank(workspace(), book, _said(book, recipe), Order(**order), reason or "")
 
 
 @action
 def history(book: Book, recipe: str | None, order: dict[str, Any], format: str) -> None:
     """Print the tags that were published."""
-    print(withdrawing.history(workspace(), book, _said(book, recipe), Order(**order), format))
+    print(tags.history(workspace(), book, _said(book, recipe), Order(**order), format))
 
 
 def _said(book: Book, recipe: str | None) -> Recipe:
@@ -197,7 +200,7 @@ def _said(book: Book, recipe: str | None) -> Recipe:
 def show_registry(book: Book, format: str, gc: bool, dry_run: bool) -> None:
     """Print the entries of the local registry, or what is removed of it because no tag needs it."""
     registry = LocalRegistry(workspace().registry)
-    text, damaged = cataloguing.collect(registry, dry_run) if gc else cataloguing.show(registry, format)
+    text, damaged = catalogue.collect(registry, dry_run) if gc else catalogue.show(registry, format)
     print(text)
     if damaged:
         raise PublishError("\n".join(damaged))
@@ -206,7 +209,7 @@ def show_registry(book: Book, format: str, gc: bool, dry_run: bool) -> None:
 @action
 def siblings(book: Book, source: str | None, target: str | None, replace: bool) -> None:
     """Put on record what is published of a source, or of each."""
-    goal = publishing.TARGETS[target or publishing.DEFAULT_TARGET](workspace())
+    goal = upload.TARGETS[target or upload.DEFAULT_TARGET](workspace())
     for origin in [book.source(source)] if source else book.sources.values():
         for line in update_record(workspace(), goal, origin, book.recipes.values(), replace):
             print(f"{origin.name}: {line}")

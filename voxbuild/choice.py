@@ -14,6 +14,7 @@ from doit import get_var
 from doit.exceptions import InvalidTask
 
 from voxbuild.card.siblings import Record, read_record
+from voxbuild.publish.upload import TARGETS
 from voxbuild.recipes.book import Book, read_book
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
@@ -21,7 +22,6 @@ from voxbuild.sources.clips import clip_files
 
 from .actions import run, workspace
 from .errors import VoxbuildError
-from .publishing import TARGETS
 
 Task = dict[str, Any]
 

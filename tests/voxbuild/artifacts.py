@@ -8,7 +8,7 @@ from voxbuild.artifact.provenance import BUILD, BUILDER, VIEW, upstream_files
 from voxbuild.artifact.signature import sign
 from voxbuild.card.render import render_card
 from voxbuild.files import write_json
-from voxbuild.publish import prepare
+from voxbuild.publish.release import prepare
 from voxrun.trust.provenance import PREDICATE, STATEMENT
 
 REPO = "someone/Small-4bit"

@@ -22,8 +22,8 @@ from artifacts import REPO, contents, make_release
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from voxbuild.errors import PublishError
-from voxbuild.publish import Destination
-from voxbuild.registry import LocalRegistry
+from voxbuild.publish.registry.target import LocalRegistry
+from voxbuild.publish.target import Destination
 
 CHANGES = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "fcntl.flock")
 KILLED = -signal.SIGKILL

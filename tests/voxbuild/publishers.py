@@ -17,11 +17,11 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import _http
 from huggingface_hub.utils.sha import git_hash
 
-from voxbuild import hub_client
 from voxbuild.artifact.manifest import MANIFEST, file_entry
 from voxbuild.errors import PublishError
-from voxbuild.hub import Hub
-from voxbuild.publish import Release
+from voxbuild.publish.hub import client
+from voxbuild.publish.hub.target import Hub
+from voxbuild.publish.target import Release
 from voxrun.trust.manifest import Entry
 
 
@@ -34,14 +34,14 @@ def connect(patch, url, token):
     patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     patch.setattr(constants, "HF_HUB_OFFLINE", False)
     patch.setattr(_http, "time", clock)
-    patch.setattr(hub_client, "time", clock)
+    patch.setattr(client, "time", clock)
     patch.setenv("HF_TOKEN", token)
     return slept
 
 
 def disconnect():
     """Nothing that was set in the client outlives a test."""
-    hub_client.be_patient.cache_clear()
+    client.be_patient.cache_clear()
     huggingface_hub.set_client_factory(_http.default_client_factory)
 
 

@@ -13,7 +13,7 @@ from voxbuild.artifact.manifest import VALIDATION as REPORT
 from voxbuild.card.check import check_card
 from voxbuild.card.render import card_files
 from voxbuild.errors import PublishError
-from voxbuild.publish import prepare
+from voxbuild.publish.release import prepare
 
 SUBJECT = make_subject()
 FILES = card_files(TEMPLATES, SUBJECT, RECORD)

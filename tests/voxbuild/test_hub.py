@@ -13,8 +13,8 @@ PUBLISH = """
 import sys
 from pathlib import Path
 from voxbuild.errors import PublishError
-from voxbuild.hub import Hub
-from voxbuild.publish import Destination, prepare
+from voxbuild.publish.hub.target import Hub
+from voxbuild.publish.target import Destination, prepare
 
 release = prepare(Path(sys.argv[1]), "c0ffee", sys.argv[2], sys.argv[3])
 try:
@@ -162,7 +162,7 @@ def test_somebody_elses_commit_in_between_is_not_overwritten(hub, publish, tmp_p
     assert not hub.repos[f"models/{REPO}"].tags
 
 
-LARGE = "import voxbuild.hub as hub\nhub.SMALL = 100\n" + PUBLISH
+LARGE = "import voxbuild.publish.hub.target as hub\nhub.SMALL = 100\n" + PUBLISH
 
 
 def test_large_files_are_sent_without_bars_where_nobody_watches(hub, publish, hub_environment, tmp_path):

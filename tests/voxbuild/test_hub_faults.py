@@ -16,7 +16,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import RevisionNotFoundError
 from mishaps import for_good, once, outcome, play
 
-from voxbuild import hub_client
+from voxbuild.publish.hub import client
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
 
@@ -101,7 +101,7 @@ def test_refused_for_good(at_each_call, at_creation, status):
 
 
 def test_a_slow_drip_once(at_each_call, monkeypatch):
-    monkeypatch.setattr(hub_client, "TIMEOUT", 0.3)
+    monkeypatch.setattr(client, "TIMEOUT", 0.3)
     found = at_each_call("20 bytes a second, once", lambda world, number: once(number, drip=20), first=True)
     assert {outcome.said for outcome in found} == {"published"}
 

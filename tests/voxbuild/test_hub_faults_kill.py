@@ -14,7 +14,7 @@ from publishers import publish_alone
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["voxbuild.hub", "huggingface_hub.hf_api", "httpx2"])
+FORKS.set_forkserver_preload(["voxbuild.publish.hub.target", "huggingface_hub.hf_api", "httpx2"])
 PATIENCE = 60
 
 

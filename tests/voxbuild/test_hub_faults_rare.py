@@ -7,7 +7,7 @@ from hub_server import TOKEN, Refusal, flipped, swapped, truncated
 from mishaps import Outcome, Script, for_good, once, outcome, plain, play
 from publishers import ATTRIBUTES, CARD, attempt, hashes, release_of
 
-from voxbuild import hub, hub_client
+from voxbuild.publish.hub import client, target
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
 
@@ -53,14 +53,14 @@ def test_a_wrong_sha256_from_lfs_is_not_tagged(at, new_world):
 
 
 def test_a_slow_drip_for_good_ends(at, monkeypatch):
-    monkeypatch.setattr(hub_client, "TIMEOUT", 0.3)
-    monkeypatch.setattr(hub_client, "WAITS", ())
+    monkeypatch.setattr(client, "TIMEOUT", 0.3)
+    monkeypatch.setattr(client, "WAITS", ())
     at("20 bytes a second, for good", "GET /REPO/refs", lambda n: for_good(n, drip=20), "comes too slowly")
 
 
 def test_no_answer_at_all_ends(at, monkeypatch):
-    monkeypatch.setattr(hub_client, "TIMEOUT", 0.3)
-    monkeypatch.setattr(hub_client, "WAITS", ())
+    monkeypatch.setattr(client, "TIMEOUT", 0.3)
+    monkeypatch.setattr(client, "WAITS", ())
     at("no answer at all", "GET /REPO/tree", lambda n: for_good(n, hang=True), "timed out")
 
 
@@ -98,7 +98,7 @@ def test_a_clock_that_is_wrong(at, new_world, years):
         "published",
         world,
     )
-    assert [version.tag for version in hub.Hub().history(world.repo)] == ["v2", "v1"]
+    assert [version.tag for version in target.Hub().history(world.repo)] == ["v2", "v1"]
 
 
 THEIRS = {"theirs.md": b"theirs"}
@@ -211,7 +211,7 @@ def test_what_changed_after_it_was_checked_is_not_sent(new_world):
 
 
 def test_what_changes_while_it_is_sent_is_refused_by_its_hash(new_world, monkeypatch):
-    monkeypatch.setattr(hub, "SMALL", 1000)
+    monkeypatch.setattr(target, "SMALL", 1000)
     world = new_world()
     weights = world.release.folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[::-1])
@@ -222,7 +222,7 @@ def test_what_changes_while_it_is_sent_is_refused_by_its_hash(new_world, monkeyp
 
 
 def test_large_files_are_not_hashed_again(new_world, monkeypatch):
-    monkeypatch.setattr(hub, "SMALL", 1000)
+    monkeypatch.setattr(target, "SMALL", 1000)
     monkeypatch.setattr("huggingface_hub.lfs.sha_fileobj", None)
     _, done, said = play(new_world())
     assert done, said
@@ -248,7 +248,7 @@ def test_no_file_holds_the_token(new_world, tmp_path, capfd):
 @pytest.fixture
 def settings(hubs, monkeypatch):
     """The server with small parts and pages."""
-    monkeypatch.setattr(hub, "SMALL", 1000)
+    monkeypatch.setattr(target, "SMALL", 1000)
     for name, value in {"multipart_threshold": 1000, "chunk_size": 2500, "page_size": 2}.items():
         monkeypatch.setattr(hubs[0], name, value)
 

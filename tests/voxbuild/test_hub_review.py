@@ -9,8 +9,8 @@ from hub_server import Refusal
 from mishaps import Script, play
 from publishers import OLD, attempt, hashes
 
-from voxbuild.hub import Hub
-from voxbuild.publish import Destination
+from voxbuild.publish.hub.target import Hub
+from voxbuild.publish.target import Destination
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
 

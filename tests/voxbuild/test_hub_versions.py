@@ -10,7 +10,7 @@ from publishers import CARD, attempt, hashes, marks, release_in, release_of
 
 from voxbuild.artifact.manifest import SIGNATURE
 from voxbuild.errors import MissingError, PublishError
-from voxbuild.hub import Hub
+from voxbuild.publish.hub.target import Hub
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
 

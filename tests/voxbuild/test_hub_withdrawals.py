@@ -7,7 +7,7 @@ from mishaps import Script, for_good, once
 from publishers import ATTRIBUTES, attempt, hashes, marks, release_of
 
 from voxbuild.errors import MissingError, PublishError
-from voxbuild.hub import Hub
+from voxbuild.publish.hub.target import Hub
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
 

@@ -7,12 +7,13 @@ import pytest
 from artifacts import RECIPE, REPO, make_artifact, make_release, sign_artifact
 from hub_server.refs import NAME
 
-from voxbuild import publish
 from voxbuild.artifact.manifest import MANIFEST, PROVENANCE, SIGNATURE, VALIDATION, Manifest, file_entry
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import read_json, write_json
-from voxbuild.publish import Destination, check_branch, prepare
-from voxbuild.registry import LocalRegistry
+from voxbuild.publish import target
+from voxbuild.publish.registry.target import LocalRegistry
+from voxbuild.publish.release import prepare
+from voxbuild.publish.target import Destination, check_branch
 from voxrun.trust.manifest import Entry
 
 
@@ -117,11 +118,11 @@ def test_a_build_that_begins_meanwhile_is_not_published(tmp_path, monkeypatch):
         return []
 
     with monkeypatch.context() as patch, pytest.raises(VoxbuildError, match="another file each time"):
-        patch.setattr(publish, "check_card", unvalidate)
+        patch.setattr(target, "check_card", unvalidate)
         prepare(folder, RECIPE, REPO, "v1")
     shutil.rmtree(folder)
     make_artifact(folder)
-    monkeypatch.setattr(publish, "signed", unvalidate)
+    monkeypatch.setattr(target, "signed", unvalidate)
     release = prepare(folder, RECIPE, REPO, "v1")
     assert release.files[MANIFEST] == checked
     with pytest.raises(VoxbuildError, match=r"manifest\.json: changed while it was published"):

@@ -9,7 +9,7 @@ from publishers import attempt
 
 from voxbuild import actions
 from voxbuild.errors import PublishError
-from voxbuild.hub import Hub
+from voxbuild.publish.hub.target import Hub
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
 

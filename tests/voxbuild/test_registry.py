@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from voxbuild.artifact.manifest import MANIFEST, SIGNATURE, VALIDATION, file_entry
 from voxbuild.errors import MissingError, PublishError
-from voxbuild.publish import Destination, prepare
-from voxbuild.registry import LocalRegistry
-from voxbuild.storing import commit_of
+from voxbuild.publish.registry.store import commit_of
+from voxbuild.publish.registry.target import LocalRegistry
+from voxbuild.publish.release import prepare
+from voxbuild.publish.target import Destination
 from voxrun.trust.manifest import Entry
 
 MAIN = Destination()

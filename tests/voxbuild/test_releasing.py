@@ -9,10 +9,11 @@ from keys import write_keys
 from projects import FAILED, doit, edit
 from releases import REPO, book_of, make_releasable, put_artifact
 
-from voxbuild import actions, cataloguing
+from voxbuild import actions
 from voxbuild.artifact.manifest import SIGNATURE
-from voxbuild.differences import changes_table
-from voxbuild.registry import LocalRegistry
+from voxbuild.publish.changes import changes_table
+from voxbuild.publish.registry import catalogue
+from voxbuild.publish.registry.target import LocalRegistry
 from voxrun.trust.manifest import Entry
 
 
@@ -141,7 +142,7 @@ def test_history_and_registry_tell_all(work, run, publish):
     registry = LocalRegistry(work.registry)
 
     assert "is not in the registry" in run("history", format="table")
-    assert cataloguing.show(registry, "table")[0] == "the registry is empty"
+    assert catalogue.show(registry, "table")[0] == "the registry is empty"
     publish("v1")
     put_artifact(work, b"other weights", signed=True)
     publish("v2")
@@ -149,13 +150,13 @@ def test_history_and_registry_tell_all(work, run, publish):
     history = [[row[1], *row[4:]] for row in rows(run("history", format="table"))]
     assert history == [["v2", "", "deaf"], ["v1", "latest", ""]]
     told = json.loads(run("history", format="json"))
-    assert rows(cataloguing.show(registry, "table")[0]) == [
+    assert rows(catalogue.show(registry, "table")[0]) == [
         [REPO, "v2", "4bit", "0.01", "8.36", "yes", "", "deaf"],
         [REPO, "v1", "4bit", "0.01", "8.36", "no", "latest", ""],
     ]
     size = sum(entry.size for entry in registry.files(REPO, "v1").values())
     more = {"variant": "4bit", "wer": 8.36, "nbytes": size, "signed": False}
-    assert json.loads(cataloguing.show(registry, "json")[0])[1] == told[1] | more
+    assert json.loads(catalogue.show(registry, "json")[0])[1] == told[1] | more
     assert f"!! {REPO}: the tag v2 was withdrawn (deaf); choose another with tag=NAME" in publish("v2")
 
 
@@ -173,9 +174,9 @@ def test_what_nobody_needs_is_removed_on_demand(work, publish):
     orphan.write_bytes(b"orphan")
     line = f"removed: {orphan.relative_to(work.registry)}, 6 bytes\n1 "
     registry = LocalRegistry(work.registry)
-    assert cataloguing.collect(registry, dry_run=True) == (f"would be {line}would be removed, 6 bytes", [])
+    assert catalogue.collect(registry, dry_run=True) == (f"would be {line}would be removed, 6 bytes", [])
     assert orphan.exists()
-    assert cataloguing.collect(registry, dry_run=False) == (f"{line}removed, 6 bytes", [])
+    assert catalogue.collect(registry, dry_run=False) == (f"{line}removed, 6 bytes", [])
     assert not orphan.exists()
 
 
@@ -212,7 +213,7 @@ def test_what_others_wrote_stays_in_its_cell():
 def test_a_reason_stays_in_its_cell(work, run, publish):
     publish()
     run("yank", tag="v1", reason="deaf | or worse")
-    for text in (run("history", format="table"), cataloguing.show(LocalRegistry(work.registry), "table")[0]):
+    for text in (run("history", format="table"), catalogue.show(LocalRegistry(work.registry), "table")[0]):
         assert r"| deaf \| or worse |" in text
 
 
@@ -220,7 +221,7 @@ def test_names_in_a_registry_are_printable(work, publish, capsys):
     publish()
     repo = next(work.registry.glob("models--*"))
     (repo / "snapshots/a\x1b[2K\nb").mkdir()
-    assert "/snapshots/a [2K b, 0 bytes\n" in cataloguing.collect(LocalRegistry(work.registry), True)[0]
+    assert "/snapshots/a [2K b, 0 bytes\n" in catalogue.collect(LocalRegistry(work.registry), True)[0]
     (next(repo.glob("snapshots/*/tekken.json")).parent / "a\x1b[2K\nb").symlink_to("/")
     failed = actions.run("show_registry", {"format": "table", "gc": False, "dry_run": False})
     assert "/a [2K b leads out of the registry" in failed.get_msg()

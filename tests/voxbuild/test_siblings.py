@@ -11,9 +11,9 @@ from voxbuild.artifact.manifest import MANIFEST, VALIDATION
 from voxbuild.card.siblings import family, others, read_record, sibling_of, write_record
 from voxbuild.errors import MissingError, PublishError, RecipeError
 from voxbuild.files import STATE_BYTES as LIMIT
-from voxbuild.publish import Version
+from voxbuild.publish.survey import revised, survey
+from voxbuild.publish.target import Version
 from voxbuild.recipes.book import read_book
-from voxbuild.siblings import revised, survey
 
 MODEL = "Voxtral-Mini-4B-Realtime-2602"
 REPO = f"voxbuild/{MODEL}-4bit"

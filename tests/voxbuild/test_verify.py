@@ -13,9 +13,9 @@ from releases import REPO, book_of, make_releasable, put_artifact
 from voxbuild.artifact.manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest
 from voxbuild.artifact.signature import sign
 from voxbuild.errors import DifferenceError
-from voxbuild.publishing import Order, publish
-from voxbuild.registry import LocalRegistry
-from voxbuild.verifying import verify
+from voxbuild.publish.registry.target import LocalRegistry
+from voxbuild.publish.upload import Order, publish
+from voxbuild.publish.verify import verify
 from voxrun.trust.provenance import check_provenance
 
 

@@ -10,7 +10,7 @@ from voxbuild.artifact.manifest import PROVENANCE, Manifest, file_entry
 from voxbuild.artifact.provenance import contradictions
 from voxbuild.artifact.signature import sign
 from voxbuild.errors import PublishError, SigningError
-from voxbuild.publish import prepare
+from voxbuild.publish.release import prepare
 from voxrun.errors import TrustError
 from voxrun.trust.manifest import Entry
 

@@ -7,14 +7,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from voxbuild.artifact.manifest import MANIFEST, SIGNATURE
+from voxbuild.errors import MissingError, PublishError
+from voxbuild.publish.target import REASONS, Version
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import WITHDRAWN
 
-from .errors import MissingError, PublishError
-from .hub_client import plain
-from .hub_files import MAIN
-from .hub_repo import HubRepo, OvertakenError
-from .publish import REASONS, Version
+from .client import plain
+from .reader import MAIN
+from .writer import HubRepo, OvertakenError
 
 T = TypeVar("T")
 

@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from voxbuild.errors import MissingError, PublishError
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import COMMIT, LATEST
 
-from .errors import MissingError, PublishError
-from .hub_client import again, is_missing, plain
+from .client import again, is_missing, plain
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import GitCommitInfo, HfApi, RepoFile

@@ -6,18 +6,19 @@ from pathlib import Path
 
 from voxbuild.artifact.variant import Candidate, candidates, check_current, public_key_of
 from voxbuild.card.siblings import read_record
+from voxbuild.errors import MissingError, PublishError, VoxbuildError
+from voxbuild.publish.hub.target import Hub
+from voxbuild.publish.registry.target import LocalRegistry, no_review
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.recipe import Recipe
+from voxbuild.workspace import Workspace
 from voxrun.errors import VoxrunError
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import LATEST
 
-from .differences import changes_table
-from .errors import MissingError, PublishError, VoxbuildError
-from .hub import Hub
-from .publish import Destination, PublishTarget, Release, check_branch, prepare
-from .registry import LocalRegistry, no_review
-from .workspace import Workspace
+from .changes import changes_table
+from .release import prepare
+from .target import Destination, PublishTarget, Release, check_branch
 
 TARGETS: dict[str, Callable[[Workspace], PublishTarget]] = {
     "registry": lambda work: LocalRegistry(work.registry),

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from voxbuild.errors import PublishError
 from voxrun.trust.manifest import Entry
 
-from .errors import PublishError
-from .hub_client import WAITS, again, is_missing, pause, plain, sentence
-from .hub_files import MAIN, HubFiles
+from .client import WAITS, again, is_missing, pause, plain, sentence
+from .reader import MAIN, HubFiles
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import HfApi

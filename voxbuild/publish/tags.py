@@ -4,15 +4,15 @@ import json
 from dataclasses import asdict
 
 from voxbuild.artifact.variant import candidates
+from voxbuild.console import foreign_table
+from voxbuild.errors import MissingError, PublishError
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.recipe import Recipe
+from voxbuild.workspace import Workspace
 from voxrun.messages import sentence
 
-from .console import foreign_table
-from .errors import MissingError, PublishError
-from .publish import Version
-from .publishing import Order
-from .workspace import Workspace
+from .target import Version
+from .upload import Order
 
 HEADER = ["repository", "tag", "commit", "date", "", "withdrawn"]
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
+from voxbuild.console import foreign_table
 from voxrun.trust.manifest import Entry
-
-from .console import foreign_table
 
 Files = Mapping[str, Entry]
 

@@ -6,15 +6,23 @@ from functools import partial
 from typing import Any
 
 from voxbuild.artifact.manifest import SIGNATURE
+from voxbuild.errors import PublishError
+from voxbuild.publish.target import (
+    REASONS,
+    Destination,
+    Release,
+    Version,
+    tag_is_taken,
+    tag_is_unsigned,
+    tag_is_withdrawn,
+)
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import WITHDRAWN
 
-from .errors import PublishError
-from .hub_client import be_patient, check_token, in_a_sentence, plain
-from .hub_files import MAIN, SMALL
-from .hub_repo import Additions, HubRepo
-from .hub_versions import UNTOLD, reasons, versions, withdraw
-from .publish import REASONS, Destination, Release, Version, tag_is_taken, tag_is_unsigned, tag_is_withdrawn
+from .client import be_patient, check_token, in_a_sentence, plain
+from .reader import MAIN, SMALL
+from .versions import UNTOLD, reasons, versions, withdraw
+from .writer import Additions, HubRepo
 
 ON_MAIN = Destination()
 

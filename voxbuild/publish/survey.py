@@ -13,16 +13,16 @@ import pydantic
 from voxbuild.artifact.manifest import MANIFEST, VALIDATION
 from voxbuild.artifact.variant import repo_name
 from voxbuild.card.siblings import Positive, Rate, Record, Sibling, read_record, write_record
+from voxbuild.errors import MissingError, PublishError
+from voxbuild.files import STATE_BYTES
 from voxbuild.recipes.loaders import Loader, views_of
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
+from voxbuild.workspace import Workspace
 from voxrun.errors import VoxrunError
 from voxrun.trust.manifest import Entry, read_entries
 
-from .errors import MissingError, PublishError
-from .files import STATE_BYTES
-from .publish import PublishTarget
-from .workspace import Workspace
+from .target import PublishTarget
 
 Variant = tuple[str, str | None]
 """The name of a recipe, and of the loader if it is a view."""

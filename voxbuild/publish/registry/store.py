@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from voxbuild.artifact.manifest import MANIFEST, SIGNATURE, file_entry
+from voxbuild.console import progress_bar
+from voxbuild.errors import PublishError
+from voxbuild.files import copy_and_hash, sync_folder
+from voxbuild.publish.target import Release
 from voxrun.trust.manifest import Entry
-
-from .console import progress_bar
-from .errors import PublishError
-from .files import copy_and_hash, sync_folder
-from .publish import Release
 
 PARTIAL = ".partial"
 """Below a repository: what is being stored."""

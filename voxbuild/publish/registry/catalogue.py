@@ -4,17 +4,17 @@ import json
 from dataclasses import asdict, dataclass
 
 from voxbuild.artifact.manifest import MANIFEST, SIGNATURE, VALIDATION
+from voxbuild.console import foreign_table
+from voxbuild.errors import MissingError, PublishError, VoxbuildError
+from voxbuild.files import STATE_BYTES
+from voxbuild.publish.target import Version
 from voxrun.errors import VoxrunError
 from voxrun.files.objects import read_object
 from voxrun.messages import sentence
 from voxrun.trust.manifest import read_entries
 
-from .console import foreign_table
-from .errors import MissingError, PublishError, VoxbuildError
-from .files import STATE_BYTES
 from .garbage import Garbage
-from .publish import Version
-from .registry import LocalRegistry
+from .target import LocalRegistry
 
 HEADER = ["repository", "tag", "variant", "MB", "WER %", "signed", "", "withdrawn"]
 

@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
+from voxbuild.console import remember, sayable
+from voxbuild.errors import MissingError, PublishError
 from voxrun import messages
-
-from .console import remember, sayable
-from .errors import MissingError, PublishError
 
 if TYPE_CHECKING:  # loaded when the Hub is talked to: most tasks never do
     import httpx2

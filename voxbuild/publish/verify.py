@@ -6,19 +6,19 @@ from pathlib import Path
 from voxbuild.artifact.evidence import proofs
 from voxbuild.artifact.manifest import MANIFEST, SIGNATURE
 from voxbuild.artifact.variant import Candidate, candidates, public_key_of
+from voxbuild.errors import DifferenceError, VoxbuildError
+from voxbuild.files import STATE_BYTES
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.recipe import Recipe
+from voxbuild.workspace import Workspace
 from voxrun.errors import VoxrunError
 from voxrun.files.objects import read_object
 from voxrun.messages import sentence
 from voxrun.trust.manifest import Entry, digest_of, read_entries
 
-from .differences import faults
-from .errors import DifferenceError, VoxbuildError
-from .files import STATE_BYTES
-from .publish import PublishTarget
-from .publishing import Order
-from .workspace import Workspace
+from .changes import faults
+from .target import PublishTarget
+from .upload import Order
 
 
 def verify(work: Workspace, book: Book, recipe: Recipe, order: Order) -> None:

@@ -15,6 +15,18 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from voxbuild.artifact.manifest import MANIFEST, SIGNATURE
+from voxbuild.console import progress_bar
+from voxbuild.errors import MissingError, PublishError
+from voxbuild.files import to_json, write_durably
+from voxbuild.folders import NO_ROOM
+from voxbuild.publish.target import (
+    Destination,
+    Release,
+    Version,
+    tag_is_taken,
+    tag_is_unsigned,
+    tag_is_withdrawn,
+)
 from voxrun.errors import ModelError
 from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import is_plain
@@ -22,13 +34,8 @@ from voxrun.messages import sentence
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import HISTORY, LATEST, REASON_LIMIT, WITHDRAWN, Record, Registry
 
-from .console import progress_bar
-from .errors import MissingError, PublishError
-from .files import to_json, write_durably
-from .folders import NO_ROOM
 from .garbage import Garbage, garbage_of, remove
-from .publish import Destination, Release, Version, tag_is_taken, tag_is_unsigned, tag_is_withdrawn
-from .storing import PARTIAL, commit_of, store
+from .store import PARTIAL, commit_of, store
 
 
 class LocalRegistry:
