@@ -22,7 +22,7 @@ from voxbuild.recipes.loaders import views_of
 from voxbuild.recipes.recipe import Recipe
 from voxrun.errors import VoxrunError
 
-from . import overview, stages, view_stages
+from . import overview, stages
 from .artifact import attest, signature
 from .console import sayable
 from .errors import DifferenceError, PublishError, VoxbuildError
@@ -153,7 +153,7 @@ def views(book: Book, source: str, recipe: str) -> None:
     """Write and prove the views of an artifact."""
     origin, chosen = book.source(source), book.recipe(recipe)
     for loader in views_of(chosen.dialects):
-        print(view_stages.make_view(workspace(), origin, chosen, book, loader))
+        print(stages.make_view(workspace(), origin, chosen, book, loader))
 
 
 @action

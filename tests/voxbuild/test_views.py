@@ -20,8 +20,8 @@ from voxbuild.files import read_json
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS, MLX_AUDIO_LOADER, TRANSFORMERS_LOADER, views_of
 from voxbuild.recipes.recipe import UNITS
+from voxbuild.stages import make_view
 from voxbuild.tensors.writer import CheckpointWriter
-from voxbuild.view_stages import make_view
 from voxbuild.workspace import Workspace
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.device import mx
