@@ -1,9 +1,9 @@
-"""doit reads this file; the tasks live in voxbuild/: tasks.py, describing.py, releasing.py, showing.py."""
+"""doit reads this file; the tasks live in voxbuild/tasks/."""
 
-from voxbuild.describing import *  # noqa: F403
-from voxbuild.interrupt import end_cleanly
-from voxbuild.releasing import *  # noqa: F403
-from voxbuild.showing import *  # noqa: F403
-from voxbuild.tasks import *  # noqa: F403
+from voxbuild.tasks.build import *  # noqa: F403
+from voxbuild.tasks.describe import *  # noqa: F403
+from voxbuild.tasks.interrupt import end_cleanly
+from voxbuild.tasks.publish import *  # noqa: F403
+from voxbuild.tasks.show import *  # noqa: F403
 
 end_cleanly()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from voxbuild import choice, describing, releasing, showing, tasks
+from voxbuild.tasks import build, describe, publish, selection, show
 from voxrun.cli.main import parser
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +26,7 @@ def code_of(name):
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_documented_tasks_exist(name):
-    modules = (tasks, describing, releasing, showing)
+    modules = (build, describe, publish, show)
     known = {task.removeprefix("task_") for module in modules for task in module.__all__}
     named = set(re.findall(r"\bdoit (?:-n 2 )?([a-z]+)\b(?!=)", code_of(name))) - {"list", "explain"}
     assert named <= known
@@ -34,7 +34,7 @@ def test_documented_tasks_exist(name):
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_documented_variables_exist(name):
-    assert set(re.findall(r"\bdoit .*?\b(\w+)=", code_of(name))) <= set(choice.VARIABLES)
+    assert set(re.findall(r"\bdoit .*?\b(\w+)=", code_of(name))) <= set(selection.VARIABLES)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -8,8 +8,6 @@ from urllib.parse import quote
 from tabulate import tabulate
 from tqdm import tqdm
 
-from voxbuild.artifact.manifest import Manifest
-from voxbuild.recipes.recipe import Recipe
 from voxrun.messages import sentence
 
 from .errors import PublishError
@@ -55,29 +53,3 @@ def markdown(rows: Iterable[Iterable[Any]], header: list[str]) -> str:
 def foreign_table(rows: Iterable[Iterable[str]], header: list[str]) -> str:
     """The same of what somebody else wrote: every cell printable, on one line, and in its column."""
     return markdown(([sentence(cell).replace("|", r"\|") for cell in row] for row in rows), header)
-
-
-VARIANT_HEADER = [
-    *("recipe", "bits/weight", "MB", "WER %", "worst set", "CER %"),
-    *("top-1 %", "KL mean", "KL p99", "gates"),
-]
-
-
-def variant_row(
-    recipe: Recipe, manifest: Manifest, validation: dict[str, Any] | None, current: bool
-) -> list[str]:
-    """One artifact in the table, see VARIANT_HEADER. `current`: what passed is what is there now."""
-    row = [recipe.name, f"{manifest.bits_per_weight:.2f}", f"{manifest.weight_bytes / 1e6:,.2f}"]
-    if validation is None:
-        return [*row, *[""] * 6, "not validated"]
-    near, total = validation["fidelity"], validation["total"]
-    return [
-        *row,
-        f"{total['wer']:.2f}",
-        f"{max(rates['wer'] for rates in validation['sets'].values()):.2f}",
-        f"{total['cer']:.2f}",
-        f"{100 * near['top1_agreement']:.2f}",
-        f"{near['kl_mean']:.5f}",
-        f"{near['kl_p99']:.4f}",
-        ("pass" if current else "stale") if validation["passed"] else "FAIL",
-    ]

@@ -14,7 +14,7 @@ pytest.importorskip("doit")
 
 from doit.exceptions import TaskFailed
 
-from voxbuild import actions
+from voxbuild.tasks import actions
 
 REPORT = (ROOT / actions.PARITY_REPORT).read_text(encoding="utf-8")
 

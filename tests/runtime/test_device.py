@@ -13,7 +13,7 @@ from voxrun import device
 def test_only_device_imports_mlx() -> None:
     folder = Path(voxrun.__file__).parent
     importing = re.compile(r"^\s*(import|from) mlx", re.MULTILINE)
-    assert [path.name for path in folder.glob("*.py") if importing.search(path.read_text("utf-8"))] == [
+    assert [path.name for path in folder.rglob("*.py") if importing.search(path.read_text("utf-8"))] == [
         "device.py"
     ]
 

@@ -212,7 +212,7 @@ def test_a_store_of_xet_that_fails_is_told(hub, publish, xet, tmp_path, call):
 
 def test_ctrl_c_says_what_is_the_case(hub, hub_environment, tmp_path):
     folder = make_artifact(tmp_path / "a", b"weights" * 1000)
-    script = "from voxbuild.interrupt import end_cleanly\nend_cleanly()\n" + PUBLISH
+    script = "from voxbuild.tasks.interrupt import end_cleanly\nend_cleanly()\n" + PUBLISH
     process = subprocess.Popen(
         [sys.executable, "-c", script, str(folder), REPO, "v1"],
         env=hub_environment,

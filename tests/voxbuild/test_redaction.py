@@ -7,9 +7,9 @@ from mishaps import Script
 from projects import make_project
 from publishers import attempt
 
-from voxbuild import actions
 from voxbuild.errors import PublishError
 from voxbuild.publish.hub.target import Hub
+from voxbuild.tasks import actions
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
 

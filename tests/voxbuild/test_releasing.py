@@ -9,11 +9,11 @@ from keys import write_keys
 from projects import FAILED, doit, edit
 from releases import REPO, book_of, make_releasable, put_artifact
 
-from voxbuild import actions
 from voxbuild.artifact.manifest import SIGNATURE
 from voxbuild.publish.changes import changes_table
 from voxbuild.publish.registry import catalogue
 from voxbuild.publish.registry.target import LocalRegistry
+from voxbuild.tasks import actions
 from voxrun.trust.manifest import Entry
 
 

@@ -20,10 +20,10 @@ from projects import (
     skipped,
 )
 
-from voxbuild import uptodate
 from voxbuild.artifact.manifest import Manifest
 from voxbuild.card.siblings import read_record, write_record
 from voxbuild.files import read_json, stamp, write_json
+from voxbuild.tasks import up_to_date
 from voxrun.files.hashes import sha256_of
 
 FILES = {
@@ -381,7 +381,7 @@ def test_files_that_were_touched_are_hashed_once(built, monkeypatch):
     task = SimpleNamespace(value_savers=[], meta=None)
     facts = sha256(Manifest.load(built / "out/tiny/4bit").as_converted.text.encode()).hexdigest()
     values = {"stamps": {"as it was": [1]}, "facts": facts}
-    assert uptodate.weights_untouched(task, values, "tiny", "4bit")
+    assert up_to_date.weights_untouched(task, values, "tiny", "4bit")
 
 
 def test_a_state_that_a_crash_spoiled_is_made_anew(built):

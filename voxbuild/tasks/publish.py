@@ -6,7 +6,7 @@ from typing import Any
 from doit import get_var, task_params
 
 from .actions import run
-from .choice import ALWAYS, FORMAT, SHOWS, Task, builds, chosen, doing
+from .selection import ALWAYS, FORMAT, SHOWS, Task, builds, chosen, doing
 
 __all__ = [
     "task_history",

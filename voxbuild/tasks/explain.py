@@ -8,7 +8,7 @@ from doit.cmd_base import DoitCmdBase
 from doit.control import TaskControl
 from doit.tools import config_changed, result_dep
 
-from .uptodate import WHY
+from .up_to_date import WHY
 
 RUNS, MAY_RUN, UP_TO_DATE = "runs", "may run", "up to date"
 

@@ -12,6 +12,13 @@ from typing import Any
 
 from doit.exceptions import TaskFailed
 
+from voxbuild import stages
+from voxbuild.artifact import attest, signature
+from voxbuild.console import sayable
+from voxbuild.errors import DifferenceError, PublishError, VoxbuildError
+from voxbuild.plan import preview
+from voxbuild.publish import tags, upload
+from voxbuild.publish import verify as verifying
 from voxbuild.publish.registry import catalogue
 from voxbuild.publish.registry.target import LocalRegistry
 from voxbuild.publish.survey import update_record
@@ -20,17 +27,11 @@ from voxbuild.publish.upload import Order
 from voxbuild.recipes.book import Book, read_book
 from voxbuild.recipes.loaders import views_of
 from voxbuild.recipes.recipe import Recipe
+from voxbuild.validate import reproduce as comparing
+from voxbuild.workspace import Workspace
 from voxrun.errors import VoxrunError
 
-from . import overview, stages
-from .artifact import attest, signature
-from .console import sayable
-from .errors import DifferenceError, PublishError, VoxbuildError
-from .plan import preview
-from .publish import tags, upload
-from .publish import verify as verifying
-from .validate import reproduce as comparing
-from .workspace import Workspace
+from . import overview
 
 PARITY = Path("tests/oracle/parity.py")
 PARITY_REPORT = Path("docs/parity.md")

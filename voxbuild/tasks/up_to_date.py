@@ -9,12 +9,12 @@ from voxbuild.artifact.lock import drift
 from voxbuild.artifact.manifest import MANIFEST, Manifest
 from voxbuild.artifact.signature import faults
 from voxbuild.artifact.tools import tool_versions
+from voxbuild.errors import VoxbuildError
+from voxbuild.files import read_state, stamp, write_json
 from voxbuild.sources.fetch import Fetched
 from voxrun.files.hashes import sha256_of
 
 from .actions import workspace
-from .errors import VoxbuildError
-from .files import read_state, stamp, write_json
 
 Values = dict[str, Any]
 WHY = "why"

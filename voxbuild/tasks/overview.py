@@ -1,14 +1,39 @@
 """What there is to build, and what of it is built, for people."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from voxbuild.artifact.manifest import MANIFEST, VALIDATION, Manifest, read_validation
+from voxbuild.console import markdown
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
+from voxbuild.workspace import Workspace
 
-from .console import VARIANT_HEADER, markdown, variant_row
-from .workspace import Workspace
+VARIANT_HEADER = [
+    *("recipe", "bits/weight", "MB", "WER %", "worst set", "CER %"),
+    *("top-1 %", "KL mean", "KL p99", "gates"),
+]
+
+
+def variant_row(
+    recipe: Recipe, manifest: Manifest, validation: dict[str, Any] | None, current: bool
+) -> list[str]:
+    """One artifact in the table, see VARIANT_HEADER. `current`: what passed is what is there now."""
+    row = [recipe.name, f"{manifest.bits_per_weight:.2f}", f"{manifest.weight_bytes / 1e6:,.2f}"]
+    if validation is None:
+        return [*row, *[""] * 6, "not validated"]
+    near, total = validation["fidelity"], validation["total"]
+    return [
+        *row,
+        f"{total['wer']:.2f}",
+        f"{max(rates['wer'] for rates in validation['sets'].values()):.2f}",
+        f"{total['cer']:.2f}",
+        f"{100 * near['top1_agreement']:.2f}",
+        f"{near['kl_mean']:.5f}",
+        f"{near['kl_p99']:.4f}",
+        ("pass" if current else "stale") if validation["passed"] else "FAIL",
+    ]
 
 
 def recipes_text(book: Book) -> str:

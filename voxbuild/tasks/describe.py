@@ -15,9 +15,9 @@ from voxbuild.recipes.loaders import views_of
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
 
-from . import uptodate
+from . import up_to_date
 from .actions import workspace
-from .choice import (
+from .selection import (
     LOUD,
     Task,
     artifact_file,
@@ -62,7 +62,7 @@ def task_card() -> Iterator[Task]:
             ],
             "targets": files,
             "uptodate": [
-                (uptodate.unedited, files),
+                (up_to_date.unedited, files),
                 config_changed({"matplotlib": version("matplotlib")}),  # draws the plot
             ],
         } | LOUD
@@ -78,7 +78,7 @@ def task_bom() -> Iterator[Task]:
             "targets": [artifact_file(recipe, source, BOM)],
             "uptodate": [
                 config_changed(book().digest(source, recipe)),
-                (uptodate.unedited, [artifact_file(recipe, source, BOM)]),
+                (up_to_date.unedited, [artifact_file(recipe, source, BOM)]),
             ],
         } | LOUD
 
@@ -99,7 +99,7 @@ def task_provenance() -> Iterator[Task]:
             "targets": [artifact_file(recipe, source, PROVENANCE)],
             "uptodate": [
                 config_changed(book().digest(source, recipe)),
-                (uptodate.unedited, [artifact_file(recipe, source, PROVENANCE)]),
+                (up_to_date.unedited, [artifact_file(recipe, source, PROVENANCE)]),
             ],
         } | LOUD
 
@@ -112,8 +112,8 @@ def task_manifest() -> Iterator[Task]:
             "actions": [doing("manifest", recipe, source)],
             "file_dep": [artifact_file(recipe, source, name) for name in _descriptions(recipe, source)],
             "uptodate": [
-                (uptodate.is_validated, [source.name, recipe.name]),
-                (uptodate.unedited, [artifact_file(recipe, source, MANIFEST)]),
+                (up_to_date.is_validated, [source.name, recipe.name]),
+                (up_to_date.unedited, [artifact_file(recipe, source, MANIFEST)]),
                 config_changed(book().digest(source, recipe)),
             ],
         } | LOUD
@@ -129,7 +129,7 @@ def task_views() -> Iterator[Task]:
                 "task_dep": [f"manifest:{stage(recipe, source)}"],
                 "file_dep": [artifact_file(recipe, source, MANIFEST), *_record_file(source)],
                 "uptodate": [
-                    (uptodate.views_untouched, [source.name, folders]),
+                    (up_to_date.views_untouched, [source.name, folders]),
                     config_changed({"loaders": repr(views_of(recipe.dialects))}),
                 ],
             } | LOUD
@@ -146,7 +146,7 @@ def task__signature() -> Iterator[Task]:
                 "name": stage(recipe, source),
                 "actions": [doing("sign", recipe, source, key=get_var("key"))],
                 "task_dep": [_described(recipe, source)],
-                "uptodate": [(uptodate.is_signed, [signed, public_key])],
+                "uptodate": [(up_to_date.is_signed, [signed, public_key])],
             } | LOUD
 
 

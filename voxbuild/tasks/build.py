@@ -16,9 +16,11 @@ from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
 from voxbuild.sources.fetch import local_folder
 
-from . import uptodate
+from . import up_to_date
 from .actions import run, workspace
-from .choice import (
+from .describe import last_stage
+from .reporter import Reporter
+from .selection import (
     LOUD,
     Task,
     artifact_file,
@@ -31,8 +33,6 @@ from .choice import (
     source_file,
     stage,
 )
-from .describing import last_stage
-from .reporter import Reporter
 
 __all__ = [
     "DOIT_CONFIG",
@@ -63,7 +63,7 @@ def task_fetch() -> Iterator[Task]:
             "actions": [(run, ["fetch", {"source": source.name}])],
             "file_dep": [source_file(source)],
             "targets": [local(workspace().source_file(source.name))],
-            "uptodate": [(uptodate.source_untouched, [source.name, _local_folder(source)])],
+            "uptodate": [(up_to_date.source_untouched, [source.name, _local_folder(source)])],
         } | LOUD
 
 
@@ -93,7 +93,7 @@ def task__plan() -> Iterator[Task]:
                 *([local(_moments_file(recipe, source))] if recipe.calibrate else []),
             ],
             "targets": [local(workspace().plan_file(source.name, recipe.name))],
-            "uptodate": [not lock, (uptodate.same_tools, [source.name, recipe.name])],
+            "uptodate": [not lock, (up_to_date.same_tools, [source.name, recipe.name])],
         } | LOUD
 
 
@@ -104,7 +104,7 @@ def task_convert() -> Iterator[Task]:
             "name": stage(recipe, source),
             "actions": [doing("convert", recipe, source)],
             "file_dep": [local(workspace().plan_file(source.name, recipe.name))],
-            "uptodate": [(uptodate.weights_untouched, [source.name, recipe.name])],
+            "uptodate": [(up_to_date.weights_untouched, [source.name, recipe.name])],
         } | LOUD
 
 
@@ -138,7 +138,7 @@ def task_validate() -> Iterator[Task]:
             "uptodate": [
                 result_dep(f"convert:{stage(recipe, source)}"),
                 config_changed(runtime_versions()),
-                (uptodate.unedited, [artifact_file(recipe, source, VALIDATION)]),
+                (up_to_date.unedited, [artifact_file(recipe, source, VALIDATION)]),
             ],
         } | LOUD
 

@@ -14,6 +14,7 @@ from doit import get_var
 from doit.exceptions import InvalidTask
 
 from voxbuild.card.siblings import Record, read_record
+from voxbuild.errors import VoxbuildError
 from voxbuild.publish.upload import TARGETS
 from voxbuild.recipes.book import Book, read_book
 from voxbuild.recipes.recipe import Recipe
@@ -21,7 +22,6 @@ from voxbuild.recipes.source import Source
 from voxbuild.sources.clips import clip_files
 
 from .actions import run, workspace
-from .errors import VoxbuildError
 
 Task = dict[str, Any]
 

@@ -11,7 +11,7 @@ from doit.tools import config_changed
 from voxbuild.artifact.tools import runtime_versions
 
 from .actions import PARITY_REPORT, run, workspace
-from .choice import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local
+from .selection import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local
 
 __all__ = [
     "task_compatibility",
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 MEASURED = (
-    *("runtime/voxrun/*.py", "tiny/checkpoint/*", "tests/oracle/*.py"),
+    *("runtime/voxrun/**/*.py", "tiny/checkpoint/*", "tests/oracle/*.py"),
     *(f"tests/runtime/{name}.py" for name in ("cases", "comparison", "small_models")),
 )
 """What the parity report depends on."""
