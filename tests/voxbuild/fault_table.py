@@ -3,7 +3,7 @@
 DOCUMENT = "docs/faults.md"
 HEAD = """# Faults
 
-What comes of a publish to the Hub when something goes wrong. `tests/voxbuild/test_hub_faults*.py` make it go
+What comes of a publish to the Hub when something goes wrong. `tests/voxbuild/publish/test_hub_faults*.py` make it go
 wrong, with the genuine client against the Hub of the tests, and hold this table equal to what they find;
 `pytest tests/voxbuild --write-faults` writes it anew.
 

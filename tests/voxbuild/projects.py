@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-from sources import ROOT, header_of, params_of, write_checkpoint
+from small_sources import ROOT, header_of, params_of, write_checkpoint
 
 FAILED = (1, 2)
 """doit says 1 for a failed task, 2 where a group of tasks could not end."""

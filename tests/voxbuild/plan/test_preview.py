@@ -6,7 +6,7 @@ import struct
 
 import pytest
 from projects import FAILED, doit, edit, make_project, use_random_source
-from sources import UPSTREAM_PARAMS, header_of, params_of, upstream_header, write_checkpoint
+from small_sources import UPSTREAM_PARAMS, header_of, params_of, upstream_header, write_checkpoint
 
 from voxbuild.artifact.manifest import Manifest
 from voxbuild.plan import requirements as estimates

@@ -5,7 +5,7 @@ import itertools
 import json
 
 import pytest
-from sources import UPSTREAM_PARAMS, header_of, make_header, params_of, upstream_header
+from small_sources import UPSTREAM_PARAMS, header_of, make_header, params_of, upstream_header
 
 from voxbuild.errors import PlanError
 from voxbuild.plan.planner import make_plan, shard_name

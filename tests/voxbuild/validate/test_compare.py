@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 from projects import doit
-from sources import header_of, params_of, random_array, write_checkpoint
+from small_sources import header_of, params_of, random_array, write_checkpoint
 
 from voxbuild.convert.shards import convert_at_once
 from voxbuild.errors import CheckpointError

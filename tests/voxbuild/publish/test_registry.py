@@ -301,7 +301,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_by_half(tmp_path, monkey
 )
 def test_at_every_moment(tmp_path, mode, moments):
     """See every_moment.py."""
-    script = [sys.executable, "-W", "error", Path(__file__).with_name("every_moment.py"), mode, tmp_path]
+    script = [sys.executable, "-W", "error", Path(__file__).parents[1] / "every_moment.py", mode, tmp_path]
     process = subprocess.run(script, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     assert int(process.stdout) >= moments

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from sources import header_of, params_of, raw, write_checkpoint
+from small_sources import header_of, params_of, raw, write_checkpoint
 
 from voxbuild.convert import shards as module
 from voxbuild.convert.shards import convert

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from sources import ROOT, UPSTREAM_PARAMS, upstream_header
+from small_sources import ROOT, UPSTREAM_PARAMS, upstream_header
 
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.model.voxtral import parameter_shapes

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from projects import FAILED, doit, edit, executed
-from sources import header_of, params_of, write_checkpoint
+from small_sources import header_of, params_of, write_checkpoint
 
 from voxbuild.artifact.lock import LOCK, differences, make_lock, read_lock, refuse_difference, refuse_drift
 from voxbuild.artifact.manifest import Manifest

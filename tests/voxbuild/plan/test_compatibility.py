@@ -4,7 +4,7 @@ import copy
 import json
 
 import pytest
-from sources import UPSTREAM_PARAMS, header_of, params_of, upstream_header
+from small_sources import UPSTREAM_PARAMS, header_of, params_of, upstream_header
 
 from voxbuild.errors import PlanError, RecipeError
 from voxbuild.plan.compatibility import check_dialects, dialect_lines

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from artifacts import contents
 from projects import doit, doit_command, make_project, use_random_source
-from sources import header_of, params_of, write_checkpoint
+from small_sources import header_of, params_of, write_checkpoint
 
 from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest

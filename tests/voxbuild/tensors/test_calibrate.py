@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from projects import doit, edit, executed, make_project, skipped
-from sources import header_of, params_of
+from small_sources import header_of, params_of
 
 from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest

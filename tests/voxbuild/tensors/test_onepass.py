@@ -3,7 +3,7 @@
 from contextlib import closing
 
 import pytest
-from sources import header_of, params_of, write_checkpoint
+from small_sources import header_of, params_of, write_checkpoint
 
 from voxbuild.tensors import checkpoint as module
 from voxbuild.tensors.checkpoint import Checkpoint, OnePass

@@ -10,7 +10,7 @@ FOUND_BY = {"test_hub_faults.py", "test_hub_faults_kill.py", "test_hub_faults_ra
 def test_the_table_is_what_the_tests_found(calls, root, request):
     collected = {item.path.name for item in request.session.items}
     if not collected >= FOUND_BY or request.config.option.keyword:
-        pytest.skip("not all faults were tried: run tests/voxbuild/test_hub_faults*.py")
+        pytest.skip("not all faults were tried: run tests/voxbuild/publish/test_hub_faults*.py")
     if request.config.getoption("--write-faults", default=False):
         (root / DOCUMENT).write_text(document(calls))
     assert (root / DOCUMENT).read_text() == document(calls)
