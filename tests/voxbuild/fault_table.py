@@ -3,8 +3,8 @@
 DOCUMENT = "docs/faults.md"
 HEAD = """# Faults
 
-What comes of a publish to the Hub when something goes wrong. `tests/voxbuild/publish/test_hub_faults*.py` make it go
-wrong, with the genuine client against the Hub of the tests, and hold this table equal to what they find;
+What comes of a publish to the Hub when something goes wrong. `tests/voxbuild/publish/test_hub_faults*.py` make
+it go wrong, with the genuine client against the Hub of the tests, and hold this table equal to what they find;
 `pytest tests/voxbuild --write-faults` writes it anew.
 
 A repository holds v1, a release is published as its v2. Before each call is answered somebody else reads:

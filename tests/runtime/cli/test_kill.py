@@ -58,9 +58,12 @@ class InputStream:
 
 KILLED = """
 import os, sys
-from voxrun import cli, interruption, model, session, transcriber
+from voxrun import transcriber
+from voxrun.cli import main, signals
+from voxrun.model import voxtral
+from voxrun.stream import session
 
-interruption.AGAIN = 0.0  # the second one comes when it is told to
+signals.AGAIN = 0.0  # the second one comes when it is told to
 
 def interrupt(owner, name, when):
     original, calls = getattr(owner, name), []
@@ -74,10 +77,10 @@ def interrupt(owner, name, when):
     setattr(owner, name, interrupted)
 
 PLACES
-sys.exit(cli.main(sys.argv[1:]))
+sys.exit(main.main(sys.argv[1:]))
 """
 IN_LOADING = 'interrupt(transcriber, "load_model", 1)'
-IN_THE_MODEL = 'interrupt(model.VoxtralRealtime, "encode", 4)'
+IN_THE_MODEL = 'interrupt(voxtral.VoxtralRealtime, "encode", 4)'
 IN_THE_END = 'interrupt(session.Session, "finish", 1)'
 
 

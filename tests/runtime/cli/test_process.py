@@ -16,15 +16,17 @@ FIRST = CLIPS / "prompts" / "please-try-again.flac"
 SECOND = CLIPS / "prompts" / "you-entered.flac"
 HELP = """
 import sys
-from voxrun import cli
+from voxrun.cli.main import main
 try:
-    cli.main(["--help"])
+    main(["--help"])
 except SystemExit:
     print(*sys.modules)
 """
 FAILING = """
 import sys
-from voxrun import cli, pipe, session
+from voxrun.audio import pipe
+from voxrun.cli.main import main
+from voxrun.stream import session
 
 def failing(self, samples):
     if self.seconds > 3:
@@ -33,7 +35,7 @@ def failing(self, samples):
 
 pipe.BLOCK_SECONDS = 0.5
 feed, session.Session.feed = session.Session.feed, failing
-cli.main(sys.argv[1:])
+main(sys.argv[1:])
 """
 
 

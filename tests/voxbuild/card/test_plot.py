@@ -40,7 +40,8 @@ def labels_of(figure):
 
 
 def test_equal_variants_give_equal_bytes_in_any_process():
-    program = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_plot as t; " + (
+    here = Path(__file__).parent
+    program = f"import sys; sys.path[:0] = {[str(here), str(here.parent)]!r}; import test_plot as t; " + (
         "sys.stdout.buffer.write(t.draw(t.MANY, '4bit'))"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "LANG": "de_DE.UTF-8", "TZ": "Asia/Tokyo"}

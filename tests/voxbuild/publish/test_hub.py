@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 from voxbuild.errors import PublishError
 from voxbuild.publish.hub.target import Hub
-from voxbuild.publish.target import Destination, prepare
+from voxbuild.publish.release import prepare
+from voxbuild.publish.target import Destination
 
 release = prepare(Path(sys.argv[1]), "c0ffee", sys.argv[2], sys.argv[3])
 try:

@@ -10,7 +10,7 @@ from hub_server.refs import NAME
 from voxbuild.artifact.manifest import MANIFEST, PROVENANCE, SIGNATURE, VALIDATION, Manifest, file_entry
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import read_json, write_json
-from voxbuild.publish import target
+from voxbuild.publish import release as module
 from voxbuild.publish.registry.target import LocalRegistry
 from voxbuild.publish.release import prepare
 from voxbuild.publish.target import Destination, check_branch
@@ -118,7 +118,7 @@ def test_a_build_that_begins_meanwhile_is_not_published(tmp_path, monkeypatch):
         return []
 
     with monkeypatch.context() as patch, pytest.raises(VoxbuildError, match="another file each time"):
-        patch.setattr(target, "check_card", unvalidate)
+        patch.setattr(module, "check_card", unvalidate)
         prepare(folder, RECIPE, REPO, "v1")
     shutil.rmtree(folder)
     make_artifact(folder)

@@ -102,7 +102,7 @@ import sys
 from pathlib import Path
 from voxbuild.sources.clips import read_clips
 from voxbuild.errors import SourceError
-from voxbuild.recipes.recipe import ClipSet
+from voxbuild.recipes.source import ClipSet
 
 try:
     for clip in read_clips(ClipSet.model_validate_json(sys.argv[1]), Path("nowhere")):

@@ -99,7 +99,7 @@ import sys
 from pathlib import Path
 from voxbuild.errors import SourceError
 from voxbuild.sources.fetch import fetch
-from voxbuild.recipes.recipe import Source
+from voxbuild.recipes.source import Source
 
 source = Source.model_validate_json(sys.argv[1])
 try:
