@@ -3,9 +3,9 @@
 DOCUMENT = "docs/faults.md"
 HEAD = """# Faults
 
-What comes of a publish to the Hub when something goes wrong. `tests/voxbuild/publish/test_hub_faults*.py` make
-it go wrong, with the genuine client against the Hub of the tests, and hold this table equal to what they find;
-`pytest tests/voxbuild --write-faults` writes it anew.
+What happens when a publish to the Hub fails at some point. `tests/voxbuild/publish/test_hub_faults*.py` cause
+each fault, with the genuine client against the tests' Hub server, and check that this table is what they find;
+`pytest tests/voxbuild --write-faults` writes it again.
 
 A repository holds v1, a release is published as its v2. Before each call is answered somebody else reads:
 `v2` and `main` hold one release or the other, never a mixture, and v1 stays as it is. Then it is published

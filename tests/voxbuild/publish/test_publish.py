@@ -122,7 +122,7 @@ def test_a_build_that_begins_meanwhile_is_not_published(tmp_path, monkeypatch):
         prepare(folder, RECIPE, REPO, "v1")
     shutil.rmtree(folder)
     make_artifact(folder)
-    monkeypatch.setattr(target, "signed", unvalidate)
+    monkeypatch.setattr(module, "signed", unvalidate)
     release = prepare(folder, RECIPE, REPO, "v1")
     assert release.files[MANIFEST] == checked
     with pytest.raises(VoxbuildError, match=r"manifest\.json: changed while it was published"):
