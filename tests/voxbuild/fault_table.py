@@ -4,7 +4,7 @@ DOCUMENT = "docs/faults.md"
 HEAD = """# Faults
 
 What happens when a publish to the Hub fails at some point. `tests/voxbuild/publish/test_hub_faults*.py` cause
-each fault, with the genuine client against the tests' Hub server, and check that this table is what they find;
+each fault, with the genuine client against the tests' Hub server, and check that the table is what they find;
 `pytest tests/voxbuild --write-faults` writes it again.
 
 A repository holds v1, a release is published as its v2. Before each call is answered somebody else reads:
