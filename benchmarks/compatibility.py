@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +19,9 @@ from environments import PINNED, python_of, python_of_transformers
 from runs import ROOT, Peer, tell
 
 from voxbuild.artifact.manifest import MANIFEST
-from voxbuild.artifact.variant import view_name
+from voxbuild.artifact.variant import Variant
 from voxbuild.console import markdown
-from voxbuild.convert.conversion import plan_artifact
+from voxbuild.convert.conversion import Conversion
 from voxbuild.plan.compatibility import first_fault
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS, Loader
@@ -93,16 +93,13 @@ def heard(peer: Peer, folder: Path) -> tuple[str | None, str]:
     return run.figures.get("text"), run.error
 
 
-def cell(
-    work: Workspace, recipe: Recipe, loader: Loader, peer: Peer, fault: str | None, ours: str | None
-) -> Cell:
+def cell(artifact: Variant, loader: Loader, peer: Peer, fault: str | None, ours: str | None) -> Cell:
     """One loader over one variant."""
     if fault:
         return Cell("no", fault)
-    if loader.name not in recipe.dialects:
+    if loader.name not in artifact.recipe.dialects:
         return Cell("not asked for", f"it could; `dialects:` does not say {loader.name}")
-    name = recipe.name if loader.reads_the_artifact else view_name(recipe, loader)
-    folder = work.artifact(SOURCE, name)
+    folder = artifact.folder if loader.reads_the_artifact else replace(artifact, loader=loader).folder
     text, error = heard(peer, folder)
     through = "" if loader.reads_the_artifact else " (view)"
     if text is None:
@@ -113,13 +110,14 @@ def cell(
 def row(work: Workspace, recipe: Recipe, everyone: dict[str, Peer]) -> list[Cell]:
     """All loaders over one variant."""
     tell(recipe.name)
-    ours, error = heard(everyone[OURS], work.artifact(SOURCE, recipe.name))
-    source = read_book(work.recipes).source(SOURCE)
-    plan = plan_artifact(work, source, recipe)
+    book = read_book(work.recipes)
+    artifact = Variant(work, book, book.source(SOURCE), recipe)
+    ours, error = heard(everyone[OURS], artifact.folder)
+    plan = Conversion.of(artifact).plan
     cells = [Cell("fails", error) if ours is None else Cell(f"“{ours}”")]
     for loader in LOADERS.values():
         fault = first_fault(loader, recipe, plan)
-        cells.append(cell(work, recipe, loader, everyone[loader.name], fault, ours))
+        cells.append(cell(artifact, loader, everyone[loader.name], fault, ours))
     return cells
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from voxbuild import stages
 from voxbuild.artifact.manifest import VALIDATION
+from voxbuild.artifact.variant import Variant
 from voxbuild.console import markdown
 from voxbuild.errors import ValidationError
 from voxbuild.files import read_json
@@ -84,7 +85,7 @@ Size and format are the same. Made by `python benchmarks/search.py`.
 
 
 @dataclass(frozen=True)
-class Variant:
+class Trial:
     """A width and a search."""
 
     bits: int
@@ -96,7 +97,7 @@ class Variant:
         return f"{self.bits}bit-{self.search}"
 
 
-def make_project(folder: Path, variants: Sequence[Variant], clips: Sequence[str]) -> Workspace:
+def make_project(folder: Path, variants: Sequence[Trial], clips: Sequence[str]) -> Workspace:
     """A project of these variants over the repository's own clips and models."""
     (folder / "recipes").mkdir(parents=True)
     for name in ("tiny", "model_cards", "recipes/sources", "recipes/clips"):
@@ -109,13 +110,13 @@ def make_project(folder: Path, variants: Sequence[Variant], clips: Sequence[str]
     return Workspace(folder)
 
 
-def built(work: Workspace, book: Book, variant: Variant) -> dict[str, Any]:
+def built(work: Workspace, book: Book, variant: Trial) -> dict[str, Any]:
     """Build a variant; return what its validation says."""
-    source, recipe = book.source(SOURCE), book.recipe(variant.name)
-    stages.write_plan(work, source, recipe)
-    stages.convert_artifact(work, source, recipe)
+    artifact = Variant(work, book, book.source(SOURCE), book.recipe(variant.name))
+    stages.write_plan(artifact)
+    stages.convert(artifact)
     with suppress(ValidationError):  # of the source's gates; the report is written before
-        stages.validate_artifact(work, source, recipe, book)
+        stages.validate(artifact)
     report: dict[str, Any] = read_json(work.artifact(SOURCE, variant.name) / VALIDATION)
     return report
 
@@ -146,7 +147,7 @@ def speed(quantize: Callable[[], Any], nbytes: int) -> float:
     return nbytes * times / spent
 
 
-def speed_of(variant: Variant) -> float:
+def speed_of(variant: Trial) -> float:
     """Of a variant on bfloat16 rows."""
     values = np.random.default_rng(1).normal(0, 0.02, SHAPE).astype(np.float32)
     rows = (values.view(np.uint32) >> 16).astype(np.uint16)
@@ -160,7 +161,7 @@ def speed_of(variant: Variant) -> float:
     return speed(lambda: search_rows(rows, "BF16", how, moments), rows.nbytes)
 
 
-def row(variant: Variant, report: dict[str, Any], errors: tuple[float, float], rate: float) -> list[str]:
+def row(variant: Trial, report: dict[str, Any], errors: tuple[float, float], rate: float) -> list[str]:
     """A line of the table, see HEADER."""
     near = report["fidelity"]
     return [
@@ -171,14 +172,14 @@ def row(variant: Variant, report: dict[str, Any], errors: tuple[float, float], r
     ]
 
 
-def measure(work: Workspace, variants: Sequence[Variant], clips: Sequence[str]) -> str:
+def measure(work: Workspace, variants: Sequence[Trial], clips: Sequence[str]) -> str:
     """The document."""
     book = read_book(work.recipes)
     source = book.source(SOURCE)
-    stages.fetch_source(work, source)
-    stages.calibrate_source(work, source, book, CALIBRATION)
+    stages.fetch(work, source)
+    stages.calibrate(work, source, book.clips[CALIBRATION])
     for name in clips:
-        stages.transcribe_reference(work, source, book, name)
+        stages.transcribe_reference(work, source, book.clips[name])
     heard = [clip for name in clips for clip in read_clips(book.clips[name], work.clips)]
     origin = ROOT / "tiny/checkpoint"
     moments = calibrate(origin, [clip.path for clip in heard], lambda: None)
@@ -209,7 +210,7 @@ def main() -> None:
     options.add_argument("--bits", type=int, nargs="+", default=[2, 3, 4, 6])
     options.add_argument("--clips", nargs="+", default=["prompts", "digits", "chains"])
     said = options.parse_args()
-    variants = [Variant(bits, search) for bits in said.bits for search in SEARCHES]
+    variants = [Trial(bits, search) for bits in said.bits for search in SEARCHES]
     with tempfile.TemporaryDirectory() as folder:
         text = measure(make_project(Path(folder) / "project", variants, said.clips), variants, said.clips)
     said.out.write_text(text, encoding="utf-8")

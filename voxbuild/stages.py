@@ -1,8 +1,7 @@
-"""The stages of a build, each from files to files; `tasks` says when they run.
+"""START HERE: the stages of a build, in order, each from files to files; `tasks` says when they run.
 
-fetch -> (calibrate) plan -> convert -> (reference) validate -> card -> bom, provenance -> manifest -> (sign)
-
-`attesting` has bom and provenance, `signing` the last.
+fetch -> (calibrate) -> write_plan -> convert -> (transcribe_reference) -> validate
+      -> write_card -> write_bom, write_provenance -> finish_manifest -> (make_views) -> (sign)
 """
 
 from collections.abc import Iterable
@@ -10,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from voxbuild.artifact.attest import Attested, attest_view
+from voxbuild.artifact import attest
 from voxbuild.artifact.lock import LOCK, refuse_difference, refuse_drift
 from voxbuild.artifact.manifest import (
     DESCRIPTIVE,
@@ -19,27 +18,26 @@ from voxbuild.artifact.manifest import (
     Manifest,
     describe,
     file_entry,
+    plain,
     read_validation,
 )
+from voxbuild.artifact.signature import sign_variant as sign
 from voxbuild.artifact.tools import runtime_versions, tool_versions
-from voxbuild.artifact.variant import view_name
-from voxbuild.card.check import check_card
+from voxbuild.artifact.variant import Variant
 from voxbuild.card.render import check_template, write_card_files
-from voxbuild.card.siblings import read_record
-from voxbuild.convert.conversion import Making, plan_artifact
+from voxbuild.convert.conversion import Conversion
 from voxbuild.convert.views import check_view, write_view
 from voxbuild.plan.requirements import check_disk
-from voxbuild.recipes.book import Book
-from voxbuild.recipes.gates import Gates
 from voxbuild.recipes.loaders import Loader
-from voxbuild.recipes.recipe import Recipe
-from voxbuild.recipes.source import Source
+from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.sources.clips import read_clips
-from voxbuild.sources.fetch import Fetched, fetch
-from voxbuild.tensors.calibrate import calibrate
+from voxbuild.sources.fetch import Fetched
+from voxbuild.sources.fetch import fetch as fetch_files
+from voxbuild.tensors import calibrate as calibration
 from voxbuild.tensors.moments import save_moments
 from voxbuild.validate.measure import Heard, fidelity, gates_table, listen, report
 from voxrun.device import device_name
+from voxrun.trust.manifest import Entry
 
 from .console import progress_bar
 from .errors import ValidationError
@@ -47,176 +45,192 @@ from .files import read_json, write_json
 from .folders import Journal, whole_folder
 from .workspace import Workspace
 
+__all__ = [
+    "calibrate",
+    "convert",
+    "fetch",
+    "finish_manifest",
+    "make_views",
+    "sign",
+    "transcribe_reference",
+    "validate",
+    "write_bom",
+    "write_card",
+    "write_plan",
+    "write_provenance",
+]
 
-def fetch_source(work: Workspace, source: Source) -> None:
-    """Have the source's files, checked; write what was found."""
+
+def fetch(work: Workspace, source: Source) -> None:
+    """Get the source's files, check them, and write down what was found. Raises SourceError."""
     total = sum(file.size or 0 for file in source.files)
     with progress_bar("check " + source.name, total, "B") as bar:
-        fetched = fetch(source, work.recipes / "sources", bar.update)
+        fetched = fetch_files(source, work.recipes / "sources", bar.update)
     fetched.save(work.source_file(source.name))
 
 
-def calibrate_source(work: Workspace, source: Source, book: Book, clips: str) -> None:
-    """Write how much each input of each matrix matters to the unquantized source in a clip set."""
+def calibrate(work: Workspace, source: Source, clips: ClipSet) -> None:
+    """Write how much each input of each matrix of the unquantized source matters in a clip set."""
     folder = Fetched.load(work.source_file(source.name)).folder
-    members = read_clips(book.clips[clips], work.clips)
-    with progress_bar(f"calibrate {clips}", len(members), "clip") as bar:
-        moments = calibrate(folder, [clip.path for clip in members], bar.update)
-    save_moments(work.moments_file(source.name, clips), moments)
+    members = read_clips(clips, work.clips)
+    with progress_bar(f"calibrate {clips.name}", len(members), "clip") as bar:
+        moments = calibration.calibrate(folder, [clip.path for clip in members], bar.update)
+    save_moments(work.moments_file(source.name, clips.name), moments)
 
 
-def write_plan(work: Workspace, source: Source, recipe: Recipe, lock: Path | None = None) -> None:
-    """Write all that decides about the artifact's bytes: convert runs again if and only if it changed.
+def write_plan(variant: Variant, lock: Path | None = None) -> None:
+    """Write everything that decides about the artifact's bytes: convert runs again only if that changed.
 
     Raises LockError if that is not what `lock` says, or (None) if the artifact that is there has a lock and
     was built from other source files.
     """
-    check_template(work.cards, recipe)  # now, not after an hour of converting
-    plan = plan_artifact(work, source, recipe)
-    making = Making(work, source, recipe, plan)
-    own = work.artifact(source.name, recipe.name) / LOCK
+    check_template(variant.work.cards, variant.recipe)  # now, not after an hour of converting
+    conversion = Conversion.of(variant)
+    own = variant.folder / LOCK
     if lock:
-        refuse_difference(lock, making.lock)
+        refuse_difference(lock, conversion.lock)
     elif own.is_file():
-        refuse_drift(own, making.lock)
-    write_json(work.plan_file(source.name, recipe.name), making.decisive)
+        refuse_drift(own, conversion.lock)
+    write_json(variant.plan_file, conversion.inputs)
 
 
-def convert_artifact(work: Workspace, source: Source, recipe: Recipe) -> str:
-    """Convert into a temporary folder, then move it whole; return the digest of the weights' files.
+def convert(variant: Variant) -> dict[str, str]:
+    """Convert into a temporary folder, then move it into place; return the digest of the weights' files.
 
-    A run that was stopped is gone on with: shards that were whole are kept.
+    A run that was stopped is continued: finished shards are kept.
     """
-    making = Making(work, source, recipe, plan_artifact(work, source, recipe))
-    journal = Journal(work.partial(source.name, recipe.name), making.identity)
-    with whole_folder(work.artifact(source.name, recipe.name), journal.folder, journal):
-        manifest = making.all_files(journal)
+    conversion = Conversion.of(variant)
+    journal = Journal(variant.partial, conversion.identity)
+    with whole_folder(variant.folder, journal.folder, journal):
+        manifest = conversion.write(journal)
         manifest.save(journal.folder)
-    return manifest.weight_digest
+    return {"weights": manifest.weight_digest}
 
 
-def transcribe_reference(work: Workspace, source: Source, book: Book, clips: str) -> None:
+def transcribe_reference(work: Workspace, source: Source, clips: ClipSet) -> None:
     """Write what the unquantized source hears in a clip set: what its artifacts are compared with."""
     folder = Fetched.load(work.source_file(source.name)).folder
-    members = read_clips(book.clips[clips], work.clips)
-    with progress_bar(f"reference {clips}", len(members), "clip") as bar:
+    members = read_clips(clips, work.clips)
+    with progress_bar(f"reference {clips.name}", len(members), "clip") as bar:
         heard = listen(folder, members, bar.update)
-    write_json(work.reference_file(source.name, clips), {n: asdict(h) for n, h in heard.items()})
+    write_json(work.reference_file(source.name, clips.name), {n: asdict(h) for n, h in heard.items()})
 
 
-def validate_artifact(work: Workspace, source: Source, recipe: Recipe, book: Book) -> str:
+def validate(variant: Variant) -> str:
     """Transcribe the clips with the artifact, write validation.json, return the table of gates.
 
     Raises ValidationError with the table if a gate is not passed; the artifact stays, marked unvalidated.
-    What is heard are the manifest's own files: raises VoxbuildError if others lie there.
+    Only the manifest's own files are loaded: raises VoxbuildError if there are others.
     """
-    folder = work.artifact(source.name, recipe.name)
+    folder, recipe, source = variant.folder, variant.recipe, variant.source
     manifest = Manifest.load(folder).unvalidated()
     manifest.save(folder)  # until the gates are passed
     if damaged := manifest.damaged(folder):
-        (folder / MANIFEST).unlink()  # so that it is
+        (folder / MANIFEST).unlink()  # so that it is built again
         raise ValidationError(f"{folder}: not as it was converted: {', '.join(damaged)}; build it again")
     manifest.refuse_strangers(folder, DESCRIPTIVE)
-    sets = book.clip_sets(source, recipe)
-    clips = {name: read_clips(clip_set, work.clips) for name, clip_set in sets.items()}
+    clips = {name: read_clips(clip_set, variant.work.clips) for name, clip_set in variant.clip_sets.items()}
     everything = [clip for members in clips.values() for clip in members]
-    reference = _read_reference(work, source, sets)
+    reference = _read_reference(variant, clips)
     with progress_bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
         heard = listen(folder, everything, bar.update)
-        origin = Fetched.load(work.source_file(source.name)).folder
-        near = fidelity(folder, origin, everything, reference, bar.update)
-    result = report(clips, heard, reference, near, _gates(source, recipe))
-    result |= {"artifact": manifest.weight_files, "runtime": runtime_versions() | {"device": device_name()}}
+        near = fidelity(folder, variant.fetched.folder, everything, reference, bar.update)
+    result = report(clips, heard, reference, near, recipe.validation.gates.stricter(source.gates))
+    runtime = runtime_versions() | {"device": device_name()}
+    result |= {"artifact": plain(manifest.weight_files), "runtime": runtime}
     write_json(folder / VALIDATION, result)
     table = gates_table(result)
     if not result["passed"]:
         raise ValidationError(
-            f"{recipe.name} over {source.name} does not pass its gates; "
+            f"{variant.name} does not pass its gates; "
             f"{folder} stays, unvalidated, and cannot be published\n{table}"
         )
     return table
 
 
-def _gates(source: Source, recipe: Recipe) -> Gates:
-    return recipe.validation.gates.stricter(source.gates)
-
-
-def _read_reference(work: Workspace, source: Source, names: Iterable[str]) -> dict[str, Heard]:
+def _read_reference(variant: Variant, names: Iterable[str]) -> dict[str, Heard]:
     heard: dict[str, Heard] = {}
     for name in names:
-        stored = read_json(work.reference_file(source.name, name))
+        stored = read_json(variant.work.reference_file(variant.source.name, name))
         heard |= {clip: Heard(**entry) for clip, entry in stored.items()}
     return heard
 
 
-def write_card(work: Workspace, source: Source, recipe: Recipe, book: Book) -> None:
-    """Write the card and what goes with it, from the manifest, the validation and the record of siblings."""
-    folder = work.artifact(source.name, recipe.name)
-    validation = read_validation(folder)
-    write_card_files(work, folder, source, recipe, book, Manifest.load(folder), validation)
+def write_card(variant: Variant) -> None:
+    """Write the card and its files, from the manifest, the validation and the record of siblings."""
+    folder = variant.folder
+    write_card_files(variant, folder, Manifest.load(folder), read_validation(folder))
 
 
-def finish_manifest(work: Workspace, source: Source, recipe: Recipe, book: Book) -> None:
-    """Add what describes it to the manifest and mark the artifact validated.
+def write_bom(variant: Variant) -> None:
+    """Write the artifact's bill of materials."""
+    attest.write_bom(variant, variant.folder, Manifest.load(variant.folder))
 
-    Raises ValidationError if what was validated is not what is there, or not what the card says.
+
+def write_provenance(variant: Variant) -> None:
+    """Write what the artifact's files were made from, once all others are there."""
+    attest.write_provenance(variant, variant.folder, Manifest.load(variant.folder))
+
+
+def finish_manifest(variant: Variant) -> None:
+    """Add the files that describe the artifact to its manifest, and mark it validated.
+
+    Raises ValidationError if what was validated is not what is there.
     """
-    folder = work.artifact(source.name, recipe.name)
-    first = Manifest.load(folder)
-    validation = read_validation(folder)
-    if not validation["passed"] or validation["artifact"] != first.weight_files:
+    folder = variant.folder
+    first, validation = Manifest.load(folder), read_validation(folder)
+    if not validation["passed"] or validation["artifact"] != plain(first.weight_files):
         raise ValidationError(f"{folder}: {VALIDATION} is not a passed one of these very files")
-    manifest = first.completed(book.digest(source, recipe), describe(folder))
+    manifest = first.completed(variant.digest, describe(folder))
     manifest.refuse_strangers(folder)
-    if wrong := check_card(folder, manifest, validation, read_record(work.siblings_file(source.name))):
-        raise ValidationError(f"{folder}: the card does not say what was measured: {'; '.join(wrong)}")
     manifest.save(folder)
 
 
-def make_view(work: Workspace, source: Source, recipe: Recipe, book: Book, loader: Loader) -> str:
-    """Write a view, prove it, describe it, and move it to its place; return what was proven.
+def make_views(variant: Variant) -> str:
+    """Write and prove the artifact's views, each moved into place when complete; return what was proven.
 
-    Raises ValidationError if the artifact is not validated, or the view is not the same model.
+    Raises ValidationError if the artifact is not validated, or a view is not the same model.
     """
-    artifact = work.artifact(source.name, recipe.name)
-    manifest, validation = Manifest.load(artifact), read_validation(artifact)
+    artifact = variant.folder
+    manifest = Manifest.load(artifact)
     if not manifest.validated or manifest.damaged(artifact, manifest.weight_files):
         raise ValidationError(f"{artifact}: not what was validated; run `doit build`")
     manifest.refuse_strangers(artifact)
-    name = view_name(recipe, loader)
-    with whole_folder(work.artifact(source.name, name), work.partial(source.name, name)) as folder:
-        check_disk(folder, manifest.nbytes)
-        with progress_bar(f"view {name}", 2 * manifest.nbytes, "B") as bar:
-            hashes = write_view(loader, artifact, folder, bar.update)
-            tensors = check_view(loader, artifact, folder, bar.update)
-        heard = _heard_alike(work, book, folder, validation)
-        proof = {"dialect": loader.name, "artifact": manifest.weight_digest}
-        view = replace(manifest, files=_entries(folder, hashes), view=proof, tools=tool_versions())
-        validation |= {"artifact": view.weight_files, "view": proof | {"tensors": tensors, "heard": heard}}
+    return "\n".join(_make_view(view, loader, manifest) for view in variant.views if (loader := view.loader))
+
+
+def _make_view(view: Variant, loader: Loader, artifact: Manifest) -> str:
+    origin = view.artifact.folder
+    validation = read_validation(origin)
+    with whole_folder(view.folder, view.partial) as folder:
+        check_disk(folder, artifact.nbytes)
+        with progress_bar(f"view {view.folder.name}", 2 * artifact.nbytes, "B") as bar:
+            hashes = write_view(loader, origin, folder, bar.update)
+            tensors = check_view(loader, origin, folder, bar.update)
+        heard = _heard_alike(view, folder, validation)
+        proof = {"dialect": loader.name, "artifact": artifact.weight_digest}
+        manifest = replace(artifact, files=_entries(folder, hashes), view=proof, tools=tool_versions())
+        proven = proof | {"tensors": tensors, "heard": heard}
+        validation |= {"artifact": plain(manifest.weight_files), "view": proven}
         write_json(folder / VALIDATION, validation)
-        write_card_files(work, folder, source, recipe, book, view, validation, loader)
-        attest_view(Attested(work, source, recipe, book, folder, view, loader), manifest)
-        view = view.completed(book.digest(source, recipe), describe(folder))
-        if wrong := check_card(folder, view, validation, read_record(work.siblings_file(source.name))):
-            raise ValidationError(f"{folder}: the card does not say what was measured: {'; '.join(wrong)}")
-        view.save(folder)
-    clips = f"{len(heard)} clip(s) heard alike"
-    return f"{name} over {source.name}: {tensors} tensors are the artifact's bit for bit, {clips}"
+        write_card_files(view, folder, manifest, validation)
+        attest.write_bom(view, folder, manifest)
+        attest.write_provenance(view, folder, manifest)
+        manifest.completed(view.digest, describe(folder)).save(folder)
+    return f"{view.name}: {tensors} tensors are the artifact's bit for bit, {len(heard)} clip(s) heard alike"
 
 
-def _entries(folder: Path, hashes: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """Size and hash of every file in a folder; those of shards are known."""
+def _entries(folder: Path, hashes: dict[str, str]) -> dict[str, Entry]:
+    """Every file in a folder; the hashes of shards are known."""
     return {
-        path.name: {"size": path.stat().st_size, "sha256": hashes[path.name]}
-        if path.name in hashes
-        else file_entry(path)
+        path.name: Entry(path.stat().st_size, hashes[path.name]) if path.name in hashes else file_entry(path)
         for path in sorted(folder.iterdir())
     }
 
 
-def _heard_alike(work: Workspace, book: Book, folder: Path, validation: dict[str, Any]) -> dict[str, str]:
-    """What voxrun hears in the first clip of each set: the artifact's text, or ValidationError is raised."""
-    clips = [read_clips(book.clips[name], work.clips)[0] for name in validation["sets"]]
+def _heard_alike(view: Variant, folder: Path, validation: dict[str, Any]) -> dict[str, str]:
+    """What a view hears in the first clip of each set: ValidationError if it is not the artifact's text."""
+    clips = [read_clips(view.book.clips[name], view.work.clips)[0] for name in validation["sets"]]
     heard = {name: h.text for name, h in listen(folder, clips, lambda: None).items()}
     for name, text in heard.items():
         if text != (before := validation["clips"][name]["heard"]):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from voxbuild.artifact.lock import read_lock
 from voxbuild.artifact.manifest import Manifest, read_validation
-from voxbuild.card.subject import fingerprint
+from voxbuild.artifact.signature import fingerprint_of
 from voxbuild.errors import VoxbuildError
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import Strict, load
@@ -116,7 +116,7 @@ PARSERS = {
     "transcripts": Parser(
         "transcripts.tsv", (lambda folder: read_clips(CLIPS, folder),), (("a.flac", b""), ("b.flac", b""))
     ),
-    "key": Parser("key.pub", (lambda folder: fingerprint(folder / "key.pub"),)),
+    "key": Parser("key.pub", (lambda folder: fingerprint_of(folder / "key.pub"),)),
     "recipe": Parser("it.yaml", tuple(partial(_section, kind) for kind in (Recipe, Source, ClipSet))),
 }
 

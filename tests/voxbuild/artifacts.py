@@ -3,7 +3,7 @@
 from cards import TEMPLATES, TINY_VALIDATION, make_manifest, make_subject
 from keys import write_keys
 
-from voxbuild.artifact.manifest import CARD, PROVENANCE, SIGNATURE, VALIDATION, file_entry
+from voxbuild.artifact.manifest import CARD, PROVENANCE, SIGNATURE, VALIDATION, file_entry, plain
 from voxbuild.artifact.provenance import BUILD, BUILDER, VIEW, upstream_files
 from voxbuild.artifact.signature import sign
 from voxbuild.card.render import render_card
@@ -29,7 +29,7 @@ def make_artifact(folder, weights=b"weights", extra=(), **changes):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
     weight_files = {name: file_entry(folder / name) for name in names}
-    write_json(folder / VALIDATION, TINY_VALIDATION | {"artifact": weight_files})
+    write_json(folder / VALIDATION, TINY_VALIDATION | {"artifact": plain(weight_files)})
     card = render_card(TEMPLATES, make_subject(source="tiny", files=weight_files))
     (folder / CARD).write_text(card, encoding="utf-8")
     files = weight_files | {name: file_entry(folder / name) for name in (CARD, VALIDATION)}
@@ -42,7 +42,7 @@ def make_artifact(folder, weights=b"weights", extra=(), **changes):
 
 def statement_of(files, manifest=None):
     """The least that provenance says of files."""
-    subjects = [{"name": n, "digest": {"sha256": e["sha256"]}} for n, e in sorted(files.items())]
+    subjects = [{"name": n, "digest": {"sha256": e.sha256}} for n, e in sorted(files.items())]
     return {
         "_type": STATEMENT,
         "predicateType": PREDICATE,
@@ -66,7 +66,7 @@ def predicate_of(manifest):
                 "view": manifest.view,
                 "weights": manifest.weight_digest,
             },
-            "resolvedDependencies": upstream_files(manifest.source),
+            "resolvedDependencies": upstream_files(manifest),
         },
         "runDetails": {"builder": {"id": BUILDER, "version": manifest.tools}},
     }

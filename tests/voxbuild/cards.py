@@ -3,10 +3,13 @@
 from pathlib import Path
 
 from voxbuild.artifact.manifest import Manifest
+from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import Sibling
 from voxbuild.card.subject import Subject
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS
+from voxbuild.workspace import Workspace
+from voxrun.trust.manifest import Entry
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / "model_cards"
@@ -32,9 +35,9 @@ VALIDATION = {
 }
 TINY_VALIDATION = VALIDATION | {"sets": {n: s for n, s in VALIDATION["sets"].items() if n != "fleurs-en"}}
 FILES = {
-    "model-00001-of-00002.safetensors": {"size": 2_000_000_000, "sha256": "0" * 64},
-    "model-00002-of-00002.safetensors": {"size": 504_123_456, "sha256": "1" * 64},
-    "tekken.json": {"size": 14_910_348, "sha256": "2" * 64},
+    "model-00001-of-00002.safetensors": Entry(2_000_000_000, "0" * 64),
+    "model-00002-of-00002.safetensors": Entry(504_123_456, "1" * 64),
+    "tekken.json": Entry(14_910_348, "2" * 64),
 }
 
 
@@ -60,16 +63,8 @@ def make_subject(recipe="4bit", source=UPSTREAM, loader=None, fingerprint=None, 
     chosen = book.recipe(recipe)
     chosen = chosen.model_copy(update={"publish": chosen.publish.model_copy(update={"tag": "v1"})})
     validation = TINY_VALIDATION if source == "tiny" else VALIDATION
-    return Subject(
-        source=book.source(source),
-        recipe=chosen,
-        recipe_text=(ROOT / f"recipes/{recipe}.yaml").read_text(encoding="utf-8"),
-        clips={name: book.clips[name] for name in validation["sets"]},
-        manifest=make_manifest(**changes),
-        validation=validation,
-        loader=loader and LOADERS[loader],
-        fingerprint=fingerprint,
-    )
+    variant = Variant(Workspace(ROOT), book, book.source(source), chosen, loader and LOADERS[loader])
+    return Subject(variant, make_manifest(**changes), validation, fingerprint)
 
 
 def make_sibling(recipe, megabytes=2.5, wer=8.0, **changes):

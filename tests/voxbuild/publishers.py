@@ -22,7 +22,6 @@ from voxbuild.errors import PublishError
 from voxbuild.publish.hub import client
 from voxbuild.publish.hub.target import Hub
 from voxbuild.publish.target import Release
-from voxrun.trust.manifest import Entry
 
 
 def connect(patch, url, token):
@@ -75,7 +74,7 @@ def release_in(folder, repo, tag):
 
 
 def entry_of(path):
-    return Entry(**file_entry(path))
+    return file_entry(path)
 
 
 def attempt(release, *destination):

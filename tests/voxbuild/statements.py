@@ -1,12 +1,15 @@
 """What is said about an artifact, for tests of provenance and BOM: pure, nothing was built."""
 
 from voxbuild.artifact.manifest import Manifest
-from voxbuild.recipes.loaders import MLX_AUDIO_LOADER
+from voxbuild.artifact.variant import Variant
+from voxbuild.recipes.loaders import LOADERS, MLX_AUDIO_LOADER
+from voxbuild.workspace import Workspace
+from voxrun.trust.manifest import Entry
 
 UPSTREAM = "voxtral-mini-4b-realtime-2602"
 WEIGHTS = {
-    "config.json": {"size": 10, "sha256": "1" * 64},
-    "model.safetensors": {"size": 20, "sha256": "2" * 64},
+    "config.json": Entry(10, "1" * 64),
+    "model.safetensors": Entry(20, "2" * 64),
 }
 READ = {"consolidated.safetensors": {"size": 30, "sha256": "3" * 64}}
 RUNTIME = {"voxrun": "9.9.9", "mlx": "0.99", "device": "Some GPU of mine"}
@@ -22,11 +25,16 @@ VALIDATION = {
 VIEW = {"dialect": MLX_AUDIO_LOADER.name, "artifact": "4" * 64}
 
 
-def manifest_of(recipe="4bit", view=None):
+def variant_of(book, recipe="4bit", source=UPSTREAM, view=None):
+    loader = LOADERS[view["dialect"]] if view else None
+    return Variant(Workspace(None), book, book.source(source), book.recipe(recipe), loader)
+
+
+def manifest_of(recipe="4bit", view=None, source=None):
     return Manifest(
         variant=recipe,
         model="Model",
-        source={"name": "any", "files": READ},
+        source={"name": "any", "files": READ} | (source or {}),
         recipe={"name": recipe},
         tools={"voxbuild": "8.8.8", "mlx": "0.98"},
         device="cpu",

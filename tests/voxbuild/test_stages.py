@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from artifacts import contents
 from projects import make_project
 
 from voxbuild import stages
-from voxbuild.artifact.manifest import Manifest
+from voxbuild.artifact.manifest import Manifest, plain
 from voxbuild.artifact.tools import tool_versions
+from voxbuild.artifact.variant import Variant
 from voxbuild.convert import shards as convert_module
 from voxbuild.errors import ConvertError, ValidationError, VoxbuildError
 from voxbuild.files import read_json, stamp, write_json, write_text
@@ -28,10 +30,11 @@ class Build:
         self.work = Workspace(make_project(folder, recipes=(recipe,), clips=1))
         self.book = book = read_book(self.work.recipes)
         self.source, self.recipe = book.source("tiny"), book.recipe(recipe)
-        stages.fetch_source(self.work, self.source)
+        self.variant = Variant(self.work, book, self.source, self.recipe)
+        stages.fetch(self.work, self.source)
 
     def convert(self):
-        return stages.convert_artifact(self.work, self.source, self.recipe)
+        return stages.convert(self.variant)["weights"]
 
     @property
     def folder(self):
@@ -113,7 +116,7 @@ def test_other_bytes_than_were_converted_are_not_validated(build):
     build.convert()
     write_text(build.folder / "config.json", "{}")
     with pytest.raises(ValidationError, match=r"not as it was converted: config\.json"):
-        stages.validate_artifact(build.work, build.source, build.recipe, build.book)
+        stages.validate(build.variant)
 
 
 def test_what_a_killed_run_left_is_no_hindrance(build):
@@ -146,12 +149,12 @@ def test_an_artifact_that_cannot_be_put_in_place_leaves_the_old_one(build, monke
 def test_a_card_template_that_is_not_there_is_told_before_converting(build):
     missing = build.recipe.model_copy(update={"card": "no.md.j2"})
     with pytest.raises(VoxbuildError, match=r"no card template no\.md\.j2; known: voxtral\.md\.j2"):
-        stages.write_plan(build.work, build.source, missing)
+        stages.write_plan(replace(build.variant, recipe=missing))
 
 
 def test_a_manifest_is_not_completed_by_a_validation_of_other_bytes(build):
     build.convert()
-    files = Manifest.load(build.folder).weight_files
+    files = plain(Manifest.load(build.folder).weight_files)
     for validation in (
         {"passed": False, "artifact": files},
         {"passed": True, "artifact": files | {"config.json": {"size": 1, "sha256": "0" * 64}}},
@@ -159,7 +162,7 @@ def test_a_manifest_is_not_completed_by_a_validation_of_other_bytes(build):
         write_json(build.folder / "validation.json", validation)
         write_text(build.folder / "README.md", "card")
         with pytest.raises(ValidationError, match="not a passed one of these very files"):
-            stages.finish_manifest(build.work, build.source, build.recipe, build.book)
+            stages.finish_manifest(build.variant)
     assert not Manifest.load(build.folder).validated
 
 
@@ -196,7 +199,7 @@ def test_what_lies_beside_the_artifact_is_not_validated_in_its_place(build, monk
     else:
         path.write_bytes(b"heard instead")
     with pytest.raises(VoxbuildError, match=rf"not in its manifest: '{name}'; remove what does not"):
-        stages.validate_artifact(build.work, build.source, build.recipe, build.book)
+        stages.validate(build.variant)
     assert not Manifest.load(build.folder).validated
 
 

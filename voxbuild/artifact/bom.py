@@ -1,4 +1,4 @@
-"""bom.cdx.json: an artifact's bill of materials, a CycloneDX 1.6 ML-BOM. Pure; `attesting` writes it.
+"""bom.cdx.json: an artifact's bill of materials, a CycloneDX 1.6 ML-BOM. Pure; `attest` writes it.
 
 https://cyclonedx.org/docs/1.6/json/. No time; the serial number follows from the content: equal inputs give
 equal bytes.
@@ -14,6 +14,7 @@ from voxbuild.recipes.source import ClipSet, Source
 
 from .manifest import Manifest
 from .provenance import Entries, purl
+from .variant import Variant
 
 TASK = "automatic-speech-recognition"
 FAMILY = "transformer"
@@ -21,17 +22,9 @@ ARCHITECTURE = "Voxtral Realtime"
 Json = dict[str, Any]
 
 
-def make_bom(
-    source: Source,
-    recipe: Recipe,
-    clips: Iterable[ClipSet],
-    manifest: Manifest,
-    validation: Mapping[str, Any],
-    repo: str,
-    ancestor: Json,
-) -> Json:
-    """The bill of the artifact, or view, that is published as `repo`; `ancestor` is what it was made from."""
-    owner, name = repo.split("/")
+def make_bom(variant: Variant, manifest: Manifest, validation: Mapping[str, Any], ancestor: Json) -> Json:
+    """The bill of an artifact or a view; `ancestor` is the component that it was made from."""
+    recipe, (owner, name) = variant.recipe, variant.repo.split("/")
     runtime = {name: said for name, said in validation["runtime"].items() if name != "device"}
     bom: Json = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -47,9 +40,9 @@ def make_bom(
                 "name": name,
                 "version": manifest.weight_digest,
                 "description": recipe.summary,
-                "licenses": [{"license": {"name": source.license}}],
+                "licenses": [{"license": {"name": variant.source.license}}],
                 "pedigree": {"ancestors": [ancestor], "notes": _how(recipe, manifest)},
-                "modelCard": _model_card(clips, validation),
+                "modelCard": _model_card(variant.clip_sets.values(), validation),
                 "components": _files(manifest.weight_files),
                 "properties": [
                     {"name": "voxbuild:parameters", "value": str(manifest.parameters)},
@@ -103,7 +96,7 @@ def _tools(versions: Mapping[str, str], what: str) -> list[Json]:
 
 def _files(entries: Entries) -> list[Json]:
     return [
-        {"type": "file", "name": name, "hashes": [{"alg": "SHA-256", "content": entry["sha256"]}]}
+        {"type": "file", "name": name, "hashes": [{"alg": "SHA-256", "content": entry.sha256}]}
         for name, entry in sorted(entries.items())
     ]
 

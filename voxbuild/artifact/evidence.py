@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from voxbuild.errors import PublishError
@@ -13,7 +12,7 @@ from voxrun.trust.provenance import check_provenance
 from voxrun.trust.signature import check_signed, claimed_files, signed_files
 
 from .lock import LOCK
-from .manifest import DESCRIPTIVE, MANIFEST, PROVENANCE, SIGNATURE, VALIDATION, Manifest
+from .manifest import DESCRIPTIVE, MANIFEST, PROVENANCE, SIGNATURE, VALIDATION, Manifest, plain
 from .provenance import contradictions
 
 Files = Mapping[str, Entry]
@@ -36,7 +35,7 @@ def validated(files: Files, read: Read) -> str:
     if VALIDATION not in files:
         raise PublishError(f"{VALIDATION} is missing: nothing says that it was validated")
     report = read_object(_proven(files, read, VALIDATION), VALIDATION, STATE_BYTES)
-    weights = {n: asdict(e) for n, e in files.items() if n not in (*DESCRIPTIVE, MANIFEST, SIGNATURE)}
+    weights = plain({n: e for n, e in files.items() if n not in (*DESCRIPTIVE, MANIFEST, SIGNATURE)})
     if report.get("passed") is not True or report.get("artifact") != weights:
         raise PublishError(f"{VALIDATION} is not a passed one of these very files")
     return "validated as these very files"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import UnionType
@@ -16,7 +16,7 @@ from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import read_bytes
 from voxrun.files.strict import load, parse
 from voxrun.messages import sentence, shown
-from voxrun.trust.manifest import MANIFEST, SIGNATURE, read_entries
+from voxrun.trust.manifest import MANIFEST, SIGNATURE, Entry, read_entries
 from voxrun.trust.proof import found
 from voxrun.trust.provenance import PROVENANCE
 
@@ -67,7 +67,7 @@ class Manifest:
     device: str
     parameters: int
     bits_per_weight: float
-    files: dict[str, dict[str, Any]]
+    files: dict[str, Entry]
     """path -> size and sha256; this file itself apart."""
     validated: bool
     format: int = 1
@@ -75,24 +75,32 @@ class Manifest:
     """Of a view: its dialect, and the weight digest of the artifact whose tensors it holds."""
 
     @property
-    def weight_files(self) -> dict[str, dict[str, Any]]:
+    def weight_files(self) -> dict[str, Entry]:
         """The files that conversion made: what validation proves."""
         return {n: e for n, e in self.files.items() if n not in DESCRIPTIVE}
 
     @property
+    def source_files(self) -> dict[str, Entry]:
+        """The source's files, by what `source` says of them."""
+        return {
+            name: Entry(entry["size"], entry["sha256"])
+            for name, entry in self.source.get("files", {}).items()
+        }
+
+    @property
     def weight_digest(self) -> str:
         """One hash for all of those."""
-        return hashlib.sha256(json.dumps(self.weight_files, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(plain(self.weight_files), sort_keys=True).encode()).hexdigest()
 
     @property
     def weight_bytes(self) -> int:
         """Size of the weights themselves."""
-        return sum(int(e["size"]) for name, e in self.files.items() if name.endswith(".safetensors"))
+        return sum(entry.size for name, entry in self.files.items() if name.endswith(".safetensors"))
 
     @property
     def nbytes(self) -> int:
         """Size of all files."""
-        return sum(int(entry["size"]) for entry in self.files.values())
+        return sum(entry.size for entry in self.files.values())
 
     def unvalidated(self) -> "Manifest":
         """The same artifact, of which nothing is proven."""
@@ -104,7 +112,7 @@ class Manifest:
         recipe = {key: said for key, said in self.recipe.items() if key != "digest"}
         return replace(self.unvalidated(), recipe=recipe)
 
-    def completed(self, digest: str, described: dict[str, dict[str, Any]]) -> "Manifest":
+    def completed(self, digest: str, described: dict[str, Entry]) -> "Manifest":
         """The same artifact, validated by the recipe of this digest and described by these further files."""
         recipe = self.recipe | {"digest": digest}
         return replace(self, recipe=recipe, files=self.weight_files | described, validated=True)
@@ -133,8 +141,10 @@ class Manifest:
     def of(cls, content: bytes, path: Path | str) -> "Manifest":
         """The one with these bytes, read from this path. Raises VoxbuildError if it is not one of ours."""
         try:
-            manifest = cls(**parse(content))
-            read_entries({"files": manifest.files}, str(path))
+            raw = parse(content)
+            if not isinstance(raw, dict):
+                raise TypeError(f"it is {shown(raw)}")
+            manifest = cls(**raw | {"files": read_entries(raw, str(path))})
             _check_types(manifest)
         except (ValueError, TypeError, ModelError) as error:
             raise _unreadable(path, error) from error
@@ -195,16 +205,21 @@ def read_validation(folder: Path) -> dict[str, Any]:
     return dict(report)
 
 
-def _intact(path: Path, entry: dict[str, Any]) -> bool:
-    return path.is_file() and path.stat().st_size == entry["size"] and sha256_of(path) == entry["sha256"]
+def _intact(path: Path, entry: Entry) -> bool:
+    return path.is_file() and path.stat().st_size == entry.size and sha256_of(path) == entry.sha256
 
 
-def file_entry(path: Path) -> dict[str, Any]:
+def file_entry(path: Path) -> Entry:
     """Size and hash of a file on disk."""
-    return {"size": path.stat().st_size, "sha256": sha256_of(path)}
+    return Entry(path.stat().st_size, sha256_of(path))
 
 
-def describe(folder: Path, names: Iterable[str] = DESCRIPTIVE) -> dict[str, dict[str, Any]]:
+def plain(entries: Mapping[str, Entry]) -> dict[str, dict[str, Any]]:
+    """Entries as JSON holds them."""
+    return {name: asdict(entry) for name, entry in entries.items()}
+
+
+def describe(folder: Path, names: Iterable[str] = DESCRIPTIVE) -> dict[str, Entry]:
     """Size and hash of what is written about an artifact; an optional file may be missing."""
     there = [name for name in names if name not in OPTIONAL or (folder / name).is_file()]
     return {name: file_entry(folder / name) for name in there}

@@ -1,4 +1,4 @@
-"""provenance.json: from what, by what and how an artifact's files were made. Pure; `attesting` writes it.
+"""provenance.json: from what, by what and how an artifact's files were made. Pure; `attest` writes it.
 
 An in-toto Statement v1 with a SLSA provenance v1 predicate (https://slsa.dev/spec/v1.0/provenance); what its
 fields say here is told in docs/trust.md. No times and no machine, so equal inputs give equal bytes: SLSA's
@@ -8,11 +8,12 @@ metadata (invocation, start, end) is optional, and left out.
 from collections.abc import Mapping
 from typing import Any
 
-from voxbuild.recipes.recipe import Recipe
-from voxbuild.recipes.source import ClipSet, HubFiles, Source
+from voxbuild.recipes.source import ClipSet, HubFiles
+from voxrun.trust.manifest import Entry
 from voxrun.trust.provenance import PREDICATE, PROVENANCE, STATEMENT
 
 from .manifest import MANIFEST, Manifest
+from .variant import Variant
 
 BUILD = "urn:voxbuild:build:1"
 """How an artifact is made of a source, by a recipe."""
@@ -22,23 +23,20 @@ BUILDER = "urn:voxbuild:builder:1"
 """voxbuild, wherever it runs: who ran it, a signature says."""
 CLIPS = "clips/"
 """What the names of recordings begin with, among the dependencies."""
-Entries = Mapping[str, Mapping[str, Any]]
-"""path -> size and sha256."""
+Entries = Mapping[str, Entry]
+"""By path."""
 
 
 def make_provenance(
-    source: Source,
-    recipe: Recipe,
+    variant: Variant,
     manifest: Manifest,
-    digest: str,
     subjects: Entries,
     dependencies: list[dict[str, Any]],
     runtime: Mapping[str, str],
 ) -> dict[str, Any]:
     """The statement about `subjects`, the files made before it.
 
-    `digest` is that of the recipe, `runtime` the versions that validated; `dependencies` are in-toto
-    ResourceDescriptors.
+    `runtime` are the versions that validated; `dependencies` are in-toto ResourceDescriptors.
     """
     return {
         "_type": STATEMENT,
@@ -48,11 +46,11 @@ def make_provenance(
             "buildDefinition": {
                 "buildType": VIEW if manifest.view else BUILD,
                 "externalParameters": {
-                    "recipe": recipe.model_dump(mode="json", by_alias=True, exclude_unset=True),
-                    "source": source.name,
+                    "recipe": variant.recipe.model_dump(mode="json", by_alias=True, exclude_unset=True),
+                    "source": variant.source.name,
                 },
                 "internalParameters": {
-                    "recipe": {**manifest.recipe, "digest": digest},
+                    "recipe": {**manifest.recipe, "digest": variant.digest},
                     "device": manifest.device,
                     "runtime": {name: said for name, said in runtime.items() if name != "device"},
                     "weights": manifest.weight_digest,
@@ -112,14 +110,15 @@ def _made_from(manifest: Manifest) -> list[Any] | None:
     if manifest.view:
         return None
     try:
-        return upstream_files(manifest.source)
+        return upstream_files(manifest)
     except (KeyError, TypeError, AttributeError):  # of a manifest from anywhere
         return ["none"]
 
 
-def upstream_files(source: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A source, as a manifest tells it, as dependency: its repository at a commit, and each file of it."""
-    name, files = source.get("name"), source.get("files", {})
+def upstream_files(manifest: Manifest) -> list[dict[str, Any]]:
+    """An artifact's source as dependencies: its repository at a commit, and each of its files."""
+    source, files = manifest.source, manifest.source_files
+    name = source.get("name")
     hub = HubFiles.model_construct(**source) if "repo" in source else None
     repository = [{"name": name, "uri": purl(hub), "digest": {"gitCommit": hub.revision}}] if hub else []
     return repository + [
@@ -156,5 +155,5 @@ def _uri(hub: HubFiles | None, name: str) -> dict[str, str]:
     return {"uri": f"https://huggingface.co/{hub.repo}/resolve/{hub.revision}/{name}"} if hub else {}
 
 
-def _sha256(entry: Mapping[str, Any]) -> dict[str, str]:
-    return {"sha256": entry["sha256"]}
+def _sha256(entry: Entry) -> dict[str, str]:
+    return {"sha256": entry.sha256}

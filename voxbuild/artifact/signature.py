@@ -6,10 +6,6 @@ from typing import Any
 
 from voxbuild.errors import SigningError
 from voxbuild.files import written_whole
-from voxbuild.recipes.loaders import views_of
-from voxbuild.recipes.recipe import Recipe
-from voxbuild.recipes.source import Source
-from voxbuild.workspace import Workspace
 from voxrun.errors import VoxrunError
 from voxrun.files.paths import TOOLS, StrictError, read_bytes
 from voxrun.trust.manifest import SIGNATURE, digest_of, read_manifest
@@ -17,10 +13,12 @@ from voxrun.trust.signature import check_signed, claimed_files, signed_files
 
 from .evidence import provenance_faults
 from .manifest import MANIFEST, Manifest
-from .variant import check_current, public_key_of
+from .variant import Variant
 
+KEY = "VOXBUILD_SIGNING_KEY"
+"""The environment variable that names the private key, a PEM file."""
 PASSWORD = "VOXBUILD_SIGNING_PASSWORD"
-"""That of its password, if it has one."""
+"""The one that holds its password, if it has one."""
 MISSING = "signing needs model-signing and pyopenssl, not installed here: pip install -e '.[signing]'"
 
 
@@ -112,24 +110,34 @@ def _load(private: Path, password: bytes | None) -> Any:
     return key
 
 
-KEY = "VOXBUILD_SIGNING_KEY"
-"""The environment variable that names the private key, a PEM file."""
+def fingerprint_of(public: Path) -> str:
+    """sha256 of a PEM public key, as `openssl pkey -pubin -in FILE | openssl sha256` gives it.
 
-
-def sign_artifact(work: Workspace, source: Source, recipe: Recipe, key: str | None, named: bool) -> str:
-    """Sign a recipe's artifact and its views; return what was done.
-
-    `key` names the private key; None: the environment does. One that is not `named` need not be there, or
-    validated. Raises SigningError.
+    Raises SigningError without `cryptography`, voxrun's TrustError for what is no such key.
     """
-    folder = work.artifact(source.name, recipe.name)
-    if (why := unready(folder)) and not named:
-        return f"{why}, so not signed"
-    refuse_unready(folder)
-    views = [check_current(work, source, recipe, loader) for loader in views_of(recipe.dialects)]
-    for each in (folder, *views):
-        sign(each, _private_key(key), public_key_of(work, recipe))
-    return f"signed {', '.join(str(each.relative_to(work.root)) for each in (folder, *views))}"
+    try:
+        from voxrun.trust.keys import fingerprint, public_key
+    except ImportError as error:
+        raise SigningError(MISSING) from error
+    return fingerprint(public_key(public))
+
+
+def sign_variant(variant: Variant, key: str | None = None, named: bool = True) -> str:
+    """Sign an artifact and its views; return what was done.
+
+    `key` is the path of the private key; None: the environment names it. Unless the recipe was `named`, the
+    artifact may be missing or unvalidated. Raises SigningError.
+    """
+    if (why := unready(variant.folder)) and not named:
+        return f"{variant.name}: {why}, so not signed"
+    refuse_unready(variant.folder)
+    signed = [variant, *variant.views]
+    for each in signed:
+        each.check_current()
+    for each in signed:
+        sign(each.folder, _private_key(key), variant.public_key)
+    folders = ", ".join(str(each.folder.relative_to(variant.work.root)) for each in signed)
+    return f"{variant.name}: signed {folders}"
 
 
 def _private_key(named: str | None) -> Path:

@@ -1,8 +1,8 @@
-"""A variant: a recipe over a source, perhaps as the view for a loader; its names, its folder, its views."""
+"""A variant: one recipe over one source, perhaps in another loader's layout; its names and folders."""
 
 import os
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,102 +11,145 @@ from voxbuild.errors import PublishError, RecipeError
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.loaders import Loader, views_of
 from voxbuild.recipes.recipe import Recipe
-from voxbuild.recipes.source import Source
+from voxbuild.recipes.source import ClipSet, Source
+from voxbuild.sources.fetch import Fetched
 from voxbuild.workspace import Workspace
 from voxrun.files.paths import is_file
 
 from .manifest import MANIFEST, Manifest
 
 
-def repo_name(source: Source, recipe: Recipe, loader: Loader | None = None) -> str:
-    """owner/name that the artifact is published under, or its view for a loader."""
-    names = {"model": source.model, "recipe": recipe.name}
-    repo = recipe.publish.repo.format(**names)
-    return recipe.publish.view.format(repo=repo, dialect=loader.name, **names) if loader else repo
-
-
-def tag_name(recipe: Recipe) -> str:
-    """The tag it is published under, if no other is said."""
-    return recipe.publish.tag or f"v{__version__}"
-
-
-def view_name(recipe: Recipe, loader: Loader) -> str:
-    """The folder of a view, beside the artifact's."""
-    return f"{recipe.name}.{loader.name}"
-
-
-def _facts(manifest: Manifest) -> tuple[Any, ...]:
-    """What an artifact and its views have in common."""
-    of = manifest.as_converted
-    return of.variant, of.model, of.source, of.recipe, of.device, of.parameters, of.bits_per_weight
-
-
-def check_current(work: Workspace, source: Source, recipe: Recipe, loader: Loader) -> Path:
-    """The folder of a view that belongs to the artifact as it is now. Raises PublishError."""
-    folder = work.artifact(source.name, view_name(recipe, loader))
-    build = f"run `doit build recipe={recipe.name} source={source.name}`"
-    if not folder.is_dir():
-        raise PublishError(f"{folder}: the view is not built; {build}")
-    origin, view = Manifest.load(work.artifact(source.name, recipe.name)), Manifest.load(folder)
-    if (view.view or {}).get("artifact") != origin.weight_digest or _facts(view) != _facts(origin):
-        raise PublishError(f"{folder}: a view of another build than the artifact's beside it; {build}")
-    return folder
-
-
 @dataclass(frozen=True)
-class Candidate:
-    """An artifact, or its view for a loader."""
+class Variant:
+    """What a build makes: an artifact or, with a `loader`, the view of it which that loader reads."""
 
+    work: Workspace
+    book: Book
     source: Source
     recipe: Recipe
     loader: Loader | None = None
 
     @property
     def name(self) -> str:
-        """As it is told."""
-        return f"{self._folder} over {self.source.name}"
+        """For messages: 4bit over tiny."""
+        return f"{self._folder_name} over {self.source.name}"
+
+    @property
+    def folder(self) -> Path:
+        """Where it is once it is built."""
+        return self.work.artifact(self.source.name, self._folder_name)
+
+    @property
+    def partial(self) -> Path:
+        """Where it is while it is being built."""
+        return self.work.partial(self.source.name, self._folder_name)
+
+    @property
+    def artifact(self) -> "Variant":
+        """The artifact that this is a view of, or itself."""
+        return replace(self, loader=None)
+
+    @property
+    def views(self) -> list["Variant"]:
+        """Its views, one for each dialect of the recipe that needs one."""
+        return [replace(self, loader=loader) for loader in views_of(self.recipe.dialects)]
+
+    @property
+    def dialect(self) -> str | None:
+        """The name of a view's loader."""
+        return self.loader.name if self.loader else None
 
     @property
     def repo(self) -> str:
-        """Where it is published."""
-        return repo_name(self.source, self.recipe, self.loader)
-
-    def folder(self, work: Workspace) -> Path:
-        """Where it is built."""
-        return work.artifact(self.source.name, self._folder)
-
-    def is_built(self, work: Workspace) -> bool:
-        """Whether something lies there."""
-        return (self.folder(work) / MANIFEST).is_file()
-
-    def is_validated(self, work: Workspace) -> bool:
-        """Whether the artifact, or the one it is a view of, is. Raises VoxbuildError if that is damaged."""
-        folder = work.artifact(self.source.name, self.recipe.name)
-        return (folder / MANIFEST).is_file() and Manifest.load(folder).validated
-
-    def tag(self, said: str | None) -> str:
-        """Its tag: what was said, or the recipe's, or the one of this version."""
-        return said or tag_name(self.recipe)
+        """owner/name of the repository that it is published as."""
+        names = {"model": self.source.model, "recipe": self.recipe.name}
+        repo = self.recipe.publish.repo.format(**names)
+        if self.loader is None:
+            return repo
+        return self.recipe.publish.view.format(repo=repo, dialect=self.dialect, **names)
 
     @property
-    def _folder(self) -> str:
-        return view_name(self.recipe, self.loader) if self.loader else self.recipe.name
+    def tag(self) -> str:
+        """The tag that it is published under, unless another one is asked for."""
+        return self.recipe.publish.tag or f"v{__version__}"
+
+    @property
+    def digest(self) -> str:
+        """One hash of everything that recipes/ says about it."""
+        return self.book.digest(self.source, self.recipe)
+
+    @property
+    def clip_sets(self) -> dict[str, ClipSet]:
+        """The clip sets that validate it."""
+        return self.book.clip_sets(self.source, self.recipe)
+
+    @property
+    def public_key(self) -> Path | None:
+        """The public key that it is signed for, if the recipe names one.
+
+        Raises RecipeError if that is not a regular file: doit watches it, and would wait for a pipe.
+        """
+        if self.recipe.sign is None:
+            return None
+        path = Path(os.path.normpath(self.work.recipes / self.recipe.sign.public_key))
+        if os.path.lexists(path) and not is_file(path):
+            raise RecipeError(f"{path}: not a regular file, so not the public key of {self.recipe.name}.yaml")
+        return path
+
+    @property
+    def record_file(self) -> Path:
+        """The record of the source's published variants, which its card shows beside it."""
+        return self.work.siblings_file(self.source.name)
+
+    @property
+    def plan_file(self) -> Path:
+        """Everything that decides about the artifact's weights."""
+        return self.work.plan_file(self.source.name, self.recipe.name)
+
+    @property
+    def moments_file(self) -> Path:
+        """What its search was calibrated with."""
+        return self.work.moments_file(self.source.name, str(self.recipe.calibrate))
+
+    @property
+    def build_command(self) -> str:
+        """The command that builds it."""
+        return f"doit build recipe={self.recipe.name} source={self.source.name}"
+
+    @cached_property
+    def fetched(self) -> Fetched:
+        """The source's files. Raises FormatError or OSError if they were not fetched."""
+        return Fetched.load(self.work.source_file(self.source.name))
+
+    @property
+    def is_built(self) -> bool:
+        """Whether it has a manifest."""
+        return (self.folder / MANIFEST).is_file()
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether the artifact is, a view's own one too. Raises VoxbuildError if it is damaged."""
+        artifact = self.artifact
+        return artifact.is_built and Manifest.load(artifact.folder).validated
+
+    def check_current(self) -> None:
+        """Raises PublishError unless a view is built and belongs to the artifact as it is now."""
+        if self.loader is None:
+            return
+        if not self.folder.is_dir():
+            raise PublishError(f"{self.folder}: the view is not built; run `{self.build_command}`")
+        artifact, view = Manifest.load(self.artifact.folder), Manifest.load(self.folder)
+        if (view.view or {}).get("artifact") != artifact.weight_digest or _facts(view) != _facts(artifact):
+            raise PublishError(
+                f"{self.folder}: a view of another build than the artifact's; run `{self.build_command}`"
+            )
+
+    @property
+    def _folder_name(self) -> str:
+        return f"{self.recipe.name}.{self.dialect}" if self.loader else self.recipe.name
 
 
-def candidates(book: Book, recipe: Recipe, source: str | None, named: bool) -> list[Candidate]:
-    """A recipe's artifact with its views: if it was `named`, over one source, else over all."""
-    over = [book.source(source or recipe.source)] if named or source else list(book.sources.values())
-    return [Candidate(o, recipe, loader) for o, loader in product(over, [None, *views_of(recipe.dialects)])]
-
-
-def public_key_of(work: Workspace, recipe: Recipe) -> Path | None:
-    """The public key that a recipe's artifacts are signed for, if it says one.
-
-    Raises RecipeError if that is something else than a file: doit, which watches it, would wait for a pipe.
-    """
-    if recipe.sign is None:
-        return None
-    path = Path(os.path.normpath(work.recipes / recipe.sign.public_key))
-    if os.path.lexists(path) and not is_file(path):
-        raise RecipeError(f"{path}: no regular file, so no public key, which {recipe.name} says that it is")
-    return path
+def _facts(manifest: Manifest) -> tuple[Any, ...]:
+    """What an artifact and its views have in common."""
+    of = manifest.as_converted
+    return of.variant, of.model, of.source, of.recipe, of.device, of.parameters, of.bits_per_weight

@@ -23,17 +23,19 @@ def front_matter(subject: Subject) -> str:
     """The YAML at the head of the card; each clip set's WER and CER become its `model-index`."""
     from huggingface_hub import ModelCardData
 
-    hub = subject.source.hub
-    relation: dict[str, Any] = {"base_model_relation": "quantized"} if hub and subject.recipe.quantize else {}
+    hub = subject.variant.source.hub
+    relation: dict[str, Any] = (
+        {"base_model_relation": "quantized"} if hub and subject.variant.recipe.quantize else {}
+    )
     data = ModelCardData(
         library_name=_library(subject),
         pipeline_tag=TASK,
-        license=subject.source.license,
-        language=list(subject.source.languages),
+        license=subject.variant.source.license,
+        language=list(subject.variant.source.languages),
         base_model=hub.repo if hub else None,
         tags=_tags(subject),
         metrics=list(RATES),
-        model_name=subject.repo.split("/")[1],
+        model_name=subject.variant.repo.split("/")[1],
         eval_results=[
             _result(subject, name, metric) for name in subject.validation["sets"] for metric in RATES
         ],
@@ -75,12 +77,12 @@ def said_set(name: str, rates: Mapping[str, Any]) -> str:
 
 
 def _library(subject: Subject) -> str:
-    return subject.loader.library if subject.loader else "mlx"
+    return subject.variant.loader.library if subject.variant.loader else "mlx"
 
 
 def _tags(subject: Subject) -> list[str]:
     """As mlx-community tags its conversions of this model; the width is a tag where it is one for all."""
-    quantize = subject.recipe.quantize
+    quantize = subject.variant.recipe.quantize
     uniform = quantize and not any(rule.bits for rule in quantize.rules)
     width = [f"{quantize.bits}-bit"] if quantize and uniform else []
     library = _library(subject)
@@ -117,4 +119,4 @@ def _dataset(name: str, clips: ClipSet) -> dict[str, Any]:
 
 
 def _url(subject: Subject) -> str:
-    return f"https://huggingface.co/{subject.repo}"
+    return f"https://huggingface.co/{subject.variant.repo}"

@@ -7,24 +7,23 @@ from typing import Any
 import jinja2
 
 from voxbuild.artifact.manifest import CARD, EVAL_RESULTS, OPTIONAL, PLOT, Manifest
-from voxbuild.artifact.variant import public_key_of, repo_name
+from voxbuild.artifact.signature import fingerprint_of
+from voxbuild.artifact.variant import Variant
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import written_whole
-from voxbuild.recipes.book import Book
 from voxbuild.recipes.loaders import LOADERS, Loader
 from voxbuild.recipes.recipe import Recipe
-from voxbuild.recipes.source import ClipSet, Source
-from voxbuild.workspace import Workspace
+from voxbuild.recipes.source import ClipSet
 
 from . import tables
 from .hub_metadata import eval_results, front_matter
 from .plot import draw
 from .siblings import Record, family, read_record
-from .subject import Subject, fingerprint
+from .subject import Subject
 
 
 def check_template(templates: Path, recipe: Recipe) -> None:
-    """Raises VoxbuildError if the recipe's template is not there."""
+    """Raises VoxbuildError if the recipe's template is missing."""
     if not (templates / recipe.card).is_file():
         known = ", ".join(sorted(path.name for path in templates.glob("*.j2")))
         raise VoxbuildError(f"{recipe.name}.yaml: there is no card template {recipe.card}; known: {known}")
@@ -36,32 +35,14 @@ def card_names(clips: Iterable[ClipSet], siblings: Record) -> list[str]:
     return [CARD, *([EVAL_RESULTS] if on_the_hub else []), *([PLOT] if siblings else [])]
 
 
-def write_card_files(
-    work: Workspace,
-    folder: Path,
-    source: Source,
-    recipe: Recipe,
-    book: Book,
-    manifest: Manifest,
-    validation: dict[str, Any],
-    loader: Loader | None = None,
-) -> None:
-    """Write the card of an artifact, or of its view for a loader, into its folder, and what goes with it.
+def write_card_files(variant: Variant, folder: Path, manifest: Manifest, validation: dict[str, Any]) -> None:
+    """Write the card of an artifact or a view into its folder, and the files that belong to it.
 
-    What an earlier card had and this one has not is removed. Raises VoxbuildError.
+    Those that an earlier card had and this one has not are removed. Raises VoxbuildError, VoxrunError.
     """
-    public_key = public_key_of(work, recipe)
-    subject = Subject(
-        source,
-        recipe,
-        (work.recipes / f"{recipe.name}.yaml").read_text(encoding="utf-8"),
-        {name: book.clips[name] for name in validation["sets"]},
-        manifest,
-        validation,
-        loader,
-        fingerprint(public_key) if public_key else None,
-    )
-    files = card_files(work.cards, subject, read_record(work.siblings_file(source.name)))
+    public_key = variant.public_key
+    subject = Subject(variant, manifest, validation, fingerprint_of(public_key) if public_key else None)
+    files = card_files(variant.work.cards, subject, read_record(variant.record_file))
     for name in (CARD, *OPTIONAL):
         if name in files:
             _write(folder / name, files[name])
@@ -76,7 +57,7 @@ def card_files(templates: Path, subject: Subject, record: Record) -> dict[str, b
     return {
         CARD: render_card(templates, subject, siblings).encode(),
         **({EVAL_RESULTS: results.encode()} if results else {}),
-        **({PLOT: draw(siblings, subject.recipe.name)} if siblings else {}),
+        **({PLOT: draw(siblings, subject.variant.recipe.name)} if siblings else {}),
     }
 
 
@@ -89,18 +70,19 @@ def render_card(templates: Path, subject: Subject, siblings: Record = ()) -> str
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    recipe, loader, repo = subject.recipe, subject.loader, subject.repo
+    variant = subject.variant
+    recipe, loader, repo = variant.recipe, variant.loader, variant.repo
     try:
         return environment.get_template(recipe.card).render(
             metadata=front_matter(subject),
-            source=subject.source,
+            source=variant.source,
             recipe=recipe,
             manifest=subject.manifest,
             recipe_text=subject.recipe_text.strip(),
             repo=repo,
             loader=loader,
             usages={reader.name: reader.usage.format(repo=repo) for reader in _readers(subject)},
-            original=repo_name(subject.source, recipe),
+            original=variant.artifact.repo,
             clips=list(subject.clips.values()),
             fingerprint=subject.fingerprint,
             weights_table=tables.weights_table(subject),
@@ -115,9 +97,10 @@ def render_card(templates: Path, subject: Subject, siblings: Record = ()) -> str
 
 def _readers(subject: Subject) -> list[Loader]:
     """Who reads what is described: a view's loader, or those that read the artifact itself."""
-    if subject.loader:
-        return [subject.loader]
-    return [LOADERS[name] for name in subject.recipe.dialects if LOADERS[name].reads_the_artifact]
+    variant = subject.variant
+    if variant.loader:
+        return [variant.loader]
+    return [LOADERS[name] for name in variant.recipe.dialects if LOADERS[name].reads_the_artifact]
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -10,10 +10,9 @@ from typing import Annotated
 
 import pydantic
 
+from voxbuild.artifact.variant import Variant
 from voxbuild.errors import RecipeError
 from voxbuild.files import write_json
-from voxbuild.recipes.loaders import Loader
-from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import Strict
 from voxbuild.recipes.source import Sha256
 
@@ -69,22 +68,22 @@ def family(record: Record, subject: Subject) -> Record:
 
     Nothing if there are no others.
     """
-    beside = others(record, subject.recipe, subject.loader)
+    beside = others(record, subject.variant)
     return tuple(sorted([*beside, sibling_of(subject)], key=_order)) if beside else ()
 
 
-def others(record: Record, recipe: Recipe, loader: Loader | None = None) -> Record:
-    """Those on record that are read as this recipe's artifact (or view) is, itself left out."""
-    dialect = loader.name if loader else None
-    return tuple(s for s in record if s.dialect == dialect and s.recipe != recipe.name)
+def others(record: Record, variant: Variant) -> Record:
+    """The other variants on record that the same loader reads."""
+    return tuple(s for s in record if s.dialect == variant.dialect and s.recipe != variant.recipe.name)
 
 
 def sibling_of(subject: Subject) -> Sibling:
     """The subject of a card, by its own manifest and validation."""
+    variant = subject.variant
     return Sibling(
-        recipe=subject.recipe.name,
-        dialect=subject.loader.name if subject.loader else None,
-        repo=subject.repo,
+        recipe=variant.recipe.name,
+        dialect=variant.dialect,
+        repo=variant.repo,
         bytes=subject.manifest.weight_bytes,
         bits_per_weight=subject.manifest.bits_per_weight,
         wer=subject.validation["total"]["wer"],

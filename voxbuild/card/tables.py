@@ -15,7 +15,7 @@ HUB = "https://huggingface.co"
 
 def weights_table(subject: Subject) -> str:
     """How the weights are quantized, and what they come to."""
-    manifest, recipe = subject.manifest, subject.recipe
+    manifest, recipe = subject.manifest, subject.variant.recipe
     quantize = recipe.quantize
     how = f"{quantize.mode}, {quantize.bits} bits, groups of {quantize.group_size}" if quantize else "none"
     searched = f", search: {quantize.search}" if quantize and quantize.search != PLAIN else ""

@@ -1,11 +1,10 @@
 """A release: an artifact checked to be what was validated, ready to go."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
-from voxbuild.artifact.evidence import made, signed, validated
+from voxbuild.artifact.evidence import proofs
 from voxbuild.artifact.manifest import (
     MANIFEST,
     SIGNATURE,
@@ -23,9 +22,9 @@ from voxbuild.files import STATE_BYTES
 from voxrun.errors import VoxrunError
 from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import read_bytes
-from voxrun.trust.manifest import Entry, read_entries
+from voxrun.trust.manifest import Entry
 
-from .target import Release, _check_tag
+from .target import Release, check_tag
 
 
 def prepare(
@@ -37,7 +36,7 @@ def prepare(
     lies there, and nothing else may lie there. `record`: the published variants of its source, as its card
     lists them. The manifest is read once: what was checked is what a target is to send. Raises VoxbuildError.
     """
-    _check_tag(tag)
+    check_tag(tag)
     raw = manifest_bytes(folder)
     manifest = Manifest.of(raw, folder / MANIFEST)
     if not manifest.validated or VALIDATION not in manifest.files:
@@ -45,33 +44,22 @@ def prepare(
     if manifest.recipe.get("digest") != recipe_digest:
         raise PublishError(f"{folder}: the recipe has changed since it was built; run `doit build` again")
     manifest.refuse_strangers(folder)
-    files = _intact_files(folder, read_entries({"files": manifest.files}, str(folder / MANIFEST)))
+    files = _intact_files(folder, manifest.files)
     files[MANIFEST] = Entry(len(raw), hashlib.sha256(raw).hexdigest())
     if (folder / SIGNATURE).is_file():
-        files[SIGNATURE] = Entry(**file_entry(folder / SIGNATURE))
+        files[SIGNATURE] = file_entry(folder / SIGNATURE)
 
     def read(name: str) -> bytes:
         return read_bytes(folder / name, STATE_BYTES)
 
-    with _refused(folder, "build it again"):
-        validated(files, read)
     if wrong := check_card(folder, manifest, read_validation(folder), record):
         said = "; ".join(wrong)
         raise PublishError(f"{folder}: the card does not say what was measured: {said}; run `doit build`")
-    with _refused(folder, "build it again"):
-        made(files, read)
-    with _refused(folder, "run `doit sign`"):
-        signed(files, read, signer)
-    return Release(folder, repo, tag, files)
-
-
-@contextmanager
-def _refused(folder: Path, remedy: str) -> Iterator[None]:
-    """What `doit verify` would find wrong with it, it finds before it is published."""
     try:
-        yield
+        proofs(files, read, signer)  # what `doit verify` checks
     except (PublishError, VoxrunError) as error:
-        raise PublishError(f"{folder}: {error}; {remedy}") from error
+        raise PublishError(f"{folder}: {error}; build it again, and sign it (`doit sign`)") from error
+    return Release(folder, repo, tag, files)
 
 
 def _intact_files(folder: Path, listed: Mapping[str, Entry]) -> dict[str, Entry]:

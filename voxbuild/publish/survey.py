@@ -11,20 +11,20 @@ from typing import Annotated
 import pydantic
 
 from voxbuild.artifact.manifest import MANIFEST, VALIDATION
-from voxbuild.artifact.variant import repo_name
+from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import Positive, Rate, Record, Sibling, read_record, write_record
 from voxbuild.errors import MissingError, PublishError
 from voxbuild.files import STATE_BYTES
-from voxbuild.recipes.loaders import Loader, views_of
-from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.book import Book
 from voxbuild.recipes.source import Source
 from voxbuild.workspace import Workspace
 from voxrun.errors import VoxrunError
 from voxrun.trust.manifest import Entry, read_entries
 
 from .target import PublishTarget
+from .targets import DEFAULT_TARGET, TARGETS
 
-Variant = tuple[str, str | None]
+Key = tuple[str, str | None]
 """The name of a recipe, and of the loader if it is a view."""
 
 
@@ -54,11 +54,23 @@ class _Manifest(_Json):
     files: dict[str, object]
 
 
+def record_published(
+    work: Workspace, book: Book, source: str | None, target: str | None, replace: bool
+) -> str:
+    """Put on record what a target holds of a source, or of each; return what changed."""
+    goal = TARGETS[target or DEFAULT_TARGET](work)
+    sources = [book.source(source)] if source else list(book.sources.values())
+    return "\n".join(
+        f"{each.name}: {line}" for each in sources for line in update_record(work, book, each, goal, replace)
+    )
+
+
 def update_record(
-    work: Workspace, target: PublishTarget, source: Source, recipes: Iterable[Recipe], replace: bool
+    work: Workspace, book: Book, source: Source, target: PublishTarget, replace: bool
 ) -> list[str]:
-    """Put on record what is published of a source; what came of it, a line each."""
-    path, held = work.siblings_file(source.name), survey(target, source, recipes)
+    """Put on record what is published of a source; return what changed, a line each."""
+    artifacts = [Variant(work, book, source, recipe) for recipe in book.recipes.values()]
+    path, held = work.siblings_file(source.name), survey(target, artifacts)
     if not held.found:
         return ["nothing is published, so its record stays as it is"]
     made = revised(read_record(path), held, replace)
@@ -77,7 +89,7 @@ class Survey:
 
     found: list[Sibling]
     """Of each variant the newest tag that is not withdrawn."""
-    unknown: set[Variant]
+    unknown: set[Key]
     """Those that the target never had, which says nothing about them: it may be a new one."""
 
 
@@ -90,18 +102,16 @@ class Revision:
     dropped: list[str]
 
 
-def survey(target: PublishTarget, source: Source, recipes: Iterable[Recipe]) -> Survey:
-    """The recipes and their views as they are published. Raises PublishError."""
+def survey(target: PublishTarget, artifacts: Iterable[Variant]) -> Survey:
+    """The artifacts and their views as they are published. Raises PublishError."""
     found, unknown = [], set()
-    for recipe in recipes:
-        for loader in (None, *views_of(recipe.dialects)):
-            repo = repo_name(source, recipe, loader)
-            try:
-                newest = next((v for v in target.history(repo) if v.withdrawn is None), None)
-            except MissingError:
-                unknown.add((recipe.name, loader.name if loader else None))
-            else:
-                found += [_sibling(target, source, recipe, loader, repo, newest.tag)] if newest else []
+    for variant in (v for artifact in artifacts for v in (artifact, *artifact.views)):
+        try:
+            newest = next((v for v in target.history(variant.repo) if v.withdrawn is None), None)
+        except MissingError:
+            unknown.add((variant.recipe.name, variant.dialect))
+        else:
+            found += [_sibling(target, variant, newest.tag)] if newest else []
     return Survey(found, unknown)
 
 
@@ -111,38 +121,37 @@ def revised(record: Record, held: Survey, replace: bool) -> Revision:
     Entries that the target knows nothing of are kept, unless it is to `replace` the record. Those of which
     all tags are withdrawn, or whose recipe is gone, are dropped.
     """
-    seen = {_variant(sibling) for sibling in held.found}
-    lost = [sibling for sibling in record if _variant(sibling) not in seen]
-    kept = [] if replace else [sibling for sibling in lost if _variant(sibling) in held.unknown]
+    seen = {_key(sibling) for sibling in held.found}
+    lost = [sibling for sibling in record if _key(sibling) not in seen]
+    kept = [] if replace else [sibling for sibling in lost if _key(sibling) in held.unknown]
     dropped = [sibling for sibling in lost if sibling not in kept]
     return Revision([*held.found, *kept], list(map(_name, kept)), list(map(_name, dropped)))
 
 
-def _variant(sibling: Sibling) -> Variant:
+def _key(sibling: Sibling) -> Key:
     return sibling.recipe, sibling.dialect
 
 
 def _name(sibling: Sibling) -> str:
-    return "-".join(filter(None, _variant(sibling)))
+    return "-".join(filter(None, _key(sibling)))
 
 
-def _sibling(
-    target: PublishTarget, source: Source, recipe: Recipe, loader: Loader | None, repo: str, tag: str
-) -> Sibling:
+def _sibling(target: PublishTarget, variant: Variant, tag: str) -> Sibling:
+    repo = variant.repo
     where = f"{repo} at {tag}"
     try:
         raw = target.read(repo, tag, MANIFEST, STATE_BYTES)
         manifest = _Manifest.model_validate_json(raw)
         files = read_entries({"files": manifest.files}, f"{where}: {MANIFEST}")
-        if (manifest.variant, manifest.model) != (recipe.name, source.model):
+        if (manifest.variant, manifest.model) != (variant.recipe.name, variant.source.model):
             raise PublishError(f"{where}: holds {manifest.model}, {manifest.variant}")
         report = target.read(repo, tag, VALIDATION, STATE_BYTES)
         if files.get(VALIDATION) != Entry(len(report), hashlib.sha256(report).hexdigest()):
             raise PublishError(f"{where}: {VALIDATION} is not that of its manifest")
         validation = _Validation.model_validate_json(report)
         return Sibling(
-            recipe=recipe.name,
-            dialect=loader.name if loader else None,
+            recipe=variant.recipe.name,
+            dialect=variant.dialect,
             repo=repo,
             tag=tag,
             digest=hashlib.sha256(raw).hexdigest(),

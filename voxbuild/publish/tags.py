@@ -3,31 +3,30 @@
 import json
 from dataclasses import asdict
 
-from voxbuild.artifact.variant import candidates
 from voxbuild.console import foreign_table
 from voxbuild.errors import MissingError, PublishError
 from voxbuild.recipes.book import Book
-from voxbuild.recipes.recipe import Recipe
 from voxbuild.workspace import Workspace
 from voxrun.messages import sentence
 
+from .order import Order
 from .target import Version
-from .upload import Order
 
 HEADER = ["repository", "tag", "commit", "date", "", "withdrawn"]
 
 
-def yank(work: Workspace, book: Book, recipe: Recipe, order: Order, reason: str) -> None:
+def yank(work: Workspace, book: Book, order: Order, reason: str | None) -> None:
     """Withdraw a tag of a recipe's artifact, and of those of its views that have it.
 
     Raises PublishError, MissingError if none has it.
     """
-    if not order.tag or not reason.strip():
+    wanted = order.variants(work, book)
+    if not order.tag or not reason or not reason.strip():
         raise PublishError("say which tag is withdrawn, and why: doit yank recipe=NAME tag=TAG reason='...'")
     goal, missing, done = order.goal(work), [], 0
-    for candidate in candidates(book, recipe, order.source, named=True):
+    for variant in wanted:
         try:
-            print(sentence(goal.yank(candidate.repo, order.tag, reason.strip())))
+            print(sentence(goal.yank(variant.repo, order.tag, reason.strip())))
             done += 1
         except MissingError as error:
             missing.append(sentence(error))
@@ -37,19 +36,19 @@ def yank(work: Workspace, book: Book, recipe: Recipe, order: Order, reason: str)
         print("\n".join(missing))
 
 
-def history(work: Workspace, book: Book, recipe: Recipe, order: Order, format: str) -> str:
+def history(work: Workspace, book: Book, order: Order, format: str) -> str:
     """All tags of a recipe's artifact and of its views that are published, newest first: table or JSON.
 
     Raises MissingError if there are none.
     """
     goal, found, missing = order.goal(work), list[tuple[str, Version]](), []
-    for candidate in candidates(book, recipe, order.source, named=True):
+    for variant in order.variants(work, book):
         try:
-            found += [(candidate.repo, version) for version in goal.history(candidate.repo)]
+            found += [(variant.repo, version) for version in goal.history(variant.repo)]
         except MissingError as error:
             missing.append(sentence(error))
     if not found:
-        raise MissingError("\n".join(missing) or f"{recipe.name}: no tag is published")
+        raise MissingError("\n".join(missing) or f"{order.recipe}: no tag is published")
     if format == "json":
         return json.dumps([{"repo": repo} | asdict(version) for repo, version in found], indent=2)
     return foreign_table([_row(repo, version) for repo, version in found], HEADER)

@@ -59,11 +59,15 @@ class Version:
 
 
 class PublishTarget(Protocol):
-    """Somewhere releases go. A new target is one more class with these methods, each raising PublishError.
+    """Somewhere releases go. A new target is one more class like this, and a row in `targets`.
 
-    Those that look at what is there raise MissingError if it holds no such repository, revision or file.
-    A `revision` is a tag, a branch or a commit; `main` is what those get who name none.
+    All methods raise PublishError. Those that look at what is there raise MissingError if it holds no such
+    repository, revision or file.
+    A `revision` is a tag, a branch or a commit; `main` is what readers get who name none.
     """
+
+    reviews: bool
+    """Whether it has branches and pull requests."""
 
     def published(self, release: Release) -> bool:
         """Whether this very release is there, whole, under its tag; its signature may be another.
@@ -118,7 +122,8 @@ def check_branch(name: str) -> None:
     _check_name("branch", name, name.split("/"))
 
 
-def _check_tag(tag: str) -> None:
+def check_tag(tag: str) -> None:
+    """Raise PublishError if a release cannot have this tag."""
     _check_name("tag", tag, [tag])
 
 

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from voxbuild.artifact.evidence import proofs
 from voxbuild.artifact.manifest import MANIFEST, SIGNATURE
-from voxbuild.artifact.variant import Candidate, candidates, public_key_of
+from voxbuild.artifact.variant import Variant
 from voxbuild.errors import DifferenceError, VoxbuildError
 from voxbuild.files import STATE_BYTES
 from voxbuild.recipes.book import Book
-from voxbuild.recipes.recipe import Recipe
 from voxbuild.workspace import Workspace
 from voxrun.errors import VoxrunError
 from voxrun.files.objects import read_object
@@ -17,40 +16,35 @@ from voxrun.messages import sentence
 from voxrun.trust.manifest import Entry, digest_of, read_entries
 
 from .changes import faults
+from .order import Order
 from .target import PublishTarget
-from .upload import Order
 
 
-def verify(work: Workspace, book: Book, recipe: Recipe, order: Order) -> None:
+def verify(work: Workspace, book: Book, order: Order) -> None:
     """Print of a recipe's artifact and views what is wrong with them where they are published, or what holds.
 
     If the recipe was not named, of those that are built here and validated: what `doit publish` takes.
     Raises DifferenceError if anything is wrong.
     """
     goal = order.goal(work)
-    wanted = [
-        c for c in candidates(book, recipe, order.source, order.named) if order.named or c.is_built(work)
-    ]
-    key = order.key or public_key_of(work, recipe)
-    holds = [_holds(work, goal, c, order, key) for c in wanted]
+    wanted = order.variants(work, book)
+    holds = [_holds(goal, variant, order) for variant in wanted if order.named or variant.is_built]
     if not all(holds):
         raise DifferenceError
 
 
-def _holds(
-    work: Workspace, goal: PublishTarget, candidate: Candidate, order: Order, key: Path | None
-) -> bool:
-    """Print all about one artifact; whether nothing is wrong."""
-    folder = candidate.folder(work) if candidate.is_built(work) else None
-    tag = candidate.tag(order.tag)
+def _holds(goal: PublishTarget, variant: Variant, order: Order) -> bool:
+    """Print what was found of one variant; return whether nothing is wrong."""
+    folder = variant.folder if variant.is_built else None
+    tag = order.tag or variant.tag
     try:
-        if not order.named and not candidate.is_validated(work):
-            print(f"{candidate.name}: not validated, so not published")
+        if not order.named and not variant.is_validated:
+            print(f"{variant.name}: not validated, so not published")
             return True
-        facts, wrong = _checked(goal, candidate.repo, tag, folder, key)
+        facts, wrong = _checked(goal, variant.repo, tag, folder, order.public_key or variant.public_key)
     except (VoxbuildError, VoxrunError) as error:
         facts, wrong = [], [str(error)]
-    print(f"{candidate.name}: {candidate.repo} at {tag}")
+    print(f"{variant.name}: {variant.repo} at {tag}")
     print(
         "\n".join([*(f"   {sentence(line)}" for line in facts), *(f"!! {sentence(line)}" for line in wrong)])
     )

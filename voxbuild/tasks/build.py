@@ -1,4 +1,4 @@
-"""The doit tasks of the line: which action runs for which recipe and source, and when it runs again.
+"""The doit tasks of a build up to validation: which stage runs for which variant, and when it runs again.
 
 What is stored about a task goes by its name, so the stages are named SOURCE:RECIPE; those that people call
 are named by the recipe alone.
@@ -10,28 +10,27 @@ from pathlib import Path
 from doit import get_var
 from doit.tools import config_changed, result_dep
 
+from voxbuild import stages
 from voxbuild.artifact.manifest import VALIDATION
 from voxbuild.artifact.tools import runtime_versions
-from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
 from voxbuild.sources.fetch import local_folder
 
 from . import up_to_date
-from .actions import run, workspace
+from .actions import on_clips, on_source, workspace
 from .describe import last_stage
 from .reporter import Reporter
 from .selection import (
     LOUD,
     Task,
     artifact_file,
-    book,
     builds,
     clip_paths,
     doing,
+    key,
     local,
     recipe_file,
     source_file,
-    stage,
 )
 
 __all__ = [
@@ -57,10 +56,10 @@ DOIT_CONFIG = {
 
 def task_fetch() -> Iterator[Task]:
     """Download a source (resumable), or use its folder in place; check its files."""
-    for source in {source.name: source for _, source in builds()}.values():
+    for source in {variant.source.name: variant.source for variant in builds()}.values():
         yield {
             "name": source.name,
-            "actions": [(run, ["fetch", {"source": source.name}])],
+            "actions": [(on_source, [stages.fetch, source.name])],
             "file_dep": [source_file(source)],
             "targets": [local(workspace().source_file(source.name))],
             "uptodate": [(up_to_date.source_untouched, [source.name, _local_folder(source)])],
@@ -69,11 +68,11 @@ def task_fetch() -> Iterator[Task]:
 
 def task_calibrate() -> Iterator[Task]:
     """Learn how much each input of each matrix matters, for the recipes that search with activations."""
-    needed = {(s.name, r.calibrate): _moments_file(r, s) for r, s in builds() if r.calibrate}
+    needed = {(v.source.name, v.recipe.calibrate): v.moments_file for v in builds() if v.recipe.calibrate}
     for (source, clips), moments in sorted(needed.items()):
         yield {
             "name": f"{source}:{clips}",
-            "actions": [(run, ["calibrate", {"source": source, "clips": clips}])],
+            "actions": [(on_clips, [stages.calibrate, source, clips])],
             "file_dep": [local(workspace().source_file(source)), *clip_paths(clips)],
             "targets": [local(moments)],
             "uptodate": [config_changed(runtime_versions())],
@@ -83,37 +82,37 @@ def task_calibrate() -> Iterator[Task]:
 def task__plan() -> Iterator[Task]:
     """Write down all that decides about an artifact's bytes: its plan, the source's hashes, the tools."""
     lock = get_var("lock")
-    for recipe, source in builds():
+    for variant in builds():
         yield {
-            "name": stage(recipe, source),
-            "actions": [doing("write_plan", recipe, source, lock=lock)],
+            "name": key(variant),
+            "actions": [doing(stages.write_plan, variant, lock=lock and Path(lock))],
             "file_dep": [
-                recipe_file(recipe),
-                local(workspace().source_file(source.name)),
-                *([local(_moments_file(recipe, source))] if recipe.calibrate else []),
+                recipe_file(variant),
+                local(workspace().source_file(variant.source.name)),
+                *([local(variant.moments_file)] if variant.recipe.calibrate else []),
             ],
-            "targets": [local(workspace().plan_file(source.name, recipe.name))],
-            "uptodate": [not lock, (up_to_date.same_tools, [source.name, recipe.name])],
+            "targets": [local(variant.plan_file)],
+            "uptodate": [not lock, (up_to_date.same_tools, [local(variant.plan_file)])],
         } | LOUD
 
 
 def task_convert() -> Iterator[Task]:
-    """Read, rename, transpose, quantize and write: one pass, moved into out/ whole."""
-    for recipe, source in builds():
+    """Read, rename, transpose, quantize and write in one pass; moved into out/ when it is complete."""
+    for variant in builds():
         yield {
-            "name": stage(recipe, source),
-            "actions": [doing("convert", recipe, source)],
-            "file_dep": [local(workspace().plan_file(source.name, recipe.name))],
-            "uptodate": [(up_to_date.weights_untouched, [source.name, recipe.name])],
+            "name": key(variant),
+            "actions": [doing(stages.convert, variant)],
+            "file_dep": [local(variant.plan_file)],
+            "uptodate": [(up_to_date.weights_untouched, [local(variant.folder)])],
         } | LOUD
 
 
 def task_reference() -> Iterator[Task]:
     """Transcribe a clip set with a source's unquantized weights, to compare with."""
-    for source, clips in sorted({(s.name, c) for r, s in builds() for c in book().clip_sets(s, r)}):
+    for source, clips in sorted({(v.source.name, clips) for v in builds() for clips in v.clip_sets}):
         yield {
             "name": f"{source}:{clips}",
-            "actions": [(run, ["reference", {"source": source, "clips": clips}])],
+            "actions": [(on_clips, [stages.transcribe_reference, source, clips])],
             "file_dep": [local(workspace().source_file(source)), *clip_paths(clips)],
             "targets": [local(workspace().reference_file(source, clips))],
             "uptodate": [config_changed(runtime_versions())],
@@ -121,38 +120,34 @@ def task_reference() -> Iterator[Task]:
 
 
 def task_validate() -> Iterator[Task]:
-    """Transcribe the clips with the built artifact and hold it against the recipe's gates."""
-    for recipe, source in builds():
-        sets = book().clip_sets(source, recipe)
-        references = [workspace().reference_file(source.name, name) for name in sets]
+    """Transcribe the clips with the built artifact and compare with the recipe's gates."""
+    for variant in builds():
+        sets = variant.clip_sets
+        references = [workspace().reference_file(variant.source.name, name) for name in sets]
         yield {
-            "name": stage(recipe, source),
-            "actions": [doing("validate", recipe, source)],
+            "name": key(variant),
+            "actions": [doing(stages.validate, variant)],
             "file_dep": [
-                recipe_file(recipe),
-                source_file(source),
+                recipe_file(variant),
+                source_file(variant.source),
                 *(file for name in sets for file in clip_paths(name)),
                 *map(local, references),
             ],
-            "targets": [artifact_file(recipe, source, VALIDATION)],
+            "targets": [artifact_file(variant, VALIDATION)],
             "uptodate": [
-                result_dep(f"convert:{stage(recipe, source)}"),
+                result_dep(f"convert:{key(variant)}"),
                 config_changed(runtime_versions()),
-                (up_to_date.unedited, [artifact_file(recipe, source, VALIDATION)]),
+                (up_to_date.unedited, [artifact_file(variant, VALIDATION)]),
             ],
         } | LOUD
 
 
 def task_build() -> Iterator[Task]:
     """Build, validate and describe an artifact: doit build recipe=4bit source=tiny."""
-    for recipe, source in builds():
-        yield {"name": recipe.name, "actions": None, "task_dep": [last_stage(recipe, source)]}
+    for variant in builds():
+        yield {"name": variant.recipe.name, "actions": None, "task_dep": [last_stage(variant)]}
 
 
 def _local_folder(source: Source) -> str | None:
     folder = local_folder(source, workspace().recipes / "sources")
     return str(folder) if folder else None
-
-
-def _moments_file(recipe: Recipe, source: Source) -> Path:
-    return workspace().moments_file(source.name, str(recipe.calibrate))

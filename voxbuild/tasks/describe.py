@@ -7,13 +7,11 @@ from importlib.metadata import version
 from doit import get_var
 from doit.tools import config_changed
 
+from voxbuild import stages
 from voxbuild.artifact.manifest import BOM, DESCRIPTIVE, MANIFEST, OPTIONAL, PROVENANCE, VALIDATION
-from voxbuild.artifact.variant import public_key_of, view_name
+from voxbuild.artifact.variant import Variant
 from voxbuild.card.render import card_names
 from voxbuild.card.siblings import others
-from voxbuild.recipes.loaders import views_of
-from voxbuild.recipes.recipe import Recipe
-from voxbuild.recipes.source import Source
 
 from . import up_to_date
 from .actions import workspace
@@ -21,16 +19,15 @@ from .selection import (
     LOUD,
     Task,
     artifact_file,
-    book,
     builds,
     clip_paths,
     clip_set_file,
     doing,
+    key,
     local,
     recipe_file,
     record,
     source_file,
-    stage,
 )
 
 __all__ = [
@@ -45,19 +42,19 @@ __all__ = [
 
 def task_card() -> Iterator[Task]:
     """Write the model card from what was measured, with its plot and results for the Hub."""
-    for recipe, source in builds():
-        files = [artifact_file(recipe, source, name) for name in _card_names(recipe, source)]
-        public_key = public_key_of(workspace(), recipe)
+    for variant in builds():
+        files = [artifact_file(variant, name) for name in _card_names(variant)]
+        public_key = variant.public_key
         yield {
-            "name": stage(recipe, source),
-            "actions": [doing("card", recipe, source)],
+            "name": key(variant),
+            "actions": [doing(stages.write_card, variant)],
             "file_dep": [
-                artifact_file(recipe, source, VALIDATION),
-                recipe_file(recipe),
-                source_file(source),
-                *(clip_set_file(name) for name in book().clip_sets(source, recipe)),
-                local(workspace().cards / recipe.card),
-                *_record_file(source),
+                artifact_file(variant, VALIDATION),
+                recipe_file(variant),
+                source_file(variant.source),
+                *(clip_set_file(name) for name in variant.clip_sets),
+                local(workspace().cards / variant.recipe.card),
+                *_record_file(variant),
                 *([os.path.relpath(public_key, workspace().root)] if public_key else []),
             ],
             "targets": files,
@@ -70,107 +67,99 @@ def task_card() -> Iterator[Task]:
 
 def task_bom() -> Iterator[Task]:
     """Write the bill of materials (CycloneDX): files, upstream, clips, tools, error rates."""
-    for recipe, source in builds():
+    for variant in builds():
         yield {
-            "name": stage(recipe, source),
-            "actions": [doing("bom", recipe, source)],
-            "file_dep": [artifact_file(recipe, source, VALIDATION)],
-            "targets": [artifact_file(recipe, source, BOM)],
+            "name": key(variant),
+            "actions": [doing(stages.write_bom, variant)],
+            "file_dep": [artifact_file(variant, VALIDATION)],
+            "targets": [artifact_file(variant, BOM)],
             "uptodate": [
-                config_changed(book().digest(source, recipe)),
-                (up_to_date.unedited, [artifact_file(recipe, source, BOM)]),
+                config_changed(variant.digest),
+                (up_to_date.unedited, [artifact_file(variant, BOM)]),
             ],
         } | LOUD
 
 
 def task_provenance() -> Iterator[Task]:
-    """Write from what all other files were made (SLSA provenance)."""
-    for recipe, source in builds():
-        before = [
-            artifact_file(recipe, source, name)
-            for name in _descriptions(recipe, source)
-            if name != PROVENANCE
-        ]
-        sets = book().clip_sets(source, recipe)
+    """Write what all other files were made from (SLSA provenance)."""
+    for variant in builds():
+        before = [artifact_file(variant, name) for name in _descriptions(variant) if name != PROVENANCE]
         yield {
-            "name": stage(recipe, source),
-            "actions": [doing("provenance", recipe, source)],
-            "file_dep": [*before, *(file for name in sets for file in clip_paths(name))],
-            "targets": [artifact_file(recipe, source, PROVENANCE)],
+            "name": key(variant),
+            "actions": [doing(stages.write_provenance, variant)],
+            "file_dep": [*before, *(file for name in variant.clip_sets for file in clip_paths(name))],
+            "targets": [artifact_file(variant, PROVENANCE)],
             "uptodate": [
-                config_changed(book().digest(source, recipe)),
-                (up_to_date.unedited, [artifact_file(recipe, source, PROVENANCE)]),
+                config_changed(variant.digest),
+                (up_to_date.unedited, [artifact_file(variant, PROVENANCE)]),
             ],
         } | LOUD
 
 
 def task_manifest() -> Iterator[Task]:
     """Complete the manifest: every file's hash, marked validated."""
-    for recipe, source in builds():
+    for variant in builds():
         yield {
-            "name": stage(recipe, source),
-            "actions": [doing("manifest", recipe, source)],
-            "file_dep": [artifact_file(recipe, source, name) for name in _descriptions(recipe, source)],
+            "name": key(variant),
+            "actions": [doing(stages.finish_manifest, variant)],
+            "file_dep": [artifact_file(variant, name) for name in _descriptions(variant)],
             "uptodate": [
-                (up_to_date.is_validated, [source.name, recipe.name]),
-                (up_to_date.unedited, [artifact_file(recipe, source, MANIFEST)]),
-                config_changed(book().digest(source, recipe)),
+                (up_to_date.is_validated, [local(variant.folder)]),
+                (up_to_date.unedited, [artifact_file(variant, MANIFEST)]),
+                config_changed(variant.digest),
             ],
         } | LOUD
 
 
 def task_views() -> Iterator[Task]:
     """Write the artifact as other loaders read it, and prove that nothing changed (`dialects:`)."""
-    for recipe, source in builds():
-        if folders := [view_name(recipe, loader) for loader in views_of(recipe.dialects)]:
+    for variant in builds():
+        if views := variant.views:
             yield {
-                "name": stage(recipe, source),
-                "actions": [doing("views", recipe, source)],
-                "task_dep": [f"manifest:{stage(recipe, source)}"],
-                "file_dep": [artifact_file(recipe, source, MANIFEST), *_record_file(source)],
+                "name": key(variant),
+                "actions": [doing(stages.make_views, variant)],
+                "task_dep": [f"manifest:{key(variant)}"],
+                "file_dep": [artifact_file(variant, MANIFEST), *_record_file(variant)],
                 "uptodate": [
-                    (up_to_date.views_untouched, [source.name, folders]),
-                    config_changed({"loaders": repr(views_of(recipe.dialects))}),
+                    (up_to_date.views_untouched, [[local(view.folder) for view in views]]),
+                    config_changed({"loaders": repr([view.loader for view in views])}),
                 ],
             } | LOUD
 
 
 def task__signature() -> Iterator[Task]:
     """Sign artifact and views for the public key that the recipe names (`sign:`)."""
-    for recipe, source in builds():
-        if recipe.sign:
-            folders = [recipe.name, *(view_name(recipe, loader) for loader in views_of(recipe.dialects))]
-            signed = [local(workspace().artifact(source.name, folder)) for folder in folders]
-            public_key = str(public_key_of(workspace(), recipe))
+    for variant in builds():
+        if variant.recipe.sign:
+            signed = [local(each.folder) for each in (variant, *variant.views)]
             yield {
-                "name": stage(recipe, source),
-                "actions": [doing("sign", recipe, source, key=get_var("key"))],
-                "task_dep": [_described(recipe, source)],
-                "uptodate": [(up_to_date.is_signed, [signed, public_key])],
+                "name": key(variant),
+                "actions": [doing(stages.sign, variant, key=get_var("key"))],
+                "task_dep": [_described(variant)],
+                "uptodate": [(up_to_date.is_signed, [signed, str(variant.public_key)])],
             } | LOUD
 
 
-def last_stage(recipe: Recipe, source: Source) -> str:
-    """The task after which an artifact is whole, its views and signature included."""
-    return f"_signature:{stage(recipe, source)}" if recipe.sign else _described(recipe, source)
+def last_stage(variant: Variant) -> str:
+    """The task after which an artifact is complete, its views and signature included."""
+    return f"_signature:{key(variant)}" if variant.recipe.sign else _described(variant)
 
 
-def _described(recipe: Recipe, source: Source) -> str:
-    """The task after which artifact and views are whole, but for a signature."""
-    return f"{'views' if views_of(recipe.dialects) else 'manifest'}:{stage(recipe, source)}"
+def _described(variant: Variant) -> str:
+    """The task after which artifact and views are complete, but for a signature."""
+    return f"{'views' if variant.views else 'manifest'}:{key(variant)}"
 
 
-def _descriptions(recipe: Recipe, source: Source) -> list[str]:
-    """The files that are written about an artifact; of the optional ones those that its card will have."""
-    card = _card_names(recipe, source)
+def _descriptions(variant: Variant) -> list[str]:
+    """The files that describe an artifact; of the optional ones those that its card will have."""
+    card = _card_names(variant)
     return [name for name in DESCRIPTIVE if name in card or name not in OPTIONAL]
 
 
-def _card_names(recipe: Recipe, source: Source) -> list[str]:
-    clips = book().clip_sets(source, recipe).values()
-    return card_names(clips, others(record(source), recipe))
+def _card_names(variant: Variant) -> list[str]:
+    return card_names(variant.clip_sets.values(), others(record(variant), variant))
 
 
-def _record_file(source: Source) -> list[str]:
+def _record_file(variant: Variant) -> list[str]:
     """The record of what is published, if there is one."""
-    return [local(workspace().siblings_file(source.name))] if record(source) else []
+    return [local(variant.record_file)] if record(variant) else []

@@ -1,13 +1,16 @@
 """What there is to build, and what of it is built, for people."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from voxbuild.artifact.manifest import MANIFEST, VALIDATION, Manifest, read_validation
+from voxbuild.artifact.manifest import VALIDATION, Manifest, read_validation
+from voxbuild.artifact.variant import Variant
 from voxbuild.console import markdown
+from voxbuild.errors import DifferenceError
 from voxbuild.recipes.book import Book
-from voxbuild.recipes.recipe import Recipe
-from voxbuild.recipes.source import Source
+from voxbuild.validate.reproduce import diff
 from voxbuild.workspace import Workspace
 
 VARIANT_HEADER = [
@@ -16,16 +19,53 @@ VARIANT_HEADER = [
 ]
 
 
-def variant_row(
-    recipe: Recipe, manifest: Manifest, validation: dict[str, Any] | None, current: bool
-) -> list[str]:
-    """One artifact in the table, see VARIANT_HEADER. `current`: what passed is what is there now."""
-    row = [recipe.name, f"{manifest.bits_per_weight:.2f}", f"{manifest.weight_bytes / 1e6:,.2f}"]
-    if validation is None:
+def show_recipes(work: Workspace, book: Book) -> str:
+    """Recipes and sources, and what to type next."""
+    rows = [
+        (r.name, r.summary, r.source, "experimental" if r.experimental else "") for r in book.recipes.values()
+    ]
+    recipes = markdown(rows, ["recipe", "", "source", ""])
+    sources = markdown([(s.name, s.summary) for s in book.sources.values()], ["source", ""])
+    said = "doit build recipe=NAME [source=NAME] builds one; `doit list` shows all tasks"
+    return f"{recipes}\n\n{sources}\n\n{said}"
+
+
+def show_matrix(work: Workspace, book: Book) -> str:
+    """The recipes as the `include` of a GitHub Actions matrix."""
+    rows = [{"recipe": r.name, "experimental": r.experimental} for r in book.recipes.values()]
+    return json.dumps({"include": rows})
+
+
+def show_table(work: Workspace, book: Book, source: str | None, recipe: str | None) -> str | None:
+    """The variants that are built, a table for each source."""
+    recipes = [book.recipe(recipe)] if recipe else list(book.recipes.values())
+    sources = [book.source(source)] if source else list(book.sources.values())
+    tables = [
+        f"{origin.name}\n\n{markdown(rows, VARIANT_HEADER)}\n"
+        for origin in sources
+        if (rows := _rows([Variant(work, book, origin, each) for each in recipes]))
+    ]
+    return "\n".join(tables) or None
+
+
+def _rows(variants: Sequence[Variant]) -> list[list[str]]:
+    return [_row(variant) for variant in variants if variant.is_built]
+
+
+def _row(variant: Variant) -> list[str]:
+    folder = variant.folder
+    manifest = Manifest.load(folder)
+    row = [variant.recipe.name, f"{manifest.bits_per_weight:.2f}", f"{manifest.weight_bytes / 1e6:,.2f}"]
+    if not (folder / VALIDATION).is_file():
         return [*row, *[""] * 6, "not validated"]
+    current = manifest.validated and manifest.recipe.get("digest") == variant.digest
+    return row + _measured(read_validation(folder), current)
+
+
+def _measured(validation: dict[str, Any], current: bool) -> list[str]:
+    """`current`: what passed is what is there now."""
     near, total = validation["fidelity"], validation["total"]
     return [
-        *row,
         f"{total['wer']:.2f}",
         f"{max(rates['wer'] for rates in validation['sets'].values()):.2f}",
         f"{total['cer']:.2f}",
@@ -36,27 +76,13 @@ def variant_row(
     ]
 
 
-def recipes_text(book: Book) -> str:
-    """Recipes and sources, and what to say next."""
-    rows = [
-        (r.name, r.summary, r.source, "experimental" if r.experimental else "") for r in book.recipes.values()
+def show_diff(work: Workspace, book: Book, source: str | None, artifacts: Sequence[str], format: str) -> None:
+    """Print how two artifacts differ, each a recipe or a folder. Raises DifferenceError if they do."""
+    folders = [
+        work.artifact(source or book.recipe(name).source, name) if name in book.recipes else Path(name)
+        for name in artifacts
     ]
-    recipes = markdown(rows, ["recipe", "", "source", ""])
-    sources = markdown([(s.name, s.summary) for s in book.sources.values()], ["source", ""])
-    said = "doit build recipe=NAME [source=NAME] builds one; `doit list` shows all tasks"
-    return f"{recipes}\n\n{sources}\n\n{said}"
-
-
-def variants_table(work: Workspace, book: Book, source: Source, recipes: Iterable[Recipe]) -> str | None:
-    """The variants of a source that are built; None if none is."""
-    built = [r for r in recipes if (work.artifact(source.name, r.name) / MANIFEST).is_file()]
-    rows = [_row(work, book, source, recipe) for recipe in built]
-    return markdown(rows, VARIANT_HEADER) if rows else None
-
-
-def _row(work: Workspace, book: Book, source: Source, recipe: Recipe) -> list[str]:
-    folder = work.artifact(source.name, recipe.name)
-    stored = Manifest.load(folder)
-    validation = read_validation(folder) if (folder / VALIDATION).is_file() else None
-    current = stored.validated and stored.recipe.get("digest") == book.digest(source, recipe)
-    return variant_row(recipe, stored, validation, current)
+    equal, text = diff(folders, artifacts, format)
+    print(text)
+    if not equal:
+        raise DifferenceError

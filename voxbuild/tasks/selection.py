@@ -13,15 +13,15 @@ from typing import Any
 from doit import get_var
 from doit.exceptions import InvalidTask
 
+from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import Record, read_record
 from voxbuild.errors import VoxbuildError
-from voxbuild.publish.upload import TARGETS
+from voxbuild.publish.targets import TARGETS
 from voxbuild.recipes.book import Book, read_book
-from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
 from voxbuild.sources.clips import clip_files
 
-from .actions import run, workspace
+from .actions import Work, on_variant, workspace
 
 Task = dict[str, Any]
 
@@ -42,18 +42,15 @@ FORMAT: Task = {
 """The option of tasks that print either."""
 
 
-def builds() -> list[tuple[Recipe, Source]]:
-    """The recipes that were chosen, each with the source it is built over."""
-    source = get_var("source")
+def builds() -> list[Variant]:
+    """The artifacts that were asked for."""
+    known, recipe, source = book(), get_var("recipe"), get_var("source")
     with _load_time():
-        return [(recipe, book().source(source or recipe.source)) for recipe in chosen()]
-
-
-def chosen() -> list[Recipe]:
-    """The recipe that was named, or all."""
-    known, recipe = book(), get_var("recipe")
-    with _load_time():
-        return [known.recipe(recipe)] if recipe else list(known.recipes.values())
+        recipes = [known.recipe(recipe)] if recipe else list(known.recipes.values())
+        over = known.source(source) if source else None
+        return [
+            Variant(workspace(), known, over or known.source(chosen.source), chosen) for chosen in recipes
+        ]
 
 
 def book() -> Book:
@@ -63,20 +60,20 @@ def book() -> Book:
         return read_book(workspace().recipes)
 
 
-def record(source: Source) -> Record:
-    """What is published of a source, by the record in the repository."""
+def record(variant: Variant) -> Record:
+    """What is published of a variant's source, by the record in the repository."""
     with _load_time():
-        return read_record(workspace().siblings_file(source.name))
+        return read_record(variant.record_file)
 
 
-def stage(recipe: Recipe, source: Source) -> str:
+def key(variant: Variant) -> str:
     """The name of a stage's subtask."""
-    return f"{source.name}:{recipe.name}"
+    return f"{variant.source.name}:{variant.recipe.name}"
 
 
-def doing(action: str, recipe: Recipe, source: Source, **more: Any) -> Any:
-    """A task's call of an action; it takes names, for it is pickled when doit runs in several processes."""
-    return (run, [action, {"source": source.name, "recipe": recipe.name} | more])
+def doing(stage: Work, variant: Variant, **options: Any) -> Any:
+    """A task's action: call a stage of a variant."""
+    return (on_variant, [stage, variant.source.name, variant.recipe.name], options)
 
 
 def local(path: Path) -> str:
@@ -84,14 +81,14 @@ def local(path: Path) -> str:
     return str(path.relative_to(workspace().root))
 
 
-def artifact_file(recipe: Recipe, source: Source, name: str) -> str:
+def artifact_file(variant: Variant, name: str) -> str:
     """A file of an artifact."""
-    return local(workspace().artifact(source.name, recipe.name) / name)
+    return local(variant.folder / name)
 
 
-def recipe_file(recipe: Recipe) -> str:
+def recipe_file(variant: Variant) -> str:
     """The YAML of a recipe."""
-    return local(workspace().recipes / f"{recipe.name}.yaml")
+    return local(workspace().recipes / f"{variant.recipe.name}.yaml")
 
 
 def source_file(source: Source) -> str:

@@ -1,6 +1,10 @@
 """The doit tasks that only show or compare: what there is, what would be built, what came out."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from doit import get_var
@@ -9,8 +13,12 @@ from doit.exceptions import TaskFailed
 from doit.tools import config_changed
 
 from voxbuild.artifact.tools import runtime_versions
+from voxbuild.errors import VoxbuildError
+from voxbuild.plan.preview import show
+from voxbuild.validate.reproduce import reproduce
 
-from .actions import PARITY_REPORT, run, workspace
+from . import overview
+from .actions import on_project, run, variant_of, workspace
 from .selection import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local
 
 __all__ = [
@@ -24,6 +32,10 @@ __all__ = [
     "task_table",
 ]
 
+PARITY = Path("tests/oracle/parity.py")
+PARITY_REPORT = Path("docs/parity.md")
+COMPATIBILITY = Path("benchmarks/compatibility.py")
+COMPATIBILITY_REPORT = Path("docs/compatibility.md")
 MEASURED = (
     *("runtime/voxrun/**/*.py", "tiny/checkpoint/*", "tests/oracle/*.py"),
     *(f"tests/runtime/{name}.py" for name in ("cases", "comparison", "small_models")),
@@ -40,19 +52,29 @@ TENSORS: Task = {
 
 def task_recipes() -> Task:
     """Show all recipes and sources (what `doit` alone does)."""
-    return {"actions": [(run, ["show_recipes", {}])]} | SHOWS
+    return {"actions": [(on_project, [overview.show_recipes])]} | SHOWS
 
 
 def task_plan() -> Task:
     """Show what recipes would make, and need, from the sources' headers alone (--tensors, --format json)."""
-    chosen = [(recipe.name, source.name) for recipe, source in builds()]
-    return {"actions": [(run, ["show_plan", {"chosen": chosen}])], "params": [FORMAT, TENSORS]} | SHOWS
+    chosen = [(variant.source.name, variant.recipe.name) for variant in builds()]
+    return {"actions": [(show_plans, [chosen])], "params": [FORMAT, TENSORS]} | SHOWS
+
+
+def show_plans(chosen: list[tuple[str, str]], format: str, tensors: bool) -> Any:
+    """The task's action, for pairs of source and recipe."""
+
+    def plans() -> str:
+        wanted = [variant_of(*names) for names in chosen]
+        return show([(each.recipe, each.source) for each in wanted], workspace(), format, tensors)
+
+    return run(plans)
 
 
 def task_table() -> Task:
     """Show size, WER and fidelity of every variant that is built."""
-    options = {name: get_var(name) for name in ("source", "recipe")}
-    return {"actions": [(run, ["show_table", options])]} | SHOWS
+    action = (on_project, [overview.show_table, get_var("source"), get_var("recipe")])
+    return {"actions": [action]} | SHOWS
 
 
 def task_diff() -> Task:
@@ -72,37 +94,52 @@ def diff(source: str | None, format: str, artifacts: list[str]) -> Any:
         more = artifacts
     if len(artifacts) < 2 or more:
         return TaskFailed("two artifacts are compared: doit diff A B [--format json]")
-    return run("show_diff", {"source": source, "artifacts": artifacts[:2], "format": behind["format"]})
+    return on_project(overview.show_diff, source, artifacts[:2], behind["format"])
 
 
 def task_reproduce() -> Iterator[Task]:
     """Build an artifact's weights again in a clean place, and compare every file's hash."""
-    for recipe, source in builds():
+    for variant in builds():
+        source, clips = variant.source.name, variant.recipe.calibrate
         yield {
-            "name": recipe.name,
-            "actions": [doing("reproduce", recipe, source)],
-            "task_dep": [
-                f"fetch:{source.name}",
-                *([f"calibrate:{source.name}:{recipe.calibrate}"] if recipe.calibrate else []),
-            ],
+            "name": variant.recipe.name,
+            "actions": [doing(reproduce, variant)],
+            "task_dep": [f"fetch:{source}", *([f"calibrate:{source}:{clips}"] if clips else [])],
         } | SHOWS
 
 
 def task_matrix() -> Task:
     """Print the recipes as JSON, for a CI matrix."""
-    return {"actions": [(run, ["show_matrix", {}])]} | SHOWS
+    return {"actions": [(on_project, [overview.show_matrix])]} | SHOWS
 
 
 def task_compatibility() -> Task:
     """Load every variant over tiny with every loader, into docs/compatibility.md (build them first)."""
-    return {"actions": [(run, ["compatibility", {}])]} | ALWAYS
+    return {"actions": [(run, [compare_loaders])]} | ALWAYS
 
 
 def task_parity() -> Task:
     """Compare voxrun with transformers, stage by stage, into docs/parity.md (needs the oracle extra)."""
     return {
-        "actions": [(run, ["parity", {}])],
+        "actions": [(run, [compare_with_transformers])],
         "file_dep": [local(path) for pattern in MEASURED for path in sorted(workspace().root.glob(pattern))],
         "targets": [str(PARITY_REPORT)],
         "uptodate": [config_changed(runtime_versions())],
     } | LOUD
+
+
+def compare_with_transformers() -> None:
+    """Write the parity report, in a process of its own: tests are not part of this package."""
+    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    if missing:
+        raise VoxbuildError(
+            f"the oracle needs {' and '.join(missing)}, not installed here: pip install -e '.[oracle]'"
+        )
+    if subprocess.run([sys.executable, PARITY, PARITY_REPORT]).returncode:
+        raise VoxbuildError("voxrun differs from transformers, or could not be compared; see above")
+
+
+def compare_loaders() -> None:
+    """Load every variant with every loader, in a process of its own."""
+    if subprocess.run([sys.executable, COMPATIBILITY, COMPATIBILITY_REPORT]).returncode:
+        raise VoxbuildError("the loaders could not be compared; see above")

@@ -60,10 +60,9 @@ def _hash(path: str) -> str | None:
     return sha256_of(Path(path)) if Path(path).is_file() else None
 
 
-def same_tools(task: Any, values: Values, source: str, recipe: str) -> bool:
+def same_tools(task: Any, values: Values, path: str) -> bool:
     """The plan was made by the versions that run now."""
-    path = workspace().plan_file(source, recipe)
-    if not (plan := read_state(path)):
+    if not (plan := read_state(Path(path))):
         return _stale(task, f"{path} is missing")
     was, now = plan["tools"], tool_versions()
     if was != now:
@@ -71,12 +70,12 @@ def same_tools(task: Any, values: Values, source: str, recipe: str) -> bool:
     return True
 
 
-def weights_untouched(task: Any, values: Values, source: str, recipe: str) -> bool:
+def weights_untouched(task: Any, values: Values, path: str) -> bool:
     """The artifact's files carry the stamps of its conversion; where one moved, its hash decides.
 
     What the manifest tells of the conversion, nobody else could write again: it is as it was.
     """
-    folder = workspace().artifact(source, recipe)
+    folder = workspace().root / path
     task.value_savers.append(lambda: {"stamps": _stamps(folder, _conversions), "facts": _facts(folder)})
     if not _untouched(task, folder, _conversions, values.get("stamps")):
         return False
@@ -84,24 +83,24 @@ def weights_untouched(task: Any, values: Values, source: str, recipe: str) -> bo
     return not edited or _stale(task, f"{folder / MANIFEST} says something else than conversion wrote")
 
 
-def views_untouched(task: Any, values: Values, source: str, names: list[str]) -> bool:
+def views_untouched(task: Any, values: Values, paths: list[str]) -> bool:
     """All views are there, and what was said of conversions is true of all their files."""
-    folders = {name: workspace().artifact(source, name) for name in names}
+    folders = {Path(path).name: workspace().root / path for path in paths}
 
     def now(told: Callable[[Path], Any]) -> dict[str, Any]:
         return {name: told(folder) for name, folder in folders.items()}
 
     stamps = values.get("stamps") or {}
     task.value_savers.append(lambda: {"stamps": now(_everything_stamped), "facts": now(_facts)})
-    if not all(_untouched(task, folders[name], _everything, stamps.get(name)) for name in names):
+    if not all(_untouched(task, folders[name], _everything, stamps.get(name)) for name in folders):
         return False
     edited = values.get("facts") != now(_facts)
-    return not edited or _stale(task, f"the manifests of {', '.join(names)} are not as they were written")
+    return not edited or _stale(task, f"the manifests of {', '.join(folders)} are not as they were written")
 
 
-def is_validated(task: Any, values: Values, source: str, recipe: str) -> bool:
+def is_validated(task: Any, values: Values, path: str) -> bool:
     """The manifest is the completed one."""
-    folder = workspace().artifact(source, recipe)
+    folder = workspace().root / path
     try:
         return Manifest.load(folder).validated or _stale(task, f"{folder} is not marked validated")
     except VoxbuildError as error:

@@ -7,14 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from voxbuild.artifact.lock import LOCK, read_lock, source_drift, tool_drift
-from voxbuild.artifact.manifest import MANIFEST, Manifest
+from voxbuild.artifact.manifest import Manifest
+from voxbuild.artifact.variant import Variant
 from voxbuild.console import markdown, progress_bar
-from voxbuild.convert.conversion import Making, plan_artifact
+from voxbuild.convert.conversion import Conversion
 from voxbuild.errors import VoxbuildError
 from voxbuild.folders import Journal, alone
-from voxbuild.recipes.recipe import Recipe
-from voxbuild.recipes.source import Source
-from voxbuild.workspace import Workspace
 
 from .compare import Comparison, as_text, compare, stored_bytes
 from .weights import Artifact
@@ -38,31 +36,28 @@ def _compared(one: Path, other: Path, names: tuple[str, str]) -> Comparison:
         return compare(a, b, names, bar.update)
 
 
-def reproduce(work: Workspace, source: Source, recipe: Recipe) -> None:
+def reproduce(variant: Variant) -> None:
     """Make an artifact's weights again and print, for each file, whether its hash is the manifest's.
 
     Raises VoxbuildError if the artifact is not built, or if not all are the same; then what differs is
     printed: tensors, source files, tools.
     """
-    folder = work.artifact(source.name, recipe.name)
-    if not (folder / MANIFEST).is_file():
-        build = f"doit build recipe={recipe.name} source={source.name}"
-        raise VoxbuildError(f"{folder}: not built; run `{build}` first")
+    folder = variant.folder
+    if not variant.is_built:
+        raise VoxbuildError(f"{folder}: not built; run `{variant.build_command}` first")
     built = Manifest.load(folder)
-    with _clean_folder(work.again(source.name, recipe.name)) as place:
-        making = Making(work, source, recipe, plan_artifact(work, source, recipe))
-        journal = Journal(place / "again", making.identity)
+    with _clean_folder(variant.work.again(variant.source.name, variant.recipe.name)) as place:
+        conversion = Conversion.of(variant)
+        journal = Journal(place / "again", conversion.identity)
         journal.folder.mkdir()
-        again = making.all_files(journal)
+        again = conversion.write(journal)
         rows = _rows(built, again)
         print(markdown(rows, ["file", "bytes", ""]))
         differing = [row[0] for row in rows if row[2] != "same"]
         if differing:
             print("\n".join(["", *_reasons(folder, journal.folder, differing)]))
     if differing:
-        raise VoxbuildError(
-            f"{recipe.name} over {source.name}: {len(differing)} of {len(rows)} files are not the same"
-        )
+        raise VoxbuildError(f"{variant.name}: {len(differing)} of {len(rows)} files are not the same")
 
 
 @contextmanager
@@ -83,7 +78,7 @@ def _rows(built: Manifest, again: Manifest) -> list[tuple[str, str, str]]:
     return [
         (
             name,
-            f"{was[name]['size']:,}" if name in was else "-",
+            f"{was[name].size:,}" if name in was else "-",
             "same" if was.get(name) == now.get(name) else _verdict(name in was, name in now),
         )
         for name in sorted(was.keys() | now.keys())

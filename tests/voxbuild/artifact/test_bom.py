@@ -5,7 +5,7 @@ import json
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from statements import READ, RUNTIME, UPSTREAM, VALIDATION, VIEW, WEIGHTS, manifest_of
+from statements import RUNTIME, UPSTREAM, VALIDATION, VIEW, WEIGHTS, manifest_of, variant_of
 
 from voxbuild.artifact.bom import artifact, make_bom, upstream
 from voxbuild.recipes.book import read_book
@@ -23,10 +23,10 @@ def bom(book):
     """Make the bill of a recipe over a source, or of its view."""
 
     def make(recipe="4bit", source=UPSTREAM, view=None, validation=VALIDATION):
-        about, origin, manifest = book.recipe(recipe), book.source(source), manifest_of(recipe, view)
-        ancestor = artifact("someone/any", manifest_of(recipe)) if view else upstream(origin, READ)
-        clips = book.clip_sets(origin, about).values()
-        return make_bom(origin, about, clips, manifest, validation, "someone/it", ancestor)
+        variant, manifest = variant_of(book, recipe, source, view), manifest_of(recipe, view)
+        origin = upstream(variant.source, manifest.source_files)
+        ancestor = artifact("someone/any", manifest_of(recipe)) if view else origin
+        return make_bom(variant, manifest, validation, ancestor)
 
     return make
 
@@ -50,9 +50,10 @@ def test_the_schema_would_see_an_unknown_field(bom):
 
 def test_it_has_files_ancestor_datasets_and_error_rates(bom):
     model = bom()["metadata"]["component"]
-    assert (model["type"], model["group"], model["name"]) == ("machine-learning-model", "someone", "it")
+    assert (model["type"], model["group"]) == ("machine-learning-model", "voxbuild")
+    assert model["name"] == "Voxtral-Mini-4B-Realtime-2602-4bit"
     hashes = {file["name"]: file["hashes"][0]["content"] for file in model["components"]}
-    assert hashes == {name: entry["sha256"] for name, entry in WEIGHTS.items()}
+    assert hashes == {name: entry.sha256 for name, entry in WEIGHTS.items()}
     (ancestor,) = model["pedigree"]["ancestors"]
     commit = "2769294da9567371363522aac9bbcfdd19447add"
     assert ancestor["purl"] == f"pkg:huggingface/mistralai/Voxtral-Mini-4B-Realtime-2602@{commit}"

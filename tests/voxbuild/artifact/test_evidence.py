@@ -12,7 +12,6 @@ from voxbuild.artifact.signature import sign
 from voxbuild.errors import PublishError, SigningError
 from voxbuild.publish.release import prepare
 from voxrun.errors import TrustError
-from voxrun.trust.manifest import Entry
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def keys(tmp_path):
 
 def asked(folder, key=None):
     """As if the folder were far away."""
-    entries = {path.name: Entry(**file_entry(path)) for path in folder.iterdir()}
+    entries = {path.name: file_entry(path) for path in folder.iterdir()}
 
     def read(name):
         return (folder / name).read_bytes()

@@ -147,7 +147,7 @@ def change_source(project):
 
 def test_a_build_writes_a_lock_that_its_manifest_lists(converted):
     folder = converted / "out/tiny/4bit"
-    assert Manifest.load(folder).files[LOCK]["sha256"] == sha256_of(folder / LOCK)
+    assert Manifest.load(folder).files[LOCK].sha256 == sha256_of(folder / LOCK)
     lock = read_lock(folder / LOCK)
     assert lock["source"]["files"]["params.json"]["sha256"] == sha256_of(converted / "source/params.json")
     assert lock["tools"] == tool_versions()

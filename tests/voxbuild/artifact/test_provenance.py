@@ -6,11 +6,10 @@ import pytest
 from google.protobuf import json_format
 from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement, statement_pb2
-from statements import READ, RUNTIME, UPSTREAM, VIEW, WEIGHTS, manifest_of
+from statements import RUNTIME, UPSTREAM, VIEW, WEIGHTS, manifest_of, variant_of
 
 from voxbuild.artifact.provenance import artifact_files, clip_dependencies, make_provenance, upstream_files
 from voxbuild.recipes.book import read_book
-from voxrun.trust.manifest import Entry
 from voxrun.trust.provenance import check_provenance
 
 COMMIT = "2769294da9567371363522aac9bbcfdd19447add"
@@ -26,13 +25,15 @@ def provenance(book):
     """Make the statement of a recipe over a source, or of its view."""
 
     def make(recipe="4bit", source=UPSTREAM, view=None):
-        about, origin, manifest = book.recipe(recipe), book.source(source), manifest_of(recipe, view)
-        read = {"name": origin.name, **(origin.hub.model_dump() if origin.hub else {}), "files": READ}
-        made_from = artifact_files("someone/any", WEIGHTS) if view else upstream_files(read)
+        variant = variant_of(book, recipe, source, view)
+        origin = variant.source
+        read = {"name": origin.name, **(origin.hub.model_dump() if origin.hub else {})}
+        manifest = manifest_of(recipe, view, read)
+        made_from = artifact_files("someone/any", WEIGHTS) if view else upstream_files(manifest)
         clips = clip_dependencies(book.clips["fleurs-en"], {}) + clip_dependencies(
             book.clips["prompts"], {"one.flac": "5" * 64}
         )
-        return make_provenance(origin, about, manifest, "c0ffee", WEIGHTS, made_from + clips, RUNTIME)
+        return make_provenance(variant, manifest, WEIGHTS, made_from + clips, RUNTIME)
 
     return make
 
@@ -57,8 +58,7 @@ def test_the_specifications_own_types_read_it(provenance, recipe, source, view):
     assert dict(found.run_details.builder.version) == {"voxbuild": "8.8.8", "mlx": "0.98", "voxrun": "9.9.9"}
     for dependency in found.build_definition.resolved_dependencies:
         assert dependency.digest
-    entries = {name: Entry(**entry) for name, entry in WEIGHTS.items()}
-    assert check_provenance(json.dumps(made).encode(), entries) == []
+    assert check_provenance(json.dumps(made).encode(), WEIGHTS) == []
 
 
 def test_an_unknown_field_would_be_seen(provenance):

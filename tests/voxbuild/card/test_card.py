@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from dataclasses import replace
 
 import huggingface_hub
 import pytest
@@ -11,16 +12,16 @@ from artifacts import contents
 from cards import KEY, RECORD, TEMPLATES, TINY_VALIDATION, UPSTREAM, VALIDATION, make_subject
 from golden_cards import FOLDER, golden_files
 
-from voxbuild.artifact.variant import public_key_of
+from voxbuild.artifact.signature import fingerprint_of
 from voxbuild.card.hub_metadata import eval_results
 from voxbuild.card.render import render_card, write_card_files
 from voxbuild.card.siblings import family, write_record
-from voxbuild.card.subject import fingerprint
 from voxbuild.errors import RecipeError, VoxbuildError
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS
 from voxbuild.recipes.recipe import Sign
 from voxbuild.workspace import Workspace
+from voxrun.errors import TrustError
 
 LANGUAGES = "en fr es de ru zh ja it pt nl ar hi ko"
 VOXTRAL = "voxbuild/Voxtral-Mini-4B-Realtime-2602"
@@ -182,7 +183,7 @@ def test_every_recipe_has_a_card_that_parses(book):
     for recipe in book.recipes:
         for source in book.sources:
             parsed = huggingface_hub.ModelCard(card(recipe, source))
-            name = make_subject(recipe, source).repo.split("/")[1]
+            name = make_subject(recipe, source).variant.repo.split("/")[1]
             assert name.startswith(f"{book.source(source).model}-{recipe}")
             assert parsed.text.strip().startswith(f"# {name}\n")
             assert "{{" not in parsed.content
@@ -248,9 +249,9 @@ def test_the_fingerprint_is_openssls(tmp_path):
     # openssl pkey -pubin -in key.pub | openssl sha256
     expected = "0c29d9dabad9dbb5b49b0150a3cec6832d177167b9d620f948f947a9673802d0"
     (tmp_path / "key.pem").write_text(PEM)
-    assert fingerprint(tmp_path / "key.pem") == expected
+    assert fingerprint_of(tmp_path / "key.pem") == expected
     (tmp_path / "key.pem").write_text(PEM.replace("\n", "\r\n"))
-    assert fingerprint(tmp_path / "key.pem") == expected
+    assert fingerprint_of(tmp_path / "key.pem") == expected
 
 
 def test_the_card_files_of_an_artifact_are_written_and_others_removed(tmp_path):
@@ -260,16 +261,16 @@ def test_the_card_files_of_an_artifact_are_written_and_others_removed(tmp_path):
     (work.recipes / "4bit.yaml").write_text("name: 4bit\n")
     (tmp_path / "key.pub").write_text(PEM)
     write_record(work.siblings_file(UPSTREAM), RECORD)
-    subject, book = make_subject(), read_book(TEMPLATES.parent / "recipes")
-    signed = subject.recipe.model_copy(update={"sign": Sign(public_key="../key.pub")})
-    about = (subject.source, signed, book, subject.manifest, VALIDATION)
-    write_card_files(work, folder, *about)
+    subject = make_subject()
+    signed = subject.variant.recipe.model_copy(update={"sign": Sign(public_key="../key.pub")})
+    variant = replace(subject.variant, work=work, recipe=signed)
+    write_card_files(variant, folder, subject.manifest, VALIDATION)
     assert contents(folder).keys() == {"README.md", ".eval_results/voxbuild.yaml", "wer.png"}
-    assert fingerprint(tmp_path / "key.pub") in (folder / "README.md").read_text(encoding="utf-8")
+    assert fingerprint_of(tmp_path / "key.pub") in (folder / "README.md").read_text(encoding="utf-8")
 
     work.siblings_file(UPSTREAM).unlink()
-    tiny = (book.source("tiny"), *about[1:-1], TINY_VALIDATION)
-    write_card_files(work, folder, *tiny)
+    tiny = replace(variant, source=variant.book.source("tiny"))
+    write_card_files(tiny, folder, subject.manifest, TINY_VALIDATION)
     assert contents(folder).keys() == {"README.md"}
 
 
@@ -277,8 +278,8 @@ def test_the_card_files_of_an_artifact_are_written_and_others_removed(tmp_path):
 def test_what_is_no_public_key_has_no_fingerprint(tmp_path, content):
     if content is not None:
         (tmp_path / "key.pem").write_text(content)
-    with pytest.raises(RecipeError, match=r"key\.pem: no readable PEM file of a public key"):
-        fingerprint(tmp_path / "key.pem")
+    with pytest.raises(TrustError, match=r"key\.pem: (no public key in PEM|the public key cannot be read)"):
+        fingerprint_of(tmp_path / "key.pem")
 
 
 @pytest.mark.parametrize(
@@ -327,11 +328,13 @@ def test_a_view_may_have_a_name_of_its_own():
 
 def test_a_public_key_that_never_ends_is_not_waited_for(tmp_path):
     key = tmp_path / "key.pub"
-    recipe = make_subject().recipe.model_copy(update={"sign": Sign(public_key="../key.pub")})
+    variant = make_subject().variant
+    signed = variant.recipe.model_copy(update={"sign": Sign(public_key="../key.pub")})
+    variant = replace(variant, work=Workspace(tmp_path), recipe=signed)
     os.mkfifo(key)
     for spoil in (lambda: None, lambda: (key.unlink(), key.symlink_to("/dev/zero"))):
         spoil()
-        with pytest.raises(RecipeError, match=r"key\.pub: no readable PEM file of a public key .not a reg"):
-            fingerprint(key)
-        with pytest.raises(RecipeError, match=r"key\.pub: no regular file"):
-            public_key_of(Workspace(tmp_path), recipe)
+        with pytest.raises(TrustError, match=r"key\.pub: the public key cannot be read .not a regular file"):
+            fingerprint_of(key)
+        with pytest.raises(RecipeError, match=r"key\.pub: not a regular file"):
+            _ = variant.public_key

@@ -14,10 +14,13 @@ from voxbuild.card.check import check_card
 from voxbuild.card.render import card_files
 from voxbuild.errors import PublishError
 from voxbuild.publish.release import prepare
+from voxrun.trust.manifest import Entry
 
 SUBJECT = make_subject()
 FILES = card_files(TEMPLATES, SUBJECT, RECORD)
-MANIFEST = replace(SUBJECT.manifest, files=SUBJECT.manifest.files | {name: {"size": 1} for name in FILES})
+MANIFEST = replace(
+    SUBJECT.manifest, files=SUBJECT.manifest.files | {name: Entry(1, "0" * 64) for name in FILES}
+)
 TEXT = FILES[CARD].decode()
 ROWS = "bits|parameters|size|positions|same|KL|chains|digits|fleurs|prompts|all"
 LINE = re.compile(rf"^( +value: |\| (?:{ROWS})[^|]*\||\| (?:\*\*)?\[.*?\)).*$", re.MULTILINE)

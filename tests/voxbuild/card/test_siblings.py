@@ -8,12 +8,14 @@ from artifacts import contents, make_artifact
 from cards import RECORD, TINY_VALIDATION, UPSTREAM, make_sibling, make_subject
 
 from voxbuild.artifact.manifest import MANIFEST, VALIDATION
+from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import family, others, read_record, sibling_of, write_record
 from voxbuild.errors import MissingError, PublishError, RecipeError
 from voxbuild.files import STATE_BYTES as LIMIT
 from voxbuild.publish.survey import revised, survey
 from voxbuild.publish.target import Version
 from voxbuild.recipes.book import read_book
+from voxbuild.workspace import Workspace
 
 MODEL = "Voxtral-Mini-4B-Realtime-2602"
 REPO = f"voxbuild/{MODEL}-4bit"
@@ -65,8 +67,13 @@ def artifact(tmp_path):
     return make
 
 
+def artifacts_of(book, recipes=None):
+    source = book.source(UPSTREAM)
+    return [Variant(Workspace(None), book, source, book.recipe(name)) for name in recipes or book.recipes]
+
+
 def found(shelf, book, recipes=("4bit",)):
-    return survey(shelf, book.source(UPSTREAM), [book.recipe(name) for name in recipes]).found
+    return survey(shelf, artifacts_of(book, recipes)).found
 
 
 def test_what_is_published_is_recorded_as_it_lies_there(shelf, book, artifact):
@@ -144,7 +151,7 @@ def test_a_record_is_read_as_it_was_written_the_largest_first(tmp_path):
 def test_what_the_target_never_had_stays_on_record_and_what_is_withdrawn_does_not(shelf, book, artifact):
     """Of a new registry with one variant, the others of the record are not known to be gone."""
     shelf.put(REPO, "v1", artifact(bits_per_weight=4.1))
-    held = survey(shelf, book.source(UPSTREAM), book.recipes.values())
+    held = survey(shelf, artifacts_of(book))
     record = (*RECORD, make_sibling("fp16", dialect="mlx-audio"), make_sibling("of-no-recipe"))
     revision = revised(record, held, replace=False)
     assert [s.recipe for s in revision.record] == ["4bit", "bf16", "bf16", "8bit", "3bit", "fp16"]
@@ -156,7 +163,7 @@ def test_what_the_target_never_had_stays_on_record_and_what_is_withdrawn_does_no
     shelf.put(f"voxbuild/{MODEL}-8bit", "v1", {})
     shelf.withdrawn = {"v1": "broken"}
     shelf.put(REPO, "v2", artifact("b"))
-    revision = revised(record, survey(shelf, book.source(UPSTREAM), book.recipes.values()), replace=False)
+    revision = revised(record, survey(shelf, artifacts_of(book)), replace=False)
     assert revision.dropped == ["8bit", "of-no-recipe"]
 
 
@@ -196,12 +203,12 @@ def test_one_that_is_not_on_record_is_shown_as_well():
     assert [s.recipe for s in shown] == ["bf16", "8bit", "6bit", "4bit", "3bit"]
 
 
-def test_loaders_are_kept_apart(book):
-    bf16, mlx_audio = book.recipe("bf16"), make_subject("bf16", loader="mlx-audio").loader
+def test_loaders_are_kept_apart():
+    bf16, mlx_audio = (make_subject("bf16", loader=loader).variant for loader in (None, "mlx-audio"))
     assert [s.recipe for s in others(RECORD, bf16)] == ["8bit", "4bit", "3bit"]
-    assert others(RECORD, bf16, mlx_audio) == ()
+    assert others(RECORD, mlx_audio) == ()
     record = (*RECORD, make_sibling("fp16", dialect="mlx-audio"))
-    assert [s.recipe for s in others(record, bf16, mlx_audio)] == ["fp16"]
+    assert [s.recipe for s in others(record, mlx_audio)] == ["fp16"]
 
 
 def test_the_records_of_this_repository_are_of_its_recipes(root, book):

@@ -18,6 +18,7 @@ from small_sources import header_of, params_of, write_checkpoint
 
 from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest
+from voxbuild.artifact.variant import Variant
 from voxbuild.convert import conversion
 from voxbuild.convert import shards as convert_module
 from voxbuild.errors import CheckpointError, ConvertError, SourceError
@@ -60,10 +61,11 @@ class Build:
         read_book.cache_clear()
         book = read_book(self.work.recipes)
         self.source, self.recipe = book.source("tiny"), book.recipe("4bit")
-        stages.fetch_source(self.work, self.source)
+        self.variant = Variant(self.work, book, self.source, self.recipe)
+        stages.fetch(self.work, self.source)
 
     def convert(self):
-        return stages.convert_artifact(self.work, self.source, self.recipe)
+        return stages.convert(self.variant)["weights"]
 
     def artifact(self):
         return contents(self.work.artifact("tiny", "4bit"))

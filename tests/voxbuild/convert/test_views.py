@@ -12,6 +12,7 @@ from projects import FAILED, copy_project, doit, edit, executed, make_project, s
 
 from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest, file_entry
+from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import write_record
 from voxbuild.convert import views
 from voxbuild.convert.views import check_view, small_files, write_view
@@ -20,7 +21,6 @@ from voxbuild.files import read_json
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS, MLX_AUDIO_LOADER, TRANSFORMERS_LOADER, views_of
 from voxbuild.recipes.recipe import UNITS
-from voxbuild.stages import make_view
 from voxbuild.tensors.writer import CheckpointWriter
 from voxbuild.workspace import Workspace
 from voxrun.checkpoint.tensors import Tensor
@@ -77,8 +77,8 @@ def artifact(tmp_path_factory):
             book = read_book(work.recipes)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setitem(UNITS, "MB", 10**5)
-                stages.fetch_source(work, book.source("tiny"))
-                stages.convert_artifact(work, book.source("tiny"), book.recipe("any"))
+                stages.fetch(work, book.source("tiny"))
+                stages.convert(Variant(work, book, book.source("tiny"), book.recipe("any")))
             made[mode] = work.artifact("tiny", "any")
         return made[mode]
 
@@ -99,7 +99,7 @@ def test_any_view_of_any_mode_has_the_same_tensors(loader, mode, artifact, tmp_p
     folder = artifact(mode)
     hashes, written = write(loader, folder, tmp_path / "view")
     assert len(hashes) > 1
-    assert hashes == {name: file_entry(tmp_path / "view" / name)["sha256"] for name in hashes}
+    assert hashes == {name: file_entry(tmp_path / "view" / name).sha256 for name in hashes}
     found, expected = read_tensors(tmp_path / "view"), read_tensors(folder)
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
@@ -283,7 +283,7 @@ def test_a_view_of_another_build_is_not_published(built):
     shutil.rmtree(built / "out/tiny/any.transformers")
     process = doit(built, "publish", "recipe=any", "source=tiny")
     assert process.returncode in FAILED
-    assert "any.mlx-audio: a view of another build than the artifact's beside it; run `doit" in process.stdout
+    assert "any.mlx-audio: a view of another build than the artifact's; run `doit" in process.stdout
     assert "any.transformers: the view is not built; run `doit build recipe=any" in process.stdout
 
 
@@ -317,12 +317,12 @@ def test_a_failure_half_way_keeps_the_old_view_and_leaves_nothing(built, monkeyp
 
     monkeypatch.setattr(views.CheckpointWriter, "write", failing)
     with pytest.raises(type(error)):
-        make_view(work, source, recipe, book, MLX_AUDIO_LOADER)
+        stages.make_views(Variant(work, book, source, recipe))
     assert contents(work.artifact("tiny", "any.mlx-audio")) == before
     shutil.rmtree(work.artifact("tiny", "any.mlx-audio"))
     writes.clear()
     with pytest.raises(type(error)):
-        make_view(work, source, recipe, book, MLX_AUDIO_LOADER)
+        stages.make_views(Variant(work, book, source, recipe))
     assert not work.artifact("tiny", "any.mlx-audio").exists()
     assert not list((work.out / ".partial").iterdir())
 
@@ -335,7 +335,7 @@ def test_a_view_that_hears_otherwise_is_none(built):
     path.write_text(json.dumps(validation))
     shutil.rmtree(work.artifact("tiny", "any.mlx-audio"))
     with pytest.raises(ValidationError, match=r"the view hears '.*', the artifact 'something else'"):
-        make_view(work, source, recipe, book, MLX_AUDIO_LOADER)
+        stages.make_views(Variant(work, book, source, recipe))
     assert not work.artifact("tiny", "any.mlx-audio").exists()
 
 
@@ -343,7 +343,7 @@ def test_what_is_not_validated_gets_no_view(built):
     work, source, recipe, book = parts(built)
     Manifest.load(work.artifact("tiny", "any")).unvalidated().save(work.artifact("tiny", "any"))
     with pytest.raises(ValidationError, match="not what was validated"):
-        make_view(work, source, recipe, book, MLX_AUDIO_LOADER)
+        stages.make_views(Variant(work, book, source, recipe))
 
 
 def test_what_no_loader_knows_is_a_sentence(artifact, tmp_path):
@@ -364,7 +364,7 @@ def test_what_lies_beside_the_artifact_gets_no_view(built):
     work, source, recipe, book = parts(built)
     (work.artifact("tiny", "any") / "consolidated.safetensors").write_bytes(b"seen instead")
     with pytest.raises(VoxbuildError, match=r"not in its manifest: 'consolidated\.safetensors'"):
-        make_view(work, source, recipe, book, MLX_AUDIO_LOADER)
+        stages.make_views(Variant(work, book, source, recipe))
 
 
 def test_an_edited_manifest_of_a_view_is_made_again_and_not_published(built):
@@ -373,6 +373,6 @@ def test_an_edited_manifest_of_a_view_is_made_again_and_not_published(built):
     path.write_bytes(before.replace(b'"device": "cpu"', b'"device": "gpu"'))
     process = doit(built, "publish", "recipe=any", "source=tiny")
     assert process.returncode in FAILED
-    assert "a view of another build than the artifact's beside it" in process.stdout
+    assert "a view of another build than the artifact's" in process.stdout
     assert executed(doit(built, "build", "recipe=any", "source=tiny")) == ["views:tiny:any"]
     assert path.read_bytes() == before

@@ -14,7 +14,6 @@ from voxbuild.publish import release as module
 from voxbuild.publish.registry.target import LocalRegistry
 from voxbuild.publish.release import prepare
 from voxbuild.publish.target import Destination, check_branch
-from voxrun.trust.manifest import Entry
 
 
 def refused(folder, tag="v1", recipe=RECIPE):
@@ -58,7 +57,9 @@ def test_what_must_be_signed_and_is_not_is_refused(tmp_path):
     folder = make_artifact(tmp_path / "a")
     sign_artifact(make_artifact(tmp_path / "b"))
     signer, stranger = tmp_path / "a.pub", tmp_path / "b.pub"
-    with pytest.raises(VoxbuildError, match=r"a: not signed, though it should be, .*; run `doit sign`"):
+    with pytest.raises(
+        VoxbuildError, match=r"a: not signed, though it should be, .*; build it again, and sign it"
+    ):
         prepare(folder, RECIPE, REPO, "v1", stranger)
     sign_artifact(folder)
     with pytest.raises(VoxbuildError, match="not signed with the private key of"):
@@ -84,14 +85,18 @@ def test_a_validation_of_other_bytes_is_refused(tmp_path):
     folder = make_artifact(tmp_path / "a")
     write_json(folder / VALIDATION, read_json(make_artifact(tmp_path / "b", b"other") / VALIDATION))
     seal(folder)
-    assert refused(folder).endswith("validation.json is not a passed one of these very files; build it again")
+    assert refused(folder).startswith(
+        f"{folder}: validation.json is not a passed one of these very files; build it again"
+    )
 
 
 def test_a_failed_validation_is_refused(tmp_path):
     folder = make_artifact(tmp_path / "a")
     write_json(folder / VALIDATION, read_json(folder / VALIDATION) | {"passed": False})
     seal(folder)
-    assert refused(folder).endswith("validation.json is not a passed one of these very files; build it again")
+    assert refused(folder).startswith(
+        f"{folder}: validation.json is not a passed one of these very files; build it again"
+    )
 
 
 def test_what_would_not_be_verified_is_not_published(tmp_path):
@@ -111,7 +116,7 @@ def test_what_would_not_be_verified_is_not_published(tmp_path):
 def test_a_build_that_begins_meanwhile_is_not_published(tmp_path, monkeypatch):
     """The manifest that was checked is the one that is promised, and it is sent as such or not at all."""
     folder = make_artifact(tmp_path / "a")
-    checked = Entry(**file_entry(folder / MANIFEST))
+    checked = file_entry(folder / MANIFEST)
 
     def unvalidate(*arguments):
         Manifest.load(folder).unvalidated().save(folder)
@@ -122,7 +127,7 @@ def test_a_build_that_begins_meanwhile_is_not_published(tmp_path, monkeypatch):
         prepare(folder, RECIPE, REPO, "v1")
     shutil.rmtree(folder)
     make_artifact(folder)
-    monkeypatch.setattr(module, "signed", unvalidate)
+    monkeypatch.setattr(module, "proofs", unvalidate)
     release = prepare(folder, RECIPE, REPO, "v1")
     assert release.files[MANIFEST] == checked
     with pytest.raises(VoxbuildError, match=r"manifest\.json: changed while it was published"):

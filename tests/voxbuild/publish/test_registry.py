@@ -21,7 +21,6 @@ from voxbuild.publish.registry.store import commit_of
 from voxbuild.publish.registry.target import LocalRegistry
 from voxbuild.publish.release import prepare
 from voxbuild.publish.target import Destination
-from voxrun.trust.manifest import Entry
 
 MAIN = Destination()
 
@@ -97,8 +96,8 @@ def test_files_in_folders_and_signatures_are_kept(registry, tmp_path):
     assert found(registry.folder, "v1") == contents(folder)
     links = [p for p in (repo_folder(registry) / "snapshots").rglob("*") if not p.is_dir()]
     assert not any(path.readlink().is_absolute() for path in links)
-    assert registry.files(REPO, "v1")[".eval_results/wer.yaml"] == Entry(
-        **file_entry(folder / ".eval_results/wer.yaml")
+    assert registry.files(REPO, "v1")[".eval_results/wer.yaml"] == file_entry(
+        folder / ".eval_results/wer.yaml"
     )
 
 

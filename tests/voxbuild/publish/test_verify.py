@@ -13,9 +13,11 @@ from releases import REPO, book_of, make_releasable, put_artifact
 from voxbuild.artifact.manifest import MANIFEST, SIGNATURE, VALIDATION, Manifest
 from voxbuild.artifact.signature import sign
 from voxbuild.errors import DifferenceError
+from voxbuild.publish.order import Order
 from voxbuild.publish.registry.target import LocalRegistry
-from voxbuild.publish.upload import Order, publish
+from voxbuild.publish.upload import publish
 from voxbuild.publish.verify import verify
+from voxrun.trust.manifest import Entry
 from voxrun.trust.provenance import check_provenance
 
 
@@ -23,7 +25,7 @@ from voxrun.trust.provenance import check_provenance
 def work(tmp_path):
     """A project whose artifact is published as v1."""
     work = make_releasable(tmp_path / "project")
-    publish(work, book_of(work), book_of(work).recipe("4bit"), Order(named=True, tag="v1"))
+    publish(work, book_of(work), Order("4bit", tag="v1"))
     return work
 
 
@@ -34,7 +36,7 @@ def told(work, capsys):
     def run(tag="v1", named=True, key=None):
         capsys.readouterr()
         try:
-            verify(work, book_of(work), book_of(work).recipe("4bit"), Order(named=named, tag=tag, key=key))
+            verify(work, book_of(work), Order("4bit", named=named, tag=tag, key=key))
             return True, capsys.readouterr().out
         except DifferenceError:
             return False, capsys.readouterr().out
@@ -124,7 +126,7 @@ def test_a_validation_of_something_else_is_told(work, told, change):
 
 def test_a_signature_is_part_of_it(work, told):
     put_artifact(work, signed=True)
-    publish(work, book_of(work), book_of(work).recipe("4bit"), Order(named=True, tag="v2"))
+    publish(work, book_of(work), Order("4bit", tag="v2"))
     assert LocalRegistry(work.registry).read(REPO, "v2", SIGNATURE, 10**6)
     assert "all 6 files" in told()[1]
     assert "   not signed\n" in told()[1]
@@ -138,7 +140,7 @@ def keys(work, tmp_path):
     """A signed release of the artifact, as v2, and the pair that signed it."""
     pair = write_keys(tmp_path)
     sign(work.artifact("tiny", "4bit"), *pair)
-    publish(work, book_of(work), book_of(work).recipe("4bit"), Order(named=True, tag="v2"))
+    publish(work, book_of(work), Order("4bit", tag="v2"))
     return pair
 
 
@@ -171,7 +173,7 @@ def test_a_signature_of_another_manifest_is_wrong(keys, work, told):
 
 
 def test_a_provenance_of_other_files_is_wrong(work, told):
-    other = statement_of({"model.safetensors": {"sha256": "0" * 64}})
+    other = statement_of({"model.safetensors": Entry(1, "0" * 64)})
     stored(work, "provenance.json").write_text(json.dumps(other))
     data = stored(work, "provenance.json").read_bytes()
     entry = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -207,7 +209,7 @@ def test_what_was_not_validated_is_verified_only_if_it_is_named(work, told):
 def test_what_others_wrote_is_one_printable_line(work, told):
     (stored(work, MANIFEST).parents[1] / "snapshots").joinpath(commit(work), "a\x1b[2K\nb").write_text("x")
     assert told()[1].endswith("\n!! a [2K b is not in the manifest\n")
-    other = statement_of({"x\x1b[2K\ny": {"sha256": "0" * 64}})
+    other = statement_of({"x\x1b[2K\ny": Entry(1, "0" * 64)})
     assert check_provenance(json.dumps(other).encode(), {}) == [
         r"provenance.json: 'x\x1b[2K\ny' is there twice, or without a sha256, or no path"
     ]

@@ -10,11 +10,20 @@ from projects import FAILED, doit, edit
 from releases import REPO, book_of, make_releasable, put_artifact
 
 from voxbuild.artifact.manifest import SIGNATURE
+from voxbuild.publish import tags, upload, verify
 from voxbuild.publish.changes import changes_table
+from voxbuild.publish.order import Order
 from voxbuild.publish.registry import catalogue
 from voxbuild.publish.registry.target import LocalRegistry
 from voxbuild.tasks import actions
 from voxrun.trust.manifest import Entry
+
+COMMANDS = {
+    "publish": upload.publish,
+    "verify": verify.verify,
+    "yank": tags.yank,
+    "history": tags.history,
+}
 
 
 @pytest.fixture
@@ -32,8 +41,8 @@ def run(work, capsys):
     def act(name, recipe="4bit", target=None, tag=None, **arguments):
         book_of(work)
         capsys.readouterr()
-        order = {"named": True, "source": None, "target": target, "tag": tag}
-        result = actions.run(name, {"recipe": recipe, "order": order} | arguments)
+        order = Order(recipe, target=target, tag=tag, branch=arguments.pop("branch", None))
+        result = actions.on_project(COMMANDS[name], order, **arguments)
         failure = f"!! {result.get_msg()}" if isinstance(result, TaskFailed) else ""
         return capsys.readouterr().out + failure
 
@@ -75,7 +84,7 @@ def test_doit_knows_what_becomes_of_releases(work):
     assert f"4bit over tiny: published {REPO} at v1" in process.stdout
     process = doit(work.root, "publish", "--pull-request", "recipe=4bit")
     assert process.returncode in FAILED
-    assert "the local registry has neither branches nor pull requests; target=hub has" in process.stdout
+    assert "target=registry has neither branches nor pull requests; target=hub has" in process.stdout
     process = doit(work.root, "yank", "recipe=4bit", "tag=v1", "reason=deaf to numbers")
     assert process.stdout == f"{REPO}: v1 is withdrawn; latest is none: no other tag is left\n"
     told = json.loads(doit(work.root, "history", "recipe=4bit", "--format", "json").stdout)
@@ -109,7 +118,7 @@ def test_a_dry_run_refuses_what_publishing_would(work, publish):
 
 
 def test_branches_are_the_hubs(work, publish):
-    refusal = "!! the local registry has neither branches nor pull requests; target=hub has\n"
+    refusal = "!! target=registry has neither branches nor pull requests; target=hub has\n"
     assert publish(branch="trial") == publish(branch="trial", dry_run=True) == refusal
     assert publish(pull_request=True) == publish(pull_request=True, dry_run=True) == refusal
     assert "say one" in publish(branch="trial", pull_request=True)
@@ -186,7 +195,7 @@ def test_an_entry_that_cannot_be_read_is_told_behind_the_others(work, publish, c
     publish("v2")
     ref = next(work.registry.glob("*/refs/v2")).read_text()
     (next(work.registry.glob(f"*/snapshots/{ref}")) / "manifest.json").unlink()
-    failed = actions.run("show_registry", {"format": "table", "gc": False, "dry_run": False})
+    failed = actions.on_project(catalogue.show_registry, format="table", gc=False, dry_run=False)
     assert failed.get_msg().strip() == f"{REPO} at v2: manifest.json is not there"
     assert [row[1] for row in rows(capsys.readouterr().out)] == ["v1"]
 
@@ -197,7 +206,7 @@ def test_a_damaged_repository_hides_no_other(work, publish, capsys):
     other.parent.mkdir(parents=True)
     other.write_text("junk")
     for said, shown in (({"gc": False}, REPO), ({"gc": True}, "0 removed, 0 bytes")):
-        failed = actions.run("show_registry", {"format": "table", "dry_run": False} | said)
+        failed = actions.on_project(catalogue.show_registry, format="table", dry_run=False, **said)
         assert shown in capsys.readouterr().out
         assert f"{other}: 'junk' is no commit" in failed.get_msg()
 
@@ -223,8 +232,8 @@ def test_names_in_a_registry_are_printable(work, publish, capsys):
     (repo / "snapshots/a\x1b[2K\nb").mkdir()
     assert "/snapshots/a [2K b, 0 bytes\n" in catalogue.collect(LocalRegistry(work.registry), True)[0]
     (next(repo.glob("snapshots/*/tekken.json")).parent / "a\x1b[2K\nb").symlink_to("/")
-    failed = actions.run("show_registry", {"format": "table", "gc": False, "dry_run": False})
+    failed = actions.on_project(catalogue.show_registry, format="table", gc=False, dry_run=False)
     assert "/a [2K b leads out of the registry" in failed.get_msg()
     (repo / "refs/a\x1b[2K\nb").write_text("junk")
-    failed = actions.run("show_registry", {"format": "table", "gc": True, "dry_run": True})
+    failed = actions.on_project(catalogue.show_registry, format="table", gc=True, dry_run=True)
     assert "refs/a [2K b: 'junk' is no commit" in failed.get_msg()

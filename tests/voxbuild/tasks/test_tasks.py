@@ -194,18 +194,16 @@ def test_siblings_are_recorded_as_they_are_published(built):
     assert (built / "model_cards/siblings/tiny.json").read_bytes() == before
 
 
-def test_a_card_that_says_otherwise_than_was_measured_fails_the_build(built):
-    folder = built / "out/tiny/4bit"
+def test_a_card_with_other_numbers_than_were_measured_is_not_published(built):
     edit(built / "model_cards/voxtral.md.j2", "{{ wer_table }}", "{{ wer_table | replace('.', '.9') }}")
     process = doit(built, "build", "recipe=4bit")
-    assert process.returncode in FAILED
+    assert process.returncode == 0
     assert executed(process) == ["card:tiny:4bit", "provenance:tiny:4bit", "manifest:tiny:4bit"]
-    assert "the card does not say what was measured: README.md: few, WER %: " in process.stdout
-    assert "Traceback" not in process.stdout
     published = doit(built, "publish", "recipe=4bit")
     assert published.returncode in FAILED
+    assert "the card does not say what was measured: README.md: few, WER %: " in published.stdout
+    assert "Traceback" not in published.stdout
     assert not (built / "out/registry").exists()
-    assert folder.is_dir()
 
 
 def test_a_record_that_is_none_is_one_message(built):
@@ -381,7 +379,7 @@ def test_files_that_were_touched_are_hashed_once(built, monkeypatch):
     task = SimpleNamespace(value_savers=[], meta=None)
     facts = sha256(Manifest.load(built / "out/tiny/4bit").as_converted.text.encode()).hexdigest()
     values = {"stamps": {"as it was": [1]}, "facts": facts}
-    assert up_to_date.weights_untouched(task, values, "tiny", "4bit")
+    assert up_to_date.weights_untouched(task, values, "out/tiny/4bit")
 
 
 def test_a_state_that_a_crash_spoiled_is_made_anew(built):

@@ -7,6 +7,7 @@ from small_sources import header_of, params_of
 
 from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest
+from voxbuild.artifact.variant import Variant
 from voxbuild.convert.conversion import check_moments
 from voxbuild.errors import ConvertError
 from voxbuild.files import read_json
@@ -145,16 +146,17 @@ class Build:
         self.work = Workspace(folder)
         self.book = read_book(self.work.recipes)
         self.source, self.recipe = self.book.source("tiny"), self.book.recipe("4bit")
-        stages.fetch_source(self.work, self.source)
+        self.variant = Variant(self.work, self.book, self.source, self.recipe)
+        stages.fetch(self.work, self.source)
 
     def plan(self):
         if self.recipe.calibrate:
-            stages.calibrate_source(self.work, self.source, self.book, self.recipe.calibrate)
-        stages.write_plan(self.work, self.source, self.recipe)
+            stages.calibrate(self.work, self.source, self.book.clips[self.recipe.calibrate])
+        stages.write_plan(self.variant)
         return read_json(self.work.plan_file("tiny", "4bit"))
 
     def convert(self):
-        return stages.convert_artifact(self.work, self.source, self.recipe)
+        return stages.convert(self.variant)["weights"]
 
 
 def test_what_was_calibrated_with_decides_about_the_artifact_and_is_told(tmp_path, root, clips):

@@ -37,7 +37,7 @@ def test_every_file_is_made_again_the_same(converted):
     process = doit(converted, "reproduce", "recipe=4bit")
     assert process.returncode == 0, process.stdout
     files = Manifest.load(converted / "out/tiny/4bit").files
-    assert rows(process) == {n: (f"{e['size']:,}", "same") for n, e in files.items()}
+    assert rows(process) == {n: (f"{e.size:,}", "same") for n, e in files.items()}
     assert contents(converted / "out") == before
     assert not list((converted / "out/.partial").iterdir())
 

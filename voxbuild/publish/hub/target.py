@@ -31,8 +31,10 @@ class Hub:
     """The Hub, or whatever HF_ENDPOINT names; the client finds the token (`hf auth login`, HF_TOKEN).
 
     Readers of a tag see nothing, or a whole release that never changes: the tag is the last thing made.
-    Nothing here asks for a date: which version is newer, the order of commits says.
+    Nothing here asks for a date: the order of commits says which version is newer.
     """
+
+    reviews = True
 
     def __init__(self) -> None:
         import huggingface_hub

@@ -8,6 +8,8 @@ from voxbuild.console import foreign_table
 from voxbuild.errors import MissingError, PublishError, VoxbuildError
 from voxbuild.files import STATE_BYTES
 from voxbuild.publish.target import Version
+from voxbuild.recipes.book import Book
+from voxbuild.workspace import Workspace
 from voxrun.errors import VoxrunError
 from voxrun.files.objects import read_object
 from voxrun.messages import sentence
@@ -34,6 +36,18 @@ class Listed:
     signed: bool
     latest: bool
     withdrawn: str | None
+
+
+def show_registry(work: Workspace, book: Book, format: str, gc: bool, dry_run: bool) -> None:
+    """Print the entries of the local registry, or (`gc`) what is removed because no tag needs it.
+
+    Raises PublishError naming what is damaged.
+    """
+    registry = LocalRegistry(work.registry)
+    text, damaged = collect(registry, dry_run) if gc else show(registry, format)
+    print(text)
+    if damaged:
+        raise PublishError("\n".join(damaged))
 
 
 def show(registry: LocalRegistry, format: str) -> tuple[str, list[str]]:

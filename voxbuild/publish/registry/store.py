@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +62,7 @@ def store(repo: Path, release: Release, commit: str) -> None:
 
 def _store_blob(path: Path, blob: Path, entry: Entry, partial: Path, bar: Any) -> None:
     """Copy a file to its blob, unless that is there and undamaged."""
-    if blob.is_file() and not blob.is_symlink() and file_entry(blob) == asdict(entry):
+    if blob.is_file() and not blob.is_symlink() and file_entry(blob) == entry:
         bar.update(entry.size)
         return
     copy = partial / entry.sha256

@@ -41,6 +41,8 @@ from .store import PARTIAL, commit_of, store
 class LocalRegistry:
     """A PublishTarget in a folder."""
 
+    reviews = False
+
     def __init__(self, folder: Path) -> None:
         self.folder, self._stored = folder, Registry(folder)
 
@@ -59,8 +61,8 @@ class LocalRegistry:
 
     def publish(self, release: Release, destination: Destination) -> str:
         """Store the release; return `owner/name at tag`."""
-        if destination != Destination():
-            raise no_review()
+        if not destination.is_main:
+            raise PublishError("the local registry has neither branches nor pull requests")
         _check_name(release.repo)
         with _told(), self._alone(release.repo) as repo:
             if not self.published(release):
@@ -228,11 +230,6 @@ class LocalRegistry:
                 yield
             finally:
                 fcntl.flock(file, fcntl.LOCK_UN)  # closing it is not enough if a child has it, too
-
-
-def no_review() -> PublishError:
-    """What comes of publishing for review here."""
-    return PublishError("the local registry has neither branches nor pull requests; target=hub has")
 
 
 def _signature_is_damaged(release: Release) -> PublishError:
