@@ -28,7 +28,8 @@ from voxbuild.recipes.book import Book, read_book
 from voxbuild.sources.clips import read_clips
 from voxbuild.tensors import kernels
 from voxbuild.tensors.calibrate import calibrate
-from voxbuild.tensors.modes import ACTIVATION, MSE, PLAIN, Quantization
+from voxbuild.tensors.methods import METHODS
+from voxbuild.tensors.modes import PLAIN, Quantization
 from voxbuild.tensors.moments import Moments
 from voxbuild.tensors.search import search_rows
 from voxbuild.workspace import Workspace
@@ -37,7 +38,7 @@ from voxrun.model.load import read_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE, CALIBRATION, GROUP = "tiny", "calibration", 64
-SEARCHES = (PLAIN, MSE, ACTIVATION)
+SEARCHES = tuple(METHODS)
 SHAPE = (1024, 3072)
 """Rows and columns of what the speed is measured on."""
 SECONDS = 1.0
@@ -104,7 +105,7 @@ def make_project(folder: Path, variants: Sequence[Trial], clips: Sequence[str]) 
         (folder / name).symlink_to(ROOT / name)
     for variant in variants:
         facts = {"name": variant.name, "bits": variant.bits, "search": variant.search, "group": GROUP}
-        calibrate = f"calibrate: {CALIBRATION}" if variant.search == ACTIVATION else ""
+        calibrate = f"calibrate: {CALIBRATION}" if METHODS[variant.search].needs_moments else ""
         text = RECIPE.format(**facts, calibrate=calibrate, clips=", ".join(clips))
         (folder / "recipes" / f"{variant.name}.yaml").write_text(text)
     return Workspace(folder)
@@ -157,7 +158,7 @@ def speed_of(variant: Trial) -> float:
         arguments = (rows, kernels.BFLOAT16, variant.bits, GROUP, weight, scales, biases)
         return speed(lambda: kernels.affine(*arguments), rows.nbytes)
     how = Quantization("affine", variant.bits, GROUP, variant.search)
-    moments = np.ones(SHAPE[1], np.float32) if variant.search == ACTIVATION else None
+    moments = np.ones(SHAPE[1], np.float32) if METHODS[variant.search].needs_moments else None
     return speed(lambda: search_rows(rows, "BF16", how, moments), rows.nbytes)
 
 

@@ -23,7 +23,7 @@ from voxbuild.plan.planner import Plan, make_plan
 from voxbuild.plan.requirements import check_room, estimate
 from voxbuild.sources.fetch import FetchedFile
 from voxbuild.tensors.checkpoint import Checkpoint, OnePass
-from voxbuild.tensors.modes import ACTIVATION
+from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.moments import Moments, load_moments
 from voxrun.checkpoint.layout import TOKENIZER_FILE
 from voxrun.files.hashes import sha256_of
@@ -156,7 +156,7 @@ class Conversion:
 def check_moments(plan: Plan, moments: Moments) -> None:
     """Raises ConvertError unless there are moments for each matrix whose search needs them."""
     for tensor in plan.tensors:
-        if tensor.quantization is None or tensor.quantization.search != ACTIVATION:
+        if tensor.quantization is None or not METHODS[tensor.quantization.search].needs_moments:
             continue
         found = moments.get(tensor.module)
         if found is None or found.shape != tensor.shape[1:] or not np.isfinite(found).all():

@@ -13,9 +13,9 @@ from voxbuild.errors import ConvertError
 from voxbuild.folders import Journal
 from voxbuild.plan.planner import Plan, TensorPlan
 from voxbuild.tensors.checkpoint import Checkpoint, OnePass
-from voxbuild.tensors.modes import ACTIVATION, PLAIN
+from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.moments import NO_MOMENTS, Moments
-from voxbuild.tensors.quantize import Rows, cast, is_finite, quantize_rows, to_rows, transposed
+from voxbuild.tensors.quantize import Rows, cast, is_finite, to_rows, transposed
 from voxbuild.tensors.threads import Buffer, in_order
 from voxbuild.tensors.writer import CheckpointWriter
 from voxrun.checkpoint.tensors import Tensor
@@ -102,8 +102,8 @@ def _pieces(
     tensors: list[TensorPlan], source: OnePass, moments: Moments, progress: Progress
 ) -> Iterator[Piece]:
     for tensor in tensors:
-        needed = tensor.quantization is not None and tensor.quantization.search == ACTIVATION
-        weights = moments[tensor.module] if needed else None
+        how = tensor.quantization
+        weights = moments[tensor.module] if how and METHODS[how.search].needs_moments else None
         stored = source.checkpoint.tensors[tensor.source]
         rest = stored.shape[0]
         for rows, data in source.rows(stored):
@@ -130,11 +130,7 @@ def _outputs(rows: Rows, tensor: TensorPlan, moments: Rows | None) -> list[Rows]
     how = tensor.quantization
     if how is None:
         return [rows]
-    if how.search == PLAIN:
-        return list(quantize_rows(rows, tensor.dtype, how).values())
-    from voxbuild.tensors.search import search_rows
-
-    return list(search_rows(rows, tensor.dtype, how, moments).values())
+    return list(METHODS[how.search].quantize(rows, tensor.dtype, how, moments).values())
 
 
 def _as_they_stand(converted: Iterable[tuple[Piece, list[Buffer]]]) -> Iterator[Buffer]:

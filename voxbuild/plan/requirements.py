@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from voxbuild.errors import ConvertError
-from voxbuild.tensors.modes import PLAIN
+from voxbuild.tensors.methods import METHODS
 from voxrun.checkpoint.tensors import Tensor
 
 from .planner import Plan, TensorPlan
@@ -21,10 +21,8 @@ SMALL_FILES = 64 * 2**20
 """Bytes on disk beside the weights: tokenizer, configuration, index, lock, validation and card."""
 FIXED_SECONDS = 2.0
 """What any build takes: starting, reading headers, writing small files."""
-THROUGHPUT = {None: 0.5e9, "affine": 0.8e9, "mxfp8": 0.8e9, "mxfp4": 0.8e9, "nvfp4": 0.8e9}
-"""Bytes of source converted in a second on two cores, by the mode (None: cast only, so much is written)."""
-SEARCHED = 0.3e9
-"""The same where scales and biases are searched for."""
+CAST_ONLY = 0.5e9
+"""Bytes of source converted in a second on two cores where nothing is quantized: so much is written."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +52,7 @@ def _behind(tensor: TensorPlan) -> int:
 
 def _throughput(tensor: TensorPlan) -> float:
     how = tensor.quantization
-    if how and how.search != PLAIN:
-        return SEARCHED
-    return THROUGHPUT[how.mode if how else None]
+    return METHODS[how.search].throughput if how else CAST_ONLY
 
 
 def check_room(folder: Path, needed: Estimate, there: int) -> None:

@@ -1,24 +1,39 @@
 """What a recipe's `quantize:` may say: one choice for all matrices, and rules for some."""
 
 import fnmatch
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import pydantic
 
-from voxbuild.tensors.modes import ACTIVATION, MODES, PLAIN, Quantization
+from voxbuild.tensors.methods import METHODS
+from voxbuild.tensors.modes import DEFAULT_MODE, MODES, PLAIN, Quantization
 
 from .schema import FieldError, Strict
 
-Search = Literal["none", "mse", "activation"]
+
+def _one_of(known: Mapping[str, object]) -> Any:
+    """A name that a table knows; the table is asked when a recipe is read."""
+
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(f"Input should be one of {', '.join(known)}")
+        return name
+
+    return pydantic.AfterValidator(check)
+
+
+ModeName = Annotated[str, _one_of(MODES)]
+Search = Annotated[str, _one_of(METHODS)]
 
 
 class QuantizationFields(Strict):
     """Mode, bits, group size and search, all checked against what MLX knows, and what can be searched."""
 
-    mode: Literal["affine", "mxfp4", "mxfp8", "nvfp4"] = "affine"
+    mode: ModeName = DEFAULT_MODE
     bits: int
     group_size: int
-    search: Search = "none"
+    search: Search = PLAIN
     """How scales and biases are found: from the range, or as those of least (weighted) squared error."""
 
     @pydantic.model_validator(mode="after")
@@ -62,8 +77,9 @@ class Quantize(QuantizationFields):
 
     @property
     def needs_moments(self) -> bool:
-        """Whether any matrix is searched for with activations."""
-        return ACTIVATION in (self.search, *(rule.search for rule in self.rules))
+        """Whether the search of any matrix needs calibration."""
+        searches = (self.search, *(rule.search for rule in self.rules))
+        return any(METHODS[search].needs_moments for search in searches if search)
 
     def for_module(self, path: str) -> Quantization | None:
         """How the matrix of a module (canonical path) is quantized; None: it is not."""
@@ -88,8 +104,8 @@ def _check(how: Quantization, *where: str | int) -> None:
     if how.group_size not in mode.group_sizes:
         sizes = _list(mode.group_sizes)
         raise FieldError(f"{how.mode} knows group_size {sizes}, not {how.group_size}", *where, "group_size")
-    if how.search != PLAIN and how.mode != "affine":
-        raise FieldError(f"only affine can be searched for, {how.mode} cannot", *where, "search")
+    if METHODS[how.search].needs_biases and not mode.has_biases:
+        raise FieldError(f"only modes with biases can be searched for, {how.mode} cannot", *where, "search")
 
 
 def _list(numbers: tuple[int, ...]) -> str:

@@ -23,9 +23,10 @@ MODES = {
 }
 
 
-PLAIN, MSE, ACTIVATION = "none", "mse", "activation"
-"""How scale and bias of a group are found: from its range, or as those of least squared error, in the second
-case weighted by what each column is multiplied with."""
+DEFAULT_MODE = "affine"
+"""What config.json means where it names none."""
+PLAIN = "none"
+"""The search method that is none: see `methods`."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,6 @@ class Quantization:
         """
         config = asdict(self)
         del config["search"]
-        if self.mode == "affine":
+        if self.mode == DEFAULT_MODE:
             del config["mode"]
         return config

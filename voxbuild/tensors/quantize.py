@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import kernels
-from .modes import Quantization
+from .modes import MODES, Quantization
 
 QUANTIZER_VARIABLE = "VOXBUILD_QUANTIZER"
 """Environment variable: `mlx` for MLX's own quantizer, the reference for ours."""
@@ -69,7 +69,7 @@ def quantize_rows(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
     weight = np.empty((n, columns * how.bits // 32), np.uint32)
     groups = (n, columns // how.group_size)
     bits, kind = _bits(rows, dtype), _KINDS[dtype]
-    if how.mode == "affine":
+    if MODES[how.mode].has_biases:
         scales, biases = np.empty((2, *groups), _BITS[dtype])
         kernels.affine(bits, kind, how.bits, how.group_size, weight, scales, biases)
         stored = _STORED[dtype]

@@ -16,7 +16,7 @@ from voxbuild.folders import Journal
 from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.recipe import Shards
-from voxbuild.tensors import checkpoint
+from voxbuild.tensors import checkpoint, quantize
 from voxbuild.tensors.checkpoint import Checkpoint, OnePass
 from voxbuild.tensors.search import search_rows
 from voxrun.device import mx
@@ -128,8 +128,8 @@ def test_memory_is_bounded_by_the_chunk(book, source, tmp_path, monkeypatch):
         seen.append(rows.nbytes)
         return quantize_rows(rows, dtype, how)
 
-    quantize_rows = module.quantize_rows
-    monkeypatch.setattr(module, "quantize_rows", spy)
+    quantize_rows = quantize.quantize_rows
+    monkeypatch.setattr(quantize, "quantize_rows", spy)
     monkeypatch.setattr(checkpoint, "CHUNK_BYTES", 4000)
     converted(book, "4bit", source[0], tmp_path)
     widest = max(t.row_bytes for t in HEADER if len(t.shape) == 2)

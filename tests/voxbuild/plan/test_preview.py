@@ -17,6 +17,7 @@ from voxbuild.recipes.book import read_book
 from voxbuild.recipes.recipe import Shards
 from voxbuild.sources.header import CHUNK_BYTES, Header, _received
 from voxbuild.tensors.checkpoint import Checkpoint
+from voxbuild.tensors.methods import METHODS
 
 REPO = "maker/model"
 WEIGHTS = "consolidated.safetensors"
@@ -234,9 +235,9 @@ def test_memory_grows_with_the_largest_scales_and_time_with_source_and_mode(book
     sizes = {t.name: t.nbytes for t in upstream_header()}
     plan = make_plan(book.recipe("4bit"), upstream_header(), UPSTREAM_PARAMS)
     quantized = sum(sizes[t.source] for t in plan.tensors if t.quantization)
-    speed = estimates.THROUGHPUT
-    rest = (sum(sizes.values()) - quantized) / speed[None]
-    assert of("4bit").seconds - estimates.FIXED_SECONDS == pytest.approx(quantized / speed["affine"] + rest)
+    rest = (sum(sizes.values()) - quantized) / estimates.CAST_ONLY
+    expected = quantized / METHODS["none"].throughput + rest
+    assert of("4bit").seconds - estimates.FIXED_SECONDS == pytest.approx(expected)
     assert of("4bit").seconds < of("bf16").seconds, "so much is written"
     assert of("4bit").seconds < of("4bit-mse").seconds
 

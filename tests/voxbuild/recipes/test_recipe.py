@@ -98,7 +98,7 @@ def test_all_recipes_of_the_repository_load(root):
         (
             "affine",
             "nf4",
-            "some.yaml:5: quantize.mode: Input should be 'affine', 'mxfp4', 'mxfp8' or",
+            "some.yaml:5: quantize.mode: Input should be one of affine, mxfp4, mxfp8, nvfp4",
         ),
         (
             "bits: 6",
@@ -114,7 +114,7 @@ def test_all_recipes_of_the_repository_load(root):
         (
             "bits: 4",
             "bits: 4\n  search: best",
-            "some.yaml:7: quantize.search: Input should be 'none', 'mse' or 'activation'",
+            "some.yaml:7: quantize.search: Input should be one of none, mse, activation",
         ),
         (
             "bits: 4",
@@ -230,11 +230,11 @@ def test_only_affine_is_searched_for(recipes):
     head, _, rest = RECIPE.partition("quantize:")
     text = head + MXFP4 + rest[rest.index("validate:") :]
     assert refused(recipes, "some", text).startswith(
-        "some.yaml:4: quantize.search: only affine can be searched for, mxfp4 cannot"
+        "some.yaml:4: quantize.search: only modes with biases can be searched for, mxfp4 cannot"
     )
     by_rule = MXFP4.replace("search: mse", "rules: [{match: adapter.*, search: mse}]")
     assert refused(recipes, "some", text.replace(MXFP4, by_rule)).startswith(
-        "some.yaml:4: quantize.rules.0.search: only affine"
+        "some.yaml:4: quantize.rules.0.search: only modes with biases"
     )
 
 
