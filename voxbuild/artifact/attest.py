@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from voxbuild.files import write_json
-from voxbuild.sources.clips import clip_files
 from voxrun.files.hashes import sha256_of
 
 from . import bom, provenance
@@ -48,6 +47,6 @@ def _recordings(variant: Variant) -> list[dict[str, Any]]:
     """The recordings that validated it, as dependencies."""
     found = []
     for clips in variant.clip_sets.values():
-        hashes = {path.name: sha256_of(path) for path in clip_files(clips, variant.work.clips)}
+        hashes = {path.name: sha256_of(path) for path in clips.corpus.files(variant.work.clips)}
         found += provenance.clip_dependencies(clips, hashes)
     return found

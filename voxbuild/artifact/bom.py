@@ -13,7 +13,7 @@ from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import ClipSet, Source
 
 from .manifest import Manifest
-from .provenance import Entries, purl
+from .provenance import Entries
 from .variant import Variant
 
 TASK = "automatic-speech-recognition"
@@ -56,17 +56,8 @@ def make_bom(variant: Variant, manifest: Manifest, validation: Mapping[str, Any]
 
 def upstream(source: Source, files: Entries) -> Json:
     """A source as an ancestor."""
-    if source.hub is None:
-        return {"type": "machine-learning-model", "name": source.model, "components": _files(files)}
-    owner, name = source.hub.repo.split("/")
-    return {
-        "type": "machine-learning-model",
-        "group": owner,
-        "name": name,
-        "version": source.hub.revision,
-        "purl": purl(source.hub),
-        "components": _files(files),
-    }
+    about = source.origin.component(source.model)
+    return {"type": "machine-learning-model", **about, "components": _files(files)}
 
 
 def artifact(repo: str, manifest: Manifest) -> Json:
@@ -127,9 +118,7 @@ def _model_card(clips: Iterable[ClipSet], validation: Mapping[str, Any]) -> Json
 def _dataset(clips: ClipSet) -> Json:
     """A clip set, which evaluates and did not train."""
     about = f"For evaluation: {clips.summary} Licence {clips.license}; {clips.attribution}"
-    where = (
-        {"contents": {"url": f"https://huggingface.co/datasets/{clips.fleurs.repo}"}} if clips.fleurs else {}
-    )
+    where = {"contents": {"url": url}} if (url := clips.corpus.url) else {}
     return {
         "type": "dataset",
         "bom-ref": f"clips:{clips.name}",

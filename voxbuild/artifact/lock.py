@@ -35,7 +35,7 @@ def make_lock(source: Source, plan: Plan, files: Mapping[str, Any], tools: Mappi
         "recipe": {"name": plan.recipe, "digest": plan.digest()},
         "source": {
             "name": source.name,
-            **(source.hub.model_dump() if source.hub else {}),
+            **source.origin.identity,
             "files": dict(files),
         },
         "tensors": {

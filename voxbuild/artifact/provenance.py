@@ -8,7 +8,8 @@ metadata (invocation, start, end) is optional, and left out.
 from collections.abc import Mapping
 from typing import Any
 
-from voxbuild.recipes.source import ClipSet, HubFiles
+from voxbuild.recipes.origins.base import Origin
+from voxbuild.recipes.source import ClipSet, origin_of
 from voxrun.trust.manifest import Entry
 from voxrun.trust.provenance import PREDICATE, PROVENANCE, STATEMENT
 
@@ -119,10 +120,10 @@ def upstream_files(manifest: Manifest) -> list[dict[str, Any]]:
     """An artifact's source as dependencies: its repository at a commit, and each of its files."""
     source, files = manifest.source, manifest.source_files
     name = source.get("name")
-    hub = HubFiles.model_construct(**source) if "repo" in source else None
-    repository = [{"name": name, "uri": purl(hub), "digest": {"gitCommit": hub.revision}}] if hub else []
-    return repository + [
-        {"name": f"{name}/{file}", **_uri(hub, file), "digest": _sha256(entry)}
+    origin = origin_of(source)
+    repository = origin and origin.repository()
+    return ([{"name": name, **repository}] if repository else []) + [
+        {"name": f"{name}/{file}", **_uri(origin, file), "digest": _sha256(entry)}
         for file, entry in sorted(files.items())
     ]
 
@@ -136,23 +137,17 @@ def artifact_files(artifact: str, entries: Entries) -> list[dict[str, Any]]:
 
 def clip_dependencies(clips: ClipSet, hashes: Mapping[str, str]) -> list[dict[str, Any]]:
     """A clip set: the corpus at a commit, or name -> sha256 of its files."""
-    if clips.fleurs:
-        where, revision = f"https://huggingface.co/datasets/{clips.fleurs.repo}", clips.fleurs.revision
-        corpus = {"uri": f"{where}/tree/{revision}", "digest": {"gitCommit": revision}}
-        return [{"name": f"{CLIPS}{clips.name}", **corpus}]
+    if pinned := clips.corpus.pinned():
+        return [{"name": f"{CLIPS}{clips.name}", **pinned}]
     return [
         {"name": f"{CLIPS}{clips.name}/{name}", "digest": {"sha256": sha256}}
         for name, sha256 in sorted(hashes.items())
     ]
 
 
-def purl(hub: HubFiles) -> str:
-    """A repository of the Hub at a commit, as a package URL."""
-    return f"pkg:huggingface/{hub.repo}@{hub.revision}"
-
-
-def _uri(hub: HubFiles | None, name: str) -> dict[str, str]:
-    return {"uri": f"https://huggingface.co/{hub.repo}/resolve/{hub.revision}/{name}"} if hub else {}
+def _uri(origin: Origin | None, name: str) -> dict[str, str]:
+    uri = origin.uri(name) if origin else None
+    return {"uri": uri} if uri else {}
 
 
 def _sha256(entry: Entry) -> dict[str, str]:

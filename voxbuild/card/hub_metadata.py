@@ -9,8 +9,6 @@ from typing import Any
 
 import yaml
 
-from voxbuild.recipes.source import ClipSet
-
 from .subject import Subject
 
 TASK = "automatic-speech-recognition"
@@ -23,19 +21,18 @@ def front_matter(subject: Subject) -> str:
     """The YAML at the head of the card; each clip set's WER and CER become its `model-index`."""
     from huggingface_hub import ModelCardData
 
-    hub = subject.variant.source.hub
-    relation: dict[str, Any] = (
-        {"base_model_relation": "quantized"} if hub and subject.variant.recipe.quantize else {}
-    )
+    variant, base = subject.variant, subject.variant.source.origin.base_model
+    quantized = base and variant.recipe.quantize
+    relation: dict[str, Any] = {"base_model_relation": "quantized"} if quantized else {}
     data = ModelCardData(
         library_name=_library(subject),
         pipeline_tag=TASK,
-        license=subject.variant.source.license,
-        language=list(subject.variant.source.languages),
-        base_model=hub.repo if hub else None,
+        license=variant.source.license,
+        language=list(variant.source.languages),
+        base_model=base,
         tags=_tags(subject),
         metrics=list(RATES),
-        model_name=subject.variant.repo.split("/")[1],
+        model_name=variant.repo.split("/")[1],
         eval_results=[
             _result(subject, name, metric) for name in subject.validation["sets"] for metric in RATES
         ],
@@ -54,12 +51,12 @@ def eval_results(subject: Subject) -> str | None:
 
     entries = []
     for name, rates in subject.validation["sets"].items():
-        if fleurs := subject.clips[name].fleurs:
+        if dataset := subject.clips[name].corpus.dataset():
             entries.append(
                 EvalResultEntry(
-                    dataset_id=fleurs.repo,
-                    task_id=fleurs.language,
-                    dataset_revision=fleurs.revision,
+                    dataset_id=dataset["dataset_type"],
+                    task_id=dataset["dataset_config"],
+                    dataset_revision=dataset["dataset_revision"],
                     value=rates["wer"],
                     source_url=_url(subject),
                     source_name=REPORT,
@@ -102,20 +99,8 @@ def _result(subject: Subject, name: str, metric: str) -> Any:
         metric_value=rates[metric],
         source_name=REPORT,
         source_url=_url(subject),
-        **_dataset(name, clips),
+        **(clips.corpus.dataset() or {"dataset_type": name}),  # one of this repository goes by its own name
     )
-
-
-def _dataset(name: str, clips: ClipSet) -> dict[str, Any]:
-    """A dataset in the Hub's terms; a set that lies in this repository goes by its own name."""
-    if fleurs := clips.fleurs:
-        return {
-            "dataset_type": fleurs.repo,
-            "dataset_config": fleurs.language,
-            "dataset_split": fleurs.split,
-            "dataset_revision": fleurs.revision,
-        }
-    return {"dataset_type": name}
 
 
 def _url(subject: Subject) -> str:

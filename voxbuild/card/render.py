@@ -31,7 +31,7 @@ def check_template(templates: Path, recipe: Recipe) -> None:
 
 def card_names(clips: Iterable[ClipSet], siblings: Record) -> list[str]:
     """The files of a card: which there are follows from the clip sets and the variants beside it."""
-    on_the_hub = any(clip_set.fleurs for clip_set in clips)
+    on_the_hub = any(clip_set.corpus.dataset() for clip_set in clips)
     return [CARD, *([EVAL_RESULTS] if on_the_hub else []), *([PLOT] if siblings else [])]
 
 

@@ -13,8 +13,8 @@ import pydantic
 from voxbuild.artifact.variant import Variant
 from voxbuild.errors import RecipeError
 from voxbuild.files import write_json
+from voxbuild.recipes.origins.hub import Sha256
 from voxbuild.recipes.schema import Strict
-from voxbuild.recipes.source import Sha256
 
 from .subject import Subject
 

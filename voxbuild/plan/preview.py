@@ -50,8 +50,8 @@ def preview(
     return {
         "recipe": plan.recipe,
         "source": source.name,
-        "repo": source.hub.repo if source.hub else None,
-        "revision": source.hub.revision if source.hub else None,
+        "repo": source.origin.identity.get("repo"),
+        "revision": source.origin.identity.get("revision"),
         "downloaded": header.here is not None,
         "source_bytes": header.nbytes,
         "tensors_count": len(plan.tensors),

@@ -72,7 +72,7 @@ def _check_calibration(book: Book, recipe: Recipe, calibrate: str, path: Path) -
         raise RecipeError(f"{where}: unknown clip set {calibrate}; {known_names(book.clips)}")
     for source in book.sources.values():
         for name, clips in book.clip_sets(source, recipe).items():
-            if clips.recordings == book.clips[calibrate].recordings:
+            if clips.corpus.recordings == book.clips[calibrate].corpus.recordings:
                 raise RecipeError(
                     f"{where}: {calibrate} cannot calibrate what {name} validates (over {source.name}):"
                     " they are the same recordings"

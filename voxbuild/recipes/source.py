@@ -1,22 +1,16 @@
 """Sources and clip sets: where checkpoints and recordings come from."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import pydantic
 
 from .gates import Gates
+from .origins.base import Corpus, Origin, field_names
+from .origins.fleurs import FleursFiles
+from .origins.folder import ClipFolder, LocalFolder
+from .origins.hub import HubFiles, Sha256
 from .schema import FileName, FilePath, Strict
-
-Sha256 = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
-Commit = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{40}$")]
-Repo = Annotated[str, pydantic.Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-
-
-class HubFiles(Strict):
-    """A repository at one commit."""
-
-    repo: Repo
-    revision: Commit
 
 
 class SourceFile(Strict):
@@ -35,7 +29,7 @@ class Source(Strict):
     """How artifacts are called after it."""
     summary: str
     hub: HubFiles | None = None
-    path: str | None = None
+    path: LocalFolder | None = None
     files: Annotated[tuple[SourceFile, ...], pydantic.Field(min_length=1)]
     weights: FilePath = "consolidated.safetensors"
     params: FilePath = "params.json"
@@ -49,24 +43,18 @@ class Source(Strict):
     """Clip sets that its artifacts are validated with, beside the recipe's."""
 
     @pydantic.model_validator(mode="after")
-    def _in_one_place(self) -> "Source":
-        if (self.hub is None) == (self.path is None):
-            raise ValueError("a source says either `hub:` or `path:`")
+    def _has_its_files(self) -> "Source":
+        _one_place(self, Origin, "source")
         names = {file.name for file in self.files}
         for needed in (self.weights, self.params, self.tokenizer):
             if needed not in names:
                 raise ValueError(f"`files:` does not list {needed}")
         return self
 
-
-class FleursFiles(Strict):
-    """A split of a language of FLEURS on the Hub: a TSV of transcripts and a tar of recordings."""
-
-    repo: Repo
-    revision: Commit
-    language: FileName
-    split: Literal["train", "dev", "test"] = "test"
-    limit: Annotated[int, pydantic.Field(gt=0)] | None = None
+    @property
+    def origin(self) -> Origin:
+        """Where its files are."""
+        return next(value for value in vars(self).values() if isinstance(value, Origin))
 
 
 class ClipSet(Strict):
@@ -74,7 +62,7 @@ class ClipSet(Strict):
 
     name: FileName
     summary: str
-    folder: str | None = None
+    folder: ClipFolder | None = None
     fleurs: FleursFiles | None = None
     language: str
     license: str
@@ -82,13 +70,23 @@ class ClipSet(Strict):
 
     @pydantic.model_validator(mode="after")
     def _in_one_place(self) -> "ClipSet":
-        if (self.folder is None) == (self.fleurs is None):
-            raise ValueError("a clip set says either `folder:` or `fleurs:`")
+        _one_place(self, Corpus, "clip set")
         return self
 
     @property
-    def recordings(self) -> tuple[str, ...]:
-        """What two sets have in common if they may share recordings; splits of a corpus share none."""
-        if self.fleurs:
-            return self.fleurs.repo, self.fleurs.language, self.fleurs.split
-        return (str(self.folder),)
+    def corpus(self) -> Corpus:
+        """Where its recordings are."""
+        return next(value for value in vars(self).values() if isinstance(value, Corpus))
+
+
+def _one_place(section: Strict, kind: type, what: str) -> None:
+    """Raises ValueError unless exactly one of the section's places is given."""
+    if sum(isinstance(value, kind) for value in vars(section).values()) != 1:
+        names = " or ".join(f"`{name}:`" for name in field_names(type(section), kind))
+        raise ValueError(f"a {what} says either {names}")
+
+
+def origin_of(identity: Mapping[str, Any]) -> Origin | None:
+    """The origin that a manifest or a lock names, unchecked; None: files alone identify the source."""
+    found = (kind.of(identity) for kind in Origin.__subclasses__())
+    return next((origin for origin in found if origin), None)

@@ -1,15 +1,14 @@
 """The source's files on this disk, proven to be those that were pinned."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxbuild.errors import SourceError, one_line
+from voxbuild.errors import SourceError
 from voxbuild.files import read_json, read_state, stamp, write_json
-from voxbuild.recipes.source import HubFiles, Source, SourceFile
+from voxbuild.recipes.source import Source, SourceFile
 from voxrun.files.hashes import sha256_of
 
 
@@ -77,13 +76,8 @@ def fetch(source: Source, base: Path, hashed: Callable[[int], None]) -> Fetched:
     proves their hash before there is an artifact. `base` is the folder that a local path is relative to;
     `hashed` is told of bytes done. Raises SourceError.
     """
-    folder = local_folder(source, base) or _download(source)
+    folder = source.origin.fetch(base, [file.name for file in source.files])
     return Fetched(folder, {f.name: _checked(folder, f, source, hashed) for f in source.files})
-
-
-def local_folder(source: Source, base: Path) -> Path | None:
-    """The folder of a source that lies on this disk; None: it is on the Hub."""
-    return (base / source.path).resolve() if source.path else None
 
 
 def _checked(folder: Path, file: SourceFile, source: Source, hashed: Callable[[int], None]) -> FetchedFile:
@@ -115,51 +109,4 @@ def _differs(path: Path, found: str, pinned: str | None, source: str) -> SourceE
     return SourceError(
         f"{path}: {found} instead of {pinned}: damaged, truncated, or another file than the source {source}"
         " pins; delete it and fetch again"
-    )
-
-
-def _download(source: Source) -> Path:
-    import huggingface_hub
-
-    assert source.hub is not None
-    with clear_errors(source.hub):
-        folder = huggingface_hub.snapshot_download(
-            source.hub.repo,
-            revision=source.hub.revision,
-            allow_patterns=[file.name for file in source.files],
-        )
-    return Path(folder)
-
-
-@contextmanager
-def clear_errors(hub: HubFiles) -> Iterator[None]:
-    """What the Hub's client raises, as a SourceError that says what to do; and no warning of each retry."""
-    from huggingface_hub import errors
-    from huggingface_hub.utils import logging
-
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    except errors.LocalEntryNotFoundError as error:
-        raise _unreachable(hub, error) from error
-    except errors.RepositoryNotFoundError as error:
-        raise SourceError(
-            f"{hub.repo}: no such repository on the Hub, or a private or gated one; correct the name,"
-            " or log in with `hf auth login` (or HF_TOKEN) as someone who may read it"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise SourceError(f"{hub.repo}: the Hub knows no revision {hub.revision} of it") from error
-    except errors.HfHubHTTPError as error:
-        raise SourceError(f"{hub.repo} at {hub.revision}: {one_line(error)}") from error
-    except (errors.HTTPError, errors.OfflineModeIsEnabled) as error:  # type: ignore[attr-defined]
-        raise _unreachable(hub, error) from error
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{hub.repo} at {hub.revision}: {one_line(error)}") from error
-
-
-def _unreachable(hub: HubFiles, error: Exception) -> SourceError:
-    reason = one_line(error.__cause__ or error)
-    return SourceError(
-        f"{hub.repo}: not in the cache, and the Hub cannot be reached ({reason}); "
-        "check the network, or build over the embedded model with source=tiny"
     )

@@ -14,7 +14,6 @@ from voxbuild import stages
 from voxbuild.artifact.manifest import VALIDATION
 from voxbuild.artifact.tools import runtime_versions
 from voxbuild.recipes.source import Source
-from voxbuild.sources.fetch import local_folder
 
 from . import up_to_date
 from .actions import on_clips, on_source, workspace
@@ -149,5 +148,5 @@ def task_build() -> Iterator[Task]:
 
 
 def _local_folder(source: Source) -> str | None:
-    folder = local_folder(source, workspace().recipes / "sources")
+    folder = source.origin.folder(workspace().recipes / "sources")
     return str(folder) if folder else None

@@ -19,7 +19,6 @@ from voxbuild.errors import VoxbuildError
 from voxbuild.publish.targets import TARGETS
 from voxbuild.recipes.book import Book, read_book
 from voxbuild.recipes.source import Source
-from voxbuild.sources.clips import clip_files
 
 from .actions import Work, on_variant, workspace
 
@@ -103,7 +102,7 @@ def clip_set_file(name: str) -> str:
 
 def clip_paths(name: str) -> list[str]:
     """What a clip set is made of: its definition, transcripts and recordings."""
-    members = clip_files(book().clips[name], workspace().clips)
+    members = book().clips[name].corpus.files(workspace().clips)
     return [clip_set_file(name), *map(local, members)]
 
 

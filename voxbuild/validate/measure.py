@@ -9,7 +9,7 @@ import numpy as np
 
 from voxbuild.console import markdown
 from voxbuild.recipes.gates import Gates
-from voxbuild.sources.clips import Clip
+from voxbuild.recipes.origins.base import Clip
 from voxrun.arrays import FloatArray
 from voxrun.audio.file import FileSource
 from voxrun.device import mx

@@ -14,8 +14,9 @@ from voxbuild.plan.planner import make_plan
 from voxbuild.plan.preview import as_text, preview
 from voxbuild.plan.requirements import estimate
 from voxbuild.recipes.book import read_book
+from voxbuild.recipes.origins.hub import CHUNK_BYTES, _received
 from voxbuild.recipes.recipe import Shards
-from voxbuild.sources.header import CHUNK_BYTES, Header, _received
+from voxbuild.sources.header import Header
 from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.tensors.methods import METHODS
 

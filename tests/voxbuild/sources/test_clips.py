@@ -12,7 +12,7 @@ import pytest
 from voxbuild.errors import SourceError
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.source import ClipSet
-from voxbuild.sources.clips import clip_files, read_clips
+from voxbuild.sources.clips import read_clips
 
 FACTS = {"name": "words", "summary": "", "language": "en", "license": "CC0-1.0", "attribution": "nobody"}
 
@@ -37,7 +37,7 @@ def test_a_folder_is_read_in_the_order_of_its_transcripts(base):
     clips = read_clips(LOCAL, base)
     assert [(c.name, c.text) for c in clips] == [("words/b", 'she said "no"'), ("words/a", "été")]
     assert [c.path for c in clips] == [base / "words/b.flac", base / "words/a.flac"]
-    assert clip_files(LOCAL, base) == [base / f"words/{n}" for n in ("a.flac", "b.flac", "transcripts.tsv")]
+    assert LOCAL.corpus.files(base) == [base / f"words/{n}" for n in ("a.flac", "b.flac", "transcripts.tsv")]
 
 
 def test_a_set_without_clips_or_with_nothing_said_is_refused(base):

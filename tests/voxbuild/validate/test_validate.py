@@ -7,7 +7,8 @@ from projects import make_project
 
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.gates import Gates
-from voxbuild.sources.clips import Clip, read_clips
+from voxbuild.recipes.origins.base import Clip
+from voxbuild.sources.clips import read_clips
 from voxbuild.validate.measure import Heard, _kl, check, fidelity, listen, report
 from voxrun.device import mx
 

@@ -1,0 +1,85 @@
+"""Folders on this disk: a source's files, or recordings with a transcripts.tsv."""
+
+import csv
+from io import StringIO
+from pathlib import Path
+
+import pydantic
+
+from voxbuild.errors import SourceError
+from voxrun.files.paths import is_plain, read_bytes
+from voxrun.messages import sentence, shown
+
+from .base import Clip, Corpus, Origin
+
+TRANSCRIPTS = "transcripts.tsv"
+MAX_TABLE = 64 * 2**20
+"""Bytes of a table of transcripts; the largest of FLEURS has some 2 MB."""
+
+
+class LocalFolder(pydantic.RootModel[str], Origin, frozen=True):
+    """`path:` of a source."""
+
+    def folder(self, base: Path) -> Path:
+        """The folder itself."""
+        return (base / self.root).resolve()
+
+    def fetch(self, base: Path, names: list[str]) -> Path:
+        """The folder itself."""
+        return self.folder(base)
+
+    def file(self, base: Path, name: str) -> Path:
+        """The path of a file in it."""
+        return self.folder(base) / name
+
+    def cached(self, base: Path, name: str) -> Path:
+        """The path of a file in it, which need not be there."""
+        return self.folder(base) / name
+
+    def read(self, name: str, first: int, count: int) -> tuple[bytes, int]:
+        """Not needed: all files are on this disk."""
+        raise SourceError(f"{self.root}: {name} is on this disk, or it is missing")
+
+
+class ClipFolder(pydantic.RootModel[str], Corpus, frozen=True):
+    """`folder:` of a clip set: transcripts.tsv lists file and text, a line for each recording."""
+
+    @property
+    def recordings(self) -> tuple[str, ...]:
+        """Its path."""
+        return (self.root,)
+
+    def clips(self, name: str, base: Path) -> list[Clip]:
+        """Each line of transcripts.tsv."""
+        folder = (base / self.root).resolve()
+        return [
+            Clip(f"{name}/{Path(file).stem}", present(folder, file), text)
+            for file, text, *_ in read_table(folder / TRANSCRIPTS, 2)
+        ]
+
+    def files(self, base: Path) -> list[Path]:
+        """Everything in the folder."""
+        return sorted(path for path in (base / self.root).glob("*") if path.is_file())
+
+
+def read_table(path: Path, least: int) -> list[list[str]]:
+    """The rows of a table of transcripts, of at least so many columns. Raises SourceError."""
+    try:
+        text = read_bytes(path, MAX_TABLE).decode("utf-8")
+        rows = list(csv.reader(StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE))
+    except (OSError, ValueError, csv.Error) as error:
+        raise SourceError(f"{path}: the transcripts cannot be read ({sentence(error)})") from error
+    for number, row in enumerate(rows, 1):
+        if len(row) < least:
+            raise SourceError(f"{path}:{number}: {len(row)} columns instead of {least}")
+    return rows
+
+
+def present(folder: Path, name: str) -> Path:
+    """The path of a listed recording. Raises SourceError if it is missing or leads out of the folder."""
+    path = folder / name
+    if not is_plain(name):
+        raise SourceError(f"{folder}: the transcripts list {shown(name)}, which is no name of a recording")
+    if not path.is_file():
+        raise SourceError(f"{path}: the recording is missing, though the transcripts list it")
+    return path

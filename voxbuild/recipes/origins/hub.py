@@ -1,0 +1,170 @@
+"""The Hugging Face Hub: a repository at one commit."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+
+from voxbuild.errors import SourceError, one_line
+from voxbuild.recipes.schema import Strict
+
+from .base import Origin
+
+Sha256 = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
+Commit = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{40}$")]
+Repo = Annotated[str, pydantic.Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+
+HUB = "https://huggingface.co"
+CHUNK_BYTES = 2**16
+ERROR_BYTES = 2**16
+CONTENT_RANGE = r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})"
+TIMEOUT = 30.0
+"""Seconds to wait for the Hub's next bytes."""
+
+
+class HubFiles(Strict, Origin):
+    """`hub:` of a source."""
+
+    repo: Repo
+    revision: Commit
+
+    @classmethod
+    def of(cls, identity: Mapping[str, Any]) -> "HubFiles | None":
+        """What a manifest names, unchecked."""
+        return cls.model_construct(**identity) if "repo" in identity else None
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Repository and commit."""
+        return {"repo": self.repo, "revision": self.revision}
+
+    @property
+    def base_model(self) -> str:
+        """The repository."""
+        return self.repo
+
+    def fetch(self, base: Path, names: list[str]) -> Path:
+        """Download into the Hub's cache, resumable."""
+        import huggingface_hub
+
+        with self.clear_errors():
+            folder = huggingface_hub.snapshot_download(
+                self.repo, revision=self.revision, allow_patterns=names
+            )
+        return Path(folder)
+
+    def file(self, base: Path, name: str) -> Path:
+        """Download one file into the Hub's cache."""
+        import huggingface_hub
+
+        with self.clear_errors():
+            return Path(huggingface_hub.hf_hub_download(self.repo, name, revision=self.revision))
+
+    def cached(self, base: Path, name: str) -> Path | None:
+        """The file in the Hub's cache."""
+        import huggingface_hub
+
+        with self.clear_errors():
+            found = huggingface_hub.try_to_load_from_cache(self.repo, name, revision=self.revision)
+        return Path(found) if isinstance(found, str) else None
+
+    def read(self, name: str, first: int, count: int) -> tuple[bytes, int]:
+        """Ask for a range of bytes; no more than that is received."""
+        from huggingface_hub import hf_hub_url
+
+        with self.clear_errors():
+            return _range(hf_hub_url(self.repo, name, revision=self.revision), first, count)
+
+    def repository(self) -> dict[str, Any]:
+        """The repository at its commit."""
+        return {"uri": self._purl, "digest": {"gitCommit": self.revision}}
+
+    def uri(self, name: str) -> str:
+        """The file's address at the commit."""
+        return f"{HUB}/{self.repo}/resolve/{self.revision}/{name}"
+
+    def component(self, model: str) -> dict[str, str]:
+        """Owner, name, commit and package URL."""
+        owner, name = self.repo.split("/")
+        return {"group": owner, "name": name, "version": self.revision, "purl": self._purl}
+
+    @property
+    def _purl(self) -> str:
+        return f"pkg:huggingface/{self.repo}@{self.revision}"
+
+    @contextmanager
+    def clear_errors(self) -> Iterator[None]:
+        """The Hub client's errors as SourceErrors that say what to do; without a warning for each retry."""
+        from huggingface_hub import errors
+        from huggingface_hub.utils import logging
+
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        try:
+            yield
+        except errors.LocalEntryNotFoundError as error:
+            raise self._unreachable(error) from error
+        except errors.RepositoryNotFoundError as error:
+            raise SourceError(
+                f"{self.repo}: no such repository on the Hub, or a private or gated one; correct the name,"
+                " or log in with `hf auth login` (or HF_TOKEN) as someone who may read it"
+            ) from error
+        except errors.RevisionNotFoundError as error:
+            raise SourceError(f"{self.repo}: the Hub knows no revision {self.revision} of it") from error
+        except errors.HfHubHTTPError as error:
+            raise SourceError(f"{self.repo} at {self.revision}: {one_line(error)}") from error
+        except (errors.HTTPError, errors.OfflineModeIsEnabled) as error:  # type: ignore[attr-defined]
+            raise self._unreachable(error) from error
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{self.repo} at {self.revision}: {one_line(error)}") from error
+
+    def _unreachable(self, error: Exception) -> SourceError:
+        reason = one_line(error.__cause__ or error)
+        return SourceError(
+            f"{self.repo}: not in the cache, and the Hub cannot be reached ({reason}); "
+            "check the network, or build over the embedded model with source=tiny"
+        )
+
+
+def _range(url: str, first: int, count: int) -> tuple[bytes, int]:
+    """Bytes of a remote file, and the file's size. Raises SourceError if the server would send more."""
+    from huggingface_hub import get_session
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        build_hf_headers,
+        hf_raise_for_status,
+    )
+
+    last = first + count - 1
+    asked = {"Range": f"bytes={first}-{last}", "Accept-Encoding": "identity"}
+    with get_session().stream("GET", url, headers=build_hf_headers() | asked, timeout=TIMEOUT) as response:
+        if response.is_error:
+            hf_raise_for_status(_cut(response))
+        sent = re.fullmatch(CONTENT_RANGE, response.headers.get("content-range", ""))
+        if response.status_code != 206 or not sent or (int(sent[1]), int(sent[2])) != (first, last):
+            raise SourceError(
+                f"{url}: the server does not send ranges of bytes, and the whole file is not asked for here;"
+                " `doit fetch` downloads it, then it can be planned"
+            )
+        data = _received(response, count)
+    if len(data) != count:
+        raise SourceError(f"{url}: {len(data):,} bytes came instead of {count:,}; try again")
+    return data, int(sent[3])
+
+
+def _cut(response: Any) -> Any:
+    """An error's response with the start of its body: the client tells the reason from it."""
+    body = _received(response, ERROR_BYTES)
+    told = {name: text for name, text in response.headers.items() if name.startswith("x-")}
+    return type(response)(response.status_code, headers=told, content=body, request=response.request)
+
+
+def _received(response: Any, count: int) -> bytes:
+    """The body as it was sent, and no more of it than one byte too many, whatever the server sends."""
+    data = bytearray()
+    for part in response.iter_raw(CHUNK_BYTES):
+        data += part
+        if len(data) > count:
+            break
+    return bytes(data[: count + 1])
