@@ -6,14 +6,16 @@ python benchmarks/make_artifact.py SOURCE OUT [--recipe 4bit]
 import argparse
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
 
-from voxbuild.convert.shards import convert_at_once
+from voxbuild.convert.shards import convert
+from voxbuild.folders import Journal
 from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
-from voxbuild.tensors.checkpoint import Checkpoint
+from voxbuild.tensors.checkpoint import Checkpoint, OnePass
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -34,7 +36,10 @@ def main() -> None:
     ):
         recipe = read_book(ROOT / "recipes").recipe(args.recipe)
         plan = make_plan(recipe, checkpoint.tensors.values(), params)
-        convert_at_once(plan, checkpoint, args.out, bar.update)
+        journal = Journal(args.out, "one run")
+        with closing(OnePass(checkpoint, hashing=False)) as source:
+            convert(plan, source, journal, bar.update)
+        journal.forget()
     (args.out / "config.json").write_text(json.dumps(dict(plan.config)), encoding="utf-8")
     (args.out / "model.safetensors.index.json").write_text(json.dumps(plan.index()), encoding="utf-8")
     shutil.copyfile(args.source / "tekken.json", args.out / "tekken.json")

@@ -1,10 +1,8 @@
 """Folders that appear whole or not at all, made by one process at a time."""
 
 import errno
-import fcntl
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,25 +83,34 @@ def whole_folder(final: Path, partial: Path, journal: Journal | None = None) -> 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Nobody else makes this folder meanwhile. Raises ConvertError if somebody does."""
-    path = folder.with_name(f"{folder.name}.lock")
+    """No other process makes this folder meanwhile. Raises ConvertError if one does."""
+
+    def taken() -> None:
+        raise ConvertError(f"{folder.name}: another process is making it; wait for its end")
+
+    with locked(folder.parent.with_name(".locks") / f"{folder.name}.lock", taken):
+        yield
+
+
+@contextmanager
+def locked(path: Path, taken: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock file, which stays when it is free; the lock of a process that was killed is free.
+
+    `taken` is called if another process holds it: it raises, or returns to wait.
+    """
+    from filelock import FileLock, Timeout  # takes as long to import as `doit list`
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            gone = not path.exists() or os.fstat(file.fileno()).st_ino != path.stat().st_ino
-        except OSError as error:
-            raise _taken(folder) from error
-        if gone:  # who held it has just removed it: others may hold a new one
-            raise _taken(folder)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _taken(folder: Path) -> ConvertError:
-    return ConvertError(f"{folder.name}: another process is making it; wait for its end")
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        taken()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _clear_up(final: Path, partial: Path, old: Path, journal: Journal | None) -> None:

@@ -1,7 +1,7 @@
 """START HERE: the stages of a build, in order, each from files to files; `tasks` says when they run.
 
 fetch -> (calibrate) -> write_plan -> convert -> (transcribe_reference) -> validate
-      -> write_card -> write_bom, write_provenance -> finish_manifest -> (make_views) -> (sign)
+      -> write_card -> write_bom, write_provenance -> finish_manifest -> (make_views) -> (sign_variant)
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,6 @@ from voxbuild.artifact.manifest import (
     plain,
     read_validation,
 )
-from voxbuild.artifact.signature import sign_variant as sign
 from voxbuild.artifact.tools import runtime_versions, tool_versions
 from voxbuild.artifact.variant import Variant
 from voxbuild.card.render import check_template, write_card_files
@@ -44,21 +43,6 @@ from .errors import ValidationError
 from .files import read_json, write_json
 from .folders import Journal, whole_folder
 from .workspace import Workspace
-
-__all__ = [
-    "calibrate",
-    "convert",
-    "fetch",
-    "finish_manifest",
-    "make_views",
-    "sign",
-    "transcribe_reference",
-    "validate",
-    "write_bom",
-    "write_card",
-    "write_plan",
-    "write_provenance",
-]
 
 
 def fetch(work: Workspace, source: Source) -> None:

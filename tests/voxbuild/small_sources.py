@@ -3,10 +3,14 @@
 import copy
 import importlib.util
 import json
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
+from voxbuild.convert.shards import convert
+from voxbuild.folders import Journal
+from voxbuild.tensors.checkpoint import OnePass
 from voxbuild.tensors.writer import CheckpointWriter
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.device import mx
@@ -61,3 +65,12 @@ def write_checkpoint(path, tensors, arrays=None):
         writer.write(raw(arrays[tensor.name]))
     writer.finish()
     return arrays
+
+
+def convert_at_once(plan, checkpoint, folder):
+    """Convert into a new folder, without hashing the source."""
+    journal = Journal(folder, "at once")
+    with closing(OnePass(checkpoint, hashing=False)) as source:
+        hashes = convert(plan, source, journal, lambda done: None)
+    journal.forget()
+    return hashes

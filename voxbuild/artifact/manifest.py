@@ -4,10 +4,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any
+
+import pydantic
+from pydantic.dataclasses import dataclass
 
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import to_json, write_text
@@ -54,7 +56,7 @@ TORN = re.compile(r"(.*/)?\.[^/]+\.\d+\.partial")
 """What a process that was killed while it wrote a file leaves: `workspace.written_whole`. Nobody reads it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=pydantic.ConfigDict(strict=True, extra="forbid"))
 class Manifest:
     """`manifest.json`: no times, no machine, so equal inputs give equal bytes."""
 
@@ -142,13 +144,9 @@ class Manifest:
         """The one with these bytes, read from this path. Raises VoxbuildError if it is not one of ours."""
         try:
             raw = parse(content)
-            if not isinstance(raw, dict):
-                raise TypeError(f"it is {shown(raw)}")
-            manifest = cls(**raw | {"files": read_entries(raw, str(path))})
-            _check_types(manifest)
-        except (ValueError, TypeError, ModelError) as error:
+            return cls(**raw | {"files": read_entries(raw, str(path))})
+        except (ValueError, TypeError, AttributeError, ModelError) as error:
             raise _unreadable(path, error) from error
-        return manifest
 
     def damaged(self, folder: Path, names: Iterable[str] | None = None) -> list[str]:
         """Those of the files (all, if none are named) that are missing or differ from their hashes."""
@@ -177,19 +175,6 @@ def manifest_bytes(folder: Path) -> bytes:
 
 def _unreadable(path: Path | str, error: Exception) -> VoxbuildError:
     return VoxbuildError(f"{path}: no readable manifest ({sentence(error)}); build it again")
-
-
-def _check_types(manifest: Manifest) -> None:
-    """Raises TypeError for a field that is something else than `Manifest` says; of mappings the outside."""
-    for field in fields(manifest):
-        value, kinds = getattr(manifest, field.name), _kinds(field.type)
-        if type(value) not in kinds and not (type(value) is int and float in kinds):
-            raise TypeError(f"{field.name} is {shown(value)}")
-
-
-def _kinds(annotation: Any) -> set[Any]:
-    alternatives = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
-    return {get_origin(kind) or kind for kind in alternatives}
 
 
 def read_validation(folder: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ The main thread reads; hashing, quantizing and writing go on beside it (`voxbuil
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,22 +63,6 @@ def convert(
             else:
                 progress(sum(source.checkpoint.tensors[tensor.source].nbytes for tensor in tensors))
             hashes[name] = digest
-    return hashes
-
-
-def convert_at_once(
-    plan: Plan,
-    checkpoint: Checkpoint,
-    folder: Path,
-    progress: Progress = lambda done: None,
-    moments: Moments = NO_MOMENTS,
-) -> dict[str, str]:
-    """The same into a new folder, to be had whole or to be thrown away; the source is not hashed."""
-    journal = Journal(folder, "at once")
-    journal.forget()
-    with closing(OnePass(checkpoint, hashing=False)) as source:
-        hashes = convert(plan, source, journal, progress, moments)
-    journal.forget()
     return hashes
 
 

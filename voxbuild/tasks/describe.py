@@ -9,6 +9,7 @@ from doit.tools import config_changed
 
 from voxbuild import stages
 from voxbuild.artifact.manifest import BOM, DESCRIPTIVE, MANIFEST, OPTIONAL, PROVENANCE, VALIDATION
+from voxbuild.artifact.signature import sign_variant
 from voxbuild.artifact.variant import Variant
 from voxbuild.card.render import card_names
 from voxbuild.card.siblings import others
@@ -134,7 +135,7 @@ def task__signature() -> Iterator[Task]:
             signed = [local(each.folder) for each in (variant, *variant.views)]
             yield {
                 "name": key(variant),
-                "actions": [doing(stages.sign, variant, key=get_var("key"))],
+                "actions": [doing(sign_variant, variant, key=get_var("key"))],
                 "task_dep": [_described(variant)],
                 "uptodate": [(up_to_date.is_signed, [signed, str(variant.public_key)])],
             } | LOUD

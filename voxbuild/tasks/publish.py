@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from doit import get_var, task_params
 
-from voxbuild import stages
+from voxbuild.artifact.signature import sign_variant
 from voxbuild.publish import tags, upload, verify
 from voxbuild.publish.order import Order
 from voxbuild.publish.registry import catalogue
@@ -54,7 +54,7 @@ def task_sign() -> Iterator[Task]:
     """Sign what is validated, with key=PRIVATE.pem or the key that VOXBUILD_SIGNING_KEY names."""
     said = {"key": get_var("key"), "named": get_var("recipe") is not None}
     for variant in builds():
-        yield {"name": variant.recipe.name, "actions": [doing(stages.sign, variant, **said)]} | ALWAYS
+        yield {"name": variant.recipe.name, "actions": [doing(sign_variant, variant, **said)]} | ALWAYS
 
 
 def task_verify() -> Iterator[Task]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import random
 import shutil
@@ -322,20 +321,6 @@ def test_two_processes_do_not_make_the_same_artifact_at_once(build, monkeypatch)
     build.convert()
     assert len(said) >= 4
     assert build.leftovers() == []
-
-
-def test_a_lock_that_its_holder_removes_at_that_moment_is_none(build, monkeypatch):
-    lock, flock = build.partial.with_name("tiny--4bit.lock"), fcntl.flock
-
-    def too_late(file, how):
-        lock.unlink()
-        flock(file, how)
-
-    monkeypatch.setattr(fcntl, "flock", too_late)
-    with pytest.raises(ConvertError, match="another process is making it"):
-        build.convert()
-    monkeypatch.undo()
-    build.convert()
 
 
 def test_an_error_of_writing_names_the_file(build, monkeypatch):

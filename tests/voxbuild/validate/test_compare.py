@@ -8,9 +8,8 @@ import shutil
 import numpy as np
 import pytest
 from projects import doit
-from small_sources import header_of, params_of, random_array, write_checkpoint
+from small_sources import convert_at_once, header_of, params_of, random_array, write_checkpoint
 
-from voxbuild.convert.shards import convert_at_once
 from voxbuild.errors import CheckpointError
 from voxbuild.files import read_json, write_json
 from voxbuild.plan.planner import make_plan

@@ -6,7 +6,6 @@ snapshot's name follows from the manifest and the signature, so that every tag k
 the repository's lock, which ends with the process; readers need none.
 """
 
-import fcntl
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from voxbuild.artifact.manifest import MANIFEST, SIGNATURE
 from voxbuild.console import progress_bar
 from voxbuild.errors import MissingError, PublishError
 from voxbuild.files import to_json, write_durably
-from voxbuild.folders import NO_ROOM
+from voxbuild.folders import NO_ROOM, locked
 from voxbuild.publish.target import (
     Destination,
     Release,
@@ -217,19 +216,13 @@ class LocalRegistry:
 
     @contextmanager
     def _locked(self, path: Path) -> Iterator[None]:
-        """Wait until nobody else holds the lock; one whose process was killed is free."""
-        lock = self.folder / ".locks" / f"{path.name}.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("a") as file:  # stays when it is free: who removes it lets two in
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(f"{path.name}: another process changes it; waiting for its end", file=sys.stderr)
-                fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.flock(file, fcntl.LOCK_UN)  # closing it is not enough if a child has it, too
+        """Hold the repository's lock; wait for the process that holds it."""
+
+        def taken() -> None:
+            print(f"{path.name}: another process changes it; waiting for its end", file=sys.stderr)
+
+        with locked(self.folder / ".locks" / f"{path.name}.lock", taken):
+            yield
 
 
 def _signature_is_damaged(release: Release) -> PublishError:
