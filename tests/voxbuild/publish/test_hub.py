@@ -11,12 +11,14 @@ from hub_server import TOKEN
 
 PUBLISH = """
 import sys
+import time
 from pathlib import Path
 from voxbuild.errors import PublishError
 from voxbuild.publish.hub.target import Hub
 from voxbuild.publish.release import prepare
 from voxbuild.publish.target import Destination
 
+time.sleep = lambda seconds: None  # between the client's retries
 release = prepare(Path(sys.argv[1]), "c0ffee", sys.argv[2], sys.argv[3])
 try:
     print("already there" if Hub().published(release) else Hub().publish(release, Destination()))
@@ -181,6 +183,7 @@ def xet(hub_environment):
     pytest.importorskip("hf_xet")
     del hub_environment["HF_HUB_DISABLE_XET"]
     hub_environment["HF_XET_CLIENT_RETRY_MAX_ATTEMPTS"] = "1"
+    hub_environment["HF_XET_CLIENT_RETRY_BASE_DELAY"] = "1ms"
 
 
 def test_by_xet(hub, publish, xet, tmp_path):
