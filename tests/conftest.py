@@ -1,4 +1,4 @@
-"""For all tests: the user's Hub cache, token and network are not touched, and tests run in parallel safely."""
+"""For all tests: the user's Hub cache, token and network stay untouched; tests can run in parallel."""
 
 import atexit
 import os
@@ -42,3 +42,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
         return FilesTogether(config, log)
     return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The oracle's tests are slow, too: `-m "not slow"` replaces pyproject.toml's `-m "not oracle"`."""
+    for item in items:
+        if item.get_closest_marker("oracle"):
+            item.add_marker("slow")

@@ -35,6 +35,7 @@ def folder(tmp_path_factory):
     return write_artifact(tmp_path_factory.mktemp("model"), params, tensors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32))

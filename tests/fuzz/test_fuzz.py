@@ -33,6 +33,7 @@ def test_each_parser_has_its_corpus():
     assert {path.name for path in CORPUS.iterdir()} == PARSERS.keys()
 
 
+@pytest.mark.slow
 @EACH
 @settings(max_examples=120, deadline=None)
 @given(data=st.data())

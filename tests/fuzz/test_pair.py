@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 
+import pytest
 from mutations import mutated
 from parsers import corpus, packed
 
@@ -70,6 +71,7 @@ def accepted(content, path):
     return True
 
 
+@pytest.mark.slow
 def test_what_passes_our_check_mlx_reads_as_the_same(tmp_path):
     chance = random.Random(0)
     seeds = [path.read_bytes() for path in corpus("header")]

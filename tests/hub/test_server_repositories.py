@@ -255,6 +255,7 @@ def test_of_commits_on_one_parent_one_is_made(hub: HubServer, client: HfApi, fil
     assert [info.title for info in client.list_repo_commits(filled)] == ["Race", "First", "initial commit"]
 
 
+@pytest.mark.slow
 def test_who_changes_it_waits_for_who_does(hub: HubServer, client: HfApi, filled: str) -> None:
     with ThreadPoolExecutor(2) as pool:
         with exclusive(hub.folder):

@@ -87,6 +87,7 @@ def test_a_shard_that_is_refused_commits_nothing(hub: HubServer, folder: Path) -
     assert held(hub) == {}
 
 
+@pytest.mark.slow
 def test_they_go_back_by_xet(hub: HubServer, folder: Path, tmp_path: Path) -> None:
     assert run(hub, UPLOAD, folder) == ""
     hub.xet_downloads = True
@@ -96,6 +97,7 @@ def test_they_go_back_by_xet(hub: HubServer, folder: Path, tmp_path: Path) -> No
     assert not [call for call in hub.calls if call.startswith("GET") and call.endswith(".safetensors")]
 
 
+@pytest.mark.slow
 def test_damage_on_the_way_back_passes_the_client(hub: HubServer, folder: Path, tmp_path: Path) -> None:
     assert run(hub, UPLOAD, folder) == ""
     hub.xet_downloads = True

@@ -154,6 +154,7 @@ def test_a_build_writes_a_lock_that_its_manifest_lists(converted):
     assert "repo" not in lock["source"]
 
 
+@pytest.mark.slow
 def test_a_drifted_source_is_refused_until_the_lock_is_deleted(project):
     was, now = change_source(project)
     folder = project / "out/tiny/4bit"
@@ -171,6 +172,7 @@ def test_a_drifted_source_is_refused_until_the_lock_is_deleted(project):
     assert read_lock(folder / LOCK)["source"]["files"]["consolidated.safetensors"]["sha256"] == now
 
 
+@pytest.mark.slow
 def test_a_changed_recipe_needs_no_leave(project):
     edit(project / "recipes/4bit.yaml", "bits: 4", "bits: 6")
     process = doit(project, "convert", "recipe=4bit")
@@ -178,6 +180,7 @@ def test_a_changed_recipe_needs_no_leave(project):
     assert "convert:tiny:4bit" in executed(process)
 
 
+@pytest.mark.slow
 def test_a_build_is_held_to_somebodys_lock_even_if_nothing_else_runs(project):
     theirs = project / "theirs.lock"
     shutil.copy(project / "out/tiny/4bit" / LOCK, theirs)
@@ -194,6 +197,7 @@ def test_a_build_is_held_to_somebodys_lock_even_if_nothing_else_runs(project):
     assert "Traceback" not in process.stdout
 
 
+@pytest.mark.slow
 def test_their_lock_of_a_new_source_is_leave_to_build_it(project, tmp_path):
     change_source(project)
     elsewhere = shutil.copytree(project, tmp_path / "elsewhere", symlinks=True)
@@ -205,6 +209,7 @@ def test_their_lock_of_a_new_source_is_leave_to_build_it(project, tmp_path):
     assert (project / "out/tiny/4bit" / LOCK).read_bytes() == theirs.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_lock_without_its_recipe_or_without_its_file_is_told(project):
     process = doit(project, "convert", "lock=theirs.lock")
     assert process.returncode == 3

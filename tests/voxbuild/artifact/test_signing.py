@@ -168,6 +168,7 @@ def project(signed_project, tmp_path):
     return copy_project(signed_project[0], tmp_path / "project")
 
 
+@pytest.mark.slow
 def test_a_build_ends_with_the_signature_of_artifact_and_view(signed_project):
     project, process = signed_project
     assert process.returncode == 0, process.stdout
@@ -176,6 +177,7 @@ def test_a_build_ends_with_the_signature_of_artifact_and_view(signed_project):
         assert check(project / "out/tiny" / name, project / "key.pub").signed
 
 
+@pytest.mark.slow
 def test_provenance_of_both_is_checked_and_names_its_clips(signed_project):
     made_from = {}
     for name in ("4bit", VIEW):
@@ -187,6 +189,7 @@ def test_provenance_of_both_is_checked_and_names_its_clips(signed_project):
     assert "someone/Voxtral-Tiny-Prompts-4bit/model.safetensors" in made_from[VIEW]
 
 
+@pytest.mark.slow
 def test_a_second_build_needs_no_key_and_does_nothing(signed_project):
     before = contents(signed_project[0] / "out")
     process = doit(signed_project[0], "build")
@@ -196,6 +199,7 @@ def test_a_second_build_needs_no_key_and_does_nothing(signed_project):
     assert contents(signed_project[0] / "out") == before
 
 
+@pytest.mark.slow
 def test_an_edited_provenance_is_written_again_and_signed_again(project):
     folder = project / "out/tiny/4bit"
     before = {name: data for name, data in contents(folder).items() if name != "model.sig"}
@@ -209,6 +213,7 @@ def test_an_edited_provenance_is_written_again_and_signed_again(project):
     assert {name: data for name, data in contents(folder).items() if name != "model.sig"} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["4bit", VIEW])
 def test_a_missing_or_foreign_signature_is_made_again(name, project, tmp_path):
     signature = project / "out/tiny" / name / "model.sig"
@@ -227,6 +232,7 @@ def test_a_missing_or_foreign_signature_is_made_again(name, project, tmp_path):
     check(signature.parent, project / "key.pub")
 
 
+@pytest.mark.slow
 def test_another_manifest_takes_the_signature_with_it(project):
     """Somebody edits a gate and has no key: what is there then is not signed, and says so."""
     edit(project / "recipes/4bit.yaml", "wer: 200.0", "wer: 199.0")
@@ -239,6 +245,7 @@ def test_another_manifest_takes_the_signature_with_it(project):
     check(project / "out/tiny/4bit", project / "key.pub")
 
 
+@pytest.mark.slow
 def test_another_key_in_the_place_of_the_old_one_signs_the_same_weights_again(project, tmp_path):
     before = contents(project / "out/tiny")
     old = shutil.copy(project / "key.pub", tmp_path / "old.pub")
@@ -255,6 +262,7 @@ def test_another_key_in_the_place_of_the_old_one_signs_the_same_weights_again(pr
     assert not [name for name in changed if "safetensors" in name or "validation" in name]
 
 
+@pytest.mark.slow
 def test_doit_sign_signs_what_is_validated(project):
     (project / "recipes/2bit.yaml").write_text(
         (project / "recipes/4bit.yaml").read_text().replace("4bit", "2bit")
@@ -271,6 +279,7 @@ def test_doit_sign_signs_what_is_validated(project):
     assert "2bit: not built, so not signed; run `doit build`" in named.stdout
 
 
+@pytest.mark.slow
 def test_equal_inputs_give_equal_bytes_but_for_the_signature(signed_project, tmp_path):
     other = make_project(tmp_path / "elsewhere", recipes=("4bit",), clips=1)
     shutil.copy(signed_project[0] / "recipes/4bit.yaml", other / "recipes")

@@ -39,6 +39,7 @@ def labels_of(figure):
     return figure.axes[0].texts
 
 
+@pytest.mark.slow
 def test_equal_variants_give_equal_bytes_in_any_process():
     here = Path(__file__).parent
     program = f"import sys; sys.path[:0] = {[str(here), str(here.parent)]!r}; import test_plot as t; " + (
@@ -83,6 +84,7 @@ def test_no_label_overlaps_another_or_leaves_the_frame(siblings):
         assert all(frame.x0 <= b.x0 and b.x1 <= frame.x1 and frame.y0 <= b.y0 <= frame.y1 for b in boxes)
 
 
+@pytest.mark.slow
 def test_the_labels_of_the_published_variants_can_be_read(root):
     siblings = [s for s in read_record(root / "model_cards/siblings/tiny.json") if s.dialect is None]
     assert len(siblings) > 10

@@ -67,6 +67,7 @@ def converted(book, name, path, folder, params=PARAMS, **changes):
     return plan, hashes
 
 
+@pytest.mark.slow
 def test_every_variant_holds_what_mlx_makes_of_each_matrix(book, source, tmp_path):
     path, arrays = source
     dtypes = {"BF16": mx.bfloat16, "F16": mx.float16}
@@ -99,6 +100,7 @@ def test_a_searched_variant_holds_what_the_search_finds(book, source, tmp_path, 
                 assert raw(written[f"{tensor.module}.{leaf}"]) == part.tobytes(), (tensor.name, leaf)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["4bit", "4bit-search", "nvfp4", "mixed-4-6", "fp16"])
 def test_the_size_of_chunks_does_not_show(book, source, tmp_path, monkeypatch, name):
     _, expected = converted(book, name, source[0], tmp_path / "whole")

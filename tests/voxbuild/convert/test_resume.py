@@ -132,6 +132,7 @@ def test_whole_shards_are_kept_and_the_torn_one_is_made_anew(build, tmp_path, mo
     assert build.leftovers() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -245,6 +246,7 @@ def test_a_source_that_is_proven_is_not_hashed_again(build, monkeypatch):
     assert hashing == [True, False, True]
 
 
+@pytest.mark.slow
 def test_a_file_in_another_order_is_proven_before_it_is_converted(tmp_path):
     plain, odd = Build(tmp_path / "plain"), Build(tmp_path / "odd", pinned=False)
     plain.convert()
@@ -290,6 +292,7 @@ def killed(project, at):
     return process.wait() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_then_the_same_command_gives_the_same_bytes(undisturbed):
     project, expected = undisturbed
     artifact, journal = project / "out/tiny/4bit", project / "out/.partial/tiny--4bit.journal.json"

@@ -92,6 +92,7 @@ def write(loader, artifact, folder):
     return hashes, sum(done)
 
 
+@pytest.mark.slow
 @each_view
 @pytest.mark.parametrize("mode", MODES)
 def test_any_view_of_any_mode_has_the_same_tensors(loader, mode, artifact, tmp_path, monkeypatch):
@@ -207,6 +208,7 @@ def parts(project):
     return work, book.source("tiny"), book.recipe("any"), book
 
 
+@pytest.mark.slow
 def test_a_build_makes_proven_views_beside_the_artifact(first_build):
     project, process = first_build
     assert process.returncode == 0, process.stdout
@@ -232,6 +234,7 @@ def test_a_build_makes_proven_views_beside_the_artifact(first_build):
     assert not list((project / "out/.partial").iterdir())
 
 
+@pytest.mark.slow
 def test_a_second_build_does_nothing_and_a_missing_file_is_made_again(first_build, tmp_path):
     again = doit(first_build[0], "build", "source=tiny")
     assert executed(again) == []
@@ -248,6 +251,7 @@ def test_a_second_build_does_nothing_and_a_missing_file_is_made_again(first_buil
     assert contents(built / "out/tiny/any.transformers") == before
 
 
+@pytest.mark.slow
 def test_a_views_card_shows_the_other_views_of_its_loader(built):
     others = [make_sibling("8bit", dialect="mlx-audio"), make_sibling("any", dialect="mlx-audio")]
     write_record(built / "model_cards/siblings/tiny.json", others)
@@ -265,6 +269,7 @@ def test_a_views_card_shows_the_other_views_of_its_loader(built):
     assert executed(doit(built, "build", "recipe=any", "source=tiny")) == ["views:tiny:any"]
 
 
+@pytest.mark.slow
 def test_views_are_published_beside_the_artifact(built):
     process = doit(built, "publish", "recipe=any", "source=tiny", "tag=v9")
     assert process.returncode == 0, process.stdout
@@ -275,6 +280,7 @@ def test_views_are_published_beside_the_artifact(built):
     assert doit(built, "publish", "tag=v9").stdout.count("already published") == 3
 
 
+@pytest.mark.slow
 def test_a_view_of_another_build_is_not_published(built):
     folder = built / "out/tiny/any.mlx-audio"
     manifest = read_json(folder / "manifest.json")
@@ -287,6 +293,7 @@ def test_a_view_of_another_build_is_not_published(built):
     assert "any.transformers: the view is not built; run `doit build recipe=any" in process.stdout
 
 
+@pytest.mark.slow
 def test_a_dialect_that_cannot_be_is_refused_before_anything_is_built(tmp_path):
     project = project_of(tmp_path / "p", MODES["affine 4"], "mlx-audio")
     for task in ("plan", "build"):
@@ -301,6 +308,7 @@ def test_a_dialect_that_cannot_be_is_refused_before_anything_is_built(tmp_path):
     assert "\nmlx-audio cannot read it: " in doit(project, "plan", "recipe=any", "source=tiny").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()], ids=["broken", "interrupted"]
 )
@@ -327,6 +335,7 @@ def test_a_failure_half_way_keeps_the_old_view_and_leaves_nothing(built, monkeyp
     assert not list((work.out / ".partial").iterdir())
 
 
+@pytest.mark.slow
 def test_a_view_that_hears_otherwise_is_none(built):
     work, source, recipe, book = parts(built)
     path = work.artifact("tiny", "any") / "validation.json"
@@ -339,6 +348,7 @@ def test_a_view_that_hears_otherwise_is_none(built):
     assert not work.artifact("tiny", "any.mlx-audio").exists()
 
 
+@pytest.mark.slow
 def test_what_is_not_validated_gets_no_view(built):
     work, source, recipe, book = parts(built)
     Manifest.load(work.artifact("tiny", "any")).unvalidated().save(work.artifact("tiny", "any"))
@@ -360,6 +370,7 @@ def test_what_no_loader_knows_is_a_sentence(artifact, tmp_path):
         small_files(MLX_AUDIO_LOADER, config)
 
 
+@pytest.mark.slow
 def test_what_lies_beside_the_artifact_gets_no_view(built):
     work, source, recipe, book = parts(built)
     (work.artifact("tiny", "any") / "consolidated.safetensors").write_bytes(b"seen instead")
@@ -367,6 +378,7 @@ def test_what_lies_beside_the_artifact_gets_no_view(built):
         stages.make_views(Variant(work, book, source, recipe))
 
 
+@pytest.mark.slow
 def test_an_edited_manifest_of_a_view_is_made_again_and_not_published(built):
     path = built / "out/tiny/any.mlx-audio/manifest.json"
     before = path.read_bytes()

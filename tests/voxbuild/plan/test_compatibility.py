@@ -38,6 +38,7 @@ def checked(book, dialect, quantize=None, params=None):
     check_dialects(recipe, make_plan(recipe, header_of(params), params))
 
 
+@pytest.mark.slow
 def test_every_recipe_can_be_read_by_those_it_names_at_full_size(book):
     header = upstream_header()
     for recipe in book.recipes.values():

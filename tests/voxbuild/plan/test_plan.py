@@ -68,6 +68,7 @@ def test_only_convolutions_are_transposed(plan):
     assert transposed == {"encoder.conv1.weight": (1280, 3, 128), "encoder.conv2.weight": (1280, 3, 1280)}
 
 
+@pytest.mark.slow
 def test_every_recipe_plans_at_full_size(book):
     for recipe in book.recipes.values():
         plan = make_plan(recipe, HEADER, UPSTREAM_PARAMS)
@@ -237,6 +238,7 @@ def test_a_search_shows_in_no_config(recipe):
     }
 
 
+@pytest.mark.slow
 def test_the_digest_goes_by_what_will_be_written(recipe, plan):
     digest = plan.digest()
     assert make_plan(recipe, HEADER[::-1], UPSTREAM_PARAMS).digest() == digest

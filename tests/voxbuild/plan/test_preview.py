@@ -101,6 +101,7 @@ def test_a_plan_of_a_hub_source_asks_for_its_header_and_nothing_else(hub, plan, 
     assert (shown["repo"], shown["source"]) == (REPO, "tiny")
 
 
+@pytest.mark.slow
 def test_tensors_are_shown_if_asked_and_the_rest_fits_a_screen(plan):
     text, _, loaders = plan("--tensors").stdout.rpartition("\n\n")
     assert loaders.startswith("voxmlx ")
@@ -113,6 +114,7 @@ def test_tensors_are_shown_if_asked_and_the_rest_fits_a_screen(plan):
     assert "are free" in lines[-1]
 
 
+@pytest.mark.slow
 def test_what_the_cache_holds_is_not_asked_for_again(project, hub, plan, hub_environment):
     assert doit(project, "fetch", **hub_environment).returncode == 0
     before = bytes_of_weights(hub)
@@ -131,11 +133,13 @@ def refused(process):
     return process.stdout
 
 
+@pytest.mark.slow
 def test_a_server_without_ranges_is_told(hub, plan):
     hub.ranges = False
     assert "does not send ranges of bytes" in refused(plan())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "status", "code", "expected"),
     [
@@ -152,6 +156,7 @@ def test_what_the_hub_refuses_is_told(hub, plan, call, status, code, expected):
     assert expected in said
 
 
+@pytest.mark.slow
 def test_without_a_network_it_says_so(plan):
     for environment in ({"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}):
         said = refused(plan(**environment))
@@ -159,12 +164,14 @@ def test_without_a_network_it_says_so(plan):
         assert "check the network, or build over the embedded model" in said
 
 
+@pytest.mark.slow
 def test_a_damaged_header_is_told(project, hub, plan, files):
     damaged = files[WEIGHTS][:8] + b"[" + files[WEIGHTS][9:]
     pin(project, hub.add("models", REPO, files | {WEIGHTS: damaged}))
     assert f"{REPO}/{WEIGHTS}: its header is damaged" in refused(plan())
 
 
+@pytest.mark.slow
 def test_a_local_plan_is_what_is_built_then(tmp_path):
     project = make_project(tmp_path / "project", recipes=("4bit", "2bit"), clips=1)
     use_random_source(project)
@@ -208,6 +215,7 @@ def test_bits_per_weight_are_told_by_kind(book):
     assert {"encoder attention", "encoder mlp", "encoder conv", "adapter", "decoder ada_norm"} <= rows.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("free", "cache_free", "here", "enough"),
     [

@@ -9,6 +9,8 @@ import pytest
 from artifacts import REPO, contents, make_artifact
 from hub_server import TOKEN
 
+pytestmark = pytest.mark.slow
+
 PUBLISH = """
 import sys
 import time

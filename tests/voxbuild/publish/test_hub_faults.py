@@ -18,7 +18,10 @@ from mishaps import for_good, once, outcome, play
 
 from voxbuild.publish.hub import client
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),  # how the client uploads
+]
 
 CREATE = "POST /repos/create"
 

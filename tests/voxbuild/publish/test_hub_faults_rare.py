@@ -9,7 +9,10 @@ from publishers import ATTRIBUTES, CARD, attempt, hashes, release_of
 
 from voxbuild.publish.hub import client, target
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),  # how the client uploads
+]
 
 
 @pytest.fixture

@@ -3,7 +3,10 @@
 import pytest
 from fault_table import DOCUMENT, document
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),  # how the client uploads
+]
 FOUND_BY = {"test_hub_faults.py", "test_hub_faults_kill.py", "test_hub_faults_rare.py"}
 
 

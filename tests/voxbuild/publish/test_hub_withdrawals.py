@@ -80,6 +80,7 @@ def yank(world):
         return str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "act_at",
     [lambda n: once(n, cut="after"), lambda n: for_good(n, fail=Refusal(500))],
@@ -112,6 +113,7 @@ def at_the_commit(world, act):
     script.act = surprise
 
 
+@pytest.mark.slow
 def test_a_release_that_comes_in_between_is_not_lost(new_world, tmp_path):
     """At whichever call of the withdrawal it comes."""
     late = contents(release_of(tmp_path / "late", "someone/Late", b"late" * 500, "v3").folder)

@@ -295,6 +295,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_by_half(tmp_path, monkey
     assert room > len(release.files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "moments"), [("kill", 30), ("read", 30), ("collect", 5), ("flush", 5), ("race", 3)]
 )
@@ -459,6 +460,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(STEPS)
 def test_whatever_is_done_every_tag_has_its_bytes(steps):

@@ -215,6 +215,7 @@ def test_what_others_wrote_is_one_printable_line(work, told):
     ]
 
 
+@pytest.mark.slow
 def test_all_that_is_built_is_verified_and_the_exit_code_tells(work):
     process = doit(work.root, "verify", "tag=v1")
     assert process.returncode == 0

@@ -157,6 +157,7 @@ def test_a_recording_that_the_archive_lacks_is_named(read_corpus):
     assert "two.wav: the recording is missing, though the transcripts list it" in process.stdout
 
 
+@pytest.mark.slow
 def test_a_damaged_archive_is_told(read_corpus):
     files = corpus(["one.wav", "two.wav"])
     for damaged in (files["data/xx_yy/audio/test.tar.gz"][:-30], b"no archive at all"):
@@ -165,6 +166,7 @@ def test_a_damaged_archive_is_told(read_corpus):
         assert "test.tar.gz: a damaged archive" in process.stdout
 
 
+@pytest.mark.slow
 def test_a_corpus_that_cannot_be_had_is_told(read_corpus):
     process = read_corpus({"data/xx_yy/test.tsv": b""})
     assert process.returncode == 3

@@ -171,6 +171,7 @@ def test_without_a_network_it_says_what_else_can_be_done(fetch_from_hub):
     assert process.stdout.strip().endswith("or build over the embedded model with source=tiny")
 
 
+@pytest.mark.slow
 def test_a_download_is_used_again_without_the_network(hub, fetch_from_hub):
     source = hub_source(hub.add("models", "maker/model", CONTENT))
     _, stored = fetch_from_hub(source)

@@ -7,6 +7,8 @@ import pytest
 from artifacts import contents
 from projects import copy_project, doit, edit, executed, make_project, skipped, use_random_source
 
+pytestmark = pytest.mark.slow
+
 STAGES = ["fetch:tiny", "reference:tiny:few", *(f"{s}:tiny:4bit" for s in ("convert", "validate", "card"))]
 PLAN = "plan:tiny:4bit"
 

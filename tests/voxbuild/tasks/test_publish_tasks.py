@@ -65,6 +65,7 @@ def rows(text):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
+@pytest.mark.slow
 def test_doit_takes_options_before_and_behind_the_recipe_and_of_a_subtask(work):
     for said in (
         ["publish", "recipe=4bit", "--dry-run"],
@@ -78,6 +79,7 @@ def test_doit_takes_options_before_and_behind_the_recipe_and_of_a_subtask(work):
     assert not work.registry.exists()
 
 
+@pytest.mark.slow
 def test_doit_knows_what_becomes_of_releases(work):
     process = doit(work.root, "publish:4bit", "tag=v1")
     assert process.returncode == 0

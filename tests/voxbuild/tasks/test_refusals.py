@@ -21,6 +21,7 @@ def nothing_built(project):
     return not list((project / "out").glob("tiny/*")) and not list((project / "out").glob(".partial/*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
@@ -39,6 +40,7 @@ def test_what_is_unknown_is_one_line(project, said, expected):
     assert "Traceback" not in process.stdout
 
 
+@pytest.mark.slow
 def test_a_truncated_source_is_told_and_nothing_is_built(project):
     use_random_source(project)
     weights = project / "source/consolidated.safetensors"
@@ -50,6 +52,7 @@ def test_a_truncated_source_is_told_and_nothing_is_built(project):
     assert nothing_built(project)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -79,6 +82,7 @@ voxbuild.convert.shards.cast = slowly
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_conversion_leaves_no_artifact(project, number):
     use_random_source(project)

@@ -89,6 +89,7 @@ def test_in_the_embedding_all_columns_count_alike(moments):
     assert set(moments["language_model.embed_tokens"]) == {1.0}
 
 
+@pytest.mark.slow
 def test_observing_changes_nothing_that_is_heard(tiny, clips):
     watched, plain = Transcriber.open(tiny), Transcriber.open(tiny)
     observe(watched.model)
@@ -159,6 +160,7 @@ class Build:
         return stages.convert(self.variant)["weights"]
 
 
+@pytest.mark.slow
 def test_what_was_calibrated_with_decides_about_the_artifact_and_is_told(tmp_path, root, clips):
     project = project_that_calibrates(tmp_path / "a", root, clips)
     build = Build(project)
@@ -172,6 +174,7 @@ def test_what_was_calibrated_with_decides_about_the_artifact_and_is_told(tmp_pat
     assert build.convert() != digest
 
 
+@pytest.mark.slow
 def test_the_search_shows_in_the_bytes_and_in_the_plan_but_not_in_the_config(tmp_path):
     seen = {}
     for search in ("none", "mse"):
@@ -190,6 +193,7 @@ def test_the_search_shows_in_the_bytes_and_in_the_plan_but_not_in_the_config(tmp
     assert seen["none"][1] != seen["mse"][1]
 
 
+@pytest.mark.slow
 def test_calibration_runs_for_those_who_need_it_and_when_its_clips_changed(tmp_path, root, clips):
     project = project_that_calibrates(tmp_path / "a", root, clips, recipes=("4bit", "2bit"))
     process = doit(project, "convert:tiny:2bit")

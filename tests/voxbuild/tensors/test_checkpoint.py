@@ -203,6 +203,7 @@ FIELDS = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(changes=st.lists(st.tuples(FIELDS, VALUES), min_size=1, max_size=3), cut=st.integers(-3, 3))
 def test_whatever_a_header_says_only_checkpoint_errors_come_out(tmp_path_factory, changes, cut):

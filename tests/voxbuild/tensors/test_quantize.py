@@ -99,6 +99,7 @@ def hostile(dtype):
             yield signs * (1 + near * step) * 2.0**exponents * greatest / 512
 
 
+@pytest.mark.slow
 @modes
 @dtypes
 def test_hostile_weights_give_the_bytes_of_mlx(dtype, how):
@@ -126,6 +127,7 @@ def every_pattern(dtype):
     return np.arange(INFINITY[dtype], dtype=np.uint16)
 
 
+@pytest.mark.slow
 @modes
 @halves
 def test_every_number_as_a_maximum_gives_the_bytes_of_mlx(dtype, how):
@@ -174,6 +176,7 @@ def test_the_switch_to_mlx_changes_no_byte(how, dtype, monkeypatch):
     assert bytes_of(quantize_rows(rows, dtype, how)) == ours
 
 
+@pytest.mark.slow
 def test_quantizing_does_not_load_mlx_unless_it_is_switched_to():
     code = (
         "import sys, numpy as np; from voxbuild.tensors.modes import Quantization as Q\n"

@@ -163,6 +163,7 @@ for dtype, rows in (("BF16", bfloat16), ("F16", values.astype(np.float16))):
 """
 
 
+@pytest.mark.slow
 def test_the_bytes_are_the_same_whatever_the_vector_instructions():
     outputs = set()
     for processor in ({}, {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}):

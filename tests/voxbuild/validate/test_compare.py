@@ -97,6 +97,7 @@ def test_an_artifact_equals_its_copy(made, tmp_path):
     assert as_text(result) == f"a and b are equal: {len(HEADER)} tensors"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["6bit", "mxfp4", "nvfp4", "mxfp8", "mixed-4-6"])
 def test_other_bits_and_modes_are_compared_by_what_they_stand_for(book, made, other):
     result = compared(made("4bit"), made(other))
@@ -119,6 +120,7 @@ def test_against_unquantized_weights_the_error_is_that_of_rounding(book, made):
     assert 0 < gate.rms_error < gate.max_error < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 1000])
 def test_the_size_of_chunks_does_not_show_and_bounds_memory(made, monkeypatch, size):
     whole = compared(made("4bit"), made("6bit"))
@@ -271,6 +273,7 @@ def test_quantization_that_there_is_not_is_told(made, tmp_path, quantization):
         Artifact(copy)
 
 
+@pytest.mark.slow
 def test_diff_says_by_its_exit_code_whether_they_are_equal(project):
     same = doit(project, "diff", "4bit", "out/tiny/4bit")
     assert (same.returncode, same.stdout) == (
@@ -285,6 +288,7 @@ def test_diff_says_by_its_exit_code_whether_they_are_equal(project):
     assert "!!" not in process.stdout
 
 
+@pytest.mark.slow
 def test_the_json_holds_every_tensor_and_nothing_else_is_said(project):
     process = doit(project, "diff", "--format", "json", "4bit", "2bit", "source=tiny")
     assert process.returncode == 1
@@ -293,6 +297,7 @@ def test_the_json_holds_every_tensor_and_nothing_else_is_said(project):
     assert len(told["tensors"]) == len(HEADER)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("said", "expected"),
     [

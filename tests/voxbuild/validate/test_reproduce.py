@@ -15,6 +15,8 @@ from voxbuild.artifact.manifest import Manifest, file_entry
 from voxbuild.files import read_json, write_json
 from voxbuild.tensors.checkpoint import Checkpoint
 
+pytestmark = pytest.mark.slow
+
 GATE = "language_model.layers.0.mlp.gate_proj.weight"
 
 
