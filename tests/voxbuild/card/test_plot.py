@@ -1,4 +1,4 @@
-"""The plot of a card: the same bytes for the same variants, every label to be read, nothing flattened."""
+"""The plot of a card: equal bytes for equal variants, and readable labels."""
 
 import io
 import itertools
@@ -50,7 +50,7 @@ def test_equal_variants_give_equal_bytes_in_any_process():
     assert other.stdout == draw(MANY, "4bit")
 
 
-def test_a_users_own_settings_change_nothing(monkeypatch):
+def test_a_users_matplotlib_settings_change_nothing(monkeypatch):
     import matplotlib
 
     before = draw(MANY, "4bit")
@@ -93,7 +93,7 @@ def test_the_labels_of_the_published_variants_can_be_read(root):
         assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
 
 
-def test_every_variant_is_named_once_and_the_own_is_marked():
+def test_every_variant_is_named_once_and_the_cards_own_is_marked():
     figure = make_figure(MANY, "4bit-mse")
     said = [name for label in labels_of(figure) for name in label.get_text().split(", ")]
     assert sorted(said) == sorted(s.recipe for s in MANY)
@@ -105,7 +105,7 @@ def test_every_variant_is_named_once_and_the_own_is_marked():
     assert [dot.get_color() for dot in dots].count(OWN) == 1
 
 
-def test_an_outlier_does_not_flatten_the_others_and_is_told():
+def test_an_outlier_is_labelled_and_does_not_flatten_the_others():
     frame = make_frame([*MANY, BROKEN])
     assert (frame.bottom, frame.top) == (make_frame(MANY).bottom, make_frame(MANY).top)
     assert frame.top < 12
@@ -120,7 +120,7 @@ def test_an_outlier_does_not_flatten_the_others_and_is_told():
     assert make_figure(MANY, "4bit").axes[0].get_title(loc="right") == ""
 
 
-def test_perfect_variants_are_shown_with_those_that_are_nearly_so():
+def test_variants_without_errors_are_shown_beside_those_with_few():
     frame = make_frame([make_sibling("a", 1, 0.0), make_sibling("b", 2, 0.0), make_sibling("c", 3, 1.5)])
     assert not frame.cuts
     assert frame.bottom == 0
