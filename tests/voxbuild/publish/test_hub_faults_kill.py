@@ -1,4 +1,4 @@
-"""Publishers that are killed, at every call: what they had sent is still worked off by the server."""
+"""Publishers killed at every call; the server still processes what they had sent."""
 
 import multiprocessing
 import os
