@@ -1,4 +1,4 @@
-"""What stops a task: one clear message, an exit code, and nothing left behind."""
+"""A task that is stopped: one clear message, an exit code, and no files left behind."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def nothing_built(project):
         ("source=huge", "there is no source huge; known: tiny"),
     ],
 )
-def test_what_is_unknown_is_one_line(project, said, expected):
+def test_an_unknown_name_is_one_line(project, said, expected):
     process = doit(project, "build", said)
     assert process.returncode != 0
     assert process.stdout.strip().splitlines()[-1].endswith(expected)
@@ -41,7 +41,7 @@ def test_what_is_unknown_is_one_line(project, said, expected):
 
 
 @pytest.mark.slow
-def test_a_truncated_source_is_told_and_nothing_is_built(project):
+def test_a_truncated_source_is_reported_and_nothing_is_built(project):
     use_random_source(project)
     weights = project / "source/consolidated.safetensors"
     os.truncate(weights, weights.stat().st_size - 1)

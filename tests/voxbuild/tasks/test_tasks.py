@@ -1,4 +1,4 @@
-"""The tasks as people run them: real doit processes in a project of two recipes and three short clips."""
+"""The tasks in real doit processes, in a project of two recipes and three short clips."""
 
 import json
 import subprocess
@@ -121,7 +121,7 @@ def test_an_edited_gate_is_checked_without_converting_again(built):
 
 
 @pytest.mark.slow
-def test_a_flipped_byte_is_rebuilt_to_the_very_same_artifact(built):
+def test_a_flipped_byte_is_rebuilt_to_the_same_artifact(built):
     folder = built / "out/tiny/4bit"
     before = contents(folder)
     content = bytearray(before["model.safetensors"])
@@ -135,7 +135,7 @@ def test_a_flipped_byte_is_rebuilt_to_the_very_same_artifact(built):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "manifest.json"])
-def test_a_deleted_file_is_made_again(built, name):
+def test_a_deleted_file_is_rebuilt(built, name):
     before = (built / "out/tiny/4bit/model.safetensors").read_bytes()
     (built / "out/tiny/4bit" / name).unlink()
     process = doit(built, "convert", "recipe=4bit")
@@ -145,7 +145,7 @@ def test_a_deleted_file_is_made_again(built, name):
 
 
 @pytest.mark.slow
-def test_a_card_shows_the_variants_on_record(built):
+def test_a_card_shows_the_recorded_variants(built):
     folder, record = built / "out/tiny/4bit", built / "model_cards/siblings/tiny.json"
     assert not (folder / "wer.png").exists()
 
@@ -214,7 +214,7 @@ def test_a_card_with_other_numbers_than_were_measured_is_not_published(built):
 
 
 @pytest.mark.slow
-def test_a_record_that_is_none_is_one_message(built):
+def test_a_malformed_record_is_one_message(built):
     (built / "model_cards/siblings").mkdir()
     (built / "model_cards/siblings/tiny.json").write_text("[{}]")
     process = doit(built, "build", "recipe=4bit")
@@ -224,7 +224,7 @@ def test_a_record_that_is_none_is_one_message(built):
 
 
 @pytest.mark.slow
-def test_publishing_takes_what_is_validated_and_voxrun_reads_it(built):
+def test_validated_artifacts_are_published_and_voxrun_reads_them(built):
     refused = doit(built, "publish", "recipe=2bit")
     assert refused.returncode in FAILED
     assert "2bit: not validated" in refused.stdout
@@ -262,7 +262,7 @@ def test_publishing_takes_what_is_validated_and_voxrun_reads_it(built):
 
 
 @pytest.mark.slow
-def test_plan_and_table_show_what_will_be_and_what_is(first_build):
+def test_plan_and_table_show_planned_and_built_variants(first_build):
     project = first_build[0]
     plan = doit(project, "plan", "recipe=4bit", "--tensors").stdout
     manifest = Manifest.load(project / "out/tiny/4bit")
@@ -280,7 +280,7 @@ def test_plan_and_table_show_what_will_be_and_what_is(first_build):
 
 
 @pytest.mark.slow
-def test_the_list_and_the_matrix_tell_everything(project):
+def test_the_list_and_the_matrix_are_complete(project):
     process = doit(project, "list")
     assert process.returncode == 0
     public = [
@@ -319,7 +319,7 @@ def test_the_list_and_the_matrix_tell_everything(project):
 
 
 @pytest.mark.slow
-def test_a_target_that_is_none_is_told(built):
+def test_an_unknown_target_is_reported(built):
     process = doit(built, "publish", "recipe=4bit", "target=moon")
     assert process.returncode == 3
     assert "unknown target moon; known: registry, hub" in process.stdout
@@ -345,7 +345,7 @@ def test_a_clip_sets_new_licence_reaches_the_card(built):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["README.md", "validation.json"])
-def test_what_somebody_edited_is_written_again(built, name):
+def test_an_edited_document_is_written_again(built, name):
     path = built / "out/tiny/4bit" / name
     before = path.read_bytes()
     path.write_bytes(before[: len(before) // 2])
@@ -365,7 +365,7 @@ def test_what_somebody_edited_is_written_again(built, name):
     ],
     ids=lambda value: "".join(value),
 )
-def test_an_edited_manifest_is_made_again(built, edited, made_again):
+def test_an_edited_manifest_is_written_again(built, edited, made_again):
     path = built / "out/tiny/4bit/manifest.json"
     before, stored = path.read_bytes(), read_json(path)
     if "files" in edited:  # of what is written about the weights
@@ -378,7 +378,7 @@ def test_an_edited_manifest_is_made_again(built, edited, made_again):
 
 
 @pytest.mark.slow
-def test_a_stricter_gate_makes_the_table_stale_and_keeps_it_from_publishing(built):
+def test_a_stricter_gate_makes_the_table_stale_and_prevents_publishing(built):
     edit(built / "recipes/4bit.yaml", "wer: 200.0", "wer: 199.0")
     assert "stale" in doit(built, "table", "recipe=4bit").stdout
     process = doit(built, "publish", "recipe=4bit")
@@ -387,7 +387,7 @@ def test_a_stricter_gate_makes_the_table_stale_and_keeps_it_from_publishing(buil
 
 
 @pytest.mark.slow
-def test_files_that_were_touched_are_hashed_once(built, monkeypatch):
+def test_touched_files_are_hashed_once(built, monkeypatch):
     (built / "out/tiny/4bit/model.safetensors").touch()
     assert executed(doit(built, "convert:tiny:4bit")) == []
     stamps = read_json(built / "out/.state/tiny/4bit.stamps.json")
@@ -401,7 +401,7 @@ def test_files_that_were_touched_are_hashed_once(built, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_state_that_a_crash_spoiled_is_made_anew(built):
+def test_state_files_damaged_by_a_crash_are_rewritten(built):
     for name in ("source.json", "4bit.plan.json"):
         (built / "out/.state/tiny" / name).write_text("")
     process = doit(built, "convert:tiny:4bit")
