@@ -1,4 +1,4 @@
-"""doit reproduce: the same weights again, or what differs, and nothing left behind."""
+"""doit reproduce makes the same weights again, or names what differs, and leaves no files."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ def restamped(folder, *names):
     manifest.save(folder)
 
 
-def test_every_file_is_made_again_the_same(converted):
+def test_every_file_is_reproduced_with_equal_bytes(converted):
     before = contents(converted / "out")
     process = doit(converted, "reproduce", "recipe=4bit")
     assert process.returncode == 0, process.stdout
@@ -75,7 +75,7 @@ def test_other_tools_are_named(project):
     assert "tools: mlx was 0.1, is " in process.stdout
 
 
-def test_what_is_not_built_is_told(project):
+def test_an_artifact_that_is_not_built_is_reported(project):
     shutil.rmtree(project / "out/tiny/4bit")
     process = doit(project, "reproduce", "recipe=4bit")
     assert process.returncode in FAILED
