@@ -1,4 +1,4 @@
-"""Any change to a file of a whole model: it opens and hears silence, or is refused in one sentence."""
+"""A model with any changed file opens and transcribes silence, or is refused in one sentence."""
 
 import random
 import sys
