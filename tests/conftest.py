@@ -1,25 +1,52 @@
-"""For all tests: nobody's Hub cache, token or network is touched. huggingface_hub reads these at import."""
+"""For all tests: the user's Hub cache, token and network stay untouched; tests can run in parallel."""
 
 import atexit
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 # pytest puts tests/ on the path, where the folder voxbuild would pass for the package: one that is installed
 # editable is found by a finder that comes after the path, a real one anywhere on the path wins.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+# A shell's background job, and its children, ignore SIGINT; tests that interrupt their children would hang.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# huggingface_hub reads these at import.
 HF_HOME = tempfile.mkdtemp(prefix="tests-hf-home-")
 atexit.register(shutil.rmtree, HF_HOME, ignore_errors=True)
 for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]:
     del os.environ[name]
 os.environ |= {
     "HF_HOME": HF_HOME,
-    "HF_ENDPOINT": "http://127.0.0.1:9",  # nobody listens there
+    "HF_ENDPOINT": "http://127.0.0.1:9",  # no server listens there
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_XET": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each test file runs in one process (it shares module fixtures); see FilesTogether."""
+    if config.getoption("dist") == "loadfile":
+        from parallel_files import FilesTogether
+
+        return FilesTogether(config, log)
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The oracle's tests are slow, too: `-m "not slow"` replaces pyproject.toml's `-m "not oracle"`."""
+    for item in items:
+        if item.get_closest_marker("oracle"):
+            item.add_marker("slow")

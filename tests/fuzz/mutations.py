@@ -1,4 +1,4 @@
-"""Changes to a file that keep most of its structure: what is behind the first check is reached too."""
+"""Changes to a file that keep most of its structure, so that later checks are reached too."""
 
 import base64
 import copy

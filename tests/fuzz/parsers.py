@@ -1,4 +1,4 @@
-"""The parsers of files that others made, as one table: what each reads, and what it may end with."""
+"""The parsers of untrusted files, as one table: what each reads, and which errors it may raise."""
 
 import json
 import struct

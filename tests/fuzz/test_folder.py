@@ -1,4 +1,4 @@
-"""Any change to a file of a whole model: it opens and hears silence, or is refused in one sentence."""
+"""A model with any changed file opens and transcribes silence, or is refused in one sentence."""
 
 import random
 import sys
@@ -35,6 +35,7 @@ def folder(tmp_path_factory):
     return write_artifact(tmp_path_factory.mktemp("model"), params, tensors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32))

@@ -1,4 +1,4 @@
-"""Whatever lies in a file that others made: a valid object or exactly our error, in one sentence."""
+"""Any untrusted file gives a valid object or exactly our error, in one sentence."""
 
 import random
 import shutil
@@ -23,7 +23,7 @@ def folders():
 
 
 @pytest.mark.parametrize("path", KEPT)
-def test_what_was_kept_is_accepted_or_refused_as_its_name_says(folders, path):
+def test_corpus_files_are_accepted_or_refused_as_their_names_say(folders, path):
     name = path.parent.name
     said = outcomes(PARSERS[name], path.read_bytes(), folders[name])
     assert (ACCEPTED in said) == path.name.startswith("valid")
@@ -33,6 +33,7 @@ def test_each_parser_has_its_corpus():
     assert {path.name for path in CORPUS.iterdir()} == PARSERS.keys()
 
 
+@pytest.mark.slow
 @EACH
 @settings(max_examples=120, deadline=None)
 @given(data=st.data())

@@ -1,4 +1,4 @@
-"""What our check of a header lets pass, MLX's own parser reads, with the same names, types, shapes and bytes.
+"""Headers that our check accepts are read by MLX with the same names, types, shapes and bytes.
 
 In a process of its own, for a header that ends MLX's would end ours.
 """
@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 
+import pytest
 from mutations import mutated
 from parsers import corpus, packed
 
@@ -70,7 +71,8 @@ def accepted(content, path):
     return True
 
 
-def test_what_passes_our_check_mlx_reads_as_the_same(tmp_path):
+@pytest.mark.slow
+def test_mlx_reads_accepted_headers_as_we_do(tmp_path):
     chance = random.Random(0)
     seeds = [path.read_bytes() for path in corpus("header")]
     contents = [*seeds, *(drawn(chance) for _ in range(DRAWN))]

@@ -46,7 +46,7 @@ def repo(client: HfApi) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The client's uploads use an argument that its HTTP library calls deprecated."""
+    """The client's uploads use an argument that its HTTP library deprecates."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"))

@@ -1,4 +1,4 @@
-"""Who may see and do what, what is renamed or gone, and a server that is full or tells wrong."""
+"""Permissions, renamed and deleted repositories, and a server that is full or reports wrong hashes."""
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -36,7 +36,7 @@ def nobody(hub: HubServer, client: HfApi) -> HfApi:
     return HfApi(endpoint=hub.url, token=False)
 
 
-def test_tokens_say_who_they_are(hub: HubServer, client: HfApi, other: HfApi, repo: str) -> None:
+def test_tokens_name_their_user(hub: HubServer, client: HfApi, other: HfApi, repo: str) -> None:
     assert client.whoami()["name"] == "loopback"
     told = other.whoami()
     assert (told["name"], told["orgs"][0]["name"]) == ("other", "other")
@@ -47,7 +47,7 @@ def test_tokens_say_who_they_are(hub: HubServer, client: HfApi, other: HfApi, re
         assert refused(error) == 401
 
 
-def test_private_repositories_are_not_there_for_others(
+def test_private_repositories_are_hidden_from_others(
     hub: HubServer, client: HfApi, other: HfApi, nobody: HfApi, tmp_path: Path
 ) -> None:
     client.create_repo(NAME, private=True)
@@ -81,7 +81,9 @@ def test_gated_files_go_to_those_who_were_granted_access(
 
 
 @pytest.mark.parametrize(("role", "namespaces"), [("read", None), ("write", ["other"]), ("write", [])])
-def test_who_may_not_write(hub: HubServer, repo: str, role: str, namespaces: list[str] | None) -> None:
+def test_writers_without_permission_are_refused(
+    hub: HubServer, repo: str, role: str, namespaces: list[str] | None
+) -> None:
     hub.add_token("hf_guest", "guest", role, namespaces)
     guest = HfApi(endpoint=hub.url, token="hf_guest")
     for write in (
@@ -110,7 +112,9 @@ def test_without_a_token_nothing_is_written(nobody: HfApi, repo: str) -> None:
     assert refused(error) == 401
 
 
-def test_others_propose(hub: HubServer, client: HfApi, other: HfApi, repo: str) -> None:
+def test_users_without_write_access_can_open_pull_requests(
+    hub: HubServer, client: HfApi, other: HfApi, repo: str
+) -> None:
     made = other.create_commit(
         repo, [CommitOperationAdd("a.safetensors", b"a")], commit_message="Add a", create_pr=True
     )
@@ -135,7 +139,7 @@ def test_a_closed_pull_request_is_not_merged(client: HfApi, repo: str) -> None:
     assert refused(error) == 400
 
 
-def test_a_draft_is_opened_before_it_is_merged(hub: HubServer, client: HfApi, repo: str) -> None:
+def test_a_draft_pull_request_must_be_opened_before_merging(hub: HubServer, client: HfApi, repo: str) -> None:
     draft = client.create_pull_request(repo, title="Add a")
     assert (draft.status, draft.git_reference) == ("draft", "refs/pr/1")
     commit(client, revision="refs/pr/1")
@@ -147,7 +151,9 @@ def test_a_draft_is_opened_before_it_is_merged(hub: HubServer, client: HfApi, re
     assert hub.content(repo)["a"] == b"a"
 
 
-def test_an_old_name_leads_to_the_new_one(hub: HubServer, client: HfApi, repo: str, tmp_path: Path) -> None:
+def test_an_old_name_redirects_to_the_new_one(
+    hub: HubServer, client: HfApi, repo: str, tmp_path: Path
+) -> None:
     first = commit(client, "a.safetensors")
     client.move_repo(repo, "team/between")
     hub.rename("team/between", "team/new")
@@ -160,7 +166,9 @@ def test_an_old_name_leads_to_the_new_one(hub: HubServer, client: HfApi, repo: s
     assert client.model_info(repo).id == repo
 
 
-def test_a_repository_that_is_renamed_or_deleted_in_between(hub: HubServer, client: HfApi, repo: str) -> None:
+def test_a_repository_may_be_renamed_or_deleted_during_a_commit(
+    hub: HubServer, client: HfApi, repo: str
+) -> None:
     hub.before("POST .*/commit/", lambda: hub.rename(repo, "team/new"))
     commit(client)
     assert hub.content("team/new")["a"] == b"a"
@@ -170,7 +178,7 @@ def test_a_repository_that_is_renamed_or_deleted_in_between(hub: HubServer, clie
     assert "models/team/new" not in hub.repos
 
 
-def test_a_full_server(hub: HubServer, client: HfApi, repo: str) -> None:
+def test_a_full_server_answers_507(hub: HubServer, client: HfApi, repo: str) -> None:
     hub.quota = 4000
     with pytest.raises(RuntimeError) as error:
         commit(client, "a.safetensors", LARGE)
@@ -183,7 +191,7 @@ def test_a_full_server(hub: HubServer, client: HfApi, repo: str) -> None:
     commit(client, "a.safetensors", LARGE)
 
 
-def test_wrong_hashes_are_told_wherever_hashes_are(hub: HubServer, client: HfApi, repo: str) -> None:
+def test_declared_wrong_hashes_appear_in_every_listing(hub: HubServer, client: HfApi, repo: str) -> None:
     commit(client, "a.safetensors")
     commit(client, "b.json")
 
@@ -208,7 +216,7 @@ def test_wrong_hashes_are_told_wherever_hashes_are(hub: HubServer, client: HfApi
     assert not set(told()) & set(right)
 
 
-def test_a_clock_that_is_wrong(hub: HubServer, client: HfApi, repo: str) -> None:
+def test_a_skewed_clock_shows_in_dates(hub: HubServer, client: HfApi, repo: str) -> None:
     hub.skew = -timedelta(days=400).total_seconds()
     commit(client)
     now = datetime.now(timezone.utc)

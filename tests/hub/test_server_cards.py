@@ -1,4 +1,4 @@
-"""The check of cards: what the genuine client is told of a README before anything is uploaded."""
+"""The check of cards: the answers that the genuine client gets for a README before it uploads anything."""
 
 import copy
 
@@ -56,7 +56,7 @@ def test_norwegian_is_a_language(client: HfApi, repo: str) -> None:
     commit(client, repo, "---\nlanguage: no\n---\n")
 
 
-def test_the_card_class_hears_of_errors_too(client: HfApi) -> None:
+def test_the_card_class_raises_on_errors_too(client: HfApi) -> None:
     card = ModelCard("---\nlicense: my-license\n---\n# Voice\n")
     with pytest.raises(ValueError, match='- Error: "license" with value "my-license"'):
         card.validate()
@@ -79,7 +79,7 @@ def test_the_card_class_hears_of_errors_too(client: HfApi) -> None:
         ("model-index", index({"task": {"type": "asr"}}), 'dataset" must be an object'),
     ],
 )
-def test_what_the_hub_refuses(
+def test_a_wrong_card_is_refused(
     hub: HubServer, client: HfApi, repo: str, key: str, value: object, said: str
 ) -> None:
     with pytest.raises(ValueError, match=rf"Invalid metadata in README\.md\.\n- .*{said}"):
@@ -88,7 +88,7 @@ def test_what_the_hub_refuses(
 
 
 @pytest.mark.parametrize("missing", ["task.type", "dataset.name", "dataset.type", "metrics[0].value"])
-def test_a_model_index_without_what_it_must_say(client: HfApi, repo: str, missing: str) -> None:
+def test_an_incomplete_model_index_is_refused(client: HfApi, repo: str, missing: str) -> None:
     result = copy.deepcopy(RESULTS)
     key, _, field = missing.partition(".")
     del (result["metrics"][0] if key == "metrics[0]" else result[key])[field]
@@ -100,7 +100,7 @@ def test_a_model_index_without_what_it_must_say(client: HfApi, repo: str, missin
 @pytest.mark.parametrize(
     "content", ["---\nlicense: mit\nlicense: mit\n---\n", "---\na: [\n---\n", "---\n- mit\n---\n"]
 )
-def test_front_matter_that_cannot_be_read(hub: HubServer, client: HfApi, repo: str, content: str) -> None:
+def test_unreadable_front_matter_is_refused(hub: HubServer, client: HfApi, repo: str, content: str) -> None:
     with pytest.raises(ValueError, match=r"Invalid metadata in README\.md"):
         commit(client, repo, content)
     assert "README.md" not in hub.content(repo)
@@ -110,7 +110,9 @@ def test_front_matter_that_cannot_be_read(hub: HubServer, client: HfApi, repo: s
     ("content", "said"),
     [("# Voice\n", "missing yaml metadata"), ("---\npipeline_tag: hearing\n---\n", 'pipeline tag "hearing"')],
 )
-def test_warnings_let_it_pass(hub: HubServer, client: HfApi, repo: str, content: str, said: str) -> None:
+def test_warnings_do_not_refuse_a_card(
+    hub: HubServer, client: HfApi, repo: str, content: str, said: str
+) -> None:
     with pytest.warns(UserWarning, match=said):
         commit(client, repo, content)
     assert hub.content(repo)["README.md"] == content.encode()

@@ -1,4 +1,4 @@
-"""What goes wrong as a test declares it, and what the genuine client makes of it."""
+"""Declared faults, and how the genuine client reacts to them."""
 
 import threading
 from pathlib import Path
@@ -27,7 +27,9 @@ def asked(hub: HubServer, call: str) -> int:
 
 
 @pytest.mark.parametrize(("when", "made"), [("before", False), ("within", True), ("after", True)])
-def test_a_commit_that_is_cut(hub: HubServer, client: HfApi, repo: str, when: str, made: bool) -> None:
+def test_a_commit_whose_connection_is_cut(
+    hub: HubServer, client: HfApi, repo: str, when: str, made: bool
+) -> None:
     hub.cut("POST .*/commit/", when)
     with pytest.raises(httpx2.HTTPError):
         commit(client, repo)
@@ -56,7 +58,7 @@ def test_a_cut_upload_leaves_nothing(hub: HubServer, client: HfApi, repo: str) -
 
 
 @pytest.mark.parametrize("when", ["before", "within", "after"])
-def test_a_download_that_is_cut_is_taken_up(hub: HubServer, client: HfApi, when: str, tmp_path: Path) -> None:
+def test_a_cut_download_is_resumed(hub: HubServer, client: HfApi, when: str, tmp_path: Path) -> None:
     hub.add("models", "team/other", {"model.safetensors": WEIGHTS})
     hub.cut("GET .*/resolve/", when, times=2)
     path = client.hf_hub_download("team/other", "model.safetensors", cache_dir=tmp_path)
@@ -64,14 +66,12 @@ def test_a_download_that_is_cut_is_taken_up(hub: HubServer, client: HfApi, when:
     assert asked(hub, "GET /team/other/resolve") == 3
 
 
-def test_a_cut_is_before_within_or_after(hub: HubServer) -> None:
+def test_a_cut_must_be_before_within_or_after(hub: HubServer) -> None:
     with pytest.raises(ValueError, match="not during"):
         hub.cut("GET", "during")
 
 
-def test_too_many_requests_are_told_when_to_come_again(
-    hub: HubServer, client: HfApi, repo: str, naps: list[float]
-) -> None:
+def test_status_429_carries_retry_after(hub: HubServer, client: HfApi, repo: str, naps: list[float]) -> None:
     hub.fail("POST .*/preupload/", 429, times=1, headers={"Retry-After": "7"})
     commit(client, repo)
     assert naps == [8]  # the client adds one
@@ -97,7 +97,7 @@ def test_several_errors_come_in_the_order_they_were_declared(
         (swapped(b"other"), b"other"),
     ],
 )
-def test_damaged_files_pass_the_client_with_the_hash_of_the_true_ones(
+def test_damaged_files_reach_the_client_with_the_original_hashes(
     hub: HubServer, client: HfApi, damage: object, served: bytes, tmp_path: Path
 ) -> None:
     hub.add("models", "team/other", {"model.safetensors": WEIGHTS})
@@ -112,7 +112,7 @@ def test_damaged_files_pass_the_client_with_the_hash_of_the_true_ones(
     )
 
 
-def test_damage_shows_in_ranges_too(hub: HubServer) -> None:
+def test_ranges_of_damaged_files_are_damaged_too(hub: HubServer) -> None:
     hub.add("models", "team/other", {"model.safetensors": WEIGHTS})
     hub.corrupt("GET .*/model.safetensors", swapped(b"0123456789"))
     url = f"{hub.url}/team/other/resolve/main/model.safetensors"
@@ -127,9 +127,7 @@ def test_damage_shows_in_ranges_too(hub: HubServer) -> None:
     assert part("10-")[0] == 416
 
 
-def test_what_drips_comes_whole_or_ends_with_the_client(
-    hub: HubServer, client: HfApi, tmp_path: Path
-) -> None:
+def test_a_slow_answer_arrives_completely_or_times_out(hub: HubServer, client: HfApi, tmp_path: Path) -> None:
     hub.add("models", "team/other", {"a.safetensors": WEIGHTS[:2000], "b.safetensors": WEIGHTS})
     hub.drip("GET .*/a.safetensors", 20_000)
     path = client.hf_hub_download("team/other", "a.safetensors", cache_dir=tmp_path)
@@ -148,7 +146,7 @@ def test_a_server_that_never_answers(hub: HubServer) -> None:
     assert httpx2.get(f"{hub.url}/api/models/team/other").status_code == 200
 
 
-def test_an_upload_can_be_met_in_the_middle(hub: HubServer, client: HfApi, repo: str) -> None:
+def test_a_callback_runs_in_the_middle_of_an_upload(hub: HubServer, client: HfApi, repo: str) -> None:
     hub.drip("PUT /lfs/", 4 * len(WEIGHTS))
     met = threading.Event()
     hub.before("PUT /lfs/", met.set)
@@ -157,7 +155,9 @@ def test_an_upload_can_be_met_in_the_middle(hub: HubServer, client: HfApi, repo:
     assert hub.content(repo)["model.safetensors"] == WEIGHTS
 
 
-def test_what_happens_in_the_middle_of_an_upload(hub: HubServer, client: HfApi, repo: str) -> None:
+def test_a_cut_upload_stores_nothing_before_it_is_sent_again(
+    hub: HubServer, client: HfApi, repo: str
+) -> None:
     found: list[int] = []
     hub.cut("PUT /lfs/", "within")
     hub.before("PUT /lfs/", lambda: found.append(len(hub.content(repo))))
@@ -165,7 +165,7 @@ def test_what_happens_in_the_middle_of_an_upload(hub: HubServer, client: HfApi, 
     assert (found, asked(hub, "PUT")) == ([1], 2)
 
 
-def test_somebody_comes_in_between(hub: HubServer, client: HfApi, repo: str) -> None:
+def test_a_commit_can_be_made_between_two_calls(hub: HubServer, client: HfApi, repo: str) -> None:
     hub.before("POST .*/commit/", lambda: hub.add("models", repo, {"theirs.md": b"theirs"}, "Theirs"))
     with pytest.raises(HfHubHTTPError) as error:
         commit(client, repo, parent_commit=client.model_info(repo).sha)
@@ -173,7 +173,7 @@ def test_somebody_comes_in_between(hub: HubServer, client: HfApi, repo: str) -> 
     assert titles(hub, repo) == ["Theirs", "initial commit"]
 
 
-def test_a_surprise_that_raises_is_not_passed_over(tmp_path: Path) -> None:
+def test_a_callback_that_raises_is_not_ignored(tmp_path: Path) -> None:
     def blow() -> None:
         raise ZeroDivisionError
 

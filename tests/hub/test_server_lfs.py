@@ -1,4 +1,4 @@
-"""Uploads by LFS, whole and in parts; what is there already is not sent."""
+"""Uploads by LFS, in one or several parts; files that the server has are not sent."""
 
 import hashlib
 
@@ -41,7 +41,7 @@ def test_a_large_file_goes_in_parts(hub: HubServer, client: HfApi, repo: str) ->
     assert not list((hub.folder / "parts").iterdir())
 
 
-def test_parts_that_are_not_those_that_were_sent_are_refused(hub: HubServer, repo: str) -> None:
+def test_parts_that_differ_from_those_sent_are_refused(hub: HubServer, repo: str) -> None:
     hub.multipart_threshold, hub.chunk_size = 0, len(DATA) // 2
     told = batch(hub, repo)["actions"]["upload"]
     etags = [
@@ -73,14 +73,14 @@ def test_another_size_than_announced_is_refused(hub: HubServer, repo: str) -> No
     assert httpx2.put(href.removesuffix(str(len(DATA))) + "7", content=DATA).status_code == 422
 
 
-def test_what_is_there_unchanged_makes_no_commit(hub: HubServer, client: HfApi, repo: str) -> None:
+def test_unchanged_files_make_no_commit(hub: HubServer, client: HfApi, repo: str) -> None:
     upload(client, repo)
     upload(client, repo)
     assert len(client.list_repo_commits(repo)) == 2
     assert sum("/commit/" in call for call in hub.calls) == 1
 
 
-def test_what_was_sent_before_a_failure_is_not_sent_again(hub: HubServer, client: HfApi, repo: str) -> None:
+def test_files_uploaded_before_a_failure_are_not_sent_again(hub: HubServer, client: HfApi, repo: str) -> None:
     hub.fail("POST .*/commit/", 403, times=1)
     with pytest.raises(Exception, match="403"):
         upload(client, repo)
@@ -89,14 +89,14 @@ def test_what_was_sent_before_a_failure_is_not_sent_again(hub: HubServer, client
     assert hub.content(repo)["model.safetensors"] == DATA
 
 
-def test_the_client_asks_whether_it_came(hub: HubServer, client: HfApi, repo: str) -> None:
+def test_the_client_verifies_its_upload(hub: HubServer, client: HfApi, repo: str) -> None:
     hub.before("POST .*/objects/verify", lambda: hub.blob(OID).unlink())
     with pytest.raises(RuntimeError, match=r"uploading 'model\.safetensors'"):
         upload(client, repo)
     assert list(hub.content(repo)) == [".gitattributes"]
 
 
-def test_a_commit_of_what_never_came_is_refused(hub: HubServer, client: HfApi, repo: str) -> None:
+def test_a_commit_of_missing_uploads_is_refused(hub: HubServer, client: HfApi, repo: str) -> None:
     hub.before("POST .*/commit/", lambda: hub.blob(OID).unlink())
     with pytest.raises(BadRequestError, match="does not exist"):
         upload(client, repo)
@@ -113,7 +113,7 @@ def test_a_commit_of_what_never_came_is_refused(hub: HubServer, client: HfApi, r
         ("a.safetensors", b"", False),
     ],
 )
-def test_what_goes_by_lfs(
+def test_large_and_binary_files_go_by_lfs(
     hub: HubServer, client: HfApi, repo: str, path: str, data: bytes, large: bool
 ) -> None:
     hub.lfs_threshold = 2000

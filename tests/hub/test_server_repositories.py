@@ -48,7 +48,9 @@ def filled(client: HfApi, repo: str) -> str:
     return repo
 
 
-def test_a_folder_comes_back_as_it_was(hub: HubServer, client: HfApi, repo: str, tmp_path: Path) -> None:
+def test_an_uploaded_folder_downloads_unchanged(
+    hub: HubServer, client: HfApi, repo: str, tmp_path: Path
+) -> None:
     for path, data in FILES.items():
         (tmp_path / "out" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "out" / path).write_bytes(data)
@@ -58,7 +60,7 @@ def test_a_folder_comes_back_as_it_was(hub: HubServer, client: HfApi, repo: str,
     assert {path: (Path(folder) / path).read_bytes() for path in FILES} == FILES == held(hub, repo, "v1")
 
 
-def test_the_listings_agree_with_the_bytes(client: HfApi, filled: str) -> None:
+def test_listed_sizes_and_hashes_match_the_bytes(client: HfApi, filled: str) -> None:
     sha256 = hashlib.sha256(WEIGHTS).hexdigest()
     entries = list(client.list_repo_tree(filled, recursive=True, expand=True))
     folders = {entry.path for entry in entries if isinstance(entry, RepoFolder)}
@@ -97,7 +99,7 @@ def test_long_lists_come_in_pages(hub: HubServer, client: HfApi, filled: str) ->
     assert len([call for call in hub.calls if "/commits/" in call]) == 2
 
 
-def test_history_is_told_from_the_newest(client: HfApi, filled: str) -> None:
+def test_history_starts_with_the_newest(client: HfApi, filled: str) -> None:
     operation = [CommitOperationDelete("deep/")]
     made = client.create_commit(filled, operation, commit_message="Second", commit_description="For tests")
     log = client.list_repo_commits(filled)
@@ -122,7 +124,7 @@ def test_the_operations_of_a_commit(hub: HubServer, client: HfApi, filled: str) 
 
 
 @pytest.mark.parametrize("path", ["nothing.json", "nowhere/"])
-def test_what_is_not_there_cannot_be_deleted(hub: HubServer, client: HfApi, filled: str, path: str) -> None:
+def test_missing_files_cannot_be_deleted(hub: HubServer, client: HfApi, filled: str, path: str) -> None:
     with pytest.raises(RemoteEntryNotFoundError, match="doesn't exist"):
         client.create_commit(filled, [CommitOperationDelete(path)], commit_message="Delete")
     assert held(hub, filled) == FILES
@@ -215,7 +217,7 @@ def test_other_kinds_of_repositories(client: HfApi, tmp_path: Path) -> None:
         client.model_info("team/clips")
 
 
-def test_what_is_not_there_has_a_type(client: HfApi, filled: str, tmp_path: Path) -> None:
+def test_missing_things_raise_their_own_error_types(client: HfApi, filled: str, tmp_path: Path) -> None:
     with pytest.raises(RepositoryNotFoundError):
         client.list_repo_refs("team/nothing")
     with pytest.raises(RevisionNotFoundError):
@@ -236,7 +238,7 @@ def test_a_server_started_again_serves_the_same(hub: HubServer, client: HfApi, f
         assert held(hub, filled, "v1") == FILES
 
 
-def test_of_commits_on_one_parent_one_is_made(hub: HubServer, client: HfApi, filled: str) -> None:
+def test_of_concurrent_commits_on_one_parent_one_succeeds(hub: HubServer, client: HfApi, filled: str) -> None:
     head = client.model_info(filled).sha
     with serving(hub.folder) as second:
         apis = [client, HfApi(endpoint=second.url, token=TOKEN)] * 4
@@ -255,7 +257,8 @@ def test_of_commits_on_one_parent_one_is_made(hub: HubServer, client: HfApi, fil
     assert [info.title for info in client.list_repo_commits(filled)] == ["Race", "First", "initial commit"]
 
 
-def test_who_changes_it_waits_for_who_does(hub: HubServer, client: HfApi, filled: str) -> None:
+@pytest.mark.slow
+def test_concurrent_changes_wait_for_each_other(hub: HubServer, client: HfApi, filled: str) -> None:
     with ThreadPoolExecutor(2) as pool:
         with exclusive(hub.folder):
             changes = [
@@ -266,7 +269,7 @@ def test_who_changes_it_waits_for_who_does(hub: HubServer, client: HfApi, filled
         assert wait(changes, timeout=60).not_done == set()
 
 
-def test_it_runs_by_hand(tmp_path: Path) -> None:
+def test_the_server_runs_from_the_command_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hub_server", str(tmp_path / "hub")]
     tests = Path(__file__).resolve().parents[1]
     with subprocess.Popen(command, cwd=tests, stdout=subprocess.PIPE, text=True) as process:

@@ -87,7 +87,8 @@ def test_a_shard_that_is_refused_commits_nothing(hub: HubServer, folder: Path) -
     assert held(hub) == {}
 
 
-def test_they_go_back_by_xet(hub: HubServer, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_files_are_downloaded_by_xet(hub: HubServer, folder: Path, tmp_path: Path) -> None:
     assert run(hub, UPLOAD, folder) == ""
     hub.xet_downloads = True
     assert run(hub, DOWNLOAD, tmp_path / "back", HF_HOME=str(tmp_path / "other-home")) == ""
@@ -96,7 +97,8 @@ def test_they_go_back_by_xet(hub: HubServer, folder: Path, tmp_path: Path) -> No
     assert not [call for call in hub.calls if call.startswith("GET") and call.endswith(".safetensors")]
 
 
-def test_damage_on_the_way_back_passes_the_client(hub: HubServer, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_damage_of_a_download_reaches_the_client(hub: HubServer, folder: Path, tmp_path: Path) -> None:
     assert run(hub, UPLOAD, folder) == ""
     hub.xet_downloads = True
     hub.corrupt("GET /cas/xorbs/", flipped)

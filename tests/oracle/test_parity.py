@@ -37,7 +37,7 @@ def test_without_the_oracle_one_sentence_says_how_to_get_it(
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
     (tmp_path / "tiny").symlink_to(ROOT / "tiny")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(actions, "find_spec", lambda name: None if name == "torch" else find_spec(name))
+    monkeypatch.setattr(show, "find_spec", lambda name: None if name == "torch" else find_spec(name))
     failed = actions.run(show.compare_with_transformers)
     assert isinstance(failed, TaskFailed)
     assert failed.get_msg().startswith("the oracle needs torch")

@@ -24,6 +24,7 @@ def test_our_kernels_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not device.own_kernels()
 
 
+@pytest.mark.slow
 def test_kernels_compile_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = pytest.importorskip("voxrun.model.cpu.kernels")
     njit = kernels.njit

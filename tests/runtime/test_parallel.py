@@ -40,6 +40,7 @@ def test_an_error_comes_out_and_the_blas_is_as_it_was() -> None:
     assert blas_threads() == before
 
 
+@pytest.mark.slow
 def test_sessions_in_several_threads_leave_the_blas_as_it_was(
     transcriber: Transcriber, samples: np.ndarray
 ) -> None:

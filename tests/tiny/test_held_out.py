@@ -1,4 +1,4 @@
-"""Held-out clips are never trained on, and the committed clips are what they are said to be."""
+"""Held-out clips are never used for training, and the committed clips are those that are documented."""
 
 import re
 
@@ -94,7 +94,7 @@ def test_prompts_are_the_validation_clips():
     assert read == {f"{key}.flac": text for key, text in load_split().validation.items()}
 
 
-def test_chains_are_made_of_the_committed_prompts_alone():
+def test_chains_consist_of_committed_prompts():
     for name, (samples, text) in clips.chains(committed_prompt).items():
         committed, rate = soundfile.read(clips.CLIPS / "chains" / f"{name}.flac", dtype="int16")
         assert rate == 16_000
@@ -103,7 +103,7 @@ def test_chains_are_made_of_the_committed_prompts_alone():
         assert f"{name}.flac\t{text}\n" in (clips.CLIPS / "chains" / "transcripts.tsv").read_text()
 
 
-def test_calibration_shares_no_recording_and_no_text_with_what_validates():
+def test_calibration_shares_no_recording_or_text_with_validation():
     def said(folder):
         lines = (clips.CLIPS / folder / "transcripts.tsv").read_text(encoding="utf-8").splitlines()
         return dict(line.split("\t") for line in lines)
@@ -124,7 +124,7 @@ def test_calibration_shares_no_recording_and_no_text_with_what_validates():
         assert not any(f" {text} " in f" {line} " for line in calibration.values())
 
 
-def test_calibration_draws_neither_what_is_held_out_nor_what_has_its_text():
+def test_calibration_never_uses_held_out_recordings_or_texts():
     texts = dict.fromkeys(load_split().held_out, "you have been held out of this")
     texts |= load_split().validation
     texts |= {"good-1": "a text of six words alone", "digits/1": "a text of six words alone"}

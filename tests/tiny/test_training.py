@@ -1,4 +1,4 @@
-"""The pure parts of the tiny model's training line; what needs torch is marked `oracle`."""
+"""The pure parts of the tiny model's training; tests that need torch are marked `oracle`."""
 
 import json
 import random
@@ -88,7 +88,7 @@ def test_rotary_permutations_are_inverse(heads, head_dim):
     np.testing.assert_array_equal(rows[interleaved][halves], rows)
 
 
-def test_halves_hold_the_first_of_every_pair_first():
+def test_halves_hold_the_first_elements_of_all_pairs_first():
     assert rope.halves_from_interleaved(2, 4).tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
 
 

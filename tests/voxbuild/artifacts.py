@@ -41,7 +41,7 @@ def make_artifact(folder, weights=b"weights", extra=(), **changes):
 
 
 def statement_of(files, manifest=None):
-    """The least that provenance says of files."""
+    """Minimal provenance of files."""
     subjects = [{"name": n, "digest": {"sha256": e.sha256}} for n, e in sorted(files.items())]
     return {
         "_type": STATEMENT,
@@ -52,7 +52,7 @@ def statement_of(files, manifest=None):
 
 
 def predicate_of(manifest):
-    """The least that it says of how they were made."""
+    """Minimal build facts of a provenance."""
     return {
         "buildDefinition": {
             "buildType": VIEW if manifest.view else BUILD,

@@ -1,4 +1,4 @@
-"""What cards are made of in tests: the project's own recipes, and figures that never change."""
+"""Input for cards in tests: the project's own recipes, and fixed figures."""
 
 from pathlib import Path
 

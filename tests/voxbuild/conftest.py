@@ -30,7 +30,7 @@ def hub(tmp_path):
 
 @pytest.fixture
 def hub_environment(hub, tmp_path):
-    """What a process needs to talk to it; huggingface_hub reads these when it is imported."""
+    """The environment of a process that talks to it; huggingface_hub reads it when imported."""
     online = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
     return online | {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "hf-home")}
 
@@ -56,7 +56,7 @@ def pytest_addoption(parser):
 
 @pytest.fixture(scope="session")
 def hubs(tmp_path_factory):
-    """A Hub for those who publish, and one over the same files for those who read."""
+    """A Hub for publishers, and one over the same files for readers."""
     folder = tmp_path_factory.mktemp("hub")
     with serving(folder) as hub, serving(folder) as other:
         yield hub, other
@@ -64,14 +64,14 @@ def hubs(tmp_path_factory):
 
 @pytest.fixture
 def slept(hubs, monkeypatch):
-    """The client of this process talks to them; how long it would have waited for what."""
+    """The client of this process talks to them; the lengths of its waits before retries."""
     yield connect(monkeypatch, hubs[0].url, TOKEN)
     disconnect()
 
 
 @pytest.fixture(scope="session")
 def numbers():
-    """No two worlds are the same."""
+    """Numbers that make repositories distinct."""
     return itertools.count()
 
 
@@ -91,7 +91,7 @@ def calls(new_world):
 
 @pytest.fixture
 def published(new_world, tmp_path):
-    """A repository with v1 and v2 and so many versions after them; their folders by their tags."""
+    """A repository with v1, v2 and further versions; their folders by tag."""
 
     def publish(*more):
         world = new_world(new=True)

@@ -1,4 +1,4 @@
-"""Publishes to a local registry, and does something at each moment at which files are about to change.
+"""Publish to a local registry, and act at each moment before a file changes.
 
 every_moment.py kill FOLDER     a process for each moment, killed there, then a publisher who finishes it
 every_moment.py read FOLDER     the genuine client reads at each moment, and collectors of garbage come

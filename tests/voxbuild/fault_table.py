@@ -1,4 +1,4 @@
-"""docs/faults.md, from what the tests of faults found."""
+"""docs/faults.md, written from the outcomes of the fault tests."""
 
 DOCUMENT = "docs/faults.md"
 HEAD = """# Faults

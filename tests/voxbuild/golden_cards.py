@@ -1,4 +1,4 @@
-"""The cards that tests/data/cards holds, whole.
+"""The golden cards in tests/data/cards.
 
 After a change that is meant: `python tests/voxbuild/golden_cards.py` writes them anew; read the difference.
 """

@@ -1,4 +1,4 @@
-"""What goes wrong at the n-th call of a publisher, what readers see while it does, and what came of it."""
+"""Faults at the n-th call of a publisher, what readers see meanwhile, and the outcome."""
 
 import re
 import threading
@@ -10,13 +10,13 @@ from publishers import attempt
 
 
 def kind_of(call, repo):
-    """A call without what differs from run to run."""
+    """A call without the parts that differ from run to run."""
     call = re.sub(r"/lfs/[0-9a-f]{64}.*", "/lfs/SHA256", re.sub(r"\b[0-9a-f]{40}\b", "COMMIT", call))
     return call.replace(repo, "REPO").replace("/api/models/", "/").replace("/api/", "/")
 
 
 class Script:
-    """Stands for a server's faults: counts calls, lets readers look before each is answered, then acts.
+    """Replaces a server's faults: counts calls, lets readers look before each is answered, then acts.
 
     `act(number, kind of call)` says what happens to it: fields of Mishaps.
     """
@@ -44,7 +44,7 @@ class Script:
         self.ended.wait(10)
 
     def look(self):
-        """Note what readers see, if it is something new."""
+        """Record what readers see, if it changed."""
         if (state := self.world.state()) != self._state:
             self._state, now = state, self.world.look()
             if now != self.seen[-1]:
@@ -95,7 +95,7 @@ def play(world, act=lambda number, call: {}, publish=attempt):
 
 
 def check(script, done, said):
-    """What holds whatever goes wrong: nothing half, one sentence, no token, no tag that nobody told of."""
+    """What holds after any fault: no incomplete release, one sentence, no token, no unreported tag."""
     assert not [seen for seen in script.seen if "something else" in seen], script.seen
     assert "\n" not in said
     assert TOKEN not in said
@@ -119,12 +119,12 @@ def outcome(world, act, release=None, publish=attempt, commits=1):
 
 
 def writes(script):
-    """Which of the calls that readers see something of were made."""
+    """Which of the calls with a visible effect were made."""
     wrote = [name for name in ("commit", "tag") if any(f"/{name}/" in call for call in script.calls)]
     return " and ".join(wrote) or "nothing left to do"
 
 
 def plain(said, world):
-    """A sentence without what differs from run to run."""
+    """A message without the parts that differ from run to run."""
     said = re.sub(r"to (GET|HEAD|POST|PUT) [^ :;]+", "to CALL", said.replace(world.hub.url, "HUB"))
     return re.sub(r"\b[0-9a-f]{40}\b", "COMMIT", said).replace(world.repo, "REPO")

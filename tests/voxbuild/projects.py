@@ -1,4 +1,4 @@
-"""Projects in temporary folders, and `doit` as people call it there."""
+"""Projects in temporary folders, and `doit` run in them as a command."""
 
 import json
 import os

@@ -1,7 +1,7 @@
 """Publishers and readers with the genuine client, in this process, against a Hub on loopback.
 
-huggingface_hub reads its environment once, and tests/conftest.py leads it nowhere: `connect` leads it to a
-server, and lets nobody wait: what would have been slept is noted.
+huggingface_hub reads its environment once, and tests/conftest.py points it nowhere. `connect` points it to a
+server, and replaces its waits before retries by a list of their lengths.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ def connect(patch, url, token):
 
 
 def disconnect():
-    """Nothing that was set in the client outlives a test."""
+    """Undo what tests set in the client."""
     client.be_patient.cache_clear()
     huggingface_hub.set_client_factory(_http.default_client_factory)
 
@@ -94,7 +94,7 @@ def hashes(files):
 
 
 class Reader:
-    """Somebody who reads through a server of their own, over the same files."""
+    """A reader with a server of its own, over the same files."""
 
     def __init__(self, url, token):
         self._api = huggingface_hub.HfApi(endpoint=url, token=token)
@@ -128,18 +128,18 @@ class World:
         self.release = release_of(folder / str(number), self.repo, b"%d new weights" % number * 500, "v2")
         if not new:
             self.put("v1", OLD)
-        # Whatever a tag or main holds is one of these, or a mixture.
+        # A tag or main holds one of these, or else a mixture.
         self.whole = {"v1": hashes(OLD), "v2": hashes(contents(self.release.folder)), "empty": {}}
 
     def put(self, tag, files):
-        """Have a version there, whatever it takes."""
+        """Put a version there, bypassing all checks."""
         commit = self.hub.add("models", self.repo, files | ATTRIBUTES, f"Publish {tag}")
         repo = self.hub.repos[f"models/{self.repo}"]
         repo.save(tags=repo.state["tags"] | {tag: {"commit": commit, "message": None}})
 
     @property
     def there(self):
-        """The repository as it is now, whatever it is called; None if it is gone."""
+        """The repository under its present name; None if it was deleted."""
         names = (self.repo, self.renamed)
         return next((self.hub.repos[f"models/{n}"] for n in names if f"models/{n}" in self.hub.repos), None)
 
@@ -148,7 +148,7 @@ class World:
         return f"{self.repo}-renamed"
 
     def look(self):
-        """What readers see now: of the tag v2, and of main. Nobody touches v1."""
+        """What readers see now at the tag v2 and at main; v1 must be unchanged."""
         if not (repo := self.there):
             return "no repository"
         tags = self.reader.tags(repo.name)
@@ -172,7 +172,7 @@ class World:
 
 
 def marks(repo):
-    """Tag -> what there is to say of it."""
+    """Tag -> "latest", the reason of its withdrawal, or ""."""
     return {
         version.tag: "latest" if version.latest else version.withdrawn or ""
         for version in Hub().history(repo)

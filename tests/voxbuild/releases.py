@@ -1,4 +1,4 @@
-"""Projects with artifacts that can be published though nothing was built: the flows look at no weights."""
+"""Projects with publishable artifacts that were not built: publishing does not look at weights."""
 
 import shutil
 
@@ -32,6 +32,6 @@ def put_artifact(work, weights=b"weights", signed=False):
 
 
 def book_of(work):
-    """What its recipes say now."""
+    """Its recipes, read anew."""
     read_book.cache_clear()
     return read_book(work.recipes)

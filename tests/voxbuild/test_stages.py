@@ -1,4 +1,4 @@
-"""An artifact appears whole or not at all, with the same bytes every time, and voxrun loads it."""
+"""An artifact appears completely or not at all, with the same bytes every time, and voxrun loads it."""
 
 import errno
 import shutil
@@ -69,7 +69,7 @@ def test_voxrun_loads_what_was_converted(tmp_path, recipe):
     assert ModelConfig.from_folder(build.folder).vocab_size == model.config.vocab_size
 
 
-def test_the_first_manifest_tells_what_the_bytes_follow_from(build):
+def test_the_first_manifest_records_everything_the_bytes_depend_on(build):
     build.convert()
     manifest = Manifest.load(build.folder)
     assert not manifest.validated
@@ -93,7 +93,7 @@ def test_the_first_manifest_tells_what_the_bytes_follow_from(build):
     ],
     ids=["full", "broken", "interrupted"],
 )
-def test_a_failure_half_way_keeps_the_old_artifact_and_leaves_nothing(build, monkeypatch, error, expected):
+def test_a_failure_keeps_the_old_artifact_and_leaves_no_files(build, monkeypatch, error, expected):
     build.convert()
     before = contents(build.folder)
     writes = []
@@ -112,14 +112,14 @@ def test_a_failure_half_way_keeps_the_old_artifact_and_leaves_nothing(build, mon
     assert build.leftovers() == []
 
 
-def test_other_bytes_than_were_converted_are_not_validated(build):
+def test_changed_weights_are_not_validated(build):
     build.convert()
     write_text(build.folder / "config.json", "{}")
     with pytest.raises(ValidationError, match=r"not as it was converted: config\.json"):
         stages.validate(build.variant)
 
 
-def test_what_a_killed_run_left_is_no_hindrance(build):
+def test_leftovers_of_a_killed_run_do_not_block_the_next(build):
     build.convert()
     for name in ("tiny--4bit", "tiny--4bit.old"):
         (build.work.out / ".partial" / name).mkdir()
@@ -146,7 +146,7 @@ def test_an_artifact_that_cannot_be_put_in_place_leaves_the_old_one(build, monke
     assert build.leftovers() == []
 
 
-def test_a_card_template_that_is_not_there_is_told_before_converting(build):
+def test_a_missing_card_template_is_reported_before_converting(build):
     missing = build.recipe.model_copy(update={"card": "no.md.j2"})
     with pytest.raises(VoxbuildError, match=r"no card template no\.md\.j2; known: voxtral\.md\.j2"):
         stages.write_plan(replace(build.variant, recipe=missing))
@@ -166,7 +166,7 @@ def test_a_manifest_is_not_completed_by_a_validation_of_other_bytes(build):
     assert not Manifest.load(build.folder).validated
 
 
-def test_a_text_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_text_file_is_written_completely_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "deep/text"
     write_text(path, "old")
     with monkeypatch.context() as patch:
@@ -189,7 +189,7 @@ def test_a_stamp_changes_with_the_file(tmp_path):
 @pytest.mark.parametrize(
     "name", ["consolidated.safetensors", "params.json", "deep/model.safetensors", ".hidden.json", "link"]
 )
-def test_what_lies_beside_the_artifact_is_not_validated_in_its_place(build, monkeypatch, name):
+def test_foreign_files_in_the_artifact_prevent_validation(build, monkeypatch, name):
     build.convert()
     monkeypatch.setattr(stages, "listen", lambda *_: pytest.fail("heard what is not in the manifest"))
     path = build.folder / name
@@ -203,7 +203,7 @@ def test_what_lies_beside_the_artifact_is_not_validated_in_its_place(build, monk
     assert not Manifest.load(build.folder).validated
 
 
-def test_what_a_tool_or_a_killed_run_left_beside_it_is_no_stranger(build):
+def test_files_of_tools_and_killed_runs_are_not_foreign(build):
     build.convert()
     for name in (".DS_Store", ".README.md.123.partial"):
         (build.folder / name).touch()

@@ -1,4 +1,4 @@
-"""Small files: what is damaged is told by its name."""
+"""Small files: damage is reported with the file's name."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from voxbuild.files import read_json, read_state, write_json
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"a": NaN}', '{"a": 1, "a": 2}', "[" * 10_000])
-def test_a_damaged_file_is_told_by_its_name(tmp_path, content):
+def test_a_damaged_file_is_reported_by_name(tmp_path, content):
     path = tmp_path / "a.json"
     path.write_text(content)
     with pytest.raises(VoxbuildError, match=r"/a\.json: "):
@@ -16,7 +16,7 @@ def test_a_damaged_file_is_told_by_its_name(tmp_path, content):
     assert read_state(path) is None
 
 
-def test_what_was_written_is_read(tmp_path):
+def test_written_files_are_read_back(tmp_path):
     value = {"a": [1, 0.5, None, "é", {"b": True}]}
     write_json(tmp_path / "a.json", value)
     assert read_json(tmp_path / "a.json") == value
@@ -25,7 +25,7 @@ def test_what_was_written_is_read(tmp_path):
 @pytest.mark.parametrize(
     "content", ["[]", "{}", '{"passed": 1, "artifact": {}}', '{"passed": true, "artifact": []}']
 )
-def test_a_validation_that_is_none_is_told(tmp_path, content):
+def test_a_malformed_validation_is_reported(tmp_path, content):
     (tmp_path / VALIDATION).write_text(content)
     with pytest.raises(VoxbuildError, match=r"validation\.json: no readable validation"):
         read_validation(tmp_path)

@@ -238,6 +238,7 @@ def test_sound_of_known_length_ends_though_the_pipe_stays_open(pipe: tuple[int, 
     assert not writer.closed
 
 
+@pytest.mark.slow
 def test_a_pause_brings_out_the_last_words_and_the_stream_goes_on(
     pipe: tuple[int, io.FileIO],
     transcriber: Transcriber,

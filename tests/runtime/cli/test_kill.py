@@ -127,6 +127,7 @@ def with_device(folder: Path, samples: np.ndarray, again: bool) -> dict[str, str
     return {**os.environ, "PYTHONPATH": str(folder)}
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_microphone(microphone: dict[str, str], number: signal.Signals) -> None:
     process = start(env=microphone)
@@ -136,6 +137,7 @@ def test_a_microphone(microphone: dict[str, str], number: signal.Signals) -> Non
     assert (code, seen + out, err) == (0, TEXT + b"\n", b"voxrun: listening; Ctrl-C ends\n")
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_microphone_writing_a_file(
     microphone: dict[str, str], tmp_path: Path, number: signal.Signals
@@ -153,6 +155,7 @@ def test_a_microphone_writing_a_file(
     assert not part.exists()
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("header", [b"", b"wav"])
 def test_a_pipe_that_stays_open(
@@ -173,6 +176,7 @@ def test_a_pipe_that_stays_open(
     assert (code, seen + out, err) == (0, TEXT + b"\n", b"")
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_file_in_mid_update(transcriber: Transcriber, tmp_path: Path, number: signal.Signals) -> None:
     """The model finishes the block that it was at: the text is that of so much of the recording."""
@@ -188,6 +192,7 @@ def test_a_file_in_mid_update(transcriber: Transcriber, tmp_path: Path, number: 
     assert len(out) > 10
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_file_for_an_output_is_not_half_written(tmp_path: Path, number: signal.Signals) -> None:
     target = tmp_path / "chain-1.srt"
@@ -200,6 +205,7 @@ def test_a_file_for_an_output_is_not_half_written(tmp_path: Path, number: signal
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_second_one_breaks_off(number: signal.Signals) -> None:
     """The first amid the recording, the second while what was heard is brought out."""
@@ -225,6 +231,7 @@ def test_a_reader_that_goes_ends_the_microphone(tmp_path: Path, samples: np.ndar
     process.stderr.close()
 
 
+@pytest.mark.slow
 def test_a_background_job_is_not_ended_by_somebody_elses_ctrl_c(samples: np.ndarray) -> None:
     """Shells start those with SIGINT ignored."""
     process = start(

@@ -168,6 +168,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(microphone, "REOPENING", 0.4)
 
 
+@pytest.mark.slow
 def test_a_device_that_stays_away_ends_with_what_was_heard(
     device: FakeDevice, impatient: None, samples: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,6 +180,7 @@ def test_a_device_that_stays_away_ends_with_what_was_heard(
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_what_was_heard_before_a_device_vanished_is_written(
     device: FakeDevice, impatient: None, samples: np.ndarray, tmp_path: Path
 ) -> None:
@@ -187,6 +189,7 @@ def test_what_was_heard_before_a_device_vanished_is_written(
     assert (tmp_path / "notes.srt").read_text(encoding="utf-8").endswith("\nplease try again\n\n")
 
 
+@pytest.mark.slow
 def test_subtitles_come_segment_by_segment(
     device: FakeDevice, samples: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:

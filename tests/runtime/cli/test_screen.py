@@ -84,6 +84,7 @@ def live(silence: float = 3.0) -> bytes:
     return np.concatenate([said, gap, said]).tobytes()
 
 
+@pytest.mark.slow
 def test_live_words_are_shown_in_the_making_and_stay_as_lines() -> None:
     shown, _ = on_terminal("--audio", "-", sound=live())
     assert "| please" in shown  # beside the meter

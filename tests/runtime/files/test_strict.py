@@ -132,6 +132,7 @@ def test_a_sentence_is_one_line_of_a_bearable_length() -> None:
     assert len(sentence("x" * 10**6)) == MAX_MESSAGE
 
 
+@pytest.mark.slow
 def test_limits_leave_room_for_the_largest_files_there_are() -> None:
     """The tekken.json of two models of Mistral's, with 150,000 pieces each."""
     data = Path(pytest.importorskip("mistral_common").__file__).parent / "data"

@@ -54,6 +54,7 @@ def test_a_guess_that_failed_is_forgotten() -> None:
     assert np.array_equal(*map(np.array, after))
 
 
+@pytest.mark.slow
 def test_rotary_positions_stay_small_and_scores_exact_after_hours() -> None:
     """What attention answers depends on the window only: compare with a stream that has just begun."""
     window, block, blocks = 20, 64, 3000  # four hours of the decoder's positions

@@ -36,6 +36,7 @@ def answers(model: VoxtralRealtime) -> list[np.ndarray]:
     return [np.array(x) for x in (audio, *map(model.language_model.logits, hidden))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("small", [0, layers.SMALL_MODEL], ids=["mapped", "unpacked"])
 def test_our_layers_answer_as_mlxs(monkeypatch: pytest.MonkeyPatch, small: int) -> None:
     monkeypatch.setattr(layers, "SMALL_MODEL", small)

@@ -99,6 +99,7 @@ def tiny() -> dict[str, mx.array]:
     return read_tensors(CHECKPOINT)
 
 
+@pytest.mark.slow
 @each_dialect
 def test_every_dialect_hears_the_same(dialect: Dialect, tmp_path: Path, tiny: dict[str, mx.array]) -> None:
     params = json.loads((CHECKPOINT / "params.json").read_text(encoding="utf-8"))

@@ -23,6 +23,7 @@ def encode(model: VoxtralRealtime, mel: np.ndarray, chunk: int) -> np.ndarray:
     return np.array(mx.concatenate(parts, axis=1)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 7, 20, 30, 139, 140, CAUSAL_ONLY])
 @pytest.mark.parametrize("chunk", [2, 38, 64, 280])
 def test_encoder_is_the_contracts_for_any_window_and_chunk(mel: np.ndarray, window: int, chunk: int) -> None:

@@ -72,12 +72,14 @@ def ours(golden: tuple[Case, Stages], subject: Transcriber) -> Stages:
     return stages(subject, case.samples, oracle["tokens"].tolist(), case.delay_ms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", TOLERANCES)
 def test_stages_are_the_oracles(golden: tuple[Case, Stages], ours: Stages, stage: str) -> None:
     name, oracle = reference_of(stage), golden[1]
     assert error(ours[stage][oracle[f"{name}_rows"]], oracle[name]) < TOLERANCES[stage]
 
 
+@pytest.mark.slow
 def test_a_session_says_the_oracles_tokens(golden: tuple[Case, Stages], subject: Transcriber) -> None:
     case, oracle = golden
     session = subject.session(delay_ms=case.delay_ms)

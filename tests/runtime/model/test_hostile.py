@@ -166,6 +166,7 @@ CLAIMS: dict[str, tuple[Change, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_no_claim_takes_memory_or_time(folder: Path, claim: str) -> None:
     change, said = CLAIMS[claim]
@@ -237,6 +238,7 @@ def test_a_tensor_in_two_files_is_refused(folder: Path) -> None:
     assert "is in first.safetensors too" in said
 
 
+@pytest.mark.slow
 def test_an_index_of_a_million_files_is_refused(folder: Path) -> None:
     write_index(folder, {f"t{i}": f"{i}.safetensors" for i in range(100_000)})
     assert "it names 100,000 files" in refused(folder)

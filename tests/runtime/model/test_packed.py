@@ -60,6 +60,7 @@ def test_integers(settings: dict[str, Any], dtype: mx.Dtype) -> None:
     agrees(*quantized(settings, dtype))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", FLOATS, ids=str)
 def test_small_floats(settings: dict[str, Any]) -> None:
     agrees(*quantized(settings, mx.bfloat16))

@@ -53,6 +53,7 @@ def answers(model: VoxtralRealtime) -> dict[str, np.ndarray]:
     return {name: np.array(value) for name, value in [("many", logits(many)), ("one", logits(one))]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernels", ["unpacked", "mapped", "none"])
 @pytest.mark.parametrize(
     ("default", "own"),

@@ -39,6 +39,7 @@ def test_equal_chunks(
     assert heard(transcriber.session(live=live), in_chunks(samples, size)) == at_once
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True, max_examples=6)
 @given(ends=st.lists(st.integers(0, 20000), max_size=40))
 def test_random_chunks(
@@ -59,6 +60,7 @@ def random_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     return Transcriber.open(folder_of(request.param, tmp_path_factory.mktemp("model")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_equal_chunks_of_any_model(random_model: Transcriber, size: int) -> None:
     sound = noise(20011)
@@ -67,6 +69,7 @@ def test_equal_chunks_of_any_model(random_model: Transcriber, size: int) -> None
     assert heard(random_model.session(), in_chunks(sound, size)) == whole
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True, max_examples=12)
 @given(
     n=st.integers(0, 40000),

@@ -1,6 +1,7 @@
 """The log-mel spectrogram: the contract's formula, and the same frames for any chunking."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import small_params
@@ -18,6 +19,7 @@ def in_chunks(sizes: list[int]) -> np.ndarray:
     return np.concatenate([log_mel.feed(part) for part in np.split(SIGNAL, ends[ends < len(SIGNAL)])])
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True, max_examples=50)
 @given(st.lists(st.integers(1, 2000), min_size=1, max_size=30))
 def test_frames_are_bit_identical_for_any_chunking(sizes: list[int]) -> None:

@@ -134,6 +134,7 @@ def test_flush_fills_up_to_whole_positions(tokenizer: Tokenizer) -> None:
     assert model.positions == 32 + 18 + 17 - 1  # the last token is nobody's input
 
 
+@pytest.mark.slow
 def test_sampling_follows_its_seed(transcriber: Transcriber, samples: np.ndarray) -> None:
     def tokens(**options: float) -> list[int]:
         return heard(transcriber.session(**options), samples).tokens

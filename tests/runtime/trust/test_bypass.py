@@ -250,6 +250,7 @@ def in_registry(voice: Path, registry: Path) -> Path:
     return entry
 
 
+@pytest.mark.slow
 def test_a_lock_from_a_registry_is_enough(
     voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

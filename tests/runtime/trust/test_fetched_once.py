@@ -63,6 +63,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_commit_in_the_cache_needs_no_network(hub: HubServer, commit: str) -> None:
     folder = found(locate(hub, commit))
     assert names(folder) == {"params.json", "tekken.json", "consolidated.safetensors"}
@@ -73,6 +74,7 @@ def test_a_commit_in_the_cache_needs_no_network(hub: HubServer, commit: str) -> 
     assert hub.calls == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["params.json", "tekken.json", "consolidated.safetensors"])
 def test_an_interrupted_download_is_completed(hub: HubServer, commit: str, lost: str) -> None:
     folder = found(locate(hub, commit))
@@ -82,6 +84,7 @@ def test_an_interrupted_download_is_completed(hub: HubServer, commit: str, lost:
     assert lost in names(folder)
 
 
+@pytest.mark.slow
 def test_a_name_is_followed_to_where_it_leads_now(hub: HubServer, commit: str) -> None:
     folder = found(locate(hub, ""))
     newer = hub.add("models", NAME, {name: (folder / name).read_bytes() for name in names(folder)})
@@ -89,6 +92,7 @@ def test_a_name_is_followed_to_where_it_leads_now(hub: HubServer, commit: str) -
     assert found(locate(hub, commit)) == folder
 
 
+@pytest.mark.slow
 def test_without_the_hub_the_cache_serves_and_what_is_not_there_is_named(hub: HubServer, commit: str) -> None:
     folder = found(locate(hub, commit))
     assert found(locate(hub, commit, HF_HUB_OFFLINE="1")) == folder

@@ -198,6 +198,7 @@ def voxrun(hub: HubServer, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_lock_names_the_model_and_outlives_a_branch_that_moved(
     hub: HubServer, voice: Path, tmp_path: Path
 ) -> None:

@@ -81,6 +81,7 @@ def test_without_a_signature_all_but_the_manifest_is_proven(name: str, how: str,
         check(unsigned)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(ALL_FILES), position=st.floats(0, 1), bit=st.integers(0, 7))
 def test_any_flipped_bit_is_noticed(

@@ -86,6 +86,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 def test_a_download_is_proven_and_one_damaged_on_the_disk_is_refused(
     hub: HubServer, original: Path, public: Path
 ) -> None:
@@ -106,6 +107,7 @@ def swapped(files: dict[str, bytes]) -> dict[str, bytes]:
     return files | {"config.json": files["README.md"], "README.md": files["config.json"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -132,6 +134,7 @@ def test_a_repository_with_other_files_is_refused(
     assert process.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_what_was_fetched_in_part_is_completed_to_be_proven(
     hub: HubServer, original: Path, public: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""bom.cdx.json is a CycloneDX 1.6 ML-BOM by its schema, and has what there is to know."""
+"""bom.cdx.json conforms to the CycloneDX 1.6 schema and describes the model completely."""
 
 import json
 
@@ -34,7 +34,7 @@ def bom(book):
 @pytest.mark.parametrize("view", [None, VIEW], ids=["artifact", "view"])
 @pytest.mark.parametrize("source", [UPSTREAM, "tiny"])
 @pytest.mark.parametrize("recipe", ["4bit", "bf16", "mixed-4-6", "4bit-search"])
-def test_the_schema_allows_all_of_it(bom, recipe, source, view):
+def test_the_bom_conforms_to_the_schema(bom, recipe, source, view):
     made = bom(recipe, source, view)
     assert CHECK.validate_str(json.dumps(made)) is None
     references = [made["metadata"]["component"]["bom-ref"]]
@@ -42,7 +42,7 @@ def test_the_schema_allows_all_of_it(bom, recipe, source, view):
     assert len(references) == len(set(references))
 
 
-def test_the_schema_would_see_an_unknown_field(bom):
+def test_the_schema_check_rejects_an_unknown_field(bom):
     made = bom()
     made["metadata"]["component"]["modelCard"]["more"] = 1
     assert CHECK.validate_str(json.dumps(made)) is not None
@@ -74,11 +74,11 @@ def test_a_views_ancestor_is_the_artifact(bom):
     assert model["pedigree"]["notes"] == "The same tensors as mlx-audio reads them."
 
 
-def test_what_is_not_quantized_is_converted(bom):
+def test_an_unquantized_artifact_is_called_converted(bom):
     assert bom("bf16")["metadata"]["component"]["pedigree"]["notes"] == "Converted to bfloat16."
 
 
-def test_it_is_the_same_every_time_and_another_for_other_content(bom):
+def test_equal_content_gives_equal_bytes_and_other_content_another_serial(bom):
     assert json.dumps(bom()) == json.dumps(bom())
     other = bom(validation=VALIDATION | {"sets": {}})
     assert other["serialNumber"] != bom()["serialNumber"]

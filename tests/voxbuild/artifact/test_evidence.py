@@ -1,4 +1,4 @@
-"""What a remote artifact proves is told; what it does not prove is refused. Only hashes are known here."""
+"""Evidence of a remote artifact, checked by hashes alone: facts are reported, contradictions refused."""
 
 import pytest
 from artifacts import RECIPE, REPO, make_artifact
@@ -34,7 +34,7 @@ def asked(folder, key=None):
     return [made(entries, read), signed(entries, read, key)]
 
 
-def test_what_is_proven_is_told(artifact, keys):
+def test_what_is_proven_is_reported(artifact, keys):
     first = "provenance.json tells what these very files were made from"
     assert asked(artifact) == [first, "not signed"]
     sign(artifact, *keys)
@@ -43,7 +43,7 @@ def test_what_is_proven_is_told(artifact, keys):
     assert asked(artifact, keys[1]) == [first, f"signed with the private key of {keys[1]}"]
 
 
-def test_what_should_be_signed_and_is_not_is_refused(artifact, keys, tmp_path):
+def test_a_missing_signature_is_refused_where_one_is_required(artifact, keys, tmp_path):
     with pytest.raises(PublishError, match="not signed, though it should be"):
         asked(artifact, keys[1])
     sign(artifact, *keys)
@@ -59,7 +59,7 @@ def test_other_files_than_those_of_the_manifest_are_refused(artifact, keys):
             asked(artifact, key)
 
 
-def test_a_signature_that_was_made_for_another_manifest_is_refused(artifact, keys):
+def test_a_signature_of_another_manifest_is_refused(artifact, keys):
     sign(artifact, *keys)
     signature = (artifact / "model.sig").read_bytes()
     manifest = Manifest.load(artifact)
@@ -97,7 +97,7 @@ def test_provenance_of_other_files_is_refused(artifact):
         ({"view": {"dialect": "mlx-audio", "artifact": "0" * 64}}, "kind of build"),
     ],
 )
-def test_a_manifest_that_tells_otherwise_than_provenance_is_refused(artifact, keys, change, expected):
+def test_a_manifest_that_contradicts_the_provenance_is_refused(artifact, keys, change, expected):
     Manifest(**(vars(Manifest.load(artifact)) | change)).save(artifact)
     match = f"manifest.json and provenance.json tell of different {expected}"
     with pytest.raises(PublishError, match=match):
@@ -109,11 +109,11 @@ def test_a_manifest_that_tells_otherwise_than_provenance_is_refused(artifact, ke
 
 
 @pytest.mark.parametrize("predicate", [{}, [], 5, {"buildDefinition": [], "runDetails": {"builder": 5}}])
-def test_provenance_that_tells_nothing_is_refused(predicate):
+def test_empty_provenance_is_refused(predicate):
     assert len(contradictions(make_manifest(source={"name": "tiny"}), {"predicate": predicate})) >= 6
 
 
-def test_a_lock_that_tells_otherwise_is_refused(tmp_path):
+def test_a_lock_that_contradicts_the_manifest_is_refused(tmp_path):
     lock = b'{"source": {"files": {}, "name": "tiny"}, "tools": {"voxbuild": "another"}}'
     artifact = make_artifact(tmp_path / "a", extra={"recipe.lock": lock})
     with pytest.raises(PublishError, match=r"manifest\.json and recipe\.lock tell of different tools$"):

@@ -1,4 +1,4 @@
-"""recipe.lock: what decides about the weights, and builds that are held to it."""
+"""recipe.lock records everything that determines the weights, and builds are checked against it."""
 
 import json
 import shutil
@@ -45,7 +45,7 @@ def changed(lock, *keys, value):
     return lock
 
 
-def test_a_lock_tells_the_source_the_tools_and_every_tensors_quantization(book):
+def test_a_lock_records_the_source_the_tools_and_every_tensors_quantization(book):
     lock = lock_of(book, "mixed-4-6", "voxtral-mini-4b-realtime-2602")
     hub = book.source("voxtral-mini-4b-realtime-2602").hub
     assert lock["source"] == {
@@ -65,7 +65,7 @@ def test_a_lock_tells_the_source_the_tools_and_every_tensors_quantization(book):
     }
 
 
-def test_the_digest_is_of_the_weights_not_of_their_gates(book):
+def test_the_digest_depends_on_the_weights_not_on_the_gates(book):
     recipe = book.recipe("4bit")
     laxer = recipe.validation.model_copy(update={"clips": ("digits",)})
     assert lock_of(book, validation=laxer) == lock_of(book)
@@ -92,12 +92,12 @@ def test_quantization_and_shards_are_compared_tensor_by_tensor(book):
     ]
 
 
-def test_a_plan_that_differs_otherwise_is_told_by_its_digest(book):
+def test_any_other_difference_of_plans_is_reported_by_digest(book):
     was = changed(lock_of(book), "recipe", "digest", value="f00")
     assert list(differences(was, lock_of(book))) == ["the recipe 4bit was another (digest f00)"]
 
 
-def test_drift_names_the_file_what_it_was_and_what_to_do(book, tmp_path):
+def test_drift_is_reported_with_file_hashes_and_remedy(book, tmp_path):
     was = lock_of(book)
     path = tmp_path / "4bit" / LOCK
     write_json(path, was)
@@ -128,7 +128,7 @@ def test_only_the_first_differences_are_named(book, tmp_path):
         ('{"format": 9, "recipe": {}, "source": {"files": {}}, "tensors": {}, "tools": {}}', "of format 9"),
     ],
 )
-def test_what_is_no_lock_is_told(tmp_path, content, expected):
+def test_a_malformed_lock_is_reported(tmp_path, content, expected):
     path = tmp_path / "their.lock"
     if content is not None:
         path.write_text(content)
@@ -154,6 +154,7 @@ def test_a_build_writes_a_lock_that_its_manifest_lists(converted):
     assert "repo" not in lock["source"]
 
 
+@pytest.mark.slow
 def test_a_drifted_source_is_refused_until_the_lock_is_deleted(project):
     was, now = change_source(project)
     folder = project / "out/tiny/4bit"
@@ -171,14 +172,16 @@ def test_a_drifted_source_is_refused_until_the_lock_is_deleted(project):
     assert read_lock(folder / LOCK)["source"]["files"]["consolidated.safetensors"]["sha256"] == now
 
 
-def test_a_changed_recipe_needs_no_leave(project):
+@pytest.mark.slow
+def test_a_changed_recipe_is_built_without_deleting_the_lock(project):
     edit(project / "recipes/4bit.yaml", "bits: 4", "bits: 6")
     process = doit(project, "convert", "recipe=4bit")
     assert process.returncode == 0, process.stdout
     assert "convert:tiny:4bit" in executed(process)
 
 
-def test_a_build_is_held_to_somebodys_lock_even_if_nothing_else_runs(project):
+@pytest.mark.slow
+def test_a_copied_lock_is_enforced_even_if_all_tasks_are_up_to_date(project):
     theirs = project / "theirs.lock"
     shutil.copy(project / "out/tiny/4bit" / LOCK, theirs)
     process = doit(project, "convert", "recipe=4bit", "lock=theirs.lock")
@@ -194,7 +197,8 @@ def test_a_build_is_held_to_somebodys_lock_even_if_nothing_else_runs(project):
     assert "Traceback" not in process.stdout
 
 
-def test_their_lock_of_a_new_source_is_leave_to_build_it(project, tmp_path):
+@pytest.mark.slow
+def test_a_copied_lock_of_a_new_source_allows_building_it(project, tmp_path):
     change_source(project)
     elsewhere = shutil.copytree(project, tmp_path / "elsewhere", symlinks=True)
     shutil.rmtree(elsewhere / "out")
@@ -205,7 +209,8 @@ def test_their_lock_of_a_new_source_is_leave_to_build_it(project, tmp_path):
     assert (project / "out/tiny/4bit" / LOCK).read_bytes() == theirs.read_bytes()
 
 
-def test_a_lock_without_its_recipe_or_without_its_file_is_told(project):
+@pytest.mark.slow
+def test_a_lock_without_recipe_or_file_is_reported(project):
     process = doit(project, "convert", "lock=theirs.lock")
     assert process.returncode == 3
     assert "lock= is of one recipe; say which with recipe=" in process.stdout
@@ -223,7 +228,7 @@ def test_a_lock_without_its_recipe_or_without_its_file_is_told(project):
     ],
     ids=["file", "tensor", "quantization"],
 )
-def test_a_lock_with_a_damaged_entry_is_told(tmp_path, book, spoil):
+def test_a_lock_with_a_damaged_entry_is_reported(tmp_path, book, spoil):
     lock = json.loads(json.dumps(lock_of(book)))
     spoil(lock)
     (tmp_path / "lock").write_text(json.dumps(lock))
@@ -231,7 +236,7 @@ def test_a_lock_with_a_damaged_entry_is_told(tmp_path, book, spoil):
         read_lock(tmp_path / "lock")
 
 
-def test_another_calibration_is_named(book):
+def test_a_changed_calibration_is_named(book):
     locked = lock_of(book)
     was = locked | {"recipe": locked["recipe"] | {"calibration": {"clips": "few", "sha256": "aa"}}}
     assert list(differences(was, locked)) == ["the calibration was by few, sha256 aa, is none"]

@@ -1,4 +1,4 @@
-"""provenance.json is a SLSA provenance v1 by its own schema, and tells what the artifact was made from."""
+"""provenance.json conforms to SLSA provenance v1 and names what the artifact was made from."""
 
 import json
 
@@ -50,7 +50,7 @@ def parsed(made):
 @pytest.mark.parametrize("view", [None, VIEW], ids=["artifact", "view"])
 @pytest.mark.parametrize("source", [UPSTREAM, "tiny"])
 @pytest.mark.parametrize("recipe", ["4bit", "bf16", "mixed-4-6", "4bit-search"])
-def test_the_specifications_own_types_read_it(provenance, recipe, source, view):
+def test_the_specifications_own_types_parse_it(provenance, recipe, source, view):
     made = provenance(recipe, source, view)
     found = parsed(made)
     assert found.build_definition.build_type == f"urn:voxbuild:{'view' if view else 'build'}:1"
@@ -61,7 +61,7 @@ def test_the_specifications_own_types_read_it(provenance, recipe, source, view):
     assert check_provenance(json.dumps(made).encode(), WEIGHTS) == []
 
 
-def test_an_unknown_field_would_be_seen(provenance):
+def test_the_parser_rejects_an_unknown_field(provenance):
     made = provenance()
     made["predicate"]["buildDefinition"]["more"] = 1
     with pytest.raises(json_format.ParseError, match="more"):
@@ -93,7 +93,7 @@ def test_a_view_is_made_from_the_artifact(provenance):
     }
 
 
-def test_its_parameters_are_what_the_recipe_says_and_no_more(provenance, root):
+def test_its_parameters_are_exactly_the_recipes(provenance, root):
     import yaml
 
     said = yaml.safe_load((root / "recipes/4bit.yaml").read_text())
@@ -101,7 +101,7 @@ def test_its_parameters_are_what_the_recipe_says_and_no_more(provenance, root):
     assert parameters == {"recipe": said, "source": UPSTREAM}
 
 
-def test_it_tells_no_machine_and_no_time(provenance):
+def test_it_names_no_machine_and_no_time(provenance):
     text = json.dumps(provenance())
     assert RUNTIME["device"] not in text
     assert "startedOn" not in text

@@ -1,4 +1,4 @@
-"""doit sign and `sign:`: an artifact is signed as it is, by the key that it should be, or not at all."""
+"""`doit sign` and `sign:`: an intact artifact is signed with the right key, or not at all."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ def test_the_signature_covers_every_file(artifact, keys):
     assert faults(artifact, keys[1]) == []
 
 
-def test_what_the_hubs_tools_leave_is_not_signed(artifact, keys):
+def test_files_of_the_hubs_tools_are_not_signed(artifact, keys):
     files = contents(artifact).keys()
     (artifact / ".gitattributes").write_text("theirs")
     (artifact / ".cache").mkdir()
@@ -50,7 +50,7 @@ def test_what_the_hubs_tools_leave_is_not_signed(artifact, keys):
 
 
 @pytest.mark.parametrize("change", ["model.safetensors", "more.safetensors", "manifest.json"])
-def test_what_is_not_as_its_manifest_says_is_not_signed(change, artifact, keys):
+def test_files_that_differ_from_the_manifest_are_not_signed(change, artifact, keys):
     if change == "manifest.json":
         Manifest.load(artifact).unvalidated().save(artifact)
     else:
@@ -61,7 +61,7 @@ def test_what_is_not_as_its_manifest_says_is_not_signed(change, artifact, keys):
     assert not list(artifact.glob(".model.sig*"))
 
 
-def test_what_was_converted_and_not_yet_validated_is_not_signed(artifact, keys):
+def test_an_unvalidated_artifact_is_not_signed(artifact, keys):
     manifest = Manifest.load(artifact)
     for name in manifest.files.keys() - manifest.weight_files.keys():
         (artifact / name).unlink()
@@ -70,14 +70,14 @@ def test_what_was_converted_and_not_yet_validated_is_not_signed(artifact, keys):
         sign(artifact, *keys)
 
 
-def test_a_key_that_is_not_the_recipes_signs_nothing(artifact, keys, tmp_path):
+def test_a_key_other_than_the_recipes_is_refused(artifact, keys, tmp_path):
     other, _ = write_keys(tmp_path, "other")
     with pytest.raises(SigningError, match=r"other\.pem: not the other half of .*key\.pub"):
         sign(artifact, other, keys[1])
     assert not (artifact / "model.sig").exists()
 
 
-def test_without_a_public_key_any_private_one_will_do(artifact, keys):
+def test_without_a_public_key_any_private_key_signs(artifact, keys):
     sign(artifact, keys[0], None)
     assert faults(artifact, keys[1]) == []
 
@@ -104,7 +104,7 @@ def test_a_key_with_a_password_is_opened_with_it(artifact, tmp_path, monkeypatch
     ],
     ids=["missing", "no key", "RSA", "another curve"],
 )
-def test_what_cannot_sign_is_told(key, complaint, artifact, tmp_path):
+def test_an_unusable_key_is_reported(key, complaint, artifact, tmp_path):
     path = tmp_path / "some.pem"
     if isinstance(key, bytes):
         path.write_bytes(key)
@@ -114,12 +114,12 @@ def test_what_cannot_sign_is_told(key, complaint, artifact, tmp_path):
         sign(artifact, path, None)
 
 
-def test_a_public_key_is_no_private_one(artifact, keys):
+def test_a_public_key_given_as_private_is_reported(artifact, keys):
     with pytest.raises(SigningError, match=r"key\.pub: "):
         sign(artifact, keys[1], None)
 
 
-def test_what_is_needed_and_missing_is_told(artifact, keys, monkeypatch):
+def test_missing_libraries_are_reported(artifact, keys, monkeypatch):
     monkeypatch.setitem(sys.modules, "model_signing", None)
     with pytest.raises(SigningError, match=r"pip install -e '\.\[signing\]'"):
         sign(artifact, *keys)
@@ -134,7 +134,7 @@ def test_a_signature_goes_away_with_the_manifest_that_it_signs(artifact, keys):
     assert not (artifact / "model.sig").exists()
 
 
-def test_why_something_is_not_signed_is_told(artifact, keys, tmp_path):
+def test_the_reason_for_not_signing_is_reported(artifact, keys, tmp_path):
     assert faults(artifact, keys[1]) == [f"{artifact} has no model.sig"]
     sign(artifact, *keys)
     _, other = write_keys(tmp_path, "other")
@@ -146,7 +146,7 @@ def test_why_something_is_not_signed_is_told(artifact, keys, tmp_path):
     assert "were expected" in faults(artifact, keys[1])[0]
 
 
-def test_to_import_it_all_loads_no_library_of_signing():
+def test_importing_voxbuild_loads_no_signing_library():
     """Those take most of a second, and are an extra."""
     program = "import voxbuild.artifact.signature, sys; sys.exit('cryptography' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "error", "-c", program]).returncode == 0
@@ -168,6 +168,7 @@ def project(signed_project, tmp_path):
     return copy_project(signed_project[0], tmp_path / "project")
 
 
+@pytest.mark.slow
 def test_a_build_ends_with_the_signature_of_artifact_and_view(signed_project):
     project, process = signed_project
     assert process.returncode == 0, process.stdout
@@ -176,6 +177,7 @@ def test_a_build_ends_with_the_signature_of_artifact_and_view(signed_project):
         assert check(project / "out/tiny" / name, project / "key.pub").signed
 
 
+@pytest.mark.slow
 def test_provenance_of_both_is_checked_and_names_its_clips(signed_project):
     made_from = {}
     for name in ("4bit", VIEW):
@@ -187,6 +189,7 @@ def test_provenance_of_both_is_checked_and_names_its_clips(signed_project):
     assert "someone/Voxtral-Tiny-Prompts-4bit/model.safetensors" in made_from[VIEW]
 
 
+@pytest.mark.slow
 def test_a_second_build_needs_no_key_and_does_nothing(signed_project):
     before = contents(signed_project[0] / "out")
     process = doit(signed_project[0], "build")
@@ -196,6 +199,7 @@ def test_a_second_build_needs_no_key_and_does_nothing(signed_project):
     assert contents(signed_project[0] / "out") == before
 
 
+@pytest.mark.slow
 def test_an_edited_provenance_is_written_again_and_signed_again(project):
     folder = project / "out/tiny/4bit"
     before = {name: data for name, data in contents(folder).items() if name != "model.sig"}
@@ -209,6 +213,7 @@ def test_an_edited_provenance_is_written_again_and_signed_again(project):
     assert {name: data for name, data in contents(folder).items() if name != "model.sig"} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["4bit", VIEW])
 def test_a_missing_or_foreign_signature_is_made_again(name, project, tmp_path):
     signature = project / "out/tiny" / name / "model.sig"
@@ -227,8 +232,9 @@ def test_a_missing_or_foreign_signature_is_made_again(name, project, tmp_path):
     check(signature.parent, project / "key.pub")
 
 
-def test_another_manifest_takes_the_signature_with_it(project):
-    """Somebody edits a gate and has no key: what is there then is not signed, and says so."""
+@pytest.mark.slow
+def test_a_changed_manifest_removes_the_signature(project):
+    """After a gate is edited without a key the artifact is unsigned, and the build says so."""
     edit(project / "recipes/4bit.yaml", "wer: 200.0", "wer: 199.0")
     process = doit(project, "build")
     assert process.returncode in FAILED
@@ -239,7 +245,8 @@ def test_another_manifest_takes_the_signature_with_it(project):
     check(project / "out/tiny/4bit", project / "key.pub")
 
 
-def test_another_key_in_the_place_of_the_old_one_signs_the_same_weights_again(project, tmp_path):
+@pytest.mark.slow
+def test_a_replaced_key_signs_the_same_weights_again(project, tmp_path):
     before = contents(project / "out/tiny")
     old = shutil.copy(project / "key.pub", tmp_path / "old.pub")
     write_keys(project, "key")
@@ -255,7 +262,8 @@ def test_another_key_in_the_place_of_the_old_one_signs_the_same_weights_again(pr
     assert not [name for name in changed if "safetensors" in name or "validation" in name]
 
 
-def test_doit_sign_signs_what_is_validated(project):
+@pytest.mark.slow
+def test_doit_sign_signs_validated_artifacts(project):
     (project / "recipes/2bit.yaml").write_text(
         (project / "recipes/4bit.yaml").read_text().replace("4bit", "2bit")
     )
@@ -271,6 +279,7 @@ def test_doit_sign_signs_what_is_validated(project):
     assert "2bit: not built, so not signed; run `doit build`" in named.stdout
 
 
+@pytest.mark.slow
 def test_equal_inputs_give_equal_bytes_but_for_the_signature(signed_project, tmp_path):
     other = make_project(tmp_path / "elsewhere", recipes=("4bit",), clips=1)
     shutil.copy(signed_project[0] / "recipes/4bit.yaml", other / "recipes")

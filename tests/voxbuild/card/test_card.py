@@ -1,4 +1,4 @@
-"""Model cards: the Hub's own reader finds in them what was measured, and people what they need."""
+"""Model cards: their metadata, as the Hub's client reads it, and their text hold what was measured."""
 
 import os
 import re
@@ -48,12 +48,12 @@ def data_of(text):
 
 
 @pytest.mark.parametrize("name", [*golden_files()])
-def test_cards_are_the_golden_ones_to_the_letter(name):
+def test_cards_equal_the_golden_files(name):
     """Meant to change? `python tests/voxbuild/golden_cards.py` writes them anew; look at the difference."""
     assert golden_files()[name] == (FOLDER / name).read_text(encoding="utf-8")
 
 
-def test_the_clients_own_validation_takes_every_card(hub, monkeypatch):
+def test_the_hubs_validation_accepts_every_card(hub, monkeypatch):
     """By the check of the Hub in tests/hub_server: the client has none of its own."""
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
@@ -67,7 +67,7 @@ def test_the_clients_own_validation_takes_every_card(hub, monkeypatch):
     assert len(hub.calls) == len(cards) + 1
 
 
-def test_no_golden_card_is_left_behind():
+def test_every_golden_file_belongs_to_a_case():
     assert {path.name for path in FOLDER.iterdir()} == golden_files().keys()
 
 
@@ -93,7 +93,7 @@ def test_the_model_index_holds_each_sets_rates():
     assert {r.source_url for r in results} == {f"https://huggingface.co/{VOXTRAL}-4bit"}
 
 
-def test_a_dataset_of_the_hub_is_named_so_that_it_can_be_found():
+def test_a_dataset_of_the_hub_is_named_by_its_repository():
     (result, _) = [r for r in data_of(card()).eval_results if r.dataset_name.startswith("fleurs-en")]
     assert (result.dataset_type, result.dataset_config, result.dataset_split) == (
         "google/fleurs",
@@ -105,7 +105,7 @@ def test_a_dataset_of_the_hub_is_named_so_that_it_can_be_found():
     assert (other.dataset_type, other.dataset_config, other.dataset_revision) == ("digits", None, None)
 
 
-def test_the_evaluation_results_hold_what_is_a_dataset_of_the_hub():
+def test_the_evaluation_results_hold_only_datasets_of_the_hub():
     (entry,) = huggingface_hub.parse_eval_result_entries(yaml.safe_load(eval_results(make_subject())))
     assert (entry.dataset_id, entry.task_id, entry.value) == ("google/fleurs", "en_us", 5.38)
     assert entry.dataset_revision == "70bb2e84b976b7e960aa89f1c648e09c59f894dd"
@@ -116,7 +116,7 @@ def test_the_evaluation_results_hold_what_is_a_dataset_of_the_hub():
     assert eval_results(make_subject(source="tiny")) is None, "the embedded clips are none"
 
 
-def test_variants_that_are_not_quantized_are_not_called_so():
+def test_unquantized_variants_are_not_tagged_as_quantized():
     data = data_of(card("bf16"))
     assert data.base_model == "mistralai/Voxtral-Mini-4B-Realtime-2602"
     assert "base_model_relation" not in data.to_dict()
@@ -132,7 +132,7 @@ def test_variants_that_are_not_quantized_are_not_called_so():
         ("bf16", "transformers", {"transformers"}, {"mlx"}),
     ],
 )
-def test_tags_tell_who_reads_it_and_the_width_if_it_is_one(recipe, loader, expected, not_expected):
+def test_tags_name_the_loader_and_the_width_if_there_is_one(recipe, loader, expected, not_expected):
     tags = set(data_of(card(recipe, loader=loader)).tags)
     assert expected <= tags
     assert not not_expected & tags
@@ -190,11 +190,11 @@ def test_every_recipe_has_a_card_that_parses(book):
             assert ("Experimental" in parsed.text) == book.recipe(recipe).experimental
 
 
-def test_rules_of_a_mixed_recipe_are_told():
+def test_rules_of_a_mixed_recipe_are_listed():
     assert "`language_model.embed_tokens`: 6 bits" in card("mixed-4-6")
 
 
-def test_all_variants_are_listed_and_the_own_is_bold_with_its_own_figures():
+def test_all_variants_are_listed_and_the_cards_own_is_bold():
     text = card(record=RECORD)
     rows = re.findall(r"^\| (\*\*)?\[(\S+)\]\((\S+)\).*$", text, re.MULTILINE)
     assert [(name, bool(bold)) for bold, name, _ in rows] == [
@@ -229,7 +229,7 @@ def test_a_signed_artifact_names_key_and_command():
     assert "If `model.sig`" not in text
 
 
-def test_one_that_may_be_signed_by_hand_does_not_say_that_it_is_not():
+def test_a_card_does_not_claim_that_an_artifact_is_unsigned():
     text = card()
     assert "If `model.sig` lies beside this card, it is signed" in text
     assert f"voxrun --verify --model {VOXTRAL}-4bit --audio" in text
@@ -237,7 +237,7 @@ def test_one_that_may_be_signed_by_hand_does_not_say_that_it_is_not():
 
 
 @pytest.mark.parametrize("fingerprint", [None, KEY])
-def test_a_card_names_no_tag_for_it_does_not_know_under_which_it_will_lie(fingerprint):
+def test_a_card_names_no_tag(fingerprint):
     """The subject's recipe says v1; `doit publish tag=v2` publishes the same card."""
     text = card(fingerprint=fingerprint)
     assert not re.search(r"\bv\d|/blob/|/resolve/|/tree/", text)
@@ -245,7 +245,7 @@ def test_a_card_names_no_tag_for_it_does_not_know_under_which_it_will_lie(finger
     assert not re.search(r"\bv\d|/blob/", eval_results(make_subject()))
 
 
-def test_the_fingerprint_is_openssls(tmp_path):
+def test_the_fingerprint_equals_openssls(tmp_path):
     # openssl pkey -pubin -in key.pub | openssl sha256
     expected = "0c29d9dabad9dbb5b49b0150a3cec6832d177167b9d620f948f947a9673802d0"
     (tmp_path / "key.pem").write_text(PEM)
@@ -275,7 +275,7 @@ def test_the_card_files_of_an_artifact_are_written_and_others_removed(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, "", PEM.replace("PUBLIC", "PRIVATE"), PEM.replace("MFkw", "MF!w")])
-def test_what_is_no_public_key_has_no_fingerprint(tmp_path, content):
+def test_a_malformed_public_key_has_no_fingerprint(tmp_path, content):
     if content is not None:
         (tmp_path / "key.pem").write_text(content)
     with pytest.raises(TrustError, match=r"key\.pem: (no public key in PEM|the public key cannot be read)"):
@@ -292,7 +292,7 @@ def test_what_is_no_public_key_has_no_fingerprint(tmp_path, content):
         (None, "voxtral.md.j2"),
     ],
 )
-def test_a_template_that_is_wrong_is_told(tmp_path, template, expected):
+def test_a_broken_template_is_reported(tmp_path, template, expected):
     if template is not None:
         (tmp_path / "voxtral.md.j2").write_text(template)
     with pytest.raises(VoxbuildError) as caught:
@@ -307,7 +307,7 @@ def test_the_front_matter_is_yaml_and_nothing_else():
 
 
 @pytest.mark.parametrize("name", ["mlx-audio", "transformers"])
-def test_a_views_card_is_its_loaders(name):
+def test_a_views_card_describes_its_loader(name):
     text = card("bf16", loader=name)
     repo = f"{VOXTRAL}-bf16-{name}"
     assert data_of(text).library_name == name
@@ -319,14 +319,14 @@ def test_a_views_card_is_its_loaders(name):
     assert name not in card("bf16").replace("dialects: [voxmlx, mlx-audio, transformers]", "")
 
 
-def test_a_view_may_have_a_name_of_its_own():
+def test_the_repository_of_a_view_can_have_its_own_name():
     repo = f"{VOXTRAL}-4bit-mlx-audio"
     text = card("4bit-mlx-audio", loader="mlx-audio")
     assert f"voxrun --model {repo} " in text
     assert f"those of {repo}-voxrun, bit for bit" in text
 
 
-def test_a_public_key_that_never_ends_is_not_waited_for(tmp_path):
+def test_an_endless_public_key_is_not_read(tmp_path):
     key = tmp_path / "key.pub"
     variant = make_subject().variant
     signed = variant.recipe.model_copy(update={"sign": Sign(public_key="../key.pub")})

@@ -1,4 +1,4 @@
-"""A card that says otherwise than was measured is found out, number by number, and never leaves the house."""
+"""Every number of a card is checked against the measurements; a card that differs is not published."""
 
 import json
 import re
@@ -54,17 +54,17 @@ def measured_numbers():
 PLACES = measured_numbers()
 
 
-def test_there_are_as_many_numbers_as_were_measured():
+def test_the_check_covers_every_measured_number():
     in_front, facts, sets, variants = 2 * 4, 3 + 4, 5 * 5, 4 * 4
     assert len(PLACES) == in_front + facts + sets + variants
 
 
-def test_a_card_as_it_was_rendered_is_right(wrong):
+def test_an_unchanged_card_passes(wrong):
     assert wrong() == []
 
 
 @pytest.mark.parametrize(("start", "end", "line"), PLACES, ids=[f"{s}: {TEXT[s:e]}" for s, e, _ in PLACES])
-def test_every_number_that_is_changed_by_its_last_digit_is_found(wrong, start, end, line):
+def test_a_change_of_any_numbers_last_digit_is_found(wrong, start, end, line):
     last = int(TEXT[end - 1])
     edited = TEXT[: end - 1] + str((last + 1) % 10) + TEXT[end:]
     assert wrong(**{CARD: edited}), line
@@ -92,7 +92,7 @@ def test_every_number_that_is_changed_by_its_last_digit_is_found(wrong, start, e
         ("model-index:\n", "model-index: 7\nother:\n", "cannot be read"),
     ],
 )
-def test_what_is_wrong_is_told(wrong, old, new, expected):
+def test_a_wrong_number_is_reported_with_its_place(wrong, old, new, expected):
     assert old in TEXT
     assert expected in "; ".join(wrong(**{CARD: TEXT.replace(old, new, 1)}))
 
@@ -119,7 +119,7 @@ SMALL = "| clip set | WER % |\n|---|---|\n| prompts | 1.44 |\n"
         ("![WER](better.png)\n", "no other image"),
     ],
 )
-def test_what_is_not_of_a_card_is_found(wrong, added, expected):
+def test_foreign_content_is_found(wrong, added, expected):
     assert expected in "; ".join(wrong(**{CARD: f"{TEXT}\n{added}"}))
 
 
@@ -136,17 +136,17 @@ def test_what_is_not_of_a_card_is_found(wrong, added, expected):
     ],
     ids=["own again", "own again in bold", "not on record", "another twice"],
 )
-def test_a_row_that_is_too_many_is_found(wrong, row, expected):
+def test_an_extra_row_is_found(wrong, row, expected):
     text = TEXT.replace(VARIANTS, f"{VARIANTS}{row}\n")
     assert f"variant: {expected}" in "; ".join(wrong(**{CARD: text}))
 
 
-def test_a_fact_that_nobody_measured_is_found(wrong):
+def test_a_fact_that_was_not_measured_is_found(wrong):
     text = TEXT.replace("| parameters ", "| WER % | 1.00 |\n| parameters ")
     assert wrong(**{CARD: text}) == ["README.md: WER %: no such fact"]
 
 
-def test_a_variant_under_anothers_name_is_found(wrong):
+def test_a_variant_under_another_name_is_found(wrong):
     assert "8bit" in "; ".join(wrong(**{CARD: TEXT.replace("/voxbuild/Model-8bit", "/voxbuild/Model-3bit")}))
 
 
@@ -155,11 +155,11 @@ def test_a_variant_under_anothers_name_is_found(wrong):
     [(), RECORD[:-1], (*RECORD[:-1], RECORD[-1].model_copy(update={"wer": 1.9}))],
     ids=["none", "one fewer", "one heard better"],
 )
-def test_another_record_is_not_the_cards(wrong, record):
+def test_another_record_fails_the_check(wrong, record):
     assert wrong(record=record)
 
 
-def test_what_is_on_record_has_to_be_shown(wrong):
+def test_recorded_variants_must_be_shown(wrong):
     alone = card_files(TEMPLATES, SUBJECT, ())[CARD]
     assert "0 tables of variant, not 1" in "; ".join(wrong(**{CARD: alone.decode()}))
 
@@ -182,7 +182,7 @@ def test_evaluation_results_that_were_not_measured_are_found(wrong, old, new):
 
 
 @pytest.mark.parametrize("name", [EVAL_RESULTS, PLOT])
-def test_a_file_that_is_lost_is_missed(wrong, name):
+def test_a_missing_file_is_found(wrong, name):
     fewer = {n: e for n, e in MANIFEST.files.items() if n != name}
     assert wrong(manifest=replace(MANIFEST, files=fewer))
 
@@ -205,7 +205,7 @@ def test_a_file_that_is_lost_is_missed(wrong, name):
         (["fidelity", "kl_p99"], 0.0577),
     ],
 )
-def test_another_validation_is_not_the_cards(wrong, keys, value):
+def test_another_validation_fails_the_check(wrong, keys, value):
     other = json.loads(json.dumps(VALIDATION))
     part = other
     for key in keys[:-1]:
@@ -215,7 +215,7 @@ def test_another_validation_is_not_the_cards(wrong, keys, value):
 
 
 @pytest.mark.parametrize("changes", [{"bits_per_weight": 4.6}, {"parameters": 7}])
-def test_another_manifest_is_not_the_cards(wrong, changes):
+def test_another_manifest_fails_the_check(wrong, changes):
     assert wrong(manifest=replace(MANIFEST, **changes))
 
 

@@ -1,4 +1,4 @@
-"""The plot of a card: the same bytes for the same variants, every label to be read, nothing flattened."""
+"""The plot of a card: equal bytes for equal variants, and readable labels."""
 
 import io
 import itertools
@@ -39,6 +39,7 @@ def labels_of(figure):
     return figure.axes[0].texts
 
 
+@pytest.mark.slow
 def test_equal_variants_give_equal_bytes_in_any_process():
     here = Path(__file__).parent
     program = f"import sys; sys.path[:0] = {[str(here), str(here.parent)]!r}; import test_plot as t; " + (
@@ -49,7 +50,7 @@ def test_equal_variants_give_equal_bytes_in_any_process():
     assert other.stdout == draw(MANY, "4bit")
 
 
-def test_a_users_own_settings_change_nothing(monkeypatch):
+def test_a_users_matplotlib_settings_change_nothing(monkeypatch):
     import matplotlib
 
     before = draw(MANY, "4bit")
@@ -83,6 +84,7 @@ def test_no_label_overlaps_another_or_leaves_the_frame(siblings):
         assert all(frame.x0 <= b.x0 and b.x1 <= frame.x1 and frame.y0 <= b.y0 <= frame.y1 for b in boxes)
 
 
+@pytest.mark.slow
 def test_the_labels_of_the_published_variants_can_be_read(root):
     siblings = [s for s in read_record(root / "model_cards/siblings/tiny.json") if s.dialect is None]
     assert len(siblings) > 10
@@ -91,7 +93,7 @@ def test_the_labels_of_the_published_variants_can_be_read(root):
         assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
 
 
-def test_every_variant_is_named_once_and_the_own_is_marked():
+def test_every_variant_is_named_once_and_the_cards_own_is_marked():
     figure = make_figure(MANY, "4bit-mse")
     said = [name for label in labels_of(figure) for name in label.get_text().split(", ")]
     assert sorted(said) == sorted(s.recipe for s in MANY)
@@ -103,7 +105,7 @@ def test_every_variant_is_named_once_and_the_own_is_marked():
     assert [dot.get_color() for dot in dots].count(OWN) == 1
 
 
-def test_an_outlier_does_not_flatten_the_others_and_is_told():
+def test_an_outlier_is_labelled_and_does_not_flatten_the_others():
     frame = make_frame([*MANY, BROKEN])
     assert (frame.bottom, frame.top) == (make_frame(MANY).bottom, make_frame(MANY).top)
     assert frame.top < 12
@@ -118,7 +120,7 @@ def test_an_outlier_does_not_flatten_the_others_and_is_told():
     assert make_figure(MANY, "4bit").axes[0].get_title(loc="right") == ""
 
 
-def test_perfect_variants_are_shown_with_those_that_are_nearly_so():
+def test_variants_without_errors_are_shown_beside_those_with_few():
     frame = make_frame([make_sibling("a", 1, 0.0), make_sibling("b", 2, 0.0), make_sibling("c", 3, 1.5)])
     assert not frame.cuts
     assert frame.bottom == 0

@@ -1,4 +1,4 @@
-"""The record of what is published: made from the target alone, on trust of nothing; what cards take of it."""
+"""The record of published variants: made from the target alone, all of it verified; its use in cards."""
 
 import hashlib
 import json
@@ -76,7 +76,7 @@ def found(shelf, book, recipes=("4bit",)):
     return survey(shelf, artifacts_of(book, recipes)).found
 
 
-def test_what_is_published_is_recorded_as_it_lies_there(shelf, book, artifact):
+def test_published_variants_are_recorded_as_they_are(shelf, book, artifact):
     files = artifact()
     shelf.put(REPO, "v1", files)
     (sibling,) = found(shelf, book)
@@ -98,7 +98,7 @@ def test_the_newest_tag_that_is_not_withdrawn_counts(shelf, book, artifact):
     assert found(shelf, book) == []
 
 
-def test_what_was_never_published_is_left_out_and_views_are_recorded(shelf, book, artifact):
+def test_unpublished_variants_are_left_out_and_views_are_recorded(shelf, book, artifact):
     assert found(shelf, book, book.recipes) == []
     shelf.put(f"voxbuild/{MODEL}-bf16", "v1", artifact("a", variant="bf16"))
     shelf.put(f"voxbuild/{MODEL}-bf16-mlx-audio", "v1", artifact("b", variant="bf16"))
@@ -128,7 +128,7 @@ def test_what_was_never_published_is_left_out_and_views_are_recorded(shelf, book
         (MANIFEST, lambda text: text.replace(MODEL, "Other"), "holds Other, 4bit"),
     ],
 )
-def test_what_does_not_hold_together_is_refused(shelf, book, artifact, name, change, expected):
+def test_inconsistent_releases_are_refused(shelf, book, artifact, name, change, expected):
     files = artifact()
     changed = change(files[name].decode())
     assert changed != files[name].decode()
@@ -137,7 +137,7 @@ def test_what_does_not_hold_together_is_refused(shelf, book, artifact, name, cha
         found(shelf, book)
 
 
-def test_a_record_is_read_as_it_was_written_the_largest_first(tmp_path):
+def test_a_record_is_read_back_largest_first(tmp_path):
     path = tmp_path / "siblings/tiny.json"
     assert read_record(path) == ()
     write_record(path, reversed(RECORD))
@@ -148,7 +148,7 @@ def test_a_record_is_read_as_it_was_written_the_largest_first(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_what_the_target_never_had_stays_on_record_and_what_is_withdrawn_does_not(shelf, book, artifact):
+def test_recorded_variants_stay_unless_withdrawn_or_without_a_recipe(shelf, book, artifact):
     """Of a new registry with one variant, the others of the record are not known to be gone."""
     shelf.put(REPO, "v1", artifact(bits_per_weight=4.1))
     held = survey(shelf, artifacts_of(book))
@@ -180,7 +180,7 @@ def test_what_the_target_never_had_stays_on_record_and_what_is_withdrawn_does_no
     ],
     ids=str,
 )
-def test_a_record_that_is_none_is_refused(tmp_path, change):
+def test_a_malformed_record_is_refused(tmp_path, change):
     path = tmp_path / "tiny.json"
     path.write_text(json.dumps([RECORD[0].model_dump() | change]))
     with pytest.raises(
@@ -189,7 +189,7 @@ def test_a_record_that_is_none_is_refused(tmp_path, change):
         read_record(path)
 
 
-def test_the_own_figures_take_the_place_of_the_records():
+def test_the_cards_own_figures_replace_the_records():
     subject = make_subject()
     shown = family(RECORD, subject)
     assert [s.recipe for s in shown] == ["bf16", "8bit", "4bit", "3bit"]
@@ -198,12 +198,12 @@ def test_the_own_figures_take_the_place_of_the_records():
     assert shown[2].repo == REPO
 
 
-def test_one_that_is_not_on_record_is_shown_as_well():
+def test_an_unrecorded_variant_is_shown_on_its_own_card():
     shown = family(RECORD, make_subject("6bit"))
     assert [s.recipe for s in shown] == ["bf16", "8bit", "6bit", "4bit", "3bit"]
 
 
-def test_loaders_are_kept_apart():
+def test_variants_of_other_loaders_are_not_mixed():
     bf16, mlx_audio = (make_subject("bf16", loader=loader).variant for loader in (None, "mlx-audio"))
     assert [s.recipe for s in others(RECORD, bf16)] == ["8bit", "4bit", "3bit"]
     assert others(RECORD, mlx_audio) == ()

@@ -1,4 +1,4 @@
-"""Conversion: the bytes of MLX's quantize, whatever the chunks; bounded memory; nothing bad gets through."""
+"""Conversion gives the bytes of MLX's quantize for any chunk size, in bounded memory, and refuses bad weights."""
 
 import errno
 import json
@@ -67,7 +67,8 @@ def converted(book, name, path, folder, params=PARAMS, **changes):
     return plan, hashes
 
 
-def test_every_variant_holds_what_mlx_makes_of_each_matrix(book, source, tmp_path):
+@pytest.mark.slow
+def test_every_variant_holds_the_bytes_of_mlx(book, source, tmp_path):
     path, arrays = source
     dtypes = {"BF16": mx.bfloat16, "F16": mx.float16}
     for name in [name for name, recipe in book.recipes.items() if not is_searched(recipe)]:
@@ -86,7 +87,7 @@ def test_every_variant_holds_what_mlx_makes_of_each_matrix(book, source, tmp_pat
 
 
 @pytest.mark.parametrize("search", ["mse", "activation"])
-def test_a_searched_variant_holds_what_the_search_finds(book, source, tmp_path, search):
+def test_a_searched_variant_holds_the_searchs_result(book, source, tmp_path, search):
     path, arrays = source
     quantize = book.recipe("4bit").quantize.model_copy(update={"search": search})
     plan, _ = converted(book, "4bit", path, tmp_path, quantize=quantize)
@@ -99,8 +100,9 @@ def test_a_searched_variant_holds_what_the_search_finds(book, source, tmp_path, 
                 assert raw(written[f"{tensor.module}.{leaf}"]) == part.tobytes(), (tensor.name, leaf)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["4bit", "4bit-search", "nvfp4", "mixed-4-6", "fp16"])
-def test_the_size_of_chunks_does_not_show(book, source, tmp_path, monkeypatch, name):
+def test_the_bytes_do_not_depend_on_the_chunk_size(book, source, tmp_path, monkeypatch, name):
     _, expected = converted(book, name, source[0], tmp_path / "whole")
     for size in (1, 4096):
         monkeypatch.setattr(checkpoint, "CHUNK_BYTES", size)
@@ -108,14 +110,14 @@ def test_the_size_of_chunks_does_not_show(book, source, tmp_path, monkeypatch, n
 
 
 @pytest.mark.parametrize("workers", [1, 3, 8])
-def test_the_number_of_workers_does_not_show(book, source, tmp_path, monkeypatch, workers):
+def test_the_bytes_do_not_depend_on_the_number_of_workers(book, source, tmp_path, monkeypatch, workers):
     _, expected = converted(book, "mixed-4-6", source[0], tmp_path / "as many as there are cores")
     monkeypatch.setattr(module, "cores", lambda: workers)
     monkeypatch.setattr(checkpoint, "CHUNK_BYTES", 4096)
     assert converted(book, "mixed-4-6", source[0], tmp_path / str(workers))[1] == expected
 
 
-def test_converting_twice_gives_equal_bytes_and_true_hashes(book, source, tmp_path):
+def test_converting_twice_gives_equal_bytes_and_correct_hashes(book, source, tmp_path):
     _, first = converted(book, "4bit", source[0], tmp_path / "a")
     _, second = converted(book, "4bit", source[0], tmp_path / "b")
     assert first == second == {name: sha256_of(tmp_path / "a" / name) for name in first}
@@ -166,14 +168,14 @@ def test_weights_that_are_not_finite_are_refused_by_name(book, tmp_path, name, v
         converted(book, "4bit", tmp_path / "a.safetensors", tmp_path / "out")
 
 
-def test_weights_that_leave_the_recipes_dtype_are_refused(book, tmp_path):
+def test_weights_that_overflow_the_recipes_dtype_are_refused(book, tmp_path):
     with_value(tmp_path / "a.safetensors", QUERY, 1e6)
     converted(book, "bf16", tmp_path / "a.safetensors", tmp_path / "out")
     with pytest.raises(ConvertError, match=rf"^{QUERY}: a weight is not finite as F16"):
         converted(book, "fp16", tmp_path / "a.safetensors", tmp_path / "out")
 
 
-def test_a_source_cut_on_the_way_is_told(book, source, tmp_path):
+def test_a_source_truncated_during_conversion_is_reported(book, source, tmp_path):
     path = tmp_path / "a.safetensors"
     path.write_bytes(source[0].read_bytes())
     plan = make_plan(book.recipe("4bit"), HEADER, PARAMS)
@@ -186,7 +188,7 @@ def test_a_source_cut_on_the_way_is_told(book, source, tmp_path):
             convert(plan, stream, Journal(tmp_path / "out", "new"), lambda done: None)
 
 
-def test_an_error_of_the_disk_comes_through(book, source, tmp_path, monkeypatch):
+def test_a_disk_error_is_raised(book, source, tmp_path, monkeypatch):
     def full(self, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""A build that was stopped, in whatever way, goes on: what is whole is kept, the bytes are the same."""
+"""A build that was stopped in any way resumes: finished shards are kept, and the bytes are the same."""
 
 import contextlib
 import errno
@@ -112,7 +112,7 @@ def stop_in_shard(monkeypatch, number, error):
     monkeypatch.setattr(convert_module, "CheckpointWriter", Failing)
 
 
-def test_whole_shards_are_kept_and_the_torn_one_is_made_anew(build, tmp_path, monkeypatch, written):
+def test_finished_shards_are_kept_and_the_interrupted_one_is_rewritten(build, tmp_path, monkeypatch, written):
     undisturbed = Build(tmp_path / "other")
     undisturbed.convert()
     count = len(written)
@@ -131,6 +131,7 @@ def test_whole_shards_are_kept_and_the_torn_one_is_made_anew(build, tmp_path, mo
     assert build.leftovers() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -140,9 +141,7 @@ def test_whole_shards_are_kept_and_the_torn_one_is_made_anew(build, tmp_path, mo
     ],
     ids=["cut", "changed", "gone"],
 )
-def test_a_shard_that_is_not_what_was_written_down_is_not_taken_for_whole(
-    build, tmp_path, monkeypatch, written, damage
-):
+def test_a_shard_that_differs_from_the_journal_is_rewritten(build, tmp_path, monkeypatch, written, damage):
     undisturbed = Build(tmp_path / "other")
     undisturbed.convert()
     with monkeypatch.context() as patch:
@@ -157,7 +156,7 @@ def test_a_shard_that_is_not_what_was_written_down_is_not_taken_for_whole(
     assert build.artifact() == undisturbed.artifact()
 
 
-def test_what_another_source_or_plan_left_is_not_gone_on_with(build, monkeypatch, written):
+def test_shards_of_another_source_or_plan_are_not_reused(build, monkeypatch, written):
     with monkeypatch.context() as patch:
         stop_in_shard(patch, 3, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
@@ -172,7 +171,7 @@ def test_what_another_source_or_plan_left_is_not_gone_on_with(build, monkeypatch
     )
 
 
-def test_a_full_disk_is_told_and_what_is_whole_is_kept(build, monkeypatch, written):
+def test_a_full_disk_is_reported_and_finished_shards_are_kept(build, monkeypatch, written):
     with monkeypatch.context() as patch:
         stop_in_shard(patch, 3, OSError(errno.ENOSPC, "No space left on device"))
         with pytest.raises(ConvertError, match="the disk is full; make room and run it again"):
@@ -181,7 +180,7 @@ def test_a_full_disk_is_told_and_what_is_whole_is_kept(build, monkeypatch, writt
     assert read_json(build.partial.with_name("tiny--4bit.journal.json"))["shards"].keys() == set(written[:2])
 
 
-def test_a_disk_that_cannot_be_read_is_told_with_the_place(build, monkeypatch):
+def test_a_read_error_is_reported_with_its_offset(build, monkeypatch):
     def failing(descriptor, buffers, start):
         raise OSError(errno.EIO, "Input/output error")
 
@@ -190,7 +189,7 @@ def test_a_disk_that_cannot_be_read_is_told_with_the_place(build, monkeypatch):
         build.convert()
 
 
-def test_a_source_that_changes_meanwhile_is_told(build, monkeypatch, written):
+def test_a_source_that_changes_during_conversion_is_reported(build, monkeypatch, written):
     original = convert_module.CheckpointWriter.finish
 
     def touching(writer):
@@ -213,7 +212,7 @@ def flip(path):
         file.write(bytes([value[0] ^ 1]))
 
 
-def test_a_flipped_bit_in_pinned_weights_is_found_by_the_one_read(build):
+def test_a_flipped_bit_in_pinned_weights_is_found_while_converting(build):
     flip(build.weights)
     build.fetch()
     with pytest.raises(SourceError, match=r"consolidated\.safetensors: sha256 \w+ instead of \w+: damaged"):
@@ -225,7 +224,7 @@ def test_a_flipped_bit_in_pinned_weights_is_found_by_the_one_read(build):
     build.convert()
 
 
-def test_a_source_that_is_proven_is_not_hashed_again(build, monkeypatch):
+def test_a_verified_source_is_not_hashed_again(build, monkeypatch):
     hashing = []
 
     class Spy(conversion.OnePass):
@@ -244,7 +243,8 @@ def test_a_source_that_is_proven_is_not_hashed_again(build, monkeypatch):
     assert hashing == [True, False, True]
 
 
-def test_a_file_in_another_order_is_proven_before_it_is_converted(tmp_path):
+@pytest.mark.slow
+def test_a_file_in_another_order_is_verified_before_it_is_converted(tmp_path):
     plain, odd = Build(tmp_path / "plain"), Build(tmp_path / "odd", pinned=False)
     plain.convert()
     header = header_of(params_of(dim=256, hidden=1024, layers=6))
@@ -264,7 +264,7 @@ def test_a_file_in_another_order_is_proven_before_it_is_converted(tmp_path):
 
 @pytest.fixture
 def undisturbed(tmp_path):
-    """A project of a middling size after a build that nothing disturbed, and the artifact."""
+    """A project of medium size after an uninterrupted build, and its artifact."""
     params = params_of(dim=512, hidden=2048, layers=8, vocabulary=8192)
     project = make_sharded_project(tmp_path / "project", params)
     assert doit(project, "convert").returncode == 0
@@ -272,7 +272,7 @@ def undisturbed(tmp_path):
 
 
 def written_so_far(project):
-    """Bytes in the folder of an unfinished artifact; what is moved at this moment does not count."""
+    """Bytes in the folder of an unfinished artifact; files that are being moved do not count."""
     with contextlib.suppress(FileNotFoundError):
         return sum(path.stat().st_size for path in (project / "out/.partial").rglob("*"))
     return 0
@@ -289,6 +289,7 @@ def killed(project, at):
     return process.wait() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_then_the_same_command_gives_the_same_bytes(undisturbed):
     project, expected = undisturbed
     artifact, journal = project / "out/tiny/4bit", project / "out/.partial/tiny--4bit.journal.json"
@@ -308,7 +309,7 @@ def test_kill_9_at_any_moment_then_the_same_command_gives_the_same_bytes(undistu
     assert not any((project / "out/.partial").iterdir())
 
 
-def test_two_processes_do_not_make_the_same_artifact_at_once(build, monkeypatch):
+def test_two_processes_do_not_build_the_same_artifact_at_once(build, monkeypatch):
     said = []
 
     def second_build(*arguments, original=convert_module._write_shard):
@@ -323,7 +324,7 @@ def test_two_processes_do_not_make_the_same_artifact_at_once(build, monkeypatch)
     assert build.leftovers() == []
 
 
-def test_an_error_of_writing_names_the_file(build, monkeypatch):
+def test_a_write_error_names_the_file(build, monkeypatch):
     def failing(descriptor):
         raise OSError(errno.EFBIG, "File too large")
 
@@ -333,7 +334,7 @@ def test_an_error_of_writing_names_the_file(build, monkeypatch):
     assert caught.value.filename.endswith(".safetensors.partial")
 
 
-def test_a_kill_between_the_two_renames_loses_nothing(build):
+def test_kill_9_between_the_two_renames_loses_nothing(build):
     build.convert()
     before, folder = build.artifact(), build.work.artifact("tiny", "4bit")
     folder.rename(build.partial.with_name("tiny--4bit.old"))
@@ -357,7 +358,7 @@ def test_ctrl_c_between_the_two_renames_puts_the_old_artifact_back(build, monkey
     assert build.artifact() == before
 
 
-def test_a_tokenizer_that_changes_meanwhile_is_told(build, monkeypatch):
+def test_a_tokenizer_that_changes_during_conversion_is_reported(build, monkeypatch):
     original = convert_module.CheckpointWriter.finish
 
     def touching(writer):
@@ -370,7 +371,7 @@ def test_a_tokenizer_that_changes_meanwhile_is_told(build, monkeypatch):
     assert not build.work.artifact("tiny", "4bit").exists()
 
 
-def test_a_file_that_is_read_in_parts_is_read_whole(build, monkeypatch):
+def test_short_reads_are_completed(build, monkeypatch):
     digest, original = build.convert(), os.preadv
     monkeypatch.setattr(os, "preadv", lambda file, buffers, at: original(file, [buffers[0][:1000]], at))
     assert build.convert() == digest

@@ -1,4 +1,4 @@
-"""Views hold the artifact's very tensors, appear whole or not at all, and are made again if need be."""
+"""Views hold the artifact's tensors, appear completely or not at all, and are rebuilt when needed."""
 
 import errno
 import json
@@ -92,6 +92,7 @@ def write(loader, artifact, folder):
     return hashes, sum(done)
 
 
+@pytest.mark.slow
 @each_view
 @pytest.mark.parametrize("mode", MODES)
 def test_any_view_of_any_mode_has_the_same_tensors(loader, mode, artifact, tmp_path, monkeypatch):
@@ -115,7 +116,7 @@ def _bits(array):
 
 
 @each_view
-def test_names_layout_and_index_are_the_loaders(loader, artifact, tmp_path):
+def test_names_layout_and_index_are_those_of_the_loader(loader, artifact, tmp_path):
     hashes, _ = write(loader, artifact("affine 4"), tmp_path / "view")
     index = read_json(tmp_path / "view/model.safetensors.index.json")
     assert set(index["weight_map"].values()) == hashes.keys()
@@ -135,14 +136,14 @@ def test_names_layout_and_index_are_the_loaders(loader, artifact, tmp_path):
 
 
 @each_view
-def test_a_view_is_the_same_every_time(loader, artifact, tmp_path):
+def test_a_view_has_the_same_bytes_every_time(loader, artifact, tmp_path):
     for name in ("one", "two"):
         write(loader, artifact("affine 4"), tmp_path / name)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
 @each_view
-def test_another_bit_is_found_and_named(loader, artifact, tmp_path):
+def test_a_flipped_bit_is_found_and_named(loader, artifact, tmp_path):
     folder = artifact("affine 4")
     write(loader, folder, tmp_path / "view")
     path = sorted((tmp_path / "view").glob("*.safetensors"))[1]
@@ -168,7 +169,7 @@ def test_other_settings_of_quantization_are_found(artifact, tmp_path):
 
 
 @each_view
-def test_the_configuration_is_what_the_tools_themselves_save(loader, root):
+def test_the_config_equals_what_the_loaders_tools_save(loader, root):
     params = read_json(root / "tiny/checkpoint/params.json")
     saved = read_json(root / f"tests/data/dialects/{loader.name}.json")
     files = small_files(loader, params)
@@ -176,7 +177,7 @@ def test_the_configuration_is_what_the_tools_themselves_save(loader, root):
     assert files.keys() == {"config.json", *loader.files}
 
 
-def test_the_processors_sizes_are_the_models(root):
+def test_the_processors_sizes_match_the_models(root):
     params = read_json(root / "tiny/checkpoint/params.json")
     processor = small_files(TRANSFORMERS_LOADER, params)["processor_config.json"]
     assert processor["feature_extractor"]["win_length"] == 400
@@ -207,7 +208,8 @@ def parts(project):
     return work, book.source("tiny"), book.recipe("any"), book
 
 
-def test_a_build_makes_proven_views_beside_the_artifact(first_build):
+@pytest.mark.slow
+def test_a_build_makes_verified_views_beside_the_artifact(first_build):
     project, process = first_build
     assert process.returncode == 0, process.stdout
     artifact = Manifest.load(project / "out/tiny/any")
@@ -232,6 +234,7 @@ def test_a_build_makes_proven_views_beside_the_artifact(first_build):
     assert not list((project / "out/.partial").iterdir())
 
 
+@pytest.mark.slow
 def test_a_second_build_does_nothing_and_a_missing_file_is_made_again(first_build, tmp_path):
     again = doit(first_build[0], "build", "source=tiny")
     assert executed(again) == []
@@ -248,6 +251,7 @@ def test_a_second_build_does_nothing_and_a_missing_file_is_made_again(first_buil
     assert contents(built / "out/tiny/any.transformers") == before
 
 
+@pytest.mark.slow
 def test_a_views_card_shows_the_other_views_of_its_loader(built):
     others = [make_sibling("8bit", dialect="mlx-audio"), make_sibling("any", dialect="mlx-audio")]
     write_record(built / "model_cards/siblings/tiny.json", others)
@@ -265,6 +269,7 @@ def test_a_views_card_shows_the_other_views_of_its_loader(built):
     assert executed(doit(built, "build", "recipe=any", "source=tiny")) == ["views:tiny:any"]
 
 
+@pytest.mark.slow
 def test_views_are_published_beside_the_artifact(built):
     process = doit(built, "publish", "recipe=any", "source=tiny", "tag=v9")
     assert process.returncode == 0, process.stdout
@@ -275,6 +280,7 @@ def test_views_are_published_beside_the_artifact(built):
     assert doit(built, "publish", "tag=v9").stdout.count("already published") == 3
 
 
+@pytest.mark.slow
 def test_a_view_of_another_build_is_not_published(built):
     folder = built / "out/tiny/any.mlx-audio"
     manifest = read_json(folder / "manifest.json")
@@ -287,7 +293,8 @@ def test_a_view_of_another_build_is_not_published(built):
     assert "any.transformers: the view is not built; run `doit build recipe=any" in process.stdout
 
 
-def test_a_dialect_that_cannot_be_is_refused_before_anything_is_built(tmp_path):
+@pytest.mark.slow
+def test_an_impossible_dialect_is_refused_before_anything_is_built(tmp_path):
     project = project_of(tmp_path / "p", MODES["affine 4"], "mlx-audio")
     for task in ("plan", "build"):
         process = doit(project, task, "recipe=any", "source=tiny")
@@ -301,10 +308,11 @@ def test_a_dialect_that_cannot_be_is_refused_before_anything_is_built(tmp_path):
     assert "\nmlx-audio cannot read it: " in doit(project, "plan", "recipe=any", "source=tiny").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()], ids=["broken", "interrupted"]
 )
-def test_a_failure_half_way_keeps_the_old_view_and_leaves_nothing(built, monkeypatch, error):
+def test_a_failure_keeps_the_old_view_and_leaves_no_files(built, monkeypatch, error):
     work, source, recipe, book = parts(built)
     before = contents(work.artifact("tiny", "any.mlx-audio"))
     writes, original = [], views.CheckpointWriter.write
@@ -327,7 +335,8 @@ def test_a_failure_half_way_keeps_the_old_view_and_leaves_nothing(built, monkeyp
     assert not list((work.out / ".partial").iterdir())
 
 
-def test_a_view_that_hears_otherwise_is_none(built):
+@pytest.mark.slow
+def test_a_view_with_another_transcript_is_refused(built):
     work, source, recipe, book = parts(built)
     path = work.artifact("tiny", "any") / "validation.json"
     validation = read_json(path)
@@ -339,14 +348,15 @@ def test_a_view_that_hears_otherwise_is_none(built):
     assert not work.artifact("tiny", "any.mlx-audio").exists()
 
 
-def test_what_is_not_validated_gets_no_view(built):
+@pytest.mark.slow
+def test_an_unvalidated_artifact_gets_no_view(built):
     work, source, recipe, book = parts(built)
     Manifest.load(work.artifact("tiny", "any")).unvalidated().save(work.artifact("tiny", "any"))
     with pytest.raises(ValidationError, match="not what was validated"):
         stages.make_views(Variant(work, book, source, recipe))
 
 
-def test_what_no_loader_knows_is_a_sentence(artifact, tmp_path):
+def test_an_unknown_loader_is_one_sentence(artifact, tmp_path):
     folder = shutil.copytree(artifact("none"), tmp_path / "odd")
     config = read_json(folder / "config.json")
     writer = CheckpointWriter(folder / "consolidated.safetensors", [Tensor("odd.weight", "U8", (1,))])
@@ -360,13 +370,15 @@ def test_what_no_loader_knows_is_a_sentence(artifact, tmp_path):
         small_files(MLX_AUDIO_LOADER, config)
 
 
-def test_what_lies_beside_the_artifact_gets_no_view(built):
+@pytest.mark.slow
+def test_an_artifact_with_foreign_files_gets_no_view(built):
     work, source, recipe, book = parts(built)
     (work.artifact("tiny", "any") / "consolidated.safetensors").write_bytes(b"seen instead")
     with pytest.raises(VoxbuildError, match=r"not in its manifest: 'consolidated\.safetensors'"):
         stages.make_views(Variant(work, book, source, recipe))
 
 
+@pytest.mark.slow
 def test_an_edited_manifest_of_a_view_is_made_again_and_not_published(built):
     path = built / "out/tiny/any.mlx-audio/manifest.json"
     before = path.read_bytes()

@@ -40,7 +40,7 @@ def changed(recipe: Recipe, **sections) -> Recipe:
     return Recipe.model_validate_json(json.dumps(content))
 
 
-def test_the_stored_header_is_what_its_script_makes():
+def test_the_stored_header_is_its_scripts_output():
     assert {t.name: list(t.shape) for t in HEADER} == dict(make_header.header(UPSTREAM_PARAMS))
 
 
@@ -68,6 +68,7 @@ def test_only_convolutions_are_transposed(plan):
     assert transposed == {"encoder.conv1.weight": (1280, 3, 128), "encoder.conv2.weight": (1280, 3, 1280)}
 
 
+@pytest.mark.slow
 def test_every_recipe_plans_at_full_size(book):
     for recipe in book.recipes.values():
         plan = make_plan(recipe, HEADER, UPSTREAM_PARAMS)
@@ -104,7 +105,7 @@ def test_shard_names():
     ]
 
 
-def test_tensors_come_sorted_by_the_sources_names_each_module_together(plan):
+def test_tensors_are_sorted_by_source_name_module_by_module(plan):
     sources = [t.source for t in plan.tensors]
     assert sources == sorted(sources)
     modules = [module for module, _ in itertools.groupby(t.module for t in plan.tensors)]
@@ -133,7 +134,7 @@ def test_missing_tensors_are_named(recipe):
     assert refused(recipe, []).endswith(f"layers.0.attention.wk.weight and {len(SMALL_HEADER) - 5} more")
 
 
-def test_tensors_nobody_knows_are_named(recipe):
+def test_unknown_tensors_are_named(recipe):
     assert "mistral does not know: lm.extra" in refused(
         recipe, [*SMALL_HEADER, Tensor("lm.extra", "BF16", (1,))]
     )
@@ -182,17 +183,17 @@ def test_misshapen_tensors_are_named_with_both_shapes(recipe, name, shape, wante
     assert said.endswith(f"params.json asks for {wanted}")
 
 
-def test_params_without_a_key_are_told(recipe):
+def test_params_without_a_key_are_reported(recipe):
     params = {key: value for key, value in SMALL.items() if key != "hidden_dim"}
     with pytest.raises(ConfigError, match="hidden_dim"):
         make_plan(recipe, SMALL_HEADER, params)
 
 
-def test_the_config_is_params_and_how_it_is_quantized(plan):
+def test_the_config_holds_params_and_the_quantization(plan):
     assert plan.config == UPSTREAM_PARAMS | {"quantization": {"bits": 4, "group_size": 64}}
 
 
-def test_the_mixed_recipe_says_what_differs_by_path(book):
+def test_the_config_of_the_mixed_recipe_lists_overrides_by_path(book):
     config = make_plan(book.recipe("mixed-4-6"), HEADER, UPSTREAM_PARAMS).config["quantization"]
     assert (config.pop("bits"), config.pop("group_size")) == (4, 64)
     skipped = {path for path, said in config.items() if said is False}
@@ -211,7 +212,7 @@ def test_modes_other_than_affine_are_named_in_the_config(book):
     assert "quantization" not in make_plan(book.recipe("bf16"), HEADER, UPSTREAM_PARAMS).config
 
 
-def test_rules_that_skip_or_only_now_fit_are_in_the_config(recipe):
+def test_skipped_modules_and_newly_fitting_ones_are_in_the_config(recipe):
     rules = [
         {"match": "language_model.embed_tokens", "skip": True},
         {"match": "*.linear_out", "group_size": 32},  # 32 columns: no group of 64
@@ -225,7 +226,7 @@ def test_rules_that_skip_or_only_now_fit_are_in_the_config(recipe):
     assert by_name["language_model.layers.1.ada_norm.linear_out.weight"].quantization.group_size == 32
 
 
-def test_a_search_shows_in_no_config(recipe):
+def test_a_search_does_not_change_the_config(recipe):
     """Loaders read config.json; to them the artifact is like any other."""
     rules = [{"match": "adapter.*", "search": "none"}, {"match": "*.mlp.*", "bits": 6, "search": "mse"}]
     quantize = {"bits": 4, "group_size": 64, "search": "mse"}
@@ -237,7 +238,8 @@ def test_a_search_shows_in_no_config(recipe):
     }
 
 
-def test_the_digest_goes_by_what_will_be_written(recipe, plan):
+@pytest.mark.slow
+def test_the_digest_depends_on_what_will_be_written(recipe, plan):
     digest = plan.digest()
     assert make_plan(recipe, HEADER[::-1], UPSTREAM_PARAMS).digest() == digest
     same = changed(recipe, summary="Other words.", validate={"clips": ["digits"], "gates": {}})
@@ -254,7 +256,7 @@ def test_the_digest_goes_by_what_will_be_written(recipe, plan):
     assert make_plan(recipe, HEADER, UPSTREAM_PARAMS | {"norm_eps": 1e-6}).digest() != digest
 
 
-def test_a_rule_that_fits_no_module_is_told(recipe):
+def test_a_rule_that_matches_no_module_is_reported(recipe):
     rules = [{"match": "*.atention.v_proj", "bits": 6}]
     mistyped = changed(recipe, quantize=recipe.quantize.model_dump() | {"rules": rules})
     assert "4bit.yaml: no module is called like the rule's match *.atention.v_proj" in refused(

@@ -1,4 +1,4 @@
-"""doit plan: what would be built and what that takes, from the header alone, wherever the source is."""
+"""doit plan shows what would be built and what it needs, from the header of a local or remote source."""
 
 import hashlib
 import json
@@ -78,7 +78,7 @@ def bytes_of_weights(hub):
 
 
 @pytest.mark.parametrize("redirects", [False, True])
-def test_a_plan_of_a_hub_source_asks_for_its_header_and_nothing_else(hub, plan, files, book, redirects):
+def test_a_plan_of_a_hub_source_downloads_only_its_header(hub, plan, files, book, redirects):
     hub.redirects = redirects
     process = plan("--format", "json")
     assert process.returncode == 0, process.stdout
@@ -101,7 +101,8 @@ def test_a_plan_of_a_hub_source_asks_for_its_header_and_nothing_else(hub, plan, 
     assert (shown["repo"], shown["source"]) == (REPO, "tiny")
 
 
-def test_tensors_are_shown_if_asked_and_the_rest_fits_a_screen(plan):
+@pytest.mark.slow
+def test_tensors_are_listed_on_request_and_the_rest_fits_a_screen(plan):
     text, _, loaders = plan("--tensors").stdout.rpartition("\n\n")
     assert loaders.startswith("voxmlx ")
     tensors, _, rest = text.partition("\n\n")
@@ -113,7 +114,8 @@ def test_tensors_are_shown_if_asked_and_the_rest_fits_a_screen(plan):
     assert "are free" in lines[-1]
 
 
-def test_what_the_cache_holds_is_not_asked_for_again(project, hub, plan, hub_environment):
+@pytest.mark.slow
+def test_cached_files_are_not_downloaded_again(project, hub, plan, hub_environment):
     assert doit(project, "fetch", **hub_environment).returncode == 0
     before = bytes_of_weights(hub)
     process = plan("--format=json", HF_HUB_OFFLINE="1")
@@ -131,11 +133,13 @@ def refused(process):
     return process.stdout
 
 
-def test_a_server_without_ranges_is_told(hub, plan):
+@pytest.mark.slow
+def test_a_server_without_ranges_is_reported(hub, plan):
     hub.ranges = False
     assert "does not send ranges of bytes" in refused(plan())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "status", "code", "expected"),
     [
@@ -145,27 +149,30 @@ def test_a_server_without_ranges_is_told(hub, plan):
         ("GET .*consolidated", 404, "RevisionNotFound", "the Hub knows no revision"),
     ],
 )
-def test_what_the_hub_refuses_is_told(hub, plan, call, status, code, expected):
+def test_a_refusal_by_the_hub_is_reported(hub, plan, call, status, code, expected):
     hub.fail(call, status, code=code)
     said = refused(plan())
     assert f"plan: {REPO}" in said
     assert expected in said
 
 
-def test_without_a_network_it_says_so(plan):
+@pytest.mark.slow
+def test_a_missing_network_is_reported(plan):
     for environment in ({"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}):
         said = refused(plan(**environment))
         assert "the Hub cannot be reached (" in said
         assert "check the network, or build over the embedded model" in said
 
 
-def test_a_damaged_header_is_told(project, hub, plan, files):
+@pytest.mark.slow
+def test_a_damaged_header_is_reported(project, hub, plan, files):
     damaged = files[WEIGHTS][:8] + b"[" + files[WEIGHTS][9:]
     pin(project, hub.add("models", REPO, files | {WEIGHTS: damaged}))
     assert f"{REPO}/{WEIGHTS}: its header is damaged" in refused(plan())
 
 
-def test_a_local_plan_is_what_is_built_then(tmp_path):
+@pytest.mark.slow
+def test_a_local_plan_equals_the_build(tmp_path):
     project = make_project(tmp_path / "project", recipes=("4bit", "2bit"), clips=1)
     use_random_source(project)
     edit(project / "recipes/4bit.yaml", "validate:", "shards: {max_size: 1MB}\nvalidate:")
@@ -200,7 +207,7 @@ def test_a_plan_at_full_size_fits_a_screen(book):
         assert len(as_text(shown, plan).splitlines()) > 711
 
 
-def test_bits_per_weight_are_told_by_kind(book):
+def test_bits_per_weight_are_shown_by_module_kind(book):
     rows = {row["kind"]: row for row in upstream(book, "4bit")[0]["modules"]}
     assert rows["embedding"]["bits_per_weight"] == rows["decoder mlp"]["bits_per_weight"] == 4.5
     assert rows["decoder norm"]["bits_per_weight"] == 16
@@ -208,6 +215,7 @@ def test_bits_per_weight_are_told_by_kind(book):
     assert {"encoder attention", "encoder mlp", "encoder conv", "adapter", "decoder ada_norm"} <= rows.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("free", "cache_free", "here", "enough"),
     [
@@ -219,7 +227,7 @@ def test_bits_per_weight_are_told_by_kind(book):
         (2 * 10**9, 9 * 10**9, None, False),
     ],
 )
-def test_whether_the_disks_have_room(book, free, cache_free, here, enough):
+def test_free_disk_space_is_compared_with_the_need(book, free, cache_free, here, enough):
     shown, _ = upstream(book, "4bit", here, free, cache_free)
     assert shown["disk"]["enough"] == enough
     assert ("NOT ENOUGH" in as_text(shown, None)) == (not enough)
@@ -254,7 +262,7 @@ class Endless:
             yield bytes(size)
 
 
-def test_no_more_of_an_endless_answer_is_read_than_was_asked_for():
+def test_an_endless_answer_is_read_only_to_the_requested_length():
     answer = Endless()
     assert len(_received(answer, 100_000)) == 100_001
     assert answer.taken <= 100_000 + 2 * CHUNK_BYTES

@@ -1,4 +1,4 @@
-"""What a build needs is asked for before it starts."""
+"""Disk and memory are checked before a build starts."""
 
 import re
 from types import SimpleNamespace
@@ -24,24 +24,24 @@ def machine(monkeypatch):
     return has
 
 
-def test_enough_is_enough(machine, tmp_path):
+def test_sufficient_disk_and_memory_pass(machine, tmp_path):
     machine(500_000_000, 200_000_000)
     check_room(tmp_path, NEEDED, 0)
 
 
-def test_a_disk_that_is_too_full_is_told(machine, tmp_path):
+def test_a_full_disk_is_reported(machine, tmp_path):
     machine(499_000_000, 10**10)
     said = "500 MB are needed, 499 MB are free on its disk; make room and run it again"
     with pytest.raises(ConvertError, match=re.escape(f"{tmp_path}: {said}")):
         check_room(tmp_path, NEEDED, 0)
 
 
-def test_what_is_there_need_not_be_written_again(machine, tmp_path):
+def test_existing_bytes_reduce_the_space_needed(machine, tmp_path):
     machine(400_000_000, 10**10)
     check_room(tmp_path, NEEDED, 100_000_000)
 
 
-def test_too_little_memory_is_told(machine, tmp_path):
+def test_too_little_memory_is_reported(machine, tmp_path):
     machine(10**12, 199_000_000)
     with pytest.raises(ConvertError, match="200 MB are needed, 199 MB are free of memory; end something"):
         check_room(tmp_path, NEEDED, 0)

@@ -1,4 +1,4 @@
-"""Publishing with the genuine client to a Hub on loopback, in processes of its own."""
+"""Publishing with the genuine client to a Hub on loopback, each time in a process of its own."""
 
 import signal
 import subprocess
@@ -9,14 +9,18 @@ import pytest
 from artifacts import REPO, contents, make_artifact
 from hub_server import TOKEN
 
+pytestmark = pytest.mark.slow
+
 PUBLISH = """
 import sys
+import time
 from pathlib import Path
 from voxbuild.errors import PublishError
 from voxbuild.publish.hub.target import Hub
 from voxbuild.publish.release import prepare
 from voxbuild.publish.target import Destination
 
+time.sleep = lambda seconds: None  # between the client's retries
 release = prepare(Path(sys.argv[1]), "c0ffee", sys.argv[2], sys.argv[3])
 try:
     print("already there" if Hub().published(release) else Hub().publish(release, Destination()))
@@ -92,7 +96,7 @@ def test_a_second_publish_writes_nothing(hub, publish, tmp_path):
     assert not [call for call in hub.calls[before:] if "commit" in call or "tag" in call or "create" in call]
 
 
-def test_another_content_under_the_tag_is_refused(hub, publish, tmp_path):
+def test_other_content_under_the_same_tag_is_refused(hub, publish, tmp_path):
     first = make_artifact(tmp_path / "a")
     publish(first)
     said = refused(publish(make_artifact(tmp_path / "b", b"other weights")))
@@ -101,7 +105,7 @@ def test_another_content_under_the_tag_is_refused(hub, publish, tmp_path):
     assert files_at(hub, "v1") == contents(first)
 
 
-def test_the_next_tag_removes_what_is_stale_in_the_same_commit(hub, publish, tmp_path):
+def test_the_next_tag_removes_stale_files_in_the_same_commit(hub, publish, tmp_path):
     hub.add("models", REPO, {"model-00001-of-00002.safetensors": b"stale" * 1000, "notes/old.md": b"stale"})
     first = make_artifact(tmp_path / "a")
     publish(first)
@@ -126,25 +130,25 @@ def test_an_error_of_the_hub_is_one_sentence_and_nothing_is_tagged(hub, publish,
 
 
 @pytest.mark.parametrize("status", [401, 500])
-def test_a_repository_that_cannot_be_created_is_told(hub, publish, tmp_path, status):
+def test_a_repository_that_cannot_be_created_is_reported(hub, publish, tmp_path, status):
     hub.fail("/repos/create", status)
     assert str(status) in refused(publish(make_artifact(tmp_path / "a")))
     assert not hub.repos
 
 
-def test_a_wrong_token_is_told_without_it(hub, publish, tmp_path):
+def test_a_wrong_token_is_reported_without_printing_it(hub, publish, tmp_path):
     process = publish(make_artifact(tmp_path / "a"), HF_TOKEN="hf_wrong_secret")
     assert "401" in refused(process)
     assert "set HF_TOKEN" in process.stderr
     assert "hf_wrong_secret" not in process.stderr
 
 
-def test_no_connection_is_told(publish, tmp_path):
+def test_a_missing_connection_is_reported(publish, tmp_path):
     process = publish(make_artifact(tmp_path / "a"), HF_ENDPOINT="http://127.0.0.1:9")
     assert "refused" in refused(process)
 
 
-def test_a_publish_that_lost_its_tag_is_completed_without_a_second_commit(hub, publish, tmp_path):
+def test_a_publish_that_failed_at_the_tag_is_completed_without_a_second_commit(hub, publish, tmp_path):
     folder = make_artifact(tmp_path / "a", b"weights" * 1000)
     hub.fail("POST .*/tag/", 500)
     refused(publish(folder))
@@ -155,7 +159,7 @@ def test_a_publish_that_lost_its_tag_is_completed_without_a_second_commit(hub, p
     assert files_at(hub, "v1") == contents(folder)
 
 
-def test_somebody_elses_commit_in_between_is_not_overwritten(hub, publish, tmp_path):
+def test_a_concurrent_commit_is_not_overwritten(hub, publish, tmp_path):
     hub.add("models", REPO, {})
     hub.before("/commit/", lambda: hub.add("models", REPO, {"notes.md": b"theirs"}))
     assert "412" in refused(publish(make_artifact(tmp_path / "a")))
@@ -166,7 +170,7 @@ def test_somebody_elses_commit_in_between_is_not_overwritten(hub, publish, tmp_p
 LARGE = "import voxbuild.publish.hub.target as hub\nhub.SMALL = 100\n" + PUBLISH
 
 
-def test_large_files_are_sent_without_bars_where_nobody_watches(hub, publish, hub_environment, tmp_path):
+def test_large_files_are_sent_without_progress_bars_in_a_pipe(hub, publish, hub_environment, tmp_path):
     folder = make_artifact(tmp_path / "a", b"weights" * 1000)
     del hub_environment["HF_HUB_DISABLE_PROGRESS_BARS"]
     process = publish(folder, program=LARGE)
@@ -181,9 +185,10 @@ def xet(hub_environment):
     pytest.importorskip("hf_xet")
     del hub_environment["HF_HUB_DISABLE_XET"]
     hub_environment["HF_XET_CLIENT_RETRY_MAX_ATTEMPTS"] = "1"
+    hub_environment["HF_XET_CLIENT_RETRY_BASE_DELAY"] = "1ms"
 
 
-def test_by_xet(hub, publish, xet, tmp_path):
+def test_files_are_sent_by_xet(hub, publish, xet, tmp_path):
     folder = make_artifact(tmp_path / "a", b"weights" * 1000)
     assert publish(folder, program=LARGE).stderr == ""
     assert files_at(hub, "v1") == contents(folder)
@@ -192,7 +197,7 @@ def test_by_xet(hub, publish, xet, tmp_path):
     assert len(commits(hub)) == 1
 
 
-def test_what_changes_while_it_is_sent_by_xet_is_not_tagged(hub, publish, xet, tmp_path):
+def test_a_file_that_changes_during_a_xet_upload_is_not_tagged(hub, publish, xet, tmp_path):
     folder = make_artifact(tmp_path / "a", b"weights" * 1000)
     change = "(release.folder / 'model.safetensors').write_bytes(b'changed' * 1000)\ntry:"
     said = refused(publish(folder, program=LARGE.replace("try:", change)))
@@ -201,7 +206,7 @@ def test_what_changes_while_it_is_sent_by_xet_is_not_tagged(hub, publish, xet, t
 
 
 @pytest.mark.parametrize("call", ["/xet-write-token/", "/xorbs/", "/shards"])
-def test_a_store_of_xet_that_fails_is_told(hub, publish, xet, tmp_path, call):
+def test_a_failing_xet_store_is_reported(hub, publish, xet, tmp_path, call):
     folder = make_artifact(tmp_path / "a", b"weights" * 1000)
     hub.fail(call, 500)
     assert "500" in refused(publish(folder, program=LARGE))
@@ -211,7 +216,7 @@ def test_a_store_of_xet_that_fails_is_told(hub, publish, xet, tmp_path, call):
     assert files_at(hub, "v1") == contents(folder)
 
 
-def test_ctrl_c_says_what_is_the_case(hub, hub_environment, tmp_path):
+def test_ctrl_c_reports_what_was_published(hub, hub_environment, tmp_path):
     folder = make_artifact(tmp_path / "a", b"weights" * 1000)
     script = "from voxbuild.tasks.interrupt import end_cleanly\nend_cleanly()\n" + PUBLISH
     process = subprocess.Popen(

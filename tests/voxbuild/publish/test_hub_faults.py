@@ -1,4 +1,4 @@
-"""At every call of a publish: whatever goes wrong there, nothing half is seen, and the next publish ends it.
+"""A fault at any call of a publish: readers see no incomplete release, and the next publish completes it.
 
 The calls are those that a publish makes: a new one is covered by itself.
 """
@@ -18,7 +18,10 @@ from mishaps import for_good, once, outcome, play
 
 from voxbuild.publish.hub import client
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),  # how the client uploads
+]
 
 CREATE = "POST /repos/create"
 
@@ -65,7 +68,7 @@ ONCE = {
 
 
 @pytest.mark.parametrize("kind", ONCE)
-def test_what_passes(at_each_call, at_creation, kind):
+def test_a_single_failure_is_retried(at_each_call, at_creation, kind):
     def act_at(world, number):
         return once(number, **ONCE[kind])
 
@@ -75,7 +78,7 @@ def test_what_passes(at_each_call, at_creation, kind):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ONCE if "within" not in kind])
-def test_what_stays(at_each_call, at_creation, kind):
+def test_a_lasting_failure_ends_the_publish(at_each_call, at_creation, kind):
     def act_at(world, number):
         return for_good(number, **ONCE[kind])
 
@@ -122,7 +125,7 @@ def test_the_repository_is_renamed(at_each_call):
 
 
 def test_ctrl_c(at_each_call):
-    """What is on its way when the publisher ends is still answered by the server, after that."""
+    """The server still answers the pending call after the publisher has ended."""
 
     def act_at(world, number):
         def interrupt(script):
@@ -144,8 +147,8 @@ def test_ctrl_c_again_and_again(new_world, calls):
     assert "whether the commit was made could not be seen" in found.said
 
 
-def test_those_who_download_the_tag_get_nothing_or_all(new_world, hubs, calls, tmp_path):
-    """Over and over while it is published, each time into an empty cache."""
+def test_concurrent_downloads_of_the_tag_get_nothing_or_everything(new_world, hubs, calls, tmp_path):
+    """Repeatedly while it is published, each time into an empty cache."""
     world = new_world()
     folders, ended = [], threading.Event()
 

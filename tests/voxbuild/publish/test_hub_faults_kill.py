@@ -1,4 +1,4 @@
-"""Publishers that are killed, at every call: what they had sent is still worked off by the server."""
+"""Publishers killed at every call; the server still processes what they had sent."""
 
 import multiprocessing
 import os
@@ -12,7 +12,10 @@ from hub_server import TOKEN
 from mishaps import once, outcome
 from publishers import publish_alone
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),  # how the client uploads
+]
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["voxbuild.publish.hub.target", "huggingface_hub.hf_api", "httpx2"])
 PATIENCE = 60

@@ -1,4 +1,4 @@
-"""What goes wrong at one place of a publish, or between two publishers."""
+"""Faults at one particular call of a publish, or between two publishers."""
 
 import pytest
 from artifacts import contents
@@ -9,7 +9,10 @@ from publishers import ATTRIBUTES, CARD, attempt, hashes, release_of
 
 from voxbuild.publish.hub import client, target
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),  # how the client uploads
+]
 
 
 @pytest.fixture
@@ -52,13 +55,13 @@ def test_a_wrong_sha256_from_lfs_is_not_tagged(at, new_world):
     assert found.rerun == "tag"
 
 
-def test_a_slow_drip_for_good_ends(at, monkeypatch):
+def test_a_lasting_slow_answer_ends_the_publish(at, monkeypatch):
     monkeypatch.setattr(client, "TIMEOUT", 0.3)
     monkeypatch.setattr(client, "WAITS", ())
     at("20 bytes a second, for good", "GET /REPO/refs", lambda n: for_good(n, drip=20), "comes too slowly")
 
 
-def test_no_answer_at_all_ends(at, monkeypatch):
+def test_a_server_that_never_answers_ends_the_publish(at, monkeypatch):
     monkeypatch.setattr(client, "TIMEOUT", 0.3)
     monkeypatch.setattr(client, "WAITS", ())
     at("no answer at all", "GET /REPO/tree", lambda n: for_good(n, hang=True), "timed out")
@@ -109,7 +112,7 @@ def their_commit(world):
     return lambda script: world.hub.add("models", world.repo, THEIRS | ATTRIBUTES, "Theirs")
 
 
-def test_somebody_elses_commit_before_ours_is_not_overwritten(new_world, calls):
+def test_a_foreign_commit_before_ours_is_not_overwritten(new_world, calls):
     world, kind = new_world(), "somebody else commits before us (then we after them)"
     number = calls.index("POST /REPO/commit/main")
     found = outcome(world, once(number, before=their_commit(world)))
@@ -123,7 +126,7 @@ def test_somebody_elses_commit_before_ours_is_not_overwritten(new_world, calls):
 
 
 @pytest.mark.parametrize("call", ["GET /REPO/resolve/COMMIT/README.md", "POST /REPO/tag/COMMIT"])
-def test_somebody_elses_commit_after_ours_takes_no_part_in_the_tag(new_world, calls, call):
+def test_a_foreign_commit_after_ours_is_not_in_the_tag(new_world, calls, call):
     world = new_world()
     found = outcome(world, once(calls.index(call), before=their_commit(world)))
     ROWS.setdefault("somebody else commits after us", {})[calls.index(call) + 1] = found
@@ -132,7 +135,7 @@ def test_somebody_elses_commit_after_ours_takes_no_part_in_the_tag(new_world, ca
     assert world.look() == "v2 holds v2, main holds theirs"
 
 
-def test_a_lost_answer_and_somebody_elses_commit_upon_ours(new_world, calls):
+def test_a_lost_answer_and_a_foreign_commit_on_top(new_world, calls):
     world = new_world()
     number = calls.index("POST /REPO/commit/main")
 
@@ -167,7 +170,7 @@ def _meanwhile(world):
         world.hub.faults = mine
 
 
-def test_somebody_else_takes_the_tag_meanwhile(new_world, calls):
+def test_the_tag_is_created_by_another_publisher_meanwhile(new_world, calls):
     world = new_world()
 
     def take(script):
@@ -201,7 +204,7 @@ def test_a_tag_with_other_content_is_refused_before_anything_is_sent(new_world, 
     assert all(call.startswith("GET ") for call in script.calls)
 
 
-def test_what_changed_after_it_was_checked_is_not_sent(new_world):
+def test_files_changed_after_the_check_are_not_sent(new_world):
     world = new_world()
     (world.release.folder / "README.md").write_bytes(CARD.replace(b"# A", b"# B"))
     script, done, said = play(world)
@@ -210,7 +213,7 @@ def test_what_changed_after_it_was_checked_is_not_sent(new_world):
     assert all(call.startswith("GET ") for call in script.calls)
 
 
-def test_what_changes_while_it_is_sent_is_refused_by_its_hash(new_world, monkeypatch):
+def test_a_file_that_changes_during_the_upload_is_refused_by_its_hash(new_world, monkeypatch):
     monkeypatch.setattr(target, "SMALL", 1000)
     world = new_world()
     weights = world.release.folder / "model.safetensors"
@@ -228,7 +231,7 @@ def test_large_files_are_not_hashed_again(new_world, monkeypatch):
     assert done, said
 
 
-def test_a_token_that_the_server_sends_back_is_not_told(new_world):
+def test_a_token_echoed_by_the_server_is_not_printed(new_world):
     world = new_world()
     for status in (400, 403, 500):
         echo = Refusal(status, message=f"authorization was Bearer {TOKEN}")
@@ -253,7 +256,7 @@ def settings(hubs, monkeypatch):
         monkeypatch.setattr(hubs[0], name, value)
 
 
-def test_in_parts_and_pages(new_world, settings):
+def test_multipart_uploads_and_paged_listings_work(new_world, settings):
     world = new_world()
     script, done, said = play(world)
     assert done, said
@@ -266,7 +269,7 @@ def test_in_parts_and_pages(new_world, settings):
             assert found.said == "published"
 
 
-def test_a_card_that_the_hub_does_not_take_is_told_before_anything_is_sent(new_world, tmp_path):
+def test_a_card_that_the_hub_rejects_is_reported_before_anything_is_sent(new_world, tmp_path):
     world = new_world()
     card = CARD.replace(b"mit", b"my-own")
     script = world.hub.faults = Script(world)

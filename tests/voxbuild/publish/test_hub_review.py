@@ -1,4 +1,4 @@
-"""What goes to a Hub for review: branches and pull requests."""
+"""Publishing to a Hub for review: branches and pull requests."""
 
 import signal
 import threading
@@ -45,7 +45,7 @@ def test_a_pull_request_is_made_once(new_world, when):
     assert world.log().count("Publish v2") == 0
 
 
-def test_a_pull_request_that_cannot_be_made_is_told(new_world):
+def test_a_pull_request_that_cannot_be_made_is_reported(new_world):
     world = new_world()
     world.hub.faults = Script(world, lambda n, call: {"fail": Refusal(403)} if "/commit/" in call else {})
     done, said = attempt(world.release, Destination(pull_request=True))
@@ -54,7 +54,7 @@ def test_a_pull_request_that_cannot_be_made_is_told(new_world):
     assert not world.there.pulls
 
 
-def test_a_pull_request_that_was_closed_is_not_the_one(new_world):
+def test_a_closed_pull_request_is_not_reused(new_world):
     world = new_world()
     world.hub.faults = Script(world)
     assert attempt(world.release, Destination(pull_request=True))[0]
@@ -63,7 +63,7 @@ def test_a_pull_request_that_was_closed_is_not_the_one(new_world):
     assert (done, said) == (True, f"{world.hub.url}/{world.repo}/discussions/2")
 
 
-def test_what_is_on_main_is_not_requested(new_world):
+def test_no_pull_request_is_made_for_what_main_holds(new_world):
     world = new_world()
     world.hub.faults = Script(world)
     assert attempt(world.release)[0]
@@ -73,7 +73,7 @@ def test_what_is_on_main_is_not_requested(new_world):
 
 
 @pytest.mark.parametrize("branch", ["", "main"])
-def test_main_by_another_name_is_main_all_the_same(new_world, branch):
+def test_an_empty_branch_and_main_mean_main(new_world, branch):
     world = new_world()
     world.hub.faults = Script(world)
     assert attempt(world.release, Destination(branch=branch))[0]
@@ -85,7 +85,7 @@ def test_main_by_another_name_is_main_all_the_same(new_world, branch):
 
 
 @pytest.mark.parametrize("branch", ["v1", "v2"])
-def test_a_branch_is_not_called_like_a_tag(new_world, branch):
+def test_a_branch_with_the_name_of_a_tag_is_refused(new_world, branch):
     world = new_world()
     world.hub.faults = Script(world)
     done, said = attempt(world.release, Destination(branch=branch))
@@ -96,7 +96,7 @@ def test_a_branch_is_not_called_like_a_tag(new_world, branch):
     assert list(world.there.branches) == ["main"]
 
 
-def test_a_tag_is_not_called_like_a_branch(new_world):
+def test_a_tag_with_the_name_of_a_branch_is_refused(new_world):
     world = new_world()
     script = world.hub.faults = Script(world)
     world.there.save(branches=world.there.branches | {"v2": world.there.head})
@@ -108,7 +108,7 @@ def test_a_tag_is_not_called_like_a_branch(new_world):
     assert all(call.startswith("GET ") for call in script.calls)
 
 
-def test_a_tag_is_read_though_a_branch_is_called_like_it(new_world):
+def test_a_tag_is_read_even_if_a_branch_has_its_name(new_world):
     world = new_world()
     script = world.hub.faults = Script(world)
     assert attempt(world.release)[0]
@@ -153,5 +153,5 @@ NEXT = "; if a commit was on its way, the next finds it"
         (Destination(), "/repos/create", True, f"nothing of it is there{NEXT}"),
     ],
 )
-def test_ctrl_c_says_what_there_is(new_world, destination, at, new, said):
+def test_ctrl_c_reports_what_was_reached(new_world, destination, at, new, said):
     assert interrupted(new_world(new=new), destination, at) == said

@@ -1,4 +1,4 @@
-"""What a Hub holds: files by their hashes, versions, what was withdrawn; branches and pull requests."""
+"""Reading from a Hub: files with their hashes, versions, withdrawals, branches and pull requests."""
 
 import hashlib
 
@@ -15,7 +15,7 @@ from voxbuild.publish.hub.target import Hub
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
 
 
-def test_files_are_told_by_size_and_sha256(published):
+def test_files_are_listed_with_size_and_sha256(published):
     world, folders = published()
     for revision, tag in (("v1", "v1"), ("main", "v2")):
         entries = Hub().files(world.repo, revision)
@@ -26,7 +26,7 @@ def test_files_are_told_by_size_and_sha256(published):
         }
 
 
-def test_a_release_that_was_signed_again_is_the_same_and_another_is_not(new_world, tmp_path):
+def test_a_release_signed_again_counts_as_the_same(new_world, tmp_path):
     world = new_world()
     world.hub.faults = Script(world)
     release = signed(world.release, "one")
@@ -39,7 +39,7 @@ def test_a_release_that_was_signed_again_is_the_same_and_another_is_not(new_worl
         Hub().published(signed(other, "a third"))
 
 
-def test_what_was_signed_after_it_was_published_takes_another_tag(new_world):
+def test_a_signature_added_after_publishing_needs_another_tag(new_world):
     world = new_world()
     world.hub.faults = Script(world)
     unsigned = world.release
@@ -81,7 +81,7 @@ def test_a_file_is_read_whole_or_refused(published):
     ("repo", "revision", "name"),
     [("someone/Nothing", "main", "a"), (None, "v9", "README.md"), (None, "v1", "nothing.md")],
 )
-def test_what_is_not_there_is_missing(published, repo, revision, name):
+def test_a_missing_repository_tag_or_file_is_reported(published, repo, revision, name):
     world, _ = published()
     with pytest.raises(MissingError):
         Hub().read(repo or world.repo, revision, name)
@@ -109,7 +109,7 @@ def test_a_gated_repository_is_there(published, monkeypatch):
     assert not isinstance(refused.value, MissingError)
 
 
-def test_the_history_is_that_of_the_commits_whatever_the_dates(published):
+def test_the_history_follows_the_commits_not_the_dates(published):
     world, _ = published("v3")
     world.hub.skew = -(10**9)
     try:

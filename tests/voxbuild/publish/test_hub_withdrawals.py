@@ -1,4 +1,4 @@
-"""Withdrawing what is on a Hub: whatever goes wrong or comes in between, main ends where it belongs."""
+"""Withdrawing from a Hub: after any fault or concurrent change, main holds the right release."""
 
 import pytest
 from artifacts import contents
@@ -48,7 +48,7 @@ def test_when_all_is_withdrawn_main_is_empty(published):
     assert set(marks(world.repo).values()) == {"wrong"}
 
 
-def test_what_somebody_put_on_main_is_not_taken_back(published):
+def test_a_foreign_commit_on_main_is_not_reverted(published):
     world, _ = published()
     world.hub.add("models", world.repo, {"manifest.json": b"theirs"} | ATTRIBUTES, "Theirs")
     Hub().yank(world.repo, "v2", "wrong")
@@ -67,7 +67,7 @@ def test_a_withdrawn_release_is_not_published_again(published, tmp_path):
     assert marks(world.repo) == {"v3": "latest", "v2": "wrong", "v1": ""}
 
 
-def test_what_is_not_there_cannot_be_withdrawn(published):
+def test_an_unknown_tag_cannot_be_withdrawn(published):
     world, _ = published()
     with pytest.raises(MissingError, match="there is no tag v9; there are: v1, v2"):
         Hub().yank(world.repo, "v9", "wrong")
@@ -80,12 +80,13 @@ def yank(world):
         return str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "act_at",
     [lambda n: once(n, cut="after"), lambda n: for_good(n, fail=Refusal(500))],
     ids=["cut after the answer", "500 for good"],
 )
-def test_a_withdrawal_that_goes_wrong_anywhere_is_ended_by_the_next(new_world, act_at):
+def test_a_withdrawal_that_fails_at_any_call_is_completed_by_the_next(new_world, act_at):
     number, calls = 0, [""]
     while number < len(calls):
         world = new_world()
@@ -112,7 +113,8 @@ def at_the_commit(world, act):
     script.act = surprise
 
 
-def test_a_release_that_comes_in_between_is_not_lost(new_world, tmp_path):
+@pytest.mark.slow
+def test_a_release_published_during_a_withdrawal_is_not_lost(new_world, tmp_path):
     """At whichever call of the withdrawal it comes."""
     late = contents(release_of(tmp_path / "late", "someone/Late", b"late" * 500, "v3").folder)
     came, number = [0], 0
@@ -132,7 +134,7 @@ def test_a_release_that_comes_in_between_is_not_lost(new_world, tmp_path):
     assert number > 20
 
 
-def test_withdrawals_at_the_same_time_leave_neither_on_main(published):
+def test_concurrent_withdrawals_leave_neither_release_on_main(published):
     world, folders = published("v3")
     at_the_commit(world, lambda: Hub().yank(world.repo, "v2", "as well"))
     Hub().yank(world.repo, "v3", "wrong")
@@ -140,7 +142,7 @@ def test_withdrawals_at_the_same_time_leave_neither_on_main(published):
     assert world.reader.holds(world.repo, "main") == hashes(contents(folders["v1"]))
 
 
-def test_a_release_that_was_lost_from_main_is_put_back(published):
+def test_a_release_lost_from_main_is_restored(published):
     world, folders = published("v3")
     world.hub.add("models", world.repo, contents(folders["v1"]) | ATTRIBUTES, "Withdraw v2")
     assert "the newest that is not: v3" in Hub().yank(world.repo, "v2", "wrong")
@@ -148,7 +150,7 @@ def test_a_release_that_was_lost_from_main_is_put_back(published):
     assert marks(world.repo)["v3"] == "latest"
 
 
-def test_reasons_are_kept_beside_each_other_and_can_be_read(published):
+def test_reasons_are_kept_for_each_tag_and_can_be_read(published):
     world, _ = published("v3")
     Hub().yank(world.repo, "v1", "too old")
     Hub().yank(world.repo, "v2", "deaf\nto \x1b[31mnumbers")
@@ -158,7 +160,7 @@ def test_reasons_are_kept_beside_each_other_and_can_be_read(published):
     assert world.reader.log(world.repo) == ["Publish v3", "Publish v2", "Publish v1"]
 
 
-def test_a_reason_that_somebody_else_wrote_is_told_in_one_line(published):
+def test_a_foreign_reason_is_shown_in_one_line(published):
     world, _ = published()
     Hub().yank(world.repo, "v2", "wrong")
     theirs = {"withdrawn.json": b'{"v2": "deaf\\n\\u001b[2J | dumb"}'} | ATTRIBUTES
@@ -168,7 +170,7 @@ def test_a_reason_that_somebody_else_wrote_is_told_in_one_line(published):
 
 
 @pytest.mark.parametrize("told", [b"[1]", b"null", b"{", b'"v1"'])
-def test_reasons_that_are_none_are_told(published, told):
+def test_malformed_reasons_are_reported(published, told):
     world, _ = published()
     Hub().yank(world.repo, "v1", "too old")
     world.hub.add("models", world.repo, {"withdrawn.json": told} | ATTRIBUTES, "Theirs")
@@ -178,7 +180,7 @@ def test_reasons_that_are_none_are_told(published, told):
         Hub().history(world.repo)
 
 
-def test_a_mark_is_not_withdrawn(published):
+def test_a_withdrawal_mark_cannot_be_withdrawn(published):
     world, _ = published()
     Hub().yank(world.repo, "v2", "wrong")
     with pytest.raises(MissingError, match="there is no tag withdrawn-v2; there are: v1, v2"):

@@ -1,4 +1,4 @@
-"""What may be published at all."""
+"""Which artifacts may be published."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ def test_an_artifact_of_an_older_recipe_is_refused(tmp_path):
     assert "the recipe has changed" in refused(make_artifact(tmp_path / "a"), recipe="decaf")
 
 
-def test_what_is_not_validated_is_refused(tmp_path):
+def test_an_unvalidated_artifact_is_refused(tmp_path):
     assert "not validated" in refused(make_artifact(tmp_path / "a", validated=False))
     claimed = make_artifact(tmp_path / "b")
     only_weights = Manifest.load(claimed).weight_files
@@ -44,7 +44,7 @@ def test_one_flipped_bit_is_refused(tmp_path, name):
     assert refused(folder) == f"{folder}: differs from its manifest: {name}; build it again"
 
 
-def test_a_manifest_that_leads_out_of_its_folder_is_refused(tmp_path):
+def test_a_manifest_with_paths_outside_its_folder_is_refused(tmp_path):
     folder = make_artifact(tmp_path / "a")
     manifest = Manifest.load(folder)
     (tmp_path / "secret").write_text("secret")
@@ -53,7 +53,7 @@ def test_a_manifest_that_leads_out_of_its_folder_is_refused(tmp_path):
     assert "'../secret' is no name of an artifact's file" in refused(folder)
 
 
-def test_what_must_be_signed_and_is_not_is_refused(tmp_path):
+def test_a_missing_required_signature_is_refused(tmp_path):
     folder = make_artifact(tmp_path / "a")
     sign_artifact(make_artifact(tmp_path / "b"))
     signer, stranger = tmp_path / "a.pub", tmp_path / "b.pub"
@@ -67,7 +67,7 @@ def test_what_must_be_signed_and_is_not_is_refused(tmp_path):
     assert list(prepare(folder, RECIPE, REPO, "v1", signer).files)[-2:] == [MANIFEST, SIGNATURE]
 
 
-def test_a_signature_of_something_else_is_refused_though_none_is_asked_for(tmp_path):
+def test_a_wrong_signature_is_refused_even_if_none_is_required(tmp_path):
     folder, other = make_artifact(tmp_path / "a"), make_artifact(tmp_path / "b", b"other weights")
     (folder / SIGNATURE).write_bytes(sign_artifact(other))
     assert "model.sig: manifest.json was another when it was signed; " in refused(folder)
@@ -99,7 +99,7 @@ def test_a_failed_validation_is_refused(tmp_path):
     )
 
 
-def test_what_would_not_be_verified_is_not_published(tmp_path):
+def test_an_artifact_that_would_fail_verification_is_not_published(tmp_path):
     folder = make_artifact(tmp_path / "a")
     write_json(folder / PROVENANCE, read_json(make_artifact(tmp_path / "b", b"other") / PROVENANCE))
     seal(folder, PROVENANCE)
@@ -113,7 +113,7 @@ def test_what_would_not_be_verified_is_not_published(tmp_path):
     assert "provenance.json is missing" in refused(folder)
 
 
-def test_a_build_that_begins_meanwhile_is_not_published(tmp_path, monkeypatch):
+def test_an_artifact_that_changes_while_it_is_prepared_is_not_published(tmp_path, monkeypatch):
     """The manifest that was checked is the one that is promised, and it is sent as such or not at all."""
     folder = make_artifact(tmp_path / "a")
     checked = file_entry(folder / MANIFEST)
@@ -142,7 +142,7 @@ def seal(folder, name=VALIDATION):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"variant": "4bit"}', json.dumps({"unknown": 1})])
-def test_a_manifest_that_is_none_is_told(tmp_path, content):
+def test_a_malformed_manifest_is_reported(tmp_path, content):
     folder = make_artifact(tmp_path / "a")
     (folder / MANIFEST).write_text(content)
     assert "no readable manifest" in refused(folder)
@@ -155,27 +155,27 @@ def test_a_manifest_that_is_none_is_told(tmp_path, content):
         *("v1..3", "x.lock", "v1.", "v\u00e9", "v\u0661", "v" * 101, "v1\n", "v1~", "HEAD", "refs"),
     ],
 )
-def test_a_tag_that_is_none_is_refused(tmp_path, tag):
+def test_an_invalid_tag_is_refused(tmp_path, tag):
     assert "is no tag" in refused(make_artifact(tmp_path / "a"), tag)
 
 
 @pytest.mark.parametrize("tag", ["v1", "2026.11", "_x", "v1.lock.2", "v" * 100, "a-b_c.d"])
-def test_a_tag_that_git_takes_is_taken(tmp_path, tag):
+def test_a_tag_that_git_accepts_is_accepted(tmp_path, tag):
     assert make_release(tmp_path / "a", tag=tag).tag == tag
     assert NAME.fullmatch(tag)
 
 
 @pytest.mark.parametrize("branch", ["main", "refs/pr/1", "a//b", "a/", "/a", "a/b.lock", "a..b", "withdrawn"])
-def test_a_branch_that_is_none_is_refused(branch):
+def test_an_invalid_branch_is_refused(branch):
     with pytest.raises(VoxbuildError, match="is no branch"):
         check_branch(branch)
 
 
-def test_branches_may_have_folders():
+def test_branch_names_may_contain_slashes():
     check_branch("review/v2.1/trial")
 
 
-def test_a_release_lists_all_files_the_manifest_last(tmp_path):
+def test_a_release_lists_all_files_with_the_manifest_last(tmp_path):
     release = make_release(tmp_path / "a")
     assert list(release.files) == [
         "README.md",
@@ -187,7 +187,7 @@ def test_a_release_lists_all_files_the_manifest_last(tmp_path):
     ]
 
 
-def test_what_is_not_in_the_manifest_keeps_it_from_publishing(tmp_path):
+def test_a_file_that_the_manifest_does_not_list_prevents_publishing(tmp_path):
     folder = make_artifact(tmp_path / "a")
     (folder / "consolidated.safetensors").write_bytes(b"heard instead")
     assert "not in its manifest: 'consolidated.safetensors'" in refused(folder)

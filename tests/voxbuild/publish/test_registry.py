@@ -1,4 +1,4 @@
-"""The local registry as the genuine client reads it, whatever happens to it."""
+"""The local registry, as the genuine client reads it after any operation or fault."""
 
 import errno
 import os
@@ -51,7 +51,7 @@ def test_the_hubs_client_finds_identical_files_by_tag(tmp_path):
     assert {"README.md", MANIFEST, VALIDATION} <= contents(tmp_path / "a").keys()
 
 
-def test_the_registry_needs_the_artifact_no_more(tmp_path):
+def test_the_registry_does_not_need_the_artifact_afterwards(tmp_path):
     release = make_release(tmp_path / "a")
     before = contents(tmp_path / "a")
     LocalRegistry(tmp_path / "registry").publish(release, MAIN)
@@ -80,7 +80,7 @@ def test_another_artifact_under_the_same_tag_is_refused(tmp_path):
     assert found(tmp_path / "registry", "v1") == contents(tmp_path / "a")
 
 
-def test_another_tag_takes_it_and_the_first_one_stays(tmp_path):
+def test_another_tag_is_published_beside_the_first(tmp_path):
     registry = LocalRegistry(tmp_path / "registry")
     registry.publish(make_release(tmp_path / "a"), MAIN)
     registry.publish(make_release(tmp_path / "b", b"other weights", tag="v2"), MAIN)
@@ -101,7 +101,7 @@ def test_files_in_folders_and_signatures_are_kept(registry, tmp_path):
     )
 
 
-def test_the_client_takes_it_for_a_sound_cache(registry, tmp_path):
+def test_the_client_verifies_it_as_a_cache(registry, tmp_path):
     for tag in ("v1", "v2"):
         registry.publish(make_release(tmp_path / tag, tag.encode(), tag=tag), MAIN)
     registry.yank(REPO, "v1", "old")
@@ -112,7 +112,7 @@ def test_the_client_takes_it_for_a_sound_cache(registry, tmp_path):
     assert repo.size_on_disk == sum(p.stat().st_size for p in (repo_folder(registry) / "blobs").iterdir())
 
 
-def test_what_is_there_can_be_asked_for(registry, tmp_path):
+def test_files_of_a_release_can_be_listed_and_read(registry, tmp_path):
     release = make_release(tmp_path / "a")
     registry.publish(release, MAIN)
     assert registry.files(REPO, "main") == release.files
@@ -159,7 +159,7 @@ def test_the_first_signature_under_a_tag_stays(registry, tmp_path):
     assert found(registry.folder, "v1")[SIGNATURE] == first
 
 
-def test_a_signature_does_not_join_a_tag_that_has_none(registry, tmp_path):
+def test_a_signature_is_not_added_to_an_unsigned_tag(registry, tmp_path):
     release = make_release(tmp_path / "a")
     registry.publish(release, MAIN)
     before = found(registry.folder, "v1")
@@ -172,7 +172,7 @@ def test_a_signature_does_not_join_a_tag_that_has_none(registry, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["flipped", "gone", "replaced"])
-def test_a_signature_that_is_lost_is_told_if_it_cannot_be_had_again(registry, tmp_path, damage):
+def test_a_lost_signature_that_cannot_be_restored_is_reported(registry, tmp_path, damage):
     folder = make_artifact(tmp_path / "a")
     sign_artifact(folder)
     registry.publish(prepare(folder, "c0ffee", REPO, "v1"), MAIN)
@@ -192,7 +192,7 @@ def test_a_signature_that_is_lost_is_told_if_it_cannot_be_had_again(registry, tm
 
 @pytest.mark.parametrize("name", ["model.safetensors", MANIFEST, SIGNATURE])
 @pytest.mark.parametrize("damage", ["flipped", "short", "gone", "a link elsewhere", "unlinked", "led out"])
-def test_damage_is_noticed_and_mended_by_publishing_again(registry, tmp_path, name, damage):
+def test_damage_is_detected_and_repaired_by_publishing_again(registry, tmp_path, name, damage):
     folder = make_artifact(tmp_path / "a")
     sign_artifact(folder)
     release = prepare(folder, "c0ffee", REPO, "v1")
@@ -224,7 +224,7 @@ def test_damage_is_noticed_and_mended_by_publishing_again(registry, tmp_path, na
     assert registry.published(release)
 
 
-def test_a_damaged_blob_is_not_linked_to_by_another_tag(registry, tmp_path):
+def test_a_damaged_blob_is_not_reused_by_another_tag(registry, tmp_path):
     registry.publish(make_release(tmp_path / "a"), MAIN)
     for blob in (repo_folder(registry) / "blobs").iterdir():
         blob.write_bytes(b"spoiled")
@@ -232,7 +232,7 @@ def test_a_damaged_blob_is_not_linked_to_by_another_tag(registry, tmp_path):
     assert found(registry.folder, "v2") == contents(tmp_path / "b")
 
 
-def test_a_snapshot_that_is_a_link_is_replaced_and_what_it_led_to_left_alone(registry, tmp_path):
+def test_a_linked_snapshot_is_replaced_and_its_target_untouched(registry, tmp_path):
     release = make_release(tmp_path / "a")
     registry.publish(release, MAIN)
     snapshot = repo_folder(registry) / "snapshots" / release.files[MANIFEST].sha256[:40]
@@ -263,12 +263,12 @@ def test_a_name_that_the_client_would_refuse_is_refused(registry, tmp_path, repo
 
 
 @pytest.mark.parametrize("destination", [Destination(branch="trial"), Destination(pull_request=True)])
-def test_there_are_no_branches(registry, tmp_path, destination):
+def test_branches_are_refused(registry, tmp_path, destination):
     with pytest.raises(PublishError, match="neither branches nor pull requests"):
         registry.publish(make_release(tmp_path / "a"), destination)
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing_by_half(tmp_path, monkeypatch):
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_incomplete(tmp_path, monkeypatch):
     """Full at the first, second, ... file that is flushed, to the last."""
     release, original = make_release(tmp_path / "a"), os.fsync
     for room in range(100):
@@ -295,10 +295,11 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_by_half(tmp_path, monkey
     assert room > len(release.files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "moments"), [("kill", 30), ("read", 30), ("collect", 5), ("flush", 5), ("race", 3)]
 )
-def test_at_every_moment(tmp_path, mode, moments):
+def test_every_tag_is_complete_at_every_moment(tmp_path, mode, moments):
     """See every_moment.py."""
     script = [sys.executable, "-W", "error", Path(__file__).parents[1] / "every_moment.py", mode, tmp_path]
     process = subprocess.run(script, capture_output=True, text=True)
@@ -318,7 +319,7 @@ def test_the_history_is_in_the_order_of_publishing(registry, tmp_path, monkeypat
         registry.history("someone/Other")
 
 
-def test_tags_that_nobody_wrote_down_come_last_and_are_kept(registry, tmp_path):
+def test_tags_without_a_history_entry_come_last_and_are_kept(registry, tmp_path):
     registry.publish(make_release(tmp_path / "a"), MAIN)
     (repo_folder(registry) / "history.json").unlink()
     registry.publish(make_release(tmp_path / "b", b"other", tag="v2"), MAIN)
@@ -348,7 +349,7 @@ def test_a_withdrawn_tag_stays_and_latest_goes_back(registry, tmp_path):
     assert found(registry.folder, "main") == contents(tmp_path / "v4")
 
 
-def test_publishing_again_what_was_withdrawn_does_not_bring_it_back(registry, tmp_path):
+def test_publishing_a_withdrawn_release_again_does_not_restore_it(registry, tmp_path):
     first, second = make_release(tmp_path / "a"), make_release(tmp_path / "b", b"other", tag="v2")
     registry.publish(first, MAIN)
     registry.publish(second, MAIN)
@@ -363,14 +364,14 @@ def test_publishing_again_what_was_withdrawn_does_not_bring_it_back(registry, tm
 @pytest.mark.parametrize(
     ("repo", "tag"), [(REPO, "v2"), (REPO, "main"), (REPO, "../v1"), ("someone/Other", "v1")]
 )
-def test_what_is_not_there_cannot_be_withdrawn(registry, tmp_path, repo, tag):
+def test_an_unknown_tag_cannot_be_withdrawn(registry, tmp_path, repo, tag):
     registry.publish(make_release(tmp_path / "a"), MAIN)
     with pytest.raises(MissingError, match=r"its tags: (v1|none)$"):
         registry.yank(repo, tag, "bad")
     assert found(registry.folder, "main") == contents(tmp_path / "a")
 
 
-def test_a_main_that_a_killed_publisher_left_behind_is_moved(registry, tmp_path):
+def test_a_main_left_behind_by_a_killed_publisher_is_moved(registry, tmp_path):
     registry.publish(make_release(tmp_path / "a"), MAIN)
     second = make_release(tmp_path / "b", b"other", tag="v2")
     registry.publish(second, MAIN)
@@ -381,7 +382,7 @@ def test_a_main_that_a_killed_publisher_left_behind_is_moved(registry, tmp_path)
     assert found(registry.folder, "main") == contents(tmp_path / "b")
 
 
-def test_only_what_no_ref_needs_is_collected(registry, tmp_path):
+def test_only_unreferenced_files_are_collected(registry, tmp_path):
     registry.publish(make_release(tmp_path / "a"), MAIN)
     registry.publish(make_release(tmp_path / "b", b"other weights", tag="v2"), MAIN)
     repo = repo_folder(registry)
@@ -409,7 +410,7 @@ def linked_bytes(folder):
     return sum(map(len, contents(folder).values()))
 
 
-def test_nothing_is_collected_where_a_ref_is_none_and_elsewhere_it_is(registry, tmp_path):
+def test_a_malformed_ref_prevents_collection_only_in_its_repository(registry, tmp_path):
     other = "someone/Other"
     registry.publish(make_release(tmp_path / "a"), MAIN)
     registry.publish(prepare(tmp_path / "a", "c0ffee", other, "v1"), MAIN)
@@ -427,7 +428,7 @@ def test_nothing_is_collected_where_a_ref_is_none_and_elsewhere_it_is(registry, 
 FOLDERS = ("models--someone--Small-4bit", "models--someone--Other")
 
 
-def test_pull_requests_that_the_client_has_read_are_in_nobodys_way(registry, tmp_path):
+def test_pull_request_refs_of_the_client_are_tolerated_and_kept(registry, tmp_path):
     registry.publish(make_release(tmp_path / "a"), MAIN)
     commit = (repo_folder(registry) / "refs/main").read_text()
     (repo_folder(registry) / "refs/refs/pr").mkdir(parents=True)
@@ -459,9 +460,10 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(STEPS)
-def test_whatever_is_done_every_tag_has_its_bytes(steps):
+def test_any_sequence_of_operations_keeps_every_tags_bytes(steps):
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         registry = LocalRegistry(folder / "registry")

@@ -1,4 +1,4 @@
-"""What is published is what its manifest says, and what is built: any other byte is found."""
+"""A published release is compared with its manifest and with the build; any other byte is found."""
 
 import hashlib
 import json
@@ -49,7 +49,7 @@ def stored(work, name):
     return next(work.registry.glob(f"*/snapshots/*/{name}")).resolve()
 
 
-def test_what_is_as_it_was_published_is_told(work, told):
+def test_an_unchanged_release_is_verified(work, told):
     digest = hashlib.sha256((work.artifact("tiny", "4bit") / MANIFEST).read_bytes()).hexdigest()[:16]
     size = sum(p.stat().st_size for p in work.artifact("tiny", "4bit").iterdir())
     assert told() == (
@@ -78,7 +78,7 @@ def test_every_file_that_differs_is_named(work, told, name):
     assert f"!! {name} is missing\n" in told()[1]
 
 
-def test_a_file_that_nobody_promised_is_named(work, told):
+def test_an_unlisted_file_is_named(work, told):
     (stored(work, MANIFEST).parents[1] / "snapshots").joinpath(commit(work), "extra.bin").write_text("x")
     assert "!! extra.bin is not in the manifest\n" in told()[1]
     assert not told()[0]
@@ -95,7 +95,7 @@ def change_manifest(work, change):
     stored(work, MANIFEST).write_text(json.dumps(manifest))
 
 
-def test_another_manifest_than_the_one_here_is_told(work, told):
+def test_a_manifest_that_differs_from_the_local_one_is_reported(work, told):
     change_manifest(work, lambda manifest: manifest.update(model="Another"))
     right, text = told()
     assert not right
@@ -114,7 +114,7 @@ def test_a_hostile_manifest_is_one_line(work, told):
 
 
 @pytest.mark.parametrize("change", [{"passed": False}, {"passed": "yes"}, {"artifact": {}}])
-def test_a_validation_of_something_else_is_told(work, told, change):
+def test_a_validation_of_other_files_is_reported(work, told, change):
     report = stored(work, VALIDATION)
     report.write_text(json.dumps(json.loads(report.read_text()) | change))
     entry = {"size": report.stat().st_size, "sha256": hashlib.sha256(report.read_bytes()).hexdigest()}
@@ -124,7 +124,7 @@ def test_a_validation_of_something_else_is_told(work, told, change):
     assert "!! validation.json is not a passed one of these very files\n" in text
 
 
-def test_a_signature_is_part_of_it(work, told):
+def test_the_signature_is_verified_too(work, told):
     put_artifact(work, signed=True)
     publish(work, book_of(work), Order("4bit", tag="v2"))
     assert LocalRegistry(work.registry).read(REPO, "v2", SIGNATURE, 10**6)
@@ -144,7 +144,7 @@ def keys(work, tmp_path):
     return pair
 
 
-def test_who_signed_it_is_told_if_a_key_is_given(keys, told, tmp_path):
+def test_the_signer_is_named_if_a_key_is_given(keys, told, tmp_path):
     right, text = told("v2")
     assert right
     assert "all 7 files" in text
@@ -158,13 +158,13 @@ def test_who_signed_it_is_told_if_a_key_is_given(keys, told, tmp_path):
     assert f"not signed with the private key of {stranger}" in text
 
 
-def test_with_a_key_what_is_not_signed_is_wrong(told, tmp_path):
+def test_with_a_key_an_unsigned_release_fails(told, tmp_path):
     right, text = told("v1", key=write_keys(tmp_path)[1])
     assert not right
     assert "!! not signed, though it should be" in text
 
 
-def test_a_signature_of_another_manifest_is_wrong(keys, work, told):
+def test_a_signature_of_another_manifest_fails(keys, work, told):
     """Somebody has changed the published manifest, and all hashes in it fit."""
     change_manifest(work, lambda manifest: manifest.update(model="Another"))
     right, text = told("v2", key=keys[1])
@@ -172,7 +172,7 @@ def test_a_signature_of_another_manifest_is_wrong(keys, work, told):
     assert "model.sig: manifest.json was another when it was signed" in text
 
 
-def test_a_provenance_of_other_files_is_wrong(work, told):
+def test_provenance_of_other_files_fails(work, told):
     other = statement_of({"model.safetensors": Entry(1, "0" * 64)})
     stored(work, "provenance.json").write_text(json.dumps(other))
     data = stored(work, "provenance.json").read_bytes()
@@ -183,19 +183,19 @@ def test_a_provenance_of_other_files_is_wrong(work, told):
     assert "provenance.json: model.safetensors has another hash than in the manifest" in text
 
 
-def test_what_is_not_there_is_told(work, told):
+def test_a_missing_release_is_reported(work, told):
     assert f"!! {REPO} at v7 is not in the registry" in told("v7")[1]
     assert not told("v7")[0]
 
 
-def test_what_was_withdrawn_is_told(work, told):
+def test_a_withdrawn_release_is_reported(work, told):
     LocalRegistry(work.registry).yank(REPO, "v1", "deaf")
     right, text = told()
     assert right
     assert "   withdrawn: deaf\n" in text
 
 
-def test_what_was_not_validated_is_verified_only_if_it_is_named(work, told):
+def test_unvalidated_variants_are_verified_only_by_name(work, told):
     folder = work.artifact("tiny", "4bit")
     Manifest.load(folder).unvalidated().save(folder)
     assert told(named=False) == (True, "4bit over tiny: not validated, so not published\n")
@@ -206,7 +206,7 @@ def test_what_was_not_validated_is_verified_only_if_it_is_named(work, told):
     assert "no readable manifest" in text
 
 
-def test_what_others_wrote_is_one_printable_line(work, told):
+def test_foreign_text_is_one_printable_line(work, told):
     (stored(work, MANIFEST).parents[1] / "snapshots").joinpath(commit(work), "a\x1b[2K\nb").write_text("x")
     assert told()[1].endswith("\n!! a [2K b is not in the manifest\n")
     other = statement_of({"x\x1b[2K\ny": Entry(1, "0" * 64)})
@@ -215,7 +215,8 @@ def test_what_others_wrote_is_one_printable_line(work, told):
     ]
 
 
-def test_all_that_is_built_is_verified_and_the_exit_code_tells(work):
+@pytest.mark.slow
+def test_all_builds_are_verified_and_the_exit_code_reports_failures(work):
     process = doit(work.root, "verify", "tag=v1")
     assert process.returncode == 0
     assert "all 6 files are those" in process.stdout

@@ -194,14 +194,14 @@ def test_a_mistake_in_a_recipe_is_one_message_with_its_line(recipes, old, new, e
         ),
     ],
 )
-def test_sources_and_clip_sets_are_checked_likewise(recipes, name, text, old, new, expected):
+def test_a_mistake_in_a_source_or_clip_set_is_one_message(recipes, name, text, old, new, expected):
     assert text.count(old) == 1
     folder = "sources" if text == SOURCE else "clips"
     said = refused(recipes, f"{folder}/{name}", text.replace(old, new))
     assert said.removeprefix(f"{folder}/").startswith(expected)
 
 
-def test_unknown_names_are_told_with_those_there_are(recipes):
+def test_unknown_names_are_reported_with_the_known_ones(recipes):
     book = read_book(recipes)
     with pytest.raises(RecipeError, match="there is no recipe 5bit; known: some"):
         book.recipe("5bit")
@@ -209,7 +209,7 @@ def test_unknown_names_are_told_with_those_there_are(recipes):
         book.source("there")
 
 
-def test_the_first_rule_that_matches_counts(recipes):
+def test_the_first_matching_rule_applies(recipes):
     quantize = load(recipes / "some.yaml", Recipe).quantize
     assert quantize.for_module("adapter.w_in") == Quantization("affine", 6, 64)
     assert quantize.for_module("encoder.layers.0.attention.v_proj") == Quantization("affine", 4, 32)
@@ -226,7 +226,7 @@ quantize: {mode: mxfp4, bits: 4, group_size: 32, search: mse}
 """
 
 
-def test_only_affine_is_searched_for(recipes):
+def test_a_search_is_accepted_only_for_affine(recipes):
     head, _, rest = RECIPE.partition("quantize:")
     text = head + MXFP4 + rest[rest.index("validate:") :]
     assert refused(recipes, "some", text).startswith(
@@ -238,14 +238,14 @@ def test_only_affine_is_searched_for(recipes):
     )
 
 
-def test_a_rule_may_search_otherwise(recipes):
+def test_a_rule_may_set_another_search(recipes):
     (recipes / "some.yaml").write_text(RECIPE.replace("bits: 6}", "bits: 6, search: mse}"))
     quantize = load(recipes / "some.yaml", Recipe).quantize
     assert quantize.for_module("adapter.w_in") == Quantization("affine", 6, 64, "mse")
     assert quantize.for_module("encoder.layers.0.attention.q_proj").search == "none"
 
 
-def test_what_validates_cannot_calibrate_under_any_name(recipes):
+def test_validation_clips_cannot_calibrate_under_any_name(recipes):
     (recipes / "clips/others.yaml").write_text(CLIPS.replace("words", "others"))
     (recipes / "some.yaml").write_text(SEARCHED + "others\n")
     assert read_book.__wrapped__(recipes).recipe("some").calibrate == "others"
@@ -261,7 +261,7 @@ def test_what_validates_cannot_calibrate_under_any_name(recipes):
     )
 
 
-def test_the_digest_knows_what_calibrates(recipes):
+def test_the_digest_includes_the_calibration_clips(recipes):
     (recipes / "some.yaml").write_text(SEARCHED + "others\n")
     digests = set()
     for text in (CLIPS.replace("words", "others"), CLIPS.replace("words", "others").replace("CC0", "CC1")):
@@ -271,7 +271,7 @@ def test_the_digest_knows_what_calibrates(recipes):
     assert len(digests) == 2
 
 
-def test_the_digest_goes_by_content_not_by_spelling(recipes):
+def test_the_digest_depends_on_content_not_on_spelling(recipes):
     def digest(**changed):
         texts = {"some": RECIPE, "sources/here": SOURCE, "clips/words": CLIPS} | changed
         for name, text in texts.items():
@@ -286,20 +286,20 @@ def test_the_digest_goes_by_content_not_by_spelling(recipes):
     assert digest(**{"clips/words": CLIPS.replace("CC0-1.0", "CC-BY-4.0")}) != first
 
 
-def test_of_two_limits_the_stricter_one_counts():
+def test_the_stricter_of_two_limits_applies():
     ours = Gates(wer=5.0, top1_agreement=0.9, kl_mean=0.1)
     theirs = Gates(wer=3.0, top1_agreement=0.95, kl_p99=1.0)
     both = Gates(wer=3.0, top1_agreement=0.95, kl_mean=0.1, kl_p99=1.0)
     assert ours.stricter(theirs) == theirs.stricter(ours) == both
 
 
-def test_a_file_that_would_not_be_read_is_told(recipes):
+def test_a_file_named_yml_is_reported(recipes):
     (recipes / "other.yml").write_text(RECIPE)
     with pytest.raises(RecipeError, match=r"other\.yml: rename it to \.yaml"):
         read_book(recipes)
 
 
-def test_a_missing_folder_is_told(tmp_path):
+def test_a_missing_folder_is_reported(tmp_path):
     with pytest.raises(RecipeError, match="there is no such folder"):
         read_book(tmp_path / "recipes")
 
@@ -321,6 +321,6 @@ def test_a_clip_set_of_a_source_joins_the_recipes(recipes):
     assert list(book.clip_sets(book.source("here"), book.recipe("some"))) == ["words", "more"]
 
 
-def test_an_artifact_and_its_view_need_names_of_their_own(recipes):
+def test_an_artifact_and_its_view_need_different_names(recipes):
     text = RECIPE.replace("publish:", "dialects: [mlx-audio]\npublish:\n  view: 'someone/{model}-{recipe}'")
     assert "the artifact and its views need names of their own" in refused(recipes, "some", text)

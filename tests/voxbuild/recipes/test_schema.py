@@ -1,4 +1,4 @@
-"""Whatever stands in a YAML file: one RecipeError with file and line, never a traceback."""
+"""Any YAML file is valid or raises one RecipeError with file and line, never a traceback."""
 
 import os
 import re
@@ -79,7 +79,7 @@ def test_a_good_file_becomes_an_immutable_section(tmp_path):
         ("  size: 3", "\tsize: 3", "thing.yaml:4: not valid YAML: "),
     ],
 )
-def test_each_mistake_is_told_with_its_line(tmp_path, old, new, expected):
+def test_each_mistake_is_reported_with_its_line(tmp_path, old, new, expected):
     assert GOOD.count(old) == 1
     said = message(tmp_path, GOOD.replace(old, new))
     assert expected in said
@@ -137,19 +137,19 @@ LAUGHS = "a: &a [x]\n" + "".join(
     ],
     ids=lambda text: repr(text[:24]),
 )
-def test_hostile_yaml_is_refused_not_a_traceback(tmp_path, text):
+def test_hostile_yaml_is_refused_without_a_traceback(tmp_path, text):
     said = message(tmp_path, text)
     assert "\n" not in said
     assert len(said) <= MAX_MESSAGE
 
 
-def test_a_pipe_is_not_waited_for(tmp_path):
+def test_a_pipe_is_not_read(tmp_path):
     os.mkfifo(tmp_path / "thing.yaml")
     with pytest.raises(RecipeError, match="not a regular file"):
         load(tmp_path / "thing.yaml", Thing)
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path):
+def test_an_unreadable_file_is_reported(tmp_path):
     (tmp_path / "thing.yaml").mkdir()
     with pytest.raises(RecipeError, match=r"thing\.yaml: cannot be read"):
         load(tmp_path / "thing.yaml", Thing)
@@ -167,7 +167,7 @@ def test_a_folder_is_read_in_alphabetical_order(tmp_path):
     assert list(load_folder(tmp_path, Thing)) == ["a", "b", "c"]
 
 
-def test_place_finds_the_line_of_the_deepest_part_there_is(tmp_path):
+def test_place_finds_the_line_of_the_deepest_existing_part(tmp_path):
     path = write(tmp_path, GOOD)
     assert place(path, "others", 1, "colour") == f"{path}:8"
     assert place(path, "part", "weight") == f"{path}:3"
@@ -184,7 +184,7 @@ def test_a_field_error_says_where():
     assert FieldError("odd", "rules", 0).where == ("rules", 0)
 
 
-def test_a_value_that_takes_the_square_of_its_length_is_refused(tmp_path):
+def test_a_value_with_quadratic_parsing_time_is_refused(tmp_path):
     """YAML 1.1 takes 1:1:1 for a number of base 60."""
     for quote in ("", "!!int "):
         text = f"name: {quote}{'1:' * 10_000}1"

@@ -40,7 +40,7 @@ def test_a_folder_is_read_in_the_order_of_its_transcripts(base):
     assert LOCAL.corpus.files(base) == [base / f"words/{n}" for n in ("a.flac", "b.flac", "transcripts.tsv")]
 
 
-def test_a_set_without_clips_or_with_nothing_said_is_refused(base):
+def test_a_set_without_clips_or_words_is_refused(base):
     (base / "words/transcripts.tsv").write_text("a.flac\t...\n")
     with pytest.raises(SourceError, match=r"words/a: nothing is said in its transcript '\.\.\.'"):
         read_clips(LOCAL, base)
@@ -63,25 +63,25 @@ def test_a_missing_recording_is_named(base):
         (b"a.flac\t" + b"x" * 200_000, "the transcripts cannot be read"),
     ],
 )
-def test_transcripts_that_are_none_are_told(base, content, expected):
+def test_malformed_transcripts_are_reported(base, content, expected):
     (base / "words/transcripts.tsv").write_bytes(content)
     with pytest.raises(SourceError, match=expected):
         read_clips(LOCAL, base)
 
 
 @pytest.mark.parametrize("name", ["../a.flac", "/etc/hostname", "x" * 300, "a\0", "", ".", "\x1b[2J"])
-def test_what_is_no_name_of_a_recording_is_told(base, name):
+def test_an_invalid_recording_name_is_reported(base, name):
     (base / "words/transcripts.tsv").write_text(f"{name}\tone\n")
     with pytest.raises(SourceError, match=r"which is no name of a recording$"):
         read_clips(LOCAL, base)
 
 
-def test_missing_transcripts_are_told(base):
+def test_missing_transcripts_are_reported(base):
     with pytest.raises(SourceError, match=r"elsewhere/transcripts\.tsv: the transcripts cannot be read"):
         read_clips(clip_set(folder="elsewhere"), base)
 
 
-def test_the_repositorys_own_sets_are_whole(root):
+def test_the_repositorys_clip_sets_are_complete(root):
     book = read_book(root / "recipes")
     local = [s for s in book.clips.values() if s.folder]
     assert local
@@ -157,7 +157,8 @@ def test_a_recording_that_the_archive_lacks_is_named(read_corpus):
     assert "two.wav: the recording is missing, though the transcripts list it" in process.stdout
 
 
-def test_a_damaged_archive_is_told(read_corpus):
+@pytest.mark.slow
+def test_a_damaged_archive_is_reported(read_corpus):
     files = corpus(["one.wav", "two.wav"])
     for damaged in (files["data/xx_yy/audio/test.tar.gz"][:-30], b"no archive at all"):
         process = read_corpus(files | {"data/xx_yy/audio/test.tar.gz": damaged})
@@ -165,7 +166,8 @@ def test_a_damaged_archive_is_told(read_corpus):
         assert "test.tar.gz: a damaged archive" in process.stdout
 
 
-def test_a_corpus_that_cannot_be_had_is_told(read_corpus):
+@pytest.mark.slow
+def test_a_corpus_that_cannot_be_downloaded_is_reported(read_corpus):
     process = read_corpus({"data/xx_yy/test.tsv": b""})
     assert process.returncode == 3
     assert "maker/corpus: data/xx_yy/audio/test.tar.gz cannot be fetched" in process.stdout
@@ -174,7 +176,7 @@ def test_a_corpus_that_cannot_be_had_is_told(read_corpus):
     assert "maker/corpus: data/xx_yy/test.tsv cannot be fetched" in process.stdout
 
 
-def test_transcripts_that_never_end_are_not_waited_for(base):
+def test_endless_transcripts_are_not_read(base):
     path = base / "words/transcripts.tsv"
     path.unlink()
     os.mkfifo(path)

@@ -1,4 +1,4 @@
-"""Sources: in place or from a Hub, always hashed before anything reads them."""
+"""Sources, local or from a Hub, are hashed before anything reads them."""
 
 import hashlib
 import json
@@ -51,7 +51,7 @@ def test_a_local_source_is_used_in_place(base):
     assert sum(done) == sum(map(len, small)), "the weights are read when they are converted"
 
 
-def test_what_was_found_is_stored_and_seen_to_change(base):
+def test_file_stamps_are_stored_and_changes_are_detected(base):
     fetched = fetch(source_of(), base, lambda done: None)
     fetched.save(base / "source.json")
     again = Fetched.load(base / "source.json")
@@ -69,7 +69,7 @@ def refused(base, **changes):
     return str(caught.value)
 
 
-def test_a_file_of_another_size_is_told(base):
+def test_a_file_of_another_size_is_reported(base):
     path = base / "model/consolidated.safetensors"
     path.write_bytes(CONTENT[path.name][:-1])
     said = refused(base)
@@ -77,7 +77,7 @@ def test_a_file_of_another_size_is_told(base):
     assert said.endswith("delete it and fetch again")
 
 
-def test_a_flipped_bit_is_told_with_both_hashes(base):
+def test_a_flipped_bit_is_reported_with_both_hashes(base):
     path = base / "model/tekken.json"
     path.write_bytes(b"{]")
     said = refused(base)
@@ -87,7 +87,7 @@ def test_a_flipped_bit_is_told_with_both_hashes(base):
     assert said.endswith("delete it and fetch again")
 
 
-def test_a_missing_file_and_a_missing_folder_are_told(base):
+def test_a_missing_file_and_a_missing_folder_are_reported(base):
     (base / "model/params.json").unlink()
     said = refused(base)
     assert said.startswith(f"{base / 'model/params.json'}: the file is missing, though the source here lists")
@@ -131,7 +131,7 @@ def hub_source(revision, **changes):
     return source_of(path=None, hub={"repo": "maker/model", "revision": revision}, **changes)
 
 
-def test_a_hub_source_is_had_at_its_pinned_revision(hub, fetch_from_hub):
+def test_a_hub_source_is_downloaded_at_its_pinned_revision(hub, fetch_from_hub):
     pinned = hub.add("models", "maker/model", CONTENT | {"huge.bin": b"not asked for" * 1000})
     hub.add("models", "maker/model", CONTENT | {"params.json": b'{"dim": 2}'})
     process, stored = fetch_from_hub(hub_source(pinned))
@@ -141,7 +141,7 @@ def test_a_hub_source_is_had_at_its_pinned_revision(hub, fetch_from_hub):
     assert not [call for call in hub.calls if "huge.bin" in call]
 
 
-def test_a_download_with_another_hash_is_told(hub, fetch_from_hub):
+def test_a_download_with_another_hash_is_reported(hub, fetch_from_hub):
     other = CONTENT | {"tekken.json": b"[]"}
     process, stored = fetch_from_hub(hub_source(hub.add("models", "maker/model", other)))
     assert process.returncode == 3
@@ -149,7 +149,7 @@ def test_a_download_with_another_hash_is_told(hub, fetch_from_hub):
     assert not stored.exists()
 
 
-def test_a_file_the_hub_does_not_have_is_told(hub, fetch_from_hub):
+def test_a_file_missing_from_the_hub_is_reported(hub, fetch_from_hub):
     some = {"params.json": b"{}"}
     process, _ = fetch_from_hub(hub_source(hub.add("models", "maker/model", some)))
     assert process.returncode == 3
@@ -157,7 +157,7 @@ def test_a_file_the_hub_does_not_have_is_told(hub, fetch_from_hub):
 
 
 @pytest.mark.parametrize("status", [401, 404])
-def test_a_repository_that_is_not_there_is_told(fetch_from_hub, hub, status):
+def test_a_missing_repository_is_reported(fetch_from_hub, hub, status):
     if status != 404:
         hub.fail("maker/model", status)
     process, _ = fetch_from_hub(hub_source("0" * 40))
@@ -165,12 +165,13 @@ def test_a_repository_that_is_not_there_is_told(fetch_from_hub, hub, status):
     assert process.stdout.startswith("maker/model")
 
 
-def test_without_a_network_it_says_what_else_can_be_done(fetch_from_hub):
+def test_without_a_network_the_message_names_the_alternatives(fetch_from_hub):
     process, _ = fetch_from_hub(hub_source("0" * 40), HF_HUB_OFFLINE="1")
     assert process.returncode == 3
     assert process.stdout.strip().endswith("or build over the embedded model with source=tiny")
 
 
+@pytest.mark.slow
 def test_a_download_is_used_again_without_the_network(hub, fetch_from_hub):
     source = hub_source(hub.add("models", "maker/model", CONTENT))
     _, stored = fetch_from_hub(source)

@@ -1,4 +1,4 @@
-"""doit explain: what would run and why, told before, and true afterwards."""
+"""doit explain says what would run and why, and the next build does just that."""
 
 import re
 import shutil
@@ -6,6 +6,8 @@ import shutil
 import pytest
 from artifacts import contents
 from projects import copy_project, doit, edit, executed, make_project, skipped, use_random_source
+
+pytestmark = pytest.mark.slow
 
 STAGES = ["fetch:tiny", "reference:tiny:few", *(f"{s}:tiny:4bit" for s in ("convert", "validate", "card"))]
 PLAN = "plan:tiny:4bit"
@@ -36,7 +38,7 @@ def explained(project, *arguments):
     return {task: (verdict, reasons) for verdict, task, reasons in lines}
 
 
-def test_of_what_is_built_all_is_up_to_date_and_nothing_is_touched(built):
+def test_after_a_build_everything_is_up_to_date_and_nothing_is_touched(built):
     before, database = contents(built / "out"), (built / ".doit.db.json").read_bytes()
     told = explained(built)
     assert {*STAGES, PLAN, *ATTESTED, "manifest:tiny:4bit"} == told.keys()
@@ -45,7 +47,7 @@ def test_of_what_is_built_all_is_up_to_date_and_nothing_is_touched(built):
     assert (built / ".doit.db.json").read_bytes() == database
 
 
-def test_before_the_first_build_everything_runs_and_nothing_is_made(tmp_path):
+def test_before_the_first_build_everything_would_run_and_nothing_is_made(tmp_path):
     project = make_project(tmp_path / "project", clips=1)
     told = explained(project, "recipe=4bit")
     assert set(told.values()) == {("runs", "it did not run yet, or failed the last time")}
@@ -97,7 +99,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_what_is_told_is_what_happens(project, name):
+def test_the_explanation_matches_the_next_build(project, name):
     change, runs, may_run = CHANGES[name]
     change(project)
     told = explained(project)
@@ -112,7 +114,7 @@ def test_what_is_told_is_what_happens(project, name):
         assert told[task][0] != "runs", task
 
 
-def test_a_source_that_changed_is_named(tmp_path):
+def test_a_changed_source_is_named(tmp_path):
     project = make_project(tmp_path / "project", recipes=("4bit",), clips=1)
     use_random_source(project)
     assert doit(project, "convert").returncode == 0
@@ -124,7 +126,7 @@ def test_a_source_that_changed_is_named(tmp_path):
     assert told["convert:tiny:4bit"] == ("may run", "its forerunner plan:tiny:4bit may run")
 
 
-def test_a_file_that_no_task_makes_and_a_wrong_name_are_told(project):
+def test_a_file_without_a_task_and_an_unknown_name_are_reported(project):
     (project / "model_cards/voxtral.md.j2").unlink()
     told = explained(project, "recipe=4bit")
     gone = "model_cards/voxtral.md.j2 is missing, and no task makes it: this fails"

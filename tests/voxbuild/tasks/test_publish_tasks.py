@@ -1,4 +1,4 @@
-"""What people say about releases, over artifacts that were never built: to doit, or to what its tasks run."""
+"""The commands for releases, run by doit or by calling its actions, over small made-up artifacts."""
 
 import json
 
@@ -65,7 +65,8 @@ def rows(text):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def test_doit_takes_options_before_and_behind_the_recipe_and_of_a_subtask(work):
+@pytest.mark.slow
+def test_options_may_come_before_or_after_the_recipe_or_after_a_subtask(work):
     for said in (
         ["publish", "recipe=4bit", "--dry-run"],
         ["publish", "--dry-run", "recipe=4bit"],
@@ -78,7 +79,8 @@ def test_doit_takes_options_before_and_behind_the_recipe_and_of_a_subtask(work):
     assert not work.registry.exists()
 
 
-def test_doit_knows_what_becomes_of_releases(work):
+@pytest.mark.slow
+def test_releases_are_published_listed_and_withdrawn(work):
     process = doit(work.root, "publish:4bit", "tag=v1")
     assert process.returncode == 0
     assert f"4bit over tiny: published {REPO} at v1" in process.stdout
@@ -117,7 +119,7 @@ def test_a_dry_run_refuses_what_publishing_would(work, publish):
     assert "differs from its manifest: tekken.json" in publish(dry_run=True)
 
 
-def test_branches_are_the_hubs(work, publish):
+def test_branches_are_refused_by_the_registry(work, publish):
     refusal = "!! target=registry has neither branches nor pull requests; target=hub has\n"
     assert publish(branch="trial") == publish(branch="trial", dry_run=True) == refusal
     assert publish(pull_request=True) == publish(pull_request=True, dry_run=True) == refusal
@@ -127,11 +129,11 @@ def test_branches_are_the_hubs(work, publish):
     assert not work.registry.exists()
 
 
-def test_an_empty_branch_is_none(work, publish):
+def test_an_empty_branch_means_no_branch(work, publish):
     assert f"published {REPO} at v1" in publish(branch="")
 
 
-def test_what_must_be_signed_is(work, publish):
+def test_a_required_signature_is_checked(work, publish):
     with (work.recipes / "4bit.yaml").open("a") as file:
         file.write("sign: {public_key: ../out/tiny/4bit.pub}\n")
     folder = put_artifact(work)
@@ -147,7 +149,7 @@ def test_what_must_be_signed_is(work, publish):
     assert LocalRegistry(work.registry).read(REPO, "v1", SIGNATURE, 10**6) == signature
 
 
-def test_history_and_registry_tell_all(work, run, publish):
+def test_history_and_registry_list_every_release(work, run, publish):
     registry = LocalRegistry(work.registry)
 
     assert "is not in the registry" in run("history", format="table")
@@ -177,7 +179,7 @@ def test_withdrawing_needs_a_recipe_a_tag_and_a_reason(work, run, publish, said)
     assert LocalRegistry(work.registry).history(REPO)[0].latest
 
 
-def test_what_nobody_needs_is_removed_on_demand(work, publish):
+def test_unreferenced_files_are_removed_on_demand(work, publish):
     publish()
     orphan = next(work.registry.glob("models--*")) / "blobs" / ("0" * 64)
     orphan.write_bytes(b"orphan")
@@ -189,7 +191,7 @@ def test_what_nobody_needs_is_removed_on_demand(work, publish):
     assert not orphan.exists()
 
 
-def test_an_entry_that_cannot_be_read_is_told_behind_the_others(work, publish, capsys):
+def test_an_unreadable_entry_is_listed_after_the_others(work, publish, capsys):
     publish("v1")
     put_artifact(work, b"other weights")
     publish("v2")
@@ -200,7 +202,7 @@ def test_an_entry_that_cannot_be_read_is_told_behind_the_others(work, publish, c
     assert [row[1] for row in rows(capsys.readouterr().out)] == ["v1"]
 
 
-def test_a_damaged_repository_hides_no_other(work, publish, capsys):
+def test_a_damaged_repository_does_not_hide_the_others(work, publish, capsys):
     publish("v1")
     other = work.registry / "models--aaa--damaged/refs/v1"
     other.parent.mkdir(parents=True)
@@ -211,7 +213,7 @@ def test_a_damaged_repository_hides_no_other(work, publish, capsys):
         assert f"{other}: 'junk' is no commit" in failed.get_msg()
 
 
-def test_what_others_wrote_stays_in_its_cell():
+def test_foreign_text_stays_in_its_table_cell():
     entry = Entry(1, "0" * 64)
     assert changes_table({"a|b\x1b[2K\nc": entry}, {}).splitlines()[2].split() == [
         *("|", "remove", "|", r"a\|b", "[2K", "c", "|"),
@@ -219,7 +221,7 @@ def test_what_others_wrote_stays_in_its_cell():
     ]
 
 
-def test_a_reason_stays_in_its_cell(work, run, publish):
+def test_a_reason_stays_in_its_table_cell(work, run, publish):
     publish()
     run("yank", tag="v1", reason="deaf | or worse")
     for text in (run("history", format="table"), catalogue.show(LocalRegistry(work.registry), "table")[0]):

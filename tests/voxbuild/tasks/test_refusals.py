@@ -1,4 +1,4 @@
-"""What stops a task: one clear message, an exit code, and nothing left behind."""
+"""A task that is stopped: one clear message, an exit code, and no files left behind."""
 
 import os
 import signal
@@ -21,6 +21,7 @@ def nothing_built(project):
     return not list((project / "out").glob("tiny/*")) and not list((project / "out").glob(".partial/*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
@@ -32,14 +33,15 @@ def nothing_built(project):
         ("source=huge", "there is no source huge; known: tiny"),
     ],
 )
-def test_what_is_unknown_is_one_line(project, said, expected):
+def test_an_unknown_name_is_one_line(project, said, expected):
     process = doit(project, "build", said)
     assert process.returncode != 0
     assert process.stdout.strip().splitlines()[-1].endswith(expected)
     assert "Traceback" not in process.stdout
 
 
-def test_a_truncated_source_is_told_and_nothing_is_built(project):
+@pytest.mark.slow
+def test_a_truncated_source_is_reported_and_nothing_is_built(project):
     use_random_source(project)
     weights = project / "source/consolidated.safetensors"
     os.truncate(weights, weights.stat().st_size - 1)
@@ -50,6 +52,7 @@ def test_a_truncated_source_is_told_and_nothing_is_built(project):
     assert nothing_built(project)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -79,6 +82,7 @@ voxbuild.convert.shards.cast = slowly
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_conversion_leaves_no_artifact(project, number):
     use_random_source(project)

@@ -1,4 +1,4 @@
-"""Memory is used again when nobody looks at it any more, and not before."""
+"""Memory is reused when nothing refers to it any more, and not before."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ def place(view):
     return np.frombuffer(view, np.uint8).ctypes.data
 
 
-def test_a_buffer_is_used_again_when_the_last_view_of_it_is_gone():
+def test_a_buffer_is_reused_after_its_last_view_is_gone():
     buffers = Buffers(64)
     first = buffers.take(64)
     address = place(first)
@@ -20,7 +20,7 @@ def test_a_buffer_is_used_again_when_the_last_view_of_it_is_gone():
     assert {place(view) for view in [buffers.take(64), buffers.take(64)]} >= {address}
 
 
-def test_buffers_that_are_in_use_are_never_given_twice():
+def test_buffers_in_use_are_never_handed_out_twice():
     buffers = Buffers(16)
     held = [buffers.take(n) for n in (16, 1, 16, 40)]
     for i, view in enumerate(held):

@@ -1,4 +1,4 @@
-"""Calibration: the true second moments, the same every time; what was calibrated with decides and is told."""
+"""Calibration: exact second moments, equal every time; its clips determine the artifact and are recorded."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def weighed(book, **changes):
     return make_plan(book.recipe("4bit").model_copy(update={"quantize": quantize}), header_of(params), params)
 
 
-def test_every_matrix_that_is_quantized_is_known(root, tiny, moments):
+def test_every_quantized_matrix_has_moments(root, tiny, moments):
     book = read_book(root / "recipes")
     params = read_json(tiny / "params.json")
     quantize = Quantize(bits=4, group_size=32, search="activation")
@@ -70,7 +70,7 @@ def test_every_matrix_that_is_quantized_is_known(root, tiny, moments):
     assert all((values > 0).all() for values in moments.values())
 
 
-def test_what_comes_from_a_norm_has_its_moments(tiny, moments):
+def test_inputs_after_a_norm_have_its_moments(tiny, moments):
     """A norm's output, its gain divided out, has a mean square of 1; who reads the same hears the same."""
     layers = Transcriber.open(tiny).model.encoder.layers
     for number, layer in enumerate(layers):
@@ -85,11 +85,12 @@ def test_what_comes_from_a_norm_has_its_moments(tiny, moments):
             assert all(np.array_equal(moments[f"{path}.{reader}"], first) for reader in readers)
 
 
-def test_in_the_embedding_all_columns_count_alike(moments):
+def test_columns_of_the_embedding_have_equal_weight(moments):
     assert set(moments["language_model.embed_tokens"]) == {1.0}
 
 
-def test_observing_changes_nothing_that_is_heard(tiny, clips):
+@pytest.mark.slow
+def test_calibration_does_not_change_transcripts(tiny, clips):
     watched, plain = Transcriber.open(tiny), Transcriber.open(tiny)
     observe(watched.model)
     for clip in clips:
@@ -103,7 +104,7 @@ def test_the_same_clips_give_the_same_bytes_and_others_give_others(tiny, clips, 
     assert sha256_of(tmp_path / "a") == sha256_of(tmp_path / "b") == first
 
 
-def test_moments_come_back_as_they_were(moments, tmp_path):
+def test_moments_are_read_back_unchanged(moments, tmp_path):
     save_moments(tmp_path / "new/a", moments)
     again = load_moments(tmp_path / "new/a")
     assert again.keys() == moments.keys()
@@ -111,7 +112,7 @@ def test_moments_come_back_as_they_were(moments, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [None, np.ones(3, np.float32), np.full(128, np.nan, np.float32)])
-def test_a_matrix_of_which_nothing_is_known_is_named(root, wrong):
+def test_a_matrix_without_moments_is_named(root, wrong):
     plan = weighed(read_book(root / "recipes"))
     known = {t.module: np.ones(t.shape[1], np.float32) for t in plan.tensors if t.quantization}
     check_moments(plan, known)
@@ -159,7 +160,8 @@ class Build:
         return stages.convert(self.variant)["weights"]
 
 
-def test_what_was_calibrated_with_decides_about_the_artifact_and_is_told(tmp_path, root, clips):
+@pytest.mark.slow
+def test_the_calibration_clips_decide_the_bytes_and_are_recorded(tmp_path, root, clips):
     project = project_that_calibrates(tmp_path / "a", root, clips)
     build = Build(project)
     first, digest = build.plan(), build.convert()
@@ -172,7 +174,8 @@ def test_what_was_calibrated_with_decides_about_the_artifact_and_is_told(tmp_pat
     assert build.convert() != digest
 
 
-def test_the_search_shows_in_the_bytes_and_in_the_plan_but_not_in_the_config(tmp_path):
+@pytest.mark.slow
+def test_the_search_changes_bytes_and_plan_but_not_the_config(tmp_path):
     seen = {}
     for search in ("none", "mse"):
         project = make_project(tmp_path / search, ("4bit",), clips=1)
@@ -190,7 +193,8 @@ def test_the_search_shows_in_the_bytes_and_in_the_plan_but_not_in_the_config(tmp
     assert seen["none"][1] != seen["mse"][1]
 
 
-def test_calibration_runs_for_those_who_need_it_and_when_its_clips_changed(tmp_path, root, clips):
+@pytest.mark.slow
+def test_calibration_runs_for_recipes_that_need_it_and_when_clips_change(tmp_path, root, clips):
     project = project_that_calibrates(tmp_path / "a", root, clips, recipes=("4bit", "2bit"))
     process = doit(project, "convert:tiny:2bit")
     assert process.returncode == 0, process.stdout

@@ -1,4 +1,4 @@
-"""safetensors files: what the safetensors library writes we read, and the other way round; damage is told."""
+"""safetensors files: we read what the library writes, it reads what we write, and damage is reported."""
 
 import copy
 import hashlib
@@ -116,7 +116,7 @@ def test_writing_too_little_is_a_bug(tmp_path):
     writer.close()
 
 
-def test_a_file_that_is_cut_or_grew_is_told(tmp_path):
+def test_a_truncated_or_grown_file_is_reported(tmp_path):
     write(tmp_path / "a")
     content = (tmp_path / "a").read_bytes()
     assert "truncated" in refused(tmp_path, content[:-1])
@@ -167,7 +167,7 @@ def entry(start, end, dtype="U8", shape=None):
         (b'{"a":' * 100_000, 0, "its header is damaged"),
     ],
 )
-def test_a_header_that_lies_is_refused(tmp_path, header, nbytes, expected):
+def test_an_inconsistent_header_is_refused(tmp_path, header, nbytes, expected):
     assert expected in refused(tmp_path, pack(header, bytes(nbytes)))
 
 
@@ -177,14 +177,14 @@ def test_empty_tensors_may_share_an_offset(tmp_path):
     assert everything(path, 10)["a", "U8", (4,)] == bytes(4)
 
 
-def test_files_that_cannot_be_opened_are_told(tmp_path):
+def test_files_that_cannot_be_opened_are_reported(tmp_path):
     with pytest.raises(CheckpointError, match="No such file"):
         Checkpoint(tmp_path / "none")
     with pytest.raises(CheckpointError, match="Is a directory"):
         Checkpoint(tmp_path)
 
 
-def test_a_file_cut_while_it_is_read_is_told(tmp_path):
+def test_a_file_truncated_while_it_is_read_is_reported(tmp_path):
     write(tmp_path / "a", [Tensor("t", "F32", (10, 4))])
     with Checkpoint(tmp_path / "a") as checkpoint:
         with (tmp_path / "a").open("r+b") as file:
@@ -203,9 +203,10 @@ FIELDS = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(changes=st.lists(st.tuples(FIELDS, VALUES), min_size=1, max_size=3), cut=st.integers(-3, 3))
-def test_whatever_a_header_says_only_checkpoint_errors_come_out(tmp_path_factory, changes, cut):
+def test_any_header_is_accepted_or_raises_a_checkpoint_error(tmp_path_factory, changes, cut):
     header = {"a": entry(0, 8, "BF16", [2, 2]), "b": entry(8, 12), "__metadata__": {}}
     header = copy.deepcopy(header)
     for (name, field), value in changes:
@@ -237,7 +238,7 @@ def test_flipped_bytes_of_a_header_never_crash(tmp_path_factory, data):
         assert str(error).startswith(f"{path}: ")
 
 
-def test_a_row_that_no_memory_holds_is_refused_before_it_is_read(tmp_path):
+def test_a_row_larger_than_memory_is_refused_before_it_is_read(tmp_path):
     """A sparse file costs nothing, and one row of it is the least that is read."""
     path = tmp_path / "wide.safetensors"
     length = 2**31 - 1

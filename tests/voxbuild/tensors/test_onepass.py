@@ -1,4 +1,4 @@
-"""One read from front to back: the rows that are asked for, and the hash of the whole file."""
+"""One read from front to back gives the requested rows and the hash of the whole file."""
 
 from contextlib import closing
 
@@ -19,7 +19,7 @@ def checkpoint(tmp_path):
 
 @pytest.mark.parametrize("every", [1, 2, 5, 1000])
 @pytest.mark.parametrize("chunk", [1000, 2**21])
-def test_the_hash_is_the_files_whatever_is_left_out(checkpoint, monkeypatch, every, chunk):
+def test_the_hash_is_the_whole_files_even_if_rows_are_skipped(checkpoint, monkeypatch, every, chunk):
     monkeypatch.setattr(module, "CHUNK_BYTES", chunk)
     with closing(OnePass(checkpoint, hashing=True)) as stream:
         for tensor in list(checkpoint.tensors.values())[1::every]:

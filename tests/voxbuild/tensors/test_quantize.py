@@ -1,4 +1,4 @@
-"""Our quantizer gives the bytes that MLX's gives on its CPU device, whatever the weights, however cut."""
+"""Our quantizer gives the bytes of MLX's on its CPU device, for any weights and any split into rows."""
 
 import os
 import subprocess
@@ -99,6 +99,7 @@ def hostile(dtype):
             yield signs * (1 + near * step) * 2.0**exponents * greatest / 512
 
 
+@pytest.mark.slow
 @modes
 @dtypes
 def test_hostile_weights_give_the_bytes_of_mlx(dtype, how):
@@ -126,6 +127,7 @@ def every_pattern(dtype):
     return np.arange(INFINITY[dtype], dtype=np.uint16)
 
 
+@pytest.mark.slow
 @modes
 @halves
 def test_every_number_as_a_maximum_gives_the_bytes_of_mlx(dtype, how):
@@ -146,7 +148,7 @@ def test_every_number_below_a_maximum_gives_the_bytes_of_mlx(dtype, how, greates
 
 
 @modes
-def test_rows_cut_anywhere_give_the_bytes_of_the_whole(how):
+def test_any_split_into_rows_gives_the_same_bytes(how):
     rows = stored(np.random.default_rng(1).normal(0, 1, (7, COLUMNS)), "BF16")
     whole = bytes_of(quantize_rows(rows, "BF16", how))
     for step in range(1, 7):
@@ -156,7 +158,7 @@ def test_rows_cut_anywhere_give_the_bytes_of_the_whole(how):
 
 @modes
 @dtypes
-def test_what_a_mode_says_it_stores_is_what_comes_out(how, dtype):
+def test_quantized_arrays_have_the_shapes_of_the_mode(how, dtype):
     kinds = {"U32": np.uint32, "U8": np.uint8} | STORED
     parts = quantize_rows(stored(np.ones((7, COLUMNS)), dtype), dtype, how)
     assert {leaf: (part.dtype, part.shape) for leaf, part in parts.items()} == {
@@ -166,7 +168,7 @@ def test_what_a_mode_says_it_stores_is_what_comes_out(how, dtype):
 
 @modes
 @dtypes
-def test_the_switch_to_mlx_changes_no_byte(how, dtype, monkeypatch):
+def test_quantizing_with_mlx_gives_the_same_bytes(how, dtype, monkeypatch):
     rows = stored(np.random.default_rng(2).normal(0, 1, (2, COLUMNS)), dtype)
     ours = bytes_of(quantize_rows(rows, dtype, how))
     monkeypatch.setenv(QUANTIZER_VARIABLE, "mlx")
@@ -174,7 +176,8 @@ def test_the_switch_to_mlx_changes_no_byte(how, dtype, monkeypatch):
     assert bytes_of(quantize_rows(rows, dtype, how)) == ours
 
 
-def test_quantizing_does_not_load_mlx_unless_it_is_switched_to():
+@pytest.mark.slow
+def test_quantizing_loads_mlx_only_on_request():
     code = (
         "import sys, numpy as np; from voxbuild.tensors.modes import Quantization as Q\n"
         "from voxbuild.tensors.quantize import quantize_rows\n"
@@ -245,7 +248,7 @@ def test_casts_keep_the_shape(dtype):
 
 @dtypes
 @pytest.mark.parametrize("sign", [0, 1])
-def test_infinity_and_nan_are_seen_wherever_they_are_and_however_cast(dtype, sign):
+def test_infinity_and_nan_are_detected_anywhere_and_in_any_cast(dtype, sign):
     bits = np.dtype(BITS[dtype]).itemsize * 8 - 1
     greatest = (1 << bits) - 1
     for size, place in ((1, 0), (3, 2), (100, 0), (100, 41), (5000, 4999)):
@@ -263,7 +266,7 @@ def test_what_a_dtype_cannot_hold_becomes_infinite():
     assert not is_finite(cast(np.array([3.4e38], np.float32), "F32", "BF16"), "BF16")
 
 
-def test_transposing_moves_the_numbers():
+def test_transposing_moves_every_value():
     array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     assert transposed(array).tobytes() == array.swapaxes(1, 2).tobytes()
     assert transposed(array).flags.c_contiguous

@@ -1,4 +1,4 @@
-"""Searched scales and biases: never worse than plain rounding, in MLX's own format, whatever the chunks."""
+"""Searched scales and biases are never worse than plain rounding, for any split into rows, in MLX's format."""
 
 import os
 import subprocess
@@ -97,7 +97,7 @@ def test_no_group_is_worse_than_plain_rounding(make, how, dtype):
 
 
 @pytest.mark.parametrize("bits", AFFINE.bits)
-def test_no_group_is_worse_where_columns_are_weighed(bits):
+def test_no_group_is_worse_with_weighted_columns(bits):
     how, rows = Quantization("affine", bits, 64, "activation"), normal()
     moments = np.random.default_rng(5).exponential(1, COLUMNS).astype(np.float32) ** 3
     moments[::7] = 0
@@ -109,7 +109,7 @@ def test_no_group_is_worse_where_columns_are_weighed(bits):
 
 
 @pytest.mark.parametrize(("bits", "most"), [(2, 0.7), (3, 0.8), (4, 0.85), (5, 0.87), (6, 0.87), (8, 0.65)])
-def test_the_search_is_worth_it(bits, most):
+def test_the_search_reduces_the_error(bits, most):
     how, rows = Quantization("affine", bits, 64, "mse"), normal(shape=(64, 768))
     before, after = (
         errors(p, rows, "BF16", how).sum()
@@ -141,7 +141,7 @@ def test_any_cut_into_rows_gives_the_same_bytes(how):
         assert joined == expected
 
 
-def test_a_column_is_worth_more_the_larger_its_inputs_but_never_nothing():
+def test_a_columns_weight_grows_with_its_inputs_and_is_never_zero():
     weights = column_weights(3, np.array([0, 1, 5], np.float32))
     np.testing.assert_allclose(weights, [0.5, 0.75, 1.75])
 
@@ -163,7 +163,8 @@ for dtype, rows in (("BF16", bfloat16), ("F16", values.astype(np.float16))):
 """
 
 
-def test_the_bytes_are_the_same_whatever_the_vector_instructions():
+@pytest.mark.slow
+def test_the_bytes_do_not_depend_on_the_vector_instructions():
     outputs = set()
     for processor in ({}, {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}):
         command, environment = [sys.executable, "-c", DIGEST], os.environ | processor
@@ -171,7 +172,7 @@ def test_the_bytes_are_the_same_whatever_the_vector_instructions():
     assert len(outputs) == 1
 
 
-def test_only_the_ratios_of_moments_count():
+def test_only_ratios_of_moments_matter():
     rows, moments = normal(), np.random.default_rng(7).uniform(0.1, 2, COLUMNS).astype(np.float32)
     first = search_rows(rows, "BF16", FOUR, moments)
     for other in (moments * np.float32(2.0**40), moments * np.float32(2.0**-40)):
@@ -179,13 +180,13 @@ def test_only_the_ratios_of_moments_count():
         assert all(np.array_equal(again[leaf], first[leaf]) for leaf in first)
 
 
-def test_inputs_that_are_always_zero_count_alike():
+def test_all_zero_inputs_give_equal_weights():
     rows = normal()
     silent, plain_search = (search_rows(rows, "BF16", FOUR, m) for m in (np.zeros(COLUMNS, np.float32), None))
     assert all(np.array_equal(silent[leaf], plain_search[leaf]) for leaf in silent)
 
 
-def test_rows_that_may_not_be_written_are_read():
+def test_read_only_rows_are_accepted():
     rows = normal()
     rows.flags.writeable = False
     assert search_rows(rows, "BF16", FOUR, None)["weight"].shape == (ROWS, COLUMNS // 8)

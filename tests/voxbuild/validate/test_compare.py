@@ -1,4 +1,4 @@
-"""doit diff: what differs between two artifacts, by what is stored and by what it stands for."""
+"""doit diff: how two artifacts differ, in stored bytes and in dequantized values."""
 
 import json
 import math
@@ -96,8 +96,9 @@ def test_an_artifact_equals_its_copy(made, tmp_path):
     assert as_text(result) == f"a and b are equal: {len(HEADER)} tensors"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["6bit", "mxfp4", "nvfp4", "mxfp8", "mixed-4-6"])
-def test_other_bits_and_modes_are_compared_by_what_they_stand_for(book, made, other):
+def test_other_bits_and_modes_are_compared_by_dequantized_values(book, made, other):
     result = compared(made("4bit"), made(other))
     assert not result.equal
     gate = entry(result, GATE)
@@ -118,8 +119,9 @@ def test_against_unquantized_weights_the_error_is_that_of_rounding(book, made):
     assert 0 < gate.rms_error < gate.max_error < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 1000])
-def test_the_size_of_chunks_does_not_show_and_bounds_memory(made, monkeypatch, size):
+def test_the_result_does_not_depend_on_the_chunk_size_which_bounds_memory(made, monkeypatch, size):
     whole = compared(made("4bit"), made("6bit"))
     seen, values = [], Weight.values
 
@@ -161,7 +163,7 @@ def test_one_flipped_bit_is_one_byte_and_one_value(made, tmp_path):
     assert GATE in as_text(result)
 
 
-def test_a_scale_moves_its_whole_group(made, tmp_path):
+def test_a_changed_scale_changes_its_whole_group(made, tmp_path):
     other = flipped(made("4bit"), tmp_path / "copy", GATE, "scales", where=-2, bit=64)
     gate = entry(compared(made("4bit"), other), GATE)
     assert gate.bytes_differ == 1
@@ -185,7 +187,7 @@ def test_a_weight_that_is_not_finite_is_an_infinite_error_and_null_in_json(made,
     assert result.differing[0].name == NORM
 
 
-def test_tensors_of_one_side_and_other_shapes_and_keys_are_named(book, made, tmp_path):
+def test_missing_tensors_and_differing_shapes_and_keys_are_named(book, made, tmp_path):
     params = params_of(vocabulary=192)
     write_checkpoint(tmp_path / "other.safetensors", header_of(params))
     plan = make_plan(book.recipe("4bit"), header_of(params), params)
@@ -216,7 +218,7 @@ def test_another_key_in_config_json_is_a_difference(made, tmp_path):
     assert not result.equal
 
 
-def test_sums_by_kind_are_those_of_their_tensors(made):
+def test_totals_by_kind_are_sums_over_their_tensors(made):
     result = compared(made("4bit"), made("6bit"))
     rows = {row["kind"]: row for row in summary(result.tensors)}
     assert {"embedding", "adapter", "encoder mlp", "decoder attention", "decoder norm"} <= rows.keys()
@@ -230,7 +232,7 @@ def test_sums_by_kind_are_those_of_their_tensors(made):
     assert rows["decoder norm"]["differing"] == 0
 
 
-def test_shards_are_read_as_one(book, tmp_path):
+def test_shards_are_compared_as_one_file(book, tmp_path):
     params = params_of(dim=256, hidden=1024)
     write_checkpoint(tmp_path / "big.safetensors", header_of(params))
     for name, size in (("one", "5GB"), ("many", "1MB")):
@@ -245,7 +247,7 @@ def test_shards_are_read_as_one(book, tmp_path):
     assert compared(tmp_path / "one", tmp_path / "many").equal
 
 
-def test_a_config_that_does_not_fit_the_weights_is_told(made, tmp_path):
+def test_a_config_that_does_not_fit_the_weights_is_reported(made, tmp_path):
     copy = shutil.copytree(made("4bit"), tmp_path / "copy")
     config = read_json(copy / "config.json")
     config["quantization"]["bits"] = 3
@@ -263,14 +265,15 @@ def test_a_config_that_does_not_fit_the_weights_is_told(made, tmp_path):
         {"bits": 4, "group_size": 64, GATE.removesuffix(".weight"): {"bits": "4"}},
     ],
 )
-def test_quantization_that_there_is_not_is_told(made, tmp_path, quantization):
+def test_malformed_quantization_is_reported(made, tmp_path, quantization):
     copy = shutil.copytree(made("4bit"), tmp_path / "copy")
     write_json(copy / "config.json", read_json(copy / "config.json") | {"quantization": quantization})
     with pytest.raises((CheckpointError, ConfigError), match="quantiz"):
         Artifact(copy)
 
 
-def test_diff_says_by_its_exit_code_whether_they_are_equal(project):
+@pytest.mark.slow
+def test_the_exit_code_of_diff_says_whether_they_are_equal(project):
     same = doit(project, "diff", "4bit", "out/tiny/4bit")
     assert (same.returncode, same.stdout) == (
         0,
@@ -284,6 +287,7 @@ def test_diff_says_by_its_exit_code_whether_they_are_equal(project):
     assert "!!" not in process.stdout
 
 
+@pytest.mark.slow
 def test_the_json_holds_every_tensor_and_nothing_else_is_said(project):
     process = doit(project, "diff", "--format", "json", "4bit", "2bit", "source=tiny")
     assert process.returncode == 1
@@ -292,6 +296,7 @@ def test_the_json_holds_every_tensor_and_nothing_else_is_said(project):
     assert len(told["tensors"]) == len(HEADER)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
@@ -300,7 +305,7 @@ def test_the_json_holds_every_tensor_and_nothing_else_is_said(project):
         (["4bit", "source"], "source/config.json: "),
     ],
 )
-def test_what_cannot_be_compared_is_told(project, said, expected):
+def test_artifacts_that_cannot_be_compared_are_reported(project, said, expected):
     process = doit(project, "diff", *said)
     assert process.returncode == 1
     assert expected in process.stdout

@@ -29,7 +29,7 @@ from voxbuild.validate.error_rates import error_rates
         ("", ""),
     ],
 )
-def test_what_is_written_becomes_what_is_said(written, spoken):
+def test_text_is_normalised_to_spoken_words(written, spoken):
     assert normalise(written) == spoken
     assert normalise(spoken) == spoken
 
@@ -55,7 +55,7 @@ def test_word_error_rates_of_single_pairs(reference, heard, expected):
     assert figures([reference], [heard]) == expected
 
 
-def test_rates_of_many_clips_go_by_words_not_by_clips():
+def test_rates_over_many_clips_are_weighted_by_words():
     assert figures(["a b c d e f g h i", "x"], ["a b c d e f g h i", "y"]) == (10, 1, 0, 0, 10.0)
 
 

@@ -1,4 +1,4 @@
-"""doit reproduce: the same weights again, or what differs, and nothing left behind."""
+"""doit reproduce makes the same weights again, or names what differs, and leaves no files."""
 
 import os
 import shutil
@@ -14,6 +14,8 @@ from voxbuild.artifact.lock import LOCK
 from voxbuild.artifact.manifest import Manifest, file_entry
 from voxbuild.files import read_json, write_json
 from voxbuild.tensors.checkpoint import Checkpoint
+
+pytestmark = pytest.mark.slow
 
 GATE = "language_model.layers.0.mlp.gate_proj.weight"
 
@@ -32,11 +34,10 @@ def restamped(folder, *names):
     manifest.save(folder)
 
 
-def test_every_file_is_made_again_the_same(converted):
+def test_every_file_is_reproduced_with_equal_bytes(converted):
     def built():
-        return {
-            name: data for name, data in contents(converted / "out").items() if not name.startswith(".locks")
-        }
+        files = contents(converted / "out")
+        return {name: data for name, data in files.items() if not name.startswith(".locks")}
 
     before = built()
     process = doit(converted, "reproduce", "recipe=4bit")
@@ -78,7 +79,7 @@ def test_other_tools_are_named(project):
     assert "tools: mlx was 0.1, is " in process.stdout
 
 
-def test_what_is_not_built_is_told(project):
+def test_an_artifact_that_is_not_built_is_reported(project):
     shutil.rmtree(project / "out/tiny/4bit")
     process = doit(project, "reproduce", "recipe=4bit")
     assert process.returncode in FAILED

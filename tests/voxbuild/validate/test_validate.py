@@ -1,4 +1,4 @@
-"""Gates at their limits, KL divergence, and an artifact held against itself."""
+"""Gates at their limits, KL divergence, and an artifact compared with itself."""
 
 import math
 
@@ -76,7 +76,7 @@ def test_the_report_counts_what_was_heard(tmp_path):
     assert not report(clips, heard, reference, near, Gates(wer=24.9, wer_increase=0.0))["passed"]
 
 
-def test_a_model_agrees_with_itself_wholly(root, tmp_path):
+def test_a_model_agrees_with_itself_completely(root, tmp_path):
     project = make_project(tmp_path / "project", clips=1)
     clips = read_clips(read_book(project / "recipes").clips["few"], project / "recipes/clips")
     model, done = root / "tiny/checkpoint", []
