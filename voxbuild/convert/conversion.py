@@ -27,10 +27,9 @@ from voxbuild.tensors.checkpoint import Checkpoint, OnePass
 from voxbuild.tensors.modes import ACTIVATION
 from voxbuild.tensors.moments import Moments, load_moments
 from voxbuild.workspace import Workspace
-from voxrun.checkpoint.layout import TOKENIZER_FILE
+from voxrun.checkpoint.layout import INDEX, TOKENIZER_FILE
 from voxrun.files.hashes import sha256_of
 from voxrun.files.objects import read_json as read_params
-from voxrun.model.load import INDEX
 
 
 def check_moments(plan: Plan, moments: Moments) -> None:

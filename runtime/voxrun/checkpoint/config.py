@@ -1,18 +1,13 @@
-"""The sizes of a model, read from its params.json or config.json, in any of the formats that are known."""
+"""The sizes of a model, from the keys of its params.json or config.json in any of the known formats."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from voxrun.errors import ConfigError
-from voxrun.files.objects import read_member
-from voxrun.messages import shown
 
 from .config_formats import Sizes
-from .layout import CONFIG_FILES, in_mistrals_layout
-
-QUANTIZATION_LIMITS = {"bits": 16, "group_size": 1024}
+from .quantization import check_quantization
 
 
 @dataclass(frozen=True)
@@ -82,15 +77,6 @@ class ModelConfig:
         config._check(origin)
         return config
 
-    @classmethod
-    def from_folder(cls, folder: Path) -> "ModelConfig":
-        """Read config.json, or the upstream's params.json. Raises ConfigError."""
-        for name in CONFIG_FILES[-1:] if in_mistrals_layout(folder) else CONFIG_FILES:
-            path = folder / name
-            if path.is_file():
-                return cls.from_dict(read_member(folder, name), str(path))
-        raise ConfigError(f"{folder}: neither {' nor '.join(CONFIG_FILES)} is there")
-
     def _check(self, origin: str) -> None:
         expected = self.audio.hop_length * 2 * self.downsample_factor
         if self.audio.samples_per_position != expected:
@@ -108,21 +94,6 @@ class ModelConfig:
         if self.audio.window_size < 2 * self.audio.hop_length:
             raise ConfigError(f"{origin}: window_size {self.audio.window_size} is less than two hops")
         check_quantization(self.quantization, origin)
-
-
-def check_quantization(said: Any, origin: str) -> None:
-    """Plausible numbers; which go together is asked of MLX. Raises ConfigError."""
-    if not isinstance(said, Mapping):
-        raise ConfigError(f"{origin}: quantization is {shown(said)}, not an object")
-    for entry in (said, *(own for own in said.values() if isinstance(own, Mapping))):
-        for key, most in QUANTIZATION_LIMITS.items():
-            value = entry.get(key, 1)
-            if type(value) is not int or not 1 <= value <= most:
-                raise ConfigError(
-                    f"{origin}: quantization has {key} {shown(value)}, where 1 to {most} belong"
-                )
-        if not isinstance(entry.get("mode", ""), str):
-            raise ConfigError(f"{origin}: quantization has the mode {shown(entry['mode'])}")
 
 
 def _section(sizes: Sizes, section: str, kind: type) -> dict[str, Any]:

@@ -6,15 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from voxrun.checkpoint.config import ModelConfig
-from voxrun.checkpoint.layout import TOKENIZER_FILE
+from voxrun.checkpoint.layout import PATTERNS, Layout
 from voxrun.errors import ModelError, VoxrunError
-from voxrun.model.load import weight_files
 
 from .manifest import read_manifest
 from .registry import COMMIT, DEFAULT_REGISTRY, LATEST, REGISTRY_VARIABLE, WITHDRAWN, Registry
 
-FILES = ["*.safetensors", "model.safetensors.index.json", "config.json", "params.json", TOKENIZER_FILE]
 PREFIX = "registry:"
 log = logging.getLogger("voxrun")
 
@@ -88,7 +85,7 @@ def _on_hub(name: str, revision: str | None, whole: bool) -> Path:
         huggingface_hub.snapshot_download,
         name,
         revision=revision,
-        allow_patterns=None if whole else FILES,
+        allow_patterns=None if whole else PATTERNS,
     )
     try:
         snapshot = _kept(fetch, revision, whole) or fetch()
@@ -106,7 +103,7 @@ def _kept(fetch: Callable[..., str], revision: str | None, whole: bool) -> str |
         return None
     try:
         folder = Path(fetch(local_files_only=True))
-        complete = _is_whole(folder) if whole else _loads(folder)
+        complete = _is_whole(folder) if whole else Layout(folder).is_complete
     except (FileNotFoundError, VoxrunError):  # not there, or in part: a download was interrupted
         return None
     return str(folder) if complete else None
@@ -115,10 +112,3 @@ def _kept(fetch: Callable[..., str], revision: str | None, whole: bool) -> str |
 def _is_whole(folder: Path) -> bool:
     """Whether all is there that the manifest lists. Raises VoxrunError without one."""
     return all((folder / name).is_file() for name in read_manifest(folder))
-
-
-def _loads(folder: Path) -> bool:
-    """Whether all is there that is loaded. Raises VoxrunError if not."""
-    ModelConfig.from_folder(folder)
-    weight_files(folder)
-    return (folder / TOKENIZER_FILE).is_file()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from voxrun.checkpoint.layout import loaded_names
+from voxrun.checkpoint.layout import Layout
 from voxrun.errors import TrustError
 from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import TOOLS, StrictError, is_file, member, read_bytes
@@ -65,7 +65,7 @@ def check(folder: Path, key: Path | None = None) -> Proof:
     _check_signature(places, entries, digest, key)  # before hours of hashing, for what is refused anyway
     _check_hashes(places, entries)
     _check_provenance(places, entries)
-    for name in sorted(loaded_names(folder) - entries.keys()):
+    for name in sorted(Layout(folder).loaded_names - entries.keys()):
         raise TrustError(f"{folder}: {shown(name)} would be loaded, and is not in the manifest; {AGAIN}")
     return Proof(folder, digest, len(entries), places.has(SIGNATURE), key)
 

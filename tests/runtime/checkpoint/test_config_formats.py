@@ -12,6 +12,7 @@ from small_models import small_params
 from voxrun.checkpoint.config import AudioConfig, ModelConfig, TransformerConfig
 from voxrun.checkpoint.config_formats import FORMATS
 from voxrun.checkpoint.dialects import DIALECTS, MLX_AUDIO, TRANSFORMERS, Dialect
+from voxrun.checkpoint.layout import Layout
 from voxrun.errors import ConfigError
 
 OTHERS = pytest.mark.parametrize("dialect", [MLX_AUDIO, TRANSFORMERS], ids=lambda dialect: dialect.name)
@@ -36,7 +37,7 @@ def changed(config: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 @OTHERS
 def test_what_the_tools_saved_of_tiny_has_its_sizes(dialect: Dialect) -> None:
-    assert ModelConfig.from_dict(saved(dialect)) == ModelConfig.from_folder(CHECKPOINT)
+    assert ModelConfig.from_dict(saved(dialect)) == Layout(CHECKPOINT).config
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
@@ -50,7 +51,7 @@ def test_a_file_may_carry_the_keys_of_all() -> None:
     merged = saved(TRANSFORMERS) | saved(MLX_AUDIO) | small_params()
     assert ModelConfig.from_dict(merged) == ModelConfig.from_dict(small_params())
     both = saved(TRANSFORMERS) | saved(MLX_AUDIO)
-    assert ModelConfig.from_dict(both) == ModelConfig.from_folder(CHECKPOINT)
+    assert ModelConfig.from_dict(both) == Layout(CHECKPOINT).config
 
 
 def test_tables_speak_of_sizes_that_there_are() -> None:
@@ -78,7 +79,7 @@ def test_what_mlx_audio_leaves_out_it_takes_from_its_defaults() -> None:
         for key in ("sliding_window", "rope_theta", "norm_eps", "use_biases"):
             del config[stack][key]
     del config["encoder_args"]["downsample_factor"]
-    assert ModelConfig.from_dict(config) == ModelConfig.from_folder(CHECKPOINT)
+    assert ModelConfig.from_dict(config) == Layout(CHECKPOINT).config
 
 
 def test_mlx_audios_front_end_may_stand_apart() -> None:
@@ -87,7 +88,7 @@ def test_mlx_audios_front_end_may_stand_apart() -> None:
     config["audio_encoding_args"]["global_log_mel_max"] = 2.5
     assert ModelConfig.from_dict(config).audio.global_log_mel_max == 2.5
     del config["audio_encoding_args"]
-    assert ModelConfig.from_dict(config) == ModelConfig.from_folder(CHECKPOINT)
+    assert ModelConfig.from_dict(config) == Layout(CHECKPOINT).config
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import DIALECTS, MISTRAL, MLX_AUDIO, TRANSFORMERS, VOXMLX, Dialect
 from voxrun.device import mx, tree_flatten
 from voxrun.errors import ConfigError, WeightsError
-from voxrun.model.load import load_model, read_tensors
+from voxrun.model.load import load_model, read_folder
 from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.transcriber import Transcriber
 
@@ -96,7 +96,7 @@ def test_every_dialect_can_be_quantized_path_by_path(
 
 @pytest.fixture(scope="session")
 def tiny() -> dict[str, mx.array]:
-    return read_tensors(CHECKPOINT)
+    return read_folder(CHECKPOINT)[1]
 
 
 @each_dialect

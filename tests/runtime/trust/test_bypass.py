@@ -13,8 +13,7 @@ from committed import CHECKPOINT, CLIPS
 from keys import write_keys
 from signed_models import sign, write_artifact, write_manifest, write_provenance
 
-from voxrun.checkpoint.config import ModelConfig
-from voxrun.checkpoint.layout import loaded_names, weight_files
+from voxrun.checkpoint.layout import Layout
 from voxrun.cli.main import main
 from voxrun.cli.run import write_lock
 from voxrun.cli.screen import show_log
@@ -73,7 +72,7 @@ def test_what_is_never_proven_is_never_loaded(tool: str, tmp_path: Path) -> None
     (folder / tool).mkdir()
     (folder / tool / "model.safetensors").write_bytes(TENSOR)
     with pytest.raises(WeightsError, match="is no weight file's name"):
-        weight_files(folder)
+        _ = Layout(folder).weight_files
     with pytest.raises(ModelError, match="is no name of an artifact's file"):
         read_entries({"files": {f"{tool}/model.safetensors": ENTRY}}, "manifest.json")
     with pytest.raises(VoxrunError):
@@ -84,7 +83,7 @@ def test_all_that_is_looked_at_is_in_the_manifest(
     voice: Path, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should a loader ever look elsewhere than where a proof does, then that is refused."""
-    assert loaded_names(voice) == {"params.json", "tekken.json", "consolidated.safetensors"}
+    assert Layout(voice).loaded_names == {"params.json", "tekken.json", "consolidated.safetensors"}
     check(voice, keys[1])
     (voice / ".cache").mkdir()
     shutil.copy(voice / "tekken.json", voice / ".cache/more.safetensors")
@@ -102,9 +101,8 @@ def test_every_file_that_is_opened_to_load_was_proven(voice: Path, monkeypatch: 
         return int(genuine(path, *rest, **more))
 
     monkeypatch.setattr(os, "open", told)
-    ModelConfig.from_folder(voice)
     Transcriber.load(voice)
-    assert {Path(p).name for p in opened if p.startswith(str(voice))} <= loaded_names(voice)
+    assert {Path(p).name for p in opened if p.startswith(str(voice))} <= Layout(voice).loaded_names
 
 
 def test_a_key_may_be_said_as_text(voice: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
