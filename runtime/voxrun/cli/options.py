@@ -64,9 +64,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         p.error("--audio -: standard input cannot be one of several recordings")
     if args.device is not None and files:
         p.error("--device is a microphone, --audio a recording: choose one")
-    if args.alternatives and args.format != "json":
-        p.error("--alternatives appear in --format json only")
-    if len(files) > 1 and args.format in ("srt", "vtt") and args.output is None:
+    if args.alternatives and not WRITERS[args.format].shows_alternatives:
+        able = (name for name, writer in WRITERS.items() if writer.shows_alternatives)
+        p.error(f"--alternatives appear in --format {' or '.join(able)} only")
+    if len(files) > 1 and WRITERS[args.format].needs_files and args.output is None:
         p.error(f"several recordings as {args.format} need --output FOLDER")
     return args
 
@@ -130,8 +131,8 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--format",
         choices=list(WRITERS),
-        help="txt: a line for each recording; json: an object on a line for each (live: for each segment);"
-        " srt, vtt: subtitles (default: by the name of --output, else txt)",
+        help="; ".join(f"{name}: {writer.about}" for name, writer in WRITERS.items())
+        + " (default: by the name of --output, else txt)",
     )
     group.add_argument(
         "--output",

@@ -7,8 +7,9 @@ import pytest
 
 from voxrun.stream.results import Alternative, Result, Token, Word
 from voxrun.transcripts.segments import Segment
-from voxrun.transcripts.writers import LIVE_WRITERS, WRITERS, Document, Lines, Recording, Writer, timestamp
+from voxrun.transcripts.writers import WRITERS, Document, Lines, Recording, Writer, timestamp
 
+LIVE_WRITERS = {name: writer.kind(live=True, watched=False) for name, writer in WRITERS.items()}
 RECORDING = Recording("talk.flac", "team/voice", 480.0)
 RESULTS = [
     Result(" please", (), " please", (Token(64, 0.5),)),
