@@ -11,6 +11,8 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
 
+__all__ = ["mx", "nn", "tree_flatten", "tree_unflatten"]
+
 KERNELS_VARIABLE = "VOXRUN_KERNELS"
 """Environment variable: `none` for MLX's own products on a CPU, the reference for ours."""
 
@@ -33,15 +35,3 @@ def own_kernels() -> bool:
 def activation_dtype(stored: mx.Dtype) -> mx.Dtype:
     """The dtype to compute in: float32 on a CPU (half floats are 9-30x slower there), else as stored."""
     return mx.float32 if on_cpu() else stored
-
-
-__all__ = [
-    "activation_dtype",
-    "device_name",
-    "mx",
-    "nn",
-    "on_cpu",
-    "own_kernels",
-    "tree_flatten",
-    "tree_unflatten",
-]

@@ -6,12 +6,11 @@ What is odd but no reason to stop (lost seconds, a slow model) goes to the log `
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 import soxr
 
-from voxrun.arrays import FloatArray
+from voxrun.arrays import Array, FloatArray
 from voxrun.errors import AudioError
 
 log = logging.getLogger("voxrun")
@@ -59,7 +58,7 @@ class Source(ABC):
     def _blocks(self) -> Iterator[FloatArray]:
         """Blocks at `rate`; ends by itself after `stop`."""
 
-    def _mono(self, block: np.typing.NDArray[Any]) -> FloatArray:
+    def _mono(self, block: Array) -> FloatArray:
         """Samples [n, channels], averaged [n]. Raises AudioError if one is not finite."""
         with np.errstate(all="ignore"):  # what is not finite is reported here, by us
             mono: FloatArray = block.mean(axis=1, dtype=np.float32)

@@ -8,10 +8,10 @@ import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from voxrun.arrays import Array
 from voxrun.errors import AudioError
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
@@ -47,11 +47,11 @@ class Layout:
         """Bytes of a second of sound."""
         return self.rate * self.frame
 
-    def decode(self, data: bytes) -> np.typing.NDArray[Any]:
+    def decode(self, data: bytes) -> Array:
         """Whole frames of bytes -> samples [n, channels] in -1..1."""
         return self._numbers(data).reshape(-1, self.channels)
 
-    def _numbers(self, data: bytes) -> np.typing.NDArray[Any]:
+    def _numbers(self, data: bytes) -> Array:
         if self.code == FLOAT:
             return np.frombuffer(data, f"<f{self.bits // 8}")
         if self.bits == 8:

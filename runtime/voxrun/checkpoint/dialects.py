@@ -137,13 +137,16 @@ def _layers(ours: str, theirs: str, leaves: Rows) -> Rows:
     return tuple((f"{ours}.{a}", f"{theirs}.{b}") for a, b in leaves)
 
 
-_MISTRAL_BLOCK = (
+_MISTRAL_ATTENTION = (
     ("attn_norm", "attention_norm"),
     ("attention.q_proj", "attention.wq"),
     ("attention.k_proj", "attention.wk"),
     ("attention.v_proj", "attention.wv"),
     ("attention.o_proj", "attention.wo"),
     ("ffn_norm", "ffn_norm"),
+)
+_MISTRAL_BLOCK = (
+    *_MISTRAL_ATTENTION,
     ("mlp.gate_proj", "feed_forward.w1"),
     ("mlp.down_proj", "feed_forward.w2"),
     ("mlp.up_proj", "feed_forward.w3"),
@@ -174,12 +177,7 @@ MISTRAL = Dialect(
 VOXMLX = Dialect("voxmlx", rows=tuple((ours, ours) for ours, _ in MISTRAL.rows))
 
 _MLX_AUDIO_BLOCK = (
-    ("attn_norm", "attention_norm"),
-    ("attention.q_proj", "attention.wq"),
-    ("attention.k_proj", "attention.wk"),
-    ("attention.v_proj", "attention.wv"),
-    ("attention.o_proj", "attention.wo"),
-    ("ffn_norm", "ffn_norm"),
+    *_MISTRAL_ATTENTION,
     ("mlp.gate_proj", "feed_forward_w1"),
     ("mlp.down_proj", "feed_forward_w2"),
     ("mlp.up_proj", "feed_forward_w3"),

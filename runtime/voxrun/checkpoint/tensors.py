@@ -16,8 +16,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from voxrun.arrays import Array
 from voxrun.errors import WeightsError
-from voxrun.files.paths import StrictError, open_regular
+from voxrun.files.paths import StrictError, open_regular, reason
 from voxrun.files.strict import parse
 from voxrun.messages import shown
 
@@ -76,10 +77,8 @@ def read_header_of(path: Path) -> list[Tensor]:
     try:
         with open_regular(path) as file:
             return read_header(file, path)
-    except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror}") from error
-    except StrictError as error:
-        raise WeightsError(f"{path}: {error}") from error
+    except (OSError, StrictError) as error:
+        raise WeightsError(f"{path}: {reason(error)}") from error
 
 
 def read_header(file: BinaryIO, origin: Path | str) -> list[Tensor]:
@@ -157,8 +156,6 @@ def _are_counts(values: Any, most: int) -> bool:
 def _reach(shape: list[int]) -> int:
     return math.prod(max(1, n) for n in shape)
 
-
-Array = np.typing.NDArray[Any]
 
 DTYPES = {"BF16": "<u2", "F16": "<u2", "F32": "<f4", "U32": "<u4", "U8": "u1"}
 """Half floats are their bit patterns: NumPy does not know both."""

@@ -6,7 +6,7 @@ from typing import Any
 from voxrun.errors import ConfigError, TrustError
 from voxrun.messages import shown
 
-from .paths import MAX_BYTES, StrictError, member
+from .paths import MAX_BYTES, StrictError, member, reason
 from .strict import load, parse
 
 
@@ -42,10 +42,8 @@ def read_json(path: Path, limit: int = MAX_BYTES) -> dict[str, Any]:
     """
     try:
         value = load(path, limit)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except StrictError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    except (OSError, StrictError) as error:
+        raise ConfigError(f"{path}: {reason(error)}") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: a JSON object was expected, not {type(value).__name__}")
     return value

@@ -14,6 +14,11 @@ class StrictError(ValueError):
     """A file that is not read; the message says why, not which."""
 
 
+def reason(error: OSError | StrictError) -> str:
+    """Why a file was not read, without its name."""
+    return str(error.strerror if isinstance(error, OSError) else error)
+
+
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     """A regular file's bytes. Raises StrictError if it is larger or something else, OSError."""
     with open_regular(path) as file:

@@ -7,10 +7,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from voxrun.arrays import FloatArray
 from voxrun.device import mx, own_kernels
 from voxrun.parallel import in_parts
-
-Floats = np.typing.NDArray[np.float32]
 
 
 def attend(q: mx.array, keys: mx.array, values: mx.array, scale: float, window: int) -> mx.array:
@@ -49,13 +48,13 @@ def _seen(past: int, n: int, window: int) -> np.typing.NDArray[np.bool_]:
 
 
 @lru_cache(maxsize=4)
-def _bias(past: int, n: int, window: int) -> Floats | None:
+def _bias(past: int, n: int, window: int) -> FloatArray | None:
     if n == 1 and past < window:
         return None
     return np.where(_seen(past, n, window), np.float32(0), np.float32(-np.inf))
 
 
-def _attend(q: Floats, keys: Floats, values: Floats, bias: Floats | None) -> Floats:
+def _attend(q: FloatArray, keys: FloatArray, values: FloatArray, bias: FloatArray | None) -> FloatArray:
     """Scaled q [heads, n, dim], keys and values [kv heads, m, dim], bias [n, m] -> [heads, n, dim]."""
     out = np.empty_like(q)
     shared = len(q) // len(keys)  # heads that share keys and values

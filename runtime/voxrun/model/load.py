@@ -130,24 +130,16 @@ def _check(model: VoxtralRealtime, tensors: Mapping[str, mx.array], origin: str)
     both = wanted.keys() & tensors.keys()
     faults = _listed("missing", wanted.keys() - tensors.keys())
     faults += _listed("unexpected", tensors.keys() - wanted.keys())
-    faults += _listed(
-        "misshapen",
-        {
-            f"{name} {tensors[name].shape} instead of {wanted[name].shape}"
-            for name in both
-            if wanted[name].shape != tensors[name].shape
-        },
-    )
-    faults += _listed(
-        "of the wrong type",
-        {
-            f"{name} {_kind(tensors[name])} instead of {_kind(wanted[name])}"
-            for name in both
-            if _kind(wanted[name]) != _kind(tensors[name])
-        },
-    )
+    for fault, of in (("misshapen", _shape), ("of the wrong type", _kind)):
+        pairs = {name: (of(tensors[name]), of(wanted[name])) for name in both}
+        wrong = {f"{name} {a} instead of {b}" for name, (a, b) in pairs.items() if a != b}
+        faults += _listed(fault, wrong)
     if faults:
         raise WeightsError(f"{origin}: the tensors do not fit the configuration: {'; '.join(faults)}")
+
+
+def _shape(tensor: mx.array) -> str:
+    return str(tensor.shape)
 
 
 def _kind(tensor: mx.array) -> str:

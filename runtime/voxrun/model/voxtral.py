@@ -70,10 +70,5 @@ class VoxtralRealtime(nn.Module):
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Every parameter of an unquantized model and its shape, by name. Nothing is computed."""
-    return shapes_of(VoxtralRealtime(config))
-
-
-def shapes_of(model: VoxtralRealtime) -> dict[str, tuple[int, ...]]:
-    """Every parameter of a model and its shape, by name."""
-    flat: Any = tree_flatten(model.parameters())
+    flat: Any = tree_flatten(VoxtralRealtime(config).parameters())
     return {name: tuple(value.shape) for name, value in flat}

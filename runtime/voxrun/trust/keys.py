@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from voxrun.errors import TrustError
-from voxrun.files.paths import StrictError, read_bytes
+from voxrun.files.paths import StrictError, read_bytes, reason
 
 MAX_KEY = 2**16
 """Bytes of a PEM file."""
@@ -26,10 +26,8 @@ def public_key(path: Path) -> ec.EllipticCurvePublicKey:
     """The key in a PEM file. Raises TrustError."""
     try:
         key = load_pem_public_key(read_bytes(path, MAX_KEY))
-    except OSError as error:
-        raise TrustError(f"{path}: the public key cannot be read ({error.strerror})") from error
-    except StrictError as error:
-        raise TrustError(f"{path}: the public key cannot be read ({error})") from error
+    except (OSError, StrictError) as error:
+        raise TrustError(f"{path}: the public key cannot be read ({reason(error)})") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise TrustError(f"{path}: no public key in PEM; that of the signer is needed") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in HASHES:

@@ -10,7 +10,7 @@ from voxrun.errors import ModelError
 from voxrun.files.hashes import SHA256
 from voxrun.files.objects import read_member
 from voxrun.files.paths import StrictError, is_plain, is_tools, member, read_bytes
-from voxrun.messages import shown
+from voxrun.messages import sentence, shown
 
 MANIFEST = "manifest.json"
 SIGNATURE = "model.sig"
@@ -47,6 +47,20 @@ def read_entries(raw: Mapping[str, Any], origin: str) -> dict[str, Entry]:
 def read_manifest(folder: Path) -> dict[str, Entry]:
     """The same of an artifact's folder. Raises ModelError, or ConfigError if it cannot be read."""
     return read_entries(read_member(folder, MANIFEST), str(folder / MANIFEST))
+
+
+def differences(
+    claimed: Mapping[str, str], actual: Mapping[str, str], unclaimed: str, absent: str, changed: str
+) -> list[str]:
+    """Where a document's name -> sha256 differs from the actual ones: each name with the phrase that fits."""
+
+    def phrase(name: str) -> str:
+        if name not in claimed:
+            return unclaimed
+        return changed if name in actual else absent
+
+    names = sorted(name for name in claimed.keys() | actual.keys() if claimed.get(name) != actual.get(name))
+    return [f"{sentence(name)} {phrase(name)}" for name in names]
 
 
 def digest_of(folder: Path) -> str:

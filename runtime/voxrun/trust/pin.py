@@ -8,7 +8,7 @@ from pathlib import Path
 from voxrun.errors import ModelError, TrustError
 from voxrun.files.hashes import SHA256
 from voxrun.files.objects import check_keys, read_object
-from voxrun.files.paths import StrictError, read_bytes
+from voxrun.files.paths import StrictError, read_bytes, reason
 from voxrun.messages import shown
 
 from .locate import PREFIX, without_prefix
@@ -53,10 +53,8 @@ class Pin:
         """Read a voxrun.lock. Raises TrustError."""
         try:
             raw = read_object(read_bytes(path), str(path))
-        except OSError as error:
-            raise TrustError(f"{path}: the lock cannot be read ({error.strerror})") from error
-        except StrictError as error:
-            raise TrustError(f"{path}: the lock cannot be read ({error})") from error
+        except (OSError, StrictError) as error:
+            raise TrustError(f"{path}: the lock cannot be read ({reason(error)})") from error
         check_keys(raw, {"format", "model", "revision", "manifest"}, str(path))
         if type(raw["format"]) is not int or raw["format"] != FORMAT:
             raise TrustError(f"{path}: a lock of format {shown(raw['format'])}, where {FORMAT} is known")

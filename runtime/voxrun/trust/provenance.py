@@ -11,9 +11,9 @@ from voxrun.errors import TrustError
 from voxrun.files.hashes import SHA256
 from voxrun.files.objects import check_keys, read_object
 from voxrun.files.paths import is_plain
-from voxrun.messages import sentence, shown
+from voxrun.messages import shown
 
-from .manifest import Entry
+from .manifest import Entry, differences
 
 PROVENANCE = "provenance.json"
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -38,17 +38,8 @@ def check_provenance(statement: bytes, entries: Mapping[str, Entry]) -> list[str
     except TrustError as error:
         return [str(error)]
     made = {name: entry.sha256 for name, entry in entries.items() if name != PROVENANCE}
-    return [
-        f"{PROVENANCE}: {sentence(name)} {_how(name, subjects, made)}"
-        for name in sorted(subjects.keys() | made.keys())
-        if subjects.get(name) != made.get(name)
-    ]
-
-
-def _how(name: str, subjects: Mapping[str, str], made: Mapping[str, str]) -> str:
-    if name not in subjects:
-        return "is none of its subjects"
-    return "has another hash than in the manifest" if name in made else "is not in the manifest"
+    phrases = "is none of its subjects", "is not in the manifest", "has another hash than in the manifest"
+    return [f"{PROVENANCE}: {difference}" for difference in differences(subjects, made, *phrases)]
 
 
 def _subjects(statement: dict[str, Any]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from voxrun.files.objects import check_keys, read_object
 from voxrun.files.paths import is_plain
 from voxrun.messages import shown
 
-from .manifest import MANIFEST, SIGNATURE, Entry
+from .manifest import MANIFEST, SIGNATURE, Entry, differences
 from .provenance import STATEMENT
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -67,14 +67,8 @@ def claimed_files(signature: bytes) -> dict[str, str]:
 def check_signed(signed: Mapping[str, str], entries: Mapping[str, Entry], digest: str) -> list[str]:
     """How what was signed differs from a manifest's entries and the manifest's own digest, a phrase each."""
     there = {name: entry.sha256 for name, entry in entries.items()} | {MANIFEST: digest}
-    names = sorted(name for name in signed.keys() | there.keys() if signed.get(name) != there.get(name))
-    return [f"{name} {_how(name, signed, there)}" for name in names]
-
-
-def _how(name: str, signed: Mapping[str, str], there: Mapping[str, str]) -> str:
-    if name not in signed:
-        return "is not signed"
-    return "was another when it was signed" if name in there else "is signed, but not in the manifest"
+    phrases = "is not signed", "is signed, but not in the manifest", "was another when it was signed"
+    return differences(signed, there, *phrases)
 
 
 def _open(signature: bytes) -> Envelope:
