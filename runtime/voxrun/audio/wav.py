@@ -1,7 +1,7 @@
-"""WAV as it comes through a pipe: the header is read once, the samples may have no known end.
+"""WAV from a pipe: the header is read once, the length of the samples may be unknown.
 
-Ours, because no library does it: libsndfile seeks, and takes 0xFFFFFFFF for a length; `wave` wants a length
-and integers. Chunks before the samples are skipped; what comes after them is never read.
+No library does this: libsndfile seeks, and takes 0xFFFFFFFF for a length; `wave` needs a length and integers.
+Chunks before the samples are skipped; anything after them is not read.
 """
 
 import math
@@ -19,16 +19,16 @@ WIDTHS = {PCM: (8, 16, 24, 32), FLOAT: (32, 64)}
 """Bits a sample, by format code."""
 MAGICS = (b"RIFF", b"RF64")
 UNKNOWN_SIZE = 0x7FFF0000
-"""Sizes in headers from here on say "I could not know": ffmpeg, sox and arecord write such into pipes."""
+"""Sizes from here on mean an unknown length: ffmpeg, sox and arecord write such headers into pipes."""
 MOST_CHANNELS = 64
-"""More are no recording but a header made of noise."""
+"""More is taken for a damaged header."""
 SHORTEST_FORMAT, LONGEST_FORMAT = 16, 40
-"""Bytes of a `fmt ` chunk; an extensible one, the longest, tells its real code at byte 24."""
+"""Bytes of a `fmt ` chunk; an extensible one, the longest, has its real format code at byte 24."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How samples lie in a stream of bytes."""
+    """How samples are stored in a stream of bytes."""
 
     rate: int
     channels: int
@@ -64,7 +64,7 @@ class Layout:
 
 
 def is_wav(head: bytes) -> bool:
-    """Whether the first 12 bytes of a stream say so."""
+    """Whether a stream with these first 12 bytes is WAV."""
     return head[:4] in MAGICS and head[8:12] == b"WAVE"
 
 

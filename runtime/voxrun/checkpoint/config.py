@@ -29,7 +29,7 @@ class AudioConfig:
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """One stack of pre-norm blocks; the encoder's and the decoder's differ in sizes and biases only."""
+    """One stack of pre-norm blocks: the encoder's and the decoder's differ only in sizes and biases."""
 
     dim: int
     n_layers: int
@@ -45,7 +45,7 @@ class TransformerConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything the network and its front end need to know."""
+    """All sizes of the network and its front end."""
 
     audio: AudioConfig
     encoder: TransformerConfig
@@ -54,7 +54,7 @@ class ModelConfig:
     downsample_factor: int
     ada_dim: int
     quantization: Mapping[str, Any]
-    """`config.json`'s quantization: defaults, and entries per module path; empty if there is none."""
+    """As config.json has it: default settings, and entries by module path; empty if nothing is quantized."""
 
     @property
     def mel_per_position(self) -> int:
@@ -63,7 +63,7 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any], origin: str = "config") -> "ModelConfig":
-        """Read a file's keys. Raises ConfigError naming the first one that is missing or odd."""
+        """Read a file's keys. Raises ConfigError naming the first one that is missing or implausible."""
         sizes = Sizes(raw, origin)
         config = cls(
             audio=AudioConfig(**_section(sizes, "audio", AudioConfig)),

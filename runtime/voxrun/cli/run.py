@@ -1,4 +1,4 @@
-"""What `voxrun` does once its options are read, with all the libraries that this takes."""
+"""What `voxrun` does after its options are parsed; importing this imports all libraries."""
 
 import argparse
 import sys
@@ -24,7 +24,7 @@ BAD_INPUT = 2
 
 
 def run(args: argparse.Namespace, interruption: Interruption) -> int:
-    """Do what was asked; return the exit code."""
+    """Run the command; return its exit code."""
     show_log()
     try:
         if args.list_devices:
@@ -32,11 +32,11 @@ def run(args: argparse.Namespace, interruption: Interruption) -> int:
             return 0
         return Run(args, interruption).all()
     except VoxrunError as error:
-        return _complain(error)
+        return _report(error)
 
 
 class Run:
-    """One call of the command: a model, then one recording after the other, or what is live."""
+    """One run of the command: a model, then one recording after another, or live audio."""
 
     def __init__(self, args: argparse.Namespace, interruption: Interruption) -> None:
         self._args, self._interruption, self._stats = args, interruption, Stats()
@@ -60,13 +60,13 @@ class Run:
     def all(self) -> int:
         """Transcribe everything; return the exit code."""
         try:
-            return max(self._survive(index) for index in range(len(self._inputs)))
+            return max(self._try(index) for index in range(len(self._inputs)))
         finally:
             if self._args.stats:
                 print_above(f"voxrun: stats\n{self._stats.report()}")
 
-    def _survive(self, index: int) -> int:
-        """A bad recording does not stop the others."""
+    def _try(self, index: int) -> int:
+        """Transcribe one input; a bad recording does not stop the others."""
         try:
             self._transcribe(index)
             return 0
@@ -74,12 +74,12 @@ class Run:
             if not self._places and not self._inputs[index].live:
                 with self._output(index) as output:
                     output.write(self._writer(index).failure(error))
-            return _complain(error)
+            return _report(error)
 
     def _transcribe(self, index: int) -> None:
         source = self._inputs[index].open(self._transcriber.rate)
         with self._output(index) as output, screen_for(source) as screen:
-            failure = self._hear(source, Document(self._writer(index)), output, screen)
+            failure = self._listen(source, Document(self._writer(index)), output, screen)
             interrupted = source.stopped and not source.live
             if interrupted and self._places:
                 log.warning("%s: interrupted; %s is not written", source.name, self._places[index])
@@ -89,8 +89,10 @@ class Run:
         if failure:
             raise failure
 
-    def _hear(self, source: Source, document: Document, output: Output, screen: Screen) -> VoxrunError | None:
-        """Write down a source to its end, or to the failure of a live one, which is returned."""
+    def _listen(
+        self, source: Source, document: Document, output: Output, screen: Screen
+    ) -> VoxrunError | None:
+        """Transcribe a source to its end, or to the failure of a live one, which is returned."""
         session, failure = self._session(source.live), None
         self._interruption.source = source
         self._stats.start()
@@ -133,16 +135,16 @@ class Run:
 
 
 def write_lock(pin: Pin, path: Path) -> None:
-    """Write a voxrun.lock, whole or not at all. Raises OutputError."""
+    """Write a voxrun.lock, completely or not at all. Raises OutputError."""
     with output_at(path, live=False) as output:
         output.write(pin.text)
 
 
 def _is_watched() -> bool:
-    """Whether the words in the making are seen on the screen anyway."""
+    """Whether stderr shows the words in progress on the same terminal."""
     return sys.stdout.isatty() and sys.stderr.isatty()
 
 
-def _complain(error: VoxrunError) -> int:
+def _report(error: VoxrunError) -> int:
     log.error("%s", error)
     return BAD_INPUT

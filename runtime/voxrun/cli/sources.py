@@ -14,18 +14,18 @@ from .options import STDIN
 
 @dataclass(frozen=True)
 class Input:
-    """Something to transcribe."""
+    """A recording or live audio to transcribe."""
 
     name: str
-    """What messages, JSON and file names call it."""
+    """Its name in JSON and in the names of output files."""
     live: bool
-    """Whether it goes on until somebody ends it."""
+    """Whether it has no end of its own."""
     open: Callable[[int], Source]
-    """The source at a sampling rate. Raises AudioError."""
+    """Opens the source at a sampling rate in Hz. Raises AudioError."""
 
 
 def inputs(audio: list[str] | None, device: str | None) -> list[Input]:
-    """What is to be transcribed, in order. Raises DeviceError if nothing can read a microphone."""
+    """What is to be transcribed, in order. Raises DeviceError if a microphone is needed without PortAudio."""
     if audio:
         return [recording(name) for name in audio]
     sounddevice_library()
@@ -33,7 +33,7 @@ def inputs(audio: list[str] | None, device: str | None) -> list[Input]:
 
 
 def recording(name: str) -> Input:
-    """What one argument of --audio names."""
+    """The input that one argument of --audio names."""
     if name == STDIN:
         return Input("stdin", PipeSource.live, PipeSource)
     return Input(name, FileSource.live, partial(FileSource, name))

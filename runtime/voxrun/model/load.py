@@ -1,4 +1,4 @@
-"""From a folder on disk to a model, strictly: every tensor is there, known, and of the right shape."""
+"""From a folder to a model, strictly: every tensor must be there, known, and of the right shape."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +18,7 @@ from .voxtral import VoxtralRealtime
 
 NAMES_SHOWN = 5
 BUFFERS = 64 * 2**20
-"""Bytes that MLX may keep for reuse; without a limit peers grew beyond 20 GB in an hour."""
+"""Bytes that MLX may keep for reuse; without a limit, other runtimes grew beyond 20 GB in an hour."""
 
 
 def load_model(folder: Path) -> VoxtralRealtime:
@@ -31,10 +31,10 @@ def load_model(folder: Path) -> VoxtralRealtime:
 def assemble(
     config: ModelConfig, tensors: Mapping[str, mx.array], origin: str, mapped: Mapping[str, Any] | None = None
 ) -> VoxtralRealtime:
-    """A model with these canonically named tensors. Raises WeightsError naming those that do not fit.
+    """A model with these canonically named tensors.
 
-    `mapped` are the same tensors as NumPy arrays in mapped files: where a CPU can compute with them as they
-    are, nothing is copied. Raises ConfigError if the configuration's quantization is none that MLX knows.
+    `mapped` are the same tensors as NumPy arrays in mapped files, which our kernels use without a copy.
+    Raises WeightsError naming the tensors that do not fit, ConfigError for a quantization unknown to MLX.
     """
     model = VoxtralRealtime(config)
     _quantize_like(model, config.quantization, tensors, origin)
@@ -73,7 +73,7 @@ def _read(layout: Layout) -> tuple[ModelConfig, dict[str, mx.array]]:
 
 
 def _mapped(layout: Layout, config: ModelConfig) -> dict[str, Any]:
-    """The same tensors in the mapped files; only what our layout has in another order is copied."""
+    """The same tensors in mapped files; only those that our layout has in another order are copied."""
     stored: dict[str, Any] = {}
     for path, header in layout.headers.items():
         stored |= map_file(path, header)
@@ -104,7 +104,7 @@ def _quantize_like(
     tensors: Mapping[str, mx.array],
     origin: str,
 ) -> None:
-    """Quantize the modules that have scales on disk, each as config.json says for its path.
+    """Quantize the modules that have scales, with the settings of config.json.
 
     Raises ConfigError, WeightsError.
     """
@@ -143,7 +143,7 @@ def _shape(tensor: mx.array) -> str:
 
 
 def _kind(tensor: mx.array) -> str:
-    """Any floating type will do where one belongs; of others, packed weights for one, only the same."""
+    """The type as far as it must match: floating types may differ, packed weights may not."""
     if mx.issubdtype(tensor.dtype, mx.floating):
         return "floating"
     return str(tensor.dtype).removeprefix("mlx.core.")

@@ -1,4 +1,4 @@
-"""One stream of audio, from samples to text: files, pipes and microphones all go through here."""
+"""One stream of audio, from samples to text, for files, pipes and microphones alike."""
 
 from dataclasses import replace
 
@@ -53,7 +53,9 @@ class Session:
         Raises VoxrunError for a value outside these ranges.
         """
         if look_ahead < 1 or alternatives < 0:
-            raise VoxrunError("look_ahead begins at 1, which is none, and alternatives at 0")
+            raise VoxrunError(
+                "look_ahead must be at least 1, which turns it off, and alternatives at least 0"
+            )
         self._tokenizer, self._alternatives = tokenizer, alternatives
         self._schedule = schedule = Schedule.for_delay(model.config.audio, tokenizer, delay_ms)
         sampler = Sampler(tokenizer.pad, temperature, seed, Unstick() if unstick else None)
@@ -87,7 +89,7 @@ class Session:
         self._must_go_on()
         self._clock.hear(len(samples))
         self._flushed = self._flushed and not len(samples)
-        with np.errstate(over="ignore"):  # beyond float32 is infinite, which counts as silence too
+        with np.errstate(over="ignore"):  # what exceeds float32 becomes infinite: silence too
             floats = samples.astype(np.float32)
         return self._hear(np.nan_to_num(floats, posinf=0.0, neginf=0.0))
 
@@ -134,7 +136,7 @@ class Session:
             raise VoxrunError("the session is finished; start another")
 
     def _hear(self, samples: FloatArray) -> Result:
-        """Samples of the stream, the caller's or silence, a block at a time."""
+        """Process samples of the stream, the caller's or silence, a block at a time."""
         tokens: list[Token] = []
         words: list[Word] = []
         text = ""
@@ -164,5 +166,5 @@ class Session:
 
 
 def _ended(result: Result, text: str, words: list[Word]) -> Result:
-    """A result after which no word is left unfinished."""
+    """The result with these last texts and words, and no unfinished word."""
     return replace(result, text=result.text + text, words=(*result.words, *words), partial="")

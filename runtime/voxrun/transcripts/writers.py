@@ -116,17 +116,17 @@ class Json(Writer):
         self._pieces = list[str]()
 
     def result(self, result: Result) -> str:
-        """Nothing yet."""
+        """Nothing: all is written at the end."""
         self._pieces.append(self._text.result(result))
         return ""
 
     def segment(self, segment: Segment) -> str:
-        """Nothing yet."""
+        """Nothing: all is written at the end."""
         self._segments.append(_segment(segment))
         return ""
 
     def end(self, seconds: float) -> str:
-        """All of it."""
+        """The whole object."""
         heard = {"text": "".join(self._pieces), "segments": self._segments}
         return _line(
             file=_readable(self.recording.name),
@@ -137,7 +137,7 @@ class Json(Writer):
         )
 
     def failure(self, error: Exception) -> str:
-        """What was wrong."""
+        """An object with the error."""
         return _line(file=_readable(self.recording.name), error=_readable(str(error)))
 
 
@@ -153,7 +153,7 @@ class Srt(Writer):
     def segment(self, segment: Segment) -> str:
         """A numbered subtitle."""
         self._number += 1
-        text = segment.text.replace("-->", "→")  # which would pass for a line of times
+        text = segment.text.replace("-->", "→")  # players would take it for a line of times
         return f"{self._number}\n{_span(segment, ',')}\n{text}\n\n"
 
 
@@ -220,24 +220,24 @@ def _line(**fields: Any) -> str:
 
 
 def _readable(name: str) -> str:
-    """A name as JSON can hold it: what is not UTF-8 in it shows as U+FFFD."""
+    """A name as JSON can hold it: bytes that are not UTF-8 become U+FFFD."""
     return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
 class Document:
-    """Pieces of text that, joined, are the writer's document; pure of input and output."""
+    """The pieces of text that, joined, are a writer's document; it does no input or output."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer, self._segmenter = writer, Segmenter()
         self.saying = ""
-        """The text of the segment that is being said."""
+        """The text of the segment in progress."""
 
     def begin(self) -> str:
-        """What comes before everything."""
+        """The document's beginning."""
         return self._writer.begin()
 
     def add(self, result: Result) -> str:
-        """What a result brings."""
+        """What a result adds."""
         segments = self._segmenter.feed(result)
         self.saying = self._segmenter.open + result.partial
         return self._writer.result(result) + "".join(map(self._writer.segment, segments))

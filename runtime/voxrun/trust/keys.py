@@ -1,4 +1,4 @@
-"""Elliptic curve keys, by `cryptography`: import this where one is needed, for it may be missing."""
+"""Elliptic curve keys, by `cryptography`, which is optional: import this module only where a key is used."""
 
 import hashlib
 from pathlib import Path
@@ -19,7 +19,7 @@ HASHES: dict[str, hashes.HashAlgorithm] = {
     "secp384r1": hashes.SHA384(),
     "secp521r1": hashes.SHA512(),
 }
-"""Curve -> what is signed of a message with a key on it."""
+"""Curve -> the hash of the message that a key on it signs."""
 
 
 def public_key(path: Path) -> ec.EllipticCurvePublicKey:
@@ -36,17 +36,17 @@ def public_key(path: Path) -> ec.EllipticCurvePublicKey:
 
 
 def pem(key: ec.EllipticCurvePublicKey) -> bytes:
-    """The key as a PEM file holds it."""
+    """The key as the bytes of a PEM file."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
-    """sha256 of that."""
+    """The sha256 of `pem`."""
     return hashlib.sha256(pem(key)).hexdigest()
 
 
 def signed(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> bool:
-    """Whether the key's other half signed the message (ECDSA)."""
+    """Whether the private key of this public one signed the message (ECDSA)."""
     try:
         key.verify(signature, message, ec.ECDSA(HASHES[key.curve.name]))
     except InvalidSignature:

@@ -1,4 +1,4 @@
-"""A matrix of float32 numbers and its products on a CPU: NumPy needs no help with them."""
+"""A float32 matrix and its products on a CPU, by NumPy."""
 
 from dataclasses import dataclass
 

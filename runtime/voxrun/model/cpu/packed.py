@@ -1,6 +1,6 @@
-"""A stored matrix as it lies in a mapped file, quantized or not, and its products on a CPU.
+"""A matrix in a mapped file, quantized or not, and its products on a CPU.
 
-Importing it needs numba, and takes its time.
+Importing this module imports numba, which is slow.
 """
 
 import math
@@ -18,11 +18,11 @@ from . import kernels
 from .dense import FloatMatrix
 
 FEW_ROWS = 40
-"""Up to so many rows of activations one pass over the packed weights beats unpacking them for a BLAS."""
+"""Up to this many rows of activations, one pass over the packed weights beats unpacking them for a BLAS."""
 UNPACKING = 4
-"""Rows of activations in whose time the weights are unpacked."""
+"""Unpacking the weights takes as long as a product with this many rows of activations."""
 TILE_BYTES = 2 * 2**20
-"""Unpacked weights at a time."""
+"""Size of the tiles in which weights are unpacked."""
 
 HALVES = {"bfloat16": kernels.BFLOAT16, "float16": kernels.FLOAT16}
 FLOAT_MODES = {"mxfp4": ("e8m0", "e2m1"), "mxfp8": ("e8m0", "e4m3"), "nvfp4": ("e4m3", "e2m1")}
@@ -86,7 +86,7 @@ class Matrix:
         return out
 
     def _work(self, n: int) -> int:
-        """Multiplications of n rows; unpacking takes as long as UNPACKING of them."""
+        """Multiplications of a product with n rows, unpacking included."""
         return self.rows * self.columns * (n + UNPACKING)
 
     @cached_property
