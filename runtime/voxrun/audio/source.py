@@ -68,11 +68,11 @@ class Source(ABC):
 
     def _check_rate(self, rate: int) -> None:
         if rate not in RATES:
-            raise AudioError(f"{self.name}: {rate} samples a second are no rate to transcribe")
+            raise AudioError(f"{self.name}: {rate} samples a second is not a supported rate")
 
     def _check_length(self, seconds: float) -> None:
         if seconds < SHORTEST and not self.stopped:
-            raise AudioError(f"{self.name}: {seconds:.3f} s are too short to say anything in")
+            raise AudioError(f"{self.name}: {seconds:.3f} s are too short to transcribe")
 
 
 def resampled(blocks: Iterable[FloatArray], native_rate: int, rate: int) -> Iterator[FloatArray]:

@@ -192,7 +192,7 @@ class Sizes:
 
     def _unknown(self) -> Format:
         markers = ", ".join(f.marker for f in FORMATS)
-        raise ConfigError(f"{self._origin}: none of the keys {markers} is there to tell the model's sizes")
+        raise ConfigError(f"{self._origin}: none of the keys {markers} is there, so the format is unknown")
 
 
 def _at(raw: Mapping[str, Any], path: str) -> Any:

@@ -67,7 +67,7 @@ class Layout:
             raise WeightsError(f"{self.folder}: none of {INDEX}, {SINGLE}, {MISTRAL_WEIGHTS} is there")
         if len(names) > MAX_FILES:
             raise WeightsError(
-                f"{self.folder / INDEX}: it names {len(names):,} files, where {MAX_FILES:,} are plenty"
+                f"{self.folder / INDEX}: it names {len(names):,} files, the limit is {MAX_FILES:,}"
             )
         return [_weight_file(self.folder, name) for name in names]
 
@@ -88,7 +88,7 @@ class Layout:
                 places[tensor.name] = path.relative_to(self.folder).as_posix()
             if len(places) > MAX_TENSORS:
                 raise WeightsError(
-                    f"{self.folder}: more than {MAX_TENSORS:,} tensors, which is no model of ours"
+                    f"{self.folder}: more than {MAX_TENSORS:,} tensors, which is not plausible"
                 )
         if self._index is not None:
             _check_index(self._index, places, self.folder / INDEX)

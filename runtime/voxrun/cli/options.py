@@ -25,14 +25,14 @@ examples:
   voxrun --model registry:Voxtral-4bit@v1      weights from the local registry
 
 Ctrl-C or SIGTERM ends the sound: what was heard until then is still printed.
-A second one breaks off. A file for --output is not written if only a part of
+A second one aborts. A file for --output is not written if only a part of
 its recording was heard; from the microphone and a pipe, all that was heard is.
 
 exit codes:
   0    all was transcribed; microphone and pipe: also if Ctrl-C ended them
-  1    nobody reads standard output any more
+  1    standard output was closed by its reader
   2    bad input: its line is empty, other files are still transcribed
-  130  Ctrl-C ended a file, or broke off (143: SIGTERM did)
+  130  Ctrl-C ended a file, or aborted (143: SIGTERM did)
 """
 
 
@@ -114,7 +114,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         type=_key,
         metavar="KEY",
         help="load nothing unless every file has the hash that the manifest says; with KEY, a public key,"
-        " unless they are signed with its other half",
+        " unless they are signed with its private key",
     )
     group.add_argument(
         "--lock",

@@ -13,7 +13,7 @@ from .strict import load, parse
 def read_object(data: bytes, origin: str, limit: int = MAX_BYTES) -> dict[str, Any]:
     """A JSON object from bytes, parsed strictly. Raises TrustError."""
     if len(data) > limit:
-        raise TrustError(f"{origin}: more than {limit:,} bytes; this is no artifact's")
+        raise TrustError(f"{origin}: more than {limit:,} bytes, which is not plausible")
     try:
         value = parse(data)
     except StrictError as error:

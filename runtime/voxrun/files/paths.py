@@ -25,7 +25,7 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
         size = os.fstat(file.fileno()).st_size  # `read` allocates what it is asked for
         text = file.read(size + 1) if size <= limit else None
     if text is None or len(text) > size:
-        raise StrictError(f"larger than {limit:,} bytes, which is no plausible size for it")
+        raise StrictError(f"larger than {limit:,} bytes, which is not plausible")
     return text
 
 

@@ -50,7 +50,7 @@ def _repo_and_revision(name: str, revision: str | None) -> tuple[str, str | None
     if at and not said:
         raise ModelError(f"{name}: a tag, branch or commit belongs behind the @")
     if said and revision not in (None, said):
-        raise ModelError(f"{name} and --revision {revision} are two revisions: say one")
+        raise ModelError(f"{name} and --revision {revision} are two revisions: give one")
     return repo, said or revision
 
 
@@ -63,7 +63,7 @@ def _in_registry(folder: Path, name: str, revision: str | None) -> Path:
     if commit is None:
         tags = f"its tags: {', '.join(registry.tags(repo))}"
         if revision is None:
-            raise ModelError(f"{repo} has no latest version in the registry {folder}: say which; {tags}")
+            raise ModelError(f"{repo} has no latest version in the registry {folder}: name a tag; {tags}")
         raise ModelError(f"{repo} at {revision} is not in the registry {folder}; {tags}")
     for tag, reason in registry.withdrawn_at(repo, commit).items():
         log.warning("%s at %s was withdrawn: %s", repo, tag, reason)

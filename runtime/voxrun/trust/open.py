@@ -54,6 +54,6 @@ def pinned_model(lock: Path) -> str:
     pin = Pin.read(lock)
     if pin.revision is None and not Path(pin.model).is_dir():
         raise TrustError(
-            f"{lock}: pins a folder {pin.model}, which is not in the current one; say where with --model"
+            f"{lock}: pins a folder {pin.model}, which is not in the current one; give its path with --model"
         )
     return pin.model

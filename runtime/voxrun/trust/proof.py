@@ -57,7 +57,7 @@ def check(folder: Path, key: Path | None = None) -> Proof:
     """
     places = _Places(folder)
     if not places.has(MANIFEST):
-        raise TrustError(f"{folder}: no {MANIFEST}, so that nothing says which files belong to it")
+        raise TrustError(f"{folder}: no {MANIFEST}, so its files cannot be verified")
     for name in (MANIFEST, *([SIGNATURE] if places.has(SIGNATURE) else [])):
         places.small(name)
     entries, digest = read_manifest(folder), digest_of(folder)
@@ -121,7 +121,7 @@ def found(folder: Path) -> Iterator[str]:
 def _check_signature(places: _Places, entries: Mapping[str, Entry], digest: str, key: Path | None) -> None:
     if not places.has(SIGNATURE):
         if key:
-            raise TrustError(f"{places.folder}: not signed, so nothing says that it is by the owner of {key}")
+            raise TrustError(f"{places.folder}: not signed, so it cannot be verified with {key}")
         return
     signature = places.small(SIGNATURE)
     signed = signed_files(signature, key) if key else claimed_files(signature)
@@ -142,7 +142,7 @@ def _check_hashes(places: _Places, entries: Mapping[str, Entry]) -> None:
 
 def _check_provenance(places: _Places, entries: Mapping[str, Entry]) -> None:
     if PROVENANCE not in entries:
-        raise TrustError(f"{places.folder}: no {PROVENANCE}, so nothing says what it was made from; {AGAIN}")
+        raise TrustError(f"{places.folder}: no {PROVENANCE}, so its origin is unknown; {AGAIN}")
     _refuse(places, check_provenance(places.small(PROVENANCE), entries))
 
 

@@ -77,7 +77,7 @@ class Registry:
             return found[0]
         if found:
             raise ModelError(
-                f"{name} may be {' or '.join(found)} in the registry {self.folder}: say the owner"
+                f"{name} may be {' or '.join(found)} in the registry {self.folder}: name the owner too"
             )
         known = f"which holds {', '.join(there)}" if there else "which is empty"
         raise ModelError(f"{name} is not in the registry {self.folder}, {known}")
@@ -132,7 +132,7 @@ class Registry:
     def withdrawals(self, repo: str, records: Iterable[Record]) -> dict[str, str]:
         """The withdrawn tags among these records, with the reasons."""
         return {
-            record.tag: record.reason or "nobody wrote down why"
+            record.tag: record.reason or "no reason was recorded"
             for record in records
             if self.commit(repo, WITHDRAWN + record.tag) == record.commit
         }
@@ -179,7 +179,8 @@ def _read_history(path: Path) -> list[Record]:
         return []
     except (OSError, StrictError) as error:
         raise ModelError(
-            f"{path}: no history of tags ({error}); delete it, and they are in no order any more"
+            f"{path}: no history of tags ({error}); delete it, which loses the tags' order and why they were"
+            " withdrawn"
         ) from error
 
 

@@ -52,13 +52,13 @@ def test_mistrals_weights_are_read_with_params_json_though_a_config_json_is_ther
         ("quantization", 4),
     ],
 )
-def test_an_odd_key_is_named(key: str, value: Any) -> None:
+def test_an_invalid_key_is_named(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"config.json: .*{key}"):
         ModelConfig.from_dict(small_params(**{key: value}), "config.json")
 
 
 @pytest.mark.parametrize(("key", "value"), [("head_dim", None), ("sliding_window", 0)])
-def test_an_odd_key_of_the_encoder_is_named(key: str, value: Any) -> None:
+def test_an_invalid_key_of_the_encoder_is_named(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=key):
         ModelConfig.from_dict(small_params(encoder={key: value}))
 

@@ -82,7 +82,7 @@ def test_a_file_is_recognised_by_its_names(dialect: Dialect) -> None:
     assert recognise(["lm_head.weight", *names]) is dialect
 
 
-def test_names_that_nobody_knows_are_taken_for_ours() -> None:
+def test_unknown_names_are_taken_for_canonical_ones() -> None:
     assert recognise(["a.weight", "b"]) is VOXMLX
 
 

@@ -100,7 +100,9 @@ def tiny() -> dict[str, mx.array]:
 
 
 @each_dialect
-def test_every_dialect_hears_the_same(dialect: Dialect, tmp_path: Path, tiny: dict[str, mx.array]) -> None:
+def test_every_dialect_gives_the_same_transcript(
+    dialect: Dialect, tmp_path: Path, tiny: dict[str, mx.array]
+) -> None:
     params = json.loads((CHECKPOINT / "params.json").read_text(encoding="utf-8"))
     transcriber = Transcriber.open(write_folder(tmp_path, dialect, params, tiny))
     heard = transcriber.transcribe(CLIPS / "prompts" / "vm-leavemsg.flac")
@@ -191,7 +193,7 @@ def test_missing_tensors_of_another_dialect_have_our_names(tmp_path: Path, tenso
     assert "1 unexpected (decoder.gain)" in message
 
 
-def test_a_transformers_folder_without_tekken_json_says_so(tmp_path: Path, tensors: Tensors) -> None:
+def test_a_missing_tekken_json_is_named_in_a_transformers_folder(tmp_path: Path, tensors: Tensors) -> None:
     (write_folder(tmp_path, TRANSFORMERS, PARAMS, tensors) / "tekken.json").unlink()
     with pytest.raises(ConfigError, match=r"tekken\.json"):
         Transcriber.open(tmp_path)

@@ -78,7 +78,7 @@ def test_stages_are_the_oracles(golden: tuple[Case, Stages], ours: Stages, stage
     assert error(ours[stage][oracle[f"{name}_rows"]], oracle[name]) < TOLERANCES[stage]
 
 
-def test_a_session_says_the_oracles_tokens(golden: tuple[Case, Stages], subject: Transcriber) -> None:
+def test_a_session_gives_the_oracles_tokens(golden: tuple[Case, Stages], subject: Transcriber) -> None:
     case, oracle = golden
     session = subject.session(delay_ms=case.delay_ms)
     assert heard(session, [case.samples]).tokens == oracle["tokens"].tolist()

@@ -32,13 +32,15 @@ def said(tokenizer: Tokenizer, lead: float, pause: int | None = None, **options:
     return [token.id for token in session.feed(np.zeros(16000 * 40, np.float32)).tokens]
 
 
-def test_a_rut_lasts_unless_it_is_asked_to_end(tokenizer: Tokenizer) -> None:
+def test_a_stuck_model_stays_silent_without_unstick(tokenizer: Tokenizer) -> None:
     assert set(said(tokenizer, RUT)) == {PAD}
 
 
 @pytest.mark.parametrize("look_ahead", [1, 16])
 @pytest.mark.parametrize("lead", [3.5, RUT])
-def test_a_rut_is_broken_after_some_seconds(tokenizer: Tokenizer, lead: float, look_ahead: int) -> None:
+def test_a_stuck_model_is_woken_after_some_seconds(
+    tokenizer: Tokenizer, lead: float, look_ahead: int
+) -> None:
     tokens = said(tokenizer, lead, unstick=True, look_ahead=look_ahead)
     first = tokens.index(LETTER)
     assert Unstick().penalty(first) > lead >= Unstick().penalty(first - 1)
