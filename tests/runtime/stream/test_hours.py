@@ -106,6 +106,7 @@ def periods(tokenizer: Tokenizer) -> list[tuple[dict[str, int], int, Counter[tup
     found = []
     for _ in range(4):
         most: Counter[str] = Counter()
+        mx.clear_cache()  # a reused buffer counts in full, though it may be larger than its array
         memory = 0
         watched.work.clear()
         for block in np.split(noise(PERIOD * BLOCK), PERIOD):
