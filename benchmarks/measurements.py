@@ -218,15 +218,11 @@ def gpu(bench: Bench) -> Section:
 
 def step_bytes(artifact: Path) -> int:
     """Bytes of weights that a step reads: decoder and head, without what depends on the delay alone."""
-    from voxbuild.tensors.checkpoint import Checkpoint
-    from voxrun.checkpoint.dialects import recognise
-    from voxrun.model.load import weight_files
+    from voxrun.checkpoint.layout import Layout
 
-    total = 0
-    for path in weight_files(artifact):
-        with Checkpoint(path) as checkpoint:
-            dialect = recognise(checkpoint.tensors)
-            for name, tensor in checkpoint.tensors.items():
-                ours = dialect.canonical(name) or ""
-                total += tensor.nbytes if ours.startswith("language_model.") and "ada_norm" not in ours else 0
+    layout, total = Layout(artifact), 0
+    for header in layout.headers.values():
+        for tensor in header:
+            ours = layout.dialect.canonical(tensor.name) or ""
+            total += tensor.nbytes if ours.startswith("language_model.") and "ada_norm" not in ours else 0
     return total

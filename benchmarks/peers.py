@@ -19,9 +19,9 @@ import numpy as np
 from voxbuild.convert.views import write_view
 from voxbuild.recipes.loaders import MLX_AUDIO_LOADER
 from voxbuild.tensors.checkpoint import Checkpoint
+from voxrun.checkpoint.layout import Layout
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.device import mx
-from voxrun.model.load import weight_files
 
 
 class Plain(Checkpoint):
@@ -71,8 +71,8 @@ def convert(source: Path, target: Path) -> None:
 
 def mlx_audio_view(source: Path, work: Path) -> Path:
     """The view of an artifact in `work`, made if this state of it has none yet."""
-    stamp = max(path.stat().st_mtime_ns for path in weight_files(source))
-    size = sum(path.stat().st_size for path in weight_files(source))
+    files = [path.stat() for path in Layout(source).weight_files]
+    stamp, size = max(file.st_mtime_ns for file in files), sum(file.st_size for file in files)
     target = work / f"mlx-audio-{source.resolve().parent.name}-{source.name}-{size}-{stamp}"
     if not target.is_dir():
         begun = target.with_suffix(".part")

@@ -1,8 +1,8 @@
 """The one place that imports MLX, and the choice of what computes: import `mx` and `nn` from here.
 
-On a GPU MLX computes all. On a CPU it would take some 50 times as long as need be: its Linux wheel carries
+On a GPU MLX computes everything. On a CPU it takes about 50 times as long as necessary: its Linux wheel has
 the reference BLAS (about 1.5 GFLOP/s), its quantized product reads 0.6 GB/s, its softmax takes 12 ns a score.
-There our own kernels (`voxrun.model.cpu.layers`, `voxrun.model.attention`) do the heavy part.
+There our own kernels (`voxrun.model.cpu.layers`, `voxrun.model.attention`) do most of the work.
 """
 
 import os
@@ -11,8 +11,10 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
 
+__all__ = ["mx", "nn", "tree_flatten", "tree_unflatten"]
+
 KERNELS_VARIABLE = "VOXRUN_KERNELS"
-"""Environment variable: `none` for MLX's own products on a CPU, the reference for ours."""
+"""Environment variable: `none` selects MLX's own products on a CPU, to compare ours with."""
 
 
 def on_cpu() -> bool:
@@ -26,22 +28,10 @@ def device_name() -> str:
 
 
 def own_kernels() -> bool:
-    """Whether our kernels do the heavy part: on a CPU, unless they are switched off."""
+    """Whether our kernels are used: on a CPU, unless they are switched off."""
     return on_cpu() and os.environ.get(KERNELS_VARIABLE) != "none"
 
 
 def activation_dtype(stored: mx.Dtype) -> mx.Dtype:
     """The dtype to compute in: float32 on a CPU (half floats are 9-30x slower there), else as stored."""
     return mx.float32 if on_cpu() else stored
-
-
-__all__ = [
-    "activation_dtype",
-    "device_name",
-    "mx",
-    "nn",
-    "on_cpu",
-    "own_kernels",
-    "tree_flatten",
-    "tree_unflatten",
-]

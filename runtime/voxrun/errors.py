@@ -1,49 +1,39 @@
-"""What voxrun raises on purpose: one sentence each, saying what is wrong, where, and what to do.
-
-VoxrunError
-├── AudioError    a recording that cannot be read, decoded or used
-├── ConfigError   a config.json or params.json that does not describe this architecture
-├── DeviceError   no microphone, no PortAudio
-├── ModelError    a model that cannot be found or fetched
-├── OutputError   a place that transcripts cannot be written to
-├── TrustError    an artifact that is not what its manifest, signature, provenance or pin say
-└── WeightsError  tensors missing, unexpected or misshapen
-"""
+"""The errors that voxrun raises on purpose: each message is one sentence with what is wrong and where."""
 
 from .messages import sentence
 
 
 class VoxrunError(Exception):
-    """Base of every error a user of voxrun can act on."""
+    """Base of all errors that a user of voxrun can act on."""
 
     def __str__(self) -> str:
-        """One line for a terminal, whatever name or value of somebody else's file is quoted in it."""
+        """The message as one printable line, even where it quotes an untrusted file."""
         return sentence(super().__str__())
 
 
 class AudioError(VoxrunError):
-    """A recording cannot be read, decoded or used."""
+    """A recording cannot be read, decoded or transcribed."""
 
 
 class ConfigError(VoxrunError):
-    """The model's configuration is incomplete or describes another architecture."""
+    """config.json, params.json or tekken.json is incomplete, or describes another architecture."""
 
 
 class DeviceError(VoxrunError):
-    """There is no microphone, or nothing to read it with."""
+    """There is no microphone, or no PortAudio to read it."""
 
 
 class ModelError(VoxrunError):
-    """A model folder or repository cannot be found or fetched."""
+    """A model's folder or repository cannot be found or downloaded."""
 
 
 class OutputError(VoxrunError):
-    """Transcripts cannot be written where they were asked for."""
+    """Transcripts cannot be written to the requested place."""
 
 
 class TrustError(VoxrunError):
-    """The artifact is not what its manifest, signature, provenance or pin say."""
+    """The artifact does not match its manifest, signature, provenance or lock file."""
 
 
 class WeightsError(VoxrunError):
-    """The tensors on disk are not those that the configuration asks for."""
+    """Tensors are missing, unexpected or misshapen, or a weight file is damaged."""

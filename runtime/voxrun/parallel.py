@@ -1,4 +1,4 @@
-"""Work on a CPU's cores: NumPy and compiled loops release the interpreter lock, so threads serve."""
+"""Work on all cores of a CPU by threads: NumPy and compiled loops release the interpreter lock."""
 
 import os
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from threading import Lock
 from threadpoolctl import ThreadpoolController
 
 WORTH_A_THREAD = 2**22
-"""Multiplications from which on a second thread pays: some 0.2 ms of work."""
+"""Multiplications that are worth another thread: about 0.2 ms of work."""
 
 
 @cache
@@ -23,8 +23,8 @@ def cores() -> int:
 def in_parts(part: Callable[[int, int], None], n: int, work: int, *, blas: bool = False) -> None:
     """Call part(first, last) for spans that cover range(n).
 
-    There are as many as there are cores, and as `work`, a number of multiplications, is worth. A part that
-    calls the BLAS says so.
+    There are at most as many spans as cores, and as `work`, a number of multiplications, is worth. `blas`:
+    the parts call the BLAS, which then keeps to one thread.
     """
     parts = min(cores(), 1 + work // WORTH_A_THREAD, n)
     with one_blas_thread() if blas else nullcontext():
@@ -43,7 +43,7 @@ def _pool() -> ThreadPoolExecutor:
 
 
 class _OneBlasThread:
-    """Counts who is within, in whatever thread: the first one limits, the last one restores."""
+    """Counts the open contexts of all threads: the first one limits the BLAS, the last one restores it."""
 
     def __init__(self) -> None:
         self._libraries, self._lock, self._users = ThreadpoolController(), Lock(), 0
@@ -63,9 +63,9 @@ class _OneBlasThread:
 
 @cache
 def one_blas_thread() -> _OneBlasThread:
-    """A context in which the process's BLAS keeps to one thread.
+    """A context in which the process's BLAS uses one thread; contexts may be nested, at almost no cost.
 
-    For a product of a millisecond its own threads wait for each other, spinning, three times as long as they
-    work, and they do so on the cores that ours need. Within another such context it costs next to nothing.
+    In products of a millisecond the BLAS's own threads spend three quarters of the time spinning, on the
+    cores that our threads need.
     """
     return _OneBlasThread()

@@ -18,7 +18,10 @@ from .errors import AudioError, ConfigError, DeviceError
 
 
 class Transcriber:
-    """`Transcriber.open("out/tiny/4bit").transcribe("talk.flac").text`"""
+    """A loaded model with its tokenizer; it holds no audio, and any number of sessions may share it.
+
+    `Transcriber.open("out/tiny/4bit").transcribe("talk.flac").text`
+    """
 
     def __init__(self, model: VoxtralRealtime, tokenizer: Tokenizer) -> None:
         self.model, self.tokenizer = model, tokenizer
@@ -35,17 +38,20 @@ class Transcriber:
     ) -> "Transcriber":
         """Find and load a folder, or a repository: `owner/name[@REVISION]` of the Hub, `registry:NAME[@TAG]`.
 
-        With `registry`, a folder, repositories are those of that local registry.
+        `revision`: a tag, branch or commit, instead of the one after the @.
+        `registry`: the folder of a local registry, in which alone a repository is looked for.
+        `verify`: True checks every file's hash against the manifest before anything is loaded; the path of a
+        public key also checks that the files are signed with its private key.
+        `lock`: a voxrun.lock; only the artifact that it pins is loaded, and it is verified.
 
-        `verify` checks all files first; if it is the path of a public key, also that they are signed with
-        its other half. `lock` is a voxrun.lock: nothing else than what it pins is loaded. Raises ModelError,
-        ConfigError, WeightsError, TrustError, and TypeError if `verify` is neither bool nor path.
+        Raises ModelError if there is no such model, ConfigError or WeightsError if it cannot be loaded,
+        TrustError if a check fails, and TypeError if `verify` is neither a bool nor a path.
         """
         return cls.load(trusted(model, revision, registry, verify, lock))
 
     @classmethod
     def load(cls, folder: Path) -> "Transcriber":
-        """Load this very folder, whatever it is called; nothing is located, fetched or checked.
+        """Load a folder by its path, whatever its name; nothing is located, downloaded or verified.
 
         Raises ConfigError, WeightsError.
         """
@@ -59,11 +65,11 @@ class Transcriber:
 
     @property
     def rate(self) -> int:
-        """Samples a second that sessions take."""
+        """Sampling rate in Hz of the audio that sessions take (16000 upstream)."""
         return self.model.config.audio.sampling_rate
 
     def session(self, **options: Any) -> Session:
-        """A new stream; options are those of `Session`."""
+        """A new stream of audio; the options are those of `Session`. Raises VoxrunError."""
         return Session(self.model, self.tokenizer, **options)
 
     def transcribe(
@@ -72,9 +78,10 @@ class Transcriber:
         progress: Callable[[float, str], None] | None = None,
         **options: Any,
     ) -> Transcript:
-        """Transcribe a recording; `progress` is told of seconds heard so far and of new text.
+        """Transcribe a recording in any format that libsndfile reads, at any rate; channels are averaged.
 
-        Raises AudioError.
+        `progress` is called with the seconds transcribed so far and the new text; the options are those of
+        `Session`. Raises AudioError if the file cannot be read, VoxrunError for an impossible option.
         """
         source, results = FileSource(path, self.rate), []
         for result in listen(self.session(**options), source):
@@ -85,10 +92,10 @@ class Transcriber:
 
 
 def listen(session: Session, source: Iterable[FloatArray]) -> Iterator[Result]:
-    """What a session hears of a source: a result for each block, and one for the end.
+    """Feed a source's blocks to a session: a result for each block, and one for the end.
 
-    An empty block says that nothing comes for now: the words behind the delay are brought out.
-    If the source fails, what was heard by then still comes out. Raises AudioError, DeviceError.
+    An empty block is a pause: it flushes the session. If the source fails, the session is finished first, so
+    that what was heard by then is not lost. Raises AudioError, DeviceError.
     """
     try:
         for block in source:

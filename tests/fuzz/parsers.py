@@ -18,8 +18,7 @@ from voxbuild.recipes.schema import Strict, load
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.sources.clips import read_clips
 from voxbuild.tensors.checkpoint import Checkpoint
-from voxrun.checkpoint.config import ModelConfig
-from voxrun.checkpoint.layout import INDEX, read_headers
+from voxrun.checkpoint.layout import INDEX, Layout
 from voxrun.checkpoint.tensors import read_header_of
 from voxrun.errors import TrustError, VoxrunError
 from voxrun.stream.tokenizer import Tokenizer
@@ -99,8 +98,8 @@ iVNg3Aa0ytIgopB+Z6E0jJF+ndk3zOXieJO5fHiJz5Ddp2yqVLMHpogCcA==
 SHARDS = tuple((f"{n}.safetensors", packed({n: entry(0, 4)}, bytes(4))) for n in "ab")
 PARSERS = {
     "header": Parser("model.safetensors", (lambda f: read_header_of(f / "model.safetensors"), _checkpoint)),
-    "index": Parser(INDEX, (read_headers,), SHARDS),
-    "config": Parser("config.json", (ModelConfig.from_folder,)),
+    "index": Parser(INDEX, (lambda folder: Layout(folder).headers,), SHARDS),
+    "config": Parser("config.json", (lambda folder: Layout(folder).config,)),
     "tekken": Parser("tekken.json", (Tokenizer,)),
     "manifest": Parser("manifest.json", (Manifest.load,)),
     "entries": Parser("manifest.json", (read_manifest,)),

@@ -12,7 +12,7 @@ from cases import Case
 from voxrun.checkpoint.config import AudioConfig, ModelConfig
 from voxrun.device import mx, nn
 from voxrun.model import decoder
-from voxrun.model.load import assemble, load_model, read_tensors
+from voxrun.model.load import assemble, load_model, read_folder
 from voxrun.stream.mel import LogMel
 from voxrun.stream.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
@@ -31,8 +31,8 @@ def rebuilt(
     tensors: Callable[[ModelConfig, Tensors], Tensors] = lambda _, tensors: tensors,
 ) -> Transcriber:
     """The folder's model with another configuration, or other tensors."""
-    original = ModelConfig.from_folder(folder)
-    changed = tensors(original, read_tensors(folder))
+    original, stored = read_folder(folder)
+    changed = tensors(original, stored)
     return Transcriber(assemble(config(original), changed, "a mutant"), Tokenizer(folder))
 
 

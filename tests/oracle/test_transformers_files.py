@@ -22,7 +22,7 @@ from voxbuild.recipes.loaders import TRANSFORMERS_LOADER
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import TRANSFORMERS, VOXMLX
 from voxrun.device import mx
-from voxrun.model.load import load_model, read_tensors
+from voxrun.model.load import load_model, read_folder
 from voxrun.transcriber import Transcriber
 
 pytestmark = pytest.mark.oracle
@@ -40,7 +40,7 @@ def test_tiny_hears_the_same(tmp_path: Path, options: dict[str, str]) -> None:
     assert len(list(folder.glob("*.safetensors"))) > len(options)
     heard = Transcriber.open(folder).transcribe(CLIPS / "prompts" / "vm-leavemsg.flac")
     assert heard.text.strip() == "press five to leave a message"
-    found, expected = read_tensors(folder), read_tensors(CHECKPOINT)
+    found, expected = read_folder(folder)[1], read_folder(CHECKPOINT)[1]
     assert found.keys() == expected.keys()
     assert all(np.array_equal(found[name], expected[name].astype(mx.float32)) for name in expected)
 
@@ -52,7 +52,7 @@ def test_awkward_sizes_are_read_from_its_configuration(tmp_path: Path) -> None:
     tensors = random_tensors(config)
     folder = saved_by_transformers(write_mistral(tmp_path / "mistral", params, tensors), tmp_path / "theirs")
     assert load_model(folder).config == config
-    found = read_tensors(folder)
+    found = read_folder(folder)[1]
     assert all(np.array_equal(found[name], tensors[name]) for name in tensors)
 
 

@@ -76,7 +76,7 @@ def test_a_registry_can_be_named_before_the_repository(
     assert locate(f"registry:{name}{revision}") == Path("out/registry") / snapshot
 
 
-def test_a_revision_is_said_once(registry: Path) -> None:
+def test_a_revision_is_given_once(registry: Path) -> None:
     assert locate("voice@v1", revision="v1", registry=registry).name == REVISION
     with pytest.raises(ModelError, match="voice@v1 and --revision v2 are two revisions"):
         locate("voice@v1", revision="v2", registry=registry)
@@ -114,9 +114,9 @@ def test_a_withdrawn_tag_is_loaded_with_a_warning(registry: Path, caplog: pytest
     ]
 
 
-def test_where_all_is_withdrawn_the_tag_must_be_said(registry: Path) -> None:
+def test_if_all_tags_are_withdrawn_one_must_be_named(registry: Path) -> None:
     (registry / "models--team--voice/refs/main").unlink()
-    with pytest.raises(ModelError, match=r"team/voice has no latest version in .*: say which; its tags: v1$"):
+    with pytest.raises(ModelError, match=r"^team/voice has no latest .*: name a tag; its tags: v1$"):
         locate("registry:voice", registry=registry)
 
 
@@ -157,7 +157,7 @@ def test_a_repository_that_cannot_be_fetched_is_named(monkeypatch: pytest.Monkey
         locate("team/voice")
 
 
-def test_progress_is_told_of_seconds_and_text(transcriber: Transcriber, clip: Path) -> None:
+def test_progress_gets_seconds_and_text(transcriber: Transcriber, clip: Path) -> None:
     told: list[tuple[float, str]] = []
     transcript = transcriber.transcribe(clip, progress=lambda seconds, text: told.append((seconds, text)))
     assert "".join(text for _, text in told) == transcript.text

@@ -18,7 +18,7 @@ from voxbuild.errors import ConvertError, ValidationError, VoxbuildError
 from voxbuild.files import read_json, stamp, write_json, write_text
 from voxbuild.recipes.book import read_book
 from voxbuild.workspace import Workspace
-from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.layout import Layout
 from voxrun.files.hashes import sha256_of
 from voxrun.model.load import load_model
 
@@ -66,7 +66,7 @@ def test_voxrun_loads_what_was_converted(tmp_path, recipe):
     build.convert()
     model = load_model(build.folder)
     assert model.config.quantization == {"bits": int(recipe[0]), "group_size": 64}
-    assert ModelConfig.from_folder(build.folder).vocab_size == model.config.vocab_size
+    assert Layout(build.folder).config.vocab_size == model.config.vocab_size
 
 
 def test_the_first_manifest_records_everything_the_bytes_depend_on(build):

@@ -25,10 +25,9 @@ from voxbuild.sources.fetch import FetchedFile
 from voxbuild.tensors.checkpoint import Checkpoint, OnePass
 from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.moments import Moments, load_moments
-from voxrun.checkpoint.layout import TOKENIZER_FILE
+from voxrun.checkpoint.layout import INDEX, TOKENIZER_FILE
 from voxrun.files.hashes import sha256_of
 from voxrun.files.objects import read_json as read_params
-from voxrun.model.load import INDEX
 from voxrun.trust.manifest import Entry
 
 SMALL_FILES = ("config.json", INDEX, LOCK, TOKENIZER_FILE)

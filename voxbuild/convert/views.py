@@ -19,11 +19,10 @@ from voxbuild.recipes.loaders import Loader, sizes_of
 from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.tensors.writer import CheckpointWriter
 from voxrun.checkpoint.config import ModelConfig
-from voxrun.checkpoint.layout import TOKENIZER_FILE
+from voxrun.checkpoint.layout import INDEX, TOKENIZER_FILE, Layout
 from voxrun.checkpoint.tensors import DTYPES, Tensor
 from voxrun.files.objects import read_json
 from voxrun.messages import shown
-from voxrun.model.load import INDEX, weight_files
 
 CONFIG = "config.json"
 CHUNK_BYTES = 8 * 2**20
@@ -50,7 +49,7 @@ def write_view(
     config = ModelConfig.from_dict(stored, str(artifact / CONFIG))
     hashes: dict[str, str] = {}
     places: dict[str, str] = {}
-    for path in weight_files(artifact):
+    for path in Layout(artifact).weight_files:
         with opened(path) as shard:
             hashes[path.name] = _write_shard(loader, shard, config, folder / path.name, progress)
             places |= {_native(loader, name): path.name for name in shard.tensors}
@@ -132,10 +131,10 @@ def check_view(loader: Loader, artifact: Path, folder: Path, progress: Callable[
     Raises ValidationError naming the first that is not.
     """
     config = ModelConfig.from_dict(read_json(artifact / CONFIG))
-    if ModelConfig.from_folder(folder) != _renamed(loader, config):
+    if Layout(folder).config != _renamed(loader, config):
         raise ValidationError(f"{folder / CONFIG}: not the sizes and the quantization of {artifact}")
     checked = 0
-    for path in weight_files(artifact):
+    for path in Layout(artifact).weight_files:
         with Checkpoint(path) as ours, Checkpoint(folder / path.name) as theirs:
             found = {loader.dialect.canonical(name): tensor for name, tensor in theirs.tensors.items()}
             if found.keys() != ours.tensors.keys():

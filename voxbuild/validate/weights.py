@@ -13,11 +13,11 @@ import numpy.typing as npt
 from voxbuild.errors import CheckpointError
 from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.tensors.modes import MODES, Quantization
-from voxrun.checkpoint.config import check_quantization
+from voxrun.checkpoint.layout import Layout
+from voxrun.checkpoint.quantization import check_quantization, module_settings
 from voxrun.checkpoint.tensors import DTYPES, Tensor
 from voxrun.device import mx
 from voxrun.files.objects import read_member
-from voxrun.model.load import weight_files
 
 Floats = npt.NDArray[np.float32]
 PACKED = ("scales", "biases")
@@ -80,7 +80,7 @@ class Artifact:
         self.config = read_member(folder, "config.json")
         self._files: dict[str, Checkpoint] = {}
         with ExitStack() as opened:
-            for path in weight_files(folder):
+            for path in Layout(folder).weight_files:
                 shard = opened.enter_context(Checkpoint(path))
                 self._files |= dict.fromkeys(shard.tensors, shard)
             quantization = self.config.pop("quantization", {})
@@ -114,11 +114,7 @@ class Artifact:
         return weights
 
     def _packed(self, module: str, tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> Weight:
-        own = said.get(module)
-        # an entry of its own that names no mode means affine, whatever the default's mode is
-        chosen = {"mode": "affine"} | (
-            dict(said) | {"mode": "affine"} | own if isinstance(own, dict) else dict(said)
-        )
+        chosen = module_settings(said, module) or {}
         leaves = [f"{module}.{leaf}" for leaf in ("weight", *PACKED)]
         parts = tuple(tensors[leaf] for leaf in leaves if leaf in tensors)
         try:

@@ -1,4 +1,4 @@
-"""Sources of sound: files, standard input, the microphone; each yields blocks of mono samples.
+"""Audio sources: files, standard input, the microphone; each yields blocks of mono samples.
 
 May import `voxrun.arrays`, `voxrun.errors` and `voxrun.messages`.
 """

@@ -1,4 +1,4 @@
-"""Recordings as a source of sound, in every format that libsndfile reads."""
+"""Recordings as an audio source, in every format that libsndfile reads."""
 
 import os
 import re
@@ -14,9 +14,9 @@ from .source import Source, log, resampled
 from .wav import UNKNOWN_SIZE
 
 BLOCK_SECONDS = 5.0
-"""About what a session encodes at once; also how much may be under way when one is stopped."""
+"""About as much as a session encodes at once; up to this much is still transcribed after a stop."""
 LEAST_LOSS = 0.1
-"""Seconds; less than this is how lossy formats round."""
+"""Seconds; smaller differences are rounding of lossy formats."""
 
 
 class FileSource(Source):
@@ -47,7 +47,7 @@ class FileSource(Source):
         self._check_length(self.seconds)
 
     def _reason(self, error: Exception) -> str:
-        """The system's, if it does not even open the file; else libsndfile's, without the name once more."""
+        """The system's reason if the file cannot be opened, else libsndfile's without the file name."""
         try:
             with self.path.open("rb"):
                 return str(getattr(error, "error_string", error))
@@ -65,16 +65,16 @@ class FileSource(Source):
         frames = 0
         try:
             with soundfile.SoundFile(os.fsencode(self.path)) as file:
-                # Not soundfile.blocks(): after a damaged place it repeats old samples.
+                # Not soundfile.blocks(), which repeats old samples after a damaged place.
                 while not self.stopped and len(block := file.read(size, dtype="float32", always_2d=True)):
                     frames += len(block)
                     yield self._mono(block)
         except (soundfile.LibsndfileError, OSError) as error:
             raise AudioError(f"{self.path}: the recording is damaged ({error})") from error
         if not self.stopped:
-            self._tell_lost(frames)
+            self._warn_of_loss(frames)
 
-    def _tell_lost(self, frames: int) -> None:
+    def _warn_of_loss(self, frames: int) -> None:
         lost = max((self._frames - frames) / self._native_rate, cut_seconds(self._report, self.seconds))
         if lost >= LEAST_LOSS:
             log.warning("%s: the recording is cut short or damaged; %.1f s of it are lost", self.path, lost)
@@ -83,9 +83,9 @@ class FileSource(Source):
 
 
 def cut_seconds(report: str, seconds: float) -> float:
-    """Seconds that a header promises beyond the `seconds` there are, from libsndfile's report on the file.
+    """Seconds that the header promises beyond the `seconds` that are there, from libsndfile's report.
 
-    Of a file cut short it has lines like `data : 640000 (should be 319978)`, the last one about the samples.
+    For a truncated file it has lines like `data : 640000 (should be 319978)`, the last one for the samples.
     """
     sizes = re.findall(r": (\d+) \(should be (\d+)\)", report)
     if not sizes:

@@ -1,4 +1,4 @@
-"""The microphone as a source of sound. What goes wrong is told, with the seconds lost, and survived."""
+"""The microphone as an audio source: overruns and a missing device are survived, and the loss is logged."""
 
 import queue
 import time
@@ -15,17 +15,17 @@ from .source import Source, log, resampled
 
 BLOCK_SECONDS = 0.08
 MOST_SECONDS = 600.0
-"""Sound that may wait for a model slower than real time (38 MB); what comes beyond it is lost, and told."""
+"""Audio that may wait for a model slower than real time (38 MB); more is dropped, with a warning."""
 BEHIND = 5.0
-"""Seconds of sound waiting from which on it is told."""
+"""Seconds of waiting audio from which there is a warning."""
 PATIENCE = 2.0
-"""Seconds without a sample after which a device counts as gone."""
+"""Seconds without a sample after which a device counts as disconnected."""
 REOPENING = 30.0
-"""Seconds in which a device that is gone may come back."""
+"""Seconds in which a disconnected device may return."""
 
 
 class Milestones:
-    """Whether a growing figure is worth telling again: when it has doubled, so long trouble is few lines."""
+    """Whether a growing figure is worth another warning: when it has doubled, so that warnings stay few."""
 
     def __init__(self, first: float) -> None:
         self._next = first
@@ -39,49 +39,49 @@ class Milestones:
 
 
 class Loss:
-    """Seconds lost to one cause. The device's thread counts, the reader's thread tells."""
+    """Seconds lost by one cause; the device's thread counts them, the reader's thread logs them."""
 
     def __init__(self, cause: str) -> None:
         self._cause = cause
-        self._seconds, self._times, self._told = 0.0, 0, 0
+        self._seconds, self._times, self._logged = 0.0, 0, 0
         self._milestones = Milestones(1)
 
     def add(self, seconds: float) -> None:
-        """Count one more; the seconds may be unknown (0)."""
+        """Count one loss; 0 if its length is unknown."""
         self._seconds += max(seconds, 0.0)
         self._times += 1
 
-    def tell(self, at_last: bool = False) -> None:
-        """Log what was lost in all, if there is enough news, or any and it is the last occasion."""
+    def log(self, final: bool = False) -> None:
+        """Log the total if it has grown enough, or if it has grown at all and this is the `final` time."""
         times = self._times
-        if self._milestones.passed(times) or (at_last and times > self._told):
+        if self._milestones.passed(times) or (final and times > self._logged):
             lost = f"{self._seconds:.1f} s lost so far" if self._seconds else "how much is lost is not known"
             log.warning("%s; %s", self._cause, lost)
-            self._told = times
+            self._logged = times
 
 
 class Microphone(Source):
-    """An input device, until it is stopped."""
+    """An input device, recorded until it is stopped."""
 
     live = True
 
     def __init__(self, rate: int, device: str | None = None) -> None:
-        """`device`: its number, or part of its name; None: the system's choice."""
+        """`device`: its number, or part of its name; None: the system's default."""
         super().__init__("microphone", rate)
         self._device: int | str | None = int(device) if device and device.isdecimal() else device
         self._queue: queue.SimpleQueue[FloatArray | None] = queue.SimpleQueue()  # None: the end
         self._overruns = Loss("the microphone was not read in time")
         self._dropped = Loss(f"the model is more than {MOST_SECONDS:g} s behind the microphone")
         self._behind = Milestones(BEHIND)
-        self._due = self._taken = 0.0  # when the next block should begin, and when the last one came
+        self._due = self._taken = 0.0  # the next block's expected start, the last one's arrival
 
     def stop(self) -> None:
-        """Record no more; what was recorded is still given out. May be called from a signal handler."""
+        """Stop recording; what was recorded is still returned. May be called from a signal handler."""
         super().stop()
         self._queue.put(None)
 
     def _blocks(self) -> Iterator[FloatArray]:
-        """Blocks of 80 ms, all that were recorded before `stop`. Raises DeviceError."""
+        """All blocks of 80 ms that were recorded before `stop`. Raises DeviceError."""
         stream: Any = self._open()
         log.info("listening; Ctrl-C ends")
         try:
@@ -90,11 +90,11 @@ class Microphone(Source):
                     yield from resampled(self._recorded(stream), round(stream.samplerate), self.rate)
                 stream = None if self.stopped else self._reopen()
         finally:
-            self._overruns.tell(at_last=True)
-            self._dropped.tell(at_last=True)
+            self._overruns.log(final=True)
+            self._dropped.log(final=True)
 
     def _recorded(self, stream: Any) -> Iterator[FloatArray]:
-        """Blocks as they were recorded, until `stop` or until the device is gone."""
+        """Blocks as they were recorded, until `stop` or until the device is disconnected."""
         while True:
             try:
                 block = self._queue.get(timeout=PATIENCE / 4)
@@ -104,24 +104,24 @@ class Microphone(Source):
                 continue
             if block is None:
                 return
-            self._tell()
+            self._warn()
             self.level = float(np.sqrt(np.mean(np.square(block, dtype=np.float64))))
             yield block
 
-    def _tell(self) -> None:
-        self._overruns.tell()
-        self._dropped.tell()
+    def _warn(self) -> None:
+        self._overruns.log()
+        self._dropped.log()
         waiting = self._queue.qsize() * BLOCK_SECONDS
         if self._behind.passed(waiting):
             log.warning("the model is slower than real time: %.0f s behind the microphone", waiting)
 
     def _reopen(self) -> Any:
-        """The stream of a device that came back; None if stopped. Raises DeviceError if it stays away."""
+        """The stream of a device that has returned; None if stopped. Raises DeviceError if it has not."""
         last, until = self._taken, time.monotonic() + REOPENING
         log.warning("the microphone is gone; waiting up to %g s for it to come back", REOPENING)
         while not self.stopped:
             try:
-                _look_again()
+                _restart_portaudio()
                 stream = self._open()
             except DeviceError as error:
                 if time.monotonic() > until:
@@ -133,7 +133,7 @@ class Microphone(Source):
         return None
 
     def _open(self) -> Any:
-        """A running stream, as the model wants it or else as the device can. Raises DeviceError."""
+        """A running stream, in the model's format or else in the device's own. Raises DeviceError."""
         library = sounddevice_library()
         refusals = []
         for rate, channels in self._layouts(library):
@@ -146,10 +146,10 @@ class Microphone(Source):
         ) from refusals[0]
 
     def _layouts(self, library: Any) -> list[tuple[int, int]]:
-        """Rates and channels to try, best first."""
+        """Rates and channels to try, the best first."""
         try:
             native = round(library.query_devices(self._device, "input")["default_samplerate"])
-        except (library.PortAudioError, ValueError):  # what is wrong is told on opening
+        except (library.PortAudioError, ValueError):  # opening it reports what is wrong
             native = self.rate
         return list(dict.fromkeys([(self.rate, 1), (native, 1), (native, 2)]))
 
@@ -171,21 +171,21 @@ class Microphone(Source):
         return stream
 
     def _take(self, data: FloatArray, frames: int, moment: Any, status: Any) -> None:
-        """On the device's thread: keep a copy of what was recorded, and count what was not."""
-        begin = moment.inputBufferAdcTime  # 0 where a system does not tell
+        """On the device's thread: keep a copy of the samples, and count those that were lost."""
+        begin = moment.inputBufferAdcTime  # 0 where the system does not know it
         if status.input_overflow:
             self._overruns.add(begin - self._due if begin and self._due else 0.0)
         self._due = begin and begin + BLOCK_SECONDS
         self._taken = time.monotonic()
         if self._queue.qsize() * BLOCK_SECONDS < MOST_SECONDS:
-            with np.errstate(all="ignore"):  # what is not finite would stay in the resampler for good
+            with np.errstate(all="ignore"):  # a sample that is not finite would stay in the resampler
                 self._queue.put(np.nan_to_num(data.mean(axis=1), posinf=0.0, neginf=0.0))
         else:
             self._dropped.add(BLOCK_SECONDS)
 
 
 def input_devices() -> list[str]:
-    """A line for each device that records, the system's choice marked. Raises DeviceError."""
+    """A line for each device that records, the default one marked. Raises DeviceError."""
     library = sounddevice_library()
     chosen = library.default.device[0]
     lines = [
@@ -200,7 +200,7 @@ def input_devices() -> list[str]:
 
 
 def sounddevice_library() -> Any:
-    """Imported only for the microphone: it fails where PortAudio is missing. Raises DeviceError."""
+    """sounddevice, imported only where it is needed: it requires PortAudio. Raises DeviceError."""
     try:
         import sounddevice
     except OSError as error:
@@ -210,8 +210,8 @@ def sounddevice_library() -> Any:
     return sounddevice
 
 
-def _look_again() -> None:
-    """PortAudio knows the devices there were when it started. Raises DeviceError."""
+def _restart_portaudio() -> None:
+    """Restart PortAudio, which lists devices only when it starts. Raises DeviceError."""
     library = sounddevice_library()
     try:
         library._terminate()

@@ -1,4 +1,4 @@
-"""Standard input as a source of sound: raw 16-bit samples, or WAV; text comes while the pipe is open."""
+"""Standard input as an audio source: raw 16-bit samples, or WAV, transcribed while the pipe is open."""
 
 import math
 import os
@@ -17,11 +17,11 @@ from .wav import Layout, is_wav, read_header
 
 NAME = "standard input"
 MOST_BYTES = 1 << 22
-"""What is read at once at most, whatever a header says of the samples."""
+"""Bytes read at once at most, for any header."""
 PAUSE = 2.0
-"""Seconds without data, when some were due, after which the other end pauses."""
+"""Seconds by which data may be late before it counts as a pause."""
 LONGEST_BURST = 10.0
-"""Seconds of sound that may come at once and be followed by nothing for as long: streams come in segments."""
+"""Seconds of audio that may arrive at once, with nothing after it for as long: streams come in segments."""
 OTHER_FORMATS = {
     b"fLaC": "FLAC",
     b"OggS": "Ogg",
@@ -30,11 +30,11 @@ OTHER_FORMATS = {
     b"caff": "CAF",
     b".snd": "AU",
 }
-"""Openings of what would be noise if it were taken for raw samples."""
+"""First bytes of formats that would be noise if they were read as raw samples."""
 
 
 class Pipe:
-    """The bytes of a file descriptor as they come; waiting for them can be ended from a signal handler."""
+    """The bytes of a file descriptor as they arrive; a signal handler can end the waiting."""
 
     def __init__(self, descriptor: int) -> None:
         """Raises AudioError if it is closed."""
@@ -52,11 +52,11 @@ class Pipe:
             os.close(self._waker)
 
     def close(self) -> None:
-        """End the wait, now and for ever: what comes next is the end. For signal handlers."""
+        """End all waiting: the stream counts as ended. May be called from a signal handler."""
         os.write(self._waker, b".")
 
     def peek(self, n: int) -> bytes:
-        """The next n bytes, which are read again later; fewer only at the end."""
+        """The next n bytes, without consuming them; fewer only at the end."""
         while len(self._buffer) < n and (data := self._read(n - len(self._buffer))):
             self._buffer += data
         return self._buffer[:n]
@@ -68,14 +68,14 @@ class Pipe:
         return data
 
     def some(self, n: int) -> bytes:
-        """What is there, n bytes at most; waits for one, and is empty only at the end."""
+        """The available bytes, n at most; waits for the first, and is empty only at the end."""
         data = self.exactly(min(n, len(self._buffer))) or self._read(n)
         while len(data) < n and (more := self._read(n - len(data), timeout=0)):
             data += more
         return data
 
     def is_ready(self, timeout: float) -> bool:
-        """Whether something can be read, or the end is known, within so many seconds."""
+        """Whether there is data, or the end, within so many seconds."""
         return bool(self._buffer) or bool(self._wait(timeout))
 
     def _wait(self, timeout: float | None) -> list[int]:
@@ -90,32 +90,32 @@ class Pipe:
 
 
 class PipeSource(Source):
-    """Standard input: s16le mono at the model's rate, or WAV of any rate and layout; needs no end."""
+    """Standard input: s16le mono at the model's rate, or WAV of any rate and layout, of any length."""
 
     live = True
 
     def __init__(self, rate: int, descriptor: int = 0) -> None:
-        """Raises AudioError if nobody pipes anything."""
+        """Raises AudioError if standard input is a terminal or closed."""
         super().__init__(NAME, rate)
         if os.isatty(descriptor):
             raise AudioError(f"{NAME} is a terminal; pipe WAV, or s16le at {rate} Hz, into voxrun")
         self._pipe = Pipe(descriptor)
-        self._due = 0.0  # when all that came would have been heard, were it played
+        self._due = 0.0  # when all audio so far would end if it were played
 
     def stop(self) -> None:
-        """Take what was read so far for all; may be called from a signal handler."""
+        """End the audio with what was read so far; may be called from a signal handler."""
         super().stop()
         self._pipe.close()
 
     def _blocks(self) -> Iterator[FloatArray]:
-        """Blocks of what is there, an empty one for a pause.
+        """Blocks as they arrive, an empty one for a pause.
 
-        Raises AudioError for what is neither WAV nor raw, or too short.
+        Raises AudioError for another format than WAV or raw, and if the audio is too short.
         """
         try:
             layout = self._layout()
         except AudioError:
-            if self.stopped:  # amid the header
+            if self.stopped:  # within the header
                 return
             raise
         self._check_rate(layout.rate)
@@ -136,7 +136,7 @@ class PipeSource(Source):
         most = min(round(BLOCK_SECONDS * layout.bytes_per_second), MOST_BYTES // layout.frame * layout.frame)
         while left > 0:
             if not self._pipe.is_ready(self._patience()):
-                yield np.zeros(0, np.float32)  # once: now it waits for as long as it takes
+                yield np.zeros(0, np.float32)  # once: then it waits without a limit
             if not (new := self._pipe.some(int(min(left, most)))):
                 break
             data, left = data + new, left - len(new)
@@ -145,14 +145,14 @@ class PipeSource(Source):
             if whole:
                 yield self._mono(layout.decode(data[:whole]))
                 data = data[whole:]
-        self._tell_lost(layout, left)
+        self._warn_of_loss(layout, left)
 
     def _patience(self) -> float:
-        """Seconds to wait for data: what came in a burst lasts, and the next is not due before."""
+        """Seconds to wait for data: after a burst, none is expected before it would have been played."""
         ahead = self._due - time.monotonic()
         return PAUSE + min(max(ahead, 0.0), LONGEST_BURST)
 
-    def _tell_lost(self, layout: Layout, left: float) -> None:
+    def _warn_of_loss(self, layout: Layout, left: float) -> None:
         lost = 0.0 if left == math.inf else left / layout.bytes_per_second
         if lost >= LEAST_LOSS and not self.stopped:
             log.warning("%s ended %.1f s before its header says", NAME, lost)

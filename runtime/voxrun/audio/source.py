@@ -1,33 +1,32 @@
-"""What files, pipes and microphones have in common: blocks of mono float32 samples, until stopped.
+"""The base of all audio sources: blocks of mono float32 samples, until stopped.
 
-What is odd but no reason to stop (lost seconds, a slow model) goes to the log `voxrun`.
+Problems that do not end the audio (lost seconds, a slow model) are warnings in the log `voxrun`.
 """
 
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 import soxr
 
-from voxrun.arrays import FloatArray
+from voxrun.arrays import Array, FloatArray
 from voxrun.errors import AudioError
 
 log = logging.getLogger("voxrun")
 RATES = range(1000, 1_000_001)
-"""Hz that can be resampled sensibly."""
+"""Sampling rates that are accepted, in Hz."""
 SHORTEST = 0.08
-"""Seconds; in less, one position of the model, nothing can be said."""
+"""Seconds: one position of the model."""
 
 
 class Source(ABC):
-    """An iterator of blocks [n] of mono float32 samples at `rate`; can be stopped, tells how far it is."""
+    """Iterates over blocks [n] of mono float32 samples at `rate`; a new source implements `_blocks`."""
 
     live: bool
-    """Whether it goes on until somebody ends it."""
+    """Whether it has no end of its own."""
     seconds: float | None = None
-    """Length, where it is known beforehand."""
+    """Length, if it is known in advance."""
     level = 0.0
     """Root mean square of the last block of a microphone, 1.0 at full scale."""
 
@@ -38,11 +37,11 @@ class Source(ABC):
 
     @property
     def heard(self) -> float:
-        """Seconds given out so far."""
+        """Seconds returned so far."""
         return self._samples / self.rate
 
     def __iter__(self) -> Iterator[FloatArray]:
-        """Blocks until the end, or `stop`; an empty one says that nothing has come for a while.
+        """Blocks until the end, or `stop`; an empty one means a pause in the data.
 
         Raises AudioError, DeviceError.
         """
@@ -52,16 +51,16 @@ class Source(ABC):
             yield block
 
     def stop(self) -> None:
-        """End soon, as if the sound ended there; may be called from a signal handler."""
+        """End soon, as if the audio ended there; may be called from a signal handler."""
         self.stopped = True
 
     @abstractmethod
     def _blocks(self) -> Iterator[FloatArray]:
         """Blocks at `rate`; ends by itself after `stop`."""
 
-    def _mono(self, block: np.typing.NDArray[Any]) -> FloatArray:
+    def _mono(self, block: Array) -> FloatArray:
         """Samples [n, channels], averaged [n]. Raises AudioError if one is not finite."""
-        with np.errstate(all="ignore"):  # what is not finite is reported here, by us
+        with np.errstate(all="ignore"):  # reported below instead
             mono: FloatArray = block.mean(axis=1, dtype=np.float32)
         if not np.isfinite(mono).all():
             raise AudioError(f"{self.name}: the recording holds NaN or infinite samples")
@@ -69,22 +68,22 @@ class Source(ABC):
 
     def _check_rate(self, rate: int) -> None:
         if rate not in RATES:
-            raise AudioError(f"{self.name}: {rate} samples a second are no rate to transcribe")
+            raise AudioError(f"{self.name}: {rate} samples a second is not a supported rate")
 
     def _check_length(self, seconds: float) -> None:
         if seconds < SHORTEST and not self.stopped:
-            raise AudioError(f"{self.name}: {seconds:.3f} s are too short to say anything in")
+            raise AudioError(f"{self.name}: {seconds:.3f} s are too short to transcribe")
 
 
 def resampled(blocks: Iterable[FloatArray], native_rate: int, rate: int) -> Iterator[FloatArray]:
-    """Blocks at another rate: soxr HQ, as a stream (step 1). Empty ones, pauses, go through as they are."""
+    """Blocks at another rate: soxr HQ, as a stream (contract step 1). Empty blocks, pauses, are kept."""
     if native_rate == rate:
         yield from blocks
         return
     resampler = soxr.ResampleStream(native_rate, rate, 1, dtype="float32")
     for block in blocks:
         out = resampler.resample_chunk(block)
-        if len(out) or not len(block):  # what is still in the filter is no pause
+        if len(out) or not len(block):  # an output still in the filter is not a pause
             yield out
     out = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
     if len(out):

@@ -1,17 +1,17 @@
-"""WAV as it comes through a pipe: the header is read once, the samples may have no known end.
+"""WAV from a pipe: the header is read once, the length of the samples may be unknown.
 
-Ours, because no library does it: libsndfile seeks, and takes 0xFFFFFFFF for a length; `wave` wants a length
-and integers. Chunks before the samples are skipped; what comes after them is never read.
+No library does this: libsndfile seeks, and takes 0xFFFFFFFF for a length; `wave` needs a length and integers.
+Chunks before the samples are skipped; anything after them is not read.
 """
 
 import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from voxrun.arrays import Array
 from voxrun.errors import AudioError
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
@@ -19,16 +19,16 @@ WIDTHS = {PCM: (8, 16, 24, 32), FLOAT: (32, 64)}
 """Bits a sample, by format code."""
 MAGICS = (b"RIFF", b"RF64")
 UNKNOWN_SIZE = 0x7FFF0000
-"""Sizes in headers from here on say "I could not know": ffmpeg, sox and arecord write such into pipes."""
+"""Sizes from here on mean an unknown length: ffmpeg, sox and arecord write such headers into pipes."""
 MOST_CHANNELS = 64
-"""More are no recording but a header made of noise."""
+"""More is taken for a damaged header."""
 SHORTEST_FORMAT, LONGEST_FORMAT = 16, 40
-"""Bytes of a `fmt ` chunk; an extensible one, the longest, tells its real code at byte 24."""
+"""Bytes of a `fmt ` chunk; an extensible one, the longest, has its real format code at byte 24."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How samples lie in a stream of bytes."""
+    """How samples are stored in a stream of bytes."""
 
     rate: int
     channels: int
@@ -47,11 +47,11 @@ class Layout:
         """Bytes of a second of sound."""
         return self.rate * self.frame
 
-    def decode(self, data: bytes) -> np.typing.NDArray[Any]:
+    def decode(self, data: bytes) -> Array:
         """Whole frames of bytes -> samples [n, channels] in -1..1."""
         return self._numbers(data).reshape(-1, self.channels)
 
-    def _numbers(self, data: bytes) -> np.typing.NDArray[Any]:
+    def _numbers(self, data: bytes) -> Array:
         if self.code == FLOAT:
             return np.frombuffer(data, f"<f{self.bits // 8}")
         if self.bits == 8:
@@ -64,7 +64,7 @@ class Layout:
 
 
 def is_wav(head: bytes) -> bool:
-    """Whether the first 12 bytes of a stream say so."""
+    """Whether a stream with these first 12 bytes is WAV."""
     return head[:4] in MAGICS and head[8:12] == b"WAVE"
 
 

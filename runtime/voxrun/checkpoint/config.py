@@ -1,18 +1,13 @@
-"""The sizes of a model, read from its params.json or config.json, in any of the formats that are known."""
+"""The sizes of a model, from the keys of its params.json or config.json in any of the known formats."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from voxrun.errors import ConfigError
-from voxrun.files.objects import read_member
-from voxrun.messages import shown
 
 from .config_formats import Sizes
-from .layout import CONFIG_FILES, in_mistrals_layout
-
-QUANTIZATION_LIMITS = {"bits": 16, "group_size": 1024}
+from .quantization import check_quantization
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,7 @@ class AudioConfig:
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """One stack of pre-norm blocks; the encoder's and the decoder's differ in sizes and biases only."""
+    """One stack of pre-norm blocks: the encoder's and the decoder's differ only in sizes and biases."""
 
     dim: int
     n_layers: int
@@ -50,7 +45,7 @@ class TransformerConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything the network and its front end need to know."""
+    """All sizes of the network and its front end."""
 
     audio: AudioConfig
     encoder: TransformerConfig
@@ -59,7 +54,7 @@ class ModelConfig:
     downsample_factor: int
     ada_dim: int
     quantization: Mapping[str, Any]
-    """`config.json`'s quantization: defaults, and entries per module path; empty if there is none."""
+    """As config.json has it: default settings, and entries by module path; empty if nothing is quantized."""
 
     @property
     def mel_per_position(self) -> int:
@@ -68,7 +63,7 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any], origin: str = "config") -> "ModelConfig":
-        """Read a file's keys. Raises ConfigError naming the first one that is missing or odd."""
+        """Read a file's keys. Raises ConfigError naming the first one that is missing or implausible."""
         sizes = Sizes(raw, origin)
         config = cls(
             audio=AudioConfig(**_section(sizes, "audio", AudioConfig)),
@@ -81,15 +76,6 @@ class ModelConfig:
         )
         config._check(origin)
         return config
-
-    @classmethod
-    def from_folder(cls, folder: Path) -> "ModelConfig":
-        """Read config.json, or the upstream's params.json. Raises ConfigError."""
-        for name in CONFIG_FILES[-1:] if in_mistrals_layout(folder) else CONFIG_FILES:
-            path = folder / name
-            if path.is_file():
-                return cls.from_dict(read_member(folder, name), str(path))
-        raise ConfigError(f"{folder}: neither {' nor '.join(CONFIG_FILES)} is there")
 
     def _check(self, origin: str) -> None:
         expected = self.audio.hop_length * 2 * self.downsample_factor
@@ -108,21 +94,6 @@ class ModelConfig:
         if self.audio.window_size < 2 * self.audio.hop_length:
             raise ConfigError(f"{origin}: window_size {self.audio.window_size} is less than two hops")
         check_quantization(self.quantization, origin)
-
-
-def check_quantization(said: Any, origin: str) -> None:
-    """Plausible numbers; which go together is asked of MLX. Raises ConfigError."""
-    if not isinstance(said, Mapping):
-        raise ConfigError(f"{origin}: quantization is {shown(said)}, not an object")
-    for entry in (said, *(own for own in said.values() if isinstance(own, Mapping))):
-        for key, most in QUANTIZATION_LIMITS.items():
-            value = entry.get(key, 1)
-            if type(value) is not int or not 1 <= value <= most:
-                raise ConfigError(
-                    f"{origin}: quantization has {key} {shown(value)}, where 1 to {most} belong"
-                )
-        if not isinstance(entry.get("mode", ""), str):
-            raise ConfigError(f"{origin}: quantization has the mode {shown(entry['mode'])}")
 
 
 def _section(sizes: Sizes, section: str, kind: type) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Where each kind of configuration file keeps our sizes, as data: one table a format.
+"""Where each format of configuration file keeps the sizes: one table a format, and its place in FORMATS.
 
-A size is named SECTION.FIELD here, after the classes of `config`: audio.hop_length, encoder.dim; `adapter`
-holds downsample_factor, `decoder` also vocab_size and ada_dim. A path is the keys from the file's root, with
-dots between them.
+A size is named SECTION.FIELD, after the classes of `config`: audio.hop_length, encoder.dim; `adapter` holds
+downsample_factor, `decoder` also vocab_size and ada_dim. A path is the keys from the file's root, joined by
+dots.
 """
 
 import math
@@ -25,9 +25,9 @@ class Format:
     names: Mapping[str, str] = field(default_factory=dict)
     """Their names where they differ from ours: of a field, or of one section's field alone."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """What the official code takes for a size that the file does not give."""
+    """The official code's value of a size that the file does not give."""
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    """Paths that must hold this value if they are there: we compute nothing else."""
+    """Paths that must have this value if they are present: nothing else is implemented."""
 
     def path(self, size: str) -> str:
         """Where the format keeps one of our sizes."""
@@ -58,7 +58,7 @@ MISTRAL = Format(
     },
 )
 
-# The defaults are those of its dataclasses, but for the sizes of matrices: these are never guessed.
+# The defaults are those of its dataclasses, except for the sizes of matrices, which are never assumed.
 MLX_AUDIO = Format(
     marker="encoder_args.audio_encoding_args",
     sections={
@@ -92,7 +92,7 @@ MLX_AUDIO = Format(
     },
 )
 
-# It reads the front end from the root too.
+# mlx-audio also accepts the front end's sizes at the root.
 MLX_AUDIO_APART = replace(
     MLX_AUDIO, marker="encoder_args", sections={**MLX_AUDIO.sections, "audio": "audio_encoding_args"}
 )
@@ -111,13 +111,13 @@ TRANSFORMERS = Format(
         "norm_eps": "rms_norm_eps",
     },
     defaults={
-        # the front end is no part of config.json: what its feature extractor does unless told otherwise
+        # the front end is not in config.json: these are the defaults of its feature extractor
         "audio.sampling_rate": 16000,
         "audio.hop_length": 160,
         "audio.window_size": 400,
         "audio.global_log_mel_max": 1.5,
-        "audio.frame_rate": 12.5,  # of audio_length_per_tok = 8 hops
-        # written into its modules
+        "audio.frame_rate": 12.5,  # audio_length_per_tok = 8 hops
+        # fixed in its modules
         "encoder.use_biases": True,
         "decoder.use_biases": False,
         "decoder.ada_dim": 32,
@@ -154,18 +154,18 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "downsample_factor": (1, 64),
     "ada_dim": (1, 2**16),
 }
-"""The least and the most of each size that is plausible: ten times the upstream's, and more. What a file
-claims within them is held against the tensors that are there before any memory is taken for it."""
+"""The smallest and largest plausible value of each size; the largest are ten times the upstream's and more.
+Within these limits, sizes are checked against the tensors in the file before memory is allocated for them."""
 
 FORMATS = (MISTRAL, MLX_AUDIO, MLX_AUDIO_APART, TRANSFORMERS)
-"""In the order in which they are looked for; a file may carry the keys of several."""
+"""In the order in which they are looked for: a file may have the keys of several."""
 
 
 class Sizes:
-    """The sizes that a configuration file gives, whatever its format."""
+    """The sizes in a configuration file of any known format."""
 
     def __init__(self, raw: Mapping[str, Any], origin: str) -> None:
-        """Raises ConfigError if the format is none of ours, or describes what we cannot compute."""
+        """Raises ConfigError if the format is unknown, or the file describes another architecture."""
         self._raw, self._origin = raw, origin
         self._format = next((f for f in FORMATS if _at(raw, f.marker) is not None), None) or self._unknown()
         for path, value in self._format.fixed.items():
@@ -173,7 +173,7 @@ class Sizes:
                 raise ConfigError(f"{origin}: {path} is {shown(said)}; this architecture has {value!r}")
 
     def number(self, size: str, kind: Any) -> Any:
-        """A flag, or a plausible number. Raises ConfigError if it is missing or odd."""
+        """A flag, or a plausible number. Raises ConfigError if it is missing or implausible."""
         path = self._format.path(size)
         value = _at(self._raw, path)
         if value is None:
@@ -192,7 +192,7 @@ class Sizes:
 
     def _unknown(self) -> Format:
         markers = ", ".join(f.marker for f in FORMATS)
-        raise ConfigError(f"{self._origin}: none of the keys {markers} is there to tell the model's sizes")
+        raise ConfigError(f"{self._origin}: none of the keys {markers} is there, so the format is unknown")
 
 
 def _at(raw: Mapping[str, Any], path: str) -> Any:

@@ -1,4 +1,4 @@
-"""How other files name and lay out this architecture's tensors, as data: one table a dialect.
+"""How each tool names and lays out the tensors: one table a dialect, and its place in DIALECTS.
 
 Our own names (the "canonical" ones) are voxmlx's. Each row pairs a canonical module with the dialect's;
 `{i}` is the layer. What follows the module (weight, bias, scales, biases) is the same in all dialects.
@@ -14,7 +14,7 @@ from .config import ModelConfig
 
 LEAVES = ("weight", "bias", "scales", "biases")
 MOST_PARTS = 16
-"""Of a name; those that any dialect knows have nine."""
+"""Parts of a name; the longest in any dialect has nine."""
 CONV_WEIGHT = re.compile(r"encoder\.conv\d\.weight")
 ROTATED = re.compile(r"(encoder|language_model)\.layers\.\d+\.attention\.[qk]_proj\.\w+")
 
@@ -23,36 +23,36 @@ Rows = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Dialect:
-    """A naming scheme and two questions of layout."""
+    """A naming scheme and two properties of the layout."""
 
     name: str
     rows: Rows
     prefixes: tuple[str, ...] = ()
-    """Containers that some files put before their own names."""
+    """Prefixes that some files put before these names."""
     ignored: tuple[str, ...] = ()
-    """Tensors that carry nothing of their own, such as a tied head."""
+    """Tensors that are copies of others, such as a tied head."""
     transposed_convolutions: bool = False
     """True if convolutions are stored [out, in, k]; MLX wants [out, k, in] (contract step 4)."""
     rotary_halves: bool = False
-    """True if the rows of each head of queries and keys are in two halves; ours are in rotary pairs."""
+    """True if the rows of each query and key head are stored in two halves; ours are in rotary pairs."""
 
     def canonical(self, name: str) -> str | None:
-        """Our name of a tensor, or None if the dialect does not know it."""
+        """Our name of a tensor, or None if it is not in the dialect."""
         return _renamed(self._bare(name), self._ours)
 
     def native(self, canonical: str) -> str:
-        """The dialect's name, without any prefix, of a tensor that we know. Raises KeyError."""
+        """The dialect's name of one of our tensors, without a prefix. Raises KeyError."""
         name = _renamed(canonical, self._theirs)
         if name is None:
             raise KeyError(canonical)
         return name
 
     def canonical_module(self, path: str) -> str | None:
-        """Our name of a module, or None if the dialect does not know it."""
+        """Our name of a module, or None if it is not in the dialect."""
         return _renamed_module(self._bare(path), self._ours)
 
     def native_module(self, canonical: str) -> str:
-        """The dialect's path of a module that we know. Raises KeyError."""
+        """The dialect's path of one of our modules. Raises KeyError."""
         path = _renamed_module(canonical, self._theirs)
         if path is None:
             raise KeyError(canonical)
@@ -63,14 +63,14 @@ class Dialect:
         return self.transposed_convolutions and CONV_WEIGHT.fullmatch(canonical) is not None
 
     def permuted_heads(self, canonical: str, config: ModelConfig) -> int:
-        """Rows of each head if this tensor's must be reordered, else 0."""
+        """The rows of each head if this tensor's must be reordered, else 0."""
         match = ROTATED.fullmatch(canonical) if self.rotary_halves else None
         if match is None:
             return 0
         return (config.encoder if match[1] == "encoder" else config.decoder).head_dim
 
     def inward(self, canonical: str, tensor: Any, config: ModelConfig) -> Any:
-        """A stored tensor (MLX's or NumPy's) as we lay it out.
+        """A stored tensor (MLX's or NumPy's) in our layout.
 
         Raises ValueError or IndexError if its shape cannot be this tensor's.
         """
@@ -80,7 +80,7 @@ class Dialect:
         return pairs_from_halves(tensor, head_dim) if head_dim else tensor
 
     def outward(self, canonical: str, tensor: Any, config: ModelConfig) -> Any:
-        """One of our tensors as the dialect stores it: the inverse of `inward`, with its errors."""
+        """One of our tensors in the dialect's layout: the inverse of `inward`, with the same errors."""
         if self.transposes(canonical):
             return tensor.swapaxes(1, 2)
         head_dim = self.permuted_heads(canonical, config)
@@ -95,13 +95,13 @@ class Dialect:
 
     @cached_property
     def _theirs(self) -> dict[str, str]:
-        return dict(reversed(self.rows))  # of two names for one module the first counts
+        return dict(reversed(self.rows))  # of two names for one module, the first
 
 
 def pairs_from_halves(rows: Any, head_dim: int) -> Any:
     """Rows [heads * head_dim, ...], each head's in two halves -> in interleaved pairs.
 
-    Quantized rows move as they are, and their scales and biases with them: groups lie within a row.
+    Quantized rows are moved unchanged, with their scales and biases: a group lies within one row.
     """
     return rows.reshape(-1, 2, head_dim // 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
 
@@ -125,9 +125,9 @@ def _renamed_module(path: str, table: Mapping[str, str]) -> str | None:
 
 
 def _readings(path: str) -> Iterator[tuple[str, str]]:
-    """A path as it is, and with each of its numbers taken for the layer."""
+    """The path itself, and with each of its numbers in turn as the layer."""
     yield path, ""
-    parts = path.split(".") if path.count(".") < MOST_PARTS else []  # no file's names make this slow
+    parts = path.split(".") if path.count(".") < MOST_PARTS else []  # bounds the time
     for i, part in enumerate(parts):
         if part.isdecimal():
             yield ".".join([*parts[:i], "{i}", *parts[i + 1 :]]), part
@@ -137,13 +137,16 @@ def _layers(ours: str, theirs: str, leaves: Rows) -> Rows:
     return tuple((f"{ours}.{a}", f"{theirs}.{b}") for a, b in leaves)
 
 
-_MISTRAL_BLOCK = (
+_MISTRAL_ATTENTION = (
     ("attn_norm", "attention_norm"),
     ("attention.q_proj", "attention.wq"),
     ("attention.k_proj", "attention.wk"),
     ("attention.v_proj", "attention.wv"),
     ("attention.o_proj", "attention.wo"),
     ("ffn_norm", "ffn_norm"),
+)
+_MISTRAL_BLOCK = (
+    *_MISTRAL_ATTENTION,
     ("mlp.gate_proj", "feed_forward.w1"),
     ("mlp.down_proj", "feed_forward.w2"),
     ("mlp.up_proj", "feed_forward.w3"),
@@ -174,12 +177,7 @@ MISTRAL = Dialect(
 VOXMLX = Dialect("voxmlx", rows=tuple((ours, ours) for ours, _ in MISTRAL.rows))
 
 _MLX_AUDIO_BLOCK = (
-    ("attn_norm", "attention_norm"),
-    ("attention.q_proj", "attention.wq"),
-    ("attention.k_proj", "attention.wk"),
-    ("attention.v_proj", "attention.wv"),
-    ("attention.o_proj", "attention.wo"),
-    ("ffn_norm", "ffn_norm"),
+    *_MISTRAL_ATTENTION,
     ("mlp.gate_proj", "feed_forward_w1"),
     ("mlp.down_proj", "feed_forward_w2"),
     ("mlp.up_proj", "feed_forward_w3"),
@@ -252,6 +250,6 @@ DIALECTS = (VOXMLX, MISTRAL, MLX_AUDIO, TRANSFORMERS)
 
 
 def recognise(names: Iterable[str]) -> Dialect:
-    """The dialect that knows most of a file's names; ours if none knows any."""
+    """The dialect with the most of a file's names; ours if no dialect has any."""
     names = list(names)
     return max(DIALECTS, key=lambda dialect: sum(dialect.canonical(name) is not None for name in names))

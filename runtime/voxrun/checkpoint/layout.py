@@ -1,93 +1,135 @@
-"""Which files hold a model's weights, and what each of them holds, before MLX sees any."""
+"""A model's folder: which of its files are read, and what each of them holds, before MLX sees any."""
 
-import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from os.path import lexists
 from pathlib import Path
+from typing import Any
 
 from voxrun.errors import ConfigError, WeightsError
 from voxrun.files.objects import read_member
 from voxrun.files.paths import StrictError, is_file, is_plain, is_tools, member
 from voxrun.messages import shown
 
+from .config import ModelConfig
+from .dialects import Dialect, recognise
 from .tensors import MAX_NAME, MAX_TENSORS, Tensor, read_header_of
 
-CONFIG_FILES = ("config.json", "params.json")
-MISTRAL_WEIGHTS = "consolidated.safetensors"
-"""A folder with it is read in Mistral's layout, see `in_mistrals_layout`."""
-
-
-def in_mistrals_layout(folder: Path) -> bool:
-    """Whether to read Mistral's files: the upstream's repository has transformers' beside them.
-
-    Not if config.json speaks of quantized weights: some converters leave Mistral's beside those.
-    Raises ConfigError.
-    """
-    if not (folder / MISTRAL_WEIGHTS).is_file():
-        return False
-    config = CONFIG_FILES[0]
-    return not ((folder / config).is_file() and read_member(folder, config).get("quantization"))
-
-
-TOKENIZER_FILE = "tekken.json"
-
-Headers = dict[Path, list[Tensor]]
-"""Weight file -> what it holds."""
+CONFIG, PARAMS = "config.json", "params.json"
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+MISTRAL_WEIGHTS = "consolidated.safetensors"
+TOKENIZER_FILE = "tekken.json"
+PATTERNS = ["*.safetensors", INDEX, CONFIG, PARAMS, TOKENIZER_FILE]
+"""Files of a repository among which are all that are loaded."""
 MAX_FILES = 1000
 
 
-def read_headers(folder: Path) -> Headers:
-    """What each weight file holds, by its own header: no parser but ours has seen the file before.
+@dataclass(frozen=True)
+class Layout:
+    """How a model's folder is read. Each answer is found when it is first asked for, and kept.
 
-    Raises WeightsError if a header is damaged, a tensor is there twice, or the index says otherwise;
-    ConfigError for a config.json that is no JSON.
+    `voxrun.trust.proof` proves, and `voxrun.model.load` reads, the files that are named here.
     """
-    headers: Headers = {}
-    places: dict[str, str] = {}
-    for path in weight_files(folder):
-        headers[path] = read_header_of(path)
-        for tensor in headers[path]:
-            if tensor.name in places:
-                raise WeightsError(f"{path}: {shown(tensor.name)} is in {places[tensor.name]} too")
-            places[tensor.name] = path.relative_to(folder).as_posix()
-        if len(places) > MAX_TENSORS:
-            raise WeightsError(f"{folder}: more than {MAX_TENSORS:,} tensors, which is no model of ours")
-    if _is_sharded(folder):
-        _check_index(_weight_map(folder), places, folder / INDEX)
-    return headers
 
+    folder: Path
 
-def _check_index(said: Mapping[str, str], places: Mapping[str, str], index: Path) -> None:
-    """Another reader believes the index; raises WeightsError where it would find something else."""
-    for name in sorted(said.keys() | places.keys()):
-        if said.get(name) != places.get(name):
+    @cached_property
+    def is_mistrals(self) -> bool:
+        """Whether Mistral's files are read: the upstream's repository has transformers' files beside them.
+
+        Not if config.json describes quantized weights: some converters leave Mistral's files beside those.
+        Raises ConfigError.
+        """
+        there = (self.folder / MISTRAL_WEIGHTS).is_file()
+        return there and not (self._config_json or {}).get("quantization")
+
+    @cached_property
+    def config(self) -> ModelConfig:
+        """The sizes by config.json, or by the upstream's params.json. Raises ConfigError."""
+        if self._config_json is not None and not self.is_mistrals:
+            return ModelConfig.from_dict(self._config_json, str(self.folder / CONFIG))
+        if (self.folder / PARAMS).is_file():
+            return ModelConfig.from_dict(read_member(self.folder, PARAMS), str(self.folder / PARAMS))
+        raise ConfigError(f"{self.folder}: neither {CONFIG} nor {PARAMS} is there")
+
+    @cached_property
+    def weight_files(self) -> list[Path]:
+        """The files that hold the tensors. Raises WeightsError if there is none or one is missing."""
+        if self.is_mistrals:
+            names = [MISTRAL_WEIGHTS]
+        elif self._index is not None:
+            names = sorted(set(self._index.values()))
+        elif (self.folder / SINGLE).is_file():
+            names = [SINGLE]
+        else:
+            raise WeightsError(f"{self.folder}: none of {INDEX}, {SINGLE}, {MISTRAL_WEIGHTS} is there")
+        if len(names) > MAX_FILES:
             raise WeightsError(
-                f"{index}: {shown(name)} is in {places.get(name, 'no file')}, not in"
-                f" {said.get(name, 'the index at all')}"
+                f"{self.folder / INDEX}: it names {len(names):,} files, the limit is {MAX_FILES:,}"
             )
+        return [_weight_file(self.folder, name) for name in names]
+
+    @cached_property
+    def headers(self) -> dict[Path, list[Tensor]]:
+        """Weight file -> its tensors, by its own header, which no other parser has read before.
+
+        Raises WeightsError if a header is damaged, a tensor is in two files, or the index differs;
+        ConfigError if config.json is no JSON.
+        """
+        headers: dict[Path, list[Tensor]] = {}
+        places: dict[str, str] = {}
+        for path in self.weight_files:
+            headers[path] = read_header_of(path)
+            for tensor in headers[path]:
+                if tensor.name in places:
+                    raise WeightsError(f"{path}: {shown(tensor.name)} is in {places[tensor.name]} too")
+                places[tensor.name] = path.relative_to(self.folder).as_posix()
+            if len(places) > MAX_TENSORS:
+                raise WeightsError(
+                    f"{self.folder}: more than {MAX_TENSORS:,} tensors, which is not plausible"
+                )
+        if self._index is not None:
+            _check_index(self._index, places, self.folder / INDEX)
+        return headers
+
+    @cached_property
+    def dialect(self) -> Dialect:
+        """The dialect of the tensors' names. Raises WeightsError, ConfigError."""
+        return recognise(tensor.name for header in self.headers.values() for tensor in header)
+
+    @property
+    def loaded_names(self) -> set[str]:
+        """Paths in the folder of all files that are opened to load it. Raises WeightsError, ConfigError."""
+        fixed = (CONFIG, PARAMS, TOKENIZER_FILE, INDEX, MISTRAL_WEIGHTS, SINGLE)
+        weights = {path.relative_to(self.folder).as_posix() for path in self.weight_files}
+        return weights | {name for name in fixed if lexists(self.folder / name)}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all is there that is loaded. Raises ConfigError, WeightsError for the files that say so."""
+        return all((self.config, self.weight_files, (self.folder / TOKENIZER_FILE).is_file()))
+
+    @cached_property
+    def _config_json(self) -> dict[str, Any] | None:
+        return read_member(self.folder, CONFIG) if (self.folder / CONFIG).is_file() else None
+
+    @cached_property
+    def _index(self) -> dict[str, str] | None:
+        """Tensor -> file name by the index; None if the tensors are in one file."""
+        sharded = not self.is_mistrals and (self.folder / INDEX).is_file()
+        return _weight_map(self.folder) if sharded else None
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The files that hold a folder's tensors. Raises WeightsError if there is none, or one is missing."""
-    if in_mistrals_layout(folder):
-        names = [MISTRAL_WEIGHTS]
-    elif _is_sharded(folder):
-        names = sorted(set(_weight_map(folder).values()))
-    elif (folder / SINGLE).is_file():
-        names = [SINGLE]
-    else:
-        raise WeightsError(f"{folder}: none of {INDEX}, {SINGLE}, {MISTRAL_WEIGHTS} is there")
-    if len(names) > MAX_FILES:
-        raise WeightsError(f"{folder / INDEX}: it names {len(names):,} files, where {MAX_FILES:,} are plenty")
-    return [_weight_file(folder, name) for name in names]
-
-
-def loaded_names(folder: Path) -> set[str]:
-    """Paths in a folder of all that is looked at when it is loaded. Raises WeightsError, ConfigError."""
-    chosen = (*CONFIG_FILES, TOKENIZER_FILE, INDEX, MISTRAL_WEIGHTS, SINGLE)
-    weights = {path.relative_to(folder).as_posix() for path in weight_files(folder)}
-    return weights | {name for name in chosen if os.path.lexists(folder / name)}
+def _check_index(index: Mapping[str, str], places: Mapping[str, str], origin: Path) -> None:
+    """Raises WeightsError unless the index names the file of each tensor: other readers follow it."""
+    for name in sorted(index.keys() | places.keys()):
+        if index.get(name) != places.get(name):
+            raise WeightsError(
+                f"{origin}: {shown(name)} is in {places.get(name, 'no file')}, not in"
+                f" {index.get(name, 'the index at all')}"
+            )
 
 
 def _weight_file(folder: Path, name: str) -> Path:
@@ -100,12 +142,8 @@ def _weight_file(folder: Path, name: str) -> Path:
     return path
 
 
-def _is_sharded(folder: Path) -> bool:
-    return not in_mistrals_layout(folder) and (folder / INDEX).is_file()
-
-
 def _weight_map(folder: Path) -> dict[str, str]:
-    """Tensor -> file, as the index says. Raises WeightsError if a file is none below the folder."""
+    """The index's weight_map. Raises WeightsError if a file in it cannot be in the folder."""
     origin = folder / INDEX
     try:
         places = read_member(folder, INDEX).get("weight_map")

@@ -1,9 +1,9 @@
-"""Headers of safetensors files, read without trust and before any other parser sees the file.
+"""Headers of safetensors files, which are untrusted: checked before any other parser reads the file.
 
-Format: 8 bytes little-endian header length, a JSON header, the data without holes. Every tensor's shape, type
-and place are held against each other and against the file's size: MLX's own parser takes negative lengths,
-data that overlaps or leaves holes, and a name twice.
-Specification: the safetensors README; beyond it the limits below, of what MLX can hold.
+Format: 8 bytes little-endian header length, a JSON header, the data without holes. Shapes, types and offsets
+are checked against each other and the file's size: MLX's parser accepts negative lengths, overlapping data,
+holes, and a name twice.
+Specification: the safetensors README, and the limits below of what MLX can represent.
 """
 
 import math
@@ -16,28 +16,29 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from voxrun.arrays import Array
 from voxrun.errors import WeightsError
-from voxrun.files.paths import StrictError, open_regular
+from voxrun.files.paths import StrictError, open_regular, reason
 from voxrun.files.strict import parse
 from voxrun.messages import shown
 
 PREFIX = 8
-"""Bytes of the header's length, before it."""
+"""Bytes of the header's length, at the start of the file."""
 ITEM_SIZE = {
     **{"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4, "U64": 8, "I64": 8},
     **{"BF16": 2, "F16": 2, "F32": 4, "C64": 8},
 }
-"""Bytes of a value, of all types that MLX reads."""
+"""Type -> bytes of a value, for all types that MLX reads."""
 MAX_HEADER = 8 * 2**20
 """The upstream's 711 tensors take 90 kB."""
 MAX_TENSORS = 20_000
-"""The upstream has 711, quantized three times as many at most."""
+"""The upstream has 711; quantized, at most three times as many."""
 MAX_NAME = 500
 MAX_AXES = 8
 MAX_LENGTH = 2**31 - 1
-"""Of an axis: MLX counts in 32 bits."""
+"""Of an axis: MLX stores lengths in 32 bits."""
 MAX_REACH = 2**60
-"""Product of all lengths but 0: MLX multiplies them in 64 bits, for empty tensors too."""
+"""Product of all lengths but zeros: MLX multiplies them in 64 bits, even for empty tensors."""
 METADATA = "__metadata__"
 
 
@@ -67,7 +68,7 @@ class Tensor:
 
     @property
     def rows(self) -> int:
-        """Rows along the first axis; a number alone is one."""
+        """Rows along the first axis; 1 for a scalar."""
         return self.shape[0] if self.shape else 1
 
 
@@ -76,14 +77,12 @@ def read_header_of(path: Path) -> list[Tensor]:
     try:
         with open_regular(path) as file:
             return read_header(file, path)
-    except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror}") from error
-    except StrictError as error:
-        raise WeightsError(f"{path}: {error}") from error
+    except (OSError, StrictError) as error:
+        raise WeightsError(f"{path}: {reason(error)}") from error
 
 
 def read_header(file: BinaryIO, origin: Path | str) -> list[Tensor]:
-    """The same of an open file. Raises WeightsError, OSError."""
+    """The tensors of an open file. Raises WeightsError, OSError."""
     total = os.fstat(file.fileno()).st_size
     return parse_header(file.read(header_length(file.read(PREFIX), total, origin)), total, origin)
 
@@ -97,7 +96,7 @@ def header_length(prefix: bytes, total: int, origin: Path | str) -> int:
 
 
 def parse_header(text: bytes, total: int, origin: Path | str) -> list[Tensor]:
-    """The tensors that a header's JSON tells of, in the order of their data; `total` is the file's size.
+    """The tensors of a header's JSON, in the order of their data; `total` is the file's size in bytes.
 
     Raises WeightsError.
     """
@@ -121,7 +120,7 @@ def _tensors(text: bytes) -> list[Tensor]:
     if not isinstance(raw, dict) or not text.startswith(b"{"):
         raise StrictError("it is no JSON object")
     metadata = raw.pop(METADATA, None)
-    if metadata is None:  # so MLX writes none at all
+    if metadata is None:  # as MLX writes it
         metadata = {}
     if not isinstance(metadata, dict) or not all(type(value) is str for value in metadata.values()):
         raise StrictError(f"{METADATA} holds something else than strings")
@@ -150,7 +149,7 @@ def _tensor(name: str, raw: Any, base: int) -> Tensor:
 
 
 def _are_counts(values: Any, most: int) -> bool:
-    """Whether it is a list of natural numbers; true and 1.0 are none."""
+    """Whether it is a list of integers from 0 to `most`; true and 1.0 are not."""
     return isinstance(values, list) and all(type(n) is int and 0 <= n <= most for n in values)
 
 
@@ -158,14 +157,12 @@ def _reach(shape: list[int]) -> int:
     return math.prod(max(1, n) for n in shape)
 
 
-Array = np.typing.NDArray[Any]
-
 DTYPES = {"BF16": "<u2", "F16": "<u2", "F32": "<f4", "U32": "<u4", "U8": "u1"}
-"""Half floats are their bit patterns: NumPy does not know both."""
+"""16-bit floats as their bit patterns: NumPy has no bfloat16."""
 
 
 def map_file(path: Path, tensors: Iterable[Tensor]) -> dict[str, Array]:
-    """The tensors of its header by name; those of other types are left out."""
+    """The tensors of a file's header, mapped, by name; those of types not in DTYPES are left out."""
     data = np.memmap(path, np.uint8, mode="r")
     return {
         tensor.name: _part(data, tensor).view(DTYPES[tensor.dtype]).reshape(tensor.shape)

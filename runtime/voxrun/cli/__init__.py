@@ -1,4 +1,4 @@
-"""The command `voxrun`: options, runs, the screen, signals. Nothing imports it.
+"""The command `voxrun`: options, sources, runs, the screen, signals. No other wing imports it.
 
 May import all other wings.
 """

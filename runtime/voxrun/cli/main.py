@@ -1,4 +1,4 @@
-"""`voxrun`: nothing but the transcript on stdout; progress and errors on stderr."""
+"""The command `voxrun`: only the transcript on stdout; progress and errors on stderr."""
 
 import codecs
 import io
@@ -20,21 +20,21 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     args = parse(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors=ESCAPE)  # an encoding that lacks a character must not end it all
+        sys.stdout.reconfigure(errors=ESCAPE)  # a character that the encoding lacks is no error
     interruption = Interruption()
     try:
-        from .run import run  # loads MLX: neither --help nor a mistyped option waits for that
+        from .run import run  # imports MLX, which --help and usage errors do not need
 
         return run(args, interruption)
     except KeyboardInterrupt:
         return interruption.exit_code
-    except BrokenPipeError:  # the reader has gone: nothing left to say, and nobody to say it to
+    except BrokenPipeError:  # stdout has no reader: end quietly
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:
-    """What cannot be encoded, as JSON escapes it: so that JSON stays JSON."""
+    """Characters that cannot be encoded as JSON escapes, so that JSON stays valid."""
     assert isinstance(error, UnicodeEncodeError)
     return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
@@ -43,7 +43,7 @@ codecs.register_error(ESCAPE, _escaped)
 
 
 def command() -> NoReturn:
-    """The process: `main`, then leave at once, for unloading compiled code takes half a second."""
+    """Run `main`, then exit without clean-up: unloading compiled code takes half a second."""
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -25,14 +25,14 @@ examples:
   voxrun --model registry:Voxtral-4bit@v1      weights from the local registry
 
 Ctrl-C or SIGTERM ends the sound: what was heard until then is still printed.
-A second one breaks off. A file for --output is not written if only a part of
+A second one aborts. A file for --output is not written if only a part of
 its recording was heard; from the microphone and a pipe, all that was heard is.
 
 exit codes:
   0    all was transcribed; microphone and pipe: also if Ctrl-C ended them
-  1    nobody reads standard output any more
+  1    standard output was closed by its reader
   2    bad input: its line is empty, other files are still transcribed
-  130  Ctrl-C ended a file, or broke off (143: SIGTERM did)
+  130  Ctrl-C ended a file, or aborted (143: SIGTERM did)
 """
 
 
@@ -64,9 +64,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         p.error("--audio -: standard input cannot be one of several recordings")
     if args.device is not None and files:
         p.error("--device is a microphone, --audio a recording: choose one")
-    if args.alternatives and args.format != "json":
-        p.error("--alternatives appear in --format json only")
-    if len(files) > 1 and args.format in ("srt", "vtt") and args.output is None:
+    if args.alternatives and not WRITERS[args.format].shows_alternatives:
+        able = (name for name, writer in WRITERS.items() if writer.shows_alternatives)
+        p.error(f"--alternatives appear in --format {' or '.join(able)} only")
+    if len(files) > 1 and WRITERS[args.format].needs_files and args.output is None:
         p.error(f"several recordings as {args.format} need --output FOLDER")
     return args
 
@@ -113,7 +114,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         type=_key,
         metavar="KEY",
         help="load nothing unless every file has the hash that the manifest says; with KEY, a public key,"
-        " unless they are signed with its other half",
+        " unless they are signed with its private key",
     )
     group.add_argument(
         "--lock",
@@ -130,8 +131,8 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--format",
         choices=list(WRITERS),
-        help="txt: a line for each recording; json: an object on a line for each (live: for each segment);"
-        " srt, vtt: subtitles (default: by the name of --output, else txt)",
+        help="; ".join(f"{name}: {writer.about}" for name, writer in WRITERS.items())
+        + " (default: by the name of --output, else txt)",
     )
     group.add_argument(
         "--output",

@@ -1,32 +1,30 @@
-"""What `voxrun` does once its options are read, with all the libraries that this takes."""
+"""What `voxrun` does after its options are parsed; importing this imports all libraries."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from voxrun.audio.file import FileSource
-from voxrun.audio.microphone import Microphone, input_devices, sounddevice_library
-from voxrun.audio.pipe import PipeSource
+from voxrun.audio.microphone import input_devices
 from voxrun.audio.source import Source, log
 from voxrun.errors import AudioError, DeviceError, VoxrunError
 from voxrun.stream.session import Session
 from voxrun.transcriber import Transcriber, listen
 from voxrun.transcripts.output import Output, Stdout, output_at, places
-from voxrun.transcripts.writers import LIVE_WRITERS, WRITERS, Document, Lines, Recording, Writer
+from voxrun.transcripts.writers import WRITERS, Document, Recording, Writer
 from voxrun.trust.locate import in_registry
 from voxrun.trust.open import pinned_model, trusted
 from voxrun.trust.pin import Pin
 
-from .options import STDIN
 from .screen import Screen, print_above, screen_for, show_log
 from .signals import Interruption
+from .sources import inputs
 from .stats import Stats
 
 BAD_INPUT = 2
 
 
 def run(args: argparse.Namespace, interruption: Interruption) -> int:
-    """Do what was asked; return the exit code."""
+    """Run the command; return its exit code."""
     show_log()
     try:
         if args.list_devices:
@@ -34,23 +32,18 @@ def run(args: argparse.Namespace, interruption: Interruption) -> int:
             return 0
         return Run(args, interruption).all()
     except VoxrunError as error:
-        return _complain(error)
+        return _report(error)
 
 
 class Run:
-    """One call of the command: a model, then one recording after the other, or what is live."""
+    """One run of the command: a model, then one recording after another, or live audio."""
 
     def __init__(self, args: argparse.Namespace, interruption: Interruption) -> None:
         self._args, self._interruption, self._stats = args, interruption, Stats()
-        self._live = args.audio in (None, [STDIN])
-        if self._live:
-            self._names = ["stdin" if args.audio else "microphone"]
-        else:
-            self._names = args.audio
-        # What cannot be done is said before a model of gigabytes is loaded for nothing.
-        self._places = places(args.output, self._names, args.format) if args.output else []
-        if not args.audio:
-            sounddevice_library()
+        # What cannot be done is reported before a model of gigabytes is loaded for nothing.
+        self._inputs = inputs(args.audio, args.device)
+        names = [each.name for each in self._inputs]
+        self._places = places(args.output, names, args.format) if args.output else []
         self._model = pinned_model(args.lock) if args.model is None else args.model
         self._transcriber = self._open()
         self._stats.loaded()
@@ -67,26 +60,26 @@ class Run:
     def all(self) -> int:
         """Transcribe everything; return the exit code."""
         try:
-            return max(self._survive(index) for index in range(len(self._names)))
+            return max(self._try(index) for index in range(len(self._inputs)))
         finally:
             if self._args.stats:
                 print_above(f"voxrun: stats\n{self._stats.report()}")
 
-    def _survive(self, index: int) -> int:
-        """A bad recording does not stop the others."""
+    def _try(self, index: int) -> int:
+        """Transcribe one input; a bad recording does not stop the others."""
         try:
             self._transcribe(index)
             return 0
         except AudioError as error:
-            if not self._places and not self._live:
-                with Stdout(self._live) as output:
+            if not self._places and not self._inputs[index].live:
+                with self._output(index) as output:
                     output.write(self._writer(index).failure(error))
-            return _complain(error)
+            return _report(error)
 
     def _transcribe(self, index: int) -> None:
-        source = self._source(index)
+        source = self._inputs[index].open(self._transcriber.rate)
         with self._output(index) as output, screen_for(source) as screen:
-            failure = self._hear(source, Document(self._writer(index)), output, screen)
+            failure = self._listen(source, Document(self._writer(index)), output, screen)
             interrupted = source.stopped and not source.live
             if interrupted and self._places:
                 log.warning("%s: interrupted; %s is not written", source.name, self._places[index])
@@ -96,9 +89,11 @@ class Run:
         if failure:
             raise failure
 
-    def _hear(self, source: Source, document: Document, output: Output, screen: Screen) -> VoxrunError | None:
-        """Write down a source to its end, or to the failure of a live one, which is returned."""
-        session, failure = self._session(), None
+    def _listen(
+        self, source: Source, document: Document, output: Output, screen: Screen
+    ) -> VoxrunError | None:
+        """Transcribe a source to its end, or to the failure of a live one, which is returned."""
+        session, failure = self._session(source.live), None
         self._interruption.source = source
         self._stats.start()
         try:
@@ -117,45 +112,39 @@ class Run:
         output.write(document.end(source.heard))
         return failure
 
-    def _source(self, index: int) -> Source:
-        rate = self._transcriber.rate
-        if not self._args.audio:
-            return Microphone(rate, self._args.device)
-        return PipeSource(rate) if self._live else FileSource(self._names[index], rate)
-
-    def _session(self) -> Session:
+    def _session(self, live: bool) -> Session:
         return self._transcriber.session(
             delay_ms=self._args.delay_ms,
             temperature=self._args.temp,
             seed=self._args.seed,
             alternatives=self._args.alternatives,
             unstick=self._args.unstick,
-            live=self._live,
+            live=live,
         )
 
     def _writer(self, index: int) -> Writer:
         default = self._transcriber.tokenizer.default_delay_ms
         delay = default if self._args.delay_ms is None else self._args.delay_ms
-        recording = Recording(self._names[index], self._model, delay)
-        if self._live and self._args.format == "txt" and not self._places and _is_watched():
-            return Lines(recording)
-        return (LIVE_WRITERS if self._live else WRITERS)[self._args.format](recording)
+        name, live = self._inputs[index].name, self._inputs[index].live
+        kind = WRITERS[self._args.format].kind(live, watched=not self._places and _is_watched())
+        return kind(Recording(name, self._model, delay))
 
     def _output(self, index: int) -> Output:
-        return output_at(self._places[index], self._live) if self._places else Stdout(self._live)
+        live = self._inputs[index].live
+        return output_at(self._places[index], live) if self._places else Stdout(live)
 
 
 def write_lock(pin: Pin, path: Path) -> None:
-    """Write a voxrun.lock, whole or not at all. Raises OutputError."""
+    """Write a voxrun.lock, completely or not at all. Raises OutputError."""
     with output_at(path, live=False) as output:
         output.write(pin.text)
 
 
 def _is_watched() -> bool:
-    """Whether the words in the making are seen on the screen anyway."""
+    """Whether stderr shows the words in progress on the same terminal."""
     return sys.stdout.isatty() and sys.stderr.isatty()
 
 
-def _complain(error: VoxrunError) -> int:
+def _report(error: VoxrunError) -> int:
     log.error("%s", error)
     return BAD_INPUT

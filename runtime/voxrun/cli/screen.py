@@ -1,4 +1,4 @@
-"""What is seen on stderr meanwhile: progress through a file, or level and words of live sound."""
+"""What stderr shows during a run: progress through a file, or the level and words of live audio."""
 
 import logging
 import math
@@ -18,12 +18,12 @@ QUIETEST = -60.0
 METER = 10
 """Characters of the meter."""
 LONG = 10.0
-"""Seconds of a recording from which on its progress is shown."""
+"""Seconds of a recording from which its progress is shown."""
 BLOCKS = " ▏▎▍▌▋▊▉█"
 
 
 class Screen:
-    """A line on a terminal that goes away in the end; nothing where stderr is no terminal."""
+    """A line on a terminal that disappears at the end; nothing if stderr is not a terminal."""
 
     def __init__(self, wanted: bool = True, **options: Any) -> None:
         disable = None if wanted else True  # None: unless this is a terminal
@@ -38,11 +38,11 @@ class Screen:
         self._bar.close()
 
     def show(self, source: Source, text: str) -> None:
-        """`source` is here, and `text` is being said."""
+        """Show the state of a source, and the text in progress."""
 
 
 class Progress(Screen):
-    """How far a long file is."""
+    """Progress through a long file."""
 
     def __init__(self, source: Source) -> None:
         seconds = round(source.seconds or 0, 1)
@@ -54,7 +54,7 @@ class Progress(Screen):
 
 
 class Live(Screen):
-    """The level, and the end of what is being said."""
+    """The level, and the end of the text in progress."""
 
     def __init__(self) -> None:
         super().__init__(bar_format="{desc}")
@@ -67,7 +67,7 @@ class Live(Screen):
 
 
 def screen_for(source: Source) -> Screen:
-    """What suits a source."""
+    """The screen for a source."""
     return Live() if source.live else Progress(source)
 
 

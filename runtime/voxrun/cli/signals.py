@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first ends the sound, the second the program."""
+"""Ctrl-C and SIGTERM: the first ends the audio, the second the program."""
 
 import math
 import signal
@@ -6,22 +6,22 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # so that signals can be taken over before the libraries for sound are loaded
+if TYPE_CHECKING:  # signals are handled before the audio libraries are imported
     from voxrun.audio.source import Source
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 AGAIN = 0.3
-"""Seconds; what comes sooner is the same one again: timeout(1) signals a process, then its group."""
+"""Seconds; a signal that comes sooner is a repetition: timeout(1) signals a process, then its group."""
 
 
 class Interruption:
-    """Takes the signals over. While a source is being heard the first one stops the source, and the model
-    finishes what it is at: interrupted in mid-update, its caches would be of no use to bring out the rest.
+    """Handles the signals. While a source is transcribed, the first signal stops the source: the model is not
+    interrupted in an update, which would make its caches useless for the rest of the text.
     """
 
     def __init__(self) -> None:
         self.source: Source | None = None
-        """What is being heard."""
+        """The source that is being transcribed."""
         self._number, self._last = signal.SIGINT, -math.inf
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a job in the background
@@ -29,7 +29,7 @@ class Interruption:
 
     @property
     def exit_code(self) -> int:
-        """As shells have it."""
+        """128 + the signal's number, as shells do."""
         return 128 + self._number
 
     def _take(self, number: int, frame: FrameType | None) -> None:

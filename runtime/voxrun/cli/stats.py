@@ -1,4 +1,4 @@
-"""What a run took, for --stats."""
+"""Speed and memory of a run, for --stats."""
 
 import resource
 import sys
@@ -10,7 +10,7 @@ MEGABYTE = 1e6
 
 
 class Stats:
-    """Counts over all recordings of a run."""
+    """Totals over all recordings of a run."""
 
     def __init__(self) -> None:
         self.loading = self.audio = self.wall = 0.0
@@ -48,6 +48,6 @@ class Stats:
 
 
 def peak_resident() -> int:
-    """The most bytes this process ever had in memory."""
+    """The largest resident memory of this process so far, in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,4 +1,4 @@
-"""Reading without trust: bounded files inside their folder, strict JSON, plain names, hashes.
+"""Reading untrusted files: of bounded size, inside their folder, strict JSON, plain names, hashes.
 
 May import `voxrun.errors` and `voxrun.messages`.
 """

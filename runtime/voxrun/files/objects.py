@@ -1,4 +1,4 @@
-"""The JSON documents that come with an artifact to be proven: objects of known keys, read without trust."""
+"""JSON objects in untrusted files: of known keys, and of a bounded size."""
 
 from pathlib import Path
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from voxrun.errors import ConfigError, TrustError
 from voxrun.messages import shown
 
-from .paths import MAX_BYTES, StrictError, member
+from .paths import MAX_BYTES, StrictError, member, reason
 from .strict import load, parse
 
 
 def read_object(data: bytes, origin: str, limit: int = MAX_BYTES) -> dict[str, Any]:
-    """A JSON object, read by `strict`. Raises TrustError."""
+    """A JSON object from bytes, parsed strictly. Raises TrustError."""
     if len(data) > limit:
-        raise TrustError(f"{origin}: more than {limit:,} bytes; this is no artifact's")
+        raise TrustError(f"{origin}: more than {limit:,} bytes, which is not plausible")
     try:
         value = parse(data)
     except StrictError as error:
@@ -24,7 +24,7 @@ def read_object(data: bytes, origin: str, limit: int = MAX_BYTES) -> dict[str, A
 
 
 def check_keys(value: Any, keys: set[str], origin: str) -> dict[str, Any]:
-    """The same value, if it is an object of these very keys. Raises TrustError."""
+    """Return the value if it is an object of exactly these keys. Raises TrustError."""
     if not isinstance(value, dict) or value.keys() != keys:
         found = (
             ", ".join(shown(key) for key in sorted(value))
@@ -36,23 +36,18 @@ def check_keys(value: Any, keys: set[str], origin: str) -> dict[str, Any]:
 
 
 def read_json(path: Path, limit: int = MAX_BYTES) -> dict[str, Any]:
-    """A JSON object from a file of at most `limit` bytes, read by `voxrun.files.strict`.
-
-    Raises ConfigError if it cannot be read or is something else.
-    """
+    """A JSON object from a file of at most `limit` bytes, parsed strictly. Raises ConfigError."""
     try:
         value = load(path, limit)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except StrictError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    except (OSError, StrictError) as error:
+        raise ConfigError(f"{path}: {reason(error)}") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: a JSON object was expected, not {type(value).__name__}")
     return value
 
 
 def read_member(folder: Path, name: str, limit: int = MAX_BYTES) -> dict[str, Any]:
-    """The same of a file of a model's folder, if it is no link to elsewhere. Raises ConfigError."""
+    """The same from a file in a model's folder, unless a link leads out of it. Raises ConfigError."""
     try:
         return read_json(member(folder, name), limit)
     except StrictError as error:

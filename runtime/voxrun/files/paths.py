@@ -1,4 +1,4 @@
-"""Names and paths of a model's files: plain, inside their folder, regular, of a bounded size."""
+"""Names and paths of a model's files: plain names, regular files inside their folder, of a bounded size."""
 
 import os
 import re
@@ -7,27 +7,32 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 MAX_BYTES = 8 * 2**20
-"""Of a JSON file, unless its reader says otherwise; those that there are have some 100 kB at most."""
+"""Default limit for a JSON file; real ones have about 100 kB."""
 
 
 class StrictError(ValueError):
-    """A file that is not read; the message says why, not which."""
+    """A file that is refused; the message gives the reason, not the file's name."""
+
+
+def reason(error: OSError | StrictError) -> str:
+    """Why a file was not read, without its name."""
+    return str(error.strerror if isinstance(error, OSError) else error)
 
 
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
-    """A regular file's bytes. Raises StrictError if it is larger or something else, OSError."""
+    """A regular file's bytes. Raises StrictError if it is larger or not a regular file, OSError."""
     with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size  # `read` takes the memory that it is told at once
+        size = os.fstat(file.fileno()).st_size  # `read` allocates what it is asked for
         text = file.read(size + 1) if size <= limit else None
     if text is None or len(text) > size:
-        raise StrictError(f"larger than {limit:,} bytes, which is no plausible size for it")
+        raise StrictError(f"larger than {limit:,} bytes, which is not plausible")
     return text
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """A regular file, open. Raises StrictError if it is something else, OSError.
+    """Open a regular file. Raises StrictError if it is anything else, OSError.
 
-    What is looked at is what is read, and a pipe with nobody at its other end is not waited for.
+    The open file itself is examined, so that it cannot be exchanged; a pipe without a writer does not block.
     """
     file = open(path, "rb", opener=_open)  # noqa: SIM115 - Path.open has no opener
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -41,9 +46,9 @@ def _open(path: str, flags: int) -> int:
 
 
 def member(folder: Path, name: str) -> Path:
-    """The path of a file in a model's folder, there or not. Raises StrictError if a link leads out of it.
+    """The path of a file in a model's folder, existing or not. Raises StrictError if a link leads out of it.
 
-    In the Hub's cache, and in a registry, files are links into the same repository's blobs.
+    In the Hub's cache and in a registry, files are links to blobs of the same repository.
     """
     path, root = folder / name, os.path.realpath(folder)
     real = os.path.realpath(path)
@@ -53,7 +58,7 @@ def member(folder: Path, name: str) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a regular file is there; Path.is_file raises for a name that is too long for any."""
+    """Whether a regular file exists; Path.is_file raises for a name that is too long."""
     return os.path.isfile(path)  # noqa: PTH113
 
 
@@ -62,7 +67,7 @@ def _within(path: str, root: str | None) -> bool:
 
 
 def _blobs(root: str) -> str | None:
-    """Of a snapshot in the Hub's cache, models--OWNER--NAME/snapshots/COMMIT: where its files lie."""
+    """Where the files of a snapshot in the Hub's cache lie, models--OWNER--NAME/snapshots/COMMIT."""
     snapshots, repository = Path(root).parent, Path(root).parent.parent
     if snapshots.name != "snapshots" or not repository.name.startswith("models--"):
         return None
@@ -70,16 +75,13 @@ def _blobs(root: str) -> str | None:
 
 
 TOOLS = {".gitattributes", ".git", ".cache", ".huggingface", ".DS_Store"}
-"""What the Hub, its client, git and macOS put beside an artifact's files. Nothing of it is ever loaded."""
+"""Files that the Hub, its client, git and macOS put beside an artifact's. They are never loaded."""
 LONGEST_NAME, LONGEST_PART = 1000, 255
-"""Bytes of a path, and of each name in it, that there can be on any disk."""
+"""Bytes of a path, and of each name in it, that every file system allows."""
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name leads to a file below a folder wherever that lies.
-
-    It is relative, nothing climbs, and any disk takes it.
-    """
+    """Whether a name is a relative path that stays below its folder and is valid on every file system."""
     if len(name) > LONGEST_NAME or not name.isprintable():
         return False
     parts = PurePosixPath(name).parts
@@ -89,5 +91,5 @@ def is_plain(name: str) -> bool:
 
 
 def is_tools(name: str) -> bool:
-    """Whether a plain name lies in TOOLS, on a disk that minds no capitals too: it is never proven."""
+    """Whether a plain name lies in TOOLS, in any case of letters: such a file is never verified."""
     return name.partition("/")[0].casefold() in {tool.casefold() for tool in TOOLS}

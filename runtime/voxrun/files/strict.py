@@ -1,8 +1,7 @@
-"""Strict JSON, and files of a bounded size: what a model's folder holds is read without trust.
+"""Strict JSON for untrusted files: bounded in memory and time, and understood alike by all readers.
 
-What comes from elsewhere may be made to harm: what it claims must cost neither memory nor time, and no two
-readers may understand it differently. JSON is RFC 8259's, and where that leaves a choice, the narrow one:
-no name twice in an object, no NaN or Infinity, no half of a surrogate pair.
+The grammar is RFC 8259's; where it leaves a choice, the strict one is taken: no name twice in an object, no
+NaN or Infinity, no half of a surrogate pair.
 """
 
 import json
@@ -16,11 +15,11 @@ from voxrun.messages import shown
 from .paths import MAX_BYTES, StrictError, read_bytes
 
 MAX_DEPTH = 32
-"""Objects and arrays inside each other; ours are five deep."""
+"""Nested objects and arrays; ours are five deep."""
 MAX_MARKS = 2_000_000
-"""Brackets, braces and commas of a file: they, not its size, decide how much memory its values take."""
+"""Brackets, braces and commas in a file: their number decides how much memory its values take."""
 MAX_DIGITS = 400
-"""Of a whole number; floating ones have some 330 at most."""
+"""Digits of an integer; a float has about 330 at most."""
 
 _STEPS = bytes(1 if byte in b"[{" else 255 if byte in b"]}" else 0 for byte in range(256))
 """Levels down (255 is -1 in 8 bits) at each mark."""
@@ -55,7 +54,7 @@ def parse(text: bytes) -> Any:
 
 
 def _check_structure(text: bytes) -> None:
-    """Raises StrictError for what could exhaust memory or stack, before any value is made of it."""
+    """Raises StrictError for a text that could exhaust memory or stack, before it is parsed."""
     plain = text.replace(rb"\\", b"  ")
     if b"\\u" in plain and _SURROGATE.search(_PAIR.sub(b"", plain)):
         raise StrictError("a string holds half of a surrogate pair")
@@ -63,7 +62,7 @@ def _check_structure(text: bytes) -> None:
     outside = b"".join(marks.split(b'"')[::2])  # of strings
     if len(outside) > MAX_MARKS:
         raise StrictError(f"more than {MAX_MARKS:,} values and brackets")
-    import numpy as np  # here, for --help does not wait for it
+    import numpy as np  # not at the top: --help does not wait for it
 
     steps = np.frombuffer(outside.translate(_STEPS), np.int8)
     if len(steps) and np.cumsum(steps, dtype=np.int32).max() > MAX_DEPTH:

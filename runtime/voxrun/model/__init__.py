@@ -1,4 +1,4 @@
-"""The network: layers, attention, caches, and the weights loaded into them.
+"""The network: layers, attention and caches, and how weights are loaded into them.
 
 May import `voxrun.checkpoint`, `voxrun.device`, `voxrun.parallel` and what lies below them.
 """

@@ -1,25 +1,25 @@
-"""Keys and values of the positions that a sliding window still sees."""
+"""Keys and values of the positions in a sliding window."""
 
 from collections.abc import Callable
 
 from voxrun.device import mx
 
 GROWTH = 256
-"""Positions added at a time: growing by one would copy the whole cache at every step."""
+"""Positions allocated at a time: growing by one would copy the whole cache at every step."""
 
 
 class KVCache:
-    """Keys and values [1, kv heads, positions, head dim] of the last `window` - 1 positions, and new ones.
+    """Keys and values [1, kv heads, positions, head dim] of the last `window` - 1 positions and the new ones.
 
-    Trimmed and masked both: a query must not see further back than `window` positions, itself included
-    (contract steps 5 and 8), even while older keys are still in the buffer.
+    The cache is trimmed, and attention is masked too: a query sees `window` positions, its own included
+    (contract steps 5 and 8), even while older keys are in the buffer.
     """
 
     def __init__(self, window: int) -> None:
         self.window = window
         self.offset = 0
         self.angle = 0
-        """The next position's, as rotary embeddings count it: never more than some windows."""
+        """The rotary position of the next one; `turn_back` keeps it within a few windows."""
         self._end = 0
         self._keys: mx.array | None = None
         self._values: mx.array | None = None
@@ -30,7 +30,7 @@ class KVCache:
         return min(self.offset, self.window - 1)
 
     def update(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
-        """Append n positions; return the `past` + n last ones."""
+        """Append n positions; return the last `past` + n."""
         n, past = keys.shape[2], self.past
         if self._keys is None or self._values is None or self._end + n > self._keys.shape[2]:
             self._make_room(keys, values, past, n)
@@ -44,16 +44,16 @@ class KVCache:
         return self._keys[..., start:end, :], self._values[..., start:end, :]
 
     def rewind(self, n: int) -> None:
-        """Forget the last n positions, all of the last update: they were a guess that failed."""
+        """Drop the last n positions, all from the last update: they were wrong guesses."""
         self._end -= n
         self.offset -= n
         self.angle -= n
 
     def turn_back(self, rotate: Callable[[mx.array, int], mx.array]) -> None:
-        """Count rotary positions from the oldest key again, once they are far from it.
+        """Renumber rotary positions from the oldest key, once they have grown far beyond it.
 
-        Scores depend on differences of positions only. In float32 the angle itself loses digits as it
-        grows: after a day of audio scores are off by 0.3. `rotate` turns keys [..., 1, dim] by positions.
+        Scores depend only on differences of positions, but a float32 angle loses precision as it grows: after
+        a day of audio, scores would be off by 0.3. `rotate` rotates keys [..., 1, dim] by positions.
         """
         shift = self.angle - self.past
         if shift < 2 * self.window + GROWTH:

@@ -1,4 +1,4 @@
-"""The language model: it hears one audio embedding at each position (contract steps 7 and 8)."""
+"""The language model, which adds an audio embedding to each position's input (contract steps 7 and 8)."""
 
 import math
 
@@ -13,7 +13,7 @@ from .linear import Embedding, Linear
 
 
 class AdaptiveNorm(nn.Module):
-    """The bottleneck that turns the delay's embedding into a gain on the FFN branch."""
+    """A bottleneck from the delay's embedding to a gain on the FFN branch (contract step 7)."""
 
     def __init__(self, dim: int, ada_dim: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class AdaptiveNorm(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Pre-norm attention and SwiGLU, the latter's input scaled by the delay's gain."""
+    """Pre-norm attention and SwiGLU, whose input is scaled by the delay's gain."""
 
     def __init__(self, c: TransformerConfig, ada_dim: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class LanguageModel(nn.Module):
         self.norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
 
     def gains(self, n_delay: int, dim: int, dtype: mx.Dtype) -> list[mx.array]:
-        """Each layer's gain [1, dim] for a delay in positions; constant while the delay is."""
+        """Each layer's gain [1, dim] for a delay of `n_delay` positions, computed once for a stream."""
         delay = delay_embedding(n_delay, dim)
         gains = [layer.ada_norm(delay).astype(dtype) for layer in self.layers]
         mx.eval(gains)

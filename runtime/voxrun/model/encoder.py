@@ -11,7 +11,7 @@ KERNEL = 3
 
 
 class EncoderState:
-    """What the encoder must remember of a stream: the tails of its convolutions, keys and values."""
+    """The encoder's state between chunks of a stream: the convolutions' tails, keys and values."""
 
     def __init__(self, config: ModelConfig, dtype: mx.Dtype) -> None:
         self.mel_tail = mx.zeros((1, KERNEL - 1, config.audio.num_mel_bins), dtype)
@@ -57,7 +57,7 @@ class Encoder(nn.Module):
     def stem(self, mel: mx.array, state: EncoderState) -> mx.array:
         """The convolutions alone: mel [1, n, bins], n even and not 0 -> [1, n/2, dim], continuing `state`.
 
-        The tail before the frames is the causal left padding, at the start of the stream zeros.
+        The tail before the frames is the causal left padding: zeros at the start of the stream.
         """
         frames = mx.concatenate([state.mel_tail, mel], axis=1)
         state.mel_tail = frames[:, -(KERNEL - 1) :]

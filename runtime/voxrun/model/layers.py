@@ -1,4 +1,4 @@
-"""The pieces that the encoder's and the decoder's blocks share."""
+"""Layers that the encoder's and the decoder's blocks share."""
 
 import numpy as np
 

@@ -1,11 +1,11 @@
-"""Matrix products with dense or quantized weights, each by the faster way for the number of rows."""
+"""Linear layers and embeddings, dense or quantized, by MLX's faster product for the number of rows."""
 
 from typing import Any
 
 from voxrun.device import mx, nn, on_cpu
 
 DEQUANTIZED_ROWS = 4
-"""From so many rows on dequantizing pays on a CPU: a quantized product costs the same for each row."""
+"""Rows from which dequantizing is faster on a CPU, where a quantized product costs the same for each row."""
 
 
 def quantized_product(x: mx.array, layer: Any) -> mx.array:
@@ -27,7 +27,7 @@ class QuantizedLinear(nn.QuantizedLinear):
 
 
 class Linear(nn.Linear):
-    """A linear layer that knows what it becomes when it is quantized."""
+    """A linear layer that `nn.quantize` turns into our QuantizedLinear."""
 
     def to_quantized(self, group_size: int, bits: int, mode: str, **_: Any) -> QuantizedLinear:
         """The same layer, quantized."""
@@ -43,7 +43,7 @@ class QuantizedEmbedding(nn.QuantizedEmbedding):
 
 
 class Embedding(nn.Embedding):
-    """An embedding that knows what it becomes when it is quantized."""
+    """An embedding that `nn.quantize` turns into our QuantizedEmbedding."""
 
     def to_quantized(self, group_size: int, bits: int, mode: str, **_: Any) -> QuantizedEmbedding:
         """The same layer, quantized."""

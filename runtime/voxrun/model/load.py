@@ -1,4 +1,4 @@
-"""From a folder on disk to a model, strictly: every tensor is there, known, and of the right shape."""
+"""From a folder to a model, strictly: every tensor must be there, known, and of the right shape."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from voxrun.checkpoint.config import ModelConfig
-from voxrun.checkpoint.dialects import VOXMLX, Dialect, recognise
-from voxrun.checkpoint.layout import INDEX, Headers, read_headers, weight_files
+from voxrun.checkpoint.dialects import VOXMLX
+from voxrun.checkpoint.layout import Layout
+from voxrun.checkpoint.quantization import module_settings
 from voxrun.checkpoint.tensors import map_file
 from voxrun.device import activation_dtype, mx, nn, own_kernels, tree_flatten
 from voxrun.errors import ConfigError, WeightsError
@@ -15,30 +16,25 @@ from voxrun.errors import ConfigError, WeightsError
 from .cpu import layers
 from .voxtral import VoxtralRealtime
 
-__all__ = ["INDEX", "assemble", "load_model", "read_folder", "read_tensors", "weight_files"]
-
 NAMES_SHOWN = 5
 BUFFERS = 64 * 2**20
-"""Bytes that MLX may keep for reuse; without a limit peers grew beyond 20 GB in an hour."""
+"""Bytes that MLX may keep for reuse; without a limit, other runtimes grew beyond 20 GB in an hour."""
 
 
 def load_model(folder: Path) -> VoxtralRealtime:
-    """Read configuration and weights, in any of the dialects that are known.
-
-    Raises ConfigError, WeightsError.
-    """
-    headers = read_headers(folder)
-    config, tensors = _read(folder, headers)
-    return assemble(config, tensors, str(folder), _mapped(folder, headers, config) if own_kernels() else {})
+    """Read configuration and weights, in any of the known dialects. Raises ConfigError, WeightsError."""
+    layout = Layout(folder)
+    config, tensors = _read(layout)
+    return assemble(config, tensors, str(folder), _mapped(layout, config) if own_kernels() else {})
 
 
 def assemble(
     config: ModelConfig, tensors: Mapping[str, mx.array], origin: str, mapped: Mapping[str, Any] | None = None
 ) -> VoxtralRealtime:
-    """A model with these canonically named tensors. Raises WeightsError naming those that do not fit.
+    """A model with these canonically named tensors.
 
-    `mapped` are the same tensors as NumPy arrays in mapped files: where a CPU can compute with them as they
-    are, nothing is copied. Raises ConfigError if the configuration's quantization is none that MLX knows.
+    `mapped` are the same tensors as NumPy arrays in mapped files, which our kernels use without a copy.
+    Raises WeightsError naming the tensors that do not fit, ConfigError for a quantization unknown to MLX.
     """
     model = VoxtralRealtime(config)
     _quantize_like(model, config.quantization, tensors, origin)
@@ -55,37 +51,16 @@ def assemble(
 
 
 def read_folder(folder: Path) -> tuple[ModelConfig, dict[str, mx.array]]:
-    """A folder's sizes, and its tensors as `read_tensors` gives them. Raises ConfigError, WeightsError.
+    """A folder's sizes, and its tensors in our layout, not yet read into memory.
 
-    The quantization's paths are canonical too.
+    The names of tensors, and the quantization's paths, are canonical. Raises ConfigError, WeightsError.
     """
-    return _read(folder, read_headers(folder))
+    return _read(Layout(folder))
 
 
-def _read(folder: Path, headers: Headers) -> tuple[ModelConfig, dict[str, mx.array]]:
-    config, stored = ModelConfig.from_folder(folder), _stored(headers)
-    dialect = recognise(stored)
-    paths = {dialect.canonical_module(path) or path: entry for path, entry in config.quantization.items()}
-    return replace(config, quantization=paths), _canonical(stored, dialect, config, folder)
-
-
-def _mapped(folder: Path, headers: Headers, config: ModelConfig) -> dict[str, Any]:
-    """The same tensors in the mapped files; only what our layout has in another order is copied."""
-    stored: dict[str, Any] = {}
-    for path, header in headers.items():
-        stored |= map_file(path, header)
-    return _canonical(stored, recognise(stored), config, folder)
-
-
-def read_tensors(folder: Path) -> dict[str, mx.array]:
-    """All tensors of a folder under canonical names and in our layout, not yet read into memory.
-
-    Raises ConfigError, WeightsError.
-    """
-    return read_folder(folder)[1]
-
-
-def _stored(headers: Headers) -> dict[str, mx.array]:
+def _read(layout: Layout) -> tuple[ModelConfig, dict[str, mx.array]]:
+    headers, config, ours = layout.headers, layout.config, layout.dialect.canonical_module
+    quantization = {ours(path) or path: entry for path, entry in config.quantization.items()}
     stored: dict[str, mx.array] = {}
     for path in headers:
         try:
@@ -94,13 +69,19 @@ def _stored(headers: Headers) -> dict[str, mx.array]:
             raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
         assert isinstance(shard, dict)
         stored |= shard
-    return stored
+    return replace(config, quantization=quantization), _canonical(stored, layout, config)
 
 
-def _canonical(
-    stored: Mapping[str, mx.array], dialect: Dialect, config: ModelConfig, folder: Path
-) -> dict[str, mx.array]:
-    tensors: dict[str, mx.array] = {}
+def _mapped(layout: Layout, config: ModelConfig) -> dict[str, Any]:
+    """The same tensors in mapped files; only those that our layout has in another order are copied."""
+    stored: dict[str, Any] = {}
+    for path, header in layout.headers.items():
+        stored |= map_file(path, header)
+    return _canonical(stored, layout, config)
+
+
+def _canonical(stored: Mapping[str, mx.array], layout: Layout, config: ModelConfig) -> dict[str, mx.array]:
+    dialect, tensors = layout.dialect, dict[str, mx.array]()
     for name, tensor in stored.items():
         if name in dialect.ignored:
             continue
@@ -108,7 +89,7 @@ def _canonical(
         canonical = known or name  # an unknown name is reported as unexpected
         if canonical in tensors or (known is None and VOXMLX.canonical(name)):
             raise WeightsError(
-                f"{folder}: {name} is another dialect's or a second name, beside {dialect.name}'s"
+                f"{layout.folder}: {name} is another dialect's or a second name, beside {dialect.name}'s"
             )
         try:
             tensors[canonical] = dialect.inward(canonical, tensor, config)
@@ -123,23 +104,20 @@ def _quantize_like(
     tensors: Mapping[str, mx.array],
     origin: str,
 ) -> None:
-    """Quantize the modules that have scales on disk, each as config.json says for its path.
+    """Quantize the modules that have scales, with the settings of config.json.
 
     Raises ConfigError, WeightsError.
     """
-    default = {k: quantization[k] for k in ("group_size", "bits", "mode") if k in quantization}
 
     def settings(path: str, module: nn.Module) -> bool | dict[str, Any]:
         if f"{path}.scales" not in tensors:
             return False
-        own = quantization.get(path, True)
-        if own is False:
+        chosen = module_settings(quantization, path)
+        if chosen is None:
             return False  # its scales are reported as unexpected
-        # An entry of its own that names no mode means affine, whatever the default's mode is.
-        chosen = default | {"mode": "affine"} | own if isinstance(own, dict) else default
         if not chosen:
             raise WeightsError(f"{origin}: {path} is quantized, but config.json does not say how")
-        return {"mode": "affine"} | chosen
+        return chosen
 
     try:
         nn.quantize(model, class_predicate=settings)
@@ -152,28 +130,20 @@ def _check(model: VoxtralRealtime, tensors: Mapping[str, mx.array], origin: str)
     both = wanted.keys() & tensors.keys()
     faults = _listed("missing", wanted.keys() - tensors.keys())
     faults += _listed("unexpected", tensors.keys() - wanted.keys())
-    faults += _listed(
-        "misshapen",
-        {
-            f"{name} {tensors[name].shape} instead of {wanted[name].shape}"
-            for name in both
-            if wanted[name].shape != tensors[name].shape
-        },
-    )
-    faults += _listed(
-        "of the wrong type",
-        {
-            f"{name} {_kind(tensors[name])} instead of {_kind(wanted[name])}"
-            for name in both
-            if _kind(wanted[name]) != _kind(tensors[name])
-        },
-    )
+    for fault, of in (("misshapen", _shape), ("of the wrong type", _kind)):
+        pairs = {name: (of(tensors[name]), of(wanted[name])) for name in both}
+        wrong = {f"{name} {a} instead of {b}" for name, (a, b) in pairs.items() if a != b}
+        faults += _listed(fault, wrong)
     if faults:
         raise WeightsError(f"{origin}: the tensors do not fit the configuration: {'; '.join(faults)}")
 
 
+def _shape(tensor: mx.array) -> str:
+    return str(tensor.shape)
+
+
 def _kind(tensor: mx.array) -> str:
-    """Any floating type will do where one belongs; of others, packed weights for one, only the same."""
+    """The type as far as it must match: floating types may differ, packed weights may not."""
     if mx.issubdtype(tensor.dtype, mx.floating):
         return "floating"
     return str(tensor.dtype).removeprefix("mlx.core.")

@@ -1,4 +1,4 @@
-"""The whole network: what it computes for a stream, nothing about where audio or weights come from."""
+"""The whole network; where audio and weights come from is not its concern."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from .encoder import Adapter, Encoder, EncoderState
 class VoxtralRealtime(nn.Module):
     """Encoder, adapter and language model; parameter names are voxmlx's.
 
-    Matrices have the sizes of `config`, values are arbitrary until `voxrun.model.load` fills them.
+    Its weights are arbitrary until `voxrun.model.load` fills them.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -31,16 +31,16 @@ class VoxtralRealtime(nn.Module):
 
     @property
     def dtype(self) -> mx.Dtype:
-        """What activations are computed in."""
+        """The type of activations."""
         return self._dtype
 
     def compute_in(self, dtype: mx.Dtype) -> None:
-        """Compute activations in `dtype`; floating parameters (scales of quantized ones too) become that."""
+        """Compute activations in `dtype`; floating parameters, scales included, are converted to it."""
         self.set_dtype(dtype)
         self._dtype = dtype
 
     def encoder_state(self) -> EncoderState:
-        """The state of a stream that has not begun."""
+        """The state at the start of a stream."""
         return EncoderState(self._config, self._dtype)
 
     def decoder_caches(self) -> list[KVCache]:
@@ -51,9 +51,8 @@ class VoxtralRealtime(nn.Module):
     def encode(self, mel: mx.array, state: EncoderState) -> mx.array:
         """Mel [n, bins], n a multiple of `mel_per_position`, not 0 -> embeddings [1, positions, dim]."""
         embeddings = self.adapter(self.encoder(mel[None].astype(self._dtype), state))
-        mx.eval(
-            embeddings, state.mel_tail, state.conv_tail
-        )  # MLX's streams belong to threads, a session to none
+        # Evaluated here: MLX's streams belong to threads, and a session may move between them.
+        mx.eval(embeddings, state.mel_tail, state.conv_tail)
         return embeddings
 
     def gains(self, n_delay: int) -> list[mx.array]:
@@ -70,10 +69,5 @@ class VoxtralRealtime(nn.Module):
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Every parameter of an unquantized model and its shape, by name. Nothing is computed."""
-    return shapes_of(VoxtralRealtime(config))
-
-
-def shapes_of(model: VoxtralRealtime) -> dict[str, tuple[int, ...]]:
-    """Every parameter of a model and its shape, by name."""
-    flat: Any = tree_flatten(model.parameters())
+    flat: Any = tree_flatten(VoxtralRealtime(config).parameters())
     return {name: tuple(value.shape) for name, value in flat}

@@ -1,19 +1,19 @@
-"""Which second of the caller's audio a position of the stream belongs to."""
+"""The time in the caller's audio of a position in the stream."""
 
 from collections import deque
 
 
 class FrameClock:
-    """Counts samples exactly, so it never drifts; silence that a flush put in takes no time."""
+    """Counts samples, so that times never drift; the silence that a flush inserts takes no time."""
 
     def __init__(self, rate: int, samples_per_position: int) -> None:
         self._rate, self._per_position = rate, samples_per_position
         self._silences: deque[tuple[int, int]] = deque()  # (where in the stream, samples), not yet passed
         self._passed = 0  # samples of silence before those
         self.fed = 0
-        """Samples of the stream: the caller's, and the silence of flushes."""
+        """Samples of the stream: the caller's and the silence of flushes."""
         self.audio = 0
-        """Samples of the caller's."""
+        """Samples of the caller's audio."""
 
     def hear(self, n: int) -> None:
         """The caller fed n samples."""
@@ -26,7 +26,7 @@ class FrameClock:
         self.fed += n
 
     def end_of(self, index: int) -> float:
-        """Seconds of the caller's audio at which the speech of the index-th generated token was over.
+        """Seconds of the caller's audio at which the speech of the index-th generated token ended.
 
         Indices must not decrease from call to call.
         """

@@ -1,8 +1,8 @@
-"""Audio embeddings to tokens: the prompt, then one token a position, several in one pass where a guess holds.
+"""Audio embeddings to tokens: the prompt, then one token for each position (contract step 9).
 
-Look-ahead without loss: most tokens are [STREAMING_PAD], so the next positions are computed as if they were,
-in one pass. Each token is picked from logits whose whole history is certain; those behind a wrong guess are
-thrown away and computed again.
+Look-ahead changes the speed, not the tokens: most tokens are [STREAMING_PAD], so several positions are
+computed in one pass as if they were. A token is accepted only if all tokens before it were guessed right;
+the positions after a wrong guess are computed again.
 """
 
 from voxrun.device import mx
@@ -13,17 +13,17 @@ from .schedule import Schedule
 from .tokenizer import Tokenizer
 
 FIRST_GUESS = 4
-"""Positions in the first pass after text: of 2 to 6 the cheapest on tiny's recordings, where each further one
+"""Positions in the first pass after text: of 2 to 6 the fastest on tiny's recordings, where each further one
 costs 0.2 to 0.3 of the first."""
 MOST_ROWS = 16
-"""Positions in one pass at most."""
+"""Positions in one pass, at most."""
 
 Picked = tuple[int, mx.array | None]
-"""A token, and if they are to be kept the logits [vocabulary] that it was picked from."""
+"""A token, and the logits [vocabulary] that it was picked from if they are kept."""
 
 
 class Generator:
-    """The part of a stream that writes."""
+    """Decodes one stream."""
 
     def __init__(
         self,
@@ -42,19 +42,19 @@ class Generator:
         self._gains = model.gains(schedule.n_delay)
         self._caches = model.decoder_caches()
         self._live, self._most_rows, self._keep_logits = live, most_rows, keep_logits
-        self._waiting: list[mx.array] = []  # embeddings of a prompt not yet complete
-        self._input: int | None = None  # token at the next position; None until the prompt is through
+        self._waiting: list[mx.array] = []  # embeddings until the prompt is complete
+        self._input: int | None = None  # the next position's token; None before the prompt is decoded
         self._rows = 1  # positions to try in the next pass
         self._run = 0  # pads in a row
         self.n_tokens = 0
         """Tokens so far."""
         self.n_passes = 0
-        """Passes of the decoder so far: the fewer for the tokens, the better the guesses were."""
+        """Passes of the decoder so far."""
         self.ended = False
-        """Whether an end-of-stream token ended the transcript; a live session goes on (step 9)."""
+        """Whether an end-of-stream token ended the transcript; a live session goes on (contract step 9)."""
 
     def feed(self, block: mx.array, limit: int | None = None) -> list[Picked]:
-        """Embeddings [1, n, dim] -> the tokens they yield; `limit` is a number of tokens in all."""
+        """Embeddings [1, n, dim] -> their tokens; `limit` is the total number of tokens of the stream."""
         picked: list[Picked] = []
         if self._input is None:
             self._waiting.append(block)
@@ -77,7 +77,7 @@ class Generator:
         return picked
 
     def _pass(self, tokens: list[int], audio: mx.array, rows: int) -> list[Picked]:
-        """Run the decoder; keep the tokens of the last `rows` positions up to the first wrong guess."""
+        """Run the decoder once; return the tokens of the last `rows` positions up to the first wrong one."""
         self.n_passes += 1
         hidden = self._model.decode(mx.array(tokens), audio, self._gains, self._caches)
         logits = self._model.language_model.logits(hidden[:, -rows:])[0]
@@ -85,7 +85,7 @@ class Generator:
         for id, row in zip(self._sampler.pick(logits, self.n_tokens, self._run), logits, strict=True):
             self._accept(id)
             kept.append((id, row if self._keep_logits else None))
-            if id != self._tokenizer.pad:  # an end-of-stream token too: the run of pads begins anew
+            if id != self._tokenizer.pad:  # or an end-of-stream token: the run of pads is over
                 break
         for cache in self._caches:
             cache.rewind(rows - len(kept))
@@ -100,7 +100,7 @@ class Generator:
         self._input = self._tokenizer.pad if ends else token
 
     def _next_rows(self) -> int:
-        """After [STREAMING_WORD] comes text for certain; pads come in runs, so success doubles the stake."""
+        """After [STREAMING_WORD] text follows, so none is guessed; pads come in runs, so guesses double."""
         if self._input == self._tokenizer.word:
             return 1
         wanted = 2 * self._rows if self._input == self._tokenizer.pad else FIRST_GUESS

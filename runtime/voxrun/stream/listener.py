@@ -1,4 +1,4 @@
-"""Samples to audio embeddings: log-mel, encoder and adapter, with the state between chunks."""
+"""Samples to audio embeddings: log-mel, encoder and adapter, with their state between chunks."""
 
 import numpy as np
 
@@ -9,12 +9,12 @@ from voxrun.model.voxtral import VoxtralRealtime
 from .mel import LogMel
 
 BLOCK_POSITIONS = 64
-"""Positions encoded at a time at most: bounds memory however much is fed at once, and keeps what attention
-computes only to mask it small beside the window."""
+"""Positions encoded at a time, at most: bounds memory for any chunk, and the scores that attention computes
+only to mask them."""
 
 
 class Listener:
-    """The part of a stream that hears."""
+    """Encodes one stream."""
 
     def __init__(self, model: VoxtralRealtime) -> None:
         self._model = model
@@ -24,11 +24,11 @@ class Listener:
 
     @property
     def look_ahead(self) -> int:
-        """Samples after a position's own that its last mel frame needs."""
+        """Samples that a position's last mel frame needs beyond the position's own."""
         return self._mel.look_ahead
 
     def feed(self, samples: FloatArray) -> list[mx.array]:
-        """Samples [n] -> embeddings of the positions now complete, in blocks [1, positions, dim]."""
+        """Samples [n] -> embeddings of the positions that are now complete, in blocks [1, positions, dim]."""
         per_position = self._model.config.mel_per_position
         self._frames = np.concatenate([self._frames, self._mel.feed(samples)])
         blocks = []

@@ -1,4 +1,4 @@
-"""Log-mel spectrogram of a stream (contract step 3): the same frames however the samples arrive."""
+"""Log-mel spectrogram of a stream (contract step 3): chunks of any size give the same frames."""
 
 import numpy as np
 from mistral_common.audio import mel_filter_bank
@@ -8,14 +8,14 @@ from voxrun.arrays import FloatArray
 from voxrun.checkpoint.config import AudioConfig
 
 DYNAMIC_RANGE = 8.0
-"""Decades kept below the model's fixed global maximum."""
+"""Decades below the model's fixed global maximum."""
 
 
 class LogMel:
     """Centred frames of a stream that is preceded by silence.
 
-    Frame j covers samples [hop*j - window/2, hop*j + window/2), so it comes out as soon as its last
-    sample was fed. Arithmetic is float64 up to the logarithm: a float32 DFT would be off by 5.7e-4.
+    Frame j covers samples [hop*j - window/2, hop*j + window/2) and is returned once its last sample was fed.
+    Arithmetic is float64 up to the logarithm: a float32 DFT would be off by 5.7e-4.
     """
 
     def __init__(self, audio: AudioConfig) -> None:

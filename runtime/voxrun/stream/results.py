@@ -1,4 +1,4 @@
-"""What a session hears, as plain data: tokens on the frame clock, words, and all of a recording."""
+"""What a session returns, as plain data: tokens and words with their times, and a recording's transcript."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,50 +6,52 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Alternative:
-    """A token that was possible at a position, and how likely the model thought it."""
+    """A token that was possible at a position, with the model's probability for it, 0..1."""
 
     id: int
     text: str
-    """Empty for control tokens; a broken character shows as U+FFFD."""
+    """Empty for control tokens; part of a character shows as U+FFFD."""
     probability: float
 
 
 @dataclass(frozen=True)
 class Token:
-    """One position's token, control tokens too."""
+    """The token of one position, text or control (contract step 11)."""
 
     id: int
     end: float
-    """Seconds of the caller's audio at which what it says was over: (k - left pad - delay) * 80 ms for the
-    k-th token of the sequence."""
+    """Seconds of the caller's audio at which the token's speech ended: (k - left padding - delay) * 80 ms for
+    the k-th token of the sequence."""
     alternatives: tuple[Alternative, ...] = ()
     """The likeliest tokens at this position, best first, if the session was asked for them."""
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word group: what the model wrote between two [STREAMING_WORD]s."""
+    """A word group: the text between two [STREAMING_WORD] tokens."""
 
     text: str
-    """As it was written: most begin with a space."""
+    """As the model wrote it: most words begin with a space."""
     start: float
-    """Seconds; the model marks ends only, so this is the end before it, or a word's greatest length ago."""
+    """Seconds. The model marks only ends: this is the end of the word before, at most 0.8 s before `end`."""
     end: float
+    """Seconds, in steps of 80 ms."""
     tokens: tuple[Token, ...] = ()
-    """The text tokens it was written with."""
+    """Its text tokens."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one feed, flush or finish brought out; empty (and false) most of the time."""
+    """What one `feed`, `flush` or `finish` of a session added; false if it added nothing."""
 
     text: str = ""
     """New text: the texts of successive results, joined, are the transcript."""
     words: tuple[Word, ...] = ()
     """Words that became final."""
     partial: str = ""
-    """What is written so far of the word after those."""
+    """The text so far of the word after those, which is not final."""
     tokens: tuple[Token, ...] = ()
+    """A token for each position that was decoded, control tokens included."""
 
     def __bool__(self) -> bool:
         return bool(self.text or self.words or self.tokens)
@@ -60,18 +62,18 @@ class Result:
 
 @dataclass
 class Transcript:
-    """Everything that was heard of one recording."""
+    """The whole transcript of one recording."""
 
     text: str = ""
     words: list[Word] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
-    """Every generated token, control tokens too: one for each position after the prompt."""
+    """Ids of all generated tokens, control tokens included: one for each position after the prompt."""
     seconds: float = 0.0
     """Length of the audio."""
 
     @classmethod
     def of(cls, results: Sequence[Result], seconds: float) -> "Transcript":
-        """The results of one session, put together."""
+        """Join the results of one session; `seconds` is the length of its audio."""
         return cls(
             text="".join(result.text for result in results),
             words=[word for result in results for word in result.words],

@@ -1,4 +1,4 @@
-"""Which token the model's logits become: the likeliest, or one drawn; and how a mute stream is woken."""
+"""Picking tokens from logits: the likeliest, or a sample; and waking a stream that has fallen silent."""
 
 import math
 from dataclasses import dataclass
@@ -14,27 +14,27 @@ from .tokenizer import Tokenizer, harmless
 
 @dataclass(frozen=True)
 class Unstick:
-    """A handicap on [STREAMING_PAD] after many of them in a row, against the "blank rut".
+    """A penalty on [STREAMING_PAD] after many of them in a row, for a model that is stuck in silence.
 
-    In a rut the model says nothing over speech for minutes: the pad leads by 3.5 to 6.6 logits, in true
-    silence by 8.5 and more; pauses between sentences reach 165 positions (vllm-project/vllm#47614, #47615).
-    So a handicap that stays below 8.5 wakes a stuck stream and invents nothing in a silent one.
+    A stuck model writes nothing over speech for minutes: the pad leads by 3.5 to 6.6 logits, in true silence
+    by 8.5 and more; pauses between sentences reach 165 positions (vllm-project/vllm#47614, #47615). So a
+    penalty below 8.5 wakes a stuck stream, and writes nothing in a silent one.
     """
 
     patience: int = 200
-    """Pads in a row, in positions of 80 ms, before it begins."""
+    """Pads in a row, in positions of 80 ms, before the penalty begins."""
     slope: float = 0.5
     """Logits for each pad after those."""
     cap: float = 7.0
-    """Logits at most."""
+    """Largest penalty in logits."""
 
-    def handicap(self, run: int) -> float:
-        """Logits taken from the pad after `run` pads in a row."""
+    def penalty(self, run: int) -> float:
+        """Logits subtracted from the pad after `run` pads in a row."""
         return min(self.cap, self.slope * max(0, run - self.patience))
 
 
 class Sampler:
-    """Logits to tokens. A draw depends on the seed and the token's number only, not on how logits come."""
+    """Logits to tokens. A sample depends only on the seed and the token's number, not on the chunks."""
 
     def __init__(self, pad: int, temperature: float, seed: int, unstick: Unstick | None) -> None:
         """Raises VoxrunError for an impossible temperature or seed."""
@@ -49,19 +49,19 @@ class Sampler:
     def pick(self, logits: mx.array, number: int, run: int) -> list[int]:
         """Logits [n, vocabulary] of the tokens from `number` on, after `run` pads, -> a token each.
 
-        Row i counts only if pads were picked before it, so its run is longer by i.
+        Row i is used only if the rows before it were pads, so its run is longer by i.
         """
         if self._unstick is not None:
-            logits = logits - self._handicaps(len(logits), run, logits.shape[1])
+            logits = logits - self._penalties(len(logits), run, logits.shape[1])
         if self._temperature > 0:
             noise = [mx.random.gumbel(row.shape, key=self._key(number + i)) for i, row in enumerate(logits)]
             logits = logits / self._temperature + mx.stack(noise)
         picked: list[int] = mx.argmax(logits, axis=1).tolist()  # type: ignore[assignment]
         return picked
 
-    def _handicaps(self, n: int, run: int, vocabulary: int) -> mx.array:
+    def _penalties(self, n: int, run: int, vocabulary: int) -> mx.array:
         assert self._unstick is not None
-        column = mx.array([[self._unstick.handicap(run + i)] for i in range(n)])
+        column = mx.array([[self._unstick.penalty(run + i)] for i in range(n)])
         return column * (mx.arange(vocabulary) == self._pad)
 
     def _key(self, number: int) -> mx.array:

@@ -1,4 +1,4 @@
-"""Positions, prompt and padding as they follow from the delay (contract steps 2, 9 and 10)."""
+"""Positions, prompt and padding, which follow from the delay (contract steps 2, 9 and 10)."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from voxrun.errors import VoxrunError
 from .tokenizer import Tokenizer
 
 SPARE_POSITIONS = 11
-"""Positions of silence at the end, beside the delay's, in which the last word comes out."""
+"""Positions of silence at the end, after those of the delay, in which the last word is written."""
 KNOWN_DELAYS = (*range(1, 16), 30)
-"""Delays in positions that the model was made for: every 80 ms up to 1200, and 2400."""
+"""Delays in positions that the model was trained for: every 80 ms up to 1200, and 2400."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The stream's layout: silence, audio, silence; the prompt covers the first of it."""
+    """The stream's layout: silence, audio, silence; the prompt covers its beginning."""
 
     n_left: int
     n_delay: int
@@ -48,11 +48,11 @@ class Schedule:
         return self.n_left * self.samples_per_position
 
     def right_samples(self, n: int) -> int:
-        """Samples of silence after n samples of audio: to a whole position, then the delay and a spare."""
+        """Samples of silence after n samples of audio: up to a whole position, then delay and spare."""
         return -n % self.samples_per_position + self._right * self.samples_per_position
 
     def n_tokens(self, n: int) -> int:
-        """Tokens that n samples of audio yield: one for each position after the prompt."""
+        """Tokens for n samples of audio: one for each position after the prompt."""
         return self.n_left + -(-n // self.samples_per_position) + self._right - self.prompt_length
 
     @property

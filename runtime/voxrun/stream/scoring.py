@@ -1,4 +1,4 @@
-"""Teacher-forced scores: what a model thinks of given tokens, for oracles and for quantization fidelity."""
+"""Teacher-forced logits: a model's scores of given tokens, to compare it with another."""
 
 from collections.abc import Iterator, Sequence
 
@@ -32,7 +32,7 @@ def teacher_forced_logits(
     tokens: Sequence[int],
     delay_ms: float | None = None,
 ) -> Iterator[mx.array]:
-    """Logits [n, vocabulary] in blocks: the row of tokens[k] is what the model would say there.
+    """Logits [n, vocabulary] in blocks: row k is the model's prediction where tokens[k] is given.
 
     `tokens` is a session's: one for each position after the prompt.
     """
@@ -44,6 +44,6 @@ def teacher_forced_logits(
     for start in range(0, len(history), BLOCK):
         block = mx.array(history[start : start + BLOCK])
         hidden = model.decode(block, audio[:, start : start + len(block)], gains, caches)
-        said = max(0, prompt - start)
-        if said < len(block):
-            yield model.language_model.logits(hidden[:, said:])[0]
+        skipped = max(0, prompt - start)
+        if skipped < len(block):
+            yield model.language_model.logits(hidden[:, skipped:])[0]

@@ -1,4 +1,4 @@
-"""One stream of audio, from samples to text: files, pipes and microphones all go through here."""
+"""One stream of audio, from samples to text, for files, pipes and microphones alike."""
 
 from dataclasses import replace
 
@@ -21,9 +21,10 @@ from .words import WordGrouper
 
 
 class Session:
-    """feed / flush / finish. Pure of input and output; any chunking gives the same tokens.
+    """One stream of audio: `feed` it, `flush` it in a pause, `finish` it; each call returns a `Result`.
 
-    What a session holds does not grow with time: audio, embeddings and results are dropped once used.
+    How the audio is divided among calls never changes the tokens. Memory does not grow with the length of
+    the stream. A session does no input or output.
     """
 
     def __init__(
@@ -39,17 +40,22 @@ class Session:
         unstick: bool = False,
         look_ahead: int = MOST_ROWS,
     ) -> None:
-        """Begin a stream.
+        """Begin a stream; usually called as `Transcriber.session`.
 
-        `live`: an end-of-stream token is a pause; otherwise it ends the transcript (step 9).
-        `alternatives`: how many of the likeliest tokens each token carries.
-        `unstick`: wake a model that falls mute over speech, see `Unstick`.
+        `delay_ms`: how long the model listens before it writes: 80 to 1200 in steps of 80, or 2400; None is
+        the model's default, 480 upstream (contract step 10).
+        `temperature`: 0 picks the likeliest token, otherwise tokens are sampled, reproducibly by `seed`.
+        `live`: an end-of-stream token is a pause; otherwise it ends the transcript (contract step 9).
+        `alternatives`: how many of the likeliest tokens to report at each position.
+        `unstick`: wake a model that has fallen silent over speech, see `voxrun.stream.sampling.Unstick`.
         `look_ahead`: positions decoded in one pass at most; it changes the speed, never the tokens.
 
-        Raises VoxrunError for a delay that the model does not know, and for other impossible values.
+        Raises VoxrunError for a value outside these ranges.
         """
         if look_ahead < 1 or alternatives < 0:
-            raise VoxrunError("look_ahead begins at 1, which is none, and alternatives at 0")
+            raise VoxrunError(
+                "look_ahead must be at least 1, which turns it off, and alternatives at least 0"
+            )
         self._tokenizer, self._alternatives = tokenizer, alternatives
         self._schedule = schedule = Schedule.for_delay(model.config.audio, tokenizer, delay_ms)
         sampler = Sampler(tokenizer.pad, temperature, seed, Unstick() if unstick else None)
@@ -71,10 +77,10 @@ class Session:
         self._hear(np.zeros(schedule.left_samples, np.float32))  # shorter than the prompt: no token yet
 
     def feed(self, samples: FloatArray) -> Result:
-        """Take mono float samples [n] at the model's rate; return what they brought out.
+        """Take mono floating samples [n] in -1..1 at `Transcriber.rate`, n of any size; return new text.
 
-        Samples that are not finite count as silence: one of them would mute the stream for good.
-        Raises VoxrunError for anything but such an array, and after `finish`.
+        A sample that is not finite counts as silence: it would silence the whole rest of the stream.
+        Raises VoxrunError for anything but a one-dimensional floating NumPy array, and after `finish`.
         """
         if not isinstance(samples, np.ndarray):
             raise VoxrunError(f"a session takes NumPy arrays, not {type(samples).__name__}")
@@ -83,14 +89,14 @@ class Session:
         self._must_go_on()
         self._clock.hear(len(samples))
         self._flushed = self._flushed and not len(samples)
-        with np.errstate(over="ignore"):  # beyond float32 is infinite, which counts as silence too
+        with np.errstate(over="ignore"):  # what exceeds float32 becomes infinite: silence too
             floats = samples.astype(np.float32)
         return self._hear(np.nan_to_num(floats, posinf=0.0, neginf=0.0))
 
     def flush(self) -> Result:
-        """Bring out what is still behind the delay by feeding silence; the stream may go on after it.
+        """Return the text that is still held back by the delay, by feeding silence; the stream may go on.
 
-        Again without new samples it does nothing. Raises VoxrunError after `finish`.
+        Without new samples since the last flush it does nothing. Raises VoxrunError after `finish`.
         """
         self._must_go_on()
         if self._flushed:
@@ -102,7 +108,7 @@ class Session:
         return _ended(result, "", self._words.close())
 
     def finish(self) -> Result:
-        """End the stream: the last words come out. Again it does nothing."""
+        """End the stream and return the last words; a second call does nothing."""
         if self._limit is not None:
             return Result()
         fed = self._clock.fed
@@ -112,17 +118,17 @@ class Session:
 
     @property
     def seconds(self) -> float:
-        """Audio that was fed."""
+        """Seconds of audio fed so far."""
         return self._clock.audio / self._rate
 
     @property
     def n_tokens(self) -> int:
-        """Tokens generated so far."""
+        """Tokens generated so far, control tokens included: one for each position of 80 ms."""
         return self._generator.n_tokens
 
     @property
     def n_passes(self) -> int:
-        """Passes of the decoder so far; look-ahead makes them fewer than tokens."""
+        """Passes of the decoder so far; with look-ahead they are fewer than tokens."""
         return self._generator.n_passes
 
     def _must_go_on(self) -> None:
@@ -130,7 +136,7 @@ class Session:
             raise VoxrunError("the session is finished; start another")
 
     def _hear(self, samples: FloatArray) -> Result:
-        """Samples of the stream, the caller's or silence, a block at a time."""
+        """Process samples of the stream, the caller's or silence, a block at a time."""
         tokens: list[Token] = []
         words: list[Word] = []
         text = ""
@@ -160,5 +166,5 @@ class Session:
 
 
 def _ended(result: Result, text: str, words: list[Word]) -> Result:
-    """A result after which no word is left unfinished."""
+    """The result with these last texts and words, and no unfinished word."""
     return replace(result, text=result.text + text, words=(*result.words, *words), partial="")

@@ -1,4 +1,4 @@
-"""Token ids to text, as they come: control tokens are silent, a character may span tokens (step 11)."""
+"""Token ids to text: control tokens have none, a character may span tokens (contract step 11)."""
 
 import binascii
 import codecs
@@ -13,7 +13,7 @@ from voxrun.messages import shown
 
 CONTROL = ("<s>", "</s>", "[STREAMING_PAD]", "[STREAMING_WORD]")
 MAX_BYTES = 64 * 2**20
-"""Of tekken.json; the upstream's has 15 MB."""
+"""Size limit of tekken.json; the upstream's has 15 MB."""
 MAX_TOKENS = 2**20
 MAX_CONTROL = 2**16
 PIECE = re.compile("(?:[A-Za-z0-9+/]{4}){0,340}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
@@ -25,14 +25,14 @@ CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {ord("\t"), ord("\
 
 
 class Tokenizer:
-    """The tekken vocabulary, and the streaming settings that travel with it.
+    """The tekken vocabulary, and the streaming settings in the same file.
 
-    Read here rather than by mistral-common's Tekkenizer, which prepares for encoding text too: that takes
-    over a second for the upstream's vocabulary, this some tenths of it. A test holds the two together.
+    mistral-common's Tekkenizer also prepares for encoding, which takes over a second for the upstream's
+    vocabulary; this reader takes a few tenths. A test compares the two.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Raises ConfigError if tekken.json is absent, or no streaming tokenizer."""
+        """Raises ConfigError if tekken.json is missing, or not a streaming tokenizer."""
         path = folder / TOKENIZER_FILE
         if not path.is_file():
             raise ConfigError(f"{path}: no such file")
@@ -44,27 +44,27 @@ class Tokenizer:
             self._pieces = _pieces(raw, size - self._first_text)
             self.bos, self.eos, self.pad, self.word = _control(raw, self._first_text)
         except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"{path}: not a streaming tekken tokenizer ({_told(error)})") from error
+            raise ConfigError(f"{path}: not a streaming tekken tokenizer ({_reason(error)})") from error
         try:
             audio = _section(raw, "audio")
             self.n_left_pad = _count(audio, "streaming_n_left_pad_tokens", MAX_LEFT_PAD)
             self.default_delay_ms = _delay(audio["transcription_delay_ms"])
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(
-                f"{path}: the audio section has no streaming settings ({_told(error)})"
+                f"{path}: the audio section has no streaming settings ({_reason(error)})"
             ) from error
 
     @property
     def size(self) -> int:
-        """Tokens, control tokens too."""
+        """Number of tokens, control tokens included."""
         return self._first_text + len(self._pieces)
 
     def is_text(self, token: int) -> bool:
-        """Whether it stands for text; the others control the stream."""
+        """Whether a token stands for text; the others control the stream."""
         return token >= self._first_text
 
     def text_bytes(self, token: int) -> bytes:
-        """The UTF-8 bytes of a token; none for control tokens."""
+        """The UTF-8 bytes of a token; empty for control tokens."""
         if not self.is_text(token):
             return b""
         return binascii.a2b_base64(self._pieces[token - self._first_text])
@@ -90,7 +90,7 @@ def _delay(value: Any) -> float:
 
 
 def _pieces(raw: dict[str, Any], n: int) -> list[str]:
-    """The n first tokens by rank, which are 0 to n - 1, in base64. Files hold more than the model knows."""
+    """The tokens of ranks 0 to n - 1, in base64; files have more than the model uses."""
     pieces = {entry["rank"]: entry["token_bytes"] for entry in raw["vocab"]}
     if len(pieces) != len(raw["vocab"]) or any(type(rank) is not int for rank in pieces):
         raise ValueError("a rank of the vocabulary is there twice, or is no number")
@@ -98,13 +98,13 @@ def _pieces(raw: dict[str, Any], n: int) -> list[str]:
         raise ValueError(f"the vocabulary does not have the {n} tokens that it should have")
     ranked = [pieces[rank] for rank in range(n)]
     if not all(map(PIECE.fullmatch, ranked)):
-        odd = next(piece for piece in ranked if not PIECE.fullmatch(piece))
-        raise ValueError(f"{shown(odd)} is not the base64 of a token's bytes")
+        invalid = next(piece for piece in ranked if not PIECE.fullmatch(piece))
+        raise ValueError(f"{shown(invalid)} is not the base64 of a token's bytes")
     return ranked
 
 
 def _control(raw: dict[str, Any], n: int) -> list[int]:
-    """The ids of the control tokens that we know, of n in all."""
+    """The ids of the CONTROL tokens among the first n."""
     ids = [(token["token_str"], token["rank"]) for token in raw["special_tokens"]]
     known = {name: rank for name, rank in ids if name in CONTROL and type(rank) is int and 0 <= rank < n}
     if sum(name in CONTROL for name, _ in ids) != len(CONTROL) or len(set(known.values())) != len(CONTROL):
@@ -112,19 +112,19 @@ def _control(raw: dict[str, Any], n: int) -> list[int]:
     return [known[name] for name in CONTROL]
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def harmless(text: str) -> str:
-    """The same without control characters (Unicode's Cc) but tab and line feed."""
+    """Text with its control characters (Unicode's Cc), except tab and line feed, as U+FFFD."""
     return text.translate(CONTROLS)
 
 
 class TextDecoder:
-    """Bytes of successive tokens to text: characters come out whole, broken ones as U+FFFD.
+    """Bytes of successive tokens to whole characters; invalid ones become U+FFFD.
 
-    So do control characters but tab and line feed: a vocabulary is no way to command a terminal.
+    So do control characters except tab and line feed: a vocabulary must not be able to control a terminal.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -132,9 +132,9 @@ class TextDecoder:
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def feed(self, token: int) -> str:
-        """The text that this token completes."""
+        """The text that is complete with this token."""
         return harmless(self._utf8.decode(self._tokenizer.text_bytes(token)))
 
     def finish(self) -> str:
-        """What is left of a character that never came whole."""
+        """The replacement of a character that was never completed."""
         return self._utf8.decode(b"", final=True)

@@ -1,14 +1,14 @@
-"""Tokens to words with times: a group begins at [STREAMING_WORD] and ends at the next, or in a pause."""
+"""Tokens to words with times: a word begins at [STREAMING_WORD] and ends at the next, or in a pause."""
 
 from .results import Token, Word
 from .tokenizer import TextDecoder, Tokenizer
 
 LONGEST_WORD = 0.8
-"""Seconds. The model marks where a word ends, not where it starts: after a pause this is the guess."""
+"""Seconds. The model marks where a word ends, not where it starts: after a pause, its assumed length."""
 MOST_TOKENS = 32
-"""A word is cut off there: a model that marks no words must not fill the memory."""
+"""Tokens at which a word is cut: a model that marks no words must not fill the memory."""
 PAUSE_POSITIONS = 4
-"""A word is final after so many positions without text: it is written without gaps, one token a position."""
+"""Positions without text after which a word is final: a word's tokens follow one another without gaps."""
 
 
 class WordGrouper:
@@ -25,11 +25,11 @@ class WordGrouper:
 
     @property
     def partial(self) -> str:
-        """What is written so far of a word that is not final."""
+        """The text so far of a word that is not final."""
         return self._text
 
     def feed(self, token: Token) -> tuple[str, list[Word]]:
-        """The text that this token completes, and the word that it ends."""
+        """The text that is complete with this token, and the word that it ends."""
         if self._tokenizer.is_text(token.id):
             self._silent = 0
             self._tokens.append(token)
@@ -46,15 +46,15 @@ class WordGrouper:
         return "", final
 
     def finish(self) -> tuple[str, list[Word]]:
-        """What is left of a character that never came whole, and the last word."""
+        """The replacement of an incomplete character, and the last word."""
         text = self._decoder.finish()
         self._text += text
         return text, self.close()
 
     def close(self) -> list[Word]:
-        """End the word being written, unless nothing of it can be read yet."""
+        """End the current word, unless it has no text yet."""
         if not self._text:
-            self._end = self._end if self._tokens else None  # a mark long before its text is none
+            self._end = self._end if self._tokens else None  # a mark without tokens is dropped
             return []
         end = self._last_end if self._end is None else self._end
         word = Word(self._text, max(self._last_end, end - LONGEST_WORD), end, tuple(self._tokens))

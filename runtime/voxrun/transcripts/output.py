@@ -1,4 +1,4 @@
-"""Where transcripts go: standard output, or files that appear whole or not at all."""
+"""Where transcripts are written: standard output, or files that appear when they are complete."""
 
 import os
 import sys
@@ -14,15 +14,15 @@ from tqdm import tqdm
 from voxrun.errors import AudioError, DeviceError, OutputError
 
 LOST = (AudioError, DeviceError, OutputError)
-"""Errors that leave no document of live sound: nothing was heard, or nothing can be written."""
+"""Errors after which live audio leaves no document: nothing was heard, or nothing can be written."""
 STREAMS = (Path("/dev"), Path("/dev/fd"))
-"""Names in these stand for what is open already, even if that is a regular file."""
+"""Names in these folders stand for open files, even where those are regular files."""
 
 
 class Output(ABC):
-    """One document. Leaving its `with` block in order commits it, leaving on an error discards it.
+    """One document: leaving its `with` block commits it, leaving with an error discards it.
 
-    A live one is also committed if it is broken off, whatever broke it: hours may be in it.
+    A live one is committed after most errors too: it may hold hours of speech.
     """
 
     def __init__(self, live: bool) -> None:
@@ -39,7 +39,7 @@ class Output(ABC):
 
     @abstractmethod
     def discard(self) -> None:
-        """There is to be no document after all."""
+        """Leave no document."""
 
     def __enter__(self) -> "Output":
         return self
@@ -54,7 +54,7 @@ class Output(ABC):
 
 
 class Stream(Output):
-    """What cannot be taken back: live sound at once, a file, which may turn out damaged, on commit."""
+    """Output that cannot be taken back: live audio is written at once, a recording when it is complete."""
 
     def __init__(self, live: bool) -> None:
         super().__init__(live)
@@ -68,7 +68,7 @@ class Stream(Output):
             self.commit()
 
     def commit(self) -> None:
-        """Print what was written since the last time."""
+        """Print what was written since the last commit."""
         text, self._text = self._text, ""
         self._print(text)
 
@@ -95,7 +95,7 @@ class Stdout(Stream):
 
 
 class Special(Stream):
-    """What is no regular file (a FIFO, /dev/null, /dev/stdout): it stays what it is, and is written to."""
+    """A file that is not regular (a FIFO, /dev/null, /dev/stdout): it is written to, never replaced."""
 
     def __init__(self, path: Path, live: bool) -> None:
         """Waits for the reader of a FIFO. Raises OutputError."""
@@ -123,9 +123,9 @@ class Special(Stream):
 
 
 class AtomicFile(Output):
-    """A file that is written beside its place and renamed when complete: an older one stays until then.
+    """A file that is written beside its place and renamed when complete; until then an older one stays.
 
-    Of a symbolic link the target is replaced. Live sound that cannot be put in its place stays beside it.
+    The target of a symbolic link is replaced. A live transcript that cannot be renamed is kept beside it.
     """
 
     def __init__(self, path: Path, live: bool) -> None:
@@ -133,7 +133,7 @@ class AtomicFile(Output):
         super().__init__(live)
         self._name, self._path = path, Path(os.path.realpath(path))
         self._part = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
-        self._kept = False  # what was heard stays beside
+        self._kept = False  # the partial file stays
         try:
             self._file = self._part.open("w", encoding="utf-8", newline="\n")
         except OSError as error:
@@ -143,7 +143,7 @@ class AtomicFile(Output):
         """Add to the document."""
         try:
             self._file.write(text)
-            self._file.flush()  # what a killed process has heard can be found beside
+            self._file.flush()  # so that the partial file survives a killed process
         except OSError as error:
             raise self._given_up(error) from error
         self._begun = self._begun or bool(text)
@@ -157,14 +157,14 @@ class AtomicFile(Output):
             raise self._given_up(error) from error
 
     def discard(self) -> None:
-        """Remove what was written, unless it was kept from a failure."""
+        """Remove the partial file, unless it was kept after a failure."""
         _close(self._file)
         if not self._kept:
             with suppress(OSError):
                 self._part.unlink(missing_ok=True)
 
     def _given_up(self, error: OSError) -> OutputError:
-        """What to say, after nothing more will be written: where that is which was heard live."""
+        """The error for a file that can no longer be written; it names the partial file of live audio."""
         self._kept = self.live and self._begun
         self.discard()
         rest = f"; what was heard is in {self._part}" if self._kept else ""
@@ -172,7 +172,7 @@ class AtomicFile(Output):
 
 
 def output_at(path: Path, live: bool) -> Output:
-    """What writes there. Raises OutputError."""
+    """The output for a path. Raises OutputError."""
     special = path.parent in STREAMS or (os.path.exists(path) and not os.path.isfile(path))  # noqa: PTH110, PTH113
     return Special(path, live) if special else AtomicFile(path, live)
 
@@ -183,7 +183,7 @@ def places(target: str, names: Sequence[str], suffix: str) -> list[Path]:
     Raises OutputError where one document would overwrite another, or a recording.
     """
     folder = Path(target)
-    # os.path, not Path: that one raises for what may not be looked at, or is too long a name.
+    # os.path, not Path: that raises for folders without permission and for names that are too long.
     if len(names) == 1 and not os.path.isdir(folder) and not target.endswith("/"):  # noqa: PTH112
         paths = [folder]
     else:
@@ -210,6 +210,6 @@ def _refusal(what: str, error: OSError, rest: str = "") -> OutputError:
 
 
 def _close(file: TextIO) -> None:
-    """One whose last write failed tries that again, and fails again."""
+    """Close a file whose last write failed: closing tries it again, and fails again."""
     with suppress(OSError):
         file.close()

@@ -1,4 +1,4 @@
-"""Words to segments: what is shown at once as a subtitle, cut at pauses and where sentences end."""
+"""Words to segments, each for one subtitle, cut at pauses and at the ends of sentences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ MOST_CHARACTERS = 84
 """Two lines of a subtitle."""
 SHORTEST, MOST_SECONDS = 0.08, 7.0
 PAUSE = 1.2
-"""Seconds from the end of one word to the end of the next: the model does not tell when a word starts."""
+"""Seconds from the end of one word to the end of the next: the model does not mark the starts of words."""
 SETTLED = 0.5
-"""Seconds after a pause in which a word that was spoken before its end may still be written."""
+"""Seconds after a pause in which a word that was spoken before its end may still arrive."""
 FULL_SENTENCE = 20
-"""Characters; what ends with a full stop before is more likely an abbreviation."""
+"""Characters; a shorter text that ends with a full stop is more likely an abbreviation."""
 SENTENCE_ENDS, WIDE_SENTENCE_ENDS = (".", "!", "?", "…"), ("。", "！", "？")  # noqa: RUF001
 CLAUSE_ENDS = (",", ";", ":", "，", "、", "；", "：")  # noqa: RUF001
 CLOSING = "\"'”’»)]」』"  # noqa: RUF001
@@ -32,12 +32,12 @@ class Segment:
 
     @property
     def end(self) -> float:
-        """Seconds; after the start, which players insist on."""
+        """Seconds; always after the start, as players require."""
         return max(self.words[-1].end, self.start + SHORTEST)
 
     @property
     def text(self) -> str:
-        """On one line, whatever the model wrote."""
+        """The text on one line."""
         return plain(self.words)
 
 
@@ -47,7 +47,7 @@ def plain(words: Sequence[Word]) -> str:
 
 
 class Segmenter:
-    """Segments of a stream, each as soon as it is final. It holds the words of one segment, no more."""
+    """Segments of a stream, each as soon as it is final; only the words of one segment are held."""
 
     def __init__(self) -> None:
         self._words: list[Word] = []
@@ -70,11 +70,11 @@ class Segmenter:
         return final
 
     def finish(self) -> list[Segment]:
-        """What is left."""
+        """The last segment."""
         return self._cut(len(self._words))
 
     def _before(self, word: Word) -> list[Segment]:
-        """What has to be cut off for this word to follow."""
+        """The segments that end before this word."""
         if self._words and word.end - self._words[-1].end > PAUSE:
             return self._cut(len(self._words))
         final: list[Segment] = []
@@ -83,7 +83,7 @@ class Segmenter:
         return final
 
     def _after(self, now: float) -> list[Segment]:
-        """What a pause that goes on has ended: no later word can follow closely."""
+        """The segment that a long pause has ended: no later word can belong to it."""
         if self._words and now - self._words[-1].end > PAUSE + SETTLED:
             return self._cut(len(self._words))
         return []
@@ -102,7 +102,7 @@ def _ends_sentence(text: str) -> bool:
 
 
 def _best_cut(words: list[Word], following: Word) -> int:
-    """How many words to cut off, in the latter half: where a clause ends, else where the widest gap is."""
+    """How many words to cut off: up to the end of a clause in the latter half, else up to its widest gap."""
     after = [*words[1:], following]
 
     def fitness(n: int) -> tuple[bool, float, int]:

@@ -1,8 +1,8 @@
-"""Transcripts as text, JSON or subtitles. A format is a class and its line in WRITERS."""
+"""Transcripts as text, JSON or subtitles. A new format is a class and its line in WRITERS."""
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from voxrun.stream.results import Result, Token, Word
 
@@ -11,7 +11,7 @@ from .segments import Segment, Segmenter
 
 @dataclass(frozen=True)
 class Recording:
-    """What is written about."""
+    """What a document is about."""
 
     name: str
     model: str
@@ -19,25 +19,40 @@ class Recording:
 
 
 class Writer:
-    """Says what to write at each occasion; what it returns, joined, is the whole document."""
+    """One format: each method returns the text to write next; joined, these texts are the document."""
+
+    about: ClassVar[str] = ""
+    """What it writes, for --help."""
+    needs_files: ClassVar[bool] = False
+    """Whether the documents of several recordings cannot follow one another on standard output."""
+    shows_alternatives: ClassVar[bool] = False
+    live: ClassVar["type[Writer] | None"] = None
+    """What writes sound without an end instead, where this one writes everything at the end."""
+    watched: ClassVar["type[Writer] | None"] = None
+    """What writes live sound to a terminal instead, which shows the words in progress anyway."""
+
+    @classmethod
+    def kind(cls, live: bool, watched: bool) -> "type[Writer]":
+        """The writer of this format for a recording, or for live sound."""
+        return ((watched and cls.watched) or cls.live or cls) if live else cls
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
 
     def begin(self) -> str:
-        """Before anything is heard."""
+        """At the start."""
         return ""
 
     def result(self, result: Result) -> str:
-        """Whenever something was heard."""
+        """For each result of the session."""
         return ""
 
     def segment(self, segment: Segment) -> str:
-        """When a segment is final."""
+        """For each segment, as soon as it is final."""
         return ""
 
     def end(self, seconds: float) -> str:
-        """After `seconds` of sound."""
+        """At the end, after `seconds` of sound."""
         return ""
 
     def failure(self, error: Exception) -> str:
@@ -45,8 +60,18 @@ class Writer:
         return ""
 
 
+class Lines(Writer):
+    """A line for each segment."""
+
+    def segment(self, segment: Segment) -> str:
+        """The segment's text."""
+        return f"{segment.text}\n"
+
+
 class Text(Writer):
-    """One line, however the model wrote it, and an empty one for a failure: line k is recording k."""
+    """One line, whatever line breaks the model wrote; empty for a failure, so that line k is recording k."""
+
+    about, watched = "a line for each recording", Lines
 
     def __init__(self, recording: Recording) -> None:
         super().__init__(recording)
@@ -71,16 +96,19 @@ class Text(Writer):
         return "\n"
 
 
-class Lines(Writer):
-    """A line for each segment: for those who watch."""
+class JsonLines(Writer):
+    """An object for each segment as it comes."""
 
     def segment(self, segment: Segment) -> str:
-        """The segment's text."""
-        return f"{segment.text}\n"
+        """The segment."""
+        return _line(**_segment(segment))
 
 
 class Json(Writer):
     """An object on a line of its own."""
+
+    about = "an object on a line for each (live: for each segment)"
+    live, shows_alternatives = JsonLines, True
 
     def __init__(self, recording: Recording) -> None:
         super().__init__(recording)
@@ -88,17 +116,17 @@ class Json(Writer):
         self._pieces = list[str]()
 
     def result(self, result: Result) -> str:
-        """Nothing yet."""
+        """Nothing: all is written at the end."""
         self._pieces.append(self._text.result(result))
         return ""
 
     def segment(self, segment: Segment) -> str:
-        """Nothing yet."""
+        """Nothing: all is written at the end."""
         self._segments.append(_segment(segment))
         return ""
 
     def end(self, seconds: float) -> str:
-        """All of it."""
+        """The whole object."""
         heard = {"text": "".join(self._pieces), "segments": self._segments}
         return _line(
             file=_readable(self.recording.name),
@@ -109,20 +137,14 @@ class Json(Writer):
         )
 
     def failure(self, error: Exception) -> str:
-        """What was wrong."""
+        """An object with the error."""
         return _line(file=_readable(self.recording.name), error=_readable(str(error)))
-
-
-class JsonLines(Writer):
-    """An object for each segment as it comes."""
-
-    def segment(self, segment: Segment) -> str:
-        """The segment."""
-        return _line(**_segment(segment))
 
 
 class Srt(Writer):
     """SubRip."""
+
+    about, needs_files = "SubRip subtitles", True
 
     def __init__(self, recording: Recording) -> None:
         super().__init__(recording)
@@ -131,12 +153,14 @@ class Srt(Writer):
     def segment(self, segment: Segment) -> str:
         """A numbered subtitle."""
         self._number += 1
-        text = segment.text.replace("-->", "→")  # which would pass for a line of times
+        text = segment.text.replace("-->", "→")  # players would take it for a line of times
         return f"{self._number}\n{_span(segment, ',')}\n{text}\n\n"
 
 
 class Vtt(Writer):
     """WebVTT."""
+
+    about, needs_files = "WebVTT subtitles", True
 
     def begin(self) -> str:
         """The signature."""
@@ -149,8 +173,7 @@ class Vtt(Writer):
 
 
 WRITERS: dict[str, type[Writer]] = {"txt": Text, "json": Json, "srt": Srt, "vtt": Vtt}
-LIVE_WRITERS: dict[str, type[Writer]] = {**WRITERS, "json": JsonLines}
-"""For sound without an end: what can only be written at the end is written piece by piece."""
+"""By the value of --format, which is also the suffix of the files."""
 
 
 def timestamp(seconds: float, point: str) -> str:
@@ -197,24 +220,24 @@ def _line(**fields: Any) -> str:
 
 
 def _readable(name: str) -> str:
-    """A name as JSON can hold it: what is not UTF-8 in it shows as U+FFFD."""
+    """A name as JSON can hold it: bytes that are not UTF-8 become U+FFFD."""
     return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
 class Document:
-    """Pieces of text that, joined, are the writer's document; pure of input and output."""
+    """The pieces of text that, joined, are a writer's document; it does no input or output."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer, self._segmenter = writer, Segmenter()
         self.saying = ""
-        """The text of the segment that is being said."""
+        """The text of the segment in progress."""
 
     def begin(self) -> str:
-        """What comes before everything."""
+        """The document's beginning."""
         return self._writer.begin()
 
     def add(self, result: Result) -> str:
-        """What a result brings."""
+        """What a result adds."""
         segments = self._segmenter.feed(result)
         self.saying = self._segmenter.open + result.partial
         return self._writer.result(result) + "".join(map(self._writer.segment, segments))

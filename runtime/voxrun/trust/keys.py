@@ -1,4 +1,4 @@
-"""Elliptic curve keys, by `cryptography`: import this where one is needed, for it may be missing."""
+"""Elliptic curve keys, by `cryptography`, which is optional: import this module only where a key is used."""
 
 import hashlib
 from pathlib import Path
@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from voxrun.errors import TrustError
-from voxrun.files.paths import StrictError, read_bytes
+from voxrun.files.paths import StrictError, read_bytes, reason
 
 MAX_KEY = 2**16
 """Bytes of a PEM file."""
@@ -19,17 +19,15 @@ HASHES: dict[str, hashes.HashAlgorithm] = {
     "secp384r1": hashes.SHA384(),
     "secp521r1": hashes.SHA512(),
 }
-"""Curve -> what is signed of a message with a key on it."""
+"""Curve -> the hash of the message that a key on it signs."""
 
 
 def public_key(path: Path) -> ec.EllipticCurvePublicKey:
     """The key in a PEM file. Raises TrustError."""
     try:
         key = load_pem_public_key(read_bytes(path, MAX_KEY))
-    except OSError as error:
-        raise TrustError(f"{path}: the public key cannot be read ({error.strerror})") from error
-    except StrictError as error:
-        raise TrustError(f"{path}: the public key cannot be read ({error})") from error
+    except (OSError, StrictError) as error:
+        raise TrustError(f"{path}: the public key cannot be read ({reason(error)})") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise TrustError(f"{path}: no public key in PEM; that of the signer is needed") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in HASHES:
@@ -38,17 +36,17 @@ def public_key(path: Path) -> ec.EllipticCurvePublicKey:
 
 
 def pem(key: ec.EllipticCurvePublicKey) -> bytes:
-    """The key as a PEM file holds it."""
+    """The key as the bytes of a PEM file."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
-    """sha256 of that."""
+    """The sha256 of `pem`."""
     return hashlib.sha256(pem(key)).hexdigest()
 
 
 def signed(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> bool:
-    """Whether the key's other half signed the message (ECDSA)."""
+    """Whether the private key of this public one signed the message (ECDSA)."""
     try:
         key.verify(signature, message, ec.ECDSA(HASHES[key.curve.name]))
     except InvalidSignature:

@@ -1,4 +1,4 @@
-"""Where a model is: a folder, a repository of a local registry, or of the Hub, fetched once."""
+"""Where a model is: a folder, or a repository of a local registry or of the Hub, downloaded once."""
 
 import logging
 import os
@@ -6,15 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from voxrun.checkpoint.config import ModelConfig
-from voxrun.checkpoint.layout import TOKENIZER_FILE
+from voxrun.checkpoint.layout import PATTERNS, Layout
 from voxrun.errors import ModelError, VoxrunError
-from voxrun.model.load import weight_files
 
 from .manifest import read_manifest
 from .registry import COMMIT, DEFAULT_REGISTRY, LATEST, REGISTRY_VARIABLE, WITHDRAWN, Registry
 
-FILES = ["*.safetensors", "model.safetensors.index.json", "config.json", "params.json", TOKENIZER_FILE]
 PREFIX = "registry:"
 log = logging.getLogger("voxrun")
 
@@ -24,9 +21,9 @@ def locate(
 ) -> Path:
     """The folder of a model: that folder, `owner/name[@REVISION]`, or `registry:[owner/]name[@REVISION]`.
 
-    With `registry`, repositories are looked for there alone; without, `registry:` means VOXRUN_REGISTRY, or
-    out/registry. A repository of the Hub is fetched once into the cache: what is loaded, or the `whole` of
-    it. Raises ModelError.
+    `registry` is the only place where a repository is looked for; if it is None, `registry:` means
+    VOXRUN_REGISTRY, or out/registry. A repository of the Hub is downloaded once into the cache: the files
+    that are loaded, or with `whole` all of them. Raises ModelError.
     """
     name = str(model)
     if name.startswith(PREFIX):
@@ -38,27 +35,27 @@ def locate(
 
 
 def in_registry(model: str | Path, registry: Path | None) -> bool:
-    """Whether that is where `locate` looks."""
+    """Whether `locate` looks for the model in a registry."""
     return registry is not None or str(model).startswith(PREFIX)
 
 
 def without_prefix(model: str) -> str:
-    """A model's name as it is wherever it lies."""
+    """A model's name without `registry:`."""
     return model.removeprefix(PREFIX)
 
 
 def _repo_and_revision(name: str, revision: str | None) -> tuple[str, str | None]:
-    """`NAME@REVISION` in two; a revision may be said once."""
+    """Split `NAME@REVISION`; the revision may be given there or as an option, not as both."""
     repo, at, said = name.partition("@")
     if at and not said:
         raise ModelError(f"{name}: a tag, branch or commit belongs behind the @")
     if said and revision not in (None, said):
-        raise ModelError(f"{name} and --revision {revision} are two revisions: say one")
+        raise ModelError(f"{name} and --revision {revision} are two revisions: give one")
     return repo, said or revision
 
 
 def _in_registry(folder: Path, name: str, revision: str | None) -> Path:
-    """A snapshot of a local registry; that it was withdrawn is told, by whatever name it was asked for."""
+    """A snapshot in a local registry; if its tag was withdrawn, a warning is logged."""
     registry = Registry(folder)
     repo = registry.find(name)
     wanted = revision or LATEST
@@ -66,7 +63,7 @@ def _in_registry(folder: Path, name: str, revision: str | None) -> Path:
     if commit is None:
         tags = f"its tags: {', '.join(registry.tags(repo))}"
         if revision is None:
-            raise ModelError(f"{repo} has no latest version in the registry {folder}: say which; {tags}")
+            raise ModelError(f"{repo} has no latest version in the registry {folder}: name a tag; {tags}")
         raise ModelError(f"{repo} at {revision} is not in the registry {folder}; {tags}")
     for tag, reason in registry.withdrawn_at(repo, commit).items():
         log.warning("%s at %s was withdrawn: %s", repo, tag, reason)
@@ -74,7 +71,7 @@ def _in_registry(folder: Path, name: str, revision: str | None) -> Path:
 
 
 def _on_hub(name: str, revision: str | None, whole: bool) -> Path:
-    """A snapshot of the Hub's, in its client's cache."""
+    """A snapshot of a Hub repository, in the client's cache."""
     if name.count("/") != 1 or name.startswith((".", "/")):
         raise ModelError(f"{name}: no such folder, and no repository name like owner/name")
     import huggingface_hub
@@ -88,7 +85,7 @@ def _on_hub(name: str, revision: str | None, whole: bool) -> Path:
         huggingface_hub.snapshot_download,
         name,
         revision=revision,
-        allow_patterns=None if whole else FILES,
+        allow_patterns=None if whole else PATTERNS,
     )
     try:
         snapshot = _kept(fetch, revision, whole) or fetch()
@@ -101,24 +98,17 @@ def _on_hub(name: str, revision: str | None, whole: bool) -> Path:
 
 
 def _kept(fetch: Callable[..., str], revision: str | None, whole: bool) -> str | None:
-    """What the cache holds of a commit, if nothing is missing: commits do not change, nobody is asked."""
+    """The cached snapshot of a commit, if it is complete: commits never change, so the Hub is not asked."""
     if not COMMIT.fullmatch(revision or ""):
         return None
     try:
         folder = Path(fetch(local_files_only=True))
-        complete = _is_whole(folder) if whole else _loads(folder)
-    except (FileNotFoundError, VoxrunError):  # not there, or in part: a download was interrupted
+        complete = _is_whole(folder) if whole else Layout(folder).is_complete
+    except (FileNotFoundError, VoxrunError):  # absent, or an interrupted download
         return None
     return str(folder) if complete else None
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether all is there that the manifest lists. Raises VoxrunError without one."""
+    """Whether all files of the manifest are there. Raises VoxrunError if there is no manifest."""
     return all((folder / name).is_file() for name in read_manifest(folder))
-
-
-def _loads(folder: Path) -> bool:
-    """Whether all is there that is loaded. Raises VoxrunError if not."""
-    ModelConfig.from_folder(folder)
-    weight_files(folder)
-    return (folder / TOKENIZER_FILE).is_file()

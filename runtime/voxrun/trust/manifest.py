@@ -1,4 +1,4 @@
-"""manifest.json, which comes with an artifact: every file's size and sha256, read without trust."""
+"""manifest.json of an artifact, which is untrusted: the size and sha256 of every file."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,25 +10,25 @@ from voxrun.errors import ModelError
 from voxrun.files.hashes import SHA256
 from voxrun.files.objects import read_member
 from voxrun.files.paths import StrictError, is_plain, is_tools, member, read_bytes
-from voxrun.messages import shown
+from voxrun.messages import sentence, shown
 
 MANIFEST = "manifest.json"
 SIGNATURE = "model.sig"
-"""Signs all files of the artifact, the manifest included."""
+"""Signs all files of the artifact, including the manifest."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is promised of a file."""
+    """The size in bytes and the sha256 of a file."""
 
     size: int
     sha256: str
 
 
 def read_entries(raw: Mapping[str, Any], origin: str) -> dict[str, Entry]:
-    """A manifest's `files`: path -> what is promised of it. Raises ModelError if it is no manifest of ours.
+    """A manifest's `files` by path. Raises ModelError if it is not a valid manifest.
 
-    No path leads out of the folder or into TOOLS, and the manifest lists neither itself nor its signature.
+    No path may lead out of the folder or into TOOLS; the manifest may list neither itself nor the signature.
     """
     files = raw.get("files")
     if not isinstance(files, dict) or not files:
@@ -45,12 +45,26 @@ def read_entries(raw: Mapping[str, Any], origin: str) -> dict[str, Entry]:
 
 
 def read_manifest(folder: Path) -> dict[str, Entry]:
-    """The same of an artifact's folder. Raises ModelError, or ConfigError if it cannot be read."""
+    """The entries of a folder's manifest.json. Raises ModelError, or ConfigError if it cannot be read."""
     return read_entries(read_member(folder, MANIFEST), str(folder / MANIFEST))
 
 
+def differences(
+    claimed: Mapping[str, str], actual: Mapping[str, str], unclaimed: str, absent: str, changed: str
+) -> list[str]:
+    """Where a document's name -> sha256 differs from the actual ones: each name with the phrase that fits."""
+
+    def phrase(name: str) -> str:
+        if name not in claimed:
+            return unclaimed
+        return changed if name in actual else absent
+
+    names = sorted(name for name in claimed.keys() | actual.keys() if claimed.get(name) != actual.get(name))
+    return [f"{sentence(name)} {phrase(name)}" for name in names]
+
+
 def digest_of(folder: Path) -> str:
-    """The manifest's own sha256: it stands for all that the artifact is. Raises ModelError, OSError."""
+    """The manifest's own sha256, which identifies the whole artifact. Raises ModelError, OSError."""
     try:
         return hashlib.sha256(read_bytes(member(folder, MANIFEST))).hexdigest()
     except StrictError as error:

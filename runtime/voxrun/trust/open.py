@@ -1,4 +1,4 @@
-"""The folder of a model, checked as far as was asked for, before anything in it is looked at."""
+"""Find a model's folder and verify it as requested, before anything in it is loaded."""
 
 import logging
 import os
@@ -20,11 +20,11 @@ def trusted(
     verify: bool | str | Path = False,
     lock: str | Path | None = None,
 ) -> Path:
-    """Find a model as `locate` does; check its hashes, with a key its signature, and that the lock pins it.
+    """The folder of a model, found as by `locate`, and verified by hashes, signature and lock as requested.
 
-    `verify` is whether to check, or the path of a public key. What was proven goes to the log in one line.
-    Load the folder itself, do not locate it again. Raises ModelError, ConfigError, WeightsError, TrustError,
-    and TypeError if `verify` is something else: what was meant to be checked is never left unchecked.
+    `verify` is a bool, or the path of a public key. The result of the check is logged in one line. Load this
+    folder by its path: locating the model again might find another. Raises ModelError, ConfigError,
+    WeightsError, TrustError, and TypeError if `verify` is anything else, rather than checking nothing.
     """
     key = _key(verify)
     if verify is False and lock is None:
@@ -34,7 +34,7 @@ def trusted(
         revision = revision or pin.revision
     folder = locate(model, revision, registry, whole=True)
     if pin:
-        pin.hold(folder, f"{lock}")  # hashes take longer
+        pin.hold(folder, f"{lock}")  # before the hashes, which take longer
     log.info("%s", check(folder, key))
     return folder
 
@@ -50,10 +50,10 @@ def _key(verify: bool | str | Path) -> Path | None:
 
 
 def pinned_model(lock: Path) -> str:
-    """The repository, or folder, that a lock is of. Raises TrustError if it does not say where that lies."""
+    """The repository or folder that a lock pins. Raises TrustError if it is a folder and not found here."""
     pin = Pin.read(lock)
     if pin.revision is None and not Path(pin.model).is_dir():
         raise TrustError(
-            f"{lock}: pins a folder {pin.model}, which is not in the current one; say where with --model"
+            f"{lock}: pins a folder {pin.model}, which is not in the current one; give its path with --model"
         )
     return pin.model

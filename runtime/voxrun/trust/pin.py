@@ -1,4 +1,4 @@
-"""voxrun.lock: the one artifact that may be loaded, by name, commit and manifest."""
+"""voxrun.lock: pins the one artifact that may be loaded, by name, commit and manifest."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from voxrun.errors import ModelError, TrustError
 from voxrun.files.hashes import SHA256
 from voxrun.files.objects import check_keys, read_object
-from voxrun.files.paths import StrictError, read_bytes
+from voxrun.files.paths import StrictError, read_bytes, reason
 from voxrun.messages import shown
 
 from .locate import PREFIX, without_prefix
@@ -17,7 +17,7 @@ from .registry import COMMIT
 
 FORMAT = 1
 CACHED = "models--"
-"""What folders of repositories begin with, in the Hub's cache and in a registry."""
+"""Prefix of a repository's folder, in the Hub's cache and in a registry."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,15 @@ class Pin:
     """What identifies an artifact."""
 
     model: str
-    """owner/name of a repository, behind `registry:` if it was found in one, or a folder's own name."""
+    """owner/name of a repository, after `registry:` if it is in one; or the name of a folder."""
     revision: str | None
-    """The commit; None of a plain folder."""
+    """The commit; None for a plain folder."""
     manifest: str
-    """sha256 of manifest.json, which in turn has the hash of every file."""
+    """The sha256 of manifest.json, which has the hashes of all files."""
 
     @classmethod
     def of(cls, folder: Path, in_registry: bool = False) -> "Pin":
-        """The pin of a folder; in the Hub's cache and in a registry its path tells repository and commit.
+        """The pin of a folder; in the Hub's cache and in a registry, its path gives repository and commit.
 
         Raises ModelError if it has no manifest.
         """
@@ -53,10 +53,8 @@ class Pin:
         """Read a voxrun.lock. Raises TrustError."""
         try:
             raw = read_object(read_bytes(path), str(path))
-        except OSError as error:
-            raise TrustError(f"{path}: the lock cannot be read ({error.strerror})") from error
-        except StrictError as error:
-            raise TrustError(f"{path}: the lock cannot be read ({error})") from error
+        except (OSError, StrictError) as error:
+            raise TrustError(f"{path}: the lock cannot be read ({reason(error)})") from error
         check_keys(raw, {"format", "model", "revision", "manifest"}, str(path))
         if type(raw["format"]) is not int or raw["format"] != FORMAT:
             raise TrustError(f"{path}: a lock of format {shown(raw['format'])}, where {FORMAT} is known")
@@ -66,7 +64,7 @@ class Pin:
         return pin
 
     def _wrong(self) -> str | None:
-        """A field of which the value is none that `of` gives, in words."""
+        """The first field with an invalid value, for a message."""
         patterns = {"model": re.compile(".+"), "revision": COMMIT, "manifest": SHA256}
         for name, value in asdict(self).items():
             right = isinstance(value, str) and patterns[name].fullmatch(value)
@@ -80,7 +78,7 @@ class Pin:
         return json.dumps({"format": FORMAT} | asdict(self), indent=2, sort_keys=True) + "\n"
 
     def hold(self, folder: Path, lock: str) -> None:
-        """Raises TrustError, saying what differs, unless the folder is what the lock pins."""
+        """Raises TrustError, with the differences, unless the folder is the one that is pinned."""
         found = asdict(Pin.of(folder))
         wanted = asdict(self) | {"model": without_prefix(self.model)}
         differences = [

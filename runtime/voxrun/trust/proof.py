@@ -1,4 +1,4 @@
-"""Is a folder what its manifest, provenance and signature say? Proven before anything of it is loaded."""
+"""Verify that a folder matches its manifest, provenance and signature, before anything is loaded."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from voxrun.checkpoint.layout import loaded_names
+from voxrun.checkpoint.layout import Layout
 from voxrun.errors import TrustError
 from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import TOOLS, StrictError, is_file, member, read_bytes
@@ -18,28 +18,28 @@ from .provenance import PROVENANCE, check_provenance
 from .signature import check_signed, claimed_files, signed_files
 
 LONG = 200 * 2**20
-"""Bytes from which on the progress of hashing is shown."""
+"""Bytes from which the progress of hashing is shown."""
 AGAIN = "do not use it; fetch or build it again"
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What was proven of a folder: its files are the manifest's, and perhaps whose they are."""
+    """A folder whose files match its manifest and, with a key, are signed."""
 
     folder: Path
     digest: str
-    """sha256 of the manifest: what the artifact is."""
+    """The sha256 of the manifest, which identifies the artifact."""
     files: int
     signed: bool
     key: Path | None = None
     """The public key that the signature was checked with."""
 
     def __str__(self) -> str:
-        """The same in one line."""
-        return f"{self.folder}: {self.files} files are those of the manifest {self.digest}; {self._who}"
+        """The result of the check, for the log."""
+        return f"{self.folder}: {self.files} files are those of the manifest {self.digest}; {self._signed_by}"
 
     @property
-    def _who(self) -> str:
+    def _signed_by(self) -> str:
         if self.key:
             return f"signed with the private key of {self.key}"
         if self.signed:
@@ -48,30 +48,30 @@ class Proof:
 
 
 def check(folder: Path, key: Path | None = None) -> Proof:
-    """Hash a folder's files, in a stream, and hold them against manifest, provenance and signature.
+    """Hash a folder's files as a stream, and compare them with manifest, provenance and signature.
 
-    The very files that the manifest lists must be there, TOOLS and the signature apart. With `key`, a public
-    key as PEM, they must be signed with its other half. The folder must not change meanwhile, or afterwards.
-    All that `Transcriber.load` looks at is among them. Raises TrustError; ModelError or ConfigError if there
-    is no readable manifest; WeightsError or ConfigError if it cannot be told what would be loaded.
+    Exactly the files in the manifest must be there, apart from TOOLS and the signature; all files that
+    `Transcriber.load` opens must be among them. With `key`, a public key in PEM, they must be signed with its
+    private key. The folder must not change during the check, or afterwards. Raises TrustError; ModelError or
+    ConfigError without a readable manifest; WeightsError or ConfigError if the weights' files are unclear.
     """
     places = _Places(folder)
     if not places.has(MANIFEST):
-        raise TrustError(f"{folder}: no {MANIFEST}, so that nothing says which files belong to it")
+        raise TrustError(f"{folder}: no {MANIFEST}, so its files cannot be verified")
     for name in (MANIFEST, *([SIGNATURE] if places.has(SIGNATURE) else [])):
         places.small(name)
     entries, digest = read_manifest(folder), digest_of(folder)
     places.check(entries)
-    _check_signature(places, entries, digest, key)  # before hours of hashing, for what is refused anyway
+    _check_signature(places, entries, digest, key)  # first: hashing takes much longer
     _check_hashes(places, entries)
     _check_provenance(places, entries)
-    for name in sorted(loaded_names(folder) - entries.keys()):
+    for name in sorted(Layout(folder).loaded_names - entries.keys()):
         raise TrustError(f"{folder}: {shown(name)} would be loaded, and is not in the manifest; {AGAIN}")
     return Proof(folder, digest, len(entries), places.has(SIGNATURE), key)
 
 
 class _Places:
-    """Where a folder's files really are; those of the Hub's cache are links to blobs beside the snapshot."""
+    """The files of a folder; in the Hub's cache they are links to blobs beside the snapshot."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -80,7 +80,7 @@ class _Places:
         return os.path.lexists(self.folder / name)
 
     def real(self, name: str) -> Path:
-        """The file itself. Raises TrustError if it is missing, no file, or outside."""
+        """The path of a file. Raises TrustError if it is missing, not a file, or outside the folder."""
         path = self.folder / name
         try:
             member(self.folder, name)
@@ -93,14 +93,14 @@ class _Places:
         return path
 
     def small(self, name: str) -> bytes:
-        """The content of a file that is read whole. Raises TrustError."""
+        """The content of a small file. Raises TrustError."""
         try:
             return read_bytes(self.real(name))
         except StrictError as error:
             raise TrustError(f"{self.folder / name}: {error}; {AGAIN}") from error
 
     def check(self, entries: Mapping[str, Entry]) -> None:
-        """Raises TrustError unless all these files are there, of their sizes, and no others."""
+        """Raises TrustError unless exactly these files are there, with these sizes."""
         for name in sorted(set(found(self.folder)) - {*entries, MANIFEST, SIGNATURE}):
             raise TrustError(f"{self.folder / name}: not in the manifest; remove it, or do not use the model")
         for name, entry in entries.items():
@@ -109,7 +109,7 @@ class _Places:
 
 
 def found(folder: Path) -> Iterator[str]:
-    """Every file, and every link, below a folder, but for TOOLS."""
+    """Paths of all files and links below a folder, except TOOLS."""
     for base, folders, files in os.walk(folder):
         inside = Path(base).relative_to(folder)
         names = [name for name in (*folders, *files) if str(inside / name) not in TOOLS]
@@ -121,7 +121,7 @@ def found(folder: Path) -> Iterator[str]:
 def _check_signature(places: _Places, entries: Mapping[str, Entry], digest: str, key: Path | None) -> None:
     if not places.has(SIGNATURE):
         if key:
-            raise TrustError(f"{places.folder}: not signed, so nothing says that it is by the owner of {key}")
+            raise TrustError(f"{places.folder}: not signed, so it cannot be verified with {key}")
         return
     signature = places.small(SIGNATURE)
     signed = signed_files(signature, key) if key else claimed_files(signature)
@@ -142,7 +142,7 @@ def _check_hashes(places: _Places, entries: Mapping[str, Entry]) -> None:
 
 def _check_provenance(places: _Places, entries: Mapping[str, Entry]) -> None:
     if PROVENANCE not in entries:
-        raise TrustError(f"{places.folder}: no {PROVENANCE}, so nothing says what it was made from; {AGAIN}")
+        raise TrustError(f"{places.folder}: no {PROVENANCE}, so its origin is unknown; {AGAIN}")
     _refuse(places, check_provenance(places.small(PROVENANCE), entries))
 
 

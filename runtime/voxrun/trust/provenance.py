@@ -1,4 +1,4 @@
-"""provenance.json, which comes with an artifact: from what and by what each of its files was made.
+"""provenance.json of an artifact: the sources and the build that its files come from.
 
 An in-toto Statement v1 with a SLSA provenance v1 predicate: https://in-toto.io/Statement/v1,
 https://slsa.dev/spec/v1.0/provenance.
@@ -11,9 +11,9 @@ from voxrun.errors import TrustError
 from voxrun.files.hashes import SHA256
 from voxrun.files.objects import check_keys, read_object
 from voxrun.files.paths import is_plain
-from voxrun.messages import sentence, shown
+from voxrun.messages import shown
 
-from .manifest import Entry
+from .manifest import Entry, differences
 
 PROVENANCE = "provenance.json"
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -24,31 +24,22 @@ REQUIRED: dict[str, type] = {
     "buildDefinition.externalParameters": dict,
     "runDetails.builder.id": str,
 }
-"""Of the predicate, by SLSA."""
+"""Fields of the predicate that SLSA requires, with their types."""
 
 
 def check_provenance(statement: bytes, entries: Mapping[str, Entry]) -> list[str]:
-    """What is wrong with provenance.json (its bytes) beside a manifest's entries, a phrase each.
+    """What is wrong with provenance.json (its bytes), compared with a manifest's entries: a phrase for each.
 
-    Its subjects are all files of the manifest but itself, with the same hashes; its predicate has what SLSA
-    demands. Whether that is true, only who signs can say.
+    Its subjects must be all other files of the manifest, with the same hashes; its predicate must have the
+    fields that SLSA requires. Whether these are true is for the signer to guarantee.
     """
     try:
         subjects = _subjects(read_object(statement, PROVENANCE))
     except TrustError as error:
         return [str(error)]
     made = {name: entry.sha256 for name, entry in entries.items() if name != PROVENANCE}
-    return [
-        f"{PROVENANCE}: {sentence(name)} {_how(name, subjects, made)}"
-        for name in sorted(subjects.keys() | made.keys())
-        if subjects.get(name) != made.get(name)
-    ]
-
-
-def _how(name: str, subjects: Mapping[str, str], made: Mapping[str, str]) -> str:
-    if name not in subjects:
-        return "is none of its subjects"
-    return "has another hash than in the manifest" if name in made else "is not in the manifest"
+    phrases = "is none of its subjects", "is not in the manifest", "has another hash than in the manifest"
+    return [f"{PROVENANCE}: {difference}" for difference in differences(subjects, made, *phrases)]
 
 
 def _subjects(statement: dict[str, Any]) -> dict[str, str]:
@@ -70,7 +61,7 @@ def _subjects(statement: dict[str, Any]) -> dict[str, str]:
 
 
 def _check_predicate(predicate: Any) -> None:
-    """Raises TrustError without the fields that SLSA provenance v1 requires, which are of a kind each."""
+    """Raises TrustError unless the fields that SLSA provenance v1 requires are there, of the right types."""
     for path, kind in REQUIRED.items():
         value = predicate
         for name in path.split("."):

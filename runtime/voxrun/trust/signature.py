@@ -1,11 +1,11 @@
-"""model.sig, which comes with an artifact: which files are signed, and by whose key.
+"""model.sig of an artifact: which files are signed, and with which key.
 
 It is a Sigstore bundle (v0.3) of a DSSE envelope of an in-toto statement, as OpenSSF `model-signing` writes
-it for an elliptic curve key. That library's verifier takes a folder, hashes all of it once more and refuses
-links: it can look neither at the Hub's cache nor at a repository of which only hashes are known. Here the
-envelope alone is opened: https://github.com/secure-systems-lab/dsse, protocol.md. Only keys and values that
-the library writes are accepted. What is signed, the payload, cannot change without notice; the bytes around
-it can: other white space in the JSON, and of an ECDSA signature (r, s) its twin (r, n - s), say the same.
+it for an elliptic curve key. That library's verifier hashes a whole folder again and refuses links, so it can
+check neither the Hub's cache nor a repository of which only the hashes are known. Here only the envelope is
+opened (https://github.com/secure-systems-lab/dsse, protocol.md); only keys and values that the library writes
+are accepted. The signature covers the payload, not the bytes around it: the white space of the JSON may
+differ, and the ECDSA signatures (r, s) and (r, n - s) are equally valid.
 """
 
 import base64
@@ -20,7 +20,7 @@ from voxrun.files.objects import check_keys, read_object
 from voxrun.files.paths import is_plain
 from voxrun.messages import shown
 
-from .manifest import MANIFEST, SIGNATURE, Entry
+from .manifest import MANIFEST, SIGNATURE, Entry, differences
 from .provenance import STATEMENT
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -30,7 +30,7 @@ PREDICATE = "https://model_signing/signature/v1.0"
 
 @dataclass(frozen=True)
 class Envelope:
-    """What a signature consists of."""
+    """The parts of a signature."""
 
     payload: bytes
     signature: bytes
@@ -39,14 +39,14 @@ class Envelope:
 
     @property
     def message(self) -> bytes:
-        """What was signed: DSSE's pre-authentication encoding."""
+        """The signed bytes: DSSE's pre-authentication encoding."""
         return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD), PAYLOAD.encode(), len(self.payload), self.payload)
 
 
 def signed_files(signature: bytes, key: Path) -> dict[str, str]:
-    """Path -> sha256 of all that model.sig (its bytes) signs, if the other half of the public `key` did it.
+    """Path -> sha256 of the files that model.sig (its bytes) signs, if it was made with `key`'s private key.
 
-    Needs none of the files. Raises TrustError.
+    The files themselves are not needed. Raises TrustError.
     """
     try:
         from . import keys
@@ -60,21 +60,15 @@ def signed_files(signature: bytes, key: Path) -> dict[str, str]:
 
 
 def claimed_files(signature: bytes) -> dict[str, str]:
-    """The same, whoever signed it: nothing is proven. Raises TrustError if it is no signature of ours."""
+    """Path -> sha256 as `signed_files`, without checking the key. Raises TrustError for an invalid format."""
     return _files(_open(signature).payload)
 
 
 def check_signed(signed: Mapping[str, str], entries: Mapping[str, Entry], digest: str) -> list[str]:
-    """How what was signed differs from a manifest's entries and the manifest's own digest, a phrase each."""
+    """Where the signed files differ from a manifest's entries and its own digest: a phrase for each."""
     there = {name: entry.sha256 for name, entry in entries.items()} | {MANIFEST: digest}
-    names = sorted(name for name in signed.keys() | there.keys() if signed.get(name) != there.get(name))
-    return [f"{name} {_how(name, signed, there)}" for name in names]
-
-
-def _how(name: str, signed: Mapping[str, str], there: Mapping[str, str]) -> str:
-    if name not in signed:
-        return "is not signed"
-    return "was another when it was signed" if name in there else "is signed, but not in the manifest"
+    phrases = "is not signed", "is signed, but not in the manifest", "was another when it was signed"
+    return differences(signed, there, *phrases)
 
 
 def _open(signature: bytes) -> Envelope:
@@ -99,7 +93,7 @@ def _open(signature: bytes) -> Envelope:
 
 
 def _decoded(text: Any) -> bytes:
-    """Bytes that are written as base64 in the one way there is."""
+    """Decode base64 in its canonical form. Raises TrustError for any other."""
     try:
         data = base64.b64decode(text, validate=True)
     except (TypeError, ValueError) as error:
@@ -110,7 +104,7 @@ def _decoded(text: Any) -> bytes:
 
 
 def _files(payload: bytes) -> dict[str, str]:
-    """The statement's path -> sha256; none of shards or of other hashes."""
+    """The statement's path -> sha256. Raises TrustError for shards and for other hashes."""
     statement = read_object(payload, SIGNATURE)
     if (statement.get("_type"), statement.get("predicateType")) != (STATEMENT, PREDICATE):
         raise TrustError(f"{SIGNATURE}: signs something else than a model's files")

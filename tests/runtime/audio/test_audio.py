@@ -160,7 +160,7 @@ def cut(path: Path, share: float, **options: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["recording.wav", "recording.aiff", "recording.au", "recording.w64"])
-def test_what_a_cut_recording_has_lost_is_told(
+def test_the_seconds_lost_of_a_truncated_recording_are_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     cut(tmp_path / name, 0.7)
@@ -178,7 +178,7 @@ def test_a_cut_mp3_ends_where_it_was_cut(tmp_path: Path, caplog: pytest.LogCaptu
     assert "3.0 s of it are lost" in caplog.text or "3.1 s of it are lost" in caplog.text
 
 
-def test_damaged_vorbis_is_shorter_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_vorbis_is_shorter_and_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "recording.ogg"
     soundfile.write(path, noise(RATE * 10), RATE)
     data = bytearray(path.read_bytes())
@@ -190,14 +190,14 @@ def test_damaged_vorbis_is_shorter_and_told(tmp_path: Path, caplog: pytest.LogCa
     assert f"{lost:.1f} s of it are lost" in caplog.text
 
 
-def test_a_cut_ogg_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_truncated_ogg_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cut(tmp_path / "recording.ogg", 0.7)
     assert len(read(tmp_path / "recording.ogg")) < 8 * RATE
     assert "is cut short; how much of it is lost cannot be known" in caplog.text
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFF000])
-def test_a_length_that_its_writer_did_not_know_is_no_loss(
+def test_an_unknown_length_is_not_reported_as_loss(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, size: int
 ) -> None:
     path = tmp_path / "recording.wav"
@@ -225,12 +225,12 @@ def test_shorter_than_a_position_is_too_short(tmp_path: Path, rate: int) -> None
     soundfile.write(tmp_path / "enough.wav", noise(enough), rate)
     soundfile.write(tmp_path / "click.wav", noise(enough - 1), rate)
     assert FileSource(tmp_path / "enough.wav", RATE).seconds == 0.08
-    with pytest.raises(AudioError, match=r"click\.wav: 0\.080 s are too short to say anything"):
+    with pytest.raises(AudioError, match=r"click\.wav: 0\.080 s are too short to transcribe"):
         FileSource(tmp_path / "click.wav", RATE)
 
 
 @pytest.mark.parametrize("rate", [200, 2_000_000])
-def test_a_rate_that_makes_no_sense_is_named(tmp_path: Path, rate: int) -> None:
+def test_an_unsupported_rate_is_named(tmp_path: Path, rate: int) -> None:
     soundfile.write(tmp_path / "odd.wav", noise(rate), rate)
     with pytest.raises(AudioError, match=f"{rate} samples a second"):
         FileSource(tmp_path / "odd.wav", RATE)
@@ -245,7 +245,7 @@ def test_rates_and_channels(tmp_path: Path, rate: int, channels: int) -> None:
     assert np.abs(read(tmp_path / "tone.wav") - expected)[middle].max() < 1e-3
 
 
-def test_a_48_khz_stereo_recording_says_the_same(
+def test_a_48_khz_stereo_recording_gives_the_same_transcript(
     tmp_path: Path, transcriber: Transcriber, samples: np.ndarray, clip: Path
 ) -> None:
     upsampled = soxr.resample(samples, RATE, 48000)

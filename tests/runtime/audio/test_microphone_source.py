@@ -58,7 +58,7 @@ def test_a_device_that_cannot_do_16_khz_mono_is_resampled(
     assert np.abs(ours - soxr.resample(native, 48000, 16000)).max() < 1e-6
 
 
-def test_an_overrun_is_told_with_the_seconds_lost(
+def test_an_overrun_is_reported_with_the_seconds_lost(
     device: FakeDevice, samples: np.ndarray, caplog: pytest.LogCaptureFixture
 ) -> None:
     source, block = Microphone(16000), samples[:1280]
@@ -74,7 +74,7 @@ def test_an_overrun_is_told_with_the_seconds_lost(
     assert "the microphone was not read in time; 0.3 s lost so far" in caplog.text
 
 
-def test_an_overrun_of_unknown_length_is_told(
+def test_an_overrun_of_unknown_length_is_reported(
     device: FakeDevice, samples: np.ndarray, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = Microphone(16000)
@@ -105,7 +105,7 @@ def test_many_overruns_are_few_lines(
     assert "99.9 s lost so far" in told[-1]
 
 
-def test_a_model_that_falls_behind_is_told_and_no_sound_is_dropped(
+def test_a_slow_model_is_reported_and_no_audio_is_dropped(
     device: FakeDevice, caplog: pytest.LogCaptureFixture
 ) -> None:
     source, block = Microphone(16000), np.zeros(1280, np.float32)
@@ -116,7 +116,7 @@ def test_a_model_that_falls_behind_is_told_and_no_sound_is_dropped(
     assert "lost" not in caplog.text
 
 
-def test_what_waits_is_bounded_and_what_is_lost_beyond_is_told(
+def test_waiting_audio_is_bounded_and_losses_are_reported(
     device: FakeDevice, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(microphone, "MOST_SECONDS", 8.0)
@@ -189,7 +189,7 @@ def test_the_level_is_that_of_the_last_block(device: FakeDevice) -> None:
     assert source.level == pytest.approx(0.5)
 
 
-def test_what_a_device_gives_that_is_no_sound_is_silence(device: FakeDevice) -> None:
+def test_invalid_samples_of_a_device_are_silence(device: FakeDevice) -> None:
     """One of them would stay in the resampler for good."""
     source = Microphone(16000)
     device.layouts = [(48000, 2)]

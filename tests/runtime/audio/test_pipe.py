@@ -124,7 +124,7 @@ def test_odd_chunks_are_padded_and_what_follows_the_samples_is_no_sound() -> Non
     assert len(heard(data[:start] + odd + data[start:] + b"LIST" + bytes(1000))) == RATE
 
 
-def test_what_a_header_promised_and_did_not_come_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_data_missing_at_the_end_of_a_pipe_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     data = wav(TONE)
     assert len(heard(data[: -RATE // 2 * 2])) == RATE // 2
     assert [record.getMessage() for record in caplog.records] == [
@@ -161,7 +161,7 @@ def test_what_a_header_promised_and_did_not_come_is_told(caplog: pytest.LogCaptu
         "nan",
     ],
 )
-def test_what_cannot_be_heard_is_one_sentence(data: bytes, reason: str) -> None:
+def test_unreadable_standard_input_is_one_sentence(data: bytes, reason: str) -> None:
     with pytest.raises(AudioError, match=reason) as caught:
         heard(data)
     assert str(caught.value).startswith("standard input: ")
@@ -263,7 +263,7 @@ def test_a_pause_brings_out_the_last_words_and_the_stream_goes_on(
 
 
 @pytest.mark.parametrize("rate", [RATE, 48000])
-def test_a_pause_is_told_once_and_not_taken_for_what_a_resampler_holds_back(
+def test_a_pause_is_reported_once_and_is_not_the_resamplers_delay(
     pipe: tuple[int, io.FileIO], monkeypatch: pytest.MonkeyPatch, rate: int
 ) -> None:
     reader, writer = pipe

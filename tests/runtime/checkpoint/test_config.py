@@ -9,11 +9,12 @@ from committed import CHECKPOINT
 from small_models import small_params
 
 from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.layout import Layout
 from voxrun.errors import ConfigError
 
 
 def test_sizes_come_from_the_file() -> None:
-    config = ModelConfig.from_folder(CHECKPOINT)
+    config = Layout(CHECKPOINT).config
     assert (config.encoder.dim, config.encoder.n_heads, config.encoder.sliding_window) == (192, 4, 750)
     assert (config.decoder.dim, config.decoder.n_kv_heads, config.decoder.sliding_window) == (256, 2, 8192)
     assert (config.encoder.use_biases, config.decoder.use_biases) == (True, False)
@@ -24,16 +25,16 @@ def test_sizes_come_from_the_file() -> None:
 
 def test_config_json_goes_before_params_json(tmp_path: Path) -> None:
     (tmp_path / "params.json").write_text(json.dumps(small_params(dim=32)), encoding="utf-8")
-    assert ModelConfig.from_folder(tmp_path).decoder.dim == 32
+    assert Layout(tmp_path).config.decoder.dim == 32
     (tmp_path / "config.json").write_text(json.dumps(small_params(dim=40)), encoding="utf-8")
-    assert ModelConfig.from_folder(tmp_path).decoder.dim == 40
+    assert Layout(tmp_path).config.decoder.dim == 40
 
 
 def test_mistrals_weights_are_read_with_params_json_though_a_config_json_is_there(tmp_path: Path) -> None:
     (tmp_path / "params.json").write_text(json.dumps(small_params(dim=32)), encoding="utf-8")
     (tmp_path / "config.json").write_text('{"model_type": "voxtral_realtime"}', encoding="utf-8")
     (tmp_path / "consolidated.safetensors").touch()
-    assert ModelConfig.from_folder(tmp_path).decoder.dim == 32
+    assert Layout(tmp_path).config.decoder.dim == 32
 
 
 @pytest.mark.parametrize(
@@ -51,13 +52,13 @@ def test_mistrals_weights_are_read_with_params_json_though_a_config_json_is_ther
         ("quantization", 4),
     ],
 )
-def test_an_odd_key_is_named(key: str, value: Any) -> None:
+def test_an_invalid_key_is_named(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"config.json: .*{key}"):
         ModelConfig.from_dict(small_params(**{key: value}), "config.json")
 
 
 @pytest.mark.parametrize(("key", "value"), [("head_dim", None), ("sliding_window", 0)])
-def test_an_odd_key_of_the_encoder_is_named(key: str, value: Any) -> None:
+def test_an_invalid_key_of_the_encoder_is_named(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=key):
         ModelConfig.from_dict(small_params(encoder={key: value}))
 
@@ -73,9 +74,9 @@ def test_positions_must_fit_the_strides() -> None:
 def test_a_file_that_is_no_json_object_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "config.json").write_text(content, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"config\.json: "):
-        ModelConfig.from_folder(tmp_path)
+        _ = Layout(tmp_path).config
 
 
 def test_a_folder_without_configuration_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"neither config\.json nor params\.json is there"):
-        ModelConfig.from_folder(tmp_path)
+        _ = Layout(tmp_path).config

@@ -12,6 +12,7 @@ from small_models import small_params
 from voxrun.checkpoint.config import AudioConfig, ModelConfig, TransformerConfig
 from voxrun.checkpoint.config_formats import FORMATS
 from voxrun.checkpoint.dialects import DIALECTS, MLX_AUDIO, TRANSFORMERS, Dialect
+from voxrun.checkpoint.layout import Layout
 from voxrun.errors import ConfigError
 
 OTHERS = pytest.mark.parametrize("dialect", [MLX_AUDIO, TRANSFORMERS], ids=lambda dialect: dialect.name)
@@ -35,8 +36,8 @@ def changed(config: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 
 @OTHERS
-def test_what_the_tools_saved_of_tiny_has_its_sizes(dialect: Dialect) -> None:
-    assert ModelConfig.from_dict(saved(dialect)) == ModelConfig.from_folder(CHECKPOINT)
+def test_configs_saved_by_the_tools_have_tinys_sizes(dialect: Dialect) -> None:
+    assert ModelConfig.from_dict(saved(dialect)) == Layout(CHECKPOINT).config
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
@@ -50,10 +51,10 @@ def test_a_file_may_carry_the_keys_of_all() -> None:
     merged = saved(TRANSFORMERS) | saved(MLX_AUDIO) | small_params()
     assert ModelConfig.from_dict(merged) == ModelConfig.from_dict(small_params())
     both = saved(TRANSFORMERS) | saved(MLX_AUDIO)
-    assert ModelConfig.from_dict(both) == ModelConfig.from_folder(CHECKPOINT)
+    assert ModelConfig.from_dict(both) == Layout(CHECKPOINT).config
 
 
-def test_tables_speak_of_sizes_that_there_are() -> None:
+def test_tables_name_only_existing_sizes() -> None:
     names = {size.split(".")[1] for size in SIZES}
     for table in FORMATS:
         assert table.defaults.keys() <= SIZES
@@ -71,14 +72,14 @@ def test_sizes_of_matrices_are_never_guessed(dialect: Dialect) -> None:
             ModelConfig.from_dict(changed(saved(dialect), path, None), "here")
 
 
-def test_what_mlx_audio_leaves_out_it_takes_from_its_defaults() -> None:
+def test_missing_sizes_of_mlx_audio_have_its_defaults() -> None:
     config = saved(MLX_AUDIO)
     config["encoder_args"]["audio_encoding_args"] = {"chunk_length_s": None}
     for stack in ("encoder_args", "decoder"):
         for key in ("sliding_window", "rope_theta", "norm_eps", "use_biases"):
             del config[stack][key]
     del config["encoder_args"]["downsample_factor"]
-    assert ModelConfig.from_dict(config) == ModelConfig.from_folder(CHECKPOINT)
+    assert ModelConfig.from_dict(config) == Layout(CHECKPOINT).config
 
 
 def test_mlx_audios_front_end_may_stand_apart() -> None:
@@ -87,7 +88,7 @@ def test_mlx_audios_front_end_may_stand_apart() -> None:
     config["audio_encoding_args"]["global_log_mel_max"] = 2.5
     assert ModelConfig.from_dict(config).audio.global_log_mel_max == 2.5
     del config["audio_encoding_args"]
-    assert ModelConfig.from_dict(config) == ModelConfig.from_folder(CHECKPOINT)
+    assert ModelConfig.from_dict(config) == Layout(CHECKPOINT).config
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_another_architecture_is_refused_by_its_key(dialect: Dialect, path: str,
 
 
 @pytest.mark.parametrize("value", [True, float("nan"), float("inf"), "1e6", 0])
-def test_an_odd_number_is_named_with_its_place(value: Any) -> None:
+def test_an_invalid_number_is_named_with_its_path(value: Any) -> None:
     path = "audio_config.rope_parameters.rope_theta"
     with pytest.raises(ConfigError, match=f"^here: {path} is .*, where a positive float belongs"):
         ModelConfig.from_dict(changed(saved(TRANSFORMERS), path, value), "here")

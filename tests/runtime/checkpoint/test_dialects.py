@@ -22,6 +22,7 @@ from voxrun.checkpoint.dialects import (
     pairs_from_halves,
     recognise,
 )
+from voxrun.checkpoint.layout import Layout
 from voxrun.device import mx
 from voxrun.model.voxtral import parameter_shapes
 
@@ -44,7 +45,7 @@ def test_the_table_holds_the_upstreams_tensors() -> None:
     table = names_of(MISTRAL)
     assert len(table) == 711
     assert set(table.values()) == header.keys()
-    assert table.keys() == parameter_shapes(ModelConfig.from_folder(UPSTREAM)).keys()
+    assert table.keys() == parameter_shapes(Layout(UPSTREAM).config).keys()
 
 
 @each_dialect
@@ -81,7 +82,7 @@ def test_a_file_is_recognised_by_its_names(dialect: Dialect) -> None:
     assert recognise(["lm_head.weight", *names]) is dialect
 
 
-def test_names_that_nobody_knows_are_taken_for_ours() -> None:
+def test_unknown_names_are_taken_for_canonical_ones() -> None:
     assert recognise(["a.weight", "b"]) is VOXMLX
 
 
@@ -89,7 +90,7 @@ def test_tinys_names_are_exactly_our_parameters() -> None:
     upstream = mx.load(str(CHECKPOINT / "consolidated.safetensors"))
     names = [MISTRAL.canonical(name) for name in upstream]
     assert len(set(names)) == len(names)
-    assert set(names) == parameter_shapes(ModelConfig.from_folder(CHECKPOINT)).keys()
+    assert set(names) == parameter_shapes(Layout(CHECKPOINT).config).keys()
 
 
 @pytest.mark.parametrize("prefix", MISTRAL.prefixes)

@@ -181,7 +181,7 @@ def test_a_damaged_recording_leaves_an_older_transcript_alone(
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_stats_are_told_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+def test_stats_are_printed_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*MODEL, "--audio", str(FIRST), str(SECOND), "--stats"]) == 0
     out, err = capsys.readouterr()
     assert out == "please try again\nyou entered\n"
@@ -204,7 +204,7 @@ def test_stats_are_told_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
         (["--audio", "a.wav", "--format", "docx"], "invalid choice"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_model_is_loaded(
+def test_invalid_options_are_refused_before_the_model_is_loaded(
     arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:

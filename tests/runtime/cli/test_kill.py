@@ -207,7 +207,7 @@ def test_a_file_for_an_output_is_not_half_written(tmp_path: Path, number: signal
 
 @pytest.mark.slow
 @BOTH
-def test_a_second_one_breaks_off(number: signal.Signals) -> None:
+def test_a_second_signal_aborts(number: signal.Signals) -> None:
     """The first amid the recording, the second while what was heard is brought out."""
     script = killed(number, IN_THE_MODEL, IN_THE_END)
     assert ended(start("--audio", CHAIN, script=script)) == (128 + number, b"", b"")
@@ -232,7 +232,7 @@ def test_a_reader_that_goes_ends_the_microphone(tmp_path: Path, samples: np.ndar
 
 
 @pytest.mark.slow
-def test_a_background_job_is_not_ended_by_somebody_elses_ctrl_c(samples: np.ndarray) -> None:
+def test_a_background_job_ignores_ctrl_c(samples: np.ndarray) -> None:
     """Shells start those with SIGINT ignored."""
     process = start(
         "--audio", "-", stdin=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)

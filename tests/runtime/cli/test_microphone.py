@@ -102,7 +102,7 @@ class Console(io.StringIO):
             self.seen.set()
 
 
-def test_words_are_seen_as_they_come(
+def test_words_are_shown_as_they_come(
     device: FakeDevice, samples: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are on the screen while the stream goes on."""

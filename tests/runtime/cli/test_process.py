@@ -71,7 +71,7 @@ def test_standard_output_by_its_name_is_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text(encoding="utf-8") == "old\nplease try again\n"
 
 
-def test_live_sound_survives_what_nobody_expected(tmp_path: Path) -> None:
+def test_a_live_transcript_survives_an_unforeseen_error(tmp_path: Path) -> None:
     """A failure after hours of a pipe."""
     sound = soundfile.read(FIRST, dtype="int16")[0]
     result = subprocess.run(
@@ -84,7 +84,7 @@ def test_live_sound_survives_what_nobody_expected(tmp_path: Path) -> None:
     assert (tmp_path / "live.txt").read_text(encoding="utf-8") == "please try again"
 
 
-def test_a_reader_that_has_gone_is_no_traceback() -> None:
+def test_a_closed_standard_output_gives_no_traceback() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     result = subprocess.run(

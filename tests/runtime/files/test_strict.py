@@ -48,7 +48,7 @@ def test_what_json_says_is_read_as_it_is(value: Any, ascii_only: bool, indent: i
     ],
     ids=lambda value: repr(value[:24]),
 )
-def test_what_json_leaves_open_is_refused(text: bytes, said: str) -> None:
+def test_ambiguous_json_is_refused(text: bytes, said: str) -> None:
     with pytest.raises(StrictError, match=said):
         parse(text)
 
@@ -58,7 +58,7 @@ def test_what_json_leaves_open_is_refused(text: bytes, said: str) -> None:
     [["[" * 1000], ['"[' * 1000], ["\\[" * 1000], ["\\", "[" * 1000], "😀", "\\ud800", "\\\\ud800"],
 )
 @pytest.mark.parametrize("ascii_only", [True, False])
-def test_what_stands_in_strings_counts_for_nothing(value: Any, ascii_only: bool) -> None:
+def test_brackets_in_strings_are_not_counted(value: Any, ascii_only: bool) -> None:
     assert parse(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
 
 
@@ -81,7 +81,7 @@ def test_a_file_beyond_its_limit_is_not_read(tmp_path: Path) -> None:
         load(path)
 
 
-def test_a_pipe_is_not_waited_for_nor_a_device_read(tmp_path: Path) -> None:
+def test_a_pipe_does_not_block_and_a_device_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(StrictError, match="not a regular file"):
@@ -127,13 +127,13 @@ def test_values_are_shown_short_and_printable(value: Any) -> None:
     said.encode("ascii")
 
 
-def test_a_sentence_is_one_line_of_a_bearable_length() -> None:
+def test_a_sentence_is_one_line_of_bounded_length() -> None:
     assert sentence("a\nb\x1b\udcff  c") == "a b c"
     assert len(sentence("x" * 10**6)) == MAX_MESSAGE
 
 
 @pytest.mark.slow
-def test_limits_leave_room_for_the_largest_files_there_are() -> None:
+def test_limits_leave_room_for_the_largest_real_files() -> None:
     """The tekken.json of two models of Mistral's, with 150,000 pieces each."""
     data = Path(pytest.importorskip("mistral_common").__file__).parent / "data"
     for path in data.glob("tekken_*.json"):

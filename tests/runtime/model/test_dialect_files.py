@@ -14,7 +14,7 @@ from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import DIALECTS, MISTRAL, MLX_AUDIO, TRANSFORMERS, VOXMLX, Dialect
 from voxrun.device import mx, tree_flatten
 from voxrun.errors import ConfigError, WeightsError
-from voxrun.model.load import load_model, read_tensors
+from voxrun.model.load import load_model, read_folder
 from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.transcriber import Transcriber
 
@@ -96,12 +96,14 @@ def test_every_dialect_can_be_quantized_path_by_path(
 
 @pytest.fixture(scope="session")
 def tiny() -> dict[str, mx.array]:
-    return read_tensors(CHECKPOINT)
+    return read_folder(CHECKPOINT)[1]
 
 
 @pytest.mark.slow
 @each_dialect
-def test_every_dialect_hears_the_same(dialect: Dialect, tmp_path: Path, tiny: dict[str, mx.array]) -> None:
+def test_every_dialect_gives_the_same_transcript(
+    dialect: Dialect, tmp_path: Path, tiny: dict[str, mx.array]
+) -> None:
     params = json.loads((CHECKPOINT / "params.json").read_text(encoding="utf-8"))
     transcriber = Transcriber.open(write_folder(tmp_path, dialect, params, tiny))
     heard = transcriber.transcribe(CLIPS / "prompts" / "vm-leavemsg.flac")
@@ -192,7 +194,7 @@ def test_missing_tensors_of_another_dialect_have_our_names(tmp_path: Path, tenso
     assert "1 unexpected (decoder.gain)" in message
 
 
-def test_a_transformers_folder_without_tekken_json_says_so(tmp_path: Path, tensors: Tensors) -> None:
+def test_a_missing_tekken_json_is_named_in_a_transformers_folder(tmp_path: Path, tensors: Tensors) -> None:
     (write_folder(tmp_path, TRANSFORMERS, PARAMS, tensors) / "tekken.json").unlink()
     with pytest.raises(ConfigError, match=r"tekken\.json"):
         Transcriber.open(tmp_path)

@@ -32,7 +32,7 @@ def test_encoder_is_the_contracts_for_any_window_and_chunk(mel: np.ndarray, wind
     assert error(encode(model, mel, chunk), expected) < TOLERANCES["encoder"]
 
 
-def test_frames_beyond_the_window_are_not_heard(mel: np.ndarray) -> None:
+def test_frames_beyond_the_window_have_no_effect(mel: np.ndarray) -> None:
     windowed, _ = small_model(encoder={"sliding_window": 7})
     causal, _ = small_model(encoder={"sliding_window": CAUSAL_ONLY})
     ours, theirs = encode(windowed, mel, 280), encode(causal, mel, 280)
@@ -46,7 +46,7 @@ def test_a_window_that_is_off_by_one_is_far_beyond_the_tolerance(mel: np.ndarray
     assert error(encode(wider, mel, 280), encode(model, mel, 280)) > 100 * TOLERANCES["encoder"]
 
 
-def test_the_future_is_not_heard(mel: np.ndarray) -> None:
+def test_later_audio_does_not_change_earlier_tokens(mel: np.ndarray) -> None:
     model, _ = small_model()
     changed = mel.copy()
     changed[100:] = 1.0

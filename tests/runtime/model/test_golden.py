@@ -80,7 +80,7 @@ def test_stages_are_the_oracles(golden: tuple[Case, Stages], ours: Stages, stage
 
 
 @pytest.mark.slow
-def test_a_session_says_the_oracles_tokens(golden: tuple[Case, Stages], subject: Transcriber) -> None:
+def test_a_session_gives_the_oracles_tokens(golden: tuple[Case, Stages], subject: Transcriber) -> None:
     case, oracle = golden
     session = subject.session(delay_ms=case.delay_ms)
     assert heard(session, [case.samples]).tokens == oracle["tokens"].tolist()

@@ -168,7 +168,7 @@ CLAIMS: dict[str, tuple[Change, str]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("claim", CLAIMS)
-def test_no_claim_takes_memory_or_time(folder: Path, claim: str) -> None:
+def test_sizes_claimed_by_a_file_cost_neither_memory_nor_time(folder: Path, claim: str) -> None:
     change, said = CLAIMS[claim]
     change(folder)
     assert said in opened(folder)
@@ -215,7 +215,7 @@ def write_index(folder: Path, places: object) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}), encoding="utf-8")
 
 
-def test_an_index_that_says_otherwise_than_the_files_is_refused(folder: Path) -> None:
+def test_an_index_that_contradicts_the_files_is_refused(folder: Path) -> None:
     places = shards(folder)
     write_index(folder, places)
     Transcriber.open(folder)

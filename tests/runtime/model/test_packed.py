@@ -105,7 +105,7 @@ def test_float32_is_left_to_numpy() -> None:
 
 
 @pytest.mark.parametrize("row", [-1, ROWS])
-def test_a_row_that_is_not_there_is_refused(row: int) -> None:
+def test_a_missing_row_is_refused(row: int) -> None:
     with pytest.raises(IndexError, match=f"of a matrix with {ROWS}"):
         quantized(AFFINE[7], mx.bfloat16)[0].take(np.array([0, row]))
 

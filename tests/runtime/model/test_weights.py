@@ -9,9 +9,10 @@ from comparison import error
 from small_models import Tensors, build, random_tensors, small_params, write_artifact, write_mistral
 
 from voxrun.checkpoint.config import ModelConfig
+from voxrun.checkpoint.layout import INDEX
 from voxrun.device import mx, tree_flatten
 from voxrun.errors import ConfigError, WeightsError
-from voxrun.model.load import INDEX, load_model
+from voxrun.model.load import load_model
 
 pytestmark = pytest.mark.usefixtures("mlx_layers")
 

@@ -25,7 +25,7 @@ def tokens(*results: Result) -> list[int]:
     look_ahead=st.sampled_from([1, 2, 3, 16]),
     live=st.booleans(),
 )
-def test_a_model_hears_only_what_it_said(
+def test_a_model_continues_from_its_own_tokens(
     tokenizer: Tokenizer, script: list[int], look_ahead: int, live: bool
 ) -> None:
     """Whatever was guessed, the history that the last pass leaves is that of plain decoding."""

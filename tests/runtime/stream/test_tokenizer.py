@@ -30,7 +30,7 @@ def test_characters_that_span_tokens_come_out_whole(tokenizer: Tokenizer, text: 
     assert decoder.finish() == ""
 
 
-def test_a_character_that_never_came_whole_is_marked(tokenizer: Tokenizer) -> None:
+def test_an_incomplete_character_is_marked(tokenizer: Tokenizer) -> None:
     decoder = TextDecoder(tokenizer)
     assert decoder.feed(tokens_of("€")[0]) == ""
     assert decoder.finish() == "\ufffd"
@@ -72,7 +72,7 @@ def test_any_tokens_at_all_give_the_text_of_their_bytes(tokenizer: Tokenizer, pa
     assert said == harmless(b"".join(map(tokenizer.text_bytes, spoken)).decode("utf-8", errors="replace"))
 
 
-def test_no_vocabulary_commands_a_terminal(tokenizer: Tokenizer) -> None:
+def test_a_vocabulary_cannot_control_a_terminal(tokenizer: Tokenizer) -> None:
     decoder = TextDecoder(tokenizer)
     text = "a\x1b]0;title\x07\x9b2J\x7f\r\b\x00 b\tc\nd é \u200f"
     said = "".join(map(decoder.feed, tokens_of(text))) + decoder.finish()

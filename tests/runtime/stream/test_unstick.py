@@ -1,4 +1,4 @@
-"""The blank rut: a handicap on the pad after many of them in a row; off unless asked for."""
+"""A model stuck in silence: a penalty on the pad after many of them in a row; off by default."""
 
 import numpy as np
 import pytest
@@ -32,16 +32,18 @@ def said(tokenizer: Tokenizer, lead: float, pause: int | None = None, **options:
     return [token.id for token in session.feed(np.zeros(16000 * 40, np.float32)).tokens]
 
 
-def test_a_rut_lasts_unless_it_is_asked_to_end(tokenizer: Tokenizer) -> None:
+def test_a_stuck_model_stays_silent_without_unstick(tokenizer: Tokenizer) -> None:
     assert set(said(tokenizer, RUT)) == {PAD}
 
 
 @pytest.mark.parametrize("look_ahead", [1, 16])
 @pytest.mark.parametrize("lead", [3.5, RUT])
-def test_a_rut_is_broken_after_some_seconds(tokenizer: Tokenizer, lead: float, look_ahead: int) -> None:
+def test_a_stuck_model_is_woken_after_some_seconds(
+    tokenizer: Tokenizer, lead: float, look_ahead: int
+) -> None:
     tokens = said(tokenizer, lead, unstick=True, look_ahead=look_ahead)
     first = tokens.index(LETTER)
-    assert Unstick().handicap(first) > lead >= Unstick().handicap(first - 1)
+    assert Unstick().penalty(first) > lead >= Unstick().penalty(first - 1)
     assert tokens[first + 1] == PAD  # and the patience begins anew
     assert tokens.count(LETTER) == len(tokens) // (first + 1)
 
@@ -54,6 +56,6 @@ def test_true_silence_stays_silent(tokenizer: Tokenizer) -> None:
 def test_a_pause_of_the_models_own_ends_the_run(tokenizer: Tokenizer, look_ahead: int) -> None:
     """The end-of-stream token is heard as a pad, but it is none."""
     tokens = said(tokenizer, 3.5, pause=205, unstick=True, look_ahead=look_ahead)
-    again = 206 + Unstick().patience + 8  # pads in a row until the handicap, 0.5 a pad, exceeds 3.5
+    again = 206 + Unstick().patience + 8  # pads in a row until the penalty, 0.5 a pad, exceeds 3.5
     assert tokens[:206] == [PAD] * 205 + [EOS]
     assert tokens[206 : again + 1] == [PAD] * (again - 206) + [LETTER]

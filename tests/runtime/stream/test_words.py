@@ -101,7 +101,7 @@ def test_the_clock_leaves_out_inserted_silence() -> None:
     assert (clock.fed, clock.audio) == (70, 55)
 
 
-def test_the_clock_does_not_drift_and_remembers_only_what_is_ahead() -> None:
+def test_the_clock_does_not_drift_and_forgets_past_silences() -> None:
     clock = FrameClock(rate=16000, samples_per_position=1280)
     for hour in range(24):
         clock.hear(3600 * 16000)

@@ -40,7 +40,7 @@ def test_on_an_error_the_old_file_stays(tmp_path: Path, error: type[BaseExceptio
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
-def test_live_sound_that_is_broken_off_is_kept(tmp_path: Path, error: type[BaseException]) -> None:
+def test_an_aborted_live_transcript_is_kept(tmp_path: Path, error: type[BaseException]) -> None:
     with pytest.raises(error), AtomicFile(tmp_path / "talk.srt", live=True) as output:
         output.write("hours")
         raise error
@@ -49,7 +49,7 @@ def test_live_sound_that_is_broken_off_is_kept(tmp_path: Path, error: type[BaseE
 
 
 @pytest.mark.parametrize(("text", "error"), [("", RuntimeError), ("WEBVTT", AudioError)])
-def test_live_sound_of_which_nothing_was_heard_leaves_an_old_file(
+def test_live_audio_without_text_leaves_an_old_file(
     tmp_path: Path, text: str, error: type[BaseException]
 ) -> None:
     (tmp_path / "talk.vtt").write_text("old", encoding="utf-8")
@@ -84,7 +84,7 @@ def test_a_full_disk_leaves_nothing_where_nothing_was_written(tmp_path: Path, li
     assert parts(tmp_path) == []
 
 
-def test_a_disk_that_fills_up_leaves_what_was_heard_live_and_says_where(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_live_transcript_and_names_its_file(tmp_path: Path) -> None:
     complaint = r"\(File too large\); what was heard is in .*\.part$"
     output = AtomicFile(tmp_path / "talk.srt", live=True)
     with pytest.raises(OutputError, match=complaint) as caught, files_no_longer_than(5), output:
@@ -132,7 +132,7 @@ def test_a_fifo_is_written_to_and_stays_one(tmp_path: Path, live: bool) -> None:
     assert seen == ["naïve text\n"]
 
 
-def test_a_fifo_gets_nothing_of_a_file_that_turned_out_bad(tmp_path: Path) -> None:
+def test_nothing_is_written_to_a_fifo_for_a_damaged_recording(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     reader, seen = read_in_background(tmp_path / "fifo")
     with pytest.raises(ValueError), output_at(tmp_path / "fifo", live=False) as output:
@@ -169,7 +169,7 @@ def test_standard_output_waits_for_a_file_and_not_for_live_sound(capsys: pytest.
         assert capsys.readouterr().out == ("" if live else "heard")
 
 
-def test_a_file_that_turned_out_bad_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_recording_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError), Stdout(live=False) as output:
         output.write("heard")
         raise ValueError

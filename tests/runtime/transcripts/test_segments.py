@@ -84,7 +84,7 @@ def test_a_long_sentence_is_cut_at_a_comma() -> None:
     assert texts(text, pace=0.1)[0].endswith("at last,")
 
 
-def test_or_else_in_its_widest_gap() -> None:
+def test_a_long_sentence_without_a_comma_is_cut_at_its_widest_gap() -> None:
     words = spoken("one two three four five six seven eight", pace=0.5)
     words += [Word(f" {i}", 4.4 + i * 0.5, 4.9 + i * 0.5) for i in range(10)]  # 0.4 s later
     assert segments(words)[0].text == "one two three four five six seven eight"
@@ -99,7 +99,7 @@ def test_line_breaks_and_blank_words_do_not_show() -> None:
     assert [segment.text for segment in segments(words)] == ["one two"]
 
 
-def test_nothing_is_no_segment() -> None:
+def test_no_words_give_no_segment() -> None:
     assert segments([]) == []
 
 
@@ -142,7 +142,7 @@ def test_however_words_arrive_segments_are_the_same(seed: int) -> None:
     assert [word for segment in whole for word in segment.words] == words
 
 
-def test_what_is_held_is_one_segment_however_long_the_stream() -> None:
+def test_only_one_segment_is_held_however_long_the_stream() -> None:
     segmenter = Segmenter()
     for word in spoken("on and " * 5000, pace=0.1):
         segmenter.feed(result(word))

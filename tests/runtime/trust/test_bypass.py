@@ -13,8 +13,7 @@ from committed import CHECKPOINT, CLIPS
 from keys import write_keys
 from signed_models import sign, write_artifact, write_manifest, write_provenance
 
-from voxrun.checkpoint.config import ModelConfig
-from voxrun.checkpoint.layout import loaded_names, weight_files
+from voxrun.checkpoint.layout import Layout
 from voxrun.cli.main import main
 from voxrun.cli.run import write_lock
 from voxrun.cli.screen import show_log
@@ -73,18 +72,18 @@ def test_what_is_never_proven_is_never_loaded(tool: str, tmp_path: Path) -> None
     (folder / tool).mkdir()
     (folder / tool / "model.safetensors").write_bytes(TENSOR)
     with pytest.raises(WeightsError, match="is no weight file's name"):
-        weight_files(folder)
+        _ = Layout(folder).weight_files
     with pytest.raises(ModelError, match="is no name of an artifact's file"):
         read_entries({"files": {f"{tool}/model.safetensors": ENTRY}}, "manifest.json")
     with pytest.raises(VoxrunError):
         check(folder)
 
 
-def test_all_that_is_looked_at_is_in_the_manifest(
+def test_every_file_that_is_loaded_is_in_the_manifest(
     voice: Path, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should a loader ever look elsewhere than where a proof does, then that is refused."""
-    assert loaded_names(voice) == {"params.json", "tekken.json", "consolidated.safetensors"}
+    assert Layout(voice).loaded_names == {"params.json", "tekken.json", "consolidated.safetensors"}
     check(voice, keys[1])
     (voice / ".cache").mkdir()
     shutil.copy(voice / "tekken.json", voice / ".cache/more.safetensors")
@@ -102,24 +101,23 @@ def test_every_file_that_is_opened_to_load_was_proven(voice: Path, monkeypatch: 
         return int(genuine(path, *rest, **more))
 
     monkeypatch.setattr(os, "open", told)
-    ModelConfig.from_folder(voice)
     Transcriber.load(voice)
-    assert {Path(p).name for p in opened if p.startswith(str(voice))} <= loaded_names(voice)
+    assert {Path(p).name for p in opened if p.startswith(str(voice))} <= Layout(voice).loaded_names
 
 
-def test_a_key_may_be_said_as_text(voice: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_key_may_be_given_as_text(voice: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
     _, other = write_keys(tmp_path, "other")
     assert trusted(voice, verify=str(keys[1])) == trusted(voice, verify=keys[1]) == voice
     for key in (other, str(other)):
         with pytest.raises(TrustError, match="not signed with the private key of"):
             Transcriber.open(voice, verify=key)
     (voice / "model.sig").unlink()
-    with pytest.raises(TrustError, match="not signed, so nothing says"):
+    with pytest.raises(TrustError, match="not signed, so it cannot be verified"):
         Transcriber.open(voice, verify=str(keys[1]))
 
 
 @pytest.mark.parametrize("verify", [None, 0, 1, b"key.pub", [], 3.5], ids=repr)
-def test_what_is_no_key_and_no_answer_is_refused(verify: Any, voice: Path) -> None:
+def test_verify_must_be_a_bool_or_a_path(verify: Any, voice: Path) -> None:
     with pytest.raises(TypeError, match="verify is True, False or the path of a public key"):
         Transcriber.open(voice, verify=verify)
 
@@ -135,7 +133,7 @@ def test_an_empty_key_is_refused(voice: Path, tmp_path: Path, capsys: Capture) -
     assert "argument --verify: the path of a public key is empty" in capsys.readouterr().err
 
 
-def test_a_lock_waits_for_no_pipe_and_takes_no_memory(voice: Path, tmp_path: Path) -> None:
+def test_verifying_a_lock_neither_blocks_on_a_pipe_nor_takes_memory(voice: Path, tmp_path: Path) -> None:
     lock = tmp_path / "voxrun.lock"
     write_lock(Pin.of(voice), lock)
     (voice / "manifest.json").unlink()
@@ -154,7 +152,7 @@ def test_a_lock_waits_for_no_pipe_and_takes_no_memory(voice: Path, tmp_path: Pat
             trusted(voice, lock=lock)
 
 
-def test_a_key_that_is_no_file_is_not_waited_for(voice: Path, tmp_path: Path) -> None:
+def test_reading_a_key_that_is_a_pipe_does_not_block(voice: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "key.pub")
     for key in (tmp_path / "key.pub", Path("/dev/zero")):
         with pytest.raises(TrustError, match=r"the public key cannot be read \(not a regular file\)"):
@@ -165,7 +163,7 @@ FORGED = "x\x1b[2K\rvoxrun: fine\nvoxrun: voice: 9 files are those of the manife
 
 
 @pytest.mark.parametrize("name", [FORGED, "y" * 3_000_000], ids=["escapes", "3 MB"])
-def test_a_name_in_a_manifest_is_told_in_a_sentence(name: str, voice: Path, capsys: Capture) -> None:
+def test_a_name_in_a_manifest_is_quoted_in_one_line(name: str, voice: Path, capsys: Capture) -> None:
     manifest = json.loads((voice / "manifest.json").read_text())
     manifest["files"][name] = ENTRY
     (voice / "manifest.json").write_text(json.dumps(manifest))
@@ -177,7 +175,7 @@ def test_a_name_in_a_manifest_is_told_in_a_sentence(name: str, voice: Path, caps
     assert err.endswith("is no name of an artifact's file\n")
 
 
-def test_a_name_on_the_disk_is_told_in_a_sentence(voice: Path, capsys: Capture) -> None:
+def test_a_name_on_the_disk_is_quoted_in_one_line(voice: Path, capsys: Capture) -> None:
     (voice / FORGED).write_bytes(b"")
     assert main(["--model", str(voice), "--verify", "--audio", FIRST]) == 2
     err = capsys.readouterr().err
@@ -186,7 +184,7 @@ def test_a_name_on_the_disk_is_told_in_a_sentence(voice: Path, capsys: Capture) 
     assert err.endswith("not in the manifest; remove it, or do not use the model\n")
 
 
-def test_errors_are_one_line_of_a_bearable_length_wherever_they_are_shown() -> None:
+def test_errors_are_one_line_of_bounded_length_everywhere() -> None:
     error = TrustError(f"\x1b[2J{'z' * 10**6}\n\u202e")
     assert str(error).isprintable()
     assert len(str(error)) == 1000
@@ -269,7 +267,7 @@ def test_a_lock_from_a_registry_is_enough(
     (entry / "refs/withdrawn-v1").write_text(COMMIT)
     for model in (["--lock", "a.lock"], ["--model", f"registry:voice@{COMMIT}"]):
         assert main([*model, "--audio", FIRST]) == 0
-        assert "team/voice at v1 was withdrawn: nobody wrote down why\n" in capsys.readouterr().err
+        assert "team/voice at v1 was withdrawn: no reason was recorded\n" in capsys.readouterr().err
 
 
 def test_a_lock_of_a_folder_says_what_it_needs(
@@ -283,7 +281,7 @@ def test_a_lock_of_a_folder_says_what_it_needs(
     capsys.readouterr()
     assert main(["--lock", lock, "--audio", FIRST]) == 2
     complaint = (
-        f"voxrun: {lock}: pins a folder voice, which is not in the current one; say where with --model\n"
+        f"voxrun: {lock}: pins a folder voice, which is not in the current one; give its path with --model\n"
     )
     assert capsys.readouterr().err == complaint
     assert main(["--lock", lock, "--model", str(voice), "--audio", FIRST]) == 0

@@ -93,7 +93,7 @@ def test_a_name_is_followed_to_where_it_leads_now(hub: HubServer, commit: str) -
 
 
 @pytest.mark.slow
-def test_without_the_hub_the_cache_serves_and_what_is_not_there_is_named(hub: HubServer, commit: str) -> None:
+def test_offline_the_cache_is_used_and_a_missing_commit_is_named(hub: HubServer, commit: str) -> None:
     folder = found(locate(hub, commit))
     assert found(locate(hub, commit, HF_HUB_OFFLINE="1")) == folder
     process = locate(hub, "0" * 40, HF_HUB_OFFLINE="1")

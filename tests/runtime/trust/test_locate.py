@@ -43,7 +43,7 @@ def test_repositories_and_tags_are_listed(registry: Registry) -> None:
 def test_names_without_owner_are_found_if_there_is_one(registry: Registry) -> None:
     assert registry.find("voice") == registry.find("team/voice") == "team/voice"
     with pytest.raises(
-        ModelError, match=r"^noise may be other/noise or team/noise in the registry .*: say the"
+        ModelError, match=r"^noise may be other/noise or team/noise in the registry .*: name the"
     ):
         registry.find("noise")
     with pytest.raises(ModelError, match=r"which holds other/noise, team/noise, team/voice$"):
@@ -55,7 +55,7 @@ def test_names_without_owner_are_found_if_there_is_one(registry: Registry) -> No
 @pytest.mark.parametrize(
     "name", ["", "..", "../team/voice", "team/../voice", "models--team--voice", "a--b/c"]
 )
-def test_names_that_climb_are_no_names(registry: Registry, name: str) -> None:
+def test_names_that_lead_upwards_are_refused(registry: Registry, name: str) -> None:
     with pytest.raises(ModelError, match="is not in the registry"):
         registry.find(name)
     with pytest.raises(ModelError, match="is no name of a repository"):
@@ -71,7 +71,7 @@ def test_tags_stand_for_commits(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("revision", ["../refs/v1", "..", ".", "", "a/b", "v 1", "v1\n"])
-def test_revisions_that_climb_are_no_revisions(registry: Registry, revision: str) -> None:
+def test_revisions_that_lead_upwards_are_refused(registry: Registry, revision: str) -> None:
     with pytest.raises(ModelError, match="is no tag and no commit"):
         registry.commit("team/voice", revision)
 
@@ -112,7 +112,7 @@ def test_a_snapshot_that_leads_out_is_refused(registry: Registry, tmp_path: Path
         registry.snapshot("team/voice", NEW)
 
 
-def test_a_name_that_leads_out_is_told_in_printable_characters(registry: Registry) -> None:
+def test_a_name_that_leads_out_is_quoted_in_printable_characters(registry: Registry) -> None:
     link = registry.path("team/voice") / "snapshots" / OLD / "a\x1b[2K\nb"
     link.symlink_to("/")
     with pytest.raises(ModelError, match=rf"/{OLD}/a \[2K b leads out of the registry"):
@@ -123,10 +123,10 @@ def test_withdrawn_tags_say_why(registry: Registry) -> None:
     assert registry.withdrawn("team/voice", "v2") == "deaf"
     assert registry.withdrawn("team/voice", "v1") is None
     (registry.path("team/voice") / "history.json").unlink()
-    assert registry.withdrawn("team/voice", "v2") == "nobody wrote down why"
+    assert registry.withdrawn("team/voice", "v2") == "no reason was recorded"
 
 
-def test_a_mark_of_another_commit_is_none(registry: Registry) -> None:
+def test_a_withdrawal_of_another_commit_does_not_count(registry: Registry) -> None:
     (registry.path("team/voice") / "refs/v2").write_text(OLD)
     assert registry.withdrawn("team/voice", "v2") is None
 
@@ -160,7 +160,7 @@ def test_the_history_is_oldest_first_and_holds_what_is_there(registry: Registry)
     ],
     ids=lambda content: content[:20],
 )
-def test_a_history_that_is_none_is_told(registry: Registry, content: str) -> None:
+def test_an_invalid_history_is_reported(registry: Registry, content: str) -> None:
     path = registry.path("team/voice") / "history.json"
     path.write_text(content)
     with pytest.raises(ModelError, match=rf"^{path}: no history of tags") as caught:
@@ -172,7 +172,7 @@ def test_a_history_that_is_none_is_told(registry: Registry, content: str) -> Non
         registry.history("team/voice")
 
 
-def test_a_history_that_is_no_file_is_not_waited_for(registry: Registry, tmp_path: Path) -> None:
+def test_reading_a_history_that_is_a_pipe_does_not_block(registry: Registry, tmp_path: Path) -> None:
     path = registry.path("team/voice") / "history.json"
     path.unlink()
     os.mkfifo(path)
@@ -185,7 +185,7 @@ def test_a_history_that_is_no_file_is_not_waited_for(registry: Registry, tmp_pat
         registry.history("team/voice")
 
 
-def test_who_asks_for_a_commit_is_told_that_it_was_withdrawn(registry: Registry) -> None:
+def test_a_withdrawn_commit_gives_a_warning(registry: Registry) -> None:
     assert registry.withdrawn_at("team/voice", NEW) == {"v2": "deaf"}
     (registry.path("team/voice") / "refs/pr").mkdir()  # as the Hub's client keeps pull requests
     assert registry.withdrawn_at("team/voice", OLD) == {}

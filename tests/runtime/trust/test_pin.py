@@ -73,7 +73,7 @@ def test_a_lock_is_read_as_it_was_written(snapshot: Path, small: Path, tmp_path:
     }
 
 
-def test_a_lock_that_cannot_be_written_is_told(small: Path, tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_written_is_reported(small: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         write_lock(Pin.of(small), tmp_path / "no/such/folder/voxrun.lock")
 
@@ -115,7 +115,7 @@ def test_a_lock_of_another_form_is_refused(
         (None, "the lock cannot be read"),
     ],
 )
-def test_what_is_no_lock_is_told(text: str | None, complaint: str, tmp_path: Path) -> None:
+def test_an_invalid_lock_is_reported(text: str | None, complaint: str, tmp_path: Path) -> None:
     lock = tmp_path / "voxrun.lock"
     if text is not None:
         lock.write_text(text)

@@ -35,7 +35,7 @@ def test_an_artifact_as_it_was_made_is_proven(signed: Path, public: Path) -> Non
     assert str(proof).endswith(f"; signed with the private key of {public}")
 
 
-def test_it_is_said_that_nobody_signed_or_that_it_was_not_asked_who(signed: Path) -> None:
+def test_the_result_tells_unsigned_from_unchecked_signatures(signed: Path) -> None:
     assert "whose signature it is was not checked: give --verify=KEY" in str(check(signed))
     (signed / "model.sig").unlink()
     proof = check(signed)
@@ -43,8 +43,8 @@ def test_it_is_said_that_nobody_signed_or_that_it_was_not_asked_who(signed: Path
     assert str(proof).endswith("; not signed")
 
 
-def test_who_asks_for_a_signature_takes_nothing_unsigned(unsigned: Path, public: Path) -> None:
-    with pytest.raises(TrustError, match="not signed, so nothing says"):
+def test_with_a_key_an_unsigned_artifact_is_refused(unsigned: Path, public: Path) -> None:
+    with pytest.raises(TrustError, match="not signed, so it cannot be verified"):
         check(unsigned, public)
 
 
@@ -63,7 +63,7 @@ TAMPERING: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("how", TAMPERING)
 @pytest.mark.parametrize("name", ALL_FILES)
-def test_whatever_is_done_to_a_file_is_noticed(name: str, how: str, signed: Path, public: Path) -> None:
+def test_every_change_of_a_file_is_noticed(name: str, how: str, signed: Path, public: Path) -> None:
     data = (signed / name).read_bytes()
     (signed / name).write_bytes(TAMPERING[how](data))
     if (name, how) == ("model.sig", "longer"):
@@ -75,7 +75,9 @@ def test_whatever_is_done_to_a_file_is_noticed(name: str, how: str, signed: Path
 
 @pytest.mark.parametrize("how", TAMPERING)
 @pytest.mark.parametrize("name", [*FILES, "provenance.json"])
-def test_without_a_signature_all_but_the_manifest_is_proven(name: str, how: str, unsigned: Path) -> None:
+def test_without_a_signature_all_files_but_the_manifest_are_verified(
+    name: str, how: str, unsigned: Path
+) -> None:
     (unsigned / name).write_bytes(TAMPERING[how]((unsigned / name).read_bytes()))
     with pytest.raises(TrustError, match=name.replace(".", r"\.")):
         check(unsigned)
@@ -115,7 +117,7 @@ def test_two_files_in_each_others_place_are_noticed(tmp_path: Path) -> None:
     "name",
     ["model-2.safetensors", "notes.txt", ".hidden", "deep/er/file", ".eval_results/more.yaml", "tekken.json"],
 )
-def test_a_file_that_nobody_listed_is_refused(name: str, signed: Path) -> None:
+def test_a_file_that_is_not_in_the_manifest_is_refused(name: str, signed: Path) -> None:
     (signed / name).parent.mkdir(parents=True, exist_ok=True)
     (signed / name).write_bytes(b"more")
     with pytest.raises(TrustError, match=rf"{name}: not in the manifest; remove it"):
@@ -123,7 +125,7 @@ def test_a_file_that_nobody_listed_is_refused(name: str, signed: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(TOOLS))
-def test_what_the_hubs_tools_leave_is_none_of_the_artifacts(name: str, signed: Path, public: Path) -> None:
+def test_files_of_the_hubs_tools_do_not_belong_to_the_artifact(name: str, signed: Path, public: Path) -> None:
     if "." in name[1:] or name in (".gitattributes", ".DS_Store"):
         (signed / name).write_bytes(b"theirs")
     else:
@@ -164,7 +166,7 @@ def test_a_folder_behind_a_link_is_not_looked_into(signed: Path, tmp_path: Path)
         check(signed)
 
 
-def test_what_is_no_file_is_refused_and_not_waited_for(signed: Path) -> None:
+def test_what_is_not_a_file_is_refused_without_blocking(signed: Path) -> None:
     (signed / "config.json").unlink()
     os.mkfifo(signed / "config.json")
     with pytest.raises(TrustError, match=r"config\.json: no file"):
@@ -199,7 +201,7 @@ def test_the_hubs_cache_holds_links_to_its_own_blobs_only(
         check(snapshot, public)
 
 
-def test_a_signature_of_another_manifest_is_no_signature_whoever_made_it(signed: Path) -> None:
+def test_a_signature_of_another_manifest_is_refused_with_or_without_a_key(signed: Path) -> None:
     (signed / "README.md").write_bytes(b"another card")
     write_provenance(signed)
     write_manifest(signed)
@@ -239,7 +241,7 @@ def test_provenance_of_other_files_is_refused(
         check(unsigned)
 
 
-def test_an_artifact_that_does_not_say_what_it_was_made_from_is_refused(unsigned: Path) -> None:
+def test_an_artifact_without_provenance_is_refused(unsigned: Path) -> None:
     (unsigned / "provenance.json").unlink()
     write_manifest(unsigned)
     with pytest.raises(TrustError, match=r"no provenance\.json"):
@@ -247,7 +249,7 @@ def test_an_artifact_that_does_not_say_what_it_was_made_from_is_refused(unsigned
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "model.sig", "provenance.json"])
-def test_what_should_be_small_and_is_not_is_not_read(name: str, signed: Path) -> None:
+def test_an_oversized_file_is_not_read(name: str, signed: Path) -> None:
     with (signed / name).open("ab") as file:
         file.truncate(2 * paths.MAX_BYTES)  # it takes no room
     with pytest.raises(TrustError, match=rf"{name}: (larger than|[\d,]+ bytes instead)"):
@@ -265,7 +267,7 @@ def test_hashing_needs_little_memory(tmp_path: Path) -> None:
     assert peak < 16 * 2**20
 
 
-def test_nothing_is_looked_at_before_it_is_proven(unsigned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_loaded_before_it_is_verified(unsigned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transcriber, "load_model", lambda folder: pytest.fail("it was loaded"))
     monkeypatch.setattr(transcriber, "Tokenizer", lambda folder: pytest.fail("it was loaded"))
     (unsigned / "model.safetensors").write_bytes(TAMPERING["middle byte"](FILES["model.safetensors"]))

@@ -28,7 +28,7 @@ def voice(tmp_path_factory: pytest.TempPathFactory, keys: tuple[Path, Path]) -> 
     return folder
 
 
-def test_the_command_tells_in_one_line_what_was_proven(
+def test_the_command_reports_the_verification_in_one_line(
     voice: Path, public: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for option in ("--verify", f"--verify={public}"):
@@ -116,7 +116,10 @@ def swapped(files: dict[str, bytes]) -> dict[str, bytes]:
         (swapped, "bytes instead of"),
         (lambda f: f | {"more.safetensors": b"more"}, "more.safetensors: not in the manifest"),
         (lambda f: {n: d for n, d in f.items() if n != "model.sig"}, "not signed"),
-        (lambda f: {n: d for n, d in f.items() if n != "manifest.json"}, "no manifest.json, so that nothing"),
+        (
+            lambda f: {n: d for n, d in f.items() if n != "manifest.json"},
+            "no manifest.json, so its files cannot be verified",
+        ),
     ],
     ids=["flipped", "truncated", "swapped", "added", "unsigned", "no manifest"],
 )
@@ -135,7 +138,7 @@ def test_a_repository_with_other_files_is_refused(
 
 
 @pytest.mark.slow
-def test_what_was_fetched_in_part_is_completed_to_be_proven(
+def test_a_partial_download_is_completed_for_verification(
     hub: HubServer, original: Path, public: Path
 ) -> None:
     """Without --verify only what is loaded is fetched; the rest comes when it is asked for."""

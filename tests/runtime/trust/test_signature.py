@@ -32,7 +32,7 @@ def test_another_key_is_not_the_signers(signed: Path, tmp_path: Path) -> None:
     check(signed, other)
 
 
-def test_a_hint_does_not_make_a_signature(signed: Path, public: Path, tmp_path: Path) -> None:
+def test_a_key_hint_alone_is_not_a_signature(signed: Path, public: Path, tmp_path: Path) -> None:
     """Who signs with a key of his own and names ours is found out."""
     own, _ = write_keys(tmp_path, "own")
     hint = json.loads((signed / "model.sig").read_text())["verificationMaterial"]
@@ -84,7 +84,7 @@ def odd_curve(path: Path) -> None:
         (odd_curve, "a key of another kind than secp256r1"),
     ],
 )
-def test_what_is_no_key_to_check_with_is_told(
+def test_an_invalid_key_is_reported(
     write: Callable[[Path], None], complaint: str, signed: Path, tmp_path: Path
 ) -> None:
     write(tmp_path / "some.pub")

@@ -1,4 +1,4 @@
-"""Conversion gives the bytes of MLX's quantize for any chunk size, in bounded memory, and refuses bad weights."""
+"""Conversion gives mx.quantize's bytes for any chunk size, in bounded memory, and refuses bad weights."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Searched scales and biases are never worse than plain rounding, for any split into rows, in MLX's format."""
+"""Searched scales and biases are never worse than plain rounding, for any split into rows."""
 
 import os
 import subprocess

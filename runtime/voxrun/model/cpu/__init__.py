@@ -1,4 +1,4 @@
-"""The same layers for a CPU: compiled kernels that read the weights where they lie, in the mapped file.
+"""The same layers for a CPU: compiled kernels that read the weights directly from the mapped file.
 
 May import what `voxrun.model` may.
 """

@@ -1,27 +1,25 @@
-"""A matrix of float32 numbers and its products on a CPU: NumPy needs no help with them."""
+"""A float32 matrix and its products on a CPU, by NumPy."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from voxrun.arrays import Array, FloatArray
 from voxrun.parallel import in_parts
-
-Floats = np.typing.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class FloatMatrix:
     """Weights [rows, columns]."""
 
-    weight: Floats
+    weight: FloatArray
 
     @property
     def rows(self) -> int:
         """Outputs."""
         return len(self.weight)
 
-    def product(self, x: Floats) -> Floats:
+    def product(self, x: FloatArray) -> FloatArray:
         """X [n, columns] -> [n, rows]."""
         out = np.empty((len(x), self.rows), np.float32)
 
@@ -31,7 +29,7 @@ class FloatMatrix:
         in_parts(part, self.rows, x.size * self.rows, blas=True)
         return out
 
-    def take(self, rows: np.typing.NDArray[Any]) -> Floats:
+    def take(self, rows: Array) -> FloatArray:
         """Rows [n] -> their weights [n, columns]. Raises IndexError."""
-        taken: Floats = self.weight[rows]
+        taken: FloatArray = self.weight[rows]
         return taken

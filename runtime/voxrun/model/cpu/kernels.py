@@ -1,12 +1,12 @@
 """Compiled loops for a CPU: stored weights to float32, and their products with a few rows of activations.
 
-MLX's quantized product on a CPU reads some 0.6 GB/s of packed weights. These read several GB/s on each core,
-from where the weights lie in the mapped file, and release the interpreter lock.
+MLX's quantized product on a CPU reads about 0.6 GB/s of packed weights. These read several GB/s on each core,
+directly from the mapped file, and release the interpreter lock.
 
-A pack is the smallest run of whole bytes that holds whole values: three bytes are four values of 6 bits.
-Values come out plane by plane within a group, first the first of each pack, then the second of each, so that
-a loop has one shift and one stride; `packed` brings the activations into the same order. Strides are literal
-and indices unsigned, for a stride unknown or an index that may be negative is not vectorized.
+A pack is the smallest number of whole bytes that holds whole values: three bytes for four values of 6 bits.
+Within a group, values are unpacked plane by plane: the first of each pack, then the second of each, so that a
+loop has one shift and one stride; `packed` brings the activations into the same order. Strides are literals
+and indices unsigned: loops with an unknown stride, or an index that may be negative, are not vectorized.
 """
 
 from typing import Any
@@ -15,21 +15,21 @@ import numpy as np
 from numba import njit, uint64
 
 INTEGERS, FLOATS, BFLOAT16, FLOAT16 = range(4)
-"""What a weight is: a code for code * scale + bias, a code for table[code] * scale, or the number itself."""
+"""How a weight is stored: as a code for code * scale + bias, for table[code] * scale, or as the number."""
 ONE, TWO, THREE, FOUR, FIVE = (uint64(n) for n in range(1, 6))
 SUMS_IN_ANY_ORDER = {"reassoc", "contract", "nsz"}
 
 
 def compiled(function: Any) -> Any:
-    """Machine code, kept on disk for the next process where there is a place for it."""
+    """Compile to machine code, cached on disk for the next process if a folder for it is writable."""
     try:
         return njit(function, fastmath=SUMS_IN_ANY_ORDER, nogil=True, cache=True)
-    except RuntimeError:  # neither beside this file nor in the home folder: compiled anew each time
+    except RuntimeError:  # no cache beside this file or in the home folder
         return njit(function, fastmath=SUMS_IN_ANY_ORDER, nogil=True)
 
 
 def inlined(function: Any) -> Any:
-    """Part of its caller's machine code."""
+    """Compile into the caller's machine code."""
     return njit(function, fastmath=SUMS_IN_ANY_ORDER, nogil=True, inline="always")
 
 
@@ -55,7 +55,7 @@ def unpack_bytes(packed, row, start, count, shift, bits, scale, bias, out, at): 
 
 @inlined
 def unpack_pairs(split, low, high, start, count, shift, bits, scale, bias, out, at):  # type: ignore
-    """The same of larger packs: the value at bit `shift` of its bytes `low` and `high`."""
+    """The same for larger packs: the value at bit `shift` of bytes `low` and `high`."""
     mask = np.int32((1 << bits) - 1)
     for j in range(count):
         both = np.int32(split[low, start + j]) | np.int32(split[high, start + j]) << 8

@@ -1,6 +1,6 @@
-"""Layers for a CPU: their weights stay in the mapped file, and `voxrun.model.cpu.packed` computes with them.
+"""Layers for a CPU, whose weights stay in the mapped file; `voxrun.model.cpu.packed` computes with them.
 
-The modules stand where MLX's Linear, Embedding and Conv1d were and are called in the same way.
+The modules replace MLX's Linear, Embedding and Conv1d and are called in the same way.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Stored = Matrix | FloatMatrix
 
 SMALL_MODEL = 2**26
-"""Bytes of float32 up to which a model is unpacked: compiled kernels take longer to load than they save."""
+"""Bytes of float32 up to which a model is unpacked: loading the kernels would take longer than they save."""
 QUANTIZED = QuantizedLinear | QuantizedEmbedding
 DENSE = Linear | Embedding | nn.Conv1d
 
@@ -30,7 +30,7 @@ class MappedLinear(nn.Module):
     """A linear layer with a stored matrix."""
 
     def __init__(self, stored: "Stored", layer: nn.Module) -> None:
-        """`layer` is the one whose place it takes."""
+        """`layer` is the one that it replaces."""
         super().__init__()
         self._stored = stored
         if "bias" in layer:
@@ -43,7 +43,7 @@ class MappedLinear(nn.Module):
 
 
 class MappedConv1d(nn.Module):
-    """A convolution over frames, without padding: a linear layer of each window of them."""
+    """A convolution over frames, without padding: a linear layer applied to each window of frames."""
 
     def __init__(self, stored: "Stored", layer: nn.Conv1d) -> None:
         super().__init__()
@@ -74,10 +74,10 @@ class MappedEmbedding(nn.Module):
 
 
 def map_layers(model: nn.Module, tensors: Mapping[str, mx.array], stored: Mapping[str, Any]) -> None:
-    """Replace the layers with matrices; `stored` are the `tensors` as they lie in the file.
+    """Replace the layers that have matrices; `stored` are the `tensors` in the mapped file.
 
-    Bfloat16 numbers are uint16 in `stored`. The matrices are no parameters of the model any more. What has
-    no kernel, or all of a large model without numba, is left to MLX.
+    Bfloat16 numbers are uint16 in `stored`. The replaced matrices are no longer parameters of the model.
+    Layers without a kernel, and all of a large model if numba is missing, are left to MLX.
     """
     layers = {path: layer for path, layer in model.named_modules() if isinstance(layer, QUANTIZED | DENSE)}
     if 4 * sum(map(_weights, layers.values())) <= SMALL_MODEL:
@@ -105,7 +105,7 @@ def _unpacked(path: str, layer: nn.Module, tensors: Mapping[str, mx.array]) -> "
     weight = tensors[f"{path}.weight"]
     if isinstance(layer, QUANTIZED):
         scales, biases = tensors[f"{path}.scales"], tensors.get(f"{path}.biases")
-        if biases is not None:  # in their own type the product would be rounded to it
+        if biases is not None:  # otherwise the product would be rounded to their type
             scales, biases = scales.astype(mx.float32), biases.astype(mx.float32)
         settings = {"group_size": layer.group_size, "bits": layer.bits, "mode": layer.mode}
         weight = mx.dequantize(weight, scales, biases, **settings)

@@ -1,6 +1,6 @@
-"""A stored matrix as it lies in a mapped file, quantized or not, and its products on a CPU.
+"""A matrix in a mapped file, quantized or not, and its products on a CPU.
 
-Importing it needs numba, and takes its time.
+Importing this module imports numba, which is slow.
 """
 
 import math
@@ -11,20 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from voxrun.arrays import Array, FloatArray
 from voxrun.parallel import in_parts
 
 from . import kernels
 from .dense import FloatMatrix
 
-Array = np.typing.NDArray[Any]
-Floats = np.typing.NDArray[np.float32]
-
 FEW_ROWS = 40
-"""Up to so many rows of activations one pass over the packed weights beats unpacking them for a BLAS."""
+"""Up to this many rows of activations, one pass over the packed weights beats unpacking them for a BLAS."""
 UNPACKING = 4
-"""Rows of activations in whose time the weights are unpacked."""
+"""Unpacking the weights takes as long as a product with this many rows of activations."""
 TILE_BYTES = 2 * 2**20
-"""Unpacked weights at a time."""
+"""Size of the tiles in which weights are unpacked."""
 
 HALVES = {"bfloat16": kernels.BFLOAT16, "float16": kernels.FLOAT16}
 FLOAT_MODES = {"mxfp4": ("e8m0", "e2m1"), "mxfp8": ("e8m0", "e4m3"), "nvfp4": ("e4m3", "e2m1")}
@@ -41,9 +39,9 @@ class Matrix:
     packed: Array
     scales: Array
     biases: Array
-    decode: Floats
+    decode: FloatArray
     """The value of every bit pattern of a scale."""
-    table: Floats
+    table: FloatArray
     """The value of every code, where codes are floats."""
 
     @property
@@ -51,12 +49,12 @@ class Matrix:
         """Outputs."""
         return len(self.packed)
 
-    def product(self, x: Floats) -> Floats:
+    def product(self, x: FloatArray) -> FloatArray:
         """X [n, columns] -> [n, rows]."""
         x = np.ascontiguousarray(self._by_planes(x))
         return self._in_one_pass(x) if len(x) <= FEW_ROWS else self._in_tiles(x)
 
-    def take(self, rows: Array) -> Floats:
+    def take(self, rows: Array) -> FloatArray:
         """Rows [n] -> their weights [n, columns]. Raises IndexError: a kernel would read beyond the file."""
         if len(rows) and not 0 <= rows.min() <= rows.max() < self.rows:
             raise IndexError(f"rows {rows.min()} to {rows.max()} of a matrix with {self.rows}")
@@ -65,7 +63,7 @@ class Matrix:
             kernels.unpack_rows(*self._stored, int(row), out[i : i + 1])
         return self._by_columns(out)
 
-    def _in_one_pass(self, x: Floats) -> Floats:
+    def _in_one_pass(self, x: FloatArray) -> FloatArray:
         out = np.empty((len(x), self.rows), np.float32)
 
         def part(first: int, last: int) -> None:
@@ -74,7 +72,7 @@ class Matrix:
         in_parts(part, self.rows, self._work(len(x)))
         return out
 
-    def _in_tiles(self, x: Floats) -> Floats:
+    def _in_tiles(self, x: FloatArray) -> FloatArray:
         out = np.empty((len(x), self.rows), np.float32)
         step = max(1, TILE_BYTES // (4 * self.columns))
 
@@ -88,7 +86,7 @@ class Matrix:
         return out
 
     def _work(self, n: int) -> int:
-        """Multiplications of n rows; unpacking takes as long as UNPACKING of them."""
+        """Multiplications of a product with n rows, unpacking included."""
         return self.rows * self.columns * (n + UNPACKING)
 
     @cached_property
@@ -102,12 +100,12 @@ class Matrix:
             return 1, 1
         return self.scales.shape[1], 8 // math.gcd(self.bits, 8)
 
-    def _by_planes(self, x: Floats) -> Floats:
+    def _by_planes(self, x: FloatArray) -> FloatArray:
         """Columns in the order in which the kernels unpack them."""
         groups, planes = self._planes
         return x.reshape(len(x), groups, -1, planes).swapaxes(2, 3).reshape(x.shape)
 
-    def _by_columns(self, x: Floats) -> Floats:
+    def _by_columns(self, x: FloatArray) -> FloatArray:
         groups, planes = self._planes
         return x.reshape(len(x), groups, planes, -1).swapaxes(2, 3).reshape(x.shape)
 
@@ -142,25 +140,25 @@ def quantized(parts: Mapping[str, Array], dtype: str, bits: int, mode: str) -> M
 
 
 @cache
-def decoder(name: str) -> Floats:
+def decoder(name: str) -> FloatArray:
     """The value of every bit pattern of a type."""
     return _DECODERS[name]()
 
 
-def _bfloat16() -> Floats:
+def _bfloat16() -> FloatArray:
     return (np.arange(2**16, dtype=np.uint32) << 16).view(np.float32)
 
 
-def _float16() -> Floats:
+def _float16() -> FloatArray:
     return np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
 
 
-def _exponents() -> Floats:
+def _exponents() -> FloatArray:
     """E8M0 of the OCP MX formats; the last code is NaN."""
     return np.append(np.ldexp(np.float32(1), np.arange(255) - 127), np.nan).astype(np.float32)
 
 
-def _small_floats(exponent_bits: int, mantissa_bits: int) -> Floats:
+def _small_floats(exponent_bits: int, mantissa_bits: int) -> FloatArray:
     """E4M3 and E2M1: a sign, subnormals, no infinities."""
     codes = np.arange(2 ** (1 + exponent_bits + mantissa_bits))
     mantissa, exponent = codes % 2**mantissa_bits, codes >> mantissa_bits & (2**exponent_bits - 1)
@@ -169,13 +167,13 @@ def _small_floats(exponent_bits: int, mantissa_bits: int) -> Floats:
     return np.where(codes >> (exponent_bits + mantissa_bits), -value, value).astype(np.float32)
 
 
-def _e4m3() -> Floats:
+def _e4m3() -> FloatArray:
     value = _small_floats(4, 3)
     value[[0x7F, 0xFF]] = np.nan
     return value
 
 
-_DECODERS: dict[str, Callable[[], Floats]] = {
+_DECODERS: dict[str, Callable[[], FloatArray]] = {
     "bfloat16": _bfloat16,
     "float16": _float16,
     "e8m0": _exponents,

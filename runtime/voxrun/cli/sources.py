@@ -1,0 +1,39 @@
+"""Which source `--audio` and `--device` name. A new kind is a class in `voxrun.audio` and a line here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from voxrun.audio.file import FileSource
+from voxrun.audio.microphone import Microphone, sounddevice_library
+from voxrun.audio.pipe import PipeSource
+from voxrun.audio.source import Source
+
+from .options import STDIN
+
+
+@dataclass(frozen=True)
+class Input:
+    """A recording or live audio to transcribe."""
+
+    name: str
+    """Its name in JSON and in the names of output files."""
+    live: bool
+    """Whether it has no end of its own."""
+    open: Callable[[int], Source]
+    """Opens the source at a sampling rate in Hz. Raises AudioError."""
+
+
+def inputs(audio: list[str] | None, device: str | None) -> list[Input]:
+    """What is to be transcribed, in order. Raises DeviceError if a microphone is needed without PortAudio."""
+    if audio:
+        return [recording(name) for name in audio]
+    sounddevice_library()
+    return [Input("microphone", Microphone.live, partial(Microphone, device=device))]
+
+
+def recording(name: str) -> Input:
+    """The input that one argument of --audio names."""
+    if name == STDIN:
+        return Input("stdin", PipeSource.live, PipeSource)
+    return Input(name, FileSource.live, partial(FileSource, name))
