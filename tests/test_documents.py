@@ -10,6 +10,7 @@ import pytest
 import yaml
 from doit.loader import load_tasks
 
+import voxrun
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import Strict
 from voxbuild.recipes.source import ClipSet, Source
@@ -114,6 +115,11 @@ def test_the_runtimes_readme_documents_the_options_of_voxrun_and_no_others() -> 
     assert told == known
 
 
+def test_the_runtimes_readme_documents_every_public_name() -> None:
+    told = {name for line in code_of("runtime/README.md") for name in re.findall(r"\w+", line)}
+    assert set(voxrun.__all__) - {"__version__"} <= told
+
+
 def rows_of(heading: str) -> dict[str, str]:
     """Key -> default, as a table of docs/recipes.md has them."""
     section = text_of("docs/recipes.md").partition(f"\n## Keys of a {heading}\n")[2].partition("\n## ")[0]
@@ -148,7 +154,7 @@ def test_documented_keys_and_defaults_are_those_of_the_schema(heading: str) -> N
 
 def test_documented_environment_variables_are_those_that_are_read() -> None:
     sources = [path for folder in ("voxbuild", "runtime/voxrun") for path in (ROOT / folder).rglob("*.py")]
-    read = {name for path in sources for name in re.findall(r'"(VOX[A-Z]+_[A-Z_]+)"', path.read_text("utf-8"))}
+    read = {name for path in sources for name in re.findall(r'"(VOX[A-Z]+_[A-Z_]+)"', path.read_text())}
     assert {name for document in DOCUMENTS for name in VARIABLE.findall(text_of(document))} == read
 
 
