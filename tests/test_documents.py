@@ -1,72 +1,224 @@
-"""What the documents say is so: every command, option, file and recipe that they name exists."""
+"""The documents and the code agree: what is documented exists, and what exists is documented."""
 
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from doit.loader import load_tasks
 
+import voxrun
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.schema import Strict
+from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.tasks import build, describe, publish, selection, show
 from voxrun.cli.main import parser
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "runtime/README.md", "tiny/README.md", "docs/trust.md"]
+PATTERNS = ("README.md", "CONTRIBUTING.md", "runtime/*.md", "tiny/*.md", "benchmarks/*.md", "docs/**/*.md")
+DOCUMENTS = sorted(str(path.relative_to(ROOT)) for pattern in PATTERNS for path in ROOT.glob(pattern))
+KEYS = {"recipe": Recipe, "source": Source, "clip set": ClipSet}
+"""Whose keys docs/recipes.md lists, by the end of the heading."""
+DOITS_OWN = {"list", "explain"}
+NOT_IN_GIT = {"benchmarks/.envs", "benchmarks/.work", "tiny/4bit"}
+PLACEHOLDER = re.compile(r"/[A-Z]+\b(?!\.)")
+"""PARSER and NAME in corpus/PARSER/NAME."""
+VARIABLE = re.compile(r"\bVOX[A-Z]+_[A-Z_]+\b")
+MODULES = (build, describe, publish, show)
 
 
-def text_of(name):
+def text_of(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def code_of(name):
-    """Everything in fenced blocks and in backticks."""
+def code_of(name: str) -> list[str]:
+    """The lines of fenced blocks, and everything in backticks."""
     text = text_of(name)
     blocks = re.findall(r"^```.*?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    return "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", text)])
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return [*"".join(blocks).splitlines(), *re.findall(r"`([^`\n]+)`", prose)]
+
+
+def calls_of(program: str, name: str) -> list[list[str]]:
+    """The arguments of each call of a program in a document's code."""
+    calls = (call.split() for line in code_of(name) for call in line.partition(" #")[0].split("&&"))
+    return [words[words.index(program) + 1 :] for words in calls if program in words]
+
+
+def documented(program: str) -> list[list[str]]:
+    return [call for name in DOCUMENTS for call in calls_of(program, name)]
+
+
+def task_of(call: list[str]) -> str | None:
+    """The task that a call of doit names: `publish` in `-n 2 publish:4bit recipe=4bit`."""
+    words = call[2:] if call[:1] == ["-n"] else call
+    return words[0].partition(":")[0] if words and re.match(r"[a-z]+(:|$)", words[0]) else None
+
+
+def options_in(words: list[str]) -> set[str]:
+    return {match[0] for word in words if (match := re.match(r"--[a-z][a-z-]*", word))}
+
+
+def variables_in(words: list[str]) -> set[str]:
+    return {word.partition("=")[0] for word in words if re.match(r"[a-z]+=", word)}
+
+
+@pytest.fixture
+def tasks(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
+    """Each task that people call, with its options."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["doit"])
+    monkeypatch.setattr("doit.doit_cmd._CMDLINE_VARS", {})
+    namespace = {name: getattr(module, name) for module in MODULES for name in module.__all__}
+    found: dict[str, set[str]] = {}
+    for task in load_tasks({n: value for n, value in namespace.items() if n.startswith("task_")}):
+        options = {f"--{option['long']}" for option in task.params or () if option.get("long")}
+        found.setdefault(task.name.partition(":")[0], set()).update(options)
+    return {name: options for name, options in found.items() if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_documented_tasks_exist(name):
-    modules = (build, describe, publish, show)
-    known = {task.removeprefix("task_") for module in modules for task in module.__all__}
-    named = set(re.findall(r"\bdoit (?:-n 2 )?([a-z]+)\b(?!=)", code_of(name))) - {"list", "explain"}
-    assert named <= known
+def test_documented_doit_commands_exist(name: str, tasks: dict[str, set[str]]) -> None:
+    for call in calls_of("doit", name):
+        task = task_of(call)
+        assert task in {None, *DOITS_OWN, *tasks}, call
+        assert variables_in(call) <= set(selection.VARIABLES), call
+        assert options_in(call) <= tasks.get(str(task), set()), call
+
+
+def test_every_doit_task_is_documented_with_its_options(tasks: dict[str, set[str]]) -> None:
+    calls = documented("doit")
+    assert {*tasks, *DOITS_OWN} <= set(map(task_of, calls))
+    for task, options in tasks.items():
+        told = [options_in(call) for call in calls if task_of(call) == task]
+        assert options <= set().union(*told), task
+
+
+def test_every_variable_of_doit_is_documented() -> None:
+    told = [variables_in(call) for call in documented("doit")]
+    assert set(selection.VARIABLES) <= set().union(*told)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_documented_variables_exist(name):
-    assert set(re.findall(r"\bdoit .*?\b(\w+)=", code_of(name))) <= set(selection.VARIABLES)
-
-
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_documented_options_exist(name):
+def test_documented_options_of_voxrun_exist(name: str) -> None:
     known = set(parser()._option_string_actions)
-    for command in re.findall(r"^voxrun (.*)$", code_of(name), re.MULTILINE):
-        assert set(re.findall(r"--[a-z-]+", command)) <= known
+    for call in calls_of("voxrun", name):
+        assert options_in(call) <= known, call
+
+
+def test_the_runtimes_readme_documents_the_options_of_voxrun_and_no_others() -> None:
+    told = {option for line in code_of("runtime/README.md") for option in options_in(line.split())}
+    known = {option for option in parser()._option_string_actions if option.startswith("--")}
+    assert told == known
+
+
+def test_the_runtimes_readme_documents_every_public_name() -> None:
+    told = {name for line in code_of("runtime/README.md") for name in re.findall(r"\w+", line)}
+    assert set(voxrun.__all__) - {"__version__"} <= told
+
+
+def rows_of(heading: str) -> dict[str, str]:
+    """Key -> default, as a table of docs/recipes.md has them."""
+    section = text_of("docs/recipes.md").partition(f"\n## Keys of a {heading}\n")[2].partition("\n## ")[0]
+    return dict(re.findall(r"^\| `([\w.]+)` \|[^|]*\| *`?([^|`]*?)`? *\|", section, re.MULTILINE))
+
+
+def keys_of(kind: type[Strict], above: str = "") -> Iterator[tuple[str, str]]:
+    """Key -> default of a section and of those in it, as YAML says them."""
+    for name, field in kind.model_fields.items():
+        key, section = above + (field.alias or name), section_in(field.annotation)
+        yield key, "required" if field.is_required() else in_yaml(field.default)
+        if section:
+            yield from keys_of(section, f"{key}.")
+
+
+def section_in(annotation: Any) -> type[Strict] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Strict):
+        return annotation
+    return next(filter(None, map(section_in, getattr(annotation, "__args__", ()))), None)
+
+
+def in_yaml(default: Any) -> str:
+    if isinstance(default, Strict):
+        return ""
+    return {None: "none", False: "false", True: "true", (): "[]"}.get(default, str(default))
+
+
+@pytest.mark.parametrize("heading", KEYS)
+def test_documented_keys_and_defaults_are_those_of_the_schema(heading: str) -> None:
+    assert rows_of(heading) == dict(keys_of(KEYS[heading]))
+
+
+def test_documented_environment_variables_are_those_that_are_read() -> None:
+    sources = [path for folder in ("voxbuild", "runtime/voxrun") for path in (ROOT / folder).rglob("*.py")]
+    read = {name for path in sources for name in re.findall(r'"(VOX[A-Z]+_[A-Z_]+)"', path.read_text())}
+    assert {name for document in DOCUMENTS for name in VARIABLE.findall(text_of(document))} == read
+
+
+def anchors_of(path: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", [*DOCUMENTS, "CHANGELOG.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    for link, _, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(#([^)]+))?\)", text_of(name)):
+        path = (ROOT / name).parent / link if link else ROOT / name
+        assert path.exists(), link
+        assert not anchor or anchor in anchors_of(path), f"{link}#{anchor}"
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_linked_files_exist(name):
-    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text_of(name)):
-        assert (ROOT / name).parent.joinpath(link).exists(), link
+def test_named_files_exist(name: str) -> None:
+    """Paths in code that begin with a folder of the repository; a star stands for any name."""
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"out"}
+    for line in code_of(name):
+        for path in re.findall(r"(?<![\w./-])[\w.-]+/[\w./*-]*", line):
+            known = path.strip("./") in NOT_IN_GIT or PLACEHOLDER.search(path)
+            if path.partition("/")[0] in folders and not known:
+                assert any(ROOT.glob(path.rstrip("/."))), path
 
 
-def test_the_recipe_in_the_readme_is_the_real_one():
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_named_definitions_exist(name: str) -> None:
+    """`path.py: Class.method` is in that file."""
+    for code in code_of(name):
+        if match := re.fullmatch(r"([\w/]+\.py): ([\w.]+)", code):
+            text = text_of(match[1])
+            for part in match[2].split("."):
+                assert re.search(rf"^ *((def|class) {part}\b|{part}\b.* = )", text, re.MULTILINE), code
+
+
+@pytest.mark.parametrize("package", ["voxbuild", "runtime/voxrun"])
+def test_the_architecture_shows_every_wing(package: str) -> None:
+    tree = text_of("docs/architecture.md").partition(f"\n{package}/\n")[2].partition("\n\n")[0]
+    shown = re.findall(r"^  ([\w.]+/?)  ", tree, re.MULTILINE)
+    parts = [path for path in (ROOT / package).iterdir() if not path.name.startswith("__")]
+    wings = {f"{path.name}/" if path.is_dir() else path.name for path in parts if path.name != "py.typed"}
+    assert set(shown) == wings
+
+
+def test_the_readme_is_short() -> None:
+    assert len(text_of("README.md").splitlines()) <= 130
+
+
+def test_the_recipe_in_the_readme_is_the_real_one() -> None:
     shown = re.search(r"```yaml\n(.*?)```", text_of("README.md"), re.DOTALL)
+    assert shown is not None
     assert yaml.safe_load(shown[1]) == yaml.safe_load(text_of("recipes/4bit.yaml"))
 
 
-def test_the_readme_tells_what_came_of_every_recipe():
-    readme = text_of("README.md")
+@pytest.mark.parametrize("document", ["docs/results.md", "docs/compatibility.md"])
+def test_tables_have_a_row_for_every_recipe(document: str) -> None:
+    table = text_of(document)
     for recipe in (ROOT / "recipes").glob("*.yaml"):
-        assert re.search(rf"^\| {recipe.stem} ", readme, re.MULTILINE), recipe.stem
+        assert re.search(rf"^\| {recipe.stem} ", table, re.MULTILINE), recipe.stem
 
 
-def test_the_ci_script_finds_the_readmes_test_command():
+def test_the_ci_script_finds_the_readmes_test_command() -> None:
     assert "<!-- test command -->\n```\n" in text_of("README.md")
     assert "README.md" in text_of(".ci/run")
-
-
-def test_the_compatibility_matrix_has_every_recipe():
-    matrix = text_of("docs/compatibility.md")
-    for recipe in (ROOT / "recipes").glob("*.yaml"):
-        assert re.search(rf"^\| {recipe.stem} ", matrix, re.MULTILINE), recipe.stem

@@ -25,6 +25,6 @@ def test_the_api_as_it_is_shown(
     exec(code[1], {})
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].strip() == "please try again"
-    if document == "README.md":
+    if document == "runtime/README.md":
         assert [line.split()[-1] for line in lines[1:4]] == ["please", "try", "again"]
         assert lines[4].strip() == "please try again"
