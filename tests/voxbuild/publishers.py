@@ -8,9 +8,11 @@ import hashlib
 import json
 import os
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import huggingface_hub
+import pytest
 from artifacts import contents
 from huggingface_hub import constants
 from huggingface_hub.hf_api import RepoFile
@@ -22,6 +24,8 @@ from voxbuild.errors import PublishError
 from voxbuild.publish.hub import client
 from voxbuild.publish.hub.target import Hub
 from voxbuild.publish.target import Release
+
+TIMEOUT = client.TIMEOUT
 
 
 def connect(patch, url, token):
@@ -99,20 +103,30 @@ class Reader:
     def __init__(self, url, token):
         self._api = huggingface_hub.HfApi(endpoint=url, token=token)
 
+    @contextmanager
+    def _asked(self):
+        """The client with its usual time-out, even while a test shortens that of publishers."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(client, "TIMEOUT", TIMEOUT)
+            yield self._api
+
     def holds(self, repo, revision):
         """Path -> hash of everything at a revision, `.gitattributes` apart."""
-        items = self._api.list_repo_tree(repo, recursive=True, revision=revision)
-        files = [item for item in items if isinstance(item, RepoFile)]
+        with self._asked() as api:
+            items = api.list_repo_tree(repo, recursive=True, revision=revision)
+            files = [item for item in items if isinstance(item, RepoFile)]
         listed = {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in files}
         return {path: blob for path, blob in listed.items() if path != ".gitattributes"}
 
     def tags(self, repo):
         """Tag -> commit."""
-        return {tag.name: tag.target_commit for tag in self._api.list_repo_refs(repo).tags}
+        with self._asked() as api:
+            return {tag.name: tag.target_commit for tag in api.list_repo_refs(repo).tags}
 
     def log(self, repo, revision="main"):
         """Titles of commits, newest first, without the Hub's own first."""
-        titles = [commit.title for commit in self._api.list_repo_commits(repo, revision=revision)]
+        with self._asked() as api:
+            titles = [commit.title for commit in api.list_repo_commits(repo, revision=revision)]
         return [title for title in titles if title != "initial commit"]
 
 
