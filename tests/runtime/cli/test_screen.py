@@ -98,6 +98,7 @@ def test_a_pipe_gets_plain_words_while_the_terminal_has_the_meter() -> None:
     assert remains(shown) == []
 
 
+@pytest.mark.slow
 def test_a_file_shows_progress_that_goes_away() -> None:
     files = [str(CHAIN), str(CHAIN), str(PROMPT)]
     shown, _ = on_terminal("--audio", *files)

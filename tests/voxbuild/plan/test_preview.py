@@ -77,6 +77,7 @@ def bytes_of_weights(hub):
     return sum(count for path, count in hub.sent.items() if path.endswith(WEIGHTS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirects", [False, True])
 def test_a_plan_of_a_hub_source_downloads_only_its_header(hub, plan, files, book, redirects):
     hub.redirects = redirects

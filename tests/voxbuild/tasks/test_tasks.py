@@ -26,6 +26,8 @@ from voxbuild.files import read_json, stamp, write_json
 from voxbuild.tasks import up_to_date
 from voxrun.files.hashes import sha256_of
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     "README.md",
     "bom.cdx.json",
@@ -93,7 +95,6 @@ def test_a_second_build_does_nothing(first_build):
     )
 
 
-@pytest.mark.slow
 def test_an_edited_recipe_is_converted_again_and_no_other(built):
     edit(built / "recipes/2bit.yaml", "bits: 2", "bits: 3")
     process = doit(built, "convert")
@@ -102,7 +103,6 @@ def test_an_edited_recipe_is_converted_again_and_no_other(built):
     assert read_json(built / "out/tiny/2bit/config.json")["quantization"]["bits"] == 3
 
 
-@pytest.mark.slow
 def test_an_edited_gate_is_checked_without_converting_again(built):
     edit(built / "recipes/4bit.yaml", "wer: 200.0", "wer: 199.0")
     process = doit(built, "build", "recipe=4bit")
@@ -120,7 +120,6 @@ def test_an_edited_gate_is_checked_without_converting_again(built):
     assert not Manifest.load(folder).validated, "what fails its gates now was once validated by others"
 
 
-@pytest.mark.slow
 def test_a_flipped_byte_is_rebuilt_to_the_same_artifact(built):
     folder = built / "out/tiny/4bit"
     before = contents(folder)
@@ -133,7 +132,6 @@ def test_a_flipped_byte_is_rebuilt_to_the_same_artifact(built):
     assert contents(folder) == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "manifest.json"])
 def test_a_deleted_file_is_rebuilt(built, name):
     before = (built / "out/tiny/4bit/model.safetensors").read_bytes()
@@ -144,7 +142,6 @@ def test_a_deleted_file_is_rebuilt(built, name):
     assert (built / "out/tiny/4bit/model.safetensors").read_bytes() == before
 
 
-@pytest.mark.slow
 def test_a_card_shows_the_recorded_variants(built):
     folder, record = built / "out/tiny/4bit", built / "model_cards/siblings/tiny.json"
     assert not (folder / "wer.png").exists()
@@ -180,7 +177,6 @@ def test_a_card_shows_the_recorded_variants(built):
     assert Manifest.load(folder).files.keys() == FILES - {"manifest.json"}
 
 
-@pytest.mark.slow
 def test_siblings_are_recorded_as_they_are_published(built):
     assert "tiny: nothing is published" in doit(built, "siblings", "source=tiny").stdout
     assert not (built / "model_cards/siblings").exists()
@@ -200,7 +196,6 @@ def test_siblings_are_recorded_as_they_are_published(built):
     assert (built / "model_cards/siblings/tiny.json").read_bytes() == before
 
 
-@pytest.mark.slow
 def test_a_card_with_other_numbers_than_were_measured_is_not_published(built):
     edit(built / "model_cards/voxtral.md.j2", "{{ wer_table }}", "{{ wer_table | replace('.', '.9') }}")
     process = doit(built, "build", "recipe=4bit")
@@ -213,7 +208,6 @@ def test_a_card_with_other_numbers_than_were_measured_is_not_published(built):
     assert not (built / "out/registry").exists()
 
 
-@pytest.mark.slow
 def test_a_malformed_record_is_one_message(built):
     (built / "model_cards/siblings").mkdir()
     (built / "model_cards/siblings/tiny.json").write_text("[{}]")
@@ -223,7 +217,6 @@ def test_a_malformed_record_is_one_message(built):
     assert "Traceback" not in process.stdout
 
 
-@pytest.mark.slow
 def test_validated_artifacts_are_published_and_voxrun_reads_them(built):
     refused = doit(built, "publish", "recipe=2bit")
     assert refused.returncode in FAILED
@@ -261,7 +254,6 @@ def test_validated_artifacts_are_published_and_voxrun_reads_them(built):
     assert voxrun.stderr == "voxrun: someone/Voxtral-Tiny-Prompts-4bit at v9 was withdrawn: deaf\n"
 
 
-@pytest.mark.slow
 def test_plan_and_table_show_planned_and_built_variants(first_build):
     project = first_build[0]
     plan = doit(project, "plan", "recipe=4bit", "--tensors").stdout
@@ -279,7 +271,6 @@ def test_plan_and_table_show_planned_and_built_variants(first_build):
     assert "FAIL" in rows["2bit"]
 
 
-@pytest.mark.slow
 def test_the_list_and_the_matrix_are_complete(project):
     process = doit(project, "list")
     assert process.returncode == 0
@@ -318,14 +309,12 @@ def test_the_list_and_the_matrix_are_complete(project):
     assert rows == [{"recipe": "2bit", "experimental": False}, {"recipe": "4bit", "experimental": False}]
 
 
-@pytest.mark.slow
 def test_an_unknown_target_is_reported(built):
     process = doit(built, "publish", "recipe=4bit", "target=moon")
     assert process.returncode == 3
     assert "unknown target moon; known: registry, hub" in process.stdout
 
 
-@pytest.mark.slow
 def test_a_corrected_transcript_is_scored_again(built):
     transcripts = built / "few/transcripts.tsv"
     transcripts.write_text(transcripts.read_text().replace("\n", " indeed\n"))
@@ -335,7 +324,6 @@ def test_a_corrected_transcript_is_scored_again(built):
     assert all(clip["reference"].endswith(" indeed") for clip in validation["clips"].values())
 
 
-@pytest.mark.slow
 def test_a_clip_sets_new_licence_reaches_the_card(built):
     edit(built / "recipes/clips/few.yaml", "CC-BY-SA-3.0", "CC0-1.0")
     assert doit(built, "build", "recipe=4bit").returncode == 0
@@ -343,7 +331,6 @@ def test_a_clip_sets_new_licence_reaches_the_card(built):
     assert doit(built, "publish", "recipe=4bit").returncode == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["README.md", "validation.json"])
 def test_an_edited_document_is_written_again(built, name):
     path = built / "out/tiny/4bit" / name
@@ -354,7 +341,6 @@ def test_an_edited_document_is_written_again(built, name):
     assert Manifest.load(path.parent).damaged(path.parent) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edited", "made_again"),
     [
@@ -377,7 +363,6 @@ def test_an_edited_manifest_is_written_again(built, edited, made_again):
     assert path.read_bytes() == before
 
 
-@pytest.mark.slow
 def test_a_stricter_gate_makes_the_table_stale_and_prevents_publishing(built):
     edit(built / "recipes/4bit.yaml", "wer: 200.0", "wer: 199.0")
     assert "stale" in doit(built, "table", "recipe=4bit").stdout
@@ -386,7 +371,6 @@ def test_a_stricter_gate_makes_the_table_stale_and_prevents_publishing(built):
     assert "the recipe has changed since it was built" in process.stdout
 
 
-@pytest.mark.slow
 def test_touched_files_are_hashed_once(built, monkeypatch):
     (built / "out/tiny/4bit/model.safetensors").touch()
     assert executed(doit(built, "convert:tiny:4bit")) == []
@@ -400,7 +384,6 @@ def test_touched_files_are_hashed_once(built, monkeypatch):
     assert up_to_date.weights_untouched(task, values, "out/tiny/4bit")
 
 
-@pytest.mark.slow
 def test_state_files_damaged_by_a_crash_are_rewritten(built):
     for name in ("source.json", "4bit.plan.json"):
         (built / "out/.state/tiny" / name).write_text("")
