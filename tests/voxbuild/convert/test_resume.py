@@ -313,7 +313,9 @@ def test_two_processes_do_not_build_the_same_artifact_at_once(build, monkeypatch
     said = []
 
     def second_build(*arguments, original=convert_module._write_shard):
-        with pytest.raises(ConvertError, match="tiny--4bit: another process is making it; wait for its end"):
+        with pytest.raises(
+            ConvertError, match="tiny--4bit: another process is writing it; wait until it is finished"
+        ):
             build.convert()
         said.append(True)
         return original(*arguments)
