@@ -152,7 +152,7 @@ def test_the_plan_has_a_line_for_each_loader(book):
             "[voxmlx, mlxaudio]",
             r"4bit\.yaml:8: dialects\.1: unknown dialect mlxaudio; known: voxmlx, mlx-audio",
         ),
-        ("[voxmlx, voxmlx]", r"4bit\.yaml:8: dialects\.1: voxmlx is there twice"),
+        ("[voxmlx, voxmlx]", r"4bit\.yaml:8: dialects\.1: voxmlx is listed twice"),
     ],
 )
 def test_a_mistyped_dialect_is_reported(root, tmp_path, said, message):
