@@ -188,4 +188,4 @@ def test_a_value_with_quadratic_parsing_time_is_refused(tmp_path):
     """YAML 1.1 takes 1:1:1 for a number of base 60."""
     for quote in ("", "!!int "):
         text = f"name: {quote}{'1:' * 10_000}1"
-        assert "a value of 20,001 letters" in message(tmp_path, text)
+        assert "a value of 20,001 characters" in message(tmp_path, text)
