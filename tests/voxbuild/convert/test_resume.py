@@ -368,7 +368,7 @@ def test_a_tokenizer_that_changes_during_conversion_is_reported(build, monkeypat
         return original(writer)
 
     monkeypatch.setattr(convert_module.CheckpointWriter, "finish", touching)
-    with pytest.raises(SourceError, match=r"tekken\.json of tiny: changed meanwhile; run it again"):
+    with pytest.raises(SourceError, match=r"tekken\.json of tiny: changed during the build; run it again"):
         build.convert()
     assert not build.work.artifact("tiny", "4bit").exists()
 

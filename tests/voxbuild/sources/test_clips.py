@@ -42,7 +42,7 @@ def test_a_folder_is_read_in_the_order_of_its_transcripts(base):
 
 def test_a_set_without_clips_or_words_is_refused(base):
     (base / "words/transcripts.tsv").write_text("a.flac\t...\n")
-    with pytest.raises(SourceError, match=r"words/a: nothing is said in its transcript '\.\.\.'"):
+    with pytest.raises(SourceError, match=r"words/a: its transcript '\.\.\.' has no words"):
         read_clips(LOCAL, base)
     (base / "words/transcripts.tsv").write_text("")
     with pytest.raises(SourceError, match="the clip set words has no clips"):

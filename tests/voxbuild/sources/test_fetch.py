@@ -73,7 +73,7 @@ def test_a_file_of_another_size_is_reported(base):
     path = base / "model/consolidated.safetensors"
     path.write_bytes(CONTENT[path.name][:-1])
     said = refused(base)
-    assert said.startswith(f"{path}: 4,999 bytes instead of 5,000: damaged, truncated, or another file")
+    assert said.startswith(f"{path}: 4,999 bytes instead of 5,000: damaged, truncated, or not the file")
     assert said.endswith("delete it and fetch again")
 
 
