@@ -197,7 +197,7 @@ def test_a_source_that_changes_during_conversion_is_reported(build, monkeypatch,
         return original(writer)
 
     monkeypatch.setattr(convert_module.CheckpointWriter, "finish", touching)
-    with pytest.raises(CheckpointError, match=r"safetensors: it changed meanwhile; run it again"):
+    with pytest.raises(CheckpointError, match=r"safetensors: it changed while it was read; run it again"):
         build.convert()
     assert not build.work.artifact("tiny", "4bit").exists()
     assert build.leftovers() == []
