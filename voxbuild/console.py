@@ -1,7 +1,7 @@
 """Output for people: progress bars on stderr, Markdown tables, and messages without access tokens."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -43,6 +43,12 @@ def sayable(text: str) -> str:
 def _forms(token: str) -> set[str]:
     escaped = {repr(token)[1:-1], ascii(token)[1:-1], repr(token.encode(errors="replace"))[2:-1]}
     return {token, quote(token, errors="replace"), " ".join(token.split()), *escaped}
+
+
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """The first `most` names, and the number of the others."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def markdown(rows: Iterable[Iterable[Any]], header: list[str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from voxbuild.console import some_of
 from voxbuild.errors import PlanError
 from voxbuild.recipes.recipe import DTYPES, Recipe
 from voxbuild.tensors.modes import Quantization
@@ -14,8 +15,6 @@ from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import MISTRAL, Dialect
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.model.voxtral import parameter_shapes
-
-NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,9 @@ def _matched(header: Iterable[Tensor], dialect: Dialect) -> dict[str, Tensor]:
         else:
             found[name] = tensor
     if unmatched:
-        raise PlanError(f"the checkpoint has tensors that {dialect.name} has no name for: {_some(unmatched)}")
+        raise PlanError(
+            f"the checkpoint has tensors that {dialect.name} has no name for: {some_of(unmatched)}"
+        )
     return found
 
 
@@ -146,9 +147,9 @@ def _check_shapes(
     found: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], dialect: Dialect
 ) -> None:
     if missing := sorted(dialect.native(name) for name in wanted.keys() - found.keys()):
-        raise PlanError(f"tensors are missing from the checkpoint: {_some(missing)}")
+        raise PlanError(f"tensors are missing from the checkpoint: {some_of(missing)}")
     if extra := sorted(found[name].name for name in found.keys() - wanted.keys()):
-        raise PlanError(f"the checkpoint has tensors that do not fit params.json: {_some(extra)}")
+        raise PlanError(f"the checkpoint has tensors that do not fit params.json: {some_of(extra)}")
     wrong = [
         f"{found[name].name} is {list(_result_shape(found[name], dialect.transposes(name)))},"
         f" but {list(shape)} by params.json"
@@ -156,7 +157,7 @@ def _check_shapes(
         if _result_shape(found[name], dialect.transposes(name)) != shape
     ]
     if wrong:
-        raise PlanError(f"tensors have the wrong shape: {_some(wrong)}")
+        raise PlanError(f"tensors have the wrong shape: {some_of(wrong)}")
 
 
 def _check_rules(recipe: Recipe, modules: Iterable[str]) -> None:
@@ -208,8 +209,3 @@ def _config(recipe: Recipe, params: Mapping[str, Any], tensors: Sequence[TensorP
         }
         config["quantization"] = default.as_config() | differing
     return dict(sorted(config.items()))
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more

@@ -51,17 +51,16 @@ def read_book(folder: Path) -> Book:
         sources=load_folder(folder / "sources", Source),
         clips=load_folder(folder / "clips", ClipSet),
     )
+    for source in book.sources.values():
+        _check_clips(book, source.clips, folder / "sources" / f"{source.name}.yaml", "clips")
     for recipe in book.recipes.values():
         path = folder / f"{recipe.name}.yaml"
         if recipe.source not in book.sources:
             where = place(path, "source")
             raise RecipeError(f"{where}: unknown source {recipe.source}; {known_names(book.sources)}")
         _check_clips(book, recipe.validation.clips, path, "validate", "clips")
-    for source in book.sources.values():
-        _check_clips(book, source.clips, folder / "sources" / f"{source.name}.yaml", "clips")
-    for recipe in book.recipes.values():
         if recipe.calibrate:
-            _check_calibration(book, recipe, recipe.calibrate, folder / f"{recipe.name}.yaml")
+            _check_calibration(book, recipe, recipe.calibrate, path)
     return book
 
 

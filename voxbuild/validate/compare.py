@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from voxbuild.console import markdown
+from voxbuild.console import markdown, some_of
 from voxbuild.tensors.module_kinds import by_kind
 
 from .weights import Artifact, Floats, Weight
@@ -109,10 +109,11 @@ def stored_bytes(a: Artifact, b: Artifact) -> int:
 
 def _difference(a: Artifact, b: Artifact, name: str, progress: Callable[[int], None]) -> Difference:
     one, other = a.weights[name], b.weights[name]
-    formats = (_words(one), _words(other))
+    formats = _format(one), _format(other)
     if one.shape != other.shape:
         progress(one.nbytes + other.nbytes)
-        shaped = (f"{_shape(one)} {formats[0]}", f"{_shape(other)} {formats[1]}")
+        first, second = ("x".join(map(str, weight.shape)) for weight in (one, other))
+        shaped = f"{first} {formats[0]}", f"{second} {formats[1]}"
         return Difference(name, one.shape, shaped, None, None)
     errors = _Errors()
     alike = (one.dtype, one.quantization) == (other.dtype, other.quantization)
@@ -155,12 +156,8 @@ def _unequal_bytes(mine: bytes, theirs: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(mine, np.uint8) != np.frombuffer(theirs, np.uint8)))
 
 
-def _words(weight: Weight) -> str:
+def _format(weight: Weight) -> str:
     return weight.quantization.in_words if weight.quantization else weight.dtype
-
-
-def _shape(weight: Weight) -> str:
-    return "x".join(map(str, weight.shape))
 
 
 def summary(tensors: Iterable[Difference]) -> list[dict[str, Any]]:
@@ -202,17 +199,12 @@ def as_text(comparison: Comparison) -> str:
     if comparison.equal:
         return f"{a} and {b} are equal: {len(comparison.tensors)} tensors"
     blocks = [
-        *(f"only in {n}: {_some(ts)}" for n, ts in zip((a, b), comparison.only, strict=True) if ts),
+        *(f"only in {n}: {some_of(ts, SHOWN)}" for n, ts in zip((a, b), comparison.only, strict=True) if ts),
         *(f"config.json: {key} is {x!r} in {a}, {y!r} in {b}" for key, (x, y) in comparison.config.items()),
         _kinds_table(comparison),
         _worst_table(comparison.differing),
     ]
     return "\n\n".join(block for block in blocks if block)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def _kinds_table(comparison: Comparison) -> str:
