@@ -14,7 +14,7 @@ from voxbuild.folders import Journal
 from voxbuild.plan.planner import Plan, TensorPlan
 from voxbuild.tensors.checkpoint import Checkpoint, OnePass
 from voxbuild.tensors.methods import METHODS
-from voxbuild.tensors.moments import Moments
+from voxbuild.tensors.moments import NO_MOMENTS, Moments
 from voxbuild.tensors.quantize import Rows, cast, is_finite, to_rows, transposed
 from voxbuild.tensors.threads import Buffer, in_order
 from voxbuild.tensors.writer import CheckpointWriter
@@ -43,7 +43,7 @@ def is_in_order(plan: Plan, checkpoint: Checkpoint) -> bool:
 
 
 def convert(
-    plan: Plan, source: OnePass, journal: Journal, progress: Progress, moments: Moments
+    plan: Plan, source: OnePass, journal: Journal, progress: Progress, moments: Moments = NO_MOMENTS
 ) -> dict[str, str]:
     """Write the shards that are not finished yet; return file name -> sha256 of all.
 

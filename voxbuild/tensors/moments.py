@@ -16,6 +16,7 @@ from .writer import CheckpointWriter
 Array = np.typing.NDArray[Any]
 Moments = Mapping[str, Array]
 """Canonical path of a module -> float32 [columns]: the second moments of its matrix's inputs."""
+NO_MOMENTS: Moments = {}
 
 
 def save_moments(path: Path, moments: Moments) -> str:

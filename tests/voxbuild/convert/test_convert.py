@@ -185,7 +185,7 @@ def test_a_source_truncated_during_conversion_is_reported(book, source, tmp_path
             file.truncate(8 + struct.unpack("<Q", file.read(8))[0] + 1000)
         stream = OnePass(checkpoint, hashing=False)
         with pytest.raises(CheckpointError, match="truncated; it changed or is damaged"):
-            convert(plan, stream, Journal(tmp_path / "out", "new"), lambda done: None, {})
+            convert(plan, stream, Journal(tmp_path / "out", "new"), lambda done: None)
 
 
 def test_a_disk_error_is_raised(book, source, tmp_path, monkeypatch):
