@@ -1,7 +1,7 @@
-"""What is said to people: progress on stderr, tables, and messages without tokens."""
+"""Output for people: progress bars on stderr, Markdown tables, and messages without access tokens."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +14,7 @@ from .errors import PublishError
 
 
 def progress_bar(label: str, total: int, unit: str) -> Any:
-    """A progress bar on stderr; none where that is no terminal."""
+    """A progress bar on stderr; hidden if stderr is not a terminal."""
     return tqdm(total=total or None, desc=label, unit=unit, unit_scale=unit == "B", disable=None, leave=False)
 
 
@@ -23,17 +23,17 @@ _KNOWN: set[str] = set()
 
 
 def remember(token: str) -> None:
-    """Say no more what the client sends as its token. Raises PublishError if no header could hold it."""
+    """Mask this token in all messages. Raises PublishError if it cannot be sent in an HTTP header."""
     _KNOWN.add(token)
     if not token.isascii() or not token.isprintable() or " " in token:
         raise PublishError(
-            "the token of the Hub holds characters that no token has: set HF_TOKEN anew, or log in with"
+            "the Hub token holds characters that no token has: set HF_TOKEN again, or log in with"
             " `hf auth login`"
         )
 
 
 def sayable(text: str) -> str:
-    """A message without tokens, in any of the forms that others write them in; its lines stay lines."""
+    """A printable message in which tokens, quoted or escaped ones too, are masked; line breaks are kept."""
     known = _KNOWN | {os.environ.get(name, "").strip() for name in VARIABLES}
     for form in sorted((form for token in known if token for form in _forms(token)), key=len, reverse=True):
         text = text.replace(form, "<token>")
@@ -45,11 +45,17 @@ def _forms(token: str) -> set[str]:
     return {token, quote(token, errors="replace"), " ".join(token.split()), *escaped}
 
 
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """The first `most` names, and the number of the others."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def markdown(rows: Iterable[Iterable[Any]], header: list[str]) -> str:
-    """A Markdown table; columns of numbers are aligned right, their text is kept as it is."""
+    """A Markdown table; the cells are not reformatted."""
     return tabulate([list(row) for row in rows], header, "github", disable_numparse=True)
 
 
 def foreign_table(rows: Iterable[Iterable[str]], header: list[str]) -> str:
-    """The same of what somebody else wrote: every cell printable, on one line, and in its column."""
+    """A Markdown table of untrusted text: every cell is printable, on one line, with `|` escaped."""
     return markdown(([sentence(cell).replace("|", r"\|") for cell in row] for row in rows), header)

@@ -1,19 +1,4 @@
-"""What voxbuild raises on purpose: what is wrong, where, and what to do. Tasks turn it into a failure.
-
-VoxbuildError
-├── RecipeError       a recipe, source or clip set that is not valid
-├── SourceError       source files that cannot be had, or are not those that were pinned
-├── CheckpointError   a safetensors file that is damaged or truncated
-├── FormatError       a JSON file that is damaged, or more than it may be
-├── LockError         a lock that is no lock, or what would be built is not what it says
-├── DifferenceError   what was compared differs, which was told already
-├── PlanError         tensors that are missing, unmatched, doubled or misshapen
-├── ConvertError      weights that cannot be converted; no space left
-├── ValidationError   an artifact that does not pass its gates
-├── SigningError      an artifact that cannot be signed, or a key that cannot sign it
-└── PublishError      an artifact that may not, or cannot, be published
-    └── MissingError  a repository, revision or file that is not where it was looked for
-"""
+"""The errors that voxbuild raises on purpose: each message says what is wrong, where, and what to do."""
 
 
 def one_line(error: BaseException) -> str:
@@ -30,7 +15,7 @@ class RecipeError(VoxbuildError):
 
 
 class SourceError(VoxbuildError):
-    """Source files cannot be had, or are not those that were pinned."""
+    """Source files are missing, cannot be downloaded, or differ from the pinned ones."""
 
 
 class CheckpointError(VoxbuildError):
@@ -38,23 +23,23 @@ class CheckpointError(VoxbuildError):
 
 
 class FormatError(VoxbuildError, ValueError):
-    """A JSON file is none, or larger, deeper or odder than it may be."""
+    """A JSON file is damaged, too large or too deeply nested."""
 
 
 class LockError(VoxbuildError):
-    """A lock cannot be read, or what would be built is not what it says."""
+    """A recipe.lock cannot be read, or the build would differ from it."""
 
 
 class DifferenceError(VoxbuildError):
-    """What was compared differs, and all has been told: the exit code is 1 without another word."""
+    """Two compared things differ, and the differences are printed already: exit with 1, without a message."""
 
 
 class PlanError(VoxbuildError):
-    """The checkpoint's tensors are not those that the architecture needs."""
+    """Tensors of the checkpoint are missing, unmatched, doubled or misshapen."""
 
 
 class ConvertError(VoxbuildError):
-    """The weights cannot be converted."""
+    """The weights cannot be converted, or the disk is full."""
 
 
 class ValidationError(VoxbuildError):
@@ -70,4 +55,4 @@ class PublishError(VoxbuildError):
 
 
 class MissingError(PublishError):
-    """A target holds no such repository, revision or file."""
+    """A target has no such repository, revision or file."""

@@ -1,4 +1,4 @@
-"""Small files, written whole or not at all; large ones copied durably; stamps that tell of a change."""
+"""Files: small ones written atomically, large ones copied durably, and stamps that change with a file."""
 
 import hashlib
 import json
@@ -14,21 +14,21 @@ from voxrun.files.paths import StrictError
 from .errors import FormatError
 
 STATE_BYTES = 64 * 2**20
-"""Of a JSON file: what is heard in a large corpus takes some MB."""
+"""Limit of a JSON file; the transcripts of a large corpus take a few MB."""
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write sorted JSON; the file is the old one or the whole new one, never half of it."""
+    """Write sorted JSON atomically: the path holds the old file or the complete new one."""
     write_text(path, to_json(value))
 
 
 def to_json(value: Any) -> str:
-    """The same as text."""
+    """Sorted, indented JSON."""
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:
-    """The same for text."""
+    """Write text atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
@@ -36,7 +36,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to: it takes the file's place if all goes well, and is gone if not."""
+    """A temporary path beside `path`: renamed to it on success, deleted on an error."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # two processes may write the same file
     try:
         yield partial
@@ -46,7 +46,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that a stage wrote, or that came from elsewhere. Raises OSError, FormatError."""
+    """Read a JSON file, which may be untrusted. Raises OSError, FormatError."""
     try:
         return strict.load(path, STATE_BYTES)
     except StrictError as error:
@@ -54,7 +54,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_state(path: Path) -> Any:
-    """Read what a stage wrote for others; None if it is not there, or a crash of the machine spoiled it."""
+    """Read a stage's JSON file; None if it is missing, or damaged by a crash of the machine."""
     try:
         return read_json(path)
     except (OSError, ValueError):
@@ -62,22 +62,16 @@ def read_state(path: Path) -> Any:
 
 
 def stamp(path: Path) -> list[int]:
-    """What changes when a file does, for the price of a stat: size, time of change, inode."""
+    """Size, modification time and inode of a file: they change when the file does."""
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
 
 
-BLOCK = 2**20
-
-
 def copy_and_hash(source: Path, target: Path, progress: Callable[[int], None]) -> str:
-    """Copy a file in one read, on the disk when this returns; return its sha256.
-
-    `progress` is told of bytes done.
-    """
+    """Copy a file durably, reading it once; return its sha256. `progress` gets the bytes of each block."""
     digest = hashlib.sha256()
     with source.open("rb") as read, target.open("xb") as written:
-        while block := read.read(BLOCK):
+        while block := read.read(2**20):
             digest.update(block)
             written.write(block)
             progress(len(block))
@@ -87,7 +81,7 @@ def copy_and_hash(source: Path, target: Path, progress: Callable[[int], None]) -
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Write a small file: it is the old one or the whole new one, whenever the power goes."""
+    """Write a small file atomically, even if the power fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as partial, partial.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -97,7 +91,7 @@ def write_durably(path: Path, text: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
+    """Flush a folder's entries to the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

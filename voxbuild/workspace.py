@@ -1,4 +1,4 @@
-"""Where everything of a project lies: paths only."""
+"""The paths of a project's files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ class Workspace:
 
     @property
     def recipes(self) -> Path:
-        """Recipes; sources/ and clips/ are below it."""
+        """Recipes, with sources/ and clips/ in it."""
         return self.root / "recipes"
 
     @property
@@ -26,7 +26,7 @@ class Workspace:
         return self.root / "model_cards"
 
     def siblings_file(self, source: str) -> Path:
-        """The record of what is published of a source."""
+        """The record of a source's published artifacts."""
         return self.cards / "siblings" / f"{source}.json"
 
     @property
@@ -44,37 +44,37 @@ class Workspace:
         return self.out / source / recipe
 
     def state(self, source: str) -> Path:
-        """What stages tell each other about a source: hashes, plans, reference transcripts."""
+        """Files that stages write for each other about a source: hashes, plans, reference transcripts."""
         return self.out / ".state" / source
 
     def source_file(self, source: str) -> Path:
-        """What fetch found: where the files lie, their sizes and hashes."""
+        """The fetched files: their folder, sizes and hashes."""
         return self.state(source) / "source.json"
 
     def proof_file(self, source: str) -> Path:
-        """Which weights were read to the end and had the hash that they should have."""
+        """The stamp of the weights when their pinned hash was verified."""
         return self.state(source) / "proof.json"
 
     def stamps_file(self, artifact: Path) -> Path:
-        """The stamps of an artifact's files when, though touched, they had their hashes."""
+        """The stamps of an artifact's files when their hashes were last verified."""
         return self.state(artifact.parent.name) / f"{artifact.name}.stamps.json"
 
     def plan_file(self, source: str, recipe: str) -> Path:
-        """What convert will do."""
+        """The plan of a conversion."""
         return self.state(source) / f"{recipe}.plan.json"
 
     def reference_file(self, source: str, clips: str) -> Path:
-        """What the unquantized source hears in a clip set."""
+        """The unquantized source's transcripts of a clip set."""
         return self.state(source) / f"{clips}.reference.json"
 
     def moments_file(self, source: str, clips: str) -> Path:
-        """How much each input of each matrix matters, by the unquantized source over a clip set."""
+        """The second moments of every matrix's inputs, from the unquantized source over a clip set."""
         return self.state(source) / f"{clips}.moments.safetensors"
 
     def partial(self, source: str, recipe: str) -> Path:
-        """Where an artifact is while it is not whole."""
+        """The folder of an artifact that is being built."""
         return self.out / ".partial" / f"{source}--{recipe}"
 
     def again(self, source: str, recipe: str) -> Path:
-        """Where an artifact's weights are made once more, to compare."""
+        """The folder in which `doit reproduce` converts an artifact again."""
         return self.out / ".partial" / f"{source}--{recipe}.again"

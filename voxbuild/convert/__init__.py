@@ -1,4 +1,4 @@
-"""From a source's files to an artifact's: one read, one write; and the views that other loaders read.
+"""Conversion of a source into an artifact, in one read and one write; and views for other loaders.
 
 May import `voxbuild.artifact` and what lies below it.
 """

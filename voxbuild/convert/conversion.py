@@ -1,4 +1,4 @@
-"""Everything that conversion writes of a variant, and everything that decides about its bytes."""
+"""The files that conversion writes for a variant, and the inputs that determine their bytes."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ SMALL_FILES = ("config.json", INDEX, LOCK, TOKENIZER_FILE)
 
 @dataclass(frozen=True)
 class Conversion:
-    """A variant, whose source was fetched, and its plan."""
+    """A variant whose source has been fetched, and its plan."""
 
     variant: Variant
     plan: Plan
@@ -52,28 +52,28 @@ class Conversion:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """Everything that the bytes follow from."""
+        """Everything that determines the bytes."""
         source = self.variant.fetched.identity()
         return {"plan": self.plan.digest(), "source": source, "tools": tool_versions()} | self._calibration
 
     @property
     def identity(self) -> str:
-        """A digest of the inputs, and of the source's file as it is on this disk."""
+        """A digest of the inputs, and of the stamp of the source's weights."""
         inputs = self.inputs | {"stamp": self._weights.stamp}
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
     @property
     def lock(self) -> Lock:
-        """The inputs tensor by tensor: recipe.lock."""
+        """The content of recipe.lock: the inputs, tensor by tensor."""
         variant = self.variant
         lock = make_lock(variant.source, self.plan, variant.fetched.identity(), tool_versions())
         lock["recipe"] |= self._calibration
         return lock
 
     def write(self, journal: Journal) -> Manifest:
-        """Write all files into the journal's folder, but for shards finished there; return their manifest.
+        """Write all files into the journal's folder, except finished shards; return their manifest.
 
-        Raises what `convert` does, and SourceError if the source does not have its pinned hash.
+        Raises the errors of `convert`, and SourceError if the source does not have its pinned hash.
         """
         source, fetched = self.variant.source, self.variant.fetched
         folder = journal.folder
@@ -83,7 +83,9 @@ class Conversion:
         write_json(folder / LOCK, self.lock)
         shutil.copyfile(fetched.folder / source.tokenizer, folder / TOKENIZER_FILE)
         if touched := fetched.touched():
-            raise SourceError(f"{', '.join(touched)} of {source.name}: changed meanwhile; run it again")
+            raise SourceError(
+                f"{', '.join(touched)} of {source.name}: changed during the build; run it again"
+            )
         shards = {n: Entry((folder / n).stat().st_size, h) for n, h in hashes.items()}
         return self._manifest(shards | {name: file_entry(folder / name) for name in SMALL_FILES})
 
@@ -94,13 +96,13 @@ class Conversion:
             check_room(journal.folder, estimate(self.plan, checkpoint.tensors), there)
             try:
                 return self._converted(checkpoint, journal)
-            except (ConvertError, SourceError):  # to go on would end as this did
+            except (ConvertError, SourceError):  # continuing would fail in the same way
                 journal.forget()
                 raise
 
     def _converted(self, checkpoint: Checkpoint, journal: Journal) -> dict[str, str]:
-        """Read the source once; if it was never hashed as it is now, its hash is proven on the way."""
-        from .shards import convert, is_in_order  # its loops are compiled: only who converts waits for that
+        """Write the shards, reading the source once; its hash is verified on the way if necessary."""
+        from .shards import convert, is_in_order  # slow: it compiles loops
 
         moments, name = self._moments(), self.variant.source.name
         proof = self.variant.work.proof_file(name)
@@ -123,14 +125,13 @@ class Conversion:
 
     @cached_property
     def _calibration(self) -> dict[str, Any]:
-        """What the recipe was calibrated with, if it was."""
-        clips = self.variant.recipe.calibrate
-        return (
-            {"calibration": {"clips": clips, "sha256": sha256_of(self.variant.moments_file)}} if clips else {}
-        )
+        """The clip set and the sha256 of the moments of a calibrated recipe, else empty."""
+        if not (clips := self.variant.recipe.calibrate):
+            return {}
+        return {"calibration": {"clips": clips, "sha256": sha256_of(self.variant.moments_file)}}
 
     def _moments(self) -> Moments:
-        """Those of all matrices that are searched for with them. Raises ConvertError."""
+        """The moments of a calibrated recipe, else empty. Raises ConvertError if some are missing."""
         if self.variant.recipe.calibrate is None:
             return {}
         moments = load_moments(self.variant.moments_file)
@@ -160,6 +161,6 @@ def check_moments(plan: Plan, moments: Moments) -> None:
         found = moments.get(tensor.module)
         if found is None or found.shape != tensor.shape[1:] or not np.isfinite(found).all():
             raise ConvertError(
-                f"{tensor.module}: the calibration tells nothing usable of its {tensor.shape[1]} inputs;"
+                f"{tensor.module}: the calibration has no usable moments of its {tensor.shape[1]} inputs;"
                 " calibrate again, or give it a rule with another search"
             )

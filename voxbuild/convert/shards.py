@@ -1,6 +1,6 @@
-"""One read and one write: each tensor by chunks of rows, from the source straight into its shard.
+"""Each tensor in chunks of rows from the source into its shard, in one read and one write.
 
-The main thread reads; hashing, quantizing and writing go on beside it (`voxbuild.tensors.threads`).
+The main thread reads; other threads hash, quantize and write (`voxbuild.tensors.threads`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +26,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Piece:
-    """Some rows of a tensor, as the source stores them."""
+    """Rows of a tensor, as the source stores them."""
 
     tensor: TensorPlan
     stored: Tensor
@@ -37,7 +37,7 @@ class Piece:
 
 
 def is_in_order(plan: Plan, checkpoint: Checkpoint) -> bool:
-    """Whether the plan's tensors come in the order of the file; they do where safetensors wrote it."""
+    """Whether the plan's tensors are in the order of the file, as they are if safetensors wrote it."""
     starts = [checkpoint.tensors[tensor.source].start for tensor in plan.tensors]
     return starts == sorted(starts)
 
@@ -45,12 +45,11 @@ def is_in_order(plan: Plan, checkpoint: Checkpoint) -> bool:
 def convert(
     plan: Plan, source: OnePass, journal: Journal, progress: Progress, moments: Moments = NO_MOMENTS
 ) -> dict[str, str]:
-    """Make the shards that are not yet whole; return file name -> sha256 of all.
+    """Write the shards that are not finished yet; return file name -> sha256 of all.
 
-    `progress` is told of source bytes done; `moments` are those of the modules whose search needs them.
-    Raises ConvertError for weights that are not finite or leave the recipe's dtype, CheckpointError if the
-    source ends too early or changes meanwhile, OSError if the disk is full; shards that were whole before
-    that stay.
+    `progress` gets source bytes as they are done; `moments` are those of the modules whose search needs them.
+    Raises ConvertError for weights that are not finite in the recipe's dtype, CheckpointError if the source
+    is truncated or changes, OSError if the disk is full; shards that are finished by then are kept.
     """
     hashes = {}
     with ThreadPoolExecutor(cores(), thread_name_prefix="quantize") as pool:
@@ -69,13 +68,13 @@ def convert(
 def _write_shard(
     path: Path, tensors: list[TensorPlan], pieces: Iterable[Piece], pool: ThreadPoolExecutor
 ) -> str:
-    """It has its name when it is whole."""
+    """Write a shard atomically; return its sha256."""
     torn = path.with_name(f".{path.name}.partial")
     with ExitStack() as leaving:
         leaving.callback(torn.unlink, missing_ok=True)
         writer = CheckpointWriter(torn, [output for tensor in tensors for output in tensor.outputs])
         leaving.callback(writer.close)
-        for data in _as_they_stand(in_order(pool, _converted, pieces, ahead=4 * cores())):
+        for data in _in_file_order(in_order(pool, _converted, pieces, ahead=4 * cores())):
             writer.write(data)
         digest = writer.finish()
         torn.replace(path)
@@ -97,7 +96,7 @@ def _pieces(
 
 
 def _converted(piece: Piece) -> tuple[Piece, list[Buffer]]:
-    """The rows transposed, cast and quantized: the bytes of each output of their tensor."""
+    """Transpose, cast and quantize rows: the bytes of each output of their tensor."""
     tensor, stored = piece.tensor, piece.stored
     rows = to_rows(piece.data, stored.dtype, (piece.rows, *stored.shape[1:]))
     rows = cast(transposed(rows) if tensor.transpose else rows, stored.dtype, tensor.dtype)
@@ -106,19 +105,13 @@ def _converted(piece: Piece) -> tuple[Piece, list[Buffer]]:
             f"{tensor.source}: a weight is not finite as {tensor.dtype}; the source is damaged,"
             " or its values do not fit the recipe's dtype"
         )
-    return piece, [part.data.cast("B") for part in _outputs(rows, tensor, piece.moments)]
-
-
-def _outputs(rows: Rows, tensor: TensorPlan, moments: Rows | None) -> list[Rows]:
-    """What is stored of rows, in the order of the tensor's outputs."""
     how = tensor.quantization
-    if how is None:
-        return [rows]
-    return list(METHODS[how.search].quantize(rows, tensor.dtype, how, moments).values())
+    parts = METHODS[how.search].quantize(rows, tensor.dtype, how, piece.moments) if how else {"": rows}
+    return piece, [part.data.cast("B") for part in parts.values()]
 
 
-def _as_they_stand(converted: Iterable[tuple[Piece, list[Buffer]]]) -> Iterator[Buffer]:
-    """Packed weights as they come; scales and biases, a fraction of them, after a tensor's last row."""
+def _in_file_order(converted: Iterable[tuple[Piece, list[Buffer]]]) -> Iterator[Buffer]:
+    """Packed weights at once; scales and biases, which are much smaller, after a tensor's last row."""
     behind: list[list[Buffer]] = []
     for piece, (first, *others) in converted:
         yield first

@@ -1,12 +1,12 @@
-"""A view: an artifact's very tensors in the files, names and layout that another loader reads.
+"""A view: an artifact's tensors in the files, names and layout of another loader.
 
-Nothing is computed: rows are permuted, convolutions transposed, names exchanged. Groups of quantized weights
-lie within a row, so packed weights move as they are, and their scales and biases with them.
+Values do not change: rows are permuted, convolutions transposed, tensors renamed. A group of quantized
+weights lies within a row, so packed weights, scales and biases are permuted by rows without quantizing again.
 """
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from voxrun.messages import shown
 
 CONFIG = "config.json"
 CHUNK_BYTES = 8 * 2**20
-"""Bytes read at a time: what bounds memory."""
+"""Bytes read at a time, to limit memory."""
 
 Array = np.typing.NDArray[Any]
 Open = Callable[[Path], Checkpoint]
@@ -39,11 +39,10 @@ def write_view(
     progress: Callable[[int], None],
     opened: Open = Checkpoint,
 ) -> dict[str, str]:
-    """Write all of a view but card and manifest into `folder`; return file name -> sha256 of the shards.
+    """Write a view without card and manifest into `folder`; return file name -> sha256 of the shards.
 
-    `progress` is told of bytes written; `opened` opens a shard of the artifact.
-    Raises CheckpointError if a shard ends too early, OSError if the disk does, and ValidationError for a
-    tensor or a module that is none of the model's.
+    `progress` gets bytes as they are written; `opened` opens a shard of the artifact. Raises CheckpointError
+    if a shard is truncated, OSError if the disk is full, and ValidationError for an unknown tensor or module.
     """
     stored = read_json(artifact / CONFIG)
     config = ModelConfig.from_dict(stored, str(artifact / CONFIG))
@@ -52,7 +51,7 @@ def write_view(
     for path in Layout(artifact).weight_files:
         with opened(path) as shard:
             hashes[path.name] = _write_shard(loader, shard, config, folder / path.name, progress)
-            places |= {_native(loader, name): path.name for name in shard.tensors}
+            places |= {_renamed(loader, loader.dialect.native, name): path.name for name in shard.tensors}
     for name, content in small_files(loader, stored).items():
         write_json(folder / name, content)
     write_json(folder / INDEX, {**read_json(artifact / INDEX), "weight_map": dict(sorted(places.items()))})
@@ -61,57 +60,48 @@ def write_view(
 
 
 def small_files(loader: Loader, stored: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Name -> content of the JSON files a loader reads, for an artifact with this config.json."""
+    """Name -> content of a loader's JSON files, for an artifact with this config.json."""
     sizes = sizes_of(ModelConfig.from_dict(stored))
     config = loader.config_file(sizes).content(sizes)
     if quantization := stored.get("quantization"):
-        config["quantization"] = {_native_key(loader, k, v): v for k, v in quantization.items()}
+        config["quantization"] = _native_quantization(loader, quantization)
     return {CONFIG: config} | {name: file.content(sizes) for name, file in loader.files.items()}
 
 
-def _native_key(loader: Loader, key: str, value: Any) -> str:
-    """The path of a module with settings of its own; group_size, bits and mode are what they are."""
-    if not isinstance(value, dict | bool):
-        return key
-    with _known(loader, key):
-        return loader.dialect.native_module(key)
+def _native_quantization(loader: Loader, quantization: Mapping[str, Any]) -> dict[str, Any]:
+    """config.json's quantization with the loader's paths of modules; its defaults do not change."""
+    return {
+        _renamed(loader, loader.dialect.native_module, key) if isinstance(value, dict | bool) else key: value
+        for key, value in quantization.items()
+    }
 
 
-def _native(loader: Loader, name: str) -> str:
-    with _known(loader, name):
-        return loader.dialect.native(name)
-
-
-@contextmanager
-def _known(loader: Loader, name: str) -> Iterator[None]:
+def _renamed(loader: Loader, rename: Callable[[str], str], name: str) -> str:
     try:
-        yield
+        return rename(name)
     except KeyError as error:
-        raise ValidationError(f"{shown(name)}: no part of a model that {loader.name} knows") from error
+        raise ValidationError(f"{shown(name)}: not part of a model for {loader.name}") from error
 
 
 def _write_shard(
     loader: Loader, shard: Checkpoint, config: ModelConfig, path: Path, progress: Callable[[int], None]
 ) -> str:
-    outward = loader.dialect.outward
+    dialect = loader.dialect
     entries = [
-        Tensor(_native(loader, name), tensor.dtype, _shape(loader, tensor))
+        Tensor(_renamed(loader, dialect.native, name), tensor.dtype, _shape(loader, tensor))
         for name, tensor in shard.tensors.items()
     ]
-    writer = CheckpointWriter(path, entries)
-    try:
+    with closing(CheckpointWriter(path, entries)) as writer:
         for name, tensor in shard.tensors.items():
-            for rows in _rows(shard, tensor, loader.dialect.permuted_heads(name, config)):
-                data = np.ascontiguousarray(outward(name, rows, config)).tobytes()
+            for rows in _rows(shard, tensor, dialect.permuted_heads(name, config)):
+                data = np.ascontiguousarray(dialect.outward(name, rows, config)).tobytes()
                 writer.write(data)
                 progress(len(data))
         return writer.finish()
-    finally:
-        writer.close()
 
 
 def _shape(loader: Loader, tensor: Tensor) -> tuple[int, ...]:
-    """How the dialect stores one of our tensors; permuting rows changes no shape."""
+    """The shape of one of our tensors in the dialect."""
     if not loader.dialect.transposes(tensor.name):
         return tensor.shape
     first, second, third = tensor.shape
@@ -119,19 +109,20 @@ def _shape(loader: Loader, tensor: Tensor) -> tuple[int, ...]:
 
 
 def _rows(shard: Checkpoint, tensor: Tensor, head_dim: int) -> Iterator[Array]:
-    """Chunks of rows [n, ...] of a tensor, whole heads where heads are permuted."""
+    """Chunks of rows [n, ...] of a tensor; whole heads if its heads are permuted."""
     head_bytes = max(1, tensor.row_bytes * max(1, head_dim))
     for count, data in shard.rows(tensor, max(1, CHUNK_BYTES // head_bytes) * head_bytes):
         yield np.frombuffer(data, DTYPES[tensor.dtype]).reshape(count, *tensor.shape[1:])
 
 
 def check_view(loader: Loader, artifact: Path, folder: Path, progress: Callable[[int], None]) -> int:
-    """Read a view back: mapped inward, its tensors are the artifact's, bit for bit. Return how many.
+    """Check that a view's tensors equal the artifact's, bit for bit; return their number.
 
-    Raises ValidationError naming the first that is not.
+    Raises ValidationError with the first difference.
     """
     config = ModelConfig.from_dict(read_json(artifact / CONFIG))
-    if Layout(folder).config != _renamed(loader, config):
+    native = replace(config, quantization=_native_quantization(loader, config.quantization))
+    if Layout(folder).config != native:
         raise ValidationError(f"{folder / CONFIG}: not the sizes and the quantization of {artifact}")
     checked = 0
     for path in Layout(artifact).weight_files:
@@ -147,11 +138,6 @@ def check_view(loader: Loader, artifact: Path, folder: Path, progress: Callable[
                 progress(tensor.nbytes)
                 checked += 1
     return checked
-
-
-def _renamed(loader: Loader, config: ModelConfig) -> ModelConfig:
-    quantization = {_native_key(loader, k, v): v for k, v in config.quantization.items()}
-    return replace(config, quantization=quantization)
 
 
 def _same(

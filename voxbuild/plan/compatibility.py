@@ -1,4 +1,4 @@
-"""Which loaders can read what a plan makes: the rules of `loaders` held against every module."""
+"""Which loaders can read a planned artifact: the rules of `loaders` applied to every module."""
 
 from collections.abc import Iterator
 
@@ -12,20 +12,15 @@ from .planner import Plan, TensorPlan
 
 
 def check_dialects(recipe: Recipe, plan: Plan) -> None:
-    """Raises PlanError naming dialect, module and rule if a recipe's `dialects:` cannot be."""
+    """Raises PlanError, with module and rule, if a loader in a recipe's `dialects:` cannot read the plan."""
     for name in recipe.dialects:
         if fault := first_fault(LOADERS[name], recipe, plan):
             raise PlanError(f"{recipe.name}.yaml: dialects: {name} cannot read it: {fault}")
 
 
 def dialect_lines(recipe: Recipe, plan: Plan) -> str:
-    """A line for each loader: whether it could read what is planned, and why not."""
+    """A line for each loader: whether it can read the planned artifact, and if not, why."""
     return "\n".join(_line(loader, recipe, plan) for loader in LOADERS.values())
-
-
-def loader_faults(recipe: Recipe, plan: Plan) -> dict[str, str | None]:
-    """Loader -> why it cannot read what is planned; None: it can."""
-    return {name: first_fault(loader, recipe, plan) for name, loader in LOADERS.items()}
 
 
 def _line(loader: Loader, recipe: Recipe, plan: Plan) -> str:
@@ -37,7 +32,7 @@ def _line(loader: Loader, recipe: Recipe, plan: Plan) -> str:
 
 
 def first_fault(loader: Loader, recipe: Recipe, plan: Plan) -> str | None:
-    """Why a loader cannot read what is planned, and of how many modules that is true; None: it can."""
+    """The first reason why a loader cannot read the plan, and the number of others; None: it can read it."""
     default = recipe.quantize.quantization if recipe.quantize else None
     faults = list(_size_faults(loader, ModelConfig.from_dict(plan.config)))
     by_name = sorted(plan.tensors, key=lambda tensor: tensor.name)
@@ -52,22 +47,22 @@ def _size_faults(loader: Loader, config: ModelConfig) -> Iterator[str]:
     sizes = sizes_of(config)
     for name, value in loader.assumed.items():
         if sizes[name] != value:
-            yield f"{name} is {sizes[name]}; {value} is written into its code"
+            yield f"{name} is {sizes[name]}; its code has a fixed {value}"
     if loader.format is None:
         return
     places: dict[str, str] = {}
     for name in sorted(sizes.keys() - loader.assumed.keys()):
         other = places.setdefault(loader.format.path(name), name)
         if sizes[other] != sizes[name]:
-            yield f"{other} and {name} differ; it has one key for both"
+            yield f"{other} and {name} differ; it has only one key for both"
 
 
 def _tensor_faults(loader: Loader, tensor: TensorPlan, default: Quantization | None) -> Iterator[str]:
-    """Every rule that a tensor breaks."""
+    """A reason for every rule that a tensor breaks."""
     how = tensor.quantization
     if how is None:
         if loader.uniform and default and tensor.name.endswith(".weight") and default.fits(tensor.shape):
-            yield f"{tensor.module} is not quantized; whatever can be must be"
+            yield f"{tensor.module} is not quantized; every matrix that can be must be"
         return
     assert default is not None
     if not loader.modes:
@@ -77,9 +72,9 @@ def _tensor_faults(loader: Loader, tensor: TensorPlan, default: Quantization | N
     if how.mode not in loader.modes:
         yield f"{said}; it reads {' and '.join(loader.modes)} only"
     elif loader.uniform and how.as_config() != default.as_config():
-        yield f"{said}; all must be like the default, {default.bits} bit / {default.group_size}"
+        yield f"{said}; all must have the default, {default.bits} bit / {default.group_size}"
     if loader.default_groups and not default.fits(tensor.shape):
-        yield f"{said}; its rows are no whole groups of the default {default.group_size}"
+        yield f"{said}; its rows are not whole groups of the default {default.group_size}"
     path = loader.dialect.native_module(tensor.module)
     if parts := [part for part in loader.plain if part in path]:
-        yield f"{tensor.module} is quantized; what has `{parts[-1]}` in its path ({path}) must not be"
+        yield f"{tensor.module} is quantized; modules with `{parts[-1]}` in their path ({path}) must not be"

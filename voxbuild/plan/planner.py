@@ -1,4 +1,4 @@
-"""What a recipe makes of a checkpoint, before it is made: pure, from a header and a configuration."""
+"""The plan of an artifact, computed from a recipe, a checkpoint's header and its params.json."""
 
 import fnmatch
 import hashlib
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from voxbuild.console import some_of
 from voxbuild.errors import PlanError
 from voxbuild.recipes.recipe import DTYPES, Recipe
 from voxbuild.tensors.modes import Quantization
@@ -15,21 +16,19 @@ from voxrun.checkpoint.dialects import MISTRAL, Dialect
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.model.voxtral import parameter_shapes
 
-NAMES_SHOWN = 5
-
 
 @dataclass(frozen=True)
 class TensorPlan:
-    """One tensor of the checkpoint and what becomes of it."""
+    """One tensor of the checkpoint, and how it is converted."""
 
     name: str
     """Canonical name: module path and leaf."""
     source: str
     """Name in the checkpoint."""
     shape: tuple[int, ...]
-    """Shape of the result before quantization."""
+    """Shape after transposing, before quantization."""
     transpose: bool
-    """Swap the axes 1 and 2 of what is stored."""
+    """Whether the axes 1 and 2 are swapped."""
     dtype: str
     """safetensors dtype it is cast to before quantization."""
     quantization: Quantization | None
@@ -42,7 +41,7 @@ class TensorPlan:
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
-        """The tensors to write, in the order they stand in the file."""
+        """The tensors to write, in the order of the file."""
         if self.quantization is None:
             return (Tensor(self.name, self.dtype, self.shape),)
         leaves = self.quantization.outputs(self.shape, self.dtype)
@@ -64,7 +63,7 @@ class Plan:
 
     @property
     def parameters(self) -> int:
-        """Values of the model, each counted once."""
+        """Number of the model's parameters."""
         return sum(Tensor(t.name, t.dtype, t.shape).size for t in self.tensors)
 
     @property
@@ -74,7 +73,7 @@ class Plan:
 
     @property
     def bits_per_weight(self) -> float:
-        """Stored bits for each parameter, scales and biases included."""
+        """Stored bits for each parameter, including scales and biases."""
         return self.nbytes * 8 / self.parameters
 
     @property
@@ -93,12 +92,12 @@ class Plan:
         return {"metadata": sizes, "weight_map": dict(sorted(names.items()))}
 
     def digest(self) -> str:
-        """sha256 of everything that decides about the bytes, the source's apart."""
+        """sha256 of everything in the plan; with the source it determines the bytes."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 def shard_name(number: int, count: int) -> str:
-    """The file of shard `number` (from 0) of `count`."""
+    """The file name of shard `number` (from 0) of `count`."""
     if count == 1:
         return "model.safetensors"
     return f"model-{number + 1:05d}-of-{count:05d}.safetensors"
@@ -110,22 +109,18 @@ def make_plan(
     params: Mapping[str, Any],
     dialect: Dialect = MISTRAL,
 ) -> Plan:
-    """The plan of a recipe over a checkpoint with this header and these params.json keys.
+    """The plan of a recipe for a checkpoint with this header and these params.json keys.
 
     The artifact's tensors are sorted by their names in the checkpoint: safetensors files are written in this
-    order, so one pass over the source makes an artifact.
-    Raises PlanError naming tensors that are unmatched, missing, doubled or misshapen;
-    voxrun's ConfigError if params.json is incomplete.
+    order, so the source can be read in one pass. Raises PlanError with the tensors that are unmatched,
+    missing, doubled or misshapen; voxrun's ConfigError if params.json is incomplete.
     """
     found = _matched(header, dialect)
     _check_shapes(found, parameter_shapes(ModelConfig.from_dict(params, "params.json")), dialect)
     _check_rules(recipe, {name.rpartition(".")[0] for name in found})
-    tensors = [_planned(recipe, name, tensor, dialect) for name, tensor in sorted(found.items(), key=_order)]
+    in_order = sorted(found.items(), key=lambda item: item[1].name)
+    tensors = [_planned(recipe, name, tensor, dialect) for name, tensor in in_order]
     return Plan(recipe.name, _sharded(tensors, recipe.shards.max_bytes), _config(recipe, params, tensors))
-
-
-def _order(item: tuple[str, Tensor]) -> str:
-    return item[1].name
 
 
 def _matched(header: Iterable[Tensor], dialect: Dialect) -> dict[str, Tensor]:
@@ -138,11 +133,13 @@ def _matched(header: Iterable[Tensor], dialect: Dialect) -> dict[str, Tensor]:
         if name is None:
             unmatched.append(tensor.name)
         elif name in found:
-            raise PlanError(f"the checkpoint holds {name} twice: as {found[name].name} and as {tensor.name}")
+            raise PlanError(f"the checkpoint has {name} twice: as {found[name].name} and as {tensor.name}")
         else:
             found[name] = tensor
     if unmatched:
-        raise PlanError(f"the checkpoint holds tensors that {dialect.name} does not know: {_some(unmatched)}")
+        raise PlanError(
+            f"the checkpoint has tensors that {dialect.name} has no name for: {some_of(unmatched)}"
+        )
     return found
 
 
@@ -150,24 +147,24 @@ def _check_shapes(
     found: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], dialect: Dialect
 ) -> None:
     if missing := sorted(dialect.native(name) for name in wanted.keys() - found.keys()):
-        raise PlanError(f"tensors are missing from the checkpoint: {_some(missing)}")
+        raise PlanError(f"tensors are missing from the checkpoint: {some_of(missing)}")
     if extra := sorted(found[name].name for name in found.keys() - wanted.keys()):
-        raise PlanError(f"the checkpoint holds tensors that params.json has no place for: {_some(extra)}")
+        raise PlanError(f"the checkpoint has tensors that do not fit params.json: {some_of(extra)}")
     wrong = [
         f"{found[name].name} is {list(_result_shape(found[name], dialect.transposes(name)))},"
-        f" params.json asks for {list(shape)}"
+        f" but {list(shape)} by params.json"
         for name, shape in sorted(wanted.items())
         if _result_shape(found[name], dialect.transposes(name)) != shape
     ]
     if wrong:
-        raise PlanError(f"tensors have the wrong shape: {_some(wrong)}")
+        raise PlanError(f"tensors have the wrong shape: {some_of(wrong)}")
 
 
 def _check_rules(recipe: Recipe, modules: Iterable[str]) -> None:
-    """A rule that fits nothing is a mistyped one."""
+    """Raises PlanError for a rule that matches no module: it is probably mistyped."""
     for rule in recipe.quantize.rules if recipe.quantize else ():
         if not fnmatch.filter(modules, rule.match):
-            raise PlanError(f"{recipe.name}.yaml: no module is called like the rule's match {rule.match}")
+            raise PlanError(f"{recipe.name}.yaml: no module matches the rule with match {rule.match}")
 
 
 def _result_shape(tensor: Tensor, transpose: bool) -> tuple[int, ...]:
@@ -188,7 +185,7 @@ def _planned(recipe: Recipe, name: str, tensor: Tensor, dialect: Dialect) -> Ten
 
 
 def _sharded(tensors: Sequence[TensorPlan], max_bytes: int) -> tuple[TensorPlan, ...]:
-    """Fill one shard after the other; a tensor above the limit gets one of its own."""
+    """Fill one shard after the other; a tensor above the limit gets its own."""
     placed, shard, size = [], 0, 0
     for tensor in tensors:
         if size and size + tensor.nbytes > max_bytes:
@@ -199,7 +196,7 @@ def _sharded(tensors: Sequence[TensorPlan], max_bytes: int) -> tuple[TensorPlan,
 
 
 def _config(recipe: Recipe, params: Mapping[str, Any], tensors: Sequence[TensorPlan]) -> dict[str, Any]:
-    """params.json's keys, and voxmlx's `quantization`; modules that differ from it by their paths."""
+    """params.json's keys, and voxmlx's `quantization`: the default, and modules that differ, by path."""
     config = dict(params)
     if recipe.quantize:
         default = recipe.quantize.quantization
@@ -212,8 +209,3 @@ def _config(recipe: Recipe, params: Mapping[str, Any], tensors: Sequence[TensorP
         }
         config["quantization"] = default.as_config() | differing
     return dict(sorted(config.items()))
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more

@@ -1,4 +1,4 @@
-"""What `doit plan` shows: a plan, what it is made of, and what the build will need."""
+"""The output of `doit plan`: a plan, a summary of its tensors, and what the build will need."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from voxbuild.console import markdown
-from voxbuild.recipes.loaders import views_of
+from voxbuild.recipes.loaders import LOADERS, views_of
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
 from voxbuild.sources.header import Header, read_source
@@ -18,7 +18,7 @@ from voxbuild.tensors.module_kinds import by_kind
 from voxbuild.tensors.writer import header_bytes
 from voxbuild.workspace import Workspace
 
-from .compatibility import check_dialects, dialect_lines, loader_faults
+from .compatibility import check_dialects, dialect_lines, first_fault
 from .planner import Plan, TensorPlan, make_plan
 from .requirements import estimate
 
@@ -28,25 +28,26 @@ Preview = dict[str, Any]
 def preview(
     source: Source, plan: Plan, header: Header, free: int, cache_free: int | None, views: int = 0
 ) -> Preview:
-    """Everything, as JSON; `free` are the free bytes of out/'s disk, `cache_free` those of the Hub cache's.
+    """The whole preview as JSON; `free` and `cache_free`: free bytes of out/'s and the Hub cache's disks.
 
-    `cache_free` is None if that is the same disk.
+    `cache_free` is None if it is the same disk.
 
     recipe, source     names
     repo, revision     on the Hub; null for a local source
-    downloaded         whether the source's weights are on this disk
+    downloaded         whether the source's weights are local
     source_bytes       size of the source's weights
     tensors_count, parameters, bytes, bits_per_weight   of all weights; bytes of data, without headers
     shards             file, bytes (of the whole file), tensors (count), in order
     modules            kind, formats (format -> count of tensors), parameters, bytes, bits_per_weight
     estimate           peak_memory_bytes, disk_bytes (views too), download_bytes, seconds (of converting)
-    disk               free_bytes (for out/), enough (for what is written, and for the download)
-    loaders            name -> null, or why it cannot read what is built (added by `voxbuild.plan.preview`)
+    disk               free_bytes (for out/), enough (for the output and the download)
+    loaders            name -> null, or why it cannot read the artifact (added by `show`)
     tensors            name, source, transpose, dtype, quantization (mode, bits, group_size; or null), shape,
                        bytes, shard
     """
     needed = estimate(plan, {tensor.name: tensor for tensor in header.tensors}, views)
     download = 0 if header.here else header.nbytes
+    enough = free >= needed.disk + (download if cache_free is None else 0)
     return {
         "recipe": plan.recipe,
         "source": source.name,
@@ -64,15 +65,9 @@ def preview(
             "download_bytes": download,
             "seconds": round(needed.seconds, 1),
         },
-        "disk": {"free_bytes": free, "enough": _enough(needed.disk, download, free, cache_free)},
+        "disk": {"free_bytes": free, "enough": enough and (cache_free is None or cache_free >= download)},
         "tensors": [_tensor(t, name) for name, tensors in plan.shards.items() for t in tensors],
     }
-
-
-def _enough(disk: int, download: int, free: int, cache_free: int | None) -> bool:
-    if cache_free is None:
-        return free >= disk + download
-    return free >= disk and cache_free >= download
 
 
 def _sums(plan: Plan) -> Preview:
@@ -108,14 +103,16 @@ def _tensor(tensor: TensorPlan, shard: str) -> Preview:
 
 
 def format_of(tensor: TensorPlan) -> str:
-    """How a tensor will be stored, in words."""
+    """A tensor's stored format, for people."""
     return tensor.quantization.in_words if tensor.quantization else tensor.dtype
 
 
 def as_text(shown: Preview, plan: Plan | None) -> str:
-    """The same for people; with every tensor if the plan is given."""
+    """A preview as tables; with every tensor if the plan is given."""
     blocks = [_tensors_table(plan)] if plan else []
-    return "\n\n".join([*blocks, _modules_table(shown), _shards_table(shown), _needs(shown)])
+    shards = [(row["file"], row["tensors"], f"{row['bytes']:,}") for row in shown["shards"]]
+    blocks += [_modules_table(shown), markdown(shards, ["file", "tensors", "bytes"]), _needs(shown)]
+    return "\n\n".join(blocks)
 
 
 def _tensors_table(plan: Plan) -> str:
@@ -148,11 +145,6 @@ def _modules_table(shown: Preview) -> str:
     return markdown(rows, ["modules", "tensors", "parameters", "bytes", "bits per weight"])
 
 
-def _shards_table(shown: Preview) -> str:
-    rows = [(row["file"], row["tensors"], f"{row['bytes']:,}") for row in shown["shards"]]
-    return markdown(rows, ["file", "tensors", "bytes"])
-
-
 def _needs(shown: Preview) -> str:
     needed, disk = shown["estimate"], shown["disk"]
     origin = f"{shown['repo']} at {shown['revision'][:12]}" if shown["repo"] else shown["source"]
@@ -177,7 +169,7 @@ def _size(count: int) -> str:
 
 
 def show(builds: Sequence[tuple[Recipe, Source]], work: Workspace, form: str, tensors: bool) -> str:
-    """A report for each, as a `table` (every tensor only if `tensors`), or as a `json` list of previews.
+    """The previews of some builds: as a `table` (with every tensor if `tensors`), or as a `json` list.
 
     Raises SourceError, CheckpointError, PlanError; voxrun's ConfigError.
     """
@@ -189,25 +181,24 @@ def show(builds: Sequence[tuple[Recipe, Source]], work: Workspace, form: str, te
         plan = make_plan(recipe, found.tensors, found.params)
         check_dialects(recipe, plan)
         seen = preview(source, plan, found, *_free(work.out, found), len(views_of(recipe.dialects)))
-        shown.append(seen | {"loaders": loader_faults(recipe, plan)})
+        faults = {name: first_fault(loader, recipe, plan) for name, loader in LOADERS.items()}
+        shown.append(seen | {"loaders": faults})
         texts.append(f"{as_text(shown[-1], plan if tensors else None)}\n\n{dialect_lines(recipe, plan)}")
     return json.dumps(shown, indent=2) if form == "json" else "\n\n\n".join(texts)
 
 
 def _free(out: Path, header: Header) -> tuple[int, int | None]:
-    """Free bytes for what is built, and on the Hub cache's disk; None: it is the same, or not needed."""
-    place = _there(out)
+    """Free bytes for out/, and on the Hub cache's disk; None: it is the same disk, or it is not needed."""
+    place = _existing(out)
     free = shutil.disk_usage(place).free
     if header.here:
         return free, None
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    hub_cache = _there(Path(HF_HUB_CACHE))
+    hub_cache = _existing(Path(HF_HUB_CACHE))
     return free, None if hub_cache.stat().st_dev == place.stat().st_dev else shutil.disk_usage(hub_cache).free
 
 
-def _there(folder: Path) -> Path:
-    """The folder, or the next above it that is there."""
-    while not folder.exists():
-        folder = folder.parent
-    return folder
+def _existing(folder: Path) -> Path:
+    """The folder, or its nearest parent that exists."""
+    return next(path for path in (folder, *folder.parents) if path.exists())

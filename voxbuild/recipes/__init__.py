@@ -1,4 +1,4 @@
-"""What the YAML may say: recipes, sources, clip sets, and how each is checked.
+"""The YAML files: recipes, sources and clip sets, and how each is checked.
 
 May import voxbuild's `files`, `workspace` and `errors`.
 """

@@ -23,15 +23,15 @@ class Book:
     clips: dict[str, ClipSet]
 
     def recipe(self, name: str) -> Recipe:
-        """Raises RecipeError with the names there are."""
+        """The recipe of this name. Raises RecipeError, which lists the known ones."""
         return _named("recipe", name, self.recipes)
 
     def source(self, name: str) -> Source:
-        """Raises RecipeError with the names there are."""
+        """The source of this name. Raises RecipeError, which lists the known ones."""
         return _named("source", name, self.sources)
 
     def digest(self, source: Source, recipe: Recipe) -> str:
-        """One hash for all that is said about a recipe over a source: both of them, and the clip sets."""
+        """One sha256 over the definitions of a recipe, a source and all their clip sets."""
         sections = [recipe, source, *self.clip_sets(source, recipe).values()]
         if recipe.calibrate:
             sections.append(self.clips[recipe.calibrate])
@@ -39,7 +39,7 @@ class Book:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def clip_sets(self, source: Source, recipe: Recipe) -> dict[str, ClipSet]:
-        """The clip sets that validate a recipe over a source."""
+        """The clip sets by name that validate a recipe over a source."""
         return {name: self.clips[name] for name in (*recipe.validation.clips, *source.clips)}
 
 
@@ -51,22 +51,21 @@ def read_book(folder: Path) -> Book:
         sources=load_folder(folder / "sources", Source),
         clips=load_folder(folder / "clips", ClipSet),
     )
+    for source in book.sources.values():
+        _check_clips(book, source.clips, folder / "sources" / f"{source.name}.yaml", "clips")
     for recipe in book.recipes.values():
         path = folder / f"{recipe.name}.yaml"
         if recipe.source not in book.sources:
             where = place(path, "source")
             raise RecipeError(f"{where}: unknown source {recipe.source}; {known_names(book.sources)}")
         _check_clips(book, recipe.validation.clips, path, "validate", "clips")
-    for source in book.sources.values():
-        _check_clips(book, source.clips, folder / "sources" / f"{source.name}.yaml", "clips")
-    for recipe in book.recipes.values():
         if recipe.calibrate:
-            _check_calibration(book, recipe, recipe.calibrate, folder / f"{recipe.name}.yaml")
+            _check_calibration(book, recipe, recipe.calibrate, path)
     return book
 
 
 def _check_calibration(book: Book, recipe: Recipe, calibrate: str, path: Path) -> None:
-    """What was calibrated with proves nothing: it validates over no source, under whatever name."""
+    """Raises RecipeError if a clip set that validates holds recordings that calibrate."""
     where = place(path, "calibrate")
     if calibrate not in book.clips:
         raise RecipeError(f"{where}: unknown clip set {calibrate}; {known_names(book.clips)}")

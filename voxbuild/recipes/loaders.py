@@ -1,7 +1,7 @@
-"""Other programs that load this model, as data: what each can read, and in what files. A new one is one row.
+"""Other programs that load this model, and the files and quantizations each can read. A new one is one row.
 
-Sizes are named as in `voxrun.checkpoint.config_formats`: `decoder.ada_dim`. A path is the keys of a JSON
-file, with dots between them.
+Sizes are named as in `voxrun.checkpoint.config_formats`: `decoder.ada_dim`. A path is the keys from the root
+of a JSON file, joined by dots.
 """
 
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ from voxrun.checkpoint.dialects import MLX_AUDIO, TRANSFORMERS, VOXMLX, Dialect
 
 @dataclass(frozen=True)
 class JsonFile:
-    """A small file that a loader asks for."""
+    """A small file that a loader needs."""
 
     constants: Mapping[str, Any] = field(default_factory=dict)
     """Path -> value."""
     sizes: Mapping[str, str] = field(default_factory=dict)
-    """Path -> the size that stands there."""
+    """Path -> name of the size there."""
 
     def content(self, sizes: Mapping[str, Any]) -> dict[str, Any]:
-        """What to write for a model of these sizes."""
+        """The file's content for a model of these sizes."""
         content: dict[str, Any] = {}
         for path, value in {**self.constants, **{p: sizes[name] for p, name in self.sizes.items()}}.items():
             *parents, key = path.split(".")
@@ -39,38 +39,38 @@ class JsonFile:
 
 @dataclass(frozen=True)
 class Loader:
-    """A program, what it can read, and how it is called."""
+    """A program, what it can read, and how to use it."""
 
     name: str
     dialect: Dialect
     usage: str
-    """Python that transcribes a file with a `{repo}`."""
+    """Python code that transcribes a file with the weights in `{repo}`."""
     library: str = "mlx"
     """The Hub's `library_name`."""
     modes: tuple[str, ...] = ()
-    """Modes of quantization that it reads; none: nothing may be quantized."""
+    """Quantization modes that it reads; empty: nothing may be quantized."""
     uniform: bool = False
-    """True if every matrix whose rows are whole groups must be quantized, all of them alike."""
+    """True if every matrix whose rows are whole groups must be quantized, all with the same settings."""
     default_groups: bool = False
-    """True if the rows of all that is quantized must be whole groups of the recipe's default size."""
+    """True if the rows of every quantized matrix must be whole groups of the recipe's default size."""
     plain: tuple[str, ...] = ()
-    """What it never quantizes: all modules with one of these in their paths, in its own spelling."""
+    """Modules with one of these in their paths, in its own naming, cannot be quantized."""
     assumed: Mapping[str, Any] = field(default_factory=dict)
-    """Sizes that are written into its code, whatever a file says."""
+    """Sizes that are fixed in its code, whatever a file says."""
     format: Format | None = None
-    """The layout of its config.json; None: that of the artifact."""
+    """The layout of its config.json; None: it reads the artifact's."""
     constants: Mapping[str, Any] = field(default_factory=dict)
-    """What else config.json says, path -> value."""
+    """Further entries of config.json: path -> value."""
     files: Mapping[str, JsonFile] = field(default_factory=dict)
     """Further files, by name."""
 
     @property
     def reads_the_artifact(self) -> bool:
-        """Whether it needs no view of its own."""
+        """Whether it reads the artifact itself and needs no view."""
         return self.format is None
 
     def config_file(self, sizes: Mapping[str, Any]) -> JsonFile:
-        """config.json, its quantization apart."""
+        """config.json without its quantization."""
         assert self.format is not None
         places = {self.format.path(size): size for size in sizes if size not in self.assumed}
         return JsonFile({**self.format.fixed, **self.constants}, places)
@@ -88,7 +88,7 @@ def sizes_of(config: ModelConfig) -> dict[str, Any]:
 
 
 _BIASES = {"encoder.use_biases": True, "decoder.use_biases": False}
-_BOS, _EOS, _PAD = 1, 2, 11  # of every tekken vocabulary
+_TOKENS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 11}  # in every tekken vocabulary
 
 VOXMLX_LOADER = Loader(
     "voxmlx",
@@ -147,14 +147,10 @@ print(processor.batch_decode(model.generate(**inputs), skip_special_tokens=True)
         "model_type": "voxtral_realtime",
         "audio_config.model_type": "voxtral_realtime_encoder",
         "text_config.model_type": "voxtral_realtime_text",
-        "text_config.bos_token_id": _BOS,
-        "text_config.eos_token_id": _EOS,
-        "text_config.pad_token_id": _PAD,
+        **{f"text_config.{name}": token for name, token in _TOKENS.items()},
     },
     files={
-        "generation_config.json": JsonFile(
-            {"bos_token_id": _BOS, "eos_token_id": _EOS, "pad_token_id": _PAD},
-        ),
+        "generation_config.json": JsonFile(_TOKENS),
         "processor_config.json": JsonFile(
             {
                 "processor_class": "VoxtralRealtimeProcessor",
@@ -176,5 +172,5 @@ LOADERS = {loader.name: loader for loader in (VOXMLX_LOADER, MLX_AUDIO_LOADER, T
 
 
 def views_of(dialects: tuple[str, ...]) -> list[Loader]:
-    """Those of a recipe's `dialects:` that need a folder of their own."""
+    """The loaders of a recipe's `dialects:` that need a view."""
     return [LOADERS[name] for name in dialects if not LOADERS[name].reads_the_artifact]

@@ -1,4 +1,4 @@
-"""What a recipe's `quantize:` may say: one choice for all matrices, and rules for some."""
+"""A recipe's `quantize:` section: default settings for all matrices, and rules for some of them."""
 
 import fnmatch
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from .schema import FieldError, Strict
 
 
 def _one_of(known: Mapping[str, object]) -> Any:
-    """A name that a table knows; the table is asked when a recipe is read."""
+    """A key of a table, looked up when a recipe is read."""
 
     def check(name: str) -> str:
         if name not in known:
@@ -28,27 +28,27 @@ Search = Annotated[str, _one_of(METHODS)]
 
 
 class QuantizationFields(Strict):
-    """Mode, bits, group size and search, all checked against what MLX knows, and what can be searched."""
+    """Mode, bits, group size and search; checked against what MLX supports."""
 
     mode: ModeName = DEFAULT_MODE
     bits: int
     group_size: int
     search: Search = PLAIN
-    """How scales and biases are found: from the range, or as those of least (weighted) squared error."""
+    """How scales and biases are found: from the range, or by the least (weighted) squared error."""
 
     @pydantic.model_validator(mode="after")
-    def _possible(self) -> "QuantizationFields":
+    def _is_supported(self) -> "QuantizationFields":
         _check(self.quantization)
         return self
 
     @property
     def quantization(self) -> Quantization:
-        """The same, as a value."""
+        """The default settings."""
         return Quantization(self.mode, self.bits, self.group_size, self.search)
 
 
 class Rule(Strict):
-    """What is different for the modules that match: other numbers, or none at all (`skip`)."""
+    """Other settings for the modules that match, or no quantization (`skip`)."""
 
     match: Annotated[str, pydantic.Field(max_length=500)]
     bits: int | None = None
@@ -57,19 +57,19 @@ class Rule(Strict):
     skip: bool = False
 
     @pydantic.model_validator(mode="after")
-    def _says_something(self) -> "Rule":
-        if self.skip == any(said is not None for said in (self.bits, self.group_size, self.search)):
-            raise ValueError("a rule says either `skip: true`, or bits, group_size and/or search")
+    def _has_effect(self) -> "Rule":
+        if self.skip == any(value is not None for value in (self.bits, self.group_size, self.search)):
+            raise ValueError("a rule needs either `skip: true`, or bits, group_size and/or search")
         return self
 
 
 class Quantize(QuantizationFields):
-    """The default for every matrix, and rules; the first that matches a module's path counts."""
+    """Default settings and rules; for each module, the first rule that matches its path applies."""
 
     rules: tuple[Rule, ...] = ()
 
     @pydantic.model_validator(mode="after")
-    def _possible_rules(self) -> "Quantize":
+    def _rules_are_supported(self) -> "Quantize":
         for number, rule in enumerate(self.rules):
             if changed := self._changed_by(rule):
                 _check(changed, "rules", number)
@@ -82,7 +82,7 @@ class Quantize(QuantizationFields):
         return any(METHODS[search].needs_moments for search in searches if search)
 
     def for_module(self, path: str) -> Quantization | None:
-        """How the matrix of a module (canonical path) is quantized; None: it is not."""
+        """The settings for the matrix of a module (canonical path); None: it is not quantized."""
         for rule in self.rules:
             if fnmatch.fnmatchcase(path, rule.match):
                 return self._changed_by(rule)
@@ -97,16 +97,14 @@ class Quantize(QuantizationFields):
 
 
 def _check(how: Quantization, *where: str | int) -> None:
-    """Raises FieldError unless MLX can do it."""
+    """Raises FieldError unless MLX supports these settings, and the search method supports the mode."""
     mode = MODES[how.mode]
-    if how.bits not in mode.bits:
-        raise FieldError(f"{how.mode} knows bits {_list(mode.bits)}, not {how.bits}", *where, "bits")
-    if how.group_size not in mode.group_sizes:
-        sizes = _list(mode.group_sizes)
-        raise FieldError(f"{how.mode} knows group_size {sizes}, not {how.group_size}", *where, "group_size")
+    for key, value, allowed in (
+        ("bits", how.bits, mode.bits),
+        ("group_size", how.group_size, mode.group_sizes),
+    ):
+        if value not in allowed:
+            known = ", ".join(map(str, allowed))
+            raise FieldError(f"{how.mode} allows {key} {known}, not {value}", *where, key)
     if METHODS[how.search].needs_biases and not mode.has_biases:
-        raise FieldError(f"only modes with biases can be searched for, {how.mode} cannot", *where, "search")
-
-
-def _list(numbers: tuple[int, ...]) -> str:
-    return ", ".join(map(str, numbers))
+        raise FieldError(f"only modes with biases can be searched, not {how.mode}", *where, "search")

@@ -22,31 +22,31 @@ ViewTemplate = Annotated[
 
 
 class Validate(Strict):
-    """Which clip sets are transcribed, and what must come out."""
+    """The clip sets to transcribe, and the limits."""
 
     clips: Annotated[tuple[FileName, ...], pydantic.Field(min_length=1)]
     gates: Gates
 
 
 class Publish(Strict):
-    """Where an artifact goes. `{model}` and `{recipe}` in the repository's name are filled in."""
+    """Where an artifact is published. `{model}` and `{recipe}` in the repository's name are replaced."""
 
     repo: RepoTemplate
     tag: Tag | None = None
     """Default: v and the version of voxbuild."""
     view: ViewTemplate = "{repo}-{dialect}"
-    """The same for a view, which may also say `{dialect}`, and `{repo}` for the artifact's."""
+    """The repository of a view; `{dialect}`, and `{repo}` for the artifact's, are replaced too."""
 
 
 class Sign(Strict):
-    """Who vouches for the artifact; the private key is named by VOXBUILD_SIGNING_KEY, never in a recipe."""
+    """The signer's public key; VOXBUILD_SIGNING_KEY names the private key, never a recipe."""
 
     public_key: str
     """A PEM file, relative to this one."""
 
 
 class Shards(Strict):
-    """How the weights are cut into files."""
+    """How the weights are split into files."""
 
     max_size: Annotated[str, pydantic.Field(pattern=r"^[1-9]\d*(MB|GB)$")] = "5GB"
 
@@ -65,9 +65,9 @@ class Recipe(Strict):
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     quantize: Quantize | None = None
     dialects: tuple[str, ...] = ()
-    """Those of `loaders` that must be able to read it; a view is made where one is needed."""
+    """Loaders that must be able to read the artifact; a view is built for those that need one."""
     calibrate: FileName | None = None
-    """The clip set that tells which inputs matter, for `search: activation`."""
+    """The clip set over which inputs are measured for `search: activation`."""
     shards: Shards = Shards()
     validation: Annotated[Validate, pydantic.Field(alias="validate")]
     publish: Publish
@@ -82,25 +82,23 @@ class Recipe(Strict):
             if name not in LOADERS:
                 raise FieldError(f"unknown dialect {name}; {known_names(LOADERS)}", number)
             if name in names[:number]:
-                raise FieldError(f"{name} is there twice", number)
+                raise FieldError(f"{name} is listed twice", number)
         return names
 
     @pydantic.model_validator(mode="after")
-    def _told_apart(self) -> "Recipe":
-        """Neither the artifact nor two of its views may be published under one name."""
+    def _has_distinct_names(self) -> "Recipe":
+        """The artifact and its views must be published under different names."""
         repo, about = self.publish.repo, {"model": "{model}", "recipe": "{recipe}"}
         views = [self.publish.view.format(repo=repo, dialect=name, **about) for name in self.dialects]
         if len({repo, *views}) <= len(views):
-            raise FieldError("the artifact and its views need names of their own", "publish")
+            raise FieldError("the artifact and its views need different names", "publish")
         return self
 
     @pydantic.model_validator(mode="after")
-    def _calibrated(self) -> "Recipe":
+    def _is_calibrated_if_needed(self) -> "Recipe":
         needed = self.quantize is not None and self.quantize.needs_moments
         if needed and self.calibrate is None:
-            raise FieldError(
-                "`search: activation` needs `calibrate:` with the name of a clip set", "quantize"
-            )
+            raise FieldError("`search: activation` needs `calibrate:` with a clip set's name", "quantize")
         if self.calibrate is not None and not needed:
             raise FieldError("nothing is quantized with `search: activation`, so leave it out", "calibrate")
         return self

@@ -1,4 +1,4 @@
-"""Strict YAML: every mistake is one message with file, line and what is allowed."""
+"""Strict YAML: each error is one message with the file, the line and what is allowed."""
 
 import difflib
 import json
@@ -16,31 +16,29 @@ from voxrun.files.strict import MAX_DEPTH
 from voxrun.messages import sentence, shown
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's loader where PyYAML was built with it: the same, faster."""
-
-
+"""libyaml's loader, which is faster, if PyYAML was built with it."""
 MAX_BYTES = 2**18
-"""Of a YAML file; ours have some 2 kB."""
+"""Limit of a YAML file; ours have about 2 kB."""
 MAX_NODES = 20_000
-"""Values of a YAML file, each counted as often as its aliases repeat it."""
+"""Limit of values in a YAML file, counting those repeated by aliases."""
 MAX_SCALAR = 10_000
-"""Letters of a single value."""
+"""Characters of a single value."""
 UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
-"""What PyYAML's constructors raise beside their own error, for odd dates and numbers, or a tag on nothing."""
+"""What PyYAML raises besides YAMLError: for invalid dates and numbers, or a tag without a value."""
 MAX_GUESSED = 50
-"""Letters of an unknown key that are compared with those there are."""
+"""Characters of an unknown key that are compared with the known keys."""
 
 
-def _below(name: str) -> str:
+def _plain_path(name: str) -> str:
     if not is_plain(name) or not name.isprintable():
-        raise ValueError("a path that leads out of its folder, or is no path at all")
+        raise ValueError("not a path within its folder")
     return name
 
 
 FileName = Annotated[str, pydantic.Field(pattern=r"^\w[\w.+-]*$", max_length=200)]
-"""A name that stands for a file or a folder, never a path."""
-FilePath = Annotated[str, pydantic.Field(max_length=500), pydantic.AfterValidator(_below)]
-"""A path to a file in the folder where it belongs, or below."""
+"""The name of a file or a folder; not a path."""
+FilePath = Annotated[str, pydantic.Field(max_length=500), pydantic.AfterValidator(_plain_path)]
+"""A path within a given folder."""
 
 
 class Strict(pydantic.BaseModel):
@@ -50,7 +48,7 @@ class Strict(pydantic.BaseModel):
 
 
 class FieldError(ValueError):
-    """What a section's validator raises to point at a part of it: `where` is the path from the section."""
+    """Raised by a section's validator; `where` is the path from the section to the wrong value."""
 
     def __init__(self, message: str, *where: str | int) -> None:
         super().__init__(message)
@@ -61,13 +59,13 @@ Section = TypeVar("Section", bound=Strict)
 
 
 def load(path: Path, kind: type[Section]) -> Section:
-    """Read one YAML file as `kind`. Raises RecipeError with the line of the first mistake."""
+    """Read one YAML file as `kind`. Raises RecipeError with the line of the first error."""
     try:
         text = read_bytes(path, MAX_BYTES).decode("utf-8")
         _check_events(text)
         tree = yaml.compose(text, Loader=LOADER)
         _count_nodes(tree, {})
-        # JSON mode: a YAML list may become a tuple, while "4" still is no number.
+        # pydantic's JSON mode accepts a list for a tuple, but not "4" for a number.
         data = json.dumps(yaml.load(text, Loader=LOADER), default=str)
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
@@ -100,30 +98,30 @@ def load_folder(folder: Path, kind: type[Section]) -> dict[str, Section]:
 
 
 def place(path: Path, *where: str | int) -> str:
-    """FILE:LINE of a part of a YAML file that was loaded."""
+    """FILE:LINE of a value in a YAML file that was loaded."""
     return f"{path}:{_line(yaml.compose(path.read_text(encoding='utf-8'), Loader=yaml.SafeLoader), where)}"
 
 
 def _check_events(text: str) -> None:
-    """Raises StrictError: libyaml's composer recurses, and deep nesting would end the process.
+    """Raises StrictError for deep nesting, which would crash libyaml's composer, and for long values.
 
-    Long values are refused too: PyYAML multiplies the 1:1:1 of YAML 1.1 in a time that is the square of it.
+    PyYAML needs quadratic time for a long sexagesimal number (1:1:1 in YAML 1.1).
     """
     depth = 0
     for event in yaml.parse(text, Loader=LOADER):
         if isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_SCALAR:
-            raise StrictError(f"a value of {len(event.value):,} letters, where {MAX_SCALAR:,} are plenty")
+            raise StrictError(f"a value of {len(event.value):,} characters; the limit is {MAX_SCALAR:,}")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             raise StrictError(f"nested deeper than {MAX_DEPTH} levels")
 
 
 def _count_nodes(node: yaml.Node | None, known: dict[int, int]) -> int:
-    """Values below a node, those behind aliases too: what it takes to write them out. Raises StrictError."""
+    """The number of values below a node with all aliases expanded. Raises StrictError if it is too large."""
     if node is None or isinstance(node, yaml.ScalarNode):
         return 1
     if id(node) not in known:
-        known[id(node)] = MAX_NODES  # an alias inside of what it stands for has no end
+        known[id(node)] = MAX_NODES  # an alias within its own anchor would recurse forever
         parts = chain.from_iterable(node.value) if isinstance(node, yaml.MappingNode) else node.value
         known[id(node)] = 1 + sum(_count_nodes(part, known) for part in parts)
     if known[id(node)] > MAX_NODES:
@@ -136,8 +134,9 @@ def _refuse_doubled_keys(path: Path, node: yaml.Node | None) -> None:
         seen: set[str] = set()
         for key, value in node.value:
             if key.value in seen:
-                line = key.start_mark.line + 1
-                raise RecipeError(sentence(f"{path}:{line}: the key {key.value} stands here a second time"))
+                raise RecipeError(
+                    sentence(f"{path}:{key.start_mark.line + 1}: the key {key.value} is repeated")
+                )
             seen.add(key.value)
             _refuse_doubled_keys(path, value)
     elif isinstance(node, yaml.SequenceNode):
@@ -146,12 +145,12 @@ def _refuse_doubled_keys(path: Path, node: yaml.Node | None) -> None:
 
 
 def _message(path: Path, tree: yaml.Node | None, kind: type[Strict], error: pydantic.ValidationError) -> str:
-    """One mistake, an unknown key first: where one is mistyped, one is missing as well."""
+    """The first error, but an unknown key before others: a mistyped key is also reported as missing."""
     errors = error.errors()
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     cause = first.get("ctx", {}).get("error")
     inner = cause.where if isinstance(cause, FieldError) else ()
-    unknown = len(first["loc"]) - 1 if first["type"] == "extra_forbidden" else None  # may be called anything
+    unknown = len(first["loc"]) - 1 if first["type"] == "extra_forbidden" else None  # may have any name
     named = (part for i, part in enumerate(first["loc"]) if i == unknown or not _is_union_tag(part))
     where = [*named, *inner]
     line = _line(tree, where)
@@ -163,10 +162,9 @@ def _message(path: Path, tree: yaml.Node | None, kind: type[Strict], error: pyda
         return f"{path}:{line}: unknown key {key}{hint}; allowed: {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"{path}:{line}: the key {key} is missing"
-    message = first["msg"].removeprefix("Value error, ")
     at = f"{key}: " if key else ""
     found = "" if inner else f" (found: {_short(first['input'])})"
-    return f"{path}:{line}: {at}{message}{found}"
+    return f"{path}:{line}: {at}{first['msg'].removeprefix('Value error, ')}{found}"
 
 
 def _is_union_tag(part: Any) -> bool:
@@ -181,7 +179,7 @@ def _short(value: Any) -> str:
 
 
 def _line(node: yaml.Node | None, where: Sequence[str | int]) -> int:
-    """The line of the deepest part of `where` that is in the file."""
+    """The line of the deepest part of the path `where` that is in the file."""
     line = 1 if node is None else node.start_mark.line + 1
     for part in where:
         if isinstance(node, yaml.MappingNode):
@@ -196,7 +194,7 @@ def _line(node: yaml.Node | None, where: Sequence[str | int]) -> int:
 
 
 def _allowed(kind: type[Strict], where: list[Any]) -> list[str]:
-    """The keys that the section at `where` takes."""
+    """The keys of the section at `where`."""
     section: Any = kind
     for part in where:
         if isinstance(part, str):
@@ -213,5 +211,5 @@ def _section_of(annotation: Any) -> Any:
 
 
 def known_names(names: Iterable[str]) -> str:
-    """What could have been said, for the end of a message."""
+    """The known names, for the end of a message."""
     return f"known: {', '.join(names)}"

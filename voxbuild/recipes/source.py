@@ -1,12 +1,12 @@
 """Sources and clip sets: where checkpoints and recordings come from."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pydantic
 
 from .gates import Gates
-from .origins.base import Corpus, Origin, field_names
+from .origins.base import Corpus, Origin
 from .origins.fleurs import FleursFiles
 from .origins.folder import ClipFolder, LocalFolder
 from .origins.hub import HubFiles, Sha256
@@ -14,7 +14,7 @@ from .schema import FileName, FilePath, Strict
 
 
 class SourceFile(Strict):
-    """One file of a source; size and hash are checked where they are given."""
+    """One file of a source; size and hash are checked if given."""
 
     name: FilePath
     size: int | None = None
@@ -26,7 +26,7 @@ class Source(Strict):
 
     name: FileName
     model: FileName
-    """How artifacts are called after it."""
+    """The name that its artifacts' names begin with."""
     summary: str
     hub: HubFiles | None = None
     path: LocalFolder | None = None
@@ -38,9 +38,9 @@ class Source(Strict):
     languages: tuple[str, ...]
     attribution: str | None = None
     gates: Gates = Gates()
-    """Limits for any artifact made from it; a recipe may only be stricter."""
+    """Limits for all its artifacts; a recipe can only make them stricter."""
     clips: tuple[FileName, ...] = ()
-    """Clip sets that its artifacts are validated with, beside the recipe's."""
+    """Clip sets that its artifacts are validated with, in addition to the recipe's."""
 
     @pydantic.model_validator(mode="after")
     def _has_its_files(self) -> "Source":
@@ -80,13 +80,17 @@ class ClipSet(Strict):
 
 
 def _one_place(section: Strict, kind: type, what: str) -> None:
-    """Raises ValueError unless exactly one of the section's places is given."""
+    """Raises ValueError unless exactly one of the section's fields holds a `kind`."""
     if sum(isinstance(value, kind) for value in vars(section).values()) != 1:
-        names = " or ".join(f"`{name}:`" for name in field_names(type(section), kind))
-        raise ValueError(f"a {what} says either {names}")
+        names = [
+            f"`{name}:`"
+            for name, field in type(section).model_fields.items()
+            if any(isinstance(each, type) and issubclass(each, kind) for each in get_args(field.annotation))
+        ]
+        raise ValueError(f"a {what} needs exactly one of {' or '.join(names)}")
 
 
 def origin_of(identity: Mapping[str, Any]) -> Origin | None:
-    """The origin that a manifest or a lock names, unchecked; None: files alone identify the source."""
+    """The origin in a manifest or a lock, not validated; None: only hashes of files identify the source."""
     found = (kind.of(identity) for kind in Origin.__subclasses__())
     return next((origin for origin in found if origin), None)

@@ -1,4 +1,4 @@
-"""What a recipe's source and clip sets name, on this disk: fetched files, headers, recordings.
+"""The files of sources and clip sets: downloads, headers, recordings, transcripts.
 
 May import `voxbuild.recipes`, `voxbuild.tensors` and what lies below them.
 """

@@ -1,4 +1,4 @@
-"""A source's header before its weights are here: from this disk if they are, else by ranges of bytes."""
+"""The header of a source's weights: from the local file, else from the Hub without downloading the rest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ from voxrun.files.objects import read_json
 
 @dataclass(frozen=True)
 class Header:
-    """What a plan needs to know of a source."""
+    """The parts of a source that a plan needs."""
 
     tensors: tuple[Tensor, ...]
     params: Mapping[str, Any]
     here: Path | None
-    """The weights' file; None: a build has to download it."""
+    """The weights' file; None: it is not downloaded yet."""
     nbytes: int
-    """Its size."""
+    """Size of the weights' file."""
 
 
 def read_source(source: Source, base: Path) -> Header:
     """The header of a source's weights, and its params.json; nothing is hashed, no weights are downloaded.
 
-    `base` is the folder that local paths are relative to. If the weights are not on this disk, their header
-    is read at the pinned revision, and params.json is downloaded.
-    Raises SourceError, CheckpointError; voxrun's ConfigError for a params.json that is not one.
+    `base` is the folder that local paths are relative to. If the weights are not local, their header is read
+    at the pinned revision, and params.json is downloaded.
+    Raises SourceError, CheckpointError; voxrun's ConfigError for an invalid params.json.
     """
     here = source.origin.cached(base, source.weights)
-    if here is None:  # the header first: the client would try for long to get a small file
+    if here is None:  # first: offline, the client retries for a long time to download params.json
         tensors, nbytes = _remote_header(source)
     params = read_json(source.origin.file(base, source.params))
     if here is None:

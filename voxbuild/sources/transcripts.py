@@ -1,4 +1,4 @@
-"""Word and character error rates over normalised text."""
+"""Normalised transcripts, for word and character error rates."""
 
 import re
 import unicodedata
@@ -13,9 +13,9 @@ DIGITS = dict(
 
 
 def normalise(text: str) -> str:
-    """Lower case, no punctuation but apostrophes in words, each digit a word.
+    """Lower case, no punctuation except apostrophes in words, each digit as a word.
 
-    Models write "Press 5." where a transcript says "press five"; digits are spoken one by one in our clips.
+    Models write "Press 5." for "press five"; in our clips digits are spoken one by one.
     """
     text = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
     text = "".join(map(_spoken, text))
@@ -24,7 +24,7 @@ def normalise(text: str) -> str:
 
 
 def _spoken(character: str) -> str:
-    """What remains of a character: marks belong to their letters, joiners and soft hyphens to nothing."""
+    """The normalised form of a character: marks are kept, joiners and soft hyphens removed."""
     if character in DIGITS:
         return f" {DIGITS[character]} "
     category = unicodedata.category(character)

@@ -1,4 +1,4 @@
-"""Rows of tensors: read, cast, quantized, written. Knows no recipe.
+"""Rows of tensors: read, cast, quantized and written. It does not depend on recipes.
 
 May import voxbuild's `folders`, `console`, `files` and `errors`.
 """

@@ -1,7 +1,7 @@
-"""Which inputs matter: the second moment of every input of every matrix, over calibration clips.
+"""Calibration: the second moment of every input of every matrix, over calibration clips.
 
-The unquantized model transcribes the clips as it would any; its matrices are wrapped meanwhile, so voxrun
-knows nothing of it. An error e in a weight of column j adds e^2 E[x_j^2] to the squared error of an output.
+The unquantized model transcribes the clips while its linear layers are wrapped. An error e in a weight of
+column j adds e^2 E[x_j^2] to the squared error of an output.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ EMBEDDING = Embedding | MappedEmbedding
 
 
 class Observed:
-    """Stands where a layer was, and sums the squares of what its matrix is multiplied with."""
+    """Wraps a layer, and sums the squares of its inputs."""
 
     def __init__(self, layer: Any) -> None:
         self._layer = layer
@@ -31,24 +31,21 @@ class Observed:
         self._rows = 0
 
     def __call__(self, x: mx.array) -> mx.array:
-        """The layer's own result."""
-        self._note(x)
-        result: mx.array = self._layer(x)
-        return result
-
-    def _note(self, x: mx.array) -> None:
+        """The layer's output."""
         rows = np.array(x.astype(mx.float32), np.float64).reshape(-1, x.shape[-1])
         self._sums = self._sums + (rows * rows).sum(axis=0)
         self._rows += len(rows)
+        result: mx.array = self._layer(x)
+        return result
 
     def moments(self) -> Array:
-        """The mean squares so far, NaN where nothing was put in."""
+        """The mean squares of the inputs [columns]; NaN if there was no input."""
         means: Array = np.divide(self._sums, self._rows or np.nan)
         return means.astype(np.float32)
 
 
 def observe(model: VoxtralRealtime) -> dict[str, Observed]:
-    """Wrap every linear layer; canonical path -> what observes it."""
+    """Wrap every linear layer; return canonical path -> wrapper."""
     found = {p: Observed(layer) for p, layer in model.named_modules() if isinstance(layer, LINEAR)}
     for path, observed in found.items():
         *parents, name = path.split(".")
@@ -62,8 +59,8 @@ def observe(model: VoxtralRealtime) -> dict[str, Observed]:
 def calibrate(folder: Path, recordings: Sequence[Path], done: Callable[[], None]) -> Moments:
     """The moments of the unquantized model in a folder over recordings. Raises voxrun's errors.
 
-    In the embedding all columns count alike: it is the head, but its rows are what the decoder reads, too.
-    Weighing it by what the head is multiplied with costs more there than it gains here.
+    The embedding's are all 1: it is also the output head, but weighting its columns by the head's inputs
+    makes the decoder's inputs worse by more than it improves the head.
     """
     transcriber = Transcriber.open(folder)
     model = transcriber.model

@@ -1,4 +1,4 @@
-"""Reading safetensors files: a header read without trust, and rows of tensors, in one pass where need be.
+"""Reading safetensors files, which are untrusted: the header, and rows of tensors, in one pass if needed.
 
 Format: 8 bytes little-endian header length, a JSON header, the data without holes.
 """
@@ -9,7 +9,6 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -25,20 +24,20 @@ from .threads import InTurn
 
 
 class Buffers:
-    """Buffers of one size; each is free again when nobody looks at it, or at a part of it, any more."""
+    """Buffers of one size; each is reused after the last view of it is deleted."""
 
     def __init__(self, nbytes: int) -> None:
         self._nbytes = nbytes
         self._lent: dict[int, tuple[object, bytearray]] = {}
-        # Told by a method of a list, not by code of ours: Python drops a Ctrl-C that comes within a callback.
+        # Filled by a built-in method: Python loses a Ctrl-C that arrives within a callback in Python.
         self._returned: list[object] = []
 
     def take(self, nbytes: int) -> memoryview:
-        """A buffer's first bytes; a new one where all are in use, or too small."""
+        """The first `nbytes` of a buffer; a new one if all are in use, or too small."""
         if nbytes > self._nbytes:
             return memoryview(bytearray(nbytes))
         memory = self._free() or bytearray(self._nbytes)
-        seen = np.frombuffer(memory, np.uint8)  # every view keeps it alive: its end is that of the last one
+        seen = np.frombuffer(memory, np.uint8)  # it is alive as long as any view of it
         watch = weakref.ref(seen, self._returned.append)
         self._lent[id(watch)] = watch, memory
         return seen.data[:nbytes]
@@ -48,23 +47,23 @@ class Buffers:
 
 
 DTYPES = ("BF16", "F16", "F32", "U32", "U8")
-"""What a checkpoint or an artifact may hold, of the types that there are."""
-BUFFER_BYTES = 2 * 2**20
-"""What is read at a time, mostly: it fits a processor's cache on the way to a hash and a kernel."""
+"""The dtypes that a checkpoint or an artifact may have."""
+CHUNK_BYTES = 2 * 2**20
+"""Bytes read at a time, to limit memory: they fit a processor's cache while they are hashed and converted."""
 MAX_ROW = 2**20
-"""Bytes of a row, which is the least that is read at a time; upstream's largest has some 20 kB."""
+"""Limit of a row in bytes, since at least one row is read at a time; upstream's largest has about 20 kB."""
 
 
 class Checkpoint:
-    """An open safetensors file: its header, and any rows of its tensors."""
+    """An open safetensors file: its tensors by name, and their rows."""
 
     def __init__(self, path: Path, known: list[int] | None = None) -> None:
         """`known` is the stamp that the file must have.
 
-        Raises CheckpointError if the header and the file's size do not agree, or the file is another by now.
+        Raises CheckpointError if the header is invalid or does not fit the file's size, or the stamp differs.
         """
         self.path = path
-        self._buffers = Buffers(BUFFER_BYTES)
+        self._buffers = Buffers(CHUNK_BYTES)
         try:
             self._file = open_regular(path)
         except OSError as error:
@@ -75,7 +74,7 @@ class Checkpoint:
             self._stamp = known or stamp(path)
             self.check_unchanged()
             with _as_checkpoint_error():
-                tensors = _of_our_kind(headers.read_header(self._file, path), path)
+                tensors = _checked(headers.read_header(self._file, path), path)
             self.tensors = {tensor.name: tensor for tensor in tensors}
         except BaseException:
             self._file.close()
@@ -84,9 +83,7 @@ class Checkpoint:
     def __enter__(self) -> "Checkpoint":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._file.close()
 
     @property
@@ -95,23 +92,22 @@ class Checkpoint:
         return self._stamp[0]
 
     def check_unchanged(self) -> None:
-        """Raises CheckpointError if the file is not what it was when it was first looked at."""
+        """Raises CheckpointError if the file has changed since it was opened, or since `known`."""
         if not self.path.is_file() or stamp(self.path) != self._stamp:
-            raise CheckpointError(f"{self.path}: it changed meanwhile; run it again")
+            raise CheckpointError(f"{self.path}: it changed while it was read; run it again")
 
     def rows(self, tensor: Tensor, chunk_bytes: int) -> Iterator[tuple[int, memoryview]]:
         """(number of rows, their bytes) in chunks of at most `chunk_bytes`, at least one row each.
 
-        Raises CheckpointError if the file ends too early or cannot be read.
+        Raises CheckpointError if the file is truncated or cannot be read.
         """
-        count = tensor.rows
         step = max(1, chunk_bytes // max(1, tensor.row_bytes))
-        for first in range(0, count, step):
-            rows = min(step, count - first)
+        for first in range(0, tensor.rows, step):
+            rows = min(step, tensor.rows - first)
             yield rows, self.read(tensor.start + first * tensor.row_bytes, rows * tensor.row_bytes)
 
     def read(self, start: int, nbytes: int) -> memoryview:
-        """Bytes from `start` on. Raises CheckpointError if there are fewer, or the disk fails."""
+        """`nbytes` bytes from `start`. Raises CheckpointError if there are fewer, or the disk fails."""
         data = self._buffers.take(nbytes)
         try:
             count = 0
@@ -121,87 +117,85 @@ class Checkpoint:
             where = f"{self.path}: cannot be read at byte {start:,}"
             raise CheckpointError(f"{where}: {error.strerror}; run it again") from error
         if count != nbytes:
-            raise CheckpointError(f"{self.path}: ends too early; it changed or is damaged")
+            raise CheckpointError(f"{self.path}: truncated; it changed or is damaged")
         return data
 
 
 def header_length(prefix: bytes, total: int, origin: Path | str) -> int:
-    """The length of the JSON behind a file's first 8 bytes. Raises CheckpointError."""
+    """The length of the JSON header, from a file's first 8 bytes. Raises CheckpointError."""
     with _as_checkpoint_error():
         return headers.header_length(prefix, total, origin)
 
 
 def parse_header(text: bytes, total: int, origin: Path | str) -> list[Tensor]:
-    """The tensors that a header's JSON tells of, in the order of their data; `total` is the file's size.
+    """The tensors of a JSON header in the order of their data; `total` is the file's size.
 
     Raises CheckpointError.
     """
     with _as_checkpoint_error():
-        return _of_our_kind(headers.parse_header(text, total, origin), origin)
+        return _checked(headers.parse_header(text, total, origin), origin)
 
 
-def _of_our_kind(tensors: list[Tensor], origin: Path | str) -> list[Tensor]:
+def _checked(tensors: list[Tensor], origin: Path | str) -> list[Tensor]:
+    """The tensors. Raises CheckpointError for other dtypes and for long rows."""
     for tensor in tensors:
         if tensor.dtype not in DTYPES:
             raise CheckpointError(f"{origin}: {shown(tensor.name)} has the dtype {tensor.dtype}")
         if tensor.row_bytes > MAX_ROW:
-            raise CheckpointError(
-                f"{origin}: {shown(tensor.name)} has rows of {tensor.row_bytes:,} bytes, as no model of ours"
-            )
+            row = f"rows of {tensor.row_bytes:,} bytes; the limit is {MAX_ROW:,}"
+            raise CheckpointError(f"{origin}: {shown(tensor.name)} has {row}")
     return tensors
 
 
 @contextmanager
 def _as_checkpoint_error() -> Iterator[None]:
-    """Voxrun reads headers; here what it refuses is a damaged checkpoint."""
+    """Turn voxrun's WeightsError into a CheckpointError."""
     try:
         yield
     except WeightsError as error:
         raise CheckpointError(str(error)) from error
 
 
-CHUNK_BYTES = BUFFER_BYTES
-"""Bytes read at a time: what bounds memory."""
-
-
 class OnePass:
-    """The tensors of a checkpoint; some may be left out. While hashing they come in the order of the file."""
+    """Reads tensors of a checkpoint and, with `hashing`, hashes the whole file in the same pass.
+
+    With `hashing`, tensors must be read in the order of the file; the bytes between them are read too.
+    """
 
     def __init__(self, checkpoint: Checkpoint, *, hashing: bool) -> None:
-        """Without `hashing` what lies between the tensors is not read."""
         self.checkpoint = checkpoint
         self._sha256 = hashlib.sha256() if hashing else None
         self._hashing = InTurn()
         self._at = 0
 
     def rows(self, tensor: Tensor) -> Iterator[tuple[int, memoryview]]:
-        """(number of rows, their bytes), at least a row each, of a tensor.
+        """(number of rows, their bytes) in chunks of a tensor, at least one row each.
 
-        Raises CheckpointError if the file ends too early or cannot be read.
+        Raises CheckpointError if the file is truncated or cannot be read.
         """
-        self._pass_over(tensor.start)
+        self._hash_up_to(tensor.start)
         for count, data in self.checkpoint.rows(tensor, CHUNK_BYTES):
-            self._take(data)
+            self._hash(data)
             yield count, data
 
     def sha256(self) -> str:
-        """The hash of the file, what was left out included."""
+        """The hash of the whole file."""
         assert self._sha256, "nothing was hashed"
-        self._pass_over(self.checkpoint.nbytes)
+        self._hash_up_to(self.checkpoint.nbytes)
         self._hashing.wait()
         return self._sha256.hexdigest()
 
     def close(self) -> None:
-        """Let go of the thread that hashes."""
+        """Stop the thread that hashes."""
         self._hashing.close()
 
-    def _pass_over(self, end: int) -> None:
+    def _hash_up_to(self, end: int) -> None:
         if self._sha256:
             assert self._at <= end, "tensors must come in the order of the file"
             while self._at < end:
-                self._take(self.checkpoint.read(self._at, min(CHUNK_BYTES, end - self._at)))
+                self._hash(self.checkpoint.read(self._at, min(CHUNK_BYTES, end - self._at)))
 
-    def _take(self, data: memoryview) -> None:
+    def _hash(self, data: memoryview) -> None:
         if self._sha256:
             self._at += len(data)
             self._hashing.do(self._sha256.update, data)

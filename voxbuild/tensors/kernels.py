@@ -1,10 +1,10 @@
-"""Compiled loops that cast and quantize rows of weights: bit for bit what MLX makes of them on a CPU.
+"""Compiled loops that cast and quantize rows of weights: bit for bit as MLX does on a CPU.
 
-All arithmetic is IEEE float32, in MLX's order and without liberties: true divisions, nothing fused. A row at
-a time goes through the stages, each a loop of its own that vectorizes: so minima are taken over integers of
-the floats' order, indices are unsigned, integers kept to 32 bits, and dividing by zero is no error.
+All arithmetic is IEEE float32 in MLX's order: true divisions, no fused operations. Each stage is a separate
+loop over one row, so that it vectorizes; for the same reason minima are taken over integers with the order of
+the floats, indices are unsigned, integers have 32 bits, and dividing by zero is not an error.
 
-`numbers` are float32 as their bits, int32; `values` the same memory as float32. A `kind` says what is stored.
+`numbers` are the bits of float32 as int32; `values` is the same memory as float32; `kind` the stored dtype.
 """
 
 from typing import Any
@@ -16,28 +16,28 @@ BFLOAT16, FLOAT16, FLOAT32 = range(3)
 ONE, WORD = uint64(1), uint64(32)
 MAGNITUDE, INFINITY = np.int32(0x7FFFFFFF), np.int32(0x7F800000)
 EPSILON = np.float32(1e-7)
-# Of a small float: the bits of mantissa that float32 has more; its least normal number and where it ends, as
-# bits of float32; how many of its least steps make one.
+# Formats of small floats: how many mantissa bits fewer than float32; least normal number and upper limit, as
+# bits of float32; 1 divided by the least step.
 HALF = np.int32(13), np.int32(0x38800000), np.int32(0x47800000), np.float32(2.0**24)
 E4M3 = np.int32(20), np.int32(0x3C800000), np.int32(0x43E00000), np.float32(2.0**9)
 E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
 MIDDLES = tuple((E2M1[1:] + E2M1[:-1]) / np.float32(2))
 FAR = np.uint32(0x41800000)
-"""Beyond it, 16 as bits of float32, the nearest of E2M1 is sought by distances, as they round."""
+"""16 as bits of float32: beyond it, the nearest E2M1 number is found by rounded distances, as MLX does."""
 BLOCK = 4096
 
 
 def compiled(function: Any) -> Any:
-    """Machine code, kept on disk for the next process where there is a place for it."""
+    """Compile a function; the machine code is cached on disk if possible."""
     try:
         return njit(function, nogil=True, error_model="numpy", cache=True)
-    except RuntimeError:  # neither beside this file nor in the home folder: compiled anew each time
+    except RuntimeError:  # neither this folder nor the home folder is writable
         return njit(function, nogil=True, error_model="numpy")
 
 
 @compiled
 def widen(stored, kind, numbers):  # type: ignore
-    """Stored floats [n] as float32; of float16 a NaN becomes infinite."""
+    """Stored floats [n] to float32; a float16 NaN becomes infinite."""
     n, values = uint64(stored.shape[0]), numbers.view(np.float32)
     if kind == BFLOAT16:
         for j in range(n):
@@ -49,7 +49,7 @@ def widen(stored, kind, numbers):  # type: ignore
         for j in range(n):
             half = np.int32(stored[j])
             magnitude = np.int32(np.int32(half & np.int32(0x7FFF)) << np.int32(13))
-            if magnitude >= np.int32(0x7C00 << 13):  # not finite: too large below, too
+            if magnitude >= np.int32(0x7C00 << 13):  # not finite, and still so after the loop below
                 magnitude |= np.int32(0x40000000)
             numbers[j] = magnitude | np.int32(np.int32(half >> np.int32(15)) << np.int32(31))
         for j in range(n):
@@ -58,7 +58,7 @@ def widen(stored, kind, numbers):  # type: ignore
 
 @compiled
 def small_float(number, value, form):  # type: ignore
-    """The code of a float32 without its sign in a small format, to nearest even."""
+    """The code of a float32's magnitude in a small format, rounded to nearest even."""
     drop, least, greatest, steps = form
     magnitude = min(np.int32(number & MAGNITUDE), greatest)
     odd = np.int32(magnitude >> drop) & np.int32(1)
@@ -70,7 +70,7 @@ def small_float(number, value, form):  # type: ignore
 
 @compiled
 def narrow(numbers, kind, stored):  # type: ignore
-    """Float32 [n] as stored floats, to nearest even."""
+    """Float32 [n] to stored floats, rounded to nearest even."""
     n, values = uint64(stored.shape[0]), numbers.view(np.float32)
     if kind == BFLOAT16:
         for j in range(n):
@@ -90,7 +90,7 @@ def narrow(numbers, kind, stored):  # type: ignore
 
 @compiled
 def cast(rows, kind, to, out):  # type: ignore
-    """Stored floats [n] of one kind to another, to nearest even."""
+    """Stored floats [n] of one kind to another, rounded to nearest even."""
     n = uint64(rows.shape[0])
     numbers = np.empty(min(n, uint64(BLOCK)), np.int32)
     for start in range(uint64(0), n, uint64(BLOCK)):
@@ -101,7 +101,7 @@ def cast(rows, kind, to, out):  # type: ignore
 
 @compiled
 def greatest_magnitude(stored):  # type: ignore
-    """The greatest of stored floats [n] without their signs, as an integer of the same order."""
+    """The greatest magnitude of stored floats [n], as an integer with the same order."""
     most = stored.dtype.type(0)
     mask = stored.dtype.type((1 << (8 * stored.itemsize - 1)) - 1)
     for j in range(uint64(stored.shape[0])):
@@ -111,13 +111,13 @@ def greatest_magnitude(stored):  # type: ignore
 
 @compiled
 def ordered(number):  # type: ignore
-    """A float32 as an integer of the same order, and back."""
+    """The bits of a float32 to an integer with the same order, and back."""
     return np.int32(number ^ (np.int32(number >> np.int32(31)) & MAGNITUDE))
 
 
 @compiled
 def extremes(numbers, count, low, high):  # type: ignore
-    """The least and the greatest of each group [groups]."""
+    """The least and the greatest number of each group [groups]."""
     for group in range(uint64(low.shape[0])):
         least, most = MAGNITUDE, np.int32(~MAGNITUDE)
         for j in range(group * count, (group + ONE) * count):
@@ -129,7 +129,7 @@ def extremes(numbers, count, low, high):  # type: ignore
 
 @compiled
 def affine_lines(low, high, steps, scale, bias):  # type: ignore
-    """Scale and bias of each group: the extreme farther from zero is met exactly, and so is zero."""
+    """Scale and bias of each group: the extreme farther from zero and zero itself are exact."""
     for group in range(uint64(low.shape[0])):
         below = abs(low[group]) > abs(high[group])
         edge = low[group] if below else high[group]
@@ -144,7 +144,7 @@ def affine_lines(low, high, steps, scale, bias):  # type: ignore
 
 @compiled
 def affine_codes(values, count, scale, bias, top, codes):  # type: ignore
-    """The nearest step of each value, a tie to the even one."""
+    """The nearest code of each value, ties to even."""
     for group in range(uint64(scale.shape[0])):
         step, offset = scale[group], bias[group]
         for j in range(group * count, (group + ONE) * count):
@@ -154,8 +154,8 @@ def affine_codes(values, count, scale, bias, top, codes):  # type: ignore
 
 @compiled
 def pack(words, bits, packed):  # type: ignore
-    """Codes of a byte each, eight in a word, as a stream of `bits` each, low end first."""
-    # In a word each two neighbours become one field, thrice: `low` masks what stays, `high` what moves.
+    """Pack codes of one byte each, eight in a word, to `bits` each, low bits first."""
+    # Three times, each two neighbouring fields become one: `low` masks what stays, `high` what moves.
     one, two, four = np.uint64(bits), np.uint64(2 * bits), np.uint64(4 * bits)
     low1 = np.uint64((1 << bits) - 1) * np.uint64(0x0001000100010001)
     low2 = np.uint64((1 << 2 * bits) - 1) * np.uint64(0x0000000100000001)
@@ -190,7 +190,7 @@ def pack_rows(codes, width, weight):  # type: ignore
 def affine(rows, kind, bits, group_size, weight, scales, biases):  # type: ignore
     """Quantize rows [n, columns] of stored floats.
 
-    `weight` uint32 [n, columns * bits / 32]; `scales` and `biases` [n, columns / group_size], stored alike.
+    `weight` uint32 [n, columns * bits / 32]; `scales` and `biases` [n, columns / group_size] of that kind.
     """
     columns, count = uint64(rows.shape[1]), uint64(group_size)
     top = np.int32((1 << bits) - 1)
@@ -222,7 +222,7 @@ def greatest_quotients(numbers, count, top, greatest):  # type: ignore
 
 @compiled
 def e4m3_scales(numbers, codes):  # type: ignore
-    """Each scale [groups] to e4m3, in place, and its code."""
+    """Round each scale [groups] to e4m3, in place; `codes` gets its code."""
     values = numbers.view(np.float32)
     for j in range(uint64(numbers.shape[0])):
         codes[j] = np.uint8(small_float(numbers[j], values[j], E4M3))
@@ -235,11 +235,11 @@ def e4m3_scales(numbers, codes):  # type: ignore
 
 @compiled
 def e8m0_scales(values, codes):  # type: ignore
-    """Each scale [groups] to the least power of two that is not below it, in place, 0 to 1; and its code.
+    """Round each scale [groups] up to a power of two, in place, and 0 to 1; `codes` gets its code.
 
-    The code is that of MLX even where there is none: below 2 ** -127 it is modulo 256.
+    As in MLX, the code of a scale below 2 ** -127, which has none, is taken modulo 256.
     """
-    exact = np.empty(values.shape[0], np.float64)  # in which no float32 is denormal
+    exact = np.empty(values.shape[0], np.float64)  # in float64 no float32 is subnormal
     numbers = exact.view(np.int64)
     for j in range(uint64(values.shape[0])):
         exact[j] = values[j] if values[j] > np.float32(0) else np.float32(1)
@@ -254,7 +254,7 @@ def e8m0_scales(values, codes):  # type: ignore
 
 @compiled
 def divide(values, count, divisors):  # type: ignore
-    """Each group by its divisor [groups], in place; by zero it is zero, as MLX codes inf and NaN."""
+    """Divide each group by its divisor [groups], in place; x / 0 is 0, as MLX codes inf and NaN."""
     for group in range(uint64(divisors.shape[0])):
         divisor = divisors[group] if divisors[group] > np.float32(0) else np.float32(np.inf)
         for j in range(group * count, (group + ONE) * count):
@@ -263,10 +263,10 @@ def divide(values, count, divisors):  # type: ignore
 
 @compiled
 def e2m1_codes(values, codes):  # type: ignore
-    """The nearest of E2M1 and its negatives, a tie to the smaller; never -0.
+    """The nearest E2M1 number of either sign, ties to the smaller magnitude; never -0.
 
     MLX rounds the quotients to the stored dtype first. That changes nothing: a middle times a scale has 7
-    bits, so no stored number is so little above it that its quotient would be rounded down to the middle.
+    bits, so no stored number is close enough above it for its quotient to be rounded down to the middle.
     """
     a, b, c, d, e, f, g = MIDDLES
     for j in range(uint64(values.shape[0])):
@@ -278,7 +278,7 @@ def e2m1_codes(values, codes):  # type: ignore
 
 @compiled
 def far_e2m1_codes(values, codes):  # type: ignore
-    """The same far beyond 6, where distances are equal once rounded: the first of them counts."""
+    """As `e2m1_codes` for numbers far beyond 6, where rounded distances are equal: the first code counts."""
     for j in range(uint64(values.shape[0])):
         x, code = abs(values[j]), np.int32(0)
         for other in range(1, 8):
@@ -289,7 +289,7 @@ def far_e2m1_codes(values, codes):  # type: ignore
 
 @compiled
 def e4m3_codes(numbers, codes):  # type: ignore
-    """The nearest of e4m3, a tie to the even one, up to 448."""
+    """The nearest e4m3 number, ties to even; at most 448."""
     values = numbers.view(np.float32)
     for j in range(uint64(numbers.shape[0])):
         sign = np.int32(numbers[j] >> np.int32(24)) & np.int32(0x80)

@@ -1,4 +1,4 @@
-"""How the scale and bias of a group are found, as data. A new search method is one function and one row."""
+"""The methods that find a group's scale and bias. A new search method is one function and one row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from .modes import Quantization
 
 Rows = np.typing.NDArray[Any]
 Quantizer = Callable[[Rows, str, Quantization, Rows | None], dict[str, Rows]]
-"""(rows [n, columns] in storage form, dtype, how, moments [columns] or None) -> leaf -> what is stored."""
+"""(rows [n, columns] in storage form, dtype, settings, moments [columns] or None) -> leaf -> stored array."""
 
 
 @dataclass(frozen=True)
@@ -19,27 +19,27 @@ class Method:
 
     quantize: Quantizer
     needs_moments: bool = False
-    """Whether it weighs columns by what they are multiplied with; then the recipe says `calibrate:`."""
+    """Whether it weights columns by the moments of their inputs; then the recipe needs `calibrate:`."""
     needs_biases: bool = True
     """Whether it works for modes with biases only."""
     throughput: float = 0.3e9
     """Bytes of source converted in a second on two cores: for the estimate of `doit plan`."""
 
 
-def _from_the_range(rows: Rows, dtype: str, how: Quantization, moments: Rows | None) -> dict[str, Rows]:
+def _from_range(rows: Rows, dtype: str, how: Quantization, moments: Rows | None) -> dict[str, Rows]:
     from .quantize import quantize_rows
 
     return quantize_rows(rows, dtype, how)
 
 
-def _of_least_error(rows: Rows, dtype: str, how: Quantization, moments: Rows | None) -> dict[str, Rows]:
-    from .search import search_rows  # its loops are compiled: only who searches waits for that
+def _by_least_error(rows: Rows, dtype: str, how: Quantization, moments: Rows | None) -> dict[str, Rows]:
+    from .search import search_rows  # slow: it compiles loops
 
     return search_rows(rows, dtype, how, moments)
 
 
 METHODS = {
-    "none": Method(_from_the_range, needs_biases=False, throughput=0.8e9),
-    "mse": Method(_of_least_error),
-    "activation": Method(_of_least_error, needs_moments=True),
+    "none": Method(_from_range, needs_biases=False, throughput=0.8e9),
+    "mse": Method(_by_least_error),
+    "activation": Method(_by_least_error, needs_moments=True),
 }

@@ -1,4 +1,4 @@
-"""The quantization modes of MLX, as data. A new mode is one more row."""
+"""The quantization modes of MLX. A new mode is one row."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Mode:
-    """What a mode allows, and what it stores beside the packed weights."""
+    """The settings that a mode allows, and what it stores in addition to the packed weights."""
 
     bits: tuple[int, ...]
     group_sizes: tuple[int, ...]
     scale_dtype: str | None
-    """safetensors dtype of the scales; None: that of the weights."""
+    """safetensors dtype of the scales; None: the weights' dtype."""
     has_biases: bool
 
 
@@ -24,9 +24,9 @@ MODES = {
 
 
 DEFAULT_MODE = "affine"
-"""What config.json means where it names none."""
+"""The mode if config.json has none."""
 PLAIN = "none"
-"""The search method that is none: see `methods`."""
+"""The method without a search, see `methods`."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Quantization:
 
     @property
     def in_words(self) -> str:
-        """For people."""
+        """The settings, for people."""
         search = "" if self.search == PLAIN else f", {self.search}"
         return f"{self.mode} {self.bits} bit / {self.group_size}{search}"
 
@@ -49,7 +49,7 @@ class Quantization:
         return len(shape) == 2 and shape[1] % self.group_size == 0
 
     def outputs(self, shape: tuple[int, ...], dtype: str) -> dict[str, tuple[str, tuple[int, int]]]:
-        """Leaf -> (safetensors dtype, shape) of what a matrix [rows, columns] becomes."""
+        """Leaf -> (safetensors dtype, shape) of the stored tensors of a matrix [rows, columns]."""
         mode = MODES[self.mode]
         rows, columns = shape
         groups = (rows, columns // self.group_size)
@@ -62,10 +62,7 @@ class Quantization:
         return leaves
 
     def as_config(self) -> dict[str, Any]:
-        """The entry in config.json: voxmlx's two keys, and the mode where it is not affine.
-
-        A search shows in the numbers alone.
-        """
+        """The entry in config.json: voxmlx's two keys, and the mode if it is not affine; never the search."""
         config = asdict(self)
         del config["search"]
         if self.mode == DEFAULT_MODE:

@@ -1,4 +1,4 @@
-"""What kind of module a tensor belongs to, by its canonical name: how sizes and errors are summed up."""
+"""Groups tensors by kind of module, to sum up their sizes and errors."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -10,7 +10,7 @@ Thing = TypeVar("Thing")
 def kind_of(name: str) -> str:
     """`embedding`, `adapter`, or a part and its layer's role: `encoder attention`, `decoder norm`.
 
-    The first word of the path where it is none that the model has.
+    For an unknown name, its first word.
     """
     words = name.split(".")
     if "embed_tokens" in words:
@@ -31,7 +31,7 @@ def _role(words: list[str]) -> str:
 
 
 def by_kind(things: Iterable[Thing], name: Callable[[Thing], str]) -> dict[str, list[Thing]]:
-    """Kind -> the things of that kind, both in the order in which they come."""
+    """Kind -> the things of that kind, in the given order."""
     kinds: dict[str, list[Thing]] = {}
     for thing in things:
         kinds.setdefault(kind_of(name(thing)), []).append(thing)

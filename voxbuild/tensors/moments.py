@@ -1,6 +1,7 @@
-"""What calibration tells: how large the inputs of each matrix are, column by column; and its file."""
+"""The result of a calibration, the second moments of each matrix's inputs, and its file."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,17 @@ NO_MOMENTS: Moments = {}
 
 
 def save_moments(path: Path, moments: Moments) -> str:
-    """Write them as safetensors; return the file's sha256."""
+    """Write moments as safetensors; return the file's sha256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = [Tensor(name, "F32", values.shape) for name, values in moments.items()]
-    with written_whole(path) as partial:
-        writer = CheckpointWriter(partial, tensors)
-        try:
-            for values in moments.values():
-                writer.write(values.tobytes())
-            return writer.finish()
-        finally:
-            writer.close()
+    with written_whole(path) as partial, closing(CheckpointWriter(partial, tensors)) as writer:
+        for values in moments.values():
+            writer.write(values.tobytes())
+        return writer.finish()
 
 
 def load_moments(path: Path) -> Moments:
-    """Read what `save_moments` wrote. Raises CheckpointError."""
+    """Read the file of `save_moments`. Raises CheckpointError."""
     with Checkpoint(path) as file:
         return {
             name: np.frombuffer(b"".join(data for _, data in file.rows(tensor, tensor.nbytes)), np.float32)

@@ -1,7 +1,7 @@
-"""Casting and quantizing rows of a matrix on the CPU, as NumPy arrays of what stands in the file.
+"""Casting and quantizing rows of a matrix on the CPU, as NumPy arrays in storage form.
 
-Bfloat16, which NumPy lacks, is uint16; float16 and float32 are themselves. The compiled loops are ours
-(`voxbuild.tensors.kernels`), the bytes are those of `mx.quantize` on its CPU device; GPUs round differently.
+Storage form is uint16 for bfloat16, which NumPy lacks, else float16 or float32. The compiled loops of
+`voxbuild.tensors.kernels` give the bytes of `mx.quantize` on its CPU device; GPUs round differently.
 """
 
 import os
@@ -13,7 +13,7 @@ from . import kernels
 from .modes import MODES, Quantization
 
 QUANTIZER_VARIABLE = "VOXBUILD_QUANTIZER"
-"""Environment variable: `mlx` for MLX's own quantizer, the reference for ours."""
+"""Environment variable: `mlx` selects MLX's quantizer, the reference for ours."""
 
 Rows = np.typing.NDArray[Any]
 
@@ -26,25 +26,26 @@ _STORED: dict[str, Any] = {
 }
 _BITS: dict[str, Any] = {"BF16": np.uint16, "F16": np.uint16, "F32": np.uint32}
 _INFINITY = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000}
-_KINDS = {"BF16": kernels.BFLOAT16, "F16": kernels.FLOAT16, "F32": kernels.FLOAT32}
+KINDS = {"BF16": kernels.BFLOAT16, "F16": kernels.FLOAT16, "F32": kernels.FLOAT32}
+"""safetensors dtype -> the `kind` of the kernels."""
 
 
 def to_rows(data: bytes | bytearray | memoryview, dtype: str, shape: tuple[int, ...]) -> Rows:
-    """Bytes of a safetensors file as an array over them."""
+    """Bytes of a safetensors file as an array that shares their memory."""
     return np.frombuffer(data, _STORED[dtype]).reshape(shape)
 
 
 def cast(rows: Rows, dtype: str, to: str) -> Rows:
-    """From one floating dtype to another, to nearest even; what is too large becomes infinite."""
+    """Rows in another floating dtype, rounded to nearest even; values that are too large become infinite."""
     if dtype == to:
         return rows
     out = np.empty(rows.shape, _STORED[to])
-    kernels.cast(_bits(rows, dtype).reshape(-1), _KINDS[dtype], _KINDS[to], out.view(_BITS[to]).reshape(-1))
+    kernels.cast(_bits(rows, dtype).reshape(-1), KINDS[dtype], KINDS[to], out.view(_BITS[to]).reshape(-1))
     return out
 
 
 def is_finite(rows: Rows, dtype: str) -> bool:
-    """Whether there is neither NaN nor infinity."""
+    """Whether all values are finite."""
     return bool(kernels.greatest_magnitude(_bits(rows, dtype).reshape(-1)) < _INFINITY[dtype])
 
 
@@ -56,19 +57,19 @@ def transposed(rows: Rows) -> Rows:
 def quantize_rows(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
     """Rows [n, columns], all finite -> leaf -> packed weights, scales and, if the mode has them, biases.
 
-    `weight` is uint32 [n, columns * bits / 32]; the others [n, columns / group_size] are of the rows' dtype,
-    or uint8 where the mode says so. Groups lie within a row: any cut into rows gives the bytes of the whole.
+    `weight` is uint32 [n, columns * bits / 32]; the others [n, columns / group_size] have the rows' dtype, or
+    uint8 if the mode says so. A group lies within a row, so the bytes do not depend on how rows are chunked.
 
-    At the edges we do as MLX does. A group whose range is beyond the greatest float32 gets an infinite scale
-    (affine); one whose greatest number is not zero, but below 6 * 2 ** -127 (mxfp4) or 448 * 2 ** -127
-    (mxfp8), a scale that wraps around to a huge one.
+    As in MLX, a group with a range beyond the greatest float32 gets an infinite scale (affine),
+    a group with a greatest magnitude above zero, but below 6 * 2 ** -127 (mxfp4) or 448 * 2 ** -127 (mxfp8),
+    gets a scale that wraps around to a huge one.
     """
     if os.environ.get(QUANTIZER_VARIABLE) == "mlx":
         return _quantized_by_mlx(rows, dtype, how)
     n, columns = rows.shape
     weight = np.empty((n, columns * how.bits // 32), np.uint32)
     groups = (n, columns // how.group_size)
-    bits, kind = _bits(rows, dtype), _KINDS[dtype]
+    bits, kind = _bits(rows, dtype), KINDS[dtype]
     if MODES[how.mode].has_biases:
         scales, biases = np.empty((2, *groups), _BITS[dtype])
         kernels.affine(bits, kind, how.bits, how.group_size, weight, scales, biases)
@@ -80,14 +81,14 @@ def quantize_rows(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
 
 
 def _bits(rows: Rows, dtype: str) -> Rows:
-    """The same memory as unsigned integers, read-only: one type, so one compilation, whoever owns it."""
+    """The same memory as unsigned integers; always read-only, so that Numba compiles for only one type."""
     bits: Rows = np.ascontiguousarray(rows).view(_BITS[dtype])
     bits.flags.writeable = False
     return bits
 
 
 def _quantized_by_mlx(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
-    from voxrun.device import mx  # only here: a conversion need not load MLX
+    from voxrun.device import mx  # a conversion with our kernels does not load MLX
 
     with mx.stream(mx.cpu):
         array = mx.array(rows).view(mx.bfloat16) if dtype == "BF16" else mx.array(rows)

@@ -1,12 +1,12 @@
-"""Affine quantization with scales and biases that are searched for: the same format, less error.
+"""Affine quantization with a search for scales and biases: the same format, less error.
 
-What counts is what a loader computes, `code * scale + bias` with scale and bias as they are stored. So each
-candidate is rounded to the stored dtype first, has the nearest code for every weight, and is then judged by
-its squared error. Plain rounding's own scale and bias are the first candidate: no group gets worse than it.
+A loader computes `code * scale + bias` with the stored scale and bias. So each candidate is rounded to the
+stored dtype, gets the nearest code for every weight, and is judged by its squared error. Plain rounding's
+scale and bias are the first candidate, so no group gets worse.
 
-The loops compute the same for LANES groups side by side and never across them, in IEEE float32 without
-liberties: whatever the vector instructions, the threads and the cut into rows, the bytes are the same. All
-lanes' numbers stand in one array, at literal offsets, and indices are unsigned: so the loops are vectorized.
+The loops handle LANES groups side by side, without computing across them, in IEEE float32: the bytes do not
+depend on vector instructions, threads or chunks of rows. All lanes' numbers are in one array at literal
+offsets, and indices are unsigned, so that the loops vectorize.
 """
 
 from typing import Any
@@ -14,54 +14,53 @@ from typing import Any
 import numpy as np
 from numba import njit, uint64
 
-from .kernels import BFLOAT16, EPSILON, FLOAT16, FLOAT32, compiled, pack_rows
+from .kernels import BFLOAT16, EPSILON, FLOAT16, compiled, pack_rows
 from .modes import Quantization
 from .moments import Array
-
-KINDS = {"BF16": BFLOAT16, "F16": FLOAT16, "F32": FLOAT32}
+from .quantize import KINDS, cast
 
 CUT = 0.8
-"""First guess of what to cut off either end of a group's range, in steps from code to code."""
+"""First guess of the cut at either end of a group's range, in steps from code to code."""
 LEVELS = 2
 """Grids of three by three cuts around the best ones so far: CUT apart, then half of it, ..."""
 FIT_ROUNDS = 3
 """Rounds of least squares for given codes, then nearest codes for the new scale and bias."""
 RANGE_COUNTS_BELOW = 8
-"""From so many bits on only fitting pays: what is lost there is the rounding of the scale."""
+"""With this many bits or more, cutting the range gains nothing: the error is that of rounding the scale."""
 
 LANES = 32
 LANE, ONE_GROUP, TWO, FIVE = uint64(LANES), uint64(1), uint64(2), uint64(5)
 (SCALE, BIAS, CUT_LOW, CUT_HIGH, ERROR) = (uint64(LANES * i) for i in range(5))
-"""Where a lane's numbers stand in the state: a candidate, and its error."""
+"""Offsets of the lanes' numbers in the state: a candidate, and its error."""
 (BEST_SCALE, BEST_BIAS, BEST_LOW, BEST_HIGH, BEST_ERROR) = (uint64(LANES * i) for i in range(5, 10))
 (INVERSE, CODES, SQUARES, PRODUCTS) = (uint64(LANES * i) for i in range(10, 14))
 """1 / scale, and weighted sums over a group: of codes, of their squares, of code times value."""
 (LOW, HIGH, WEIGHTS, VALUES, FROM_LOW, FROM_HIGH) = (uint64(LANES * i) for i in range(14, 20))
-"""The range; sums of weights and of weighted values; the cuts that a level of the search starts from."""
+"""The range; sums of weights and of weighted values; the cuts from which a level of the search starts."""
 STATE = 20 * LANES
 ZERO, ONE = np.float32(0), np.float32(1)
 ROUND = np.float32(1.5 * 2**23)
-"""Added and taken away again, it rounds a small float32 to the nearest integer, ties to even."""
+"""Adding and subtracting it rounds a small float32 to the nearest integer, ties to even."""
 LARGEST_FLOAT16, NAN = np.float32(65504), np.float32(np.nan)
 
 
 def inlined(function: Any) -> Any:
-    """Part of its caller's machine code."""
+    """Compile a function into its callers."""
     return njit(function, nogil=True, error_model="numpy", inline="always")
 
 
 def search_rows(rows: Array, dtype: str, how: Quantization, moments: Array | None = None) -> dict[str, Array]:
     """Rows [n, columns] in storage form -> weight uint32 [n, columns * bits / 32], scales and biases.
 
-    Storage form is uint16 for BF16, else float16 or float32. `moments` float32 [columns] weigh each column's
-    squared error; None: all alike. Groups lie within a row, so any cut into rows gives the same bytes.
+    Storage form is uint16 for BF16, else float16 or float32. `moments` float32 [columns] weight each column's
+    squared error; None: all equally. A group lies within a row, so the bytes do not depend on chunks of rows.
     """
     n, columns = rows.shape
     groups = (n, columns // how.group_size)
     scales, biases = np.empty(groups, np.float32), np.empty(groups, np.float32)
     codes = np.empty((n, columns), np.uint8)
     search_groups(
-        _widened(rows, dtype).reshape(-1, how.group_size),
+        np.ascontiguousarray(cast(rows, dtype, "F32")).reshape(-1, how.group_size),
         column_weights(columns, moments).reshape(-1, how.group_size),
         KINDS[dtype],
         how.bits,
@@ -74,28 +73,14 @@ def search_rows(rows: Array, dtype: str, how: Quantization, moments: Array | Non
     )
     weight = np.empty((n, columns * how.bits // 32), np.uint32)
     pack_rows(codes, how.bits, weight)
-    return {"weight": weight, "scales": _narrowed(scales, dtype), "biases": _narrowed(biases, dtype)}
-
-
-def _widened(rows: Array, dtype: str) -> Array:
-    if dtype == "BF16":
-        rows = (rows.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    widened: Array = np.ascontiguousarray(rows, np.float32)
-    return widened
-
-
-def _narrowed(values: Array, dtype: str) -> Array:
-    """Values that are already rounded, in storage form."""
-    if dtype == "BF16":
-        values = (values.view(np.uint32) >> np.uint32(16)).astype(np.uint16)
-    return values.astype(np.float16) if dtype == "F16" else values
+    return {"weight": weight, "scales": cast(scales, "F32", dtype), "biases": cast(biases, "F32", dtype)}
 
 
 def column_weights(columns: int, moments: Array | None) -> Array:
-    """What each column's squared error is worth, 1 on average: half by its moment, half like every other.
+    """The weight of each column's squared error, 1 on average: half by its moment, half constant.
 
-    Moments alone would be right if the inputs were not correlated; they are, and with few bits a search
-    that trusts them wholly does worse than one that knows nothing.
+    Moments alone would be right for uncorrelated inputs; but inputs are correlated, and with few bits a
+    search with moments alone is worse than one without them.
     """
     if moments is None or not moments.any():
         return np.ones(columns, np.float32)
@@ -113,9 +98,9 @@ def clear(state, first, last):  # type: ignore
 
 @compiled
 def round_stored(state, bits, at, kind):  # type: ignore
-    """Round the lanes at `at` to what a stored float can hold; `bits` are the same numbers' bits.
+    """Round the lanes at `at` to the stored dtype; `bits` are the bits of the same memory.
 
-    What is too large for float16 becomes NaN: a candidate of which nothing is better.
+    A number that is too large for float16 becomes NaN, so that the candidate is never better than another.
     """
     if kind == BFLOAT16:
         for k in range(LANE):
@@ -127,7 +112,7 @@ def round_stored(state, bits, at, kind):  # type: ignore
             small = abs(x) < np.float32(2.0**-14)
             # Below 2**-14 float16 has steps of 2**-24, as float32 has between 0.5 and 1.
             subnormal = (abs(x) + np.float32(0.5)) - np.float32(0.5)
-            # Above, 11 bits are kept: those that 2**13 times as much leaves of it.
+            # Above, 11 bits are kept: adding and subtracting 2**13 times the number rounds it to them.
             large = x * np.float32(2.0**13 + 1)
             normal = large - (large - x)
             normal = normal if abs(normal) <= LARGEST_FLOAT16 else NAN
@@ -166,7 +151,7 @@ def assess(values, weights, state, top):  # type: ignore
 
 @compiled
 def survey(values, weights, state):  # type: ignore
-    """Each lane's range, and its sums that do not depend on codes."""
+    """Each lane's range, and the sums that do not depend on codes."""
     for k in range(LANE):
         state[LOW + k] = state[HIGH + k] = values[k]
     clear(state, WEIGHTS, VALUES + LANE)
@@ -181,7 +166,7 @@ def survey(values, weights, state):  # type: ignore
 
 @compiled
 def propose_plain(state, top):  # type: ignore
-    """Plain rounding's scale and bias: the end farther from zero is met exactly, and zero is."""
+    """Plain rounding's scale and bias: the end of the range farther from zero and zero itself are exact."""
     for k in range(LANE):
         low, high = state[LOW + k], state[HIGH + k]
         below = abs(low) > abs(high)
@@ -196,7 +181,7 @@ def propose_plain(state, top):  # type: ignore
 
 @compiled
 def propose_cuts(state, low, high, top):  # type: ignore
-    """The range with these shares of it cut off, beyond those that the level starts from."""
+    """Scale and bias for the range after cutting off these shares, in addition to the level's first cuts."""
     for k in range(LANE):
         spread = state[HIGH + k] - state[LOW + k]
         state[CUT_LOW + k], state[CUT_HIGH + k] = state[FROM_LOW + k] + low, state[FROM_HIGH + k] + high
@@ -206,7 +191,7 @@ def propose_cuts(state, low, high, top):  # type: ignore
 
 @compiled
 def propose_fit(state, bits, kind):  # type: ignore
-    """Least squares for the codes that were assessed last; the bias is the best one for the stored scale."""
+    """Least squares for the last assessed codes; the bias is the best one for the rounded scale."""
     for k in range(LANE):
         spread = state[WEIGHTS + k] * state[SQUARES + k] - state[CODES + k] * state[CODES + k]
         together = state[WEIGHTS + k] * state[PRODUCTS + k] - state[CODES + k] * state[VALUES + k]
@@ -218,7 +203,7 @@ def propose_fit(state, bits, kind):  # type: ignore
 
 @compiled
 def judge(values, weights, state, bits, kind, top):  # type: ignore
-    """Round the candidate to what is stored, assess it, and keep it if it is better than the best."""
+    """Round the candidate to the stored dtype, assess it, and keep it if it is better than the best."""
     round_stored(state, bits, SCALE, kind)
     round_stored(state, bits, BIAS, kind)
     assess(values, weights, state, top)
@@ -233,7 +218,7 @@ def judge(values, weights, state, bits, kind, top):  # type: ignore
 
 @compiled
 def copy(state, source, target, lanes):  # type: ignore
-    """Copy lanes' numbers from one place of the state to another."""
+    """Copy numbers from one offset of the state to another."""
     for k in range(lanes):
         state[target + k] = state[source + k]
 
@@ -274,7 +259,7 @@ def search_lanes(values, weights, state, bits, kind, top, step, levels, rounds):
 def search_groups(groups, weights, kind, width, step, levels, rounds, scales, biases, codes):  # type: ignore
     """Groups [n, group_size] -> scales and biases [n], codes [n, group_size].
 
-    `weights` are those of the columns of a row [groups of a row, group_size].
+    `weights` are a row's column weights [groups of a row, group_size].
     """
     n, size = uint64(groups.shape[0]), uint64(groups.shape[1])
     of_values, of_weights = np.empty(size * LANE, np.float32), np.empty(size * LANE, np.float32)

@@ -1,6 +1,6 @@
-"""Work beside the main thread: calls in turn, and results in the order of what they are made from.
+"""Threads beside the main one: calls one after the other, and results in the order of their inputs.
 
-Reading, hashing and compiled loops release the interpreter lock, so threads serve.
+Reading, hashing and compiled loops release Python's global lock, so threads run in parallel.
 """
 
 from collections import deque
@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 AHEAD = 8
-"""Calls that may wait for their turn."""
+"""Calls of `InTurn` that may wait."""
 
 Buffer = bytes | memoryview
 Item = TypeVar("Item")
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 def in_order(
     pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
 ) -> Iterator[Result]:
-    """function(item) of each item, in their order; at most `ahead` of them are begun and not yet taken."""
+    """function(item) of each item, in order; at most `ahead` are started before their results are taken."""
     begun: deque[Future[Result]] = deque()
     try:
         for item in items:
@@ -28,29 +28,29 @@ def in_order(
                 yield begun.popleft().result()
         while begun:
             yield begun.popleft().result()
-    finally:  # after an error nobody takes the others
+    finally:  # after an error the other results are not needed
         for future in begun:
             future.cancel()
 
 
 class InTurn:
-    """Calls one after the other in a thread of their own, which starts with the first."""
+    """Calls functions one after the other in a separate thread."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="in turn")
         self._waiting: deque[Future[object]] = deque()
 
     def do(self, function: Callable[[Item], object], argument: Item) -> None:
-        """Call function(argument) after the others; wait where too many wait. Raises what an earlier did."""
+        """Call function(argument) after the others; blocks if too many wait. Raises earlier calls' errors."""
         self._waiting.append(self._thread.submit(function, argument))
         if len(self._waiting) > AHEAD:
             self._waiting.popleft().result()
 
     def wait(self) -> None:
-        """Until all are done. Raises what the first that failed did."""
+        """Wait for all calls. Raises the error of the first that failed."""
         while self._waiting:
             self._waiting.popleft().result()
 
     def close(self) -> None:
-        """Let go of the thread, and of what was not begun."""
+        """Stop the thread; calls that have not started are cancelled."""
         self._thread.shutdown(cancel_futures=True)

@@ -1,7 +1,7 @@
-"""Writing safetensors files of equal bytes.
+"""Writing reproducible safetensors files.
 
-`mx.save_safetensors` writes tensors in the order of a hash map and aligns nothing; ours is sequential,
-in the order it is told, with the data starting at a multiple of 64, and hashes what it writes.
+`mx.save_safetensors` writes tensors in the order of a hash map, unaligned; this writer keeps the given order,
+aligns the start of the data to 64 bytes, and hashes the file while it writes.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ from voxrun.checkpoint.tensors import PREFIX, Tensor
 from .threads import Buffer, InTurn
 
 SYNC_BYTES = 256 * 2**20
-"""What goes to the disk at a time while more is written: there is little to wait for in the end."""
+"""Bytes after which the file is synced in the background, so that the last sync is short."""
 ALIGNMENT = 64
 METADATA = {"format": "mlx"}
 
 
 def header_bytes(tensors: Sequence[Tensor]) -> bytes:
-    """Length and JSON of a file's header, padded so that the data is aligned."""
+    """The header of a file: length and JSON, padded to align the data."""
     entries: dict[str, Any] = {headers.METADATA: METADATA}
     offset = 0
     for t in tensors:
@@ -38,7 +38,7 @@ def header_bytes(tensors: Sequence[Tensor]) -> bytes:
 
 
 class CheckpointWriter:
-    """Writes the tensors it was told of, in that order, and hashes the file on the way, beside the caller."""
+    """Writes the given tensors in their order, and hashes the file, in separate threads."""
 
     def __init__(self, path: Path, tensors: Sequence[Tensor]) -> None:
         start = header_bytes(tensors)
@@ -55,7 +55,7 @@ class CheckpointWriter:
         self._appending, self._syncing = InTurn(), InTurn()
 
     def write(self, data: Buffer) -> None:
-        """The next bytes of data, which must not change afterwards. Raises OSError, for earlier ones too."""
+        """Write the next bytes, which must not change afterwards. Raises OSError, also of earlier writes."""
         self._appending.do(self._append, data)
         self._written += len(data)
         if self._written // SYNC_BYTES > (self._written - len(data)) // SYNC_BYTES:
@@ -71,7 +71,7 @@ class CheckpointWriter:
         return self._sha256.hexdigest()
 
     def close(self) -> None:
-        """Let go of the file, finished or not."""
+        """Close the file, finished or not."""
         self._appending.close()
         self._syncing.close()
         self._file.close()
@@ -80,7 +80,7 @@ class CheckpointWriter:
         self._sha256.update(data)
         rest = memoryview(data)
         with self._named_errors():
-            while rest:  # a write may take less than it is given
+            while rest:  # a write may be partial
                 rest = rest[self._file.write(rest) :]
 
     def _sync(self, descriptor: int) -> None:
@@ -89,7 +89,7 @@ class CheckpointWriter:
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
-        """What fails with a descriptor does not say with which file."""
+        """Add the file's name to errors of its descriptor."""
         try:
             yield
         except OSError as error:

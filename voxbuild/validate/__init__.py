@@ -1,4 +1,4 @@
-"""What an artifact hears and how far it is from its source; how two artifacts differ.
+"""Validation of an artifact against its clips and its source; comparison of two artifacts.
 
 May import `voxbuild.convert.shards` and what lies below it.
 """

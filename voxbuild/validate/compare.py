@@ -1,4 +1,4 @@
-"""How two artifacts differ, tensor by tensor, and a summary of it. Pure, but for reading their rows."""
+"""The differences between two artifacts, tensor by tensor, and a summary of them."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -7,48 +7,48 @@ from typing import Any
 
 import numpy as np
 
-from voxbuild.console import markdown
+from voxbuild.console import markdown, some_of
 from voxbuild.tensors.module_kinds import by_kind
 
 from .weights import Artifact, Floats, Weight
 
 CHUNK_VALUES = 2 * 2**20
-"""Values compared at a time: what bounds memory, at some 50 bytes each."""
+"""Values compared at a time, to limit memory; each takes about 50 bytes."""
 SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A tensor that is in both artifacts."""
+    """The comparison of a tensor that is in both artifacts."""
 
     name: str
     shape: tuple[int, ...]
-    """In the first."""
+    """Its shape in the first."""
     formats: tuple[str, str]
-    """dtype or quantization in words, in both; with the shapes where these differ."""
+    """dtype or quantization in both, for people; with the shapes if they differ."""
     bytes_differ: int | None
-    """Stored bytes that differ; None: stored in different ways."""
+    """Number of stored bytes that differ; None if the formats differ."""
     values_differ: int | None
-    """None, like the errors: of different shapes."""
+    """Number of values that differ; None, like the errors, if the shapes differ."""
     max_error: float | None = None
     rms_error: float | None = None
-    """Of the dequantized values: absolute, and root of the mean square. Infinite if one is not finite."""
+    """Greatest and root-mean-square difference of dequantized values; infinite if a value is not finite."""
 
     @property
     def equal(self) -> bool:
-        """The same bytes, stored in the same way."""
+        """Whether format and bytes are the same."""
         return self.bytes_differ == 0
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two artifacts."""
+    """The comparison of two artifacts."""
 
     names: tuple[str, str]
     only: tuple[list[str], list[str]]
-    """Tensors that are in the first alone, and in the second alone."""
+    """Tensors that are only in the first, and only in the second."""
     config: dict[str, tuple[Any, Any]]
-    """Keys of config.json, `quantization` apart, with their values in both; None: not there."""
+    """Keys of config.json that differ, except `quantization`, with both values; None: missing."""
     tensors: list[Difference]
 
     @property
@@ -58,20 +58,20 @@ class Comparison:
 
     @property
     def differing(self) -> list[Difference]:
-        """The tensors that differ, the worst first."""
+        """The tensors that differ, those with the greatest RMS error first."""
         found = [tensor for tensor in self.tensors if not tensor.equal]
         return sorted(found, key=lambda t: -math.inf if t.rms_error is None else -t.rms_error)
 
     def as_json(self) -> dict[str, Any]:
-        """All of it.
+        """The comparison as JSON.
 
-        a, b             what was compared
+        a, b             names of the artifacts
         equal            whether nothing differs
         only_in_a, only_in_b  names of tensors
-        config           key of config.json -> [value in a, value in b], where they differ
+        config           key of config.json -> [value in a, value in b], if they differ
         kinds            a row for each kind of module, see `summary`
-        tensors          a row for each tensor in both: name, kind's sums apart the fields of Difference;
-                         an error that is not finite is null, and so is what could not be compared
+        tensors          a row for each tensor in both: the fields of Difference, and equal;
+                         an error that is not finite is null, as is a figure that cannot be computed
         """
         return {
             "a": self.names[0],
@@ -86,11 +86,10 @@ class Comparison:
 
 
 def compare(a: Artifact, b: Artifact, names: tuple[str, str], progress: Callable[[int], None]) -> Comparison:
-    """Compare all tensors by rows. `progress` is told of stored bytes done, of both.
+    """Compare all tensors by rows. `progress` gets stored bytes of both as they are done.
 
-    Raises CheckpointError if a file ends too early.
+    Raises CheckpointError if a file is truncated.
     """
-    both = [name for name in a.weights if name in b.weights]
     return Comparison(
         names,
         ([n for n in a.weights if n not in b.weights], [n for n in b.weights if n not in a.weights]),
@@ -99,21 +98,22 @@ def compare(a: Artifact, b: Artifact, names: tuple[str, str], progress: Callable
             for key in sorted(a.config.keys() | b.config.keys())
             if a.config.get(key) != b.config.get(key)
         },
-        [_difference(a, b, name, progress) for name in both],
+        [_difference(a, b, name, progress) for name in a.weights if name in b.weights],
     )
 
 
 def stored_bytes(a: Artifact, b: Artifact) -> int:
-    """How many bytes `compare` reads."""
+    """Number of bytes that `compare` reads."""
     return sum(a.weights[n].nbytes + b.weights[n].nbytes for n in a.weights.keys() & b.weights.keys())
 
 
 def _difference(a: Artifact, b: Artifact, name: str, progress: Callable[[int], None]) -> Difference:
     one, other = a.weights[name], b.weights[name]
-    formats = (_words(one), _words(other))
+    formats = _format(one), _format(other)
     if one.shape != other.shape:
         progress(one.nbytes + other.nbytes)
-        shaped = (f"{_shape(one)} {formats[0]}", f"{_shape(other)} {formats[1]}")
+        first, second = ("x".join(map(str, weight.shape)) for weight in (one, other))
+        shaped = f"{first} {formats[0]}", f"{second} {formats[1]}"
         return Difference(name, one.shape, shaped, None, None)
     errors = _Errors()
     alike = (one.dtype, one.quantization) == (other.dtype, other.quantization)
@@ -121,8 +121,7 @@ def _difference(a: Artifact, b: Artifact, name: str, progress: Callable[[int], N
     for mine, theirs in zip(a.chunks(one, step), b.chunks(other, step), strict=True):
         if not alike or mine != theirs:
             errors.add(one.values(mine), other.values(theirs))
-        if alike:
-            errors.bytes += sum(map(_unequal_bytes, mine, theirs))
+            errors.bytes += sum(map(_unequal_bytes, mine, theirs)) if alike else 0
         progress(sum(map(len, mine)) + sum(map(len, theirs)))
     rms = math.sqrt(errors.squares / max(1, math.prod(one.shape)))
     return Difference(
@@ -132,7 +131,7 @@ def _difference(a: Artifact, b: Artifact, name: str, progress: Callable[[int], N
 
 @dataclass
 class _Errors:
-    """Sums over the chunks of a tensor."""
+    """Sums and maximum over the chunks of a tensor."""
 
     bytes: int = 0
     values: int = 0
@@ -140,7 +139,7 @@ class _Errors:
     squares: float = 0.0
 
     def add(self, mine: Floats, theirs: Floats) -> None:
-        with np.errstate(invalid="ignore"):  # of two infinities
+        with np.errstate(invalid="ignore"):  # the difference of two infinities
             error = np.abs(mine - theirs)
         largest = float(error.max(initial=0.0))
         if not math.isfinite(largest):
@@ -154,24 +153,18 @@ class _Errors:
 
 
 def _unequal_bytes(mine: bytes, theirs: bytes) -> int:
-    if mine == theirs:
-        return 0
     return int(np.count_nonzero(np.frombuffer(mine, np.uint8) != np.frombuffer(theirs, np.uint8)))
 
 
-def _words(weight: Weight) -> str:
+def _format(weight: Weight) -> str:
     return weight.quantization.in_words if weight.quantization else weight.dtype
-
-
-def _shape(weight: Weight) -> str:
-    return "x".join(map(str, weight.shape))
 
 
 def summary(tensors: Iterable[Difference]) -> list[dict[str, Any]]:
     """A row for each kind of module.
 
-    kind, tensors and differing (how many), bytes_differ and values_differ (sums; null: nothing comparable),
-    max_error, rms_error (over all values of the kind; null: of other shapes)
+    kind, tensors and differing (numbers), bytes_differ and values_differ (sums; null: not comparable),
+    max_error, rms_error (over all values of the kind; null: the shapes differ)
     """
     rows = []
     for kind, members in by_kind(tensors, lambda t: t.name).items():
@@ -201,22 +194,17 @@ NUMBERS = ("bytes_differ", "values_differ", "max_error", "rms_error")
 
 
 def as_text(comparison: Comparison) -> str:
-    """What differs, for people: what is in one alone, sums by kind of module, the worst tensors."""
+    """The differences, for people: tensors in only one, sums by kind of module, the worst tensors."""
     a, b = comparison.names
     if comparison.equal:
         return f"{a} and {b} are equal: {len(comparison.tensors)} tensors"
     blocks = [
-        *(_only(name, names) for name, names in zip((a, b), comparison.only, strict=True) if names),
+        *(f"only in {n}: {some_of(ts, SHOWN)}" for n, ts in zip((a, b), comparison.only, strict=True) if ts),
         *(f"config.json: {key} is {x!r} in {a}, {y!r} in {b}" for key, (x, y) in comparison.config.items()),
         _kinds_table(comparison),
         _worst_table(comparison.differing),
     ]
     return "\n\n".join(block for block in blocks if block)
-
-
-def _only(artifact: str, names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"only in {artifact}: {', '.join(names[:SHOWN])}{more}"
 
 
 def _kinds_table(comparison: Comparison) -> str:
@@ -237,10 +225,8 @@ def _worst_table(differing: list[Difference]) -> str:
     if not rows:
         return ""
     header = ["worst", "stored as", "bytes differ", "values differ", "max error", "RMS error"]
-    more = (
-        f"\n{len(differing) - SHOWN} more differ; --format json tells all" if len(differing) > SHOWN else ""
-    )
-    return markdown(rows, header) + more
+    left = len(differing) - SHOWN
+    return markdown(rows, header) + (f"\n{left} more differ; --format json lists all" if left > 0 else "")
 
 
 def _number(value: float | None) -> str:

@@ -10,7 +10,7 @@ from voxbuild.sources.transcripts import normalise
 
 @dataclass(frozen=True)
 class ErrorRates:
-    """Errors over one or many clips; rates in per cent of the reference."""
+    """Errors over one or more clips: numbers of words, and rates in per cent of the reference."""
 
     words: int
     substitutions: int
@@ -21,9 +21,8 @@ class ErrorRates:
 
 
 def error_rates(references: Sequence[str], hypotheses: Sequence[str]) -> ErrorRates:
-    """Rates of all pairs together; both sides are normalised here."""
-    said = [normalise(text) for text in references]
-    heard = [normalise(text) for text in hypotheses]
+    """The error rates over all pairs of normalised texts."""
+    said, heard = list(map(normalise, references)), list(map(normalise, hypotheses))
     words = jiwer.process_words(said, heard)
     return ErrorRates(
         words=words.hits + words.substitutions + words.deletions,

@@ -1,4 +1,4 @@
-"""Does an artifact still hear well? Transcripts against the truth, logits against the unquantized source."""
+"""Measure an artifact: its transcripts against the true ones, its logits against the unquantized source's."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +10,6 @@ import numpy as np
 from voxbuild.console import markdown
 from voxbuild.recipes.gates import Gates
 from voxbuild.recipes.origins.base import Clip
-from voxrun.arrays import FloatArray
 from voxrun.audio.file import FileSource
 from voxrun.device import mx
 from voxrun.stream.scoring import teacher_forced_logits
@@ -20,7 +19,7 @@ from .error_rates import error_rates
 
 
 def gates_table(validation: dict[str, Any]) -> str:
-    """Measured WER by clip set, fidelity, and each gate."""
+    """The error rates of each clip set, and the result of each gate, as Markdown tables."""
     sets = [
         (n, s["clips"], s["words"], f"{s['wer']:.2f}", f"{s['cer']:.2f}", f"{s['unquantized_wer']:.2f}")
         for n, s in [
@@ -40,24 +39,14 @@ ClipDone = Callable[[], None]
 
 @dataclass(frozen=True)
 class Heard:
-    """What a model heard in a clip."""
+    """A model's transcript of a clip."""
 
     text: str
     tokens: list[int]
 
 
-@dataclass(frozen=True)
-class GateResult:
-    """A limit and what was measured."""
-
-    name: str
-    limit: float
-    measured: float
-    passed: bool
-
-
 def listen(model: Path, clips: Sequence[Clip], done: ClipDone) -> dict[str, Heard]:
-    """Transcribe clips with the model in a folder: clip name -> what was heard."""
+    """Transcribe clips with the model in a folder: clip name -> transcript."""
     transcriber = Transcriber.open(model)
     heard = {}
     for clip in clips:
@@ -74,15 +63,15 @@ def fidelity(
     heard: dict[str, Heard],
     done: ClipDone,
 ) -> dict[str, float]:
-    """How near an artifact's next-token distributions are to the unquantized source's.
+    """How close an artifact's next-token distributions are to the unquantized source's.
 
-    Both read the source's own transcripts (`heard`), so all positions have the same history: share of
+    Both are given the source's transcripts (`heard`), so all positions have the same history. The share of
     positions with the same likeliest token, mean and 99th percentile of KL(source || artifact) in nats.
     """
     ours, theirs = Transcriber.open(artifact), Transcriber.open(reference)
     agreement, divergence = [], []
     for clip in clips:
-        samples, tokens = _samples(clip, theirs.rate), heard[clip.name].tokens
+        samples, tokens = np.concatenate(list(FileSource(clip.path, theirs.rate))), heard[clip.name].tokens
         pairs = zip(
             teacher_forced_logits(theirs.model, theirs.tokenizer, samples, tokens),
             teacher_forced_logits(ours.model, ours.tokenizer, samples, tokens),
@@ -101,12 +90,8 @@ def fidelity(
     }
 
 
-def _samples(clip: Clip, rate: int) -> FloatArray:
-    return np.concatenate(list(FileSource(clip.path, rate)))
-
-
 def _kl(p: mx.array, q: mx.array) -> mx.array:
-    """KL(p || q) of logits [n, vocabulary] -> [n], in nats; never below 0 but for rounding."""
+    """KL(p || q) of logits [n, vocabulary] -> [n], in nats; rounding errors below 0 are cut off."""
     log_p = p - mx.logsumexp(p, axis=-1, keepdims=True)
     log_q = q - mx.logsumexp(q, axis=-1, keepdims=True)
     return mx.maximum((mx.exp(log_p) * (log_p - log_q)).sum(axis=-1), 0)
@@ -119,7 +104,7 @@ def report(
     measured_fidelity: dict[str, float],
     gates: Gates,
 ) -> dict[str, Any]:
-    """The content of validation.json, the artifact's hashes apart."""
+    """The content of validation.json without the artifact's hashes."""
     everything = [clip for members in clips.values() for clip in members]
     sets = {
         name: _rates(members, heard) | {"unquantized_wer": _rates(members, reference)["wer"]}
@@ -132,8 +117,8 @@ def report(
     }
     results = check(gates, figures)
     return {
-        "passed": all(gate.passed for gate in results),
-        "gates": [asdict(gate) for gate in results],
+        "passed": all(gate["passed"] for gate in results),
+        "gates": results,
         "total": _rates(everything, heard),
         "unquantized": _rates(everything, reference),
         "sets": sets,
@@ -142,13 +127,13 @@ def report(
     }
 
 
-def check(gates: Gates, figures: dict[str, float]) -> list[GateResult]:
-    """Each gate that is set, against the figure of its name: agreement is a floor, all else a ceiling."""
+def check(gates: Gates, figures: dict[str, float]) -> list[dict[str, Any]]:
+    """Name, limit, measured and passed of each gate: top1_agreement is a minimum, all others are maxima."""
     results = []
     for name, limit in gates.model_dump(exclude_none=True).items():
         value = figures[name]
         passed = value >= limit if name == "top1_agreement" else value <= limit
-        results.append(GateResult(name, limit, value, passed))
+        results.append({"name": name, "limit": limit, "measured": value, "passed": passed})
     return results
 
 

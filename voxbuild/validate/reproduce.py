@@ -1,4 +1,4 @@
-"""Comparing what is built: two artifacts with each other, and one with itself, made again."""
+"""`doit diff` compares two artifacts; `doit reproduce` compares an artifact with a new conversion."""
 
 import json
 import shutil
@@ -21,11 +21,11 @@ from .weights import Artifact
 def diff(folders: Sequence[Path], names: Sequence[str], form: str) -> tuple[bool, str]:
     """Whether two artifacts are equal, and how they differ: as a `table`, or as `json`, see Comparison.
 
-    Raises VoxbuildError or VoxrunError if one of them is not there or cannot be read.
+    Raises VoxbuildError or VoxrunError if one of them is missing or cannot be read.
     """
     for folder in folders:
         if not folder.is_dir():
-            raise VoxbuildError(f"{folder}: no artifact is there; name a folder, or a recipe that is built")
+            raise VoxbuildError(f"{folder}: there is no artifact; name a folder, or a recipe that is built")
     found = _compared(folders[0], folders[1], (names[0], names[1]))
     text = json.dumps(found.as_json(), indent=2, allow_nan=False) if form == "json" else as_text(found)
     return found.equal, text
@@ -37,10 +37,10 @@ def _compared(one: Path, other: Path, names: tuple[str, str]) -> Comparison:
 
 
 def reproduce(variant: Variant) -> None:
-    """Make an artifact's weights again and print, for each file, whether its hash is the manifest's.
+    """Convert an artifact's weights again and print, for each file, whether its hash is the manifest's.
 
-    Raises VoxbuildError if the artifact is not built, or if not all are the same; then what differs is
-    printed: tensors, source files, tools.
+    Raises VoxbuildError if the artifact is not built, or if a file differs; then the differing tensors,
+    source files and tools are printed.
     """
     folder = variant.folder
     if not variant.is_built:
@@ -62,9 +62,9 @@ def reproduce(variant: Variant) -> None:
 
 @contextmanager
 def _clean_folder(place: Path) -> Iterator[Path]:
-    """An empty folder that is gone afterwards, whatever happens."""
+    """An empty folder that is deleted afterwards, even after an error."""
     with alone(place):
-        shutil.rmtree(place, ignore_errors=True)  # what a killed run left
+        shutil.rmtree(place, ignore_errors=True)  # left by a killed run
         place.mkdir(parents=True)
         try:
             yield place
@@ -73,32 +73,30 @@ def _clean_folder(place: Path) -> Iterator[Path]:
 
 
 def _rows(built: Manifest, again: Manifest) -> list[tuple[str, str, str]]:
-    """Each file, its size when it was built, and whether it is the same now."""
+    """Each file, its size in the built artifact, and whether the new one is the same."""
     was, now = built.weight_files, again.weight_files
     return [
         (
             name,
             f"{was[name].size:,}" if name in was else "-",
-            "same" if was.get(name) == now.get(name) else _verdict(name in was, name in now),
+            "same" if was.get(name) == now.get(name) else _change(name in was, name in now),
         )
         for name in sorted(was.keys() | now.keys())
     ]
 
 
-def _verdict(was: bool, now: bool) -> str:
-    if was and now:
-        return "DIFFERS"
-    return "NOT MADE AGAIN" if was else "NOT THERE BEFORE"
+def _change(was: bool, now: bool) -> str:
+    return "DIFFERS" if was and now else "NOT MADE AGAIN" if was else "NOT THERE BEFORE"
 
 
 def _reasons(folder: Path, place: Path, differing: list[str]) -> Iterator[str]:
-    """What differs: source files and tools by the locks, tensors by their values."""
+    """The differences: source files and tools in the locks, tensors by their values."""
     now = read_lock(place / LOCK)
     if (folder / LOCK).is_file():
         was = read_lock(folder / LOCK)
         yield from (f"source: {phrase}" for phrase in source_drift(was, now))
         yield from (f"tools: {phrase}" for phrase in tool_drift(was, now))
     else:
-        yield f"tools: {folder / LOCK} is not there to tell"
+        yield f"tools: unknown, because {folder / LOCK} is missing"
     if any(name.endswith((".safetensors", ".json")) for name in differing):
         yield as_text(_compared(folder, place, ("as built", "made again")))

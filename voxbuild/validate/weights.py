@@ -1,10 +1,9 @@
-"""An artifact opened for reading: its tensors as the model sees them, by rows, in bounded memory."""
+"""Read an artifact's tensors, dequantized, by rows and in limited memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -21,20 +20,20 @@ from voxrun.files.objects import read_member
 
 Floats = npt.NDArray[np.float32]
 PACKED = ("scales", "biases")
-"""Leaves that stand beside packed weights."""
+"""Leaves of a module with packed weights, in addition to `weight`."""
 
 
 @dataclass(frozen=True)
 class Weight:
-    """A tensor as the model sees it."""
+    """A tensor of the model, stored plain or quantized."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
-    """safetensors dtype of its values; where they are quantized, of their scales."""
+    """safetensors dtype of its values or, if it is quantized, of its scales."""
     quantization: Quantization | None
     parts: tuple[Tensor, ...]
-    """What is stored of it: itself, or packed weights, scales and, in some modes, biases."""
+    """The stored tensors: itself, or packed weights, scales and, in some modes, biases."""
 
     @property
     def rows(self) -> int:
@@ -47,7 +46,7 @@ class Weight:
         return sum(part.nbytes for part in self.parts)
 
     def values(self, chunk: Sequence[bytes]) -> Floats:
-        """What rows of the parts stand for, in float32 and flat: nothing is rounded on the way."""
+        """The values of rows of the parts, dequantized without rounding, as flat float32."""
         arrays = [
             _to_mlx(data, part.dtype, (len(data) // part.row_bytes, *part.shape[1:]))
             for part, data in zip(self.parts, chunk, strict=True)
@@ -75,7 +74,7 @@ class Artifact:
     """A folder of MLX weights: `weights` by name, config.json without its quantization, and rows of any."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises CheckpointError, ConfigError or WeightsError if it cannot be read or makes no sense."""
+        """Raises CheckpointError, ConfigError or WeightsError if the artifact is invalid or unreadable."""
         self.folder = folder
         self.config = read_member(folder, "config.json")
         self._files: dict[str, Checkpoint] = {}
@@ -91,16 +90,14 @@ class Artifact:
     def __enter__(self) -> "Artifact":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._opened.close()
 
     def chunks(self, weight: Weight, step: int) -> Iterator[list[bytes]]:
         """The stored bytes of each part, `step` rows at a time."""
         parts = (self._files[p.name].rows(p, step * p.row_bytes) for p in weight.parts)
         for chunk in zip(*parts, strict=True):
-            yield [bytes(data) for _, data in chunk]  # which are compared faster than views
+            yield [bytes(data) for _, data in chunk]  # bytes are compared faster than views
 
     def _weights(self, quantization: Mapping[str, Any]) -> dict[str, Weight]:
         tensors = {name: file.tensors[name] for name, file in self._files.items()}
@@ -113,8 +110,8 @@ class Artifact:
                 weights[name] = Weight(name, tensor.shape, tensor.dtype, None, (tensor,))
         return weights
 
-    def _packed(self, module: str, tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> Weight:
-        chosen = module_settings(said, module) or {}
+    def _packed(self, module: str, tensors: Mapping[str, Tensor], quantization: Mapping[str, Any]) -> Weight:
+        chosen = module_settings(quantization, module) or {}
         leaves = [f"{module}.{leaf}" for leaf in ("weight", *PACKED)]
         parts = tuple(tensors[leaf] for leaf in leaves if leaf in tensors)
         try:

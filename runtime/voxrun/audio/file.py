@@ -37,11 +37,8 @@ class FileSource(Source):
             raise AudioError(f"{path}: cannot be read as audio ({self._reason(error)})") from error
         if info.frames == 0:
             raise AudioError(f"{path}: the recording is empty")
-        self._native_rate, self._frames, self._report = (
-            int(info.samplerate),
-            int(info.frames),
-            info.extra_info,
-        )
+        self._native_rate, self._frames = int(info.samplerate), int(info.frames)
+        self._report = info.extra_info
         self.seconds = self._frames / self._native_rate
         self._check_rate(self._native_rate)
         self._check_length(self.seconds)

@@ -104,16 +104,13 @@ class Microphone(Source):
                 continue
             if block is None:
                 return
-            self._warn()
+            self._overruns.log()
+            self._dropped.log()
+            waiting = self._queue.qsize() * BLOCK_SECONDS
+            if self._behind.passed(waiting):
+                log.warning("the model is slower than real time: %.0f s behind the microphone", waiting)
             self.level = float(np.sqrt(np.mean(np.square(block, dtype=np.float64))))
             yield block
-
-    def _warn(self) -> None:
-        self._overruns.log()
-        self._dropped.log()
-        waiting = self._queue.qsize() * BLOCK_SECONDS
-        if self._behind.passed(waiting):
-            log.warning("the model is slower than real time: %.0f s behind the microphone", waiting)
 
     def _reopen(self) -> Any:
         """The stream of a device that has returned; None if stopped. Raises DeviceError if it has not."""

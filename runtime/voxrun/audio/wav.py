@@ -49,18 +49,18 @@ class Layout:
 
     def decode(self, data: bytes) -> Array:
         """Whole frames of bytes -> samples [n, channels] in -1..1."""
-        return self._numbers(data).reshape(-1, self.channels)
-
-    def _numbers(self, data: bytes) -> Array:
+        numbers: Array
         if self.code == FLOAT:
-            return np.frombuffer(data, f"<f{self.bits // 8}")
-        if self.bits == 8:
-            return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
-        if self.bits == 24:  # the upper three bytes of 32
+            numbers = np.frombuffer(data, f"<f{self.bits // 8}")
+        elif self.bits == 8:
+            numbers = (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
+        elif self.bits == 24:  # the upper three bytes of 32
             padded = np.zeros((len(data) // 3, 4), np.uint8)
             padded[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
-            return padded.view("<i4")[:, 0] / 2.0**31
-        return np.frombuffer(data, f"<i{self.bits // 8}") / 2.0 ** (self.bits - 1)
+            numbers = padded.view("<i4")[:, 0] / 2.0**31
+        else:
+            numbers = np.frombuffer(data, f"<i{self.bits // 8}") / 2.0 ** (self.bits - 1)
+        return numbers.reshape(-1, self.channels)
 
 
 def is_wav(head: bytes) -> bool:

@@ -58,6 +58,17 @@ MISTRAL = Format(
     },
 )
 
+_UPSTREAM = {
+    "audio.sampling_rate": 16000,
+    "audio.hop_length": 160,
+    "audio.window_size": 400,
+    "audio.global_log_mel_max": 1.5,
+    "audio.frame_rate": 12.5,
+    "encoder.use_biases": True,
+    "decoder.use_biases": False,
+}
+"""Defaults of both mlx-audio and transformers."""
+
 # The defaults are those of its dataclasses, except for the sizes of matrices, which are never assumed.
 MLX_AUDIO = Format(
     marker="encoder_args.audio_encoding_args",
@@ -69,21 +80,15 @@ MLX_AUDIO = Format(
     },
     names={"ada_dim": "ada_rms_norm_t_cond_dim"},
     defaults={
-        "audio.sampling_rate": 16000,
-        "audio.frame_rate": 12.5,
+        **_UPSTREAM,
         "audio.num_mel_bins": 128,
-        "audio.hop_length": 160,
-        "audio.window_size": 400,
-        "audio.global_log_mel_max": 1.5,
         "encoder.sliding_window": 750,
         "encoder.rope_theta": 1e6,
         "encoder.norm_eps": 1e-5,
-        "encoder.use_biases": True,
         "adapter.downsample_factor": 4,
         "decoder.sliding_window": 8192,
         "decoder.rope_theta": 1e6,
         "decoder.norm_eps": 1e-5,
-        "decoder.use_biases": False,  # no such key: its decoder has none
     },
     fixed={
         "encoder_args.causal": True,
@@ -110,18 +115,8 @@ TRANSFORMERS = Format(
         "rope_theta": "rope_parameters.rope_theta",
         "norm_eps": "rms_norm_eps",
     },
-    defaults={
-        # the front end is not in config.json: these are the defaults of its feature extractor
-        "audio.sampling_rate": 16000,
-        "audio.hop_length": 160,
-        "audio.window_size": 400,
-        "audio.global_log_mel_max": 1.5,
-        "audio.frame_rate": 12.5,  # audio_length_per_tok = 8 hops
-        # fixed in its modules
-        "encoder.use_biases": True,
-        "decoder.use_biases": False,
-        "decoder.ada_dim": 32,
-    },
+    # Not in config.json: sizes of its feature extractor, and those fixed in its code.
+    defaults=_UPSTREAM | {"decoder.ada_dim": 32},
     fixed={
         "tie_word_embeddings": True,
         "audio_length_per_tok": 8,

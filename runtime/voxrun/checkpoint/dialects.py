@@ -137,6 +137,10 @@ def _layers(ours: str, theirs: str, leaves: Rows) -> Rows:
     return tuple((f"{ours}.{a}", f"{theirs}.{b}") for a, b in leaves)
 
 
+def _mlp(gate: str, down: str, up: str) -> Rows:
+    return ("mlp.gate_proj", gate), ("mlp.down_proj", down), ("mlp.up_proj", up)
+
+
 _MISTRAL_ATTENTION = (
     ("attn_norm", "attention_norm"),
     ("attention.q_proj", "attention.wq"),
@@ -145,12 +149,7 @@ _MISTRAL_ATTENTION = (
     ("attention.o_proj", "attention.wo"),
     ("ffn_norm", "ffn_norm"),
 )
-_MISTRAL_BLOCK = (
-    *_MISTRAL_ATTENTION,
-    ("mlp.gate_proj", "feed_forward.w1"),
-    ("mlp.down_proj", "feed_forward.w2"),
-    ("mlp.up_proj", "feed_forward.w3"),
-)
+_MISTRAL_BLOCK = _MISTRAL_ATTENTION + _mlp("feed_forward.w1", "feed_forward.w2", "feed_forward.w3")
 _MISTRAL_ADA_NORM = (
     ("ada_norm.linear_in", "ada_rms_norm_t_cond.0"),
     ("ada_norm.linear_out", "ada_rms_norm_t_cond.2"),
@@ -176,12 +175,7 @@ MISTRAL = Dialect(
 
 VOXMLX = Dialect("voxmlx", rows=tuple((ours, ours) for ours, _ in MISTRAL.rows))
 
-_MLX_AUDIO_BLOCK = (
-    *_MISTRAL_ATTENTION,
-    ("mlp.gate_proj", "feed_forward_w1"),
-    ("mlp.down_proj", "feed_forward_w2"),
-    ("mlp.up_proj", "feed_forward_w3"),
-)
+_MLX_AUDIO_BLOCK = _MISTRAL_ATTENTION + _mlp("feed_forward_w1", "feed_forward_w2", "feed_forward_w3")
 _MLX_AUDIO_ADA_NORM = (
     ("ada_norm.linear_in", "ada_rms_norm_t_cond.ada_down"),
     ("ada_norm.linear_out", "ada_rms_norm_t_cond.ada_up"),
@@ -207,9 +201,7 @@ _TRANSFORMERS_BLOCK = (
     ("attention.k_proj", "self_attn.k_proj"),
     ("attention.v_proj", "self_attn.v_proj"),
     ("attention.o_proj", "self_attn.o_proj"),
-    ("mlp.gate_proj", "mlp.gate_proj"),
-    ("mlp.down_proj", "mlp.down_proj"),
-    ("mlp.up_proj", "mlp.up_proj"),
+    *_mlp("mlp.gate_proj", "mlp.down_proj", "mlp.up_proj"),
 )
 _TRANSFORMERS_ENCODER_NORMS = (
     ("attn_norm", "self_attn_layer_norm"),

@@ -138,7 +138,8 @@ def _tensor(name: str, raw: Any, base: int) -> Tensor:
     dtype, shape, offsets = raw["dtype"], raw["shape"], raw["data_offsets"]
     if not isinstance(dtype, str) or dtype not in ITEM_SIZE:
         raise StrictError(f"{shown(name)} has the dtype {shown(dtype)}")
-    if not _are_counts(shape, MAX_LENGTH) or len(shape) > MAX_AXES or _reach(shape) > MAX_REACH:
+    plausible = _are_counts(shape, MAX_LENGTH) and len(shape) <= MAX_AXES
+    if not plausible or math.prod(max(1, n) for n in shape) > MAX_REACH:
         raise StrictError(f"{shown(name)} has the shape {shown(shape)}")
     if not _are_counts(offsets, 2**63) or len(offsets) != 2:
         raise StrictError(f"{shown(name)} has the offsets {shown(offsets)}")
@@ -153,10 +154,6 @@ def _are_counts(values: Any, most: int) -> bool:
     return isinstance(values, list) and all(type(n) is int and 0 <= n <= most for n in values)
 
 
-def _reach(shape: list[int]) -> int:
-    return math.prod(max(1, n) for n in shape)
-
-
 DTYPES = {"BF16": "<u2", "F16": "<u2", "F32": "<f4", "U32": "<u4", "U8": "u1"}
 """16-bit floats as their bit patterns: NumPy has no bfloat16."""
 
@@ -165,11 +162,7 @@ def map_file(path: Path, tensors: Iterable[Tensor]) -> dict[str, Array]:
     """The tensors of a file's header, mapped, by name; those of types not in DTYPES are left out."""
     data = np.memmap(path, np.uint8, mode="r")
     return {
-        tensor.name: _part(data, tensor).view(DTYPES[tensor.dtype]).reshape(tensor.shape)
-        for tensor in tensors
-        if tensor.dtype in DTYPES
+        t.name: data[t.start : t.start + t.nbytes].view(DTYPES[t.dtype]).reshape(t.shape)
+        for t in tensors
+        if t.dtype in DTYPES
     }
-
-
-def _part(data: Array, tensor: Tensor) -> Array:
-    return data[tensor.start : tensor.start + tensor.nbytes]

@@ -6,8 +6,6 @@ import time
 
 from voxrun.device import mx
 
-MEGABYTE = 1e6
-
 
 class Stats:
     """Totals over all recordings of a run."""
@@ -42,8 +40,8 @@ class Stats:
             f"audio   {self.audio:.2f} s\n"
             f"wall    {self.wall:.2f} s, real-time factor {factor:.3f} ({rate:.1f} times as fast)\n"
             f"decode  {self.steps} steps in {self.passes} passes, {step:.2f} ms a step, encoder and all\n"
-            f"memory  {peak_resident() / MEGABYTE:.0f} MB resident at most,"
-            f" {mx.get_peak_memory() / MEGABYTE:.0f} MB of it MLX's"
+            f"memory  {peak_resident() / 1e6:.0f} MB resident at most,"
+            f" {mx.get_peak_memory() / 1e6:.0f} MB of it MLX's"
         )
 
 

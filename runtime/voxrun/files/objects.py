@@ -26,11 +26,7 @@ def read_object(data: bytes, origin: str, limit: int = MAX_BYTES) -> dict[str, A
 def check_keys(value: Any, keys: set[str], origin: str) -> dict[str, Any]:
     """Return the value if it is an object of exactly these keys. Raises TrustError."""
     if not isinstance(value, dict) or value.keys() != keys:
-        found = (
-            ", ".join(shown(key) for key in sorted(value))
-            if isinstance(value, dict)
-            else type(value).__name__
-        )
+        found = ", ".join(map(shown, sorted(value))) if isinstance(value, dict) else type(value).__name__
         raise TrustError(f"{origin}: {', '.join(sorted(keys))} were expected, not {found or 'none'}")
     return value
 

@@ -34,15 +34,11 @@ def open_regular(path: Path) -> BinaryIO:
 
     The open file itself is examined, so that it cannot be exchanged; a pipe without a writer does not block.
     """
-    file = open(path, "rb", opener=_open)  # noqa: SIM115 - Path.open has no opener
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise StrictError("not a regular file")
     return file
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def member(folder: Path, name: str) -> Path:
@@ -50,9 +46,12 @@ def member(folder: Path, name: str) -> Path:
 
     In the Hub's cache and in a registry, files are links to blobs of the same repository.
     """
-    path, root = folder / name, os.path.realpath(folder)
+    path, root = folder / name, Path(os.path.realpath(folder))
+    roots, repository = [str(root)], root.parent.parent
+    if root.parent.name == "snapshots" and repository.name.startswith("models--"):
+        roots.append(str(repository / "blobs"))
     real = os.path.realpath(path)
-    if not _within(real, root) and not _within(real, _blobs(root)):
+    if not any(os.path.commonpath([real, each]) == each for each in roots):
         raise StrictError("a link that leads out of the folder")
     return path
 
@@ -60,18 +59,6 @@ def member(folder: Path, name: str) -> Path:
 def is_file(path: Path) -> bool:
     """Whether a regular file exists; Path.is_file raises for a name that is too long."""
     return os.path.isfile(path)  # noqa: PTH113
-
-
-def _within(path: str, root: str | None) -> bool:
-    return root is not None and os.path.commonpath([path, root]) == root
-
-
-def _blobs(root: str) -> str | None:
-    """Where the files of a snapshot in the Hub's cache lie, models--OWNER--NAME/snapshots/COMMIT."""
-    snapshots, repository = Path(root).parent, Path(root).parent.parent
-    if snapshots.name != "snapshots" or not repository.name.startswith("models--"):
-        return None
-    return str(repository / "blobs")
 
 
 TOOLS = {".gitattributes", ".git", ".cache", ".huggingface", ".DS_Store"}

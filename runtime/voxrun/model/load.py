@@ -130,16 +130,12 @@ def _check(model: VoxtralRealtime, tensors: Mapping[str, mx.array], origin: str)
     both = wanted.keys() & tensors.keys()
     faults = _listed("missing", wanted.keys() - tensors.keys())
     faults += _listed("unexpected", tensors.keys() - wanted.keys())
-    for fault, of in (("misshapen", _shape), ("of the wrong type", _kind)):
+    for fault, of in (("misshapen", lambda tensor: str(tensor.shape)), ("of the wrong type", _kind)):
         pairs = {name: (of(tensors[name]), of(wanted[name])) for name in both}
         wrong = {f"{name} {a} instead of {b}" for name, (a, b) in pairs.items() if a != b}
         faults += _listed(fault, wrong)
     if faults:
         raise WeightsError(f"{origin}: the tensors do not fit the configuration: {'; '.join(faults)}")
-
-
-def _shape(tensor: mx.array) -> str:
-    return str(tensor.shape)
 
 
 def _kind(tensor: mx.array) -> str:

@@ -39,16 +39,18 @@ class Tokenizer:
         raw = read_member(folder, TOKENIZER_FILE, MAX_BYTES)
         try:
             config = _section(raw, "config")
-            self._first_text = _count(config, "default_num_special_tokens", MAX_CONTROL)
-            size = _count(config, "default_vocab_size", MAX_TOKENS)
+            self._first_text: int = _number(config, "default_num_special_tokens", MAX_CONTROL)
+            size = _number(config, "default_vocab_size", MAX_TOKENS)
             self._pieces = _pieces(raw, size - self._first_text)
             self.bos, self.eos, self.pad, self.word = _control(raw, self._first_text)
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{path}: not a streaming tekken tokenizer ({_reason(error)})") from error
         try:
             audio = _section(raw, "audio")
-            self.n_left_pad = _count(audio, "streaming_n_left_pad_tokens", MAX_LEFT_PAD)
-            self.default_delay_ms = _delay(audio["transcription_delay_ms"])
+            self.n_left_pad = _number(audio, "streaming_n_left_pad_tokens", MAX_LEFT_PAD)
+            self.default_delay_ms = float(
+                _number(audio, "transcription_delay_ms", MAX_DELAY_MS, (int, float))
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"{path}: the audio section has no streaming settings ({_reason(error)})"
@@ -76,17 +78,11 @@ def _section(raw: dict[str, Any], name: str) -> dict[str, Any]:
     return dict(raw[name])
 
 
-def _count(section: dict[str, Any], key: str, most: int) -> int:
+def _number(section: dict[str, Any], key: str, most: int, kinds: tuple[type, ...] = (int,)) -> Any:
     value = section[key]
-    if type(value) is not int or not 0 < value <= most:
+    if type(value) not in kinds or not 0 < value <= most:
         raise ValueError(f"{key} is {shown(value)}, where 1 to {most} belong")
     return value
-
-
-def _delay(value: Any) -> float:
-    if type(value) not in (int, float) or not 0 < value <= MAX_DELAY_MS:
-        raise ValueError(f"transcription_delay_ms is {shown(value)}, where 1 to {MAX_DELAY_MS} belong")
-    return float(value)
 
 
 def _pieces(raw: dict[str, Any], n: int) -> list[str]:

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import TextIO
 
 from tqdm import tqdm
@@ -44,9 +43,7 @@ class Output(ABC):
     def __enter__(self) -> "Output":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if kind is None or (self.live and self._begun and not issubclass(kind, LOST)):
             self.commit()
         else:
@@ -56,9 +53,9 @@ class Output(ABC):
 class Stream(Output):
     """Output that cannot be taken back: live audio is written at once, a recording when it is complete."""
 
-    def __init__(self, live: bool) -> None:
+    def __init__(self, live: bool, file: TextIO, name: str) -> None:
         super().__init__(live)
-        self._text = ""
+        self._file, self._name, self._text = file, name, ""
 
     def write(self, text: str) -> None:
         """Add to the document."""
@@ -70,28 +67,24 @@ class Stream(Output):
     def commit(self) -> None:
         """Print what was written since the last commit."""
         text, self._text = self._text, ""
-        self._print(text)
+        try:
+            tqdm.write(text, file=self._file, end="")  # lifts a progress bar on the same terminal
+            self._file.flush()
+        except OSError as error:
+            if self._file is sys.stdout and isinstance(error, BrokenPipeError):
+                raise  # its reader is gone, which ends the program quietly
+            raise _refusal(self._name, error) from error
 
     def discard(self) -> None:
         """Print nothing more."""
         self._text = ""
 
-    @abstractmethod
-    def _print(self, text: str) -> None:
-        """Raises OutputError."""
-
 
 class Stdout(Stream):
     """Standard output."""
 
-    def _print(self, text: str) -> None:
-        try:
-            tqdm.write(text, file=sys.stdout, end="")  # lifts a progress bar on the same terminal
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise _refusal("standard output", error) from error
+    def __init__(self, live: bool) -> None:
+        super().__init__(live, sys.stdout, "standard output")
 
 
 class Special(Stream):
@@ -99,27 +92,17 @@ class Special(Stream):
 
     def __init__(self, path: Path, live: bool) -> None:
         """Waits for the reader of a FIFO. Raises OutputError."""
-        super().__init__(live)
-        self._path = path
         try:
-            self._file = path.open("a", encoding="utf-8", newline="\n")
+            file = path.open("a", encoding="utf-8", newline="\n")
         except OSError as error:
             raise _refusal(f"{path}:", error) from error
+        super().__init__(live, file, f"{path}:")
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
-            super().__exit__(kind, error, trace)
+            super().__exit__(kind, *error)
         finally:
             _close(self._file)
-
-    def _print(self, text: str) -> None:
-        try:
-            self._file.write(text)
-            self._file.flush()
-        except OSError as error:
-            raise _refusal(f"{self._path}:", error) from error
 
 
 class AtomicFile(Output):
@@ -188,7 +171,10 @@ def places(target: str, names: Sequence[str], suffix: str) -> list[Path]:
         paths = [folder]
     else:
         paths = [folder / f"{Path(name).stem}.{suffix}" for name in names]
-        _make(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be a folder for transcripts ({error.strerror})") from error
     recordings = {os.path.realpath(name) for name in names}
     for path in paths:
         if paths.count(path) > 1:
@@ -196,13 +182,6 @@ def places(target: str, names: Sequence[str], suffix: str) -> list[Path]:
         if os.path.realpath(path) in recordings:
             raise OutputError(f"{path}: the recording itself would be overwritten")
     return paths
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be a folder for transcripts ({error.strerror})") from error
 
 
 def _refusal(what: str, error: OSError, rest: str = "") -> OutputError:

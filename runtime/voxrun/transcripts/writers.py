@@ -112,8 +112,7 @@ class Json(Writer):
 
     def __init__(self, recording: Recording) -> None:
         super().__init__(recording)
-        self._text, self._segments = Text(recording), list[dict[str, Any]]()
-        self._pieces = list[str]()
+        self._text, self._pieces, self._segments = Text(recording), list[str](), list[dict[str, Any]]()
 
     def result(self, result: Result) -> str:
         """Nothing: all is written at the end."""
@@ -127,13 +126,13 @@ class Json(Writer):
 
     def end(self, seconds: float) -> str:
         """The whole object."""
-        heard = {"text": "".join(self._pieces), "segments": self._segments}
         return _line(
             file=_readable(self.recording.name),
             model=_readable(self.recording.model),
             delay_ms=self.recording.delay_ms,
             seconds=round(seconds, 3),
-            **heard,
+            text="".join(self._pieces),
+            segments=self._segments,
         )
 
     def failure(self, error: Exception) -> str:

@@ -184,7 +184,7 @@ def test_a_source_truncated_during_conversion_is_reported(book, source, tmp_path
         with path.open("r+b") as file:
             file.truncate(8 + struct.unpack("<Q", file.read(8))[0] + 1000)
         stream = OnePass(checkpoint, hashing=False)
-        with pytest.raises(CheckpointError, match="ends too early; it changed or is damaged"):
+        with pytest.raises(CheckpointError, match="truncated; it changed or is damaged"):
             convert(plan, stream, Journal(tmp_path / "out", "new"), lambda done: None)
 
 

@@ -197,7 +197,7 @@ def test_a_source_that_changes_during_conversion_is_reported(build, monkeypatch,
         return original(writer)
 
     monkeypatch.setattr(convert_module.CheckpointWriter, "finish", touching)
-    with pytest.raises(CheckpointError, match=r"safetensors: it changed meanwhile; run it again"):
+    with pytest.raises(CheckpointError, match=r"safetensors: it changed while it was read; run it again"):
         build.convert()
     assert not build.work.artifact("tiny", "4bit").exists()
     assert build.leftovers() == []
@@ -313,7 +313,9 @@ def test_two_processes_do_not_build_the_same_artifact_at_once(build, monkeypatch
     said = []
 
     def second_build(*arguments, original=convert_module._write_shard):
-        with pytest.raises(ConvertError, match="tiny--4bit: another process is making it; wait for its end"):
+        with pytest.raises(
+            ConvertError, match="tiny--4bit: another process is writing it; wait until it is finished"
+        ):
             build.convert()
         said.append(True)
         return original(*arguments)
@@ -366,7 +368,7 @@ def test_a_tokenizer_that_changes_during_conversion_is_reported(build, monkeypat
         return original(writer)
 
     monkeypatch.setattr(convert_module.CheckpointWriter, "finish", touching)
-    with pytest.raises(SourceError, match=r"tekken\.json of tiny: changed meanwhile; run it again"):
+    with pytest.raises(SourceError, match=r"tekken\.json of tiny: changed during the build; run it again"):
         build.convert()
     assert not build.work.artifact("tiny", "4bit").exists()
 

@@ -76,29 +76,29 @@ def test_a_plan_that_the_loader_reads_passes(book, dialect, how):
         (
             "voxmlx",
             quantize(rules=[{"match": EMBEDDING, "bits": 6}]),
-            rf"{EMBEDDING} is quantized as affine 6 bit / 64; all must be like the default, 4 bit / 64$",
+            rf"{EMBEDDING} is quantized as affine 6 bit / 64; all must have the default, 4 bit / 64$",
         ),
         (
             "voxmlx",
             quantize(rules=[{"match": EMBEDDING, "skip": True}]),
-            rf"{EMBEDDING} is not quantized; whatever can be must be$",
+            rf"{EMBEDDING} is not quantized; every matrix that can be must be$",
         ),
         (
             "voxmlx",
             quantize(rules=[PLAIN]),
-            r"layers\.0\.ada_norm\.linear_in is not quantized; whatever can be must be \(and 1 more\)$",
+            r"0\.ada_norm\.linear_in is not quantized; every matrix that can be must be \(and 1 more\)$",
         ),
         (
             "mlx-audio",
             quantize(),
-            r"layers\.0\.ada_norm\.linear_in is quantized; what has `ada_rms_norm` in its path"
+            r"layers\.0\.ada_norm\.linear_in is quantized; modules with `ada_rms_norm` in their path"
             r" \(decoder\.layers\.0\.ada_rms_norm_t_cond\.ada_down\) must not be \(and 1 more\)$",
         ),
         (
             "mlx-audio",
             quantize(group_size=128, rules=[PLAIN, {"match": "encoder.*.q_proj", "group_size": 32}]),
             r"encoder\.layers\.0\.attention\.q_proj is quantized as affine 4 bit / 32;"
-            r" its rows are no whole groups of the default 128$",
+            r" its rows are not whole groups of the default 128$",
         ),
         ("transformers", quantize(), r"adapter\.w_in is quantized; nothing may be"),
     ],
@@ -114,9 +114,9 @@ def test_a_plan_that_it_cannot_read_is_refused_by_dialect_module_and_rule(book, 
         (
             "transformers",
             {"ada_rms_norm_t_cond_dim": 16},
-            r"decoder\.ada_dim is 16; 32 is written into its code",
+            r"decoder\.ada_dim is 16; its code has a fixed 32",
         ),
-        ("voxmlx", {"sliding_window": 100}, r"decoder\.sliding_window is 100; 8192 is written"),
+        ("voxmlx", {"sliding_window": 100}, r"decoder\.sliding_window is 100; its code has a fixed 8192"),
     ],
 )
 def test_sizes_that_a_loader_hard_codes_must_match(book, dialect, change, message):
@@ -130,7 +130,9 @@ def test_sizes_that_a_loader_hard_codes_must_match(book, dialect, change, messag
 def test_two_sizes_with_one_key_must_agree(book):
     params = params_of()
     params["multimodal"]["whisper_model_args"]["encoder_args"]["n_kv_heads"] = 2
-    with pytest.raises(PlanError, match=r"encoder\.n_heads and encoder\.n_kv_heads differ; it has one key"):
+    with pytest.raises(
+        PlanError, match=r"encoder\.n_heads and encoder\.n_kv_heads differ; it has only one key"
+    ):
         checked(book, "transformers", params=params)
 
 
@@ -152,7 +154,7 @@ def test_the_plan_has_a_line_for_each_loader(book):
             "[voxmlx, mlxaudio]",
             r"4bit\.yaml:8: dialects\.1: unknown dialect mlxaudio; known: voxmlx, mlx-audio",
         ),
-        ("[voxmlx, voxmlx]", r"4bit\.yaml:8: dialects\.1: voxmlx is there twice"),
+        ("[voxmlx, voxmlx]", r"4bit\.yaml:8: dialects\.1: voxmlx is listed twice"),
     ],
 )
 def test_a_mistyped_dialect_is_reported(root, tmp_path, said, message):

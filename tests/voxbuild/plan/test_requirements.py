@@ -43,5 +43,5 @@ def test_existing_bytes_reduce_the_space_needed(machine, tmp_path):
 
 def test_too_little_memory_is_reported(machine, tmp_path):
     machine(10**12, 199_000_000)
-    with pytest.raises(ConvertError, match="200 MB are needed, 199 MB are free of memory; end something"):
+    with pytest.raises(ConvertError, match="200 MB are needed, 199 MB are free of memory; close a program"):
         check_room(tmp_path, NEEDED, 0)

@@ -88,13 +88,13 @@ def test_all_recipes_of_the_repository_load(root):
         ("bits: 4", "bit: 4", "some.yaml:6: unknown key quantize.bit (did you mean bits?)"),
         ("validate:", "validation:", "some.yaml:13: unknown key validation (did you mean validate?)"),
         ("top1_agreement", "top_agreement", "some.yaml:15: unknown key validate.gates.top_agreement (did"),
-        ("bits: 4", "bits: 7", "some.yaml:6: quantize.bits: affine knows bits 2, 3, 4, 5, 6, 8, not 7"),
+        ("bits: 4", "bits: 7", "some.yaml:6: quantize.bits: affine allows bits 2, 3, 4, 5, 6, 8, not 7"),
         (
             "size: 64",
             "size: 16",
-            "some.yaml:7: quantize.group_size: affine knows group_size 32, 64, 128",
+            "some.yaml:7: quantize.group_size: affine allows group_size 32, 64, 128",
         ),
-        ("affine", "mxfp4", "some.yaml:7: quantize.group_size: mxfp4 knows group_size 32, not 64"),
+        ("affine", "mxfp4", "some.yaml:7: quantize.group_size: mxfp4 allows group_size 32, not 64"),
         (
             "affine",
             "nf4",
@@ -103,14 +103,18 @@ def test_all_recipes_of_the_repository_load(root):
         (
             "bits: 6",
             "bits: 7",
-            "some.yaml:9: quantize.rules.0.bits: affine knows bits 2, 3, 4, 5, 6, 8",
+            "some.yaml:9: quantize.rules.0.bits: affine allows bits 2, 3, 4, 5, 6, 8",
         ),
         (
             "bits: 6",
             "bits: 0",
-            "some.yaml:9: quantize.rules.0.bits: affine knows bits 2, 3, 4, 5, 6, 8",
+            "some.yaml:9: quantize.rules.0.bits: affine allows bits 2, 3, 4, 5, 6, 8",
         ),
-        ("size: 32", "size: 48", "some.yaml:11: quantize.rules.1.group_size: affine knows group_size 32, 64"),
+        (
+            "size: 32",
+            "size: 48",
+            "some.yaml:11: quantize.rules.1.group_size: affine allows group_size 32, 64",
+        ),
         (
             "bits: 4",
             "bits: 4\n  search: best",
@@ -123,9 +127,9 @@ def test_all_recipes_of_the_repository_load(root):
         ),
         (", bits: 6}", ", search: activation}", "some.yaml:4: quantize: `search: activation` needs"),
         ("card: ", "calibrate: words\ncard: ", "some.yaml:18: calibrate: nothing is quantized with `search:"),
-        (", bits: 6}", "}", "some.yaml:9: quantize.rules.0: a rule says either `skip: true`, or bits"),
-        ("skip: true", "skip: false", "some.yaml:12: quantize.rules.2: a rule says either"),
-        ("skip: true", "skip: true, bits: 4", "some.yaml:12: quantize.rules.2: a rule says either"),
+        (", bits: 6}", "}", "some.yaml:9: quantize.rules.0: a rule needs either `skip: true`, or bits"),
+        ("skip: true", "skip: false", "some.yaml:12: quantize.rules.2: a rule needs either"),
+        ("skip: true", "skip: true, bits: 4", "some.yaml:12: quantize.rules.2: a rule needs either"),
         ("[words]", "[]", "some.yaml:14: validate.clips: "),
         ("[words]", "words", "some.yaml:14: validate.clips: "),
         ("wer: 3.0", "wer: -1", "some.yaml:15: validate.gates.wer: "),
@@ -154,7 +158,7 @@ def test_a_mistake_in_a_recipe_is_one_message_with_its_line(recipes, old, new, e
             SOURCE,
             "path: ../../here\n",
             "",
-            "here.yaml:1: a source says either `hub:`",
+            "here.yaml:1: a source needs exactly one of `hub:`",
         ),
         (
             "here",
@@ -184,7 +188,7 @@ def test_a_mistake_in_a_recipe_is_one_message_with_its_line(recipes, old, new, e
             "{name: params.json, sha256: 0}",
             "here.yaml:5",
         ),
-        ("words", CLIPS, "folder: ../../words\n", "", "words.yaml:1: a clip set says either"),
+        ("words", CLIPS, "folder: ../../words\n", "", "words.yaml:1: a clip set needs exactly one of"),
         (
             "words",
             CLIPS,
@@ -230,7 +234,7 @@ def test_a_search_is_accepted_only_for_affine(recipes):
     head, _, rest = RECIPE.partition("quantize:")
     text = head + MXFP4 + rest[rest.index("validate:") :]
     assert refused(recipes, "some", text).startswith(
-        "some.yaml:4: quantize.search: only modes with biases can be searched for, mxfp4 cannot"
+        "some.yaml:4: quantize.search: only modes with biases can be searched, not mxfp4"
     )
     by_rule = MXFP4.replace("search: mse", "rules: [{match: adapter.*, search: mse}]")
     assert refused(recipes, "some", text.replace(MXFP4, by_rule)).startswith(
@@ -323,4 +327,4 @@ def test_a_clip_set_of_a_source_joins_the_recipes(recipes):
 
 def test_an_artifact_and_its_view_need_different_names(recipes):
     text = RECIPE.replace("publish:", "dialects: [mlx-audio]\npublish:\n  view: 'someone/{model}-{recipe}'")
-    assert "the artifact and its views need names of their own" in refused(recipes, "some", text)
+    assert "the artifact and its views need different names" in refused(recipes, "some", text)

@@ -72,8 +72,8 @@ def test_a_good_file_becomes_an_immutable_section(tmp_path):
         ("size: 3", "size: true", "thing.yaml:4: part.size: Input should be a valid integer (found: true)"),
         ("{size: 1}", "{size: x}", "thing.yaml:6: others.0.size: "),
         ("colour: red", "colour: [red]", "thing.yaml:8: others.1.colour: "),
-        ("size: 3", "size: 3\n  size: 4", "thing.yaml:5: the key size stands here a second time"),
-        ("{size: 1}", "{size: 1, size: 2}", "thing.yaml:6: the key size stands here a second time"),
+        ("size: 3", "size: 3\n  size: 4", "thing.yaml:5: the key size is repeated"),
+        ("{size: 1}", "{size: 1, size: 2}", "thing.yaml:6: the key size is repeated"),
         ("name: thing", "name: thong", "thing.yaml: its name must be that of the file, thing"),
         ("name: thing", "name: {a: {b: c", "not valid YAML: "),
         ("  size: 3", "\tsize: 3", "thing.yaml:4: not valid YAML: "),
@@ -188,4 +188,4 @@ def test_a_value_with_quadratic_parsing_time_is_refused(tmp_path):
     """YAML 1.1 takes 1:1:1 for a number of base 60."""
     for quote in ("", "!!int "):
         text = f"name: {quote}{'1:' * 10_000}1"
-        assert "a value of 20,001 letters" in message(tmp_path, text)
+        assert "a value of 20,001 characters" in message(tmp_path, text)

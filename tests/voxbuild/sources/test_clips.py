@@ -42,7 +42,7 @@ def test_a_folder_is_read_in_the_order_of_its_transcripts(base):
 
 def test_a_set_without_clips_or_words_is_refused(base):
     (base / "words/transcripts.tsv").write_text("a.flac\t...\n")
-    with pytest.raises(SourceError, match=r"words/a: nothing is said in its transcript '\.\.\.'"):
+    with pytest.raises(SourceError, match=r"words/a: its transcript '\.\.\.' has no words"):
         read_clips(LOCAL, base)
     (base / "words/transcripts.tsv").write_text("")
     with pytest.raises(SourceError, match="the clip set words has no clips"):
@@ -72,7 +72,7 @@ def test_malformed_transcripts_are_reported(base, content, expected):
 @pytest.mark.parametrize("name", ["../a.flac", "/etc/hostname", "x" * 300, "a\0", "", ".", "\x1b[2J"])
 def test_an_invalid_recording_name_is_reported(base, name):
     (base / "words/transcripts.tsv").write_text(f"{name}\tone\n")
-    with pytest.raises(SourceError, match=r"which is no name of a recording$"):
+    with pytest.raises(SourceError, match=r"which is not the name of a recording$"):
         read_clips(LOCAL, base)
 
 
@@ -170,10 +170,10 @@ def test_a_damaged_archive_is_reported(read_corpus):
 def test_a_corpus_that_cannot_be_downloaded_is_reported(read_corpus):
     process = read_corpus({"data/xx_yy/test.tsv": b""})
     assert process.returncode == 3
-    assert "maker/corpus: data/xx_yy/audio/test.tar.gz cannot be fetched" in process.stdout
+    assert "maker/corpus: data/xx_yy/audio/test.tar.gz cannot be downloaded" in process.stdout
     process = read_corpus(corpus([]), HF_HUB_OFFLINE="1")
     assert process.returncode == 3
-    assert "maker/corpus: data/xx_yy/test.tsv cannot be fetched" in process.stdout
+    assert "maker/corpus: data/xx_yy/test.tsv cannot be downloaded" in process.stdout
 
 
 def test_endless_transcripts_are_not_read(base):

@@ -73,7 +73,7 @@ def test_a_file_of_another_size_is_reported(base):
     path = base / "model/consolidated.safetensors"
     path.write_bytes(CONTENT[path.name][:-1])
     said = refused(base)
-    assert said.startswith(f"{path}: 4,999 bytes instead of 5,000: damaged, truncated, or another file")
+    assert said.startswith(f"{path}: 4,999 bytes instead of 5,000: damaged, truncated, or not the file")
     assert said.endswith("delete it and fetch again")
 
 
@@ -168,7 +168,7 @@ def test_a_missing_repository_is_reported(fetch_from_hub, hub, status):
 def test_without_a_network_the_message_names_the_alternatives(fetch_from_hub):
     process, _ = fetch_from_hub(hub_source("0" * 40), HF_HUB_OFFLINE="1")
     assert process.returncode == 3
-    assert process.stdout.strip().endswith("or build over the embedded model with source=tiny")
+    assert process.stdout.strip().endswith("or build from the embedded model with source=tiny")
 
 
 @pytest.mark.slow

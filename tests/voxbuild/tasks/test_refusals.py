@@ -57,7 +57,7 @@ def test_a_truncated_source_is_reported_and_nothing_is_built(project):
     ("change", "expected"),
     [
         (lambda header: header[1:], "tensors are missing from the checkpoint: "),
-        (lambda header: [*header, Tensor("lm.odd", "BF16", (1,))], "mistral does not know: lm.odd"),
+        (lambda header: [*header, Tensor("lm.odd", "BF16", (1,))], "mistral has no name for: lm.odd"),
     ],
 )
 def test_tensors_missing_or_extra_are_named_and_nothing_is_built(project, change, expected):

@@ -118,7 +118,7 @@ def test_a_matrix_without_moments_is_named(root, wrong):
     check_moments(plan, known)
     path = "language_model.layers.1.attention.q_proj"
     known = {m: v for m, v in known.items() if m != path} | ({} if wrong is None else {path: wrong})
-    with pytest.raises(ConvertError, match=rf"^{path}: the calibration tells nothing usable of its 128"):
+    with pytest.raises(ConvertError, match=rf"^{path}: the calibration has no usable moments of its 128"):
         check_moments(plan, known)
     without = (Rule(match=path, search="mse"),)
     check_moments(weighed(read_book(root / "recipes"), rules=without), known)

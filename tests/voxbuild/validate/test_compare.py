@@ -301,7 +301,7 @@ def test_the_json_holds_every_tensor_and_nothing_else_is_said(project):
     ("said", "expected"),
     [
         (["4bit", "2bit", "--fromat", "json"], "doit diff A B"),
-        (["4bit", "nowhere", "--format=json"], "nowhere: no artifact is there"),
+        (["4bit", "nowhere", "--format=json"], "nowhere: there is no artifact"),
         (["4bit", "source"], "source/config.json: "),
     ],
 )

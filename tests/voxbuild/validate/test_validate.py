@@ -32,7 +32,7 @@ from voxrun.device import mx
 )
 def test_a_gate_is_passed_up_to_its_limit(name, limit, measured, passed):
     (result,) = check(Gates(**{name: limit}), {name: measured})
-    assert (result.name, result.limit, result.passed) == (name, limit, passed)
+    assert (result["name"], result["limit"], result["passed"]) == (name, limit, passed)
 
 
 def test_gates_that_are_not_set_are_not_checked():

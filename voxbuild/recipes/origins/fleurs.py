@@ -31,7 +31,7 @@ class FleursFiles(Strict, Corpus):
         return self.repo, self.language, self.split
 
     def clips(self, name: str, base: Path) -> list[Clip]:
-        """Download the table and the archive into the Hub's cache, and unpack what is needed."""
+        """Download the table and the archive into the Hub's cache, and unpack the listed recordings."""
         table = self._download(f"data/{self.language}/{self.split}.tsv")
         archive = self._download(f"data/{self.language}/audio/{self.split}.tar.gz")
         rows = read_table(table, 7)[: self.limit]
@@ -65,12 +65,12 @@ class FleursFiles(Strict, Corpus):
                 self.repo, name, repo_type="dataset", revision=self.revision
             )
         except (HTTPError, OSError, ValueError) as error:
-            raise SourceError(f"{self.repo}: {name} cannot be fetched ({one_line(error)})") from error
+            raise SourceError(f"{self.repo}: {name} cannot be downloaded ({one_line(error)})") from error
         return Path(path)
 
 
 def _unpacked(archive: Path, wanted: set[str]) -> Path:
-    """The wanted recordings of an archive, flat, in a folder beside it."""
+    """A flat folder beside the archive with the wanted recordings. Raises SourceError."""
     folder = archive.with_name(archive.name.partition(".")[0] + ".clips")
     folder.mkdir(exist_ok=True)
     missing = {name for name in wanted if not (folder / name).is_file()}

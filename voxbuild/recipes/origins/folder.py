@@ -1,4 +1,4 @@
-"""Folders on this disk: a source's files, or recordings with a transcripts.tsv."""
+"""Local folders: a source's files, or recordings with a transcripts.tsv."""
 
 import csv
 from io import StringIO
@@ -14,7 +14,7 @@ from .base import Clip, Corpus, Origin
 
 TRANSCRIPTS = "transcripts.tsv"
 MAX_TABLE = 64 * 2**20
-"""Bytes of a table of transcripts; the largest of FLEURS has some 2 MB."""
+"""Limit of a table of transcripts in bytes; the largest of FLEURS has about 2 MB."""
 
 
 class LocalFolder(pydantic.RootModel[str], Origin, frozen=True):
@@ -33,16 +33,16 @@ class LocalFolder(pydantic.RootModel[str], Origin, frozen=True):
         return self.folder(base) / name
 
     def cached(self, base: Path, name: str) -> Path:
-        """The path of a file in it, which need not be there."""
+        """The path of a file in it, whether it exists or not."""
         return self.folder(base) / name
 
     def read(self, name: str, first: int, count: int) -> tuple[bytes, int]:
-        """Not needed: all files are on this disk."""
-        raise SourceError(f"{self.root}: {name} is on this disk, or it is missing")
+        """Raises SourceError: the file would be local."""
+        raise SourceError(f"{self.root}: {name} is missing")
 
 
 class ClipFolder(pydantic.RootModel[str], Corpus, frozen=True):
-    """`folder:` of a clip set: transcripts.tsv lists file and text, a line for each recording."""
+    """`folder:` of a clip set: transcripts.tsv has a line for each recording, file and text."""
 
     @property
     def recordings(self) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ class ClipFolder(pydantic.RootModel[str], Corpus, frozen=True):
         return (self.root,)
 
     def clips(self, name: str, base: Path) -> list[Clip]:
-        """Each line of transcripts.tsv."""
+        """A clip for each line of transcripts.tsv."""
         folder = (base / self.root).resolve()
         return [
             Clip(f"{name}/{Path(file).stem}", present(folder, file), text)
@@ -63,7 +63,7 @@ class ClipFolder(pydantic.RootModel[str], Corpus, frozen=True):
 
 
 def read_table(path: Path, least: int) -> list[list[str]]:
-    """The rows of a table of transcripts, of at least so many columns. Raises SourceError."""
+    """The rows of a table of transcripts with at least `least` columns. Raises SourceError."""
     try:
         text = read_bytes(path, MAX_TABLE).decode("utf-8")
         rows = list(csv.reader(StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE))
@@ -76,10 +76,12 @@ def read_table(path: Path, least: int) -> list[list[str]]:
 
 
 def present(folder: Path, name: str) -> Path:
-    """The path of a listed recording. Raises SourceError if it is missing or leads out of the folder."""
+    """The path of a listed recording. Raises SourceError if it is missing or outside of the folder."""
     path = folder / name
     if not is_plain(name):
-        raise SourceError(f"{folder}: the transcripts list {shown(name)}, which is no name of a recording")
+        raise SourceError(
+            f"{folder}: the transcripts list {shown(name)}, which is not the name of a recording"
+        )
     if not path.is_file():
         raise SourceError(f"{path}: the recording is missing, though the transcripts list it")
     return path

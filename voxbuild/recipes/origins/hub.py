@@ -22,7 +22,7 @@ CHUNK_BYTES = 2**16
 ERROR_BYTES = 2**16
 CONTENT_RANGE = r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})"
 TIMEOUT = 30.0
-"""Seconds to wait for the Hub's next bytes."""
+"""Seconds to wait for more bytes from the Hub."""
 
 
 class HubFiles(Strict, Origin):
@@ -33,7 +33,7 @@ class HubFiles(Strict, Origin):
 
     @classmethod
     def of(cls, identity: Mapping[str, Any]) -> "HubFiles | None":
-        """What a manifest names, unchecked."""
+        """The repository in a manifest, not validated."""
         return cls.model_construct(**identity) if "repo" in identity else None
 
     @property
@@ -47,7 +47,7 @@ class HubFiles(Strict, Origin):
         return self.repo
 
     def fetch(self, base: Path, names: list[str]) -> Path:
-        """Download into the Hub's cache, resumable."""
+        """Download into the Hub's cache; an interrupted download is resumed."""
         import huggingface_hub
 
         with self.clear_errors():
@@ -64,7 +64,7 @@ class HubFiles(Strict, Origin):
             return Path(huggingface_hub.hf_hub_download(self.repo, name, revision=self.revision))
 
     def cached(self, base: Path, name: str) -> Path | None:
-        """The file in the Hub's cache."""
+        """The file, if it is in the Hub's cache."""
         import huggingface_hub
 
         with self.clear_errors():
@@ -72,7 +72,7 @@ class HubFiles(Strict, Origin):
         return Path(found) if isinstance(found, str) else None
 
     def read(self, name: str, first: int, count: int) -> tuple[bytes, int]:
-        """Ask for a range of bytes; no more than that is received."""
+        """Request a range of bytes; no more than that is received."""
         from huggingface_hub import hf_hub_url
 
         with self.clear_errors():
@@ -83,7 +83,7 @@ class HubFiles(Strict, Origin):
         return {"uri": self._purl, "digest": {"gitCommit": self.revision}}
 
     def uri(self, name: str) -> str:
-        """The file's address at the commit."""
+        """The file's URL at the commit."""
         return f"{HUB}/{self.repo}/resolve/{self.revision}/{name}"
 
     def component(self, model: str) -> dict[str, str]:
@@ -97,39 +97,37 @@ class HubFiles(Strict, Origin):
 
     @contextmanager
     def clear_errors(self) -> Iterator[None]:
-        """The Hub client's errors as SourceErrors that say what to do; without a warning for each retry."""
+        """Turn the Hub client's errors into SourceErrors that say what to do; hide warnings of retries."""
         from huggingface_hub import errors
         from huggingface_hub.utils import logging
 
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         try:
             yield
-        except errors.LocalEntryNotFoundError as error:
+        except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
             raise self._unreachable(error) from error
         except errors.RepositoryNotFoundError as error:
             raise SourceError(
                 f"{self.repo}: no such repository on the Hub, or a private or gated one; correct the name,"
-                " or log in with `hf auth login` (or HF_TOKEN) as someone who may read it"
+                " or log in with `hf auth login` (or HF_TOKEN) to an account with access"
             ) from error
         except errors.RevisionNotFoundError as error:
-            raise SourceError(f"{self.repo}: the Hub knows no revision {self.revision} of it") from error
-        except errors.HfHubHTTPError as error:
+            raise SourceError(f"{self.repo}: no revision {self.revision} on the Hub") from error
+        except (OSError, ValueError) as error:  # HfHubHTTPError is an OSError
             raise SourceError(f"{self.repo} at {self.revision}: {one_line(error)}") from error
-        except (errors.HTTPError, errors.OfflineModeIsEnabled) as error:  # type: ignore[attr-defined]
+        except errors.HTTPError as error:  # type: ignore[attr-defined]
             raise self._unreachable(error) from error
-        except (OSError, ValueError) as error:
-            raise SourceError(f"{self.repo} at {self.revision}: {one_line(error)}") from error
 
     def _unreachable(self, error: Exception) -> SourceError:
         reason = one_line(error.__cause__ or error)
         return SourceError(
             f"{self.repo}: not in the cache, and the Hub cannot be reached ({reason}); "
-            "check the network, or build over the embedded model with source=tiny"
+            "check the network, or build from the embedded model with source=tiny"
         )
 
 
 def _range(url: str, first: int, count: int) -> tuple[bytes, int]:
-    """Bytes of a remote file, and the file's size. Raises SourceError if the server would send more."""
+    """Bytes of a remote file, and the file's size. Raises SourceError if the server does not send ranges."""
     from huggingface_hub import get_session
     from huggingface_hub.utils import (  # type: ignore[attr-defined]
         build_hf_headers,
@@ -144,24 +142,24 @@ def _range(url: str, first: int, count: int) -> tuple[bytes, int]:
         sent = re.fullmatch(CONTENT_RANGE, response.headers.get("content-range", ""))
         if response.status_code != 206 or not sent or (int(sent[1]), int(sent[2])) != (first, last):
             raise SourceError(
-                f"{url}: the server does not send ranges of bytes, and the whole file is not asked for here;"
-                " `doit fetch` downloads it, then it can be planned"
+                f"{url}: the server does not send ranges of bytes, and the whole file is not downloaded here;"
+                " run `doit fetch` first"
             )
         data = _received(response, count)
     if len(data) != count:
-        raise SourceError(f"{url}: {len(data):,} bytes came instead of {count:,}; try again")
+        raise SourceError(f"{url}: received {len(data):,} bytes instead of {count:,}; try again")
     return data, int(sent[3])
 
 
 def _cut(response: Any) -> Any:
-    """An error's response with the start of its body: the client tells the reason from it."""
+    """An error response with only the start of its body, in which the client finds the reason."""
     body = _received(response, ERROR_BYTES)
-    told = {name: text for name, text in response.headers.items() if name.startswith("x-")}
-    return type(response)(response.status_code, headers=told, content=body, request=response.request)
+    headers = {name: text for name, text in response.headers.items() if name.startswith("x-")}
+    return type(response)(response.status_code, headers=headers, content=body, request=response.request)
 
 
 def _received(response: Any, count: int) -> bytes:
-    """The body as it was sent, and no more of it than one byte too many, whatever the server sends."""
+    """At most `count` + 1 bytes of the body as it was sent: one byte too many shows that there are more."""
     data = bytearray()
     for part in response.iter_raw(CHUNK_BYTES):
         data += part

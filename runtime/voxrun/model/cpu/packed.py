@@ -145,14 +145,6 @@ def decoder(name: str) -> FloatArray:
     return _DECODERS[name]()
 
 
-def _bfloat16() -> FloatArray:
-    return (np.arange(2**16, dtype=np.uint32) << 16).view(np.float32)
-
-
-def _float16() -> FloatArray:
-    return np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
-
-
 def _exponents() -> FloatArray:
     """E8M0 of the OCP MX formats; the last code is NaN."""
     return np.append(np.ldexp(np.float32(1), np.arange(255) - 127), np.nan).astype(np.float32)
@@ -174,8 +166,8 @@ def _e4m3() -> FloatArray:
 
 
 _DECODERS: dict[str, Callable[[], FloatArray]] = {
-    "bfloat16": _bfloat16,
-    "float16": _float16,
+    "bfloat16": lambda: (np.arange(2**16, dtype=np.uint32) << 16).view(np.float32),
+    "float16": lambda: np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32),
     "e8m0": _exponents,
     "e4m3": _e4m3,
     "e2m1": lambda: _small_floats(2, 1),
