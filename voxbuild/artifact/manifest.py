@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -148,10 +148,20 @@ class Manifest:
         except (ValueError, TypeError, AttributeError, ModelError) as error:
             raise _unreadable(path, error) from error
 
-    def damaged(self, folder: Path, names: Iterable[str] | None = None) -> list[str]:
-        """Those of the files (all, if none are named) that are missing or differ from their hashes."""
+    def damaged(
+        self,
+        folder: Path,
+        names: Iterable[str] | None = None,
+        progress: Callable[[int], object] = lambda done: None,
+    ) -> list[str]:
+        """The files that are missing or differ: of `names`, or (None) of all. `progress`: see `sha256_of`."""
+
+        def intact(path: Path, entry: Entry) -> bool:
+            there = path.is_file() and path.stat().st_size == entry.size
+            return there and sha256_of(path, progress) == entry.sha256
+
         chosen = self.files if names is None else names
-        return [name for name in chosen if not _intact(folder / name, self.files[name])]
+        return [name for name in chosen if not intact(folder / name, self.files[name])]
 
     def refuse_strangers(self, folder: Path, written: Iterable[str] = ()) -> None:
         """Raises VoxbuildError if something lies in the folder that is not the artifact's.
@@ -188,10 +198,6 @@ def read_validation(folder: Path) -> dict[str, Any]:
     if type(passed) is not bool or not isinstance(proven, dict):
         raise VoxbuildError(f"{path}: no readable validation; build it again")
     return dict(report)
-
-
-def _intact(path: Path, entry: Entry) -> bool:
-    return path.is_file() and path.stat().st_size == entry.size and sha256_of(path) == entry.sha256
 
 
 def file_entry(path: Path) -> Entry:

@@ -69,8 +69,7 @@ def task_siblings() -> Task:
     Of each variant the newest tag that is not withdrawn. Those that the target never had are kept on record
     as they are, unless --replace is said; those that are withdrawn, or have no recipe any more, are dropped.
     """
-    action = (on_project, [record_published, get_var("source"), get_var("target")])
-    return {"actions": [action], "params": [REPLACE]} | SHOWS
+    return {"actions": [(on_project, [record_published, _order()])], "params": [REPLACE]} | SHOWS
 
 
 def task_yank() -> Task:

@@ -228,7 +228,9 @@ def test_an_edited_card_is_not_published_even_under_a_new_manifest(tmp_path):
         prepare(folder, RECIPE, REPO, "v1")
     manifest = Manifest.load(folder)
     replace(manifest, files=manifest.files | {CARD: file_entry(folder / CARD)}).save(folder)
-    with pytest.raises(PublishError, match=r"the card does not say .* prompts, WER %: 1\.44, not 4\.44"):
+    with pytest.raises(
+        PublishError, match=r"the card differs from the measurements: .* prompts, WER %: 1\.44, not 4\.44"
+    ):
         prepare(folder, RECIPE, REPO, "v1")
     assert (folder / REPORT).is_file()
 

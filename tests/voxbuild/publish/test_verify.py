@@ -55,7 +55,7 @@ def test_an_unchanged_release_is_verified(work, told):
     assert told() == (
         True,
         f"4bit over tiny: {REPO} at v1\n"
-        f"   all 6 files are those of its manifest {digest}, {size:,} bytes\n"
+        f"   all 6 files match the manifest {digest}, {size:,} bytes\n"
         "   validated as these very files\n"
         "   provenance.json tells what these very files were made from\n"
         "   not signed\n"
@@ -99,7 +99,7 @@ def test_a_manifest_that_differs_from_the_local_one_is_reported(work, told):
     change_manifest(work, lambda manifest: manifest.update(model="Another"))
     right, text = told()
     assert not right
-    assert f"!! another artifact is in {work.artifact('tiny', '4bit')}, with the manifest " in text
+    assert f"!! {work.artifact('tiny', '4bit')} holds another artifact, with the manifest " in text
     shutil.rmtree(work.artifact("tiny", "4bit"))
     assert told()[0], "a valid one, as far as can be known where nothing is built"
 
@@ -219,7 +219,7 @@ def test_foreign_text_is_one_printable_line(work, told):
 def test_all_builds_are_verified_and_the_exit_code_reports_failures(work):
     process = doit(work.root, "verify", "tag=v1")
     assert process.returncode == 0
-    assert "all 6 files are those" in process.stdout
+    assert "all 6 files match" in process.stdout
     stored(work, "tekken.json").write_bytes(b"[]")
     process = doit(work.root, "verify", "recipe=4bit", "tag=v1", "target=registry")
     assert process.returncode in FAILED
