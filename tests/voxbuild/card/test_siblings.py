@@ -184,7 +184,7 @@ def test_a_malformed_record_is_refused(tmp_path, change):
     path = tmp_path / "tiny.json"
     path.write_text(json.dumps([RECORD[0].model_dump() | change]))
     with pytest.raises(
-        RecipeError, match=r"tiny\.json: no record of siblings .*; delete it, and `doit siblings` makes"
+        RecipeError, match=r"tiny\.json: cannot read the record of siblings .*; delete it and run"
     ):
         read_record(path)
 

@@ -58,7 +58,7 @@ def test_a_missing_required_signature_is_refused(tmp_path):
     sign_artifact(make_artifact(tmp_path / "b"))
     signer, stranger = tmp_path / "a.pub", tmp_path / "b.pub"
     with pytest.raises(
-        VoxbuildError, match=r"a: not signed, though it should be, .*; build it again, and sign it"
+        VoxbuildError, match=r"a: not signed, but it must be, .*; build it again, and sign it"
     ):
         prepare(folder, RECIPE, REPO, "v1", stranger)
     sign_artifact(folder)
@@ -86,7 +86,7 @@ def test_a_validation_of_other_bytes_is_refused(tmp_path):
     write_json(folder / VALIDATION, read_json(make_artifact(tmp_path / "b", b"other") / VALIDATION))
     seal(folder)
     assert refused(folder).startswith(
-        f"{folder}: validation.json is not a passed one of these very files; build it again"
+        f"{folder}: validation.json does not say that these files passed; build it again"
     )
 
 
@@ -95,7 +95,7 @@ def test_a_failed_validation_is_refused(tmp_path):
     write_json(folder / VALIDATION, read_json(folder / VALIDATION) | {"passed": False})
     seal(folder)
     assert refused(folder).startswith(
-        f"{folder}: validation.json is not a passed one of these very files; build it again"
+        f"{folder}: validation.json does not say that these files passed; build it again"
     )
 
 
@@ -145,7 +145,7 @@ def seal(folder, name=VALIDATION):
 def test_a_malformed_manifest_is_reported(tmp_path, content):
     folder = make_artifact(tmp_path / "a")
     (folder / MANIFEST).write_text(content)
-    assert "no readable manifest" in refused(folder)
+    assert "cannot read the manifest" in refused(folder)
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_branches_are_refused_by_the_registry(work, publish):
     assert publish(pull_request=True) == publish(pull_request=True, dry_run=True) == refusal
     assert "not both" in publish(branch="trial", pull_request=True)
     assert "main cannot be a branch for review" in publish(branch="main")
-    assert "is no branch: " in publish(branch="a..b")
+    assert "is not a valid branch: " in publish(branch="a..b")
     assert not work.registry.exists()
 
 
@@ -139,7 +139,7 @@ def test_a_required_signature_is_checked(work, publish):
     folder = put_artifact(work)
     _, stranger = write_keys(work.root)
     (folder.parent / "4bit.pub").write_bytes(stranger.read_bytes())
-    assert f"{folder}: not signed, though it should be, with the private key of " in publish()
+    assert f"{folder}: not signed, but it must be, with the private key of " in publish()
     signature = sign_artifact(folder)
     (folder.parent / "4bit.pub").write_bytes(stranger.read_bytes())
     assert "not signed with the private key of" in publish()

@@ -219,7 +219,7 @@ def test_a_malformed_record_is_one_message(built):
     (built / "model_cards/siblings/tiny.json").write_text("[{}]")
     process = doit(built, "build", "recipe=4bit")
     assert process.returncode == 3
-    assert "tiny.json: no record of siblings" in process.stdout
+    assert "tiny.json: cannot read the record of siblings" in process.stdout
     assert "Traceback" not in process.stdout
 
 
