@@ -58,7 +58,7 @@ def test_a_wrong_sha256_from_lfs_is_not_tagged(at, new_world):
 def test_a_lasting_slow_answer_ends_the_publish(at, monkeypatch):
     monkeypatch.setattr(client, "TIMEOUT", 0.3)
     monkeypatch.setattr(client, "WAITS", ())
-    at("20 bytes a second, for good", "GET /REPO/refs", lambda n: for_good(n, drip=20), "comes too slowly")
+    at("20 bytes a second, for good", "GET /REPO/refs", lambda n: for_good(n, drip=20), "is too slow")
 
 
 def test_a_server_that_never_answers_ends_the_publish(at, monkeypatch):
@@ -71,7 +71,7 @@ def test_a_server_that_never_answers_ends_the_publish(at, monkeypatch):
 def test_a_long_pause_is_not_waited_for(at, slept, call):
     busy = Refusal(429)
     busy.headers = {"Retry-After": "3600"}
-    at(f"429, Retry-After: 3600 at {call}", call, lambda n: for_good(n, fail=busy), "for 3,600 seconds")
+    at(f"429, Retry-After: 3600 at {call}", call, lambda n: for_good(n, fail=busy), "to wait 3,600 seconds")
     assert 3600 not in slept
 
 

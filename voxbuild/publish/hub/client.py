@@ -28,7 +28,7 @@ LONGEST_WAIT = 300
 TRANSIENT = (408, 429, 500, 502, 503, 504)
 UNEXPECTED = (LookupError, TypeError, AttributeError)
 """Raised by the client for a response with unexpected JSON."""
-LATER = "publish again later; it continues from what is there"
+LATER = "publish again later, which continues where this stopped"
 HINTS = {
     401: "log in with `hf auth login`, or set HF_TOKEN",
     403: "the token needs write access to the repository",
