@@ -1,4 +1,4 @@
-"""doit reads this file; the tasks live in voxbuild/tasks/."""
+"""doit reads this file; the tasks are in voxbuild/tasks/. It takes DOIT_CONFIG and the functions task_*."""
 
 from voxbuild.tasks.build import *  # noqa: F403
 from voxbuild.tasks.describe import *  # noqa: F403

@@ -72,7 +72,7 @@ def tasks(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "argv", ["doit"])
     monkeypatch.setattr("doit.doit_cmd._CMDLINE_VARS", {})
-    namespace = {name: getattr(module, name) for module in MODULES for name in module.__all__}
+    namespace = {name: value for module in MODULES for name, value in vars(module).items()}
     found: dict[str, set[str]] = {}
     for task in load_tasks({n: value for n, value in namespace.items() if n.startswith("task_")}):
         options = {f"--{option['long']}" for option in task.params or () if option.get("long")}

@@ -1,10 +1,9 @@
-"""START HERE: the stages of a build, in order, each from files to files; `tasks` says when they run.
+"""START HERE: the stages of a build, in order. Each reads and writes files; `tasks` decides when they run.
 
 fetch -> (calibrate) -> write_plan -> convert -> (transcribe_reference) -> validate
       -> write_card -> write_bom, write_provenance -> finish_manifest -> (make_views) -> (sign_variant)
 """
 
-from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from voxbuild.artifact.manifest import (
     VALIDATION,
     Manifest,
     describe,
-    file_entry,
     plain,
     read_validation,
 )
@@ -36,6 +34,7 @@ from voxbuild.tensors import calibrate as calibration
 from voxbuild.tensors.moments import save_moments
 from voxbuild.validate.measure import Heard, fidelity, gates_table, listen, report
 from voxrun.device import device_name
+from voxrun.files.hashes import sha256_of
 from voxrun.trust.manifest import Entry
 
 from .console import progress_bar
@@ -46,7 +45,7 @@ from .workspace import Workspace
 
 
 def fetch(work: Workspace, source: Source) -> None:
-    """Get the source's files, check them, and write down what was found. Raises SourceError."""
+    """Get the source's files, check them and record their hashes. Raises SourceError."""
     total = sum(file.size or 0 for file in source.files)
     with progress_bar("check " + source.name, total, "B") as bar:
         fetched = fetch_files(source, work.recipes / "sources", bar.update)
@@ -54,7 +53,7 @@ def fetch(work: Workspace, source: Source) -> None:
 
 
 def calibrate(work: Workspace, source: Source, clips: ClipSet) -> None:
-    """Write how much each input of each matrix of the unquantized source matters in a clip set."""
+    """Write how much each input of each matrix of the unquantized source matters over a clip set."""
     folder = Fetched.load(work.source_file(source.name)).folder
     members = read_clips(clips, work.clips)
     with progress_bar(f"calibrate {clips.name}", len(members), "clip") as bar:
@@ -63,12 +62,12 @@ def calibrate(work: Workspace, source: Source, clips: ClipSet) -> None:
 
 
 def write_plan(variant: Variant, lock: Path | None = None) -> None:
-    """Write everything that decides about the artifact's bytes: convert runs again only if that changed.
+    """Write the plan, which determines the artifact's weights: convert runs again only if it changed.
 
-    Raises LockError if that is not what `lock` says, or (None) if the artifact that is there has a lock and
-    was built from other source files.
+    Raises LockError if the plan differs from `lock`, or (None) if the source changed since the lock of the
+    existing artifact.
     """
-    check_template(variant.work.cards, variant.recipe)  # now, not after an hour of converting
+    check_template(variant.work.cards, variant.recipe)  # fails now, not after an hour of converting
     conversion = Conversion.of(variant)
     own = variant.folder / LOCK
     if lock:
@@ -79,9 +78,9 @@ def write_plan(variant: Variant, lock: Path | None = None) -> None:
 
 
 def convert(variant: Variant) -> dict[str, str]:
-    """Convert into a temporary folder, then move it into place; return the digest of the weights' files.
+    """Convert into a temporary folder, then move it into place; return the digest of the weight files.
 
-    A run that was stopped is continued: finished shards are kept.
+    Continues an interrupted run: finished shards are kept.
     """
     conversion = Conversion.of(variant)
     journal = Journal(variant.partial, conversion.identity)
@@ -92,7 +91,7 @@ def convert(variant: Variant) -> dict[str, str]:
 
 
 def transcribe_reference(work: Workspace, source: Source, clips: ClipSet) -> None:
-    """Write what the unquantized source hears in a clip set: what its artifacts are compared with."""
+    """Write the transcripts of a clip set by the unquantized source, to which its artifacts are compared."""
     folder = Fetched.load(work.source_file(source.name)).folder
     members = read_clips(clips, work.clips)
     with progress_bar(f"reference {clips.name}", len(members), "clip") as bar:
@@ -103,19 +102,23 @@ def transcribe_reference(work: Workspace, source: Source, clips: ClipSet) -> Non
 def validate(variant: Variant) -> str:
     """Transcribe the clips with the artifact, write validation.json, return the table of gates.
 
-    Raises ValidationError with the table if a gate is not passed; the artifact stays, marked unvalidated.
-    Only the manifest's own files are loaded: raises VoxbuildError if there are others.
+    Raises ValidationError with the table if a gate fails; the artifact stays, marked unvalidated. Raises
+    VoxbuildError if the folder holds files that are not in the manifest, as they might be loaded.
     """
     folder, recipe, source = variant.folder, variant.recipe, variant.source
     manifest = Manifest.load(folder).unvalidated()
-    manifest.save(folder)  # until the gates are passed
+    manifest.save(folder)  # unvalidated until the gates are passed
     if damaged := manifest.damaged(folder):
-        (folder / MANIFEST).unlink()  # so that it is built again
-        raise ValidationError(f"{folder}: not as it was converted: {', '.join(damaged)}; build it again")
+        (folder / MANIFEST).unlink()  # so that convert runs again
+        raise ValidationError(f"{folder}: changed since conversion: {', '.join(damaged)}; build it again")
     manifest.refuse_strangers(folder, DESCRIPTIVE)
     clips = {name: read_clips(clip_set, variant.work.clips) for name, clip_set in variant.clip_sets.items()}
     everything = [clip for members in clips.values() for clip in members]
-    reference = _read_reference(variant, clips)
+    reference = {
+        clip: Heard(**entry)
+        for name in clips
+        for clip, entry in read_json(variant.work.reference_file(source.name, name)).items()
+    }
     with progress_bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
         heard = listen(folder, everything, bar.update)
         near = fidelity(folder, variant.fetched.folder, everything, reference, bar.update)
@@ -126,18 +129,9 @@ def validate(variant: Variant) -> str:
     table = gates_table(result)
     if not result["passed"]:
         raise ValidationError(
-            f"{variant.name} does not pass its gates; "
-            f"{folder} stays, unvalidated, and cannot be published\n{table}"
+            f"{variant.name} does not pass its gates; {folder} is kept, but cannot be published\n{table}"
         )
     return table
-
-
-def _read_reference(variant: Variant, names: Iterable[str]) -> dict[str, Heard]:
-    heard: dict[str, Heard] = {}
-    for name in names:
-        stored = read_json(variant.work.reference_file(variant.source.name, name))
-        heard |= {clip: Heard(**entry) for clip, entry in stored.items()}
-    return heard
 
 
 def write_card(variant: Variant) -> None:
@@ -152,33 +146,33 @@ def write_bom(variant: Variant) -> None:
 
 
 def write_provenance(variant: Variant) -> None:
-    """Write what the artifact's files were made from, once all others are there."""
+    """Write the artifact's provenance, after all files that it covers."""
     attest.write_provenance(variant, variant.folder, Manifest.load(variant.folder))
 
 
 def finish_manifest(variant: Variant) -> None:
-    """Add the files that describe the artifact to its manifest, and mark it validated.
+    """Add the descriptive files to the artifact's manifest, and mark it validated.
 
-    Raises ValidationError if what was validated is not what is there.
+    Raises ValidationError if the validation did not pass, or is of other files.
     """
     folder = variant.folder
     first, validation = Manifest.load(folder), read_validation(folder)
     if not validation["passed"] or validation["artifact"] != plain(first.weight_files):
-        raise ValidationError(f"{folder}: {VALIDATION} is not a passed one of these very files")
+        raise ValidationError(f"{folder}: {VALIDATION} does not say that these files passed")
     manifest = first.completed(variant.digest, describe(folder))
     manifest.refuse_strangers(folder)
     manifest.save(folder)
 
 
 def make_views(variant: Variant) -> str:
-    """Write and prove the artifact's views, each moved into place when complete; return what was proven.
+    """Write and check the artifact's views, each moved into place when complete; return a line for each.
 
     Raises ValidationError if the artifact is not validated, or a view is not the same model.
     """
     artifact = variant.folder
     manifest = Manifest.load(artifact)
     if not manifest.validated or manifest.damaged(artifact, manifest.weight_files):
-        raise ValidationError(f"{artifact}: not what was validated; run `doit build`")
+        raise ValidationError(f"{artifact}: not validated, or changed since; run `doit build`")
     manifest.refuse_strangers(artifact)
     return "\n".join(_make_view(view, loader, manifest) for view in variant.views if (loader := view.loader))
 
@@ -191,9 +185,13 @@ def _make_view(view: Variant, loader: Loader, artifact: Manifest) -> str:
         with progress_bar(f"view {view.folder.name}", 2 * artifact.nbytes, "B") as bar:
             hashes = write_view(loader, origin, folder, bar.update)
             tensors = check_view(loader, origin, folder, bar.update)
-        heard = _heard_alike(view, folder, validation)
+        heard = _check_transcripts(view, folder, validation)
         proof = {"dialect": loader.name, "artifact": artifact.weight_digest}
-        manifest = replace(artifact, files=_entries(folder, hashes), view=proof, tools=tool_versions())
+        entries = {
+            path.name: Entry(path.stat().st_size, hashes.get(path.name) or sha256_of(path))
+            for path in sorted(folder.iterdir())
+        }
+        manifest = replace(artifact, files=entries, view=proof, tools=tool_versions())
         proven = proof | {"tensors": tensors, "heard": heard}
         validation |= {"artifact": plain(manifest.weight_files), "view": proven}
         write_json(folder / VALIDATION, validation)
@@ -201,19 +199,11 @@ def _make_view(view: Variant, loader: Loader, artifact: Manifest) -> str:
         attest.write_bom(view, folder, manifest)
         attest.write_provenance(view, folder, manifest)
         manifest.completed(view.digest, describe(folder)).save(folder)
-    return f"{view.name}: {tensors} tensors are the artifact's bit for bit, {len(heard)} clip(s) heard alike"
+    return f"{view.name}: {tensors} tensors and {len(heard)} transcript(s) are equal to the artifact's"
 
 
-def _entries(folder: Path, hashes: dict[str, str]) -> dict[str, Entry]:
-    """Every file in a folder; the hashes of shards are known."""
-    return {
-        path.name: Entry(path.stat().st_size, hashes[path.name]) if path.name in hashes else file_entry(path)
-        for path in sorted(folder.iterdir())
-    }
-
-
-def _heard_alike(view: Variant, folder: Path, validation: dict[str, Any]) -> dict[str, str]:
-    """What a view hears in the first clip of each set: ValidationError if it is not the artifact's text."""
+def _check_transcripts(view: Variant, folder: Path, validation: dict[str, Any]) -> dict[str, str]:
+    """A view's transcript of the first clip of each set. Raises ValidationError if the artifact's differs."""
     clips = [read_clips(view.book.clips[name], view.work.clips)[0] for name in validation["sets"]]
     heard = {name: h.text for name, h in listen(folder, clips, lambda: None).items()}
     for name, text in heard.items():

@@ -4,14 +4,14 @@ DOCUMENT = "docs/faults.md"
 HEAD = """# Faults
 
 What happens when a publish to the Hub fails at some point. `tests/voxbuild/publish/test_hub_faults*.py` cause
-each fault, with the genuine client against the tests' Hub server, and check that the table is what they find;
+each fault, with the real client against the tests' Hub server, and check that the table shows the outcomes;
 `pytest tests/voxbuild --write-faults` writes it again.
 
-A repository holds v1, a release is published as its v2. Before each call is answered somebody else reads:
-`v2` and `main` hold one release or the other, never a mixture, and v1 stays as it is. Then it is published
-once more, without a fault: this ends with a commit that holds the release, and the tag on it, but where the
-last column says that it is refused as well. There is one such commit, and a second one only where somebody
-else committed upon the first before it had its tag.
+A repository holds v1, and a release is published as v2. Before each response another client reads the
+repository: `v2` and `main` always hold one whole release, and v1 is unchanged. Then the release is published
+again without a fault. This ends with a commit that holds the release, and the tag on it, unless the last
+column says that it fails as well. There is one such commit; a second one only if there was another commit on
+top of the first before it had its tag.
 
 The calls of a publish, in order:
 

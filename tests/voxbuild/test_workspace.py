@@ -27,5 +27,5 @@ def test_written_files_are_read_back(tmp_path):
 )
 def test_a_malformed_validation_is_reported(tmp_path, content):
     (tmp_path / VALIDATION).write_text(content)
-    with pytest.raises(VoxbuildError, match=r"validation\.json: no readable validation"):
+    with pytest.raises(VoxbuildError, match=r"validation\.json: cannot read the validation"):
         read_validation(tmp_path)

@@ -1,4 +1,4 @@
-"""An artifact's folder: which variant it is, and the documents in it, one file each.
+"""An artifact's folder: its variant, and the documents in it, one module each.
 
 May import `voxbuild.plan` and what lies below it.
 """

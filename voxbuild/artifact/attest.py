@@ -1,6 +1,6 @@
-"""Writing what an artifact consists of, and what it was made from: its bill of materials and its provenance.
+"""Writing an artifact's bill of materials and its provenance.
 
-`folder` is where the files are: of a view that is being made, not yet the variant's own.
+`folder` holds the files; of a view that is being made, it is not yet the variant's own folder.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from .variant import Variant
 
 
 def write_bom(variant: Variant, folder: Path, manifest: Manifest) -> None:
-    """Write bom.cdx.json. Raises VoxbuildError if the validation, or the artifact of a view, is not there."""
+    """Write bom.cdx.json. Raises VoxbuildError if the validation, or a view's artifact, cannot be read."""
     ancestor = (
         bom.artifact(variant.artifact.repo, Manifest.load(variant.artifact.folder))
         if variant.loader
@@ -25,7 +25,7 @@ def write_bom(variant: Variant, folder: Path, manifest: Manifest) -> None:
 
 
 def write_provenance(variant: Variant, folder: Path, manifest: Manifest) -> None:
-    """Write provenance.json, which covers all files that are there by then. Raises VoxbuildError."""
+    """Write provenance.json, which covers all files written before it. Raises VoxbuildError."""
     artifact = variant.artifact
     made_from = (
         provenance.artifact_files(artifact.repo, Manifest.load(artifact.folder).weight_files)
@@ -44,7 +44,7 @@ def write_provenance(variant: Variant, folder: Path, manifest: Manifest) -> None
 
 
 def _recordings(variant: Variant) -> list[dict[str, Any]]:
-    """The recordings that validated it, as dependencies."""
+    """The recordings that it was validated with, as dependencies."""
     found = []
     for clips in variant.clip_sets.values():
         hashes = {path.name: sha256_of(path) for path in clips.corpus.files(variant.work.clips)}

@@ -1,7 +1,7 @@
 """bom.cdx.json: an artifact's bill of materials, a CycloneDX 1.6 ML-BOM. Pure; `attest` writes it.
 
-https://cyclonedx.org/docs/1.6/json/. No time; the serial number follows from the content: equal inputs give
-equal bytes.
+https://cyclonedx.org/docs/1.6/json/. Equal inputs give equal bytes: it holds no times, and the serial number
+follows from the content.
 """
 
 import json
@@ -23,9 +23,9 @@ Json = dict[str, Any]
 
 
 def make_bom(variant: Variant, manifest: Manifest, validation: Mapping[str, Any], ancestor: Json) -> Json:
-    """The bill of an artifact or a view; `ancestor` is the component that it was made from."""
-    recipe, (owner, name) = variant.recipe, variant.repo.split("/")
-    runtime = {name: said for name, said in validation["runtime"].items() if name != "device"}
+    """The bill of materials of an artifact or a view; `ancestor` is the component that it was made from."""
+    recipe = variant.recipe
+    runtime = {name: version for name, version in validation["runtime"].items() if name != "device"}
     bom: Json = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -34,16 +34,12 @@ def make_bom(variant: Variant, manifest: Manifest, validation: Mapping[str, Any]
         "metadata": {
             "tools": {"components": _tools(manifest.tools, "made") + _tools(runtime, "validated")},
             "component": {
-                "type": "machine-learning-model",
+                **artifact(variant.repo, manifest),
                 "bom-ref": "model",
-                "group": owner,
-                "name": name,
-                "version": manifest.weight_digest,
                 "description": recipe.summary,
                 "licenses": [{"license": {"name": variant.source.license}}],
                 "pedigree": {"ancestors": [ancestor], "notes": _how(recipe, manifest)},
                 "modelCard": _model_card(variant.clip_sets.values(), validation),
-                "components": _files(manifest.weight_files),
                 "properties": [
                     {"name": "voxbuild:parameters", "value": str(manifest.parameters)},
                     {"name": "voxbuild:bits-per-weight", "value": str(manifest.bits_per_weight)},
@@ -55,13 +51,13 @@ def make_bom(variant: Variant, manifest: Manifest, validation: Mapping[str, Any]
 
 
 def upstream(source: Source, files: Entries) -> Json:
-    """A source as an ancestor."""
+    """A source as a component."""
     about = source.origin.component(source.model)
     return {"type": "machine-learning-model", **about, "components": _files(files)}
 
 
 def artifact(repo: str, manifest: Manifest) -> Json:
-    """An artifact as the ancestor of its view."""
+    """An artifact as a component."""
     owner, name = repo.split("/")
     return {
         "type": "machine-learning-model",
@@ -116,7 +112,7 @@ def _model_card(clips: Iterable[ClipSet], validation: Mapping[str, Any]) -> Json
 
 
 def _dataset(clips: ClipSet) -> Json:
-    """A clip set, which evaluates and did not train."""
+    """A clip set, for evaluation only."""
     about = f"For evaluation: {clips.summary} Licence {clips.license}; {clips.attribution}"
     where = {"contents": {"url": url}} if (url := clips.corpus.url) else {}
     return {
@@ -128,7 +124,7 @@ def _dataset(clips: ClipSet) -> Json:
 
 
 def _metrics(validation: Mapping[str, Any]) -> list[Json]:
-    """Error rates of each clip set, in per cent; fidelity to the unquantized weights over all of them."""
+    """Error rates of each clip set in per cent; fidelity to the unquantized weights over all sets."""
     rates = [
         {"type": f"{rate.upper()} (%)", "value": str(found[rate]), "slice": name}
         for name, found in validation["sets"].items()

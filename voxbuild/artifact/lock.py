@@ -1,7 +1,4 @@
-"""recipe.lock: what the weights of an artifact follow from, and whether that is still so.
-
-Pure, but for reading and writing the file: sorted JSON, no times, no machine.
-"""
+"""recipe.lock: everything that determines an artifact's weights; sorted JSON without times or machine."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -22,10 +19,10 @@ Lock = dict[str, Any]
 
 
 def make_lock(source: Source, plan: Plan, files: Mapping[str, Any], tools: Mapping[str, str]) -> Lock:
-    """What decides about the weights.
+    """The content of the lock.
 
-    format   of this file
-    recipe   name, and the plan's digest: the validation part of a recipe may change without changing it
+    format   version of this format
+    recipe   name, and the plan's digest, which does not depend on the recipe's `validation`
     source   name, repo and revision if it is on the Hub, files: name -> size and sha256
     tensors  canonical name -> dtype, shard (file), quantization (mode, bits, group_size; or null)
     tools    name -> version
@@ -52,55 +49,52 @@ def make_lock(source: Source, plan: Plan, files: Mapping[str, Any], tools: Mappi
 
 
 def read_lock(path: Path) -> Lock:
-    """Read a lock. Raises LockError if it is not there or not one of ours."""
+    """Read a lock. Raises LockError if it is missing or invalid."""
     try:
         lock = load(path)
         known = lock["format"]
         if type(known) is not int:
             raise TypeError(f"its format is {shown(known)}")
         if known == FORMAT:
-            list(differences(lock, lock))  # all that is ever looked at
+            list(differences(lock, lock))  # reads all that is ever used
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise LockError(
-            f"{path}: no readable lock ({sentence(error)}); if it is of an artifact of yours, delete it"
+            f"{path}: cannot read the lock ({sentence(error)}); if it belongs to your own artifact, delete it"
         ) from error
     if known != FORMAT:
-        raise LockError(
-            f"{path}: a lock of format {shown(known)}, where {FORMAT} is known; use another voxbuild"
-        )
+        raise LockError(f"{path}: its format is {shown(known)}, expected {FORMAT}; use another voxbuild")
     return dict(lock)
 
 
 def refuse_drift(path: Path, now: Lock) -> None:
-    """Raises LockError, naming the files, if the source is not the one that an artifact was built from."""
-    drifted = list(source_drift(read_lock(path), now))
-    if drifted:
+    """Raises LockError, naming the files, if the source is not the one in the artifact's lock."""
+    if drifted := list(source_drift(read_lock(path), now)):
         name = now["source"]["name"]
         raise LockError(
-            f"the source {name} is not the one that {path.parent} was built from: {_some(drifted)};"
+            f"the source {name} changed since {path.parent} was built: {_some(drifted)};"
             f" to accept the new source delete {path} and run it again"
         )
 
 
 def refuse_difference(path: Path, now: Lock) -> None:
-    """Raises LockError, naming the first differences, unless a build would make what the lock says."""
-    lock = read_lock(path)
-    found = list(differences(lock, now))
-    if found:
-        raise LockError(f"a build would not make what {path} says: {_some(found)}")
+    """Raises LockError, naming the first differences, if a build would not reproduce the lock."""
+    if found := list(differences(read_lock(path), now)):
+        raise LockError(f"a build would differ from {path}: {_some(found)}")
 
 
 def differences(was: Lock, now: Lock) -> Iterator[str]:
-    """How two locks differ, a phrase each: source, tools, tensors; or the digest, if nothing else does."""
-    told = [
+    """How two locks differ, a phrase each: source, calibration, tools, tensors; else the recipe's digest."""
+    # On another processor a calibration may differ in the last digits.
+    before, after = ({"the calibration": lock["recipe"].get("calibration")} for lock in (was, now))
+    found = [
         *source_drift(was, now),
-        *calibration_drift(was, now),
+        *drift(before, after, lambda c: f"by {c['clips']}, sha256 {c['sha256']}" if c else "none"),
         *tool_drift(was, now),
         *drift(was["tensors"], now["tensors"], _kind),
     ]
-    yield from told
-    if not told and was["recipe"] != now["recipe"]:
-        yield f"the recipe {was['recipe']['name']} was another (digest {was['recipe'].get('digest')})"
+    yield from found
+    if not found and was["recipe"] != now["recipe"]:
+        yield f"the recipe {was['recipe']['name']} was different (digest {was['recipe'].get('digest')})"
 
 
 def source_drift(was: Lock, now: Lock) -> Iterator[str]:
@@ -108,21 +102,15 @@ def source_drift(was: Lock, now: Lock) -> Iterator[str]:
     yield from drift(was["source"]["files"], now["source"]["files"], lambda e: f"sha256 {e['sha256']}")
 
 
-def calibration_drift(was: Lock, now: Lock) -> Iterator[str]:
-    """Whether calibration told something else; on another processor it may, in the last digits."""
-    before, after = ({"the calibration": lock["recipe"].get("calibration")} for lock in (was, now))
-    yield from drift(before, after, lambda c: f"by {c['clips']}, sha256 {c['sha256']}" if c else "none")
-
-
 def tool_drift(was: Lock, now: Lock) -> Iterator[str]:
     """Which tools have another version."""
     yield from drift(was["tools"], now["tools"])
 
 
-def drift(was: Mapping[str, Any], now: Mapping[str, Any], told: Callable[[Any], str] = str) -> Iterator[str]:
-    """How two mappings differ, a phrase for each key; `told` puts a value into words."""
+def drift(was: Mapping[str, Any], now: Mapping[str, Any], words: Callable[[Any], str] = str) -> Iterator[str]:
+    """How two mappings differ, a phrase for each key; `words` describes a value."""
     for name in sorted(was.keys() | now.keys()):
-        before, after = (told(side[name]) if name in side else "not there" for side in (was, now))
+        before, after = (words(side[name]) if name in side else "missing" for side in (was, now))
         if before != after:
             yield f"{name} was {before}, is {after}"
 

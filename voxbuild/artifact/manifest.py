@@ -1,9 +1,9 @@
-"""What an artifact consists of: every file's hash, and everything its bytes follow from."""
+"""manifest.json: the hash of every file of an artifact, and what its bytes follow from."""
 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,27 +18,11 @@ from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import read_bytes
 from voxrun.files.strict import load, parse
 from voxrun.messages import sentence, shown
-from voxrun.trust.manifest import MANIFEST, SIGNATURE, Entry, read_entries
+from voxrun.trust.manifest import MANIFEST as MANIFEST
+from voxrun.trust.manifest import SIGNATURE as SIGNATURE
+from voxrun.trust.manifest import Entry, read_entries
 from voxrun.trust.proof import found
-from voxrun.trust.provenance import PROVENANCE
-
-__all__ = [
-    "BOM",
-    "CARD",
-    "DESCRIPTIVE",
-    "EVAL_RESULTS",
-    "MANIFEST",
-    "OPTIONAL",
-    "PLOT",
-    "PROVENANCE",
-    "SIGNATURE",
-    "VALIDATION",
-    "Manifest",
-    "describe",
-    "file_entry",
-    "manifest_bytes",
-    "read_validation",
-]
+from voxrun.trust.provenance import PROVENANCE as PROVENANCE
 
 VALIDATION = "validation.json"
 CARD = "README.md"
@@ -46,14 +30,14 @@ EVAL_RESULTS = ".eval_results/voxbuild.yaml"
 PLOT = "wer.png"
 BOM = "bom.cdx.json"
 DESCRIPTIVE = (VALIDATION, CARD, EVAL_RESULTS, PLOT, BOM, PROVENANCE)
-"""What is written about the weights once they are converted, in this order; provenance covers the others.
+"""Files that describe the weights, in the order in which they are written; provenance covers the others.
 
-All other files are what validation proves.
+All other files are the weight files, which validation proves.
 """
 OPTIONAL = (EVAL_RESULTS, PLOT)
-"""Those that not every card has; where it has none, the stage of the card leaves none."""
+"""Files that not every card has; the card's stage removes old ones."""
 TORN = re.compile(r"(.*/)?\.[^/]+\.\d+\.partial")
-"""What a process that was killed while it wrote a file leaves: `workspace.written_whole`. Nobody reads it."""
+"""An unfinished file of a killed process, see `files.written_whole`; never read."""
 
 
 @dataclass(frozen=True, config=pydantic.ConfigDict(strict=True, extra="forbid"))
@@ -64,13 +48,13 @@ class Manifest:
     model: str
     source: dict[str, Any]
     recipe: dict[str, Any]
-    """Its name, and the digest of all that `recipes/` said: `Book.digest`."""
+    """Its name, and the digest of all that `recipes/` says: `Book.digest`."""
     tools: dict[str, str]
     device: str
     parameters: int
     bits_per_weight: float
     files: dict[str, Entry]
-    """path -> size and sha256; this file itself apart."""
+    """path -> size and sha256, without the manifest and the signature."""
     validated: bool
     format: int = 1
     view: dict[str, str] | None = None
@@ -78,12 +62,12 @@ class Manifest:
 
     @property
     def weight_files(self) -> dict[str, Entry]:
-        """The files that conversion made: what validation proves."""
+        """The files that conversion wrote, which validation proves."""
         return {n: e for n, e in self.files.items() if n not in DESCRIPTIVE}
 
     @property
     def source_files(self) -> dict[str, Entry]:
-        """The source's files, by what `source` says of them."""
+        """The source's files, as listed in `source`."""
         return {
             name: Entry(entry["size"], entry["sha256"])
             for name, entry in self.source.get("files", {}).items()
@@ -91,12 +75,12 @@ class Manifest:
 
     @property
     def weight_digest(self) -> str:
-        """One hash for all of those."""
+        """One hash of all weight files."""
         return hashlib.sha256(json.dumps(plain(self.weight_files), sort_keys=True).encode()).hexdigest()
 
     @property
     def weight_bytes(self) -> int:
-        """Size of the weights themselves."""
+        """Size of all shards."""
         return sum(entry.size for name, entry in self.files.items() if name.endswith(".safetensors"))
 
     @property
@@ -105,30 +89,30 @@ class Manifest:
         return sum(entry.size for entry in self.files.values())
 
     def unvalidated(self) -> "Manifest":
-        """The same artifact, of which nothing is proven."""
+        """The manifest before validation."""
         return replace(self, files=self.weight_files, validated=False)
 
     @property
     def as_converted(self) -> "Manifest":
-        """As conversion wrote it: without all that was said about it later."""
-        recipe = {key: said for key, said in self.recipe.items() if key != "digest"}
+        """The manifest as conversion wrote it."""
+        recipe = {key: value for key, value in self.recipe.items() if key != "digest"}
         return replace(self.unvalidated(), recipe=recipe)
 
     def completed(self, digest: str, described: dict[str, Entry]) -> "Manifest":
-        """The same artifact, validated by the recipe of this digest and described by these further files."""
+        """The manifest of the artifact validated by the recipe of this digest, with its descriptive files."""
         recipe = self.recipe | {"digest": digest}
         return replace(self, recipe=recipe, files=self.weight_files | described, validated=True)
 
     @property
     def text(self) -> str:
-        """What the file holds."""
+        """The file's content."""
         fields = asdict(self)
         if self.view is None:
             del fields["view"]
         return to_json(fields)
 
     def save(self, folder: Path) -> None:
-        """Write it into the artifact; a signature of another one goes away."""
+        """Write it into the artifact's folder; if it changes, remove the signature."""
         path, text = folder / MANIFEST, self.text
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             (folder / SIGNATURE).unlink(missing_ok=True)
@@ -136,37 +120,46 @@ class Manifest:
 
     @classmethod
     def load(cls, folder: Path) -> "Manifest":
-        """Read an artifact's. Raises VoxbuildError if it is not there or not one of ours."""
+        """Read the manifest in a folder. Raises VoxbuildError if it is missing or invalid."""
         return cls.of(manifest_bytes(folder), folder / MANIFEST)
 
     @classmethod
     def of(cls, content: bytes, path: Path | str) -> "Manifest":
-        """The one with these bytes, read from this path. Raises VoxbuildError if it is not one of ours."""
+        """Parse a manifest; `path` is for the error. Raises VoxbuildError if it is invalid."""
         try:
             raw = parse(content)
             return cls(**raw | {"files": read_entries(raw, str(path))})
         except (ValueError, TypeError, AttributeError, ModelError) as error:
             raise _unreadable(path, error) from error
 
-    def damaged(self, folder: Path, names: Iterable[str] | None = None) -> list[str]:
-        """Those of the files (all, if none are named) that are missing or differ from their hashes."""
+    def damaged(
+        self,
+        folder: Path,
+        names: Iterable[str] | None = None,
+        progress: Callable[[int], object] = lambda done: None,
+    ) -> list[str]:
+        """The files that are missing or differ: of `names`, or (None) of all. `progress`: see `sha256_of`."""
+
+        def intact(path: Path, entry: Entry) -> bool:
+            there = path.is_file() and path.stat().st_size == entry.size
+            return there and sha256_of(path, progress) == entry.sha256
+
         chosen = self.files if names is None else names
-        return [name for name in chosen if not _intact(folder / name, self.files[name])]
+        return [name for name in chosen if not intact(folder / name, self.files[name])]
 
     def refuse_strangers(self, folder: Path, written: Iterable[str] = ()) -> None:
-        """Raises VoxbuildError if something lies in the folder that is not the artifact's.
+        """Raises VoxbuildError if the folder holds other files than the artifact's and `written`.
 
-        `written` are further files that belong there. What is not in the manifest could be loaded in the
-        place of what is: then it, and not the artifact, would be what is heard, signed or proven.
+        They could be loaded instead of the artifact's files, and be validated, signed or published for them.
         """
         own = {*self.files, *written, MANIFEST, SIGNATURE}
         if strange := sorted(name for name in set(found(folder)) - own if not TORN.fullmatch(name)):
             names = sentence(", ".join(map(shown, strange)))
-            raise VoxbuildError(f"{folder}: not in its manifest: {names}; remove what does not belong there")
+            raise VoxbuildError(f"{folder}: not in its manifest: {names}; remove these files")
 
 
 def manifest_bytes(folder: Path) -> bytes:
-    """An artifact's manifest as it lies there. Raises VoxbuildError."""
+    """The bytes of an artifact's manifest. Raises VoxbuildError."""
     try:
         return read_bytes(folder / MANIFEST)
     except (OSError, ValueError) as error:
@@ -174,24 +167,21 @@ def manifest_bytes(folder: Path) -> bytes:
 
 
 def _unreadable(path: Path | str, error: Exception) -> VoxbuildError:
-    return VoxbuildError(f"{path}: no readable manifest ({sentence(error)}); build it again")
+    return VoxbuildError(f"{path}: cannot read the manifest ({sentence(error)}); build it again")
 
 
 def read_validation(folder: Path) -> dict[str, Any]:
-    """An artifact's validation.json. Raises VoxbuildError if it is not there or not one of ours."""
+    """An artifact's validation.json. Raises VoxbuildError if it is missing or invalid."""
     path = folder / VALIDATION
     try:
         report = load(path)
-        passed, proven = report["passed"], report["artifact"]
+        if type(report["passed"]) is not bool or not isinstance(report["artifact"], dict):
+            raise TypeError("passed must be a bool, artifact an object")
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise VoxbuildError(f"{path}: no readable validation ({sentence(error)}); build it again") from error
-    if type(passed) is not bool or not isinstance(proven, dict):
-        raise VoxbuildError(f"{path}: no readable validation; build it again")
+        raise VoxbuildError(
+            f"{path}: cannot read the validation ({sentence(error)}); build it again"
+        ) from error
     return dict(report)
-
-
-def _intact(path: Path, entry: Entry) -> bool:
-    return path.is_file() and path.stat().st_size == entry.size and sha256_of(path) == entry.sha256
 
 
 def file_entry(path: Path) -> Entry:
@@ -200,11 +190,11 @@ def file_entry(path: Path) -> Entry:
 
 
 def plain(entries: Mapping[str, Entry]) -> dict[str, dict[str, Any]]:
-    """Entries as JSON holds them."""
+    """Entries as JSON objects."""
     return {name: asdict(entry) for name, entry in entries.items()}
 
 
 def describe(folder: Path, names: Iterable[str] = DESCRIPTIVE) -> dict[str, Entry]:
-    """Size and hash of what is written about an artifact; an optional file may be missing."""
+    """Size and hash of the descriptive files; optional ones may be missing."""
     there = [name for name in names if name not in OPTIONAL or (folder / name).is_file()]
     return {name: file_entry(folder / name) for name in there}

@@ -1,8 +1,8 @@
 """provenance.json: from what, by what and how an artifact's files were made. Pure; `attest` writes it.
 
-An in-toto Statement v1 with a SLSA provenance v1 predicate (https://slsa.dev/spec/v1.0/provenance); what its
-fields say here is told in docs/trust.md. No times and no machine, so equal inputs give equal bytes: SLSA's
-metadata (invocation, start, end) is optional, and left out.
+An in-toto Statement v1 with a SLSA provenance v1 predicate (https://slsa.dev/spec/v1.0/provenance);
+docs/trust.md explains its fields. SLSA's optional metadata (invocation, start, end) is left out: equal inputs
+give equal bytes.
 """
 
 from collections.abc import Mapping
@@ -17,15 +17,15 @@ from .manifest import MANIFEST, Manifest
 from .variant import Variant
 
 BUILD = "urn:voxbuild:build:1"
-"""How an artifact is made of a source, by a recipe."""
+"""Build type: an artifact from a source, by a recipe."""
 VIEW = "urn:voxbuild:view:1"
-"""How a view is made of an artifact."""
+"""Build type: a view from an artifact."""
 BUILDER = "urn:voxbuild:builder:1"
-"""voxbuild, wherever it runs: who ran it, a signature says."""
+"""voxbuild on any machine; only a signature tells whose."""
 CLIPS = "clips/"
-"""What the names of recordings begin with, among the dependencies."""
+"""Prefix of the names of recordings among the dependencies."""
 Entries = Mapping[str, Entry]
-"""By path."""
+"""Path -> size and sha256."""
 
 
 def make_provenance(
@@ -35,9 +35,9 @@ def make_provenance(
     dependencies: list[dict[str, Any]],
     runtime: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The statement about `subjects`, the files made before it.
+    """The statement about `subjects`, all other files.
 
-    `runtime` are the versions that validated; `dependencies` are in-toto ResourceDescriptors.
+    `dependencies` are in-toto ResourceDescriptors, `runtime` the versions used in validation.
     """
     return {
         "_type": STATEMENT,
@@ -53,7 +53,7 @@ def make_provenance(
                 "internalParameters": {
                     "recipe": {**manifest.recipe, "digest": variant.digest},
                     "device": manifest.device,
-                    "runtime": {name: said for name, said in runtime.items() if name != "device"},
+                    "runtime": {name: value for name, value in runtime.items() if name != "device"},
                     "weights": manifest.weight_digest,
                     **({"view": manifest.view} if manifest.view else {}),
                 },
@@ -67,52 +67,51 @@ def make_provenance(
 
 
 def contradictions(manifest: Manifest, statement: Mapping[str, Any]) -> list[str]:
-    """What a manifest tells otherwise than a provenance.json, both from anywhere, a phrase each."""
+    """How a manifest and a provenance.json, both untrusted, differ, a phrase each."""
     definition = _at(statement, "predicate", "buildDefinition")
     dependencies = _at(definition, "resolvedDependencies")
     versions = _at(statement, "predicate", "runDetails", "builder", "version")
-    said = {
+    materials = [
+        each
+        for each in (dependencies if isinstance(dependencies, list) else [])
+        if not str(_at(each, "name")).startswith(CLIPS)
+    ]
+    stated = {
         "kind of build": _at(definition, "buildType"),
         "variant": _at(definition, "externalParameters", "recipe", "name"),
-        "source": (_at(definition, "externalParameters", "source"), _but_recordings(dependencies)),
+        "source": (_at(definition, "externalParameters", "source"), materials),
         "tools": isinstance(versions, dict) and {n: v for n, v in versions.items() if n != "voxrun"},
         **{name: _at(definition, "internalParameters", name) for name in ("recipe", "device", "view")},
         "weights": _at(definition, "internalParameters", "weights"),
     }
-    told = {
+    expected = {
         "kind of build": VIEW if manifest.view else BUILD,
         "variant": manifest.variant,
-        "source": (manifest.source.get("name"), _made_from(manifest) or said["source"][1]),
+        "source": (manifest.source.get("name"), _materials(manifest) or materials),
         "tools": manifest.tools,
         "recipe": manifest.recipe,
         "device": manifest.device,
         "view": manifest.view,
         "weights": manifest.weight_digest,
     }
-    return [
-        f"{MANIFEST} and {PROVENANCE} tell of different {name}" for name in said if told[name] != said[name]
-    ]
+    differing = [name for name in stated if expected[name] != stated[name]]
+    return [f"{MANIFEST} and {PROVENANCE} differ in: {name}" for name in differing]
 
 
 def _at(value: Any, *keys: str) -> Any:
-    """What lies below a value under these keys; None if nothing does."""
+    """The value at this path of keys; None if there is none."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
-def _but_recordings(dependencies: Any) -> list[Any]:
-    listed = dependencies if isinstance(dependencies, list) else []
-    return [each for each in listed if not str(_at(each, "name")).startswith(CLIPS)]
-
-
-def _made_from(manifest: Manifest) -> list[Any] | None:
-    """What an artifact's dependencies must be; of a view's its manifest tells none."""
+def _materials(manifest: Manifest) -> list[Any] | None:
+    """The dependencies that an artifact must have; None for a view, whose manifest does not list them."""
     if manifest.view:
         return None
     try:
         return upstream_files(manifest)
-    except (KeyError, TypeError, AttributeError):  # of a manifest from anywhere
+    except (KeyError, TypeError, AttributeError):  # the manifest is untrusted
         return ["none"]
 
 
@@ -136,7 +135,7 @@ def artifact_files(artifact: str, entries: Entries) -> list[dict[str, Any]]:
 
 
 def clip_dependencies(clips: ClipSet, hashes: Mapping[str, str]) -> list[dict[str, Any]]:
-    """A clip set: the corpus at a commit, or name -> sha256 of its files."""
+    """A clip set as dependencies: its corpus at a commit, or the files in `hashes`: name -> sha256."""
     if pinned := clips.corpus.pinned():
         return [{"name": f"{CLIPS}{clips.name}", **pinned}]
     return [

@@ -1,4 +1,4 @@
-"""Signatures: all files of an artifact, its manifest included, signed with a key by OpenSSF model-signing."""
+"""Signing all files of an artifact, its manifest included, by OpenSSF model-signing."""
 
 import os
 from pathlib import Path
@@ -16,52 +16,47 @@ from .manifest import MANIFEST, Manifest
 from .variant import Variant
 
 KEY = "VOXBUILD_SIGNING_KEY"
-"""The environment variable that names the private key, a PEM file."""
+"""Environment variable: the path of the private key, a PEM file."""
 PASSWORD = "VOXBUILD_SIGNING_PASSWORD"
-"""The one that holds its password, if it has one."""
+"""Environment variable: the password of the private key, if it has one."""
 MISSING = "signing needs model-signing and pyopenssl, not installed here: pip install -e '.[signing]'"
 
 
 def sign(folder: Path, private: Path, public: Path | None) -> None:
-    """Sign all files of a validated artifact into model.sig, for `public` if that is given.
+    """Sign all files of a validated artifact into model.sig; the key must be the pair of `public`, if given.
 
-    What was signed is held against the manifest before it is called model.sig. Raises SigningError.
+    The signed hashes are compared with the manifest before model.sig is put in place. Raises SigningError.
     """
     refuse_unready(folder)
     if wrong := provenance_faults(read_manifest(folder), lambda name: read_bytes(folder / name)):
-        raise SigningError(f"{folder}: not as its manifest says: {'; '.join(wrong)}; build it again")
+        raise SigningError(f"{folder}: differs from its manifest: {'; '.join(wrong)}; build it again")
     signer = _signer(private, public)
     with written_whole(folder / SIGNATURE) as partial:
         try:
             signer.sign(folder, partial)
-        except ValueError as error:  # the library's, of links and of what is no file
+        except ValueError as error:  # the library refuses links and special files
             raise SigningError(f"{folder}: cannot be signed ({error})") from error
         if wrong := _differences(folder, claimed_files(partial.read_bytes())):
-            raise SigningError(f"{folder}: not as its manifest says: {', '.join(wrong)}; build it again")
+            raise SigningError(f"{folder}: differs from its manifest: {', '.join(wrong)}; build it again")
 
 
 def unready(folder: Path) -> str | None:
-    """Why nothing in a folder can be signed."""
+    """Why the artifact in a folder cannot be signed yet, or None."""
     if not (folder / MANIFEST).is_file():
         return "not built"
     return None if Manifest.load(folder).validated else "not validated"
 
 
 def refuse_unready(folder: Path) -> None:
-    """Raises SigningError for the same reason."""
+    """Raises SigningError if the artifact cannot be signed yet."""
     if why := unready(folder):
-        raise SigningError(f"{folder}: {why}, so not signed; run `doit build` and see why")
+        raise SigningError(f"{folder}: {why}, so not signed; run `doit build` to see why")
 
 
-def faults(folder: Path, public: Path | None) -> list[str]:
-    """Why an artifact is not signed, as it is, with the other half of a public key; a phrase each.
-
-    None: by whomever.
-    """
+def faults(folder: Path, public: Path) -> list[str]:
+    """Why an artifact's current files are not signed by the pair of the public key; a phrase each."""
     try:
-        signature = read_bytes(folder / SIGNATURE)
-        signed = signed_files(signature, public) if public else claimed_files(signature)
-        return _differences(folder, signed)
+        return _differences(folder, signed_files(read_bytes(folder / SIGNATURE), public))
     except OSError:
         return [f"{folder} has no {SIGNATURE}"]
     except StrictError as error:
@@ -75,7 +70,7 @@ def _differences(folder: Path, signed: dict[str, str]) -> list[str]:
 
 
 def _signer(private: Path, public: Path | None) -> Any:
-    """model-signing, told the key and what to leave out. Raises SigningError."""
+    """model-signing's signer for the key and the files to sign. Raises SigningError."""
     try:
         from model_signing import hashing, signing
 
@@ -83,16 +78,18 @@ def _signer(private: Path, public: Path | None) -> Any:
     except ImportError as error:
         raise SigningError(MISSING) from error
     password = os.environ.get(PASSWORD, "").encode() or None
-    half = fingerprint(_load(private, password).public_key())
-    if public and fingerprint(public_key(public)) != half:
-        raise SigningError(f"{private}: not the other half of {public}, which `sign:` in the recipe names")
+    own = fingerprint(_load_key(private, password).public_key())
+    if public and fingerprint(public_key(public)) != own:
+        raise SigningError(
+            f"{private}: does not match {public}, the public key that `sign:` in the recipe names"
+        )
     files = hashing.Config().set_ignored_paths(paths=[SIGNATURE, *sorted(TOOLS)], ignore_git_paths=False)
     config = signing.Config().set_hashing_config(files)
-    # Bytes, though its annotation says str: what it hands the password on to takes nothing else.
+    # The password must be bytes, though the annotation says str.
     return config.use_elliptic_key_signer(private_key=private, password=password)
 
 
-def _load(private: Path, password: bytes | None) -> Any:
+def _load_key(private: Path, password: bytes | None) -> Any:
     """The private key. Raises SigningError."""
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -104,16 +101,16 @@ def _load(private: Path, password: bytes | None) -> Any:
     except OSError as error:
         raise SigningError(f"{private}: the private key cannot be read ({error.strerror})") from error
     except (ValueError, TypeError) as error:
-        raise SigningError(f"{private}: {error}; the password, if it has one, is in {PASSWORD}") from error
+        raise SigningError(f"{private}: {error}; set {PASSWORD} if the key has a password") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in HASHES:
-        raise SigningError(f"{private}: no private key on one of the curves {', '.join(HASHES)}")
+        raise SigningError(f"{private}: not a private key on one of the curves {', '.join(HASHES)}")
     return key
 
 
 def fingerprint_of(public: Path) -> str:
     """sha256 of a PEM public key, as `openssl pkey -pubin -in FILE | openssl sha256` gives it.
 
-    Raises SigningError without `cryptography`, voxrun's TrustError for what is no such key.
+    Raises SigningError if `cryptography` is not installed, voxrun's TrustError for an invalid key.
     """
     try:
         from voxrun.trust.keys import fingerprint, public_key
@@ -125,8 +122,8 @@ def fingerprint_of(public: Path) -> str:
 def sign_variant(variant: Variant, key: str | None = None, named: bool = True) -> str:
     """Sign an artifact and its views; return what was done.
 
-    `key` is the path of the private key; None: the environment names it. Unless the recipe was `named`, the
-    artifact may be missing or unvalidated. Raises SigningError.
+    `key` is the path of the private key; None: VOXBUILD_SIGNING_KEY names it. Unless recipe= names the recipe
+    (`named`), an artifact that is not built or validated is skipped. Raises SigningError.
     """
     if (why := unready(variant.folder)) and not named:
         return f"{variant.name}: {why}, so not signed"
@@ -143,4 +140,4 @@ def sign_variant(variant: Variant, key: str | None = None, named: bool = True) -
 def _private_key(named: str | None) -> Path:
     if chosen := named or os.environ.get(KEY):
         return Path(chosen)
-    raise SigningError(f"no private key to sign with: say key=PRIVATE.pem, or set {KEY}")
+    raise SigningError(f"no private key to sign with: give key=PRIVATE.pem, or set {KEY}")

@@ -1,4 +1,4 @@
-"""The versions that an artifact's bytes, or what was heard with it, may depend on."""
+"""The versions that an artifact's bytes or its transcripts may depend on."""
 
 from importlib.metadata import version
 
@@ -12,6 +12,6 @@ def tool_versions() -> dict[str, str]:
 
 
 def runtime_versions() -> dict[str, str]:
-    """The versions that what is heard, and how it is scored, may depend on."""
+    """The versions that transcripts and their scores may depend on."""
     libraries = ("mlx", "numpy", "mistral-common", "soundfile", "soxr", "jiwer")
     return {"voxrun": voxrun.__version__, **{name: version(name) for name in libraries}}

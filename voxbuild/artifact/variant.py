@@ -1,4 +1,4 @@
-"""A variant: one recipe over one source, perhaps in another loader's layout; its names and folders."""
+"""A variant: one recipe over one source, as an artifact or as a view for another loader."""
 
 import os
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from .manifest import MANIFEST, Manifest
 
 @dataclass(frozen=True)
 class Variant:
-    """What a build makes: an artifact or, with a `loader`, the view of it which that loader reads."""
+    """An artifact or, with a `loader`, its view for that loader."""
 
     work: Workspace
     book: Book
@@ -36,22 +36,22 @@ class Variant:
 
     @property
     def folder(self) -> Path:
-        """Where it is once it is built."""
+        """The folder of the finished variant."""
         return self.work.artifact(self.source.name, self._folder_name)
 
     @property
     def partial(self) -> Path:
-        """Where it is while it is being built."""
+        """The folder in which it is being built."""
         return self.work.partial(self.source.name, self._folder_name)
 
     @property
     def artifact(self) -> "Variant":
-        """The artifact that this is a view of, or itself."""
+        """The artifact of a view; an artifact itself."""
         return replace(self, loader=None)
 
     @property
     def views(self) -> list["Variant"]:
-        """Its views, one for each dialect of the recipe that needs one."""
+        """Its views: one for each dialect of the recipe that needs one."""
         return [replace(self, loader=loader) for loader in views_of(self.recipe.dialects)]
 
     @property
@@ -61,7 +61,7 @@ class Variant:
 
     @property
     def repo(self) -> str:
-        """owner/name of the repository that it is published as."""
+        """owner/name of the repository to which it is published."""
         names = {"model": self.source.model, "recipe": self.recipe.name}
         repo = self.recipe.publish.repo.format(**names)
         if self.loader is None:
@@ -70,7 +70,7 @@ class Variant:
 
     @property
     def tag(self) -> str:
-        """The tag that it is published under, unless another one is asked for."""
+        """The default tag for publishing."""
         return self.recipe.publish.tag or f"v{__version__}"
 
     @property
@@ -80,14 +80,14 @@ class Variant:
 
     @property
     def clip_sets(self) -> dict[str, ClipSet]:
-        """The clip sets that validate it."""
+        """The clip sets for its validation."""
         return self.book.clip_sets(self.source, self.recipe)
 
     @property
     def public_key(self) -> Path | None:
-        """The public key that it is signed for, if the recipe names one.
+        """The public key in the recipe's `sign:`, if there is one.
 
-        Raises RecipeError if that is not a regular file: doit watches it, and would wait for a pipe.
+        Raises RecipeError if that is not a regular file: doit reads it, and would wait for a pipe.
         """
         if self.recipe.sign is None:
             return None
@@ -98,17 +98,17 @@ class Variant:
 
     @property
     def record_file(self) -> Path:
-        """The record of the source's published variants, which its card shows beside it."""
+        """The record of the source's published variants, which the card lists."""
         return self.work.siblings_file(self.source.name)
 
     @property
     def plan_file(self) -> Path:
-        """Everything that decides about the artifact's weights."""
+        """The plan, which determines the artifact's weights."""
         return self.work.plan_file(self.source.name, self.recipe.name)
 
     @property
     def moments_file(self) -> Path:
-        """What its search was calibrated with."""
+        """The calibration for its search."""
         return self.work.moments_file(self.source.name, str(self.recipe.calibrate))
 
     @property
@@ -118,7 +118,7 @@ class Variant:
 
     @cached_property
     def fetched(self) -> Fetched:
-        """The source's files. Raises FormatError or OSError if they were not fetched."""
+        """The source's fetched files. Raises FormatError or OSError if they were not fetched."""
         return Fetched.load(self.work.source_file(self.source.name))
 
     @property
@@ -128,12 +128,12 @@ class Variant:
 
     @property
     def is_validated(self) -> bool:
-        """Whether the artifact is, a view's own one too. Raises VoxbuildError if it is damaged."""
+        """Whether the artifact (of a view: its artifact) is validated. Raises VoxbuildError if damaged."""
         artifact = self.artifact
         return artifact.is_built and Manifest.load(artifact.folder).validated
 
     def check_current(self) -> None:
-        """Raises PublishError unless a view is built and belongs to the artifact as it is now."""
+        """Raises PublishError if a view is not built, or from another build of its artifact."""
         if self.loader is None:
             return
         if not self.folder.is_dir():
@@ -141,7 +141,7 @@ class Variant:
         artifact, view = Manifest.load(self.artifact.folder), Manifest.load(self.folder)
         if (view.view or {}).get("artifact") != artifact.weight_digest or _facts(view) != _facts(artifact):
             raise PublishError(
-                f"{self.folder}: a view of another build than the artifact's; run `{self.build_command}`"
+                f"{self.folder}: the view is from another build of the artifact; run `{self.build_command}`"
             )
 
     @property
@@ -150,6 +150,6 @@ class Variant:
 
 
 def _facts(manifest: Manifest) -> tuple[Any, ...]:
-    """What an artifact and its views have in common."""
-    of = manifest.as_converted
-    return of.variant, of.model, of.source, of.recipe, of.device, of.parameters, of.bits_per_weight
+    """The fields in which an artifact and its views agree."""
+    m = manifest.as_converted
+    return m.variant, m.model, m.source, m.recipe, m.device, m.parameters, m.bits_per_weight

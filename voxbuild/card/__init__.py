@@ -1,4 +1,4 @@
-"""A model card: rendered from what was measured, and read back to be checked.
+"""Model cards: rendered from the measurements, and read back to check every number.
 
 May import `voxbuild.artifact` and what lies below it.
 """

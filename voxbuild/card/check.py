@@ -1,8 +1,8 @@
-"""Does a card say what was measured? Every number is read back out of what was rendered, and compared.
+"""Checking a card: every number in the rendered files is compared with the measurements.
 
-This reads the files as a visitor of the repository gets them: the front matter and the evaluation results by
-the Hub client's own readers, the tables from the Markdown. It shares nothing with what wrote them. Of each
-table there is one, and no others: a number in a place that is not known was not measured.
+The front matter and the evaluation results are read by the Hub's client, the tables from the Markdown, all
+without the code that wrote them. Each table must be there once, and no others: their numbers would not be
+checked.
 """
 
 import re
@@ -18,7 +18,7 @@ from .reader import Row, read_text
 from .siblings import Record
 
 SET = re.compile(r"(\S+) \((\d+) clips\)")
-"""How a result names its clip set."""
+"""The name of a clip set in a result."""
 ALL = "all"
 RATES = ("wer", "cer")
 SETS = {
@@ -28,26 +28,26 @@ SETS = {
     "CER %": ("cer", 2),
     "unquantized WER %": ("unquantized_wer", 2),
 }
-"""Columns of the table of clip sets: what of a set's rates they hold, with how many decimals."""
+"""Columns of the table of clip sets: the key in validation.json and the number of decimals."""
 WEIGHTS = ["the weights", ""]
 FIDELITY = ["against the unquantized weights", ""]
 HEARD = ["clip set", *SETS]
 VARIANTS = ["variant", "MB", "bits per weight", "WER %", "WER % in the worst set"]
 MADE = ("quantization", "different for", "other tensors")
-"""Rows of the table of the weights that say how they were made."""
+"""Rows of the table of weights that are not checked: how they were made."""
 BOLD, PLAIN = "in bold", "in plain type"
 HUB = "https://huggingface.co"
 
 Tables = Mapping[tuple[str, ...], list[Row]]
-"""Rows by header."""
+"""Header -> rows."""
 
 
 def check_card(
     folder: Path, manifest: Manifest, validation: Mapping[str, Any], record: Record = ()
 ) -> list[str]:
-    """What a card says that the manifest, the validation and the record of variants do not, a phrase each.
+    """How a card differs from the manifest, the validation and the record of variants, a phrase each.
 
-    Nothing: []. `record` is that of the artifact's source, whole.
+    `record` is the whole record of the artifact's source.
     """
     try:
         content = (folder / CARD).read_text(encoding="utf-8")
@@ -70,7 +70,7 @@ def check_card(
 
 
 def _results(content: str) -> tuple[list[Any], str]:
-    """The card's results, by the client's reader, and its text."""
+    """The card's results, read by the Hub's client, and its text."""
     from huggingface_hub import ModelCard
 
     card = ModelCard(content)
@@ -84,14 +84,14 @@ def _entries(folder: Path) -> list[Any]:
 
 
 def _check_results(results: list[Any], sets: Mapping[str, Any]) -> Iterator[str]:
-    """The model-index holds both rates of every set, once, and nothing else."""
+    """The model-index must hold both rates of every set, once, and nothing else."""
     found = [(*_set(result.dataset_name), result.metric_type, result.metric_value) for result in results]
     expected = [(name, sets[name]["clips"], rate, sets[name][rate]) for name in sets for rate in RATES]
     yield from _differences(f"{CARD}: model-index", found, expected)
 
 
 def _check_entries(entries: list[Any], results: list[Any], sets: Mapping[str, Any]) -> Iterator[str]:
-    """The file of evaluation results holds the WER of each set whose dataset has a revision on the Hub."""
+    """The evaluation results must hold the WER of each set whose dataset has a revision on the Hub."""
     found = [(*_set(entry.notes or ""), entry.dataset_id, entry.value) for entry in entries]
     on_the_hub = {_set(r.dataset_name)[0]: r.dataset_type for r in results if r.dataset_revision}
     expected = [(n, sets[n]["clips"], d, sets[n]["wer"]) for n, d in on_the_hub.items() if n in sets]
@@ -99,9 +99,9 @@ def _check_entries(entries: list[Any], results: list[Any], sets: Mapping[str, An
 
 
 def _set(text: str) -> tuple[str, int]:
-    """The clip set that is named, and how many clips it has."""
-    named = SET.match(text)
-    return (named[1], int(named[2])) if named else ("?", 0)
+    """The name of a clip set and its number of clips."""
+    match = SET.match(text)
+    return (match[1], int(match[2])) if match else ("?", 0)
 
 
 def _differences(
@@ -110,32 +110,31 @@ def _differences(
     expected: list[tuple[Any, ...]],
     otherwise: str = "which was not measured",
 ) -> Iterator[str]:
+    def words(parts: tuple[Any, ...]) -> str:
+        return " ".join(map(str, parts)).strip()
+
     if sorted(map(repr, found)) != sorted(map(repr, expected)):
         for wrong in found:
             if wrong not in expected or found.count(wrong) > 1:
-                yield f"{where}: {_said(wrong)}, {otherwise}"
+                yield f"{where}: {words(wrong)}, {otherwise}"
         for lost in expected:
             if lost not in found:
-                yield f"{where}: lacks {_said(lost)}"
-
-
-def _said(parts: tuple[Any, ...]) -> str:
-    return " ".join(map(str, parts)).strip()
+                yield f"{where}: lacks {words(lost)}"
 
 
 def _check_kinds(headers: list[list[str]], with_variants: bool) -> Iterator[str]:
-    """Each table is there once, and no other."""
+    """Each table must be there once, and no others."""
     expected = [WEIGHTS, HEARD, FIDELITY, *([VARIANTS] if with_variants else [])]
     for header in headers:
         if header not in expected:
-            yield f"{CARD}: a table of {', '.join(header)}: not one of a card's"
+            yield f"{CARD}: unknown table: {', '.join(header)}"
     for header in expected:
         if headers.count(header) != 1:
             yield f"{CARD}: {headers.count(header)} tables of {header[0]}, not 1"
 
 
 def _check_facts(tables: Tables, manifest: Manifest, near: Mapping[str, Any]) -> Iterator[str]:
-    """What stands in tables of two columns."""
+    """The tables of two columns."""
     facts = {
         "bits per weight": f"{manifest.bits_per_weight:,.3f}",
         "parameters": f"{manifest.parameters:,}",
@@ -148,13 +147,13 @@ def _check_facts(tables: Tables, manifest: Manifest, near: Mapping[str, Any]) ->
     rows = [row.cells for header in (WEIGHTS, FIDELITY) for row in tables.get(tuple(header), [])]
     for name, _ in rows:
         if name not in facts and name not in MADE:
-            yield f"{CARD}: {name}: no such fact"
+            yield f"{CARD}: {name}: unknown row"
     for name, expected in facts.items():
-        yield from _compare(f"{CARD}: {name}", [said for label, said in rows if label == name], expected)
+        yield from _compare(f"{CARD}: {name}", [text for label, text in rows if label == name], expected)
 
 
 def _check_sets(tables: Tables, validation: Mapping[str, Any]) -> Iterator[str]:
-    """What was heard, set by set."""
+    """The table of clip sets."""
     total = validation["total"] | {"unquantized_wer": validation["unquantized"]["wer"]}
     expected = {**validation["sets"], ALL: total}
     rows = [row.cells for row in tables.get(tuple(HEARD), [])]
@@ -162,15 +161,14 @@ def _check_sets(tables: Tables, validation: Mapping[str, Any]) -> Iterator[str]:
         yield f"{CARD}: {', '.join(sorted(unknown))}: no such clip set"
     for name, rates in expected.items():
         for column, (heading, (rate, digits)) in enumerate(SETS.items(), 1):
-            said = [row[column] for row in rows if row[0] == name]
-            yield from _compare(f"{CARD}: {name}, {heading}", said, f"{rates[rate]:,.{digits}f}")
+            found = [row[column] for row in rows if row[0] == name]
+            yield from _compare(f"{CARD}: {name}, {heading}", found, f"{rates[rate]:,.{digits}f}")
 
 
 def _variants(manifest: Manifest, validation: Mapping[str, Any], record: Record) -> list[tuple[Any, ...]]:
-    """The rows of the table of variants: those on record that are read as this one is, and this one, bold.
+    """The rows of the table of variants: those on record for the same loader, and the card's own; or none.
 
-    None if there are no others. Each: what it is called, its figures, whether it is bold, where it links to
-    (of this one left open).
+    A row is the name, the figures, bold (the own one) or plain, and the link (empty for the own one).
     """
     dialect = (manifest.view or {}).get("dialect")
     others = [
@@ -189,7 +187,7 @@ def _figures(size: int, bits: float, wer: float, worst: float) -> list[str]:
 
 
 def _check_variants(tables: Tables, expected: list[tuple[Any, ...]]) -> Iterator[str]:
-    """The others as they are on record, and this one as it was measured."""
+    """The table of variants: the others as recorded, the card's own as measured."""
     found = []
     for row in tables.get(tuple(VARIANTS), []):
         face = BOLD if all(row.bold) else PLAIN
@@ -198,11 +196,11 @@ def _check_variants(tables: Tables, expected: list[tuple[Any, ...]]) -> Iterator
 
 
 def _check_plot(images: list[str], written: bool, with_variants: bool) -> Iterator[str]:
-    """A plot goes with the table of variants, and is the one image."""
+    """With a table of variants there must be a plot as the only image, else no image."""
     if images != ([PLOT] if with_variants else []) or written != with_variants:
-        yield f"{CARD}: the table of variants, {PLOT} and what shows it go together; no other image does"
+        yield f"{CARD}: must show {PLOT} and no other image if it has a table of variants, else no image"
 
 
-def _compare(what: str, said: list[str], expected: str) -> Iterator[str]:
-    if said != [expected]:
-        yield f"{what}: {' and '.join(said) or 'nothing'}, not {expected}"
+def _compare(what: str, found: list[str], expected: str) -> Iterator[str]:
+    if found != [expected]:
+        yield f"{what}: {' and '.join(found) or 'nothing'}, not {expected}"

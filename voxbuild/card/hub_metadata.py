@@ -1,7 +1,7 @@
-"""What the Hub itself reads of a repository: the card's front matter, and the file of evaluation results.
+"""The metadata that the Hub reads: the card's front matter and the file of evaluation results.
 
-Both go through the client's own types. Of the Hub's four relations to a base model (adapter, finetune, merge,
-quantized) none is true of weights that were renamed or cast, so a variant of 16 bits names its base alone.
+Both are made by the client's own types. The Hub knows four relations to a base model (adapter, finetune,
+merge, quantized). None fits weights that were only renamed or cast, so a 16-bit variant names no relation.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from .subject import Subject
 
 TASK = "automatic-speech-recognition"
 REPORT = "validation.json, in the same revision"
-"""Where the results come from. A card cannot link to it: under which tags it will lie, it does not know."""
+"""The source of the results; not a link, as the card does not know its tags."""
 RATES = {"wer": "WER, per cent", "cer": "CER, per cent"}
 
 
 def front_matter(subject: Subject) -> str:
-    """The YAML at the head of the card; each clip set's WER and CER become its `model-index`."""
+    """The YAML at the head of the card; its `model-index` holds each clip set's WER and CER."""
     from huggingface_hub import ModelCardData
 
     variant, base = subject.variant, subject.variant.source.origin.base_model
@@ -42,10 +42,10 @@ def front_matter(subject: Subject) -> str:
 
 
 def eval_results(subject: Subject) -> str | None:
-    """`.eval_results/*.yaml`: an entry for each clip set that is a dataset of the Hub; None if none is.
+    """`.eval_results/*.yaml`: the WER of each clip set that is a dataset on the Hub; None if there is none.
 
-    The form: https://huggingface.co/docs/hub/eval-results. It knows datasets of the Hub only, by id, and a
-    single value for each. Where a dataset keeps no leaderboard, the Hub shows nothing of the entry.
+    The format, https://huggingface.co/docs/hub/eval-results, has one value for each dataset. The Hub shows
+    it only if the dataset has a leaderboard.
     """
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
@@ -60,7 +60,7 @@ def eval_results(subject: Subject) -> str | None:
                     value=rates["wer"],
                     source_url=_url(subject),
                     source_name=REPORT,
-                    notes=f"{said_set(name, rates)}: WER in per cent; {subject.clips[name].summary}",
+                    notes=f"{set_label(name, rates)}: WER in per cent; {subject.clips[name].summary}",
                 )
             )
     if not entries:
@@ -68,8 +68,8 @@ def eval_results(subject: Subject) -> str | None:
     return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True)
 
 
-def said_set(name: str, rates: Mapping[str, Any]) -> str:
-    """How a result names its clip set."""
+def set_label(name: str, rates: Mapping[str, Any]) -> str:
+    """The name of a clip set in a result."""
     return f"{name} ({rates['clips']} clips)"
 
 
@@ -78,7 +78,7 @@ def _library(subject: Subject) -> str:
 
 
 def _tags(subject: Subject) -> list[str]:
-    """As mlx-community tags its conversions of this model; the width is a tag where it is one for all."""
+    """The tags that mlx-community uses for this model; with the width if all tensors have the same."""
     quantize = subject.variant.recipe.quantize
     uniform = quantize and not any(rule.bits for rule in quantize.rules)
     width = [f"{quantize.bits}-bit"] if quantize and uniform else []
@@ -93,13 +93,13 @@ def _result(subject: Subject, name: str, metric: str) -> Any:
     rates, clips = subject.validation["sets"][name], subject.clips[name]
     return EvalResult(
         task_type=TASK,
-        dataset_name=f"{said_set(name, rates)}: {clips.summary}",
+        dataset_name=f"{set_label(name, rates)}: {clips.summary}",
         metric_type=metric,
         metric_name=RATES[metric],
         metric_value=rates[metric],
         source_name=REPORT,
         source_url=_url(subject),
-        **(clips.corpus.dataset() or {"dataset_type": name}),  # one of this repository goes by its own name
+        **(clips.corpus.dataset() or {"dataset_type": name}),  # a clip set that is not on the Hub
     )
 
 

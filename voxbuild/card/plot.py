@@ -1,7 +1,7 @@
 """The plot of a model card: size against WER of all variants.
 
-Its bytes follow from the variants and the version of matplotlib: no date, no settings of the user's. The
-ground is opaque and light, so that it can be read on a page of either theme.
+Equal variants and the same matplotlib give equal bytes: it holds no date and uses no user settings. The
+background is opaque and light, to be readable in a light or dark theme.
 """
 
 import io
@@ -18,42 +18,42 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 SIZE = (8.0, 4.5)
-"""In inches."""
+"""Inches."""
 DPI = 150
 GROUND, INK, FAINT = "#f6f7f9", "#24292f", "#8a94a3"
 OTHER, OWN = "#3f6fa8", "#c8352b"
 OUTLIER = 2.0, 5.0
-"""So many times the median WER, and so many points, is too far above the others to be shown with them."""
+"""A variant is an outlier if its WER is above the median times the first, plus the second (in points)."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What part of the plane is shown."""
+    """The limits of the axes."""
 
     left: float
     right: float
-    """In MB."""
+    """MB."""
     bottom: float
     top: float
-    """In per cent."""
+    """Per cent."""
     cuts: bool
-    """Whether variants lie above it."""
+    """Whether there are variants above the top."""
 
 
 @dataclass(frozen=True)
 class Dot:
-    """All variants of the same WER, and size to three digits; the own one stands alone."""
+    """All variants with the same WER, and the same size to three digits; the card's own has its own dot."""
 
     label: str
     megabytes: float
     height: float
-    """Where it is drawn: its WER in per cent, or the frame's top if it lies beyond."""
+    """Its WER in per cent, at most the frame's top."""
     beyond: bool
     own: bool
 
 
 def make_frame(siblings: Sequence[Sibling]) -> Frame:
-    """Around all variants, but for those so far above that they would flatten the others."""
+    """A frame around all variants without outliers."""
     times, more = OUTLIER
     limit = times * median(s.wer for s in siblings) + more
     near = [s.wer for s in siblings if s.wer <= limit]
@@ -69,7 +69,7 @@ def make_frame(siblings: Sequence[Sibling]) -> Frame:
 
 
 def make_dots(siblings: Sequence[Sibling], own: str, frame: Frame) -> list[Dot]:
-    """Of the recipe `own` first, the others from left to right."""
+    """The dots: that of the recipe `own` first, the others from left to right."""
     groups: dict[tuple[bool, float, float], list[str]] = {}
     for s in siblings:
         groups.setdefault((s.recipe != own, float(f"{s.bytes / 1e6:.3g}"), s.wer), []).append(s.recipe)
@@ -82,7 +82,7 @@ def make_dots(siblings: Sequence[Sibling], own: str, frame: Frame) -> list[Dot]:
 
 
 def draw(siblings: Sequence[Sibling], own: str) -> bytes:
-    """A PNG of at least two variants; that of the recipe `own` is marked."""
+    """A PNG of at least two variants; that of the recipe `own` is highlighted."""
     from matplotlib import style
 
     content = io.BytesIO()
@@ -93,7 +93,7 @@ def draw(siblings: Sequence[Sibling], own: str) -> bytes:
 
 
 def make_figure(siblings: Sequence[Sibling], own: str) -> "Figure":
-    """The same before it is drawn."""
+    """The figure before it is drawn."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -113,7 +113,7 @@ def make_figure(siblings: Sequence[Sibling], own: str) -> "Figure":
             clip_on=False,
             zorder=3 if dot.own else 2,
         )
-    figure.draw_without_rendering()  # the layout; labels go where there is room in it
+    figure.draw_without_rendering()  # makes the layout, in which the labels find room
     figure.set_layout_engine("none")
     _write_labels(axes, dots)
     return figure
@@ -141,7 +141,7 @@ def _make_axes(axes: Any, frame: Frame) -> None:
 
 
 def _write_labels(axes: Any, dots: list[Dot]) -> None:
-    """Each label beside its dot, at the nearest place that is free."""
+    """Put each label beside its dot, at the nearest free place."""
     from matplotlib.transforms import Bbox
 
     figure = axes.figure
@@ -170,14 +170,11 @@ def _write_labels(axes: Any, dots: list[Dot]) -> None:
 
 
 def _offsets(width: float, height: float, point: float) -> Iterator[tuple[float, float]]:
-    """From the dot to the middle of its label, in pixels: all around it, then farther away."""
+    """Offsets from the dot to the middle of its label, in pixels: in all directions, at growing distances."""
     for distance in range(9, 120, 6):
         for angle in (0, 180, 90, 270, 45, 315, 135, 225):
             across, up = cos(radians(angle)), sin(radians(angle))
-            yield (
-                across * (distance * point + width / 2),
-                up * (distance * point + height / 2),
-            )
+            yield across * (distance * point + width / 2), up * (distance * point + height / 2)
 
 
 def _free(box: "Bbox", taken: list["Bbox"], frame: "Bbox") -> bool:
@@ -186,7 +183,7 @@ def _free(box: "Bbox", taken: list["Bbox"], frame: "Bbox") -> bool:
 
 
 def _lead(figure: "Figure", dot: tuple[float, float], box: "Bbox", far: float) -> None:
-    """A thin line from a dot to its label, if that is more than `far` pixels away."""
+    """Draw a thin line from a dot to its label, if it is more than `far` pixels away."""
     from matplotlib.lines import Line2D
     from matplotlib.transforms import IdentityTransform
 

@@ -1,4 +1,4 @@
-"""Model cards: Jinja templates filled with what was measured, nothing typed by hand."""
+"""Rendering model cards: Jinja templates filled with the measurements."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,24 +30,27 @@ def check_template(templates: Path, recipe: Recipe) -> None:
 
 
 def card_names(clips: Iterable[ClipSet], siblings: Record) -> list[str]:
-    """The files of a card: which there are follows from the clip sets and the variants beside it."""
+    """The names of a card's files, which depend on the clip sets and the other variants."""
     on_the_hub = any(clip_set.corpus.dataset() for clip_set in clips)
     return [CARD, *([EVAL_RESULTS] if on_the_hub else []), *([PLOT] if siblings else [])]
 
 
 def write_card_files(variant: Variant, folder: Path, manifest: Manifest, validation: dict[str, Any]) -> None:
-    """Write the card of an artifact or a view into its folder, and the files that belong to it.
+    """Write the card of an artifact or a view, and its other files, into the folder; remove old ones.
 
-    Those that an earlier card had and this one has not are removed. Raises VoxbuildError, VoxrunError.
+    Raises VoxbuildError, VoxrunError.
     """
     public_key = variant.public_key
     subject = Subject(variant, manifest, validation, fingerprint_of(public_key) if public_key else None)
     files = card_files(variant.work.cards, subject, read_record(variant.record_file))
     for name in (CARD, *OPTIONAL):
+        path = folder / name
         if name in files:
-            _write(folder / name, files[name])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(path) as partial:
+                partial.write_bytes(files[name])
         else:
-            (folder / name).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
 def card_files(templates: Path, subject: Subject, record: Record) -> dict[str, bytes]:
@@ -72,13 +75,14 @@ def render_card(templates: Path, subject: Subject, siblings: Record = ()) -> str
     )
     variant = subject.variant
     recipe, loader, repo = variant.recipe, variant.loader, variant.repo
+    recipe_file = variant.work.recipes / f"{recipe.name}.yaml"
     try:
         return environment.get_template(recipe.card).render(
             metadata=front_matter(subject),
             source=variant.source,
             recipe=recipe,
             manifest=subject.manifest,
-            recipe_text=subject.recipe_text.strip(),
+            recipe_text=recipe_file.read_text(encoding="utf-8").strip(),
             repo=repo,
             loader=loader,
             usages={reader.name: reader.usage.format(repo=repo) for reader in _readers(subject)},
@@ -96,14 +100,8 @@ def render_card(templates: Path, subject: Subject, siblings: Record = ()) -> str
 
 
 def _readers(subject: Subject) -> list[Loader]:
-    """Who reads what is described: a view's loader, or those that read the artifact itself."""
+    """A view's loader, or the loaders that read the artifact itself."""
     variant = subject.variant
     if variant.loader:
         return [variant.loader]
     return [LOADERS[name] for name in variant.recipe.dialects if LOADERS[name].reads_the_artifact]
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as partial:
-        partial.write_bytes(content)

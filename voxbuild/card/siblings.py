@@ -1,7 +1,7 @@
-"""The record of a source's published variants: what a card's table and plot show beside its own artifact.
+"""The record of a source's published variants, which a card's table and plot show beside its own.
 
-It lies in the repository, so a card follows from the repository and its artifact alone, and not from what
-else happens to be built or published when it is written. `doit siblings` makes it anew.
+It is in the repository, so a card does not depend on what else is built or published when it is written.
+`doit siblings` updates it.
 """
 
 from collections.abc import Iterable
@@ -29,9 +29,9 @@ class Sibling(Strict):
     dialect: str | None = None
     repo: str
     tag: str | None = None
-    """None and no digest: not published, but what a card is about."""
+    """None, like the digest, for the card's own artifact, which is not published yet."""
     digest: Sha256 | None = None
-    """The manifest's sha256."""
+    """sha256 of the manifest."""
     bytes: Annotated[int, pydantic.Field(gt=0)]
     """Size of the weights."""
     bits_per_weight: Positive
@@ -52,9 +52,9 @@ def read_record(path: Path) -> Record:
     except FileNotFoundError:
         return ()
     except (OSError, pydantic.ValidationError) as error:
-        said = "; ".join(str(error).splitlines()[:3])
+        reason = "; ".join(str(error).splitlines()[:3])
         raise RecipeError(
-            f"{path}: no record of siblings ({said}); delete it, and `doit siblings` makes it anew"
+            f"{path}: cannot read the record of siblings ({reason}); delete it and run `doit siblings`"
         ) from error
 
 
@@ -64,21 +64,18 @@ def write_record(path: Path, siblings: Iterable[Sibling]) -> None:
 
 
 def family(record: Record, subject: Subject) -> Record:
-    """What a card shows, largest first: the others that the same loader reads, and its own subject.
-
-    Nothing if there are no others.
-    """
-    beside = others(record, subject.variant)
-    return tuple(sorted([*beside, sibling_of(subject)], key=_order)) if beside else ()
+    """The variants that a card shows, largest first: the others and, if there are any, its own."""
+    published = others(record, subject.variant)
+    return tuple(sorted([*published, sibling_of(subject)], key=_order)) if published else ()
 
 
 def others(record: Record, variant: Variant) -> Record:
-    """The other variants on record that the same loader reads."""
+    """The other variants on record for the same loader."""
     return tuple(s for s in record if s.dialect == variant.dialect and s.recipe != variant.recipe.name)
 
 
 def sibling_of(subject: Subject) -> Sibling:
-    """The subject of a card, by its own manifest and validation."""
+    """The card's own variant, from its manifest and validation."""
     variant = subject.variant
     return Sibling(
         recipe=variant.recipe.name,

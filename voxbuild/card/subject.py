@@ -1,4 +1,4 @@
-"""What a model card is about."""
+"""The subject of a model card."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,21 +11,15 @@ from voxbuild.recipes.source import ClipSet
 
 @dataclass(frozen=True)
 class Subject:
-    """A variant and what was measured of it."""
+    """A variant and its measurements."""
 
     variant: Variant
     manifest: Manifest
     validation: Mapping[str, Any]
     fingerprint: str | None = None
-    """Of the public key that it is signed for, if there is one: see `signature.fingerprint_of`."""
-
-    @property
-    def recipe_text(self) -> str:
-        """The recipe's YAML file. Raises OSError."""
-        path = self.variant.work.recipes / f"{self.variant.recipe.name}.yaml"
-        return path.read_text(encoding="utf-8")
+    """Of the public key that it is signed for, if there is one: `signature.fingerprint_of`."""
 
     @property
     def clips(self) -> dict[str, ClipSet]:
-        """The clip sets that validated it."""
+        """The clip sets of its validation."""
         return {name: self.variant.book.clips[name] for name in self.validation["sets"]}

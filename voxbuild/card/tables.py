@@ -11,10 +11,11 @@ from .siblings import Sibling
 from .subject import Subject
 
 HUB = "https://huggingface.co"
+RATES = ("wer", "cer", "unquantized_wer")
 
 
 def weights_table(subject: Subject) -> str:
-    """How the weights are quantized, and what they come to."""
+    """How the weights are quantized, and their size."""
     manifest, recipe = subject.manifest, subject.variant.recipe
     quantize = recipe.quantize
     how = f"{quantize.mode}, {quantize.bits} bits, groups of {quantize.group_size}" if quantize else "none"
@@ -32,18 +33,11 @@ def weights_table(subject: Subject) -> str:
 
 
 def wer_table(subject: Subject) -> str:
-    """What was heard, by clip set and in all."""
+    """Error rates by clip set and in total."""
     validation = subject.validation
     total = validation["total"] | {"unquantized_wer": validation["unquantized"]["wer"]}
     rows = [
-        (
-            name,
-            f"{s['clips']:,}",
-            f"{s['words']:,}",
-            f"{s['wer']:.2f}",
-            f"{s['cer']:.2f}",
-            f"{s['unquantized_wer']:.2f}",
-        )
+        [name, f"{s['clips']:,}", f"{s['words']:,}", *(f"{s[rate]:.2f}" for rate in RATES)]
         for name, s in [*validation["sets"].items(), ("all", total)]
     ]
     return markdown(rows, ["clip set", "clips", "words", "WER %", "CER %", "unquantized WER %"])
@@ -63,12 +57,12 @@ def fidelity_table(subject: Subject) -> str:
 
 def siblings_table(siblings: Iterable[Sibling], own: str) -> str:
     """All variants; the one of the recipe `own` is bold."""
-    rows = [_bold(_row(s)) if s.recipe == own else _row(s) for s in siblings]
+    rows = [[f"**{cell}**" for cell in _row(s)] if s.recipe == own else _row(s) for s in siblings]
     return markdown(rows, ["variant", "MB", "bits per weight", "WER %", "WER % in the worst set"])
 
 
 def megabytes(size: int) -> str:
-    """A size in bytes, in MB of a million."""
+    """A size in MB of 10**6 bytes."""
     return f"{size / 1e6:,.2f}"
 
 
@@ -82,10 +76,6 @@ def _row(sibling: Sibling) -> list[str]:
     ]
 
 
-def _bold(cells: list[str]) -> list[str]:
-    return [f"**{cell}**" for cell in cells]
-
-
 def _rule(rule: Rule) -> str:
     if rule.skip:
         return f"`{rule.match}`: not quantized"
@@ -94,5 +84,5 @@ def _rule(rule: Rule) -> str:
         "groups of {}": rule.group_size,
         "search: {}": rule.search,
     }
-    said = [words.format(value) for words, value in settings.items() if value is not None]
-    return f"`{rule.match}`: {', '.join(said)}"
+    given = [words.format(value) for words, value in settings.items() if value is not None]
+    return f"`{rule.match}`: {', '.join(given)}"

@@ -1,4 +1,4 @@
-"""Releases: prepared, published to a target whole or not at all, verified, withdrawn.
+"""Releases: prepare, publish, verify and withdraw them.
 
 May import `voxbuild.card` and what lies below it.
 """

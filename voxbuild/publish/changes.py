@@ -1,4 +1,4 @@
-"""Two lists of files, each path -> size and sha256: what of one is not as in the other."""
+"""Comparing two lists of files, each path -> size and sha256."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ Files = Mapping[str, Entry]
 
 
 def changes_table(there: Files, wanted: Files) -> str:
-    """What must be done to each file to come from what is there to what is wanted, with sizes."""
+    """A table of what publishing does to each file (add, same, replace or remove), with sizes."""
     rows = [
         (_change(there.get(name), wanted.get(name)), name, _size(wanted.get(name)), _size(there.get(name)))
         for name in sorted({*there, *wanted})
@@ -18,7 +18,7 @@ def changes_table(there: Files, wanted: Files) -> str:
 
 
 def faults(there: Files, promised: Files) -> list[str]:
-    """A line for each file that is not there as promised, or was not promised."""
+    """A line for each file that is missing, not listed in the manifest, or different from its entry."""
     lines = []
     for name in sorted({*there, *promised}):
         found, entry = there.get(name), promised.get(name)

@@ -1,7 +1,4 @@
-"""The published variants of a source, as a target has them: what `doit siblings` puts on record.
-
-What the target knows nothing of stays as it is, unless the record is to be replaced.
-"""
+"""`doit siblings`: record which variants of a source are published on a target."""
 
 import hashlib
 from collections.abc import Iterable
@@ -21,16 +18,14 @@ from voxbuild.workspace import Workspace
 from voxrun.errors import VoxrunError
 from voxrun.trust.manifest import Entry, read_entries
 
+from .order import Order
 from .target import PublishTarget
-from .targets import DEFAULT_TARGET, TARGETS
 
 Key = tuple[str, str | None]
-"""The name of a recipe, and of the loader if it is a view."""
+"""The recipe's name; the loader's name, if it is a view."""
 
 
 class _Json(pydantic.BaseModel):
-    """Some of what a file says, by type."""
-
     model_config = pydantic.ConfigDict(strict=True)
 
 
@@ -39,14 +34,14 @@ class _Rates(_Json):
 
 
 class _Validation(_Json):
-    """What is read of a published validation.json."""
+    """The fields that are read of a published validation.json."""
 
     total: _Rates
     sets: Annotated[dict[str, _Rates], pydantic.Field(min_length=1)]
 
 
 class _Manifest(_Json):
-    """What is read of a published manifest.json, beside its files."""
+    """The fields that are read of a published manifest.json."""
 
     variant: str
     model: str
@@ -54,30 +49,26 @@ class _Manifest(_Json):
     files: dict[str, object]
 
 
-def record_published(
-    work: Workspace, book: Book, source: str | None, target: str | None, replace: bool
-) -> str:
-    """Put on record what a target holds of a source, or of each; return what changed."""
-    goal = TARGETS[target or DEFAULT_TARGET](work)
-    sources = [book.source(source)] if source else list(book.sources.values())
+def record_published(work: Workspace, book: Book, order: Order, replace: bool) -> str:
+    """Record which variants of a source, or of every source, a target has; return what changed."""
+    target = order.open_target(work)
+    sources = [book.source(order.source)] if order.source else list(book.sources.values())
     return "\n".join(
-        f"{each.name}: {line}" for each in sources for line in update_record(work, book, each, goal, replace)
+        f"{each.name}: {line}" for each in sources for line in _update(work, book, each, target, replace)
     )
 
 
-def update_record(
-    work: Workspace, book: Book, source: Source, target: PublishTarget, replace: bool
-) -> list[str]:
-    """Put on record what is published of a source; return what changed, a line each."""
+def _update(work: Workspace, book: Book, source: Source, target: PublishTarget, replace: bool) -> list[str]:
+    """Update the record of one source; return what changed, a line each."""
     artifacts = [Variant(work, book, source, recipe) for recipe in book.recipes.values()]
     path, held = work.siblings_file(source.name), survey(target, artifacts)
     if not held.found:
-        return ["nothing is published, so its record stays as it is"]
+        return ["nothing is published; its record is unchanged"]
     made = revised(read_record(path), held, replace)
     write_record(path, made.record)
     lines = [f"{len(made.record)} on record in {path.relative_to(work.root)}"]
     if made.kept:
-        lines.append(f"not published there, kept as it was: {', '.join(made.kept)}")
+        lines.append(f"not published there, kept unchanged: {', '.join(made.kept)}")
     if made.dropped:
         lines.append(f"dropped: {', '.join(made.dropped)}")
     return lines
@@ -85,17 +76,17 @@ def update_record(
 
 @dataclass(frozen=True)
 class Survey:
-    """What a target holds of a source."""
+    """The variants of a source that a target has."""
 
     found: list[Sibling]
-    """Of each variant the newest tag that is not withdrawn."""
+    """The newest tag of each variant that is not withdrawn."""
     unknown: set[Key]
-    """Those that the target never had, which says nothing about them: it may be a new one."""
+    """Variants that the target never had; they may be published elsewhere."""
 
 
 @dataclass(frozen=True)
 class Revision:
-    """A record as it is to be, and what became of the entries that were not found."""
+    """An updated record, and the names of the entries that were not found but kept, or dropped."""
 
     record: list[Sibling]
     kept: list[str]
@@ -103,7 +94,7 @@ class Revision:
 
 
 def survey(target: PublishTarget, artifacts: Iterable[Variant]) -> Survey:
-    """The artifacts and their views as they are published. Raises PublishError."""
+    """The published artifacts and views. Raises PublishError."""
     found, unknown = [], set()
     for variant in (v for artifact in artifacts for v in (artifact, *artifact.views)):
         try:
@@ -116,10 +107,10 @@ def survey(target: PublishTarget, artifacts: Iterable[Variant]) -> Survey:
 
 
 def revised(record: Record, held: Survey, replace: bool) -> Revision:
-    """A record with what was found in place of what it said.
+    """A record updated with what was found.
 
-    Entries that the target knows nothing of are kept, unless it is to `replace` the record. Those of which
-    all tags are withdrawn, or whose recipe is gone, are dropped.
+    Entries that the target never had are kept, unless `replace`. Entries with all tags withdrawn, or without
+    a recipe, are dropped.
     """
     seen = {_key(sibling) for sibling in held.found}
     lost = [sibling for sibling in record if _key(sibling) not in seen]
@@ -147,7 +138,7 @@ def _sibling(target: PublishTarget, variant: Variant, tag: str) -> Sibling:
             raise PublishError(f"{where}: holds {manifest.model}, {manifest.variant}")
         report = target.read(repo, tag, VALIDATION, STATE_BYTES)
         if files.get(VALIDATION) != Entry(len(report), hashlib.sha256(report).hexdigest()):
-            raise PublishError(f"{where}: {VALIDATION} is not that of its manifest")
+            raise PublishError(f"{where}: {VALIDATION} differs from its manifest's entry")
         validation = _Validation.model_validate_json(report)
         return Sibling(
             recipe=variant.recipe.name,
@@ -161,4 +152,4 @@ def _sibling(target: PublishTarget, variant: Variant, tag: str) -> Sibling:
             worst_wer=max(rates.wer for rates in validation.sets.values()),
         )
     except (VoxrunError, pydantic.ValidationError) as error:
-        raise PublishError(f"{where}: cannot be a sibling: {error}") from error
+        raise PublishError(f"{where}: cannot be recorded: {error}") from error

@@ -1,4 +1,4 @@
-"""What became of published tags: their history, and withdrawing one."""
+"""Published tags: their history, and withdrawing one."""
 
 import json
 from dataclasses import asdict
@@ -16,17 +16,19 @@ HEADER = ["repository", "tag", "commit", "date", "", "withdrawn"]
 
 
 def yank(work: Workspace, book: Book, order: Order, reason: str | None) -> None:
-    """Withdraw a tag of a recipe's artifact, and of those of its views that have it.
+    """Withdraw a tag of a recipe's artifact and of its views.
 
-    Raises PublishError, MissingError if none has it.
+    Raises PublishError; MissingError if none of them has the tag.
     """
     wanted = order.variants(work, book)
     if not order.tag or not reason or not reason.strip():
-        raise PublishError("say which tag is withdrawn, and why: doit yank recipe=NAME tag=TAG reason='...'")
-    goal, missing, done = order.goal(work), [], 0
+        raise PublishError(
+            "name the tag to withdraw and the reason: doit yank recipe=NAME tag=TAG reason='...'"
+        )
+    target, missing, done = order.open_target(work), [], 0
     for variant in wanted:
         try:
-            print(sentence(goal.yank(variant.repo, order.tag, reason.strip())))
+            print(sentence(target.yank(variant.repo, order.tag, reason.strip())))
             done += 1
         except MissingError as error:
             missing.append(sentence(error))
@@ -37,14 +39,14 @@ def yank(work: Workspace, book: Book, order: Order, reason: str | None) -> None:
 
 
 def history(work: Workspace, book: Book, order: Order, format: str) -> str:
-    """All tags of a recipe's artifact and of its views that are published, newest first: table or JSON.
+    """The published tags of a recipe's artifact and its views, newest first, as table or JSON.
 
     Raises MissingError if there are none.
     """
-    goal, found, missing = order.goal(work), list[tuple[str, Version]](), []
+    target, found, missing = order.open_target(work), list[tuple[str, Version]](), []
     for variant in order.variants(work, book):
         try:
-            found += [(variant.repo, version) for version in goal.history(variant.repo)]
+            found += [(variant.repo, version) for version in target.history(variant.repo)]
         except MissingError as error:
             missing.append(sentence(error))
     if not found:

@@ -1,4 +1,4 @@
-"""Where releases can go. A new target is a class of its own (see `target.PublishTarget`) and one row here."""
+"""The publish targets by name. A new one is a class (see `target.PublishTarget`) and a row here."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Proving that what was published is what its manifest says, and what is built here."""
+"""`doit verify`: check published artifacts against their manifests, their proofs and the folders in out/."""
 
 import hashlib
 from pathlib import Path
@@ -21,27 +21,28 @@ from .target import PublishTarget
 
 
 def verify(work: Workspace, book: Book, order: Order) -> None:
-    """Print of a recipe's artifact and views what is wrong with them where they are published, or what holds.
+    """Check the published artifact and views of a recipe and print the results.
 
-    If the recipe was not named, of those that are built here and validated: what `doit publish` takes.
-    Raises DifferenceError if anything is wrong.
+    Unless recipe= names it, only those that are built here and validated. Raises DifferenceError if anything
+    is wrong.
     """
-    goal = order.goal(work)
+    target = order.open_target(work)
     wanted = order.variants(work, book)
-    holds = [_holds(goal, variant, order) for variant in wanted if order.named or variant.is_built]
-    if not all(holds):
+    results = [_verify(target, variant, order) for variant in wanted if order.named or variant.is_built]
+    if not all(results):
         raise DifferenceError
 
 
-def _holds(goal: PublishTarget, variant: Variant, order: Order) -> bool:
-    """Print what was found of one variant; return whether nothing is wrong."""
+def _verify(target: PublishTarget, variant: Variant, order: Order) -> bool:
+    """Check one variant and print the results; return whether nothing is wrong."""
     folder = variant.folder if variant.is_built else None
     tag = order.tag or variant.tag
     try:
         if not order.named and not variant.is_validated:
             print(f"{variant.name}: not validated, so not published")
             return True
-        facts, wrong = _checked(goal, variant.repo, tag, folder, order.public_key or variant.public_key)
+        key = Path(order.key) if order.key else variant.public_key
+        facts, wrong = _check(target, variant.repo, tag, folder, key)
     except (VoxbuildError, VoxrunError) as error:
         facts, wrong = [], [str(error)]
     print(f"{variant.name}: {variant.repo} at {tag}")
@@ -51,34 +52,28 @@ def _holds(goal: PublishTarget, variant: Variant, order: Order) -> bool:
     return not wrong
 
 
-def _checked(
-    goal: PublishTarget, repo: str, tag: str, folder: Path | None, key: Path | None
+def _check(
+    target: PublishTarget, repo: str, tag: str, folder: Path | None, key: Path | None
 ) -> tuple[list[str], list[str]]:
-    """What holds of a published artifact, and what is wrong; more than files only if they are right."""
-    raw = goal.read(repo, tag, MANIFEST, STATE_BYTES)
+    """The facts and the faults of a published artifact; its proofs are checked if all files are intact."""
+    raw = target.read(repo, tag, MANIFEST, STATE_BYTES)
     where = f"{repo} at {tag}: {MANIFEST}"
     entries, digest = read_entries(read_object(raw, where), where), hashlib.sha256(raw).hexdigest()
-    there = goal.files(repo, tag)
+    there = target.files(repo, tag)
     promised = {**entries, MANIFEST: Entry(len(raw), digest)}
     if signature := there.get(SIGNATURE):  # signs the manifest, so is not in it
         promised[SIGNATURE] = signature
-    facts = _withdrawal(goal, repo, tag)
+    versions = [v for v in target.history(repo) if v.tag == tag and v.withdrawn is not None]
+    facts = [f"withdrawn: {version.withdrawn}" for version in versions]
     if wrong := faults(there, promised):
         return facts, wrong
     total = sum(entry.size for entry in promised.values())
-    facts.append(f"all {len(promised)} files are those of its manifest {digest[:16]}, {total:,} bytes")
+    facts.append(f"all {len(promised)} files match the manifest {digest[:16]}, {total:,} bytes")
 
     try:
-        facts += proofs(promised, lambda name: goal.read(repo, tag, name, STATE_BYTES), key)
+        facts += proofs(promised, lambda name: target.read(repo, tag, name, STATE_BYTES), key)
     except (VoxbuildError, VoxrunError) as error:
         return facts, [str(error)]
     if folder and digest_of(folder) != digest:
-        return facts, [f"another artifact is in {folder}, with the manifest {digest_of(folder)[:16]}"]
+        return facts, [f"{folder} holds another artifact, with the manifest {digest_of(folder)[:16]}"]
     return facts + ([f"the same as {folder}"] if folder else []), []
-
-
-def _withdrawal(goal: PublishTarget, repo: str, tag: str) -> list[str]:
-    """Why the tag was withdrawn, if it was."""
-    return [
-        f"withdrawn: {v.withdrawn}" for v in goal.history(repo) if v.tag == tag and v.withdrawn is not None
-    ]

@@ -1,4 +1,4 @@
-"""What doit runs, and when: the only wing that knows doit.
+"""The doit tasks: which stages and commands there are, and when a stage runs again.
 
 May import all other wings; nothing imports it.
 """

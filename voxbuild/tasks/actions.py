@@ -1,7 +1,7 @@
-"""How doit calls what a task does: the one place where errors become doit's failures.
+"""The actions of doit's tasks: they call a stage or command, and turn errors into doit's failures.
 
-A task's action is (on_variant, [STAGE, SOURCE, RECIPE]), (on_project, [COMMAND, ...]) or the like: it holds
-names, for it is pickled when doit runs in several processes.
+An action is (on_variant, [STAGE, SOURCE, RECIPE]), (on_project, [COMMAND, ...]) or similar. It holds names,
+not objects, as doit pickles it for its worker processes.
 """
 
 import errno
@@ -21,11 +21,11 @@ from voxbuild.workspace import Workspace
 from voxrun.errors import VoxrunError
 
 Work = Callable[..., Any]
-"""What it returns is a text to print, or a dict that doit keeps as the task's result, or None."""
+"""Returns a text to print, a dict that doit stores as the task's result, or None."""
 
 
 def workspace() -> Workspace:
-    """The project in the current folder: doit runs everything beside dodo.py."""
+    """The project in the current folder, that of dodo.py."""
     return Workspace(Path.cwd())
 
 
@@ -35,9 +35,9 @@ def read() -> Book:
 
 
 def run(work: Work, *arguments: Any, **options: Any) -> Any:
-    """Call a function. An error that a user can act on becomes one clean message and a failed task.
+    """Call a function; an error that a user can act on becomes a message and a failed task.
 
-    `options` are the task's own on the command line.
+    `options` are the task's command-line options.
     """
     try:
         result = work(*arguments, **options)
@@ -49,7 +49,7 @@ def run(work: Work, *arguments: Any, **options: Any) -> Any:
         return TaskFailed(str(error), report=False)
     except (VoxbuildError, VoxrunError) as error:
         return TaskFailed(sayable(str(error)))
-    except BrokenPipeError:  # `doit table | head`: the reader has what it wanted
+    except BrokenPipeError:  # of `doit table | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return True
     except OSError as error:
@@ -58,27 +58,27 @@ def run(work: Work, *arguments: Any, **options: Any) -> Any:
 
 
 def on_variant(stage: Work, source: str, recipe: str, **options: Any) -> Any:
-    """Call a stage of a recipe over a source."""
+    """Call a stage for a recipe over a source."""
     return run(lambda: stage(variant_of(source, recipe), **options))
 
 
 def on_source(stage: Work, source: str) -> Any:
-    """Call a stage of a source."""
+    """Call a stage for a source."""
     return run(lambda: stage(workspace(), read().source(source)))
 
 
 def on_clips(stage: Work, source: str, clips: str) -> Any:
-    """Call a stage of a source over a clip set."""
+    """Call a stage for a source and a clip set."""
     return run(lambda: stage(workspace(), read().source(source), read().clips[clips]))
 
 
 def on_project(command: Work, *arguments: Any, **options: Any) -> Any:
-    """Call a function of the project and its recipes."""
+    """Call a function with the project and its recipes."""
     return run(lambda: command(workspace(), read(), *arguments, **options))
 
 
 def variant_of(source: str | None, recipe: str) -> Variant:
-    """The variant of these names; without a source over the recipe's own. Raises RecipeError."""
+    """The variant of a recipe over a source, or (None) the recipe's own source. Raises RecipeError."""
     book = read()
     chosen = book.recipe(recipe)
     return Variant(workspace(), book, book.source(source or chosen.source), chosen)

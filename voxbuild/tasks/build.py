@@ -1,7 +1,7 @@
 """The doit tasks of a build up to validation: which stage runs for which variant, and when it runs again.
 
-What is stored about a task goes by its name, so the stages are named SOURCE:RECIPE; those that people call
-are named by the recipe alone.
+doit stores a task's state by its name, so stages are named SOURCE:RECIPE. Tasks without state, such as
+`build`, are named by the recipe alone.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,6 @@ from doit.tools import config_changed, result_dep
 from voxbuild import stages
 from voxbuild.artifact.manifest import VALIDATION
 from voxbuild.artifact.tools import runtime_versions
-from voxbuild.recipes.source import Source
 
 from . import up_to_date
 from .actions import on_clips, on_source, workspace
@@ -32,17 +31,6 @@ from .selection import (
     source_file,
 )
 
-__all__ = [
-    "DOIT_CONFIG",
-    "task__plan",
-    "task_build",
-    "task_calibrate",
-    "task_convert",
-    "task_fetch",
-    "task_reference",
-    "task_validate",
-]
-
 DOIT_CONFIG = {
     "default_tasks": ["recipes"],
     "backend": "json",
@@ -56,17 +44,18 @@ DOIT_CONFIG = {
 def task_fetch() -> Iterator[Task]:
     """Download a source (resumable), or use its folder in place; check its files."""
     for source in {variant.source.name: variant.source for variant in builds()}.values():
+        folder = source.origin.folder(workspace().recipes / "sources")
         yield {
             "name": source.name,
             "actions": [(on_source, [stages.fetch, source.name])],
             "file_dep": [source_file(source)],
             "targets": [local(workspace().source_file(source.name))],
-            "uptodate": [(up_to_date.source_untouched, [source.name, _local_folder(source)])],
+            "uptodate": [(up_to_date.source_untouched, [source.name, folder and str(folder)])],
         } | LOUD
 
 
 def task_calibrate() -> Iterator[Task]:
-    """Learn how much each input of each matrix matters, for the recipes that search with activations."""
+    """Measure how much each input of each matrix matters, for recipes that search with activations."""
     needed = {(v.source.name, v.recipe.calibrate): v.moments_file for v in builds() if v.recipe.calibrate}
     for (source, clips), moments in sorted(needed.items()):
         yield {
@@ -79,7 +68,7 @@ def task_calibrate() -> Iterator[Task]:
 
 
 def task__plan() -> Iterator[Task]:
-    """Write down all that decides about an artifact's bytes: its plan, the source's hashes, the tools."""
+    """Write the plan of an artifact, the source's hashes and the tools, which determine its weights."""
     lock = get_var("lock")
     for variant in builds():
         yield {
@@ -96,7 +85,7 @@ def task__plan() -> Iterator[Task]:
 
 
 def task_convert() -> Iterator[Task]:
-    """Read, rename, transpose, quantize and write in one pass; moved into out/ when it is complete."""
+    """Read, rename, transpose, quantize and write in one pass; move it into out/ when complete."""
     for variant in builds():
         yield {
             "name": key(variant),
@@ -107,7 +96,7 @@ def task_convert() -> Iterator[Task]:
 
 
 def task_reference() -> Iterator[Task]:
-    """Transcribe a clip set with a source's unquantized weights, to compare with."""
+    """Transcribe a clip set with a source's unquantized weights, for comparison."""
     for source, clips in sorted({(v.source.name, clips) for v in builds() for clips in v.clip_sets}):
         yield {
             "name": f"{source}:{clips}",
@@ -145,8 +134,3 @@ def task_build() -> Iterator[Task]:
     """Build, validate and describe an artifact: doit build recipe=4bit source=tiny."""
     for variant in builds():
         yield {"name": variant.recipe.name, "actions": None, "task_dep": [last_stage(variant)]}
-
-
-def _local_folder(source: Source) -> str | None:
-    folder = source.origin.folder(workspace().recipes / "sources")
-    return str(folder) if folder else None

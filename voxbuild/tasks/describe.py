@@ -1,4 +1,4 @@
-"""The doit tasks after validation: what is written about an artifact, its views, its signature."""
+"""The doit tasks after validation: an artifact's card, documents, manifest, views and signature."""
 
 import os
 from collections.abc import Iterator
@@ -31,18 +31,9 @@ from .selection import (
     source_file,
 )
 
-__all__ = [
-    "task__signature",
-    "task_bom",
-    "task_card",
-    "task_manifest",
-    "task_provenance",
-    "task_views",
-]
-
 
 def task_card() -> Iterator[Task]:
-    """Write the model card from what was measured, with its plot and results for the Hub."""
+    """Write the model card from the measurements, with its plot and evaluation results."""
     for variant in builds():
         files = [artifact_file(variant, name) for name in _card_names(variant)]
         public_key = variant.public_key
@@ -82,7 +73,7 @@ def task_bom() -> Iterator[Task]:
 
 
 def task_provenance() -> Iterator[Task]:
-    """Write what all other files were made from (SLSA provenance)."""
+    """Write the provenance of all other files (SLSA)."""
     for variant in builds():
         before = [artifact_file(variant, name) for name in _descriptions(variant) if name != PROVENANCE]
         yield {
@@ -98,7 +89,7 @@ def task_provenance() -> Iterator[Task]:
 
 
 def task_manifest() -> Iterator[Task]:
-    """Complete the manifest: every file's hash, marked validated."""
+    """Complete the manifest with every file's hash, and mark it validated."""
     for variant in builds():
         yield {
             "name": key(variant),
@@ -113,7 +104,7 @@ def task_manifest() -> Iterator[Task]:
 
 
 def task_views() -> Iterator[Task]:
-    """Write the artifact as other loaders read it, and prove that nothing changed (`dialects:`)."""
+    """Write the artifact's views for other loaders (`dialects:`), and check that they are the same model."""
     for variant in builds():
         if views := variant.views:
             yield {
@@ -136,23 +127,23 @@ def task__signature() -> Iterator[Task]:
             yield {
                 "name": key(variant),
                 "actions": [doing(sign_variant, variant, key=get_var("key"))],
-                "task_dep": [_described(variant)],
+                "task_dep": [_last_unsigned(variant)],
                 "uptodate": [(up_to_date.is_signed, [signed, str(variant.public_key)])],
             } | LOUD
 
 
 def last_stage(variant: Variant) -> str:
-    """The task after which an artifact is complete, its views and signature included."""
-    return f"_signature:{key(variant)}" if variant.recipe.sign else _described(variant)
+    """The last task of a build, with views and signature."""
+    return f"_signature:{key(variant)}" if variant.recipe.sign else _last_unsigned(variant)
 
 
-def _described(variant: Variant) -> str:
-    """The task after which artifact and views are complete, but for a signature."""
+def _last_unsigned(variant: Variant) -> str:
+    """The last task before the signature."""
     return f"{'views' if variant.views else 'manifest'}:{key(variant)}"
 
 
 def _descriptions(variant: Variant) -> list[str]:
-    """The files that describe an artifact; of the optional ones those that its card will have."""
+    """The descriptive files of an artifact, with the optional ones that its card will have."""
     card = _card_names(variant)
     return [name for name in DESCRIPTIVE if name in card or name not in OPTIONAL]
 
@@ -162,5 +153,5 @@ def _card_names(variant: Variant) -> list[str]:
 
 
 def _record_file(variant: Variant) -> list[str]:
-    """The record of what is published, if there is one."""
+    """The record of published variants, if there is one."""
     return [local(variant.record_file)] if record(variant) else []

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a build cleanly: temporary folders go, one line is said, the exit code is not 0."""
+"""Ctrl-C and SIGTERM end a build cleanly: no temporary folders, one message, a non-zero exit code."""
 
 import signal
 import sys
@@ -6,7 +6,7 @@ from types import FrameType, TracebackType
 
 
 def end_cleanly() -> None:
-    """From here on SIGTERM does what Ctrl-C does, and neither shows a traceback."""
+    """Make SIGTERM do the same as Ctrl-C, both without a traceback."""
     signal.signal(signal.SIGTERM, _interrupt)
     sys.excepthook = _report
 
@@ -17,11 +17,11 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
-        said = str(error) or "what was finished is kept, the rest left nothing behind"
-        print(f"\ninterrupted: {said}", file=sys.stderr)
+        message = str(error) or "finished files are kept, unfinished ones were removed"
+        print(f"\ninterrupted: {message}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is cleaned up: no thread may hold up the end now
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # cleanup is done; do not wait for threads
         signal.raise_signal(signal.SIGINT)
     else:
         sys.__excepthook__(kind, error, trace)

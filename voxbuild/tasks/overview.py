@@ -1,4 +1,4 @@
-"""What there is to build, and what of it is built, for people."""
+"""The commands that show recipes and built variants."""
 
 import json
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ VARIANT_HEADER = [
 
 
 def show_recipes(work: Workspace, book: Book) -> str:
-    """Recipes and sources, and what to type next."""
+    """The recipes and sources, and the next command."""
     rows = [
         (r.name, r.summary, r.source, "experimental" if r.experimental else "") for r in book.recipes.values()
     ]
     recipes = markdown(rows, ["recipe", "", "source", ""])
     sources = markdown([(s.name, s.summary) for s in book.sources.values()], ["source", ""])
-    said = "doit build recipe=NAME [source=NAME] builds one; `doit list` shows all tasks"
-    return f"{recipes}\n\n{sources}\n\n{said}"
+    hint = "doit build recipe=NAME [source=NAME] builds one; `doit list` shows all tasks"
+    return f"{recipes}\n\n{sources}\n\n{hint}"
 
 
 def show_matrix(work: Workspace, book: Book) -> str:
@@ -39,17 +39,12 @@ def show_matrix(work: Workspace, book: Book) -> str:
 def show_table(work: Workspace, book: Book, source: str | None, recipe: str | None) -> str | None:
     """The variants that are built, a table for each source."""
     recipes = [book.recipe(recipe)] if recipe else list(book.recipes.values())
-    sources = [book.source(source)] if source else list(book.sources.values())
-    tables = [
-        f"{origin.name}\n\n{markdown(rows, VARIANT_HEADER)}\n"
-        for origin in sources
-        if (rows := _rows([Variant(work, book, origin, each) for each in recipes]))
-    ]
+    tables = []
+    for each in [book.source(source)] if source else book.sources.values():
+        variants = [Variant(work, book, each, recipe) for recipe in recipes]
+        if rows := [_row(variant) for variant in variants if variant.is_built]:
+            tables.append(f"{each.name}\n\n{markdown(rows, VARIANT_HEADER)}\n")
     return "\n".join(tables) or None
-
-
-def _rows(variants: Sequence[Variant]) -> list[list[str]]:
-    return [_row(variant) for variant in variants if variant.is_built]
 
 
 def _row(variant: Variant) -> list[str]:
@@ -63,7 +58,7 @@ def _row(variant: Variant) -> list[str]:
 
 
 def _measured(validation: dict[str, Any], current: bool) -> list[str]:
-    """`current`: what passed is what is there now."""
+    """`current`: whether the validation is of the current artifact and recipe."""
     near, total = validation["fidelity"], validation["total"]
     return [
         f"{total['wer']:.2f}",
@@ -77,7 +72,7 @@ def _measured(validation: dict[str, Any], current: bool) -> list[str]:
 
 
 def show_diff(work: Workspace, book: Book, source: str | None, artifacts: Sequence[str], format: str) -> None:
-    """Print how two artifacts differ, each a recipe or a folder. Raises DifferenceError if they do."""
+    """Print how two artifacts, each a recipe or a folder, differ. Raises DifferenceError if they do."""
     folders = [
         work.artifact(source or book.recipe(name).source, name) if name in book.recipes else Path(name)
         for name in artifacts

@@ -1,4 +1,4 @@
-"""How doit tells what it does: its own way, but for failures, and for tasks that only show something."""
+"""doit's console output, with short failures."""
 
 from typing import Any
 
@@ -7,15 +7,15 @@ from doit.reporter import ConsoleReporter
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
-    """doit's own, but a failure is one line and its message; what it keeps from running is not told."""
+    """doit's own, but a failure is only its message, and tasks that it prevents are not reported."""
 
     def execute_task(self, task: Any) -> None:
-        """Say what starts, but for tasks that only show something."""
+        """Print the title of a starting task, unless it only shows something."""
         if (task.meta or {}).get("title", True):
             super().execute_task(task)
 
     def add_failure(self, task: Any, fail: Any) -> None:
-        """Report a failure that is the task's own."""
+        """Report a failure, unless it is that of a dependency."""
         if not isinstance(fail, UnmetDependency):
             super().add_failure(task, fail)
 

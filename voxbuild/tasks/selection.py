@@ -1,6 +1,6 @@
-"""What was said on the command line: which recipes over which sources; and what their tasks have in common.
+"""The variants that the command line selects, and what their tasks have in common.
 
-`recipe=` keeps one recipe, `source=` puts recipes over another source, `lock=` holds a build to a lock.
+`recipe=` selects one recipe, `source=` another source; with `lock=` a build must reproduce a lock.
 """
 
 import re
@@ -25,12 +25,12 @@ from .actions import Work, on_variant, workspace
 Task = dict[str, Any]
 
 VARIABLES = ("recipe", "source", "target", "tag", "lock", "key", "branch", "reason")
-"""What may be said as NAME=VALUE on the command line."""
+"""The variables NAME=VALUE of the command line."""
 LOUD: Task = {"verbosity": 2, "io": {"capture": False}}
-"""Nothing is captured: progress bars need the terminal."""
+"""Captures no output: progress bars need the terminal."""
 ALWAYS: Task = {"uptodate": [False]} | LOUD
 SHOWS: Task = {"meta": {"title": False}} | ALWAYS
-"""What it prints is all there is on stdout, for people and for pipes."""
+"""Prints no title, so that the output can be piped."""
 FORMAT: Task = {
     "name": "format",
     "long": "format",
@@ -38,30 +38,27 @@ FORMAT: Task = {
     "choices": (("table", "for people"), ("json", "everything")),
     "help": "table or json",
 }
-"""The option of tasks that print either."""
+"""An option of tasks that print a table or JSON."""
 
 
 def builds() -> list[Variant]:
-    """The artifacts that were asked for."""
+    """The selected artifacts."""
     known, recipe, source = book(), get_var("recipe"), get_var("source")
-    with _load_time():
+    with _invalid_task():
         recipes = [known.recipe(recipe)] if recipe else list(known.recipes.values())
-        over = known.source(source) if source else None
-        return [
-            Variant(workspace(), known, over or known.source(chosen.source), chosen) for chosen in recipes
-        ]
+        return [Variant(workspace(), known, known.source(source or each.source), each) for each in recipes]
 
 
 def book() -> Book:
-    """The project's recipes, if what was said on the command line makes sense."""
-    with _load_time():
+    """The project's recipes, after a check of the command line's variables."""
+    with _invalid_task():
         _check_variables()
         return read_book(workspace().recipes)
 
 
 def record(variant: Variant) -> Record:
-    """What is published of a variant's source, by the record in the repository."""
-    with _load_time():
+    """The published variants of a variant's source, from the record in the repository."""
+    with _invalid_task():
         return read_record(variant.record_file)
 
 
@@ -71,56 +68,56 @@ def key(variant: Variant) -> str:
 
 
 def doing(stage: Work, variant: Variant, **options: Any) -> Any:
-    """A task's action: call a stage of a variant."""
+    """The action that calls a stage for a variant."""
     return (on_variant, [stage, variant.source.name, variant.recipe.name], options)
 
 
 def local(path: Path) -> str:
-    """A path as doit's database holds it."""
+    """A path relative to the project, as in doit's database."""
     return str(path.relative_to(workspace().root))
 
 
 def artifact_file(variant: Variant, name: str) -> str:
-    """A file of an artifact."""
+    """The path of an artifact's file."""
     return local(variant.folder / name)
 
 
 def recipe_file(variant: Variant) -> str:
-    """The YAML of a recipe."""
+    """The path of a recipe's YAML."""
     return local(workspace().recipes / f"{variant.recipe.name}.yaml")
 
 
 def source_file(source: Source) -> str:
-    """That of a source."""
+    """The path of a source's YAML."""
     return local(workspace().recipes / "sources" / f"{source.name}.yaml")
 
 
 def clip_set_file(name: str) -> str:
-    """That of a clip set."""
+    """The path of a clip set's YAML."""
     return local(workspace().clips / f"{name}.yaml")
 
 
 def clip_paths(name: str) -> list[str]:
-    """What a clip set is made of: its definition, transcripts and recordings."""
+    """All files of a clip set: its YAML, transcripts and recordings."""
     members = book().clips[name].corpus.files(workspace().clips)
     return [clip_set_file(name), *map(local, members)]
 
 
 def _check_variables() -> None:
-    """A mistyped name would silently build everything."""
+    """Raise InvalidTask for unknown variables: a mistyped `recipe=` would build everything."""
     for argument in sys.argv[1:]:
-        said = re.match(r"(\w+)=", argument)
-        if said and said[1] not in VARIABLES:
-            raise InvalidTask(f"unknown variable {said[1]}; known: {', '.join(VARIABLES)}")
+        match = re.match(r"(\w+)=", argument)
+        if match and match[1] not in VARIABLES:
+            raise InvalidTask(f"unknown variable {match[1]}; known: {', '.join(VARIABLES)}")
     if get_var("lock") and not get_var("recipe"):
-        raise InvalidTask("lock= is of one recipe; say which with recipe=")
+        raise InvalidTask("lock= belongs to one recipe; name it with recipe=")
     if get_var("target", "registry") not in TARGETS:
         raise InvalidTask(f"unknown target {get_var('target')}; known: {', '.join(TARGETS)}")
 
 
 @contextmanager
-def _load_time() -> Iterator[None]:
-    """A mistake in a file becomes doit's own error of loading: one message, no traceback."""
+def _invalid_task() -> Iterator[None]:
+    """Turn VoxbuildError into doit's error of loading, which is shown without a traceback."""
     try:
         yield
     except VoxbuildError as error:

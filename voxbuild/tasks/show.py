@@ -1,4 +1,4 @@
-"""The doit tasks that only show or compare: what there is, what would be built, what came out."""
+"""The doit tasks that show or compare recipes, plans and artifacts."""
 
 import subprocess
 import sys
@@ -21,17 +21,6 @@ from . import overview
 from .actions import on_project, run, variant_of, workspace
 from .selection import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local
 
-__all__ = [
-    "task_compatibility",
-    "task_diff",
-    "task_matrix",
-    "task_parity",
-    "task_plan",
-    "task_recipes",
-    "task_reproduce",
-    "task_table",
-]
-
 PARITY = Path("tests/oracle/parity.py")
 PARITY_REPORT = Path("docs/parity.md")
 COMPATIBILITY = Path("benchmarks/compatibility.py")
@@ -40,7 +29,7 @@ MEASURED = (
     *("runtime/voxrun/**/*.py", "tiny/checkpoint/*", "tests/oracle/*.py"),
     *(f"tests/runtime/{name}.py" for name in ("cases", "comparison", "small_models")),
 )
-"""What the parity report depends on."""
+"""The files that the parity report depends on."""
 TENSORS: Task = {
     "name": "tensors",
     "long": "tensors",
@@ -51,18 +40,18 @@ TENSORS: Task = {
 
 
 def task_recipes() -> Task:
-    """Show all recipes and sources (what `doit` alone does)."""
+    """Show all recipes and sources (the default task)."""
     return {"actions": [(on_project, [overview.show_recipes])]} | SHOWS
 
 
 def task_plan() -> Task:
-    """Show what recipes would make, and need, from the sources' headers alone (--tensors, --format json)."""
+    """Show the artifacts that recipes would make, from the sources' headers (--tensors, --format json)."""
     chosen = [(variant.source.name, variant.recipe.name) for variant in builds()]
     return {"actions": [(show_plans, [chosen])], "params": [FORMAT, TENSORS]} | SHOWS
 
 
 def show_plans(chosen: list[tuple[str, str]], format: str, tensors: bool) -> Any:
-    """The task's action, for pairs of source and recipe."""
+    """The action of `doit plan`, for pairs of source and recipe."""
 
     def plans() -> str:
         wanted = [variant_of(*names) for names in chosen]
@@ -78,27 +67,24 @@ def task_table() -> Task:
 
 
 def task_diff() -> Task:
-    """Compare two artifacts, each a folder or a recipe of source=: doit diff A B [--format json]."""
-    return {
-        "actions": [(diff, [get_var("source")])],
-        "params": [FORMAT],
-        "pos_arg": "artifacts",
-    } | SHOWS
+    """Compare two artifacts, each a folder or a recipe over source=: doit diff A B [--format json]."""
+    action = (diff, [get_var("source")])
+    return {"actions": [action], "params": [FORMAT], "pos_arg": "artifacts"} | SHOWS
 
 
 def diff(source: str | None, format: str, artifacts: list[str]) -> Any:
-    """The task's action: doit takes options before what it is to compare, people write them behind it too."""
+    """The action of `doit diff`; it also takes options after the artifacts, which doit does not parse."""
     try:
-        behind, more = TaskParse([CmdOption(FORMAT | {"default": format})]).parse(artifacts[2:])
+        options, more = TaskParse([CmdOption(FORMAT | {"default": format})]).parse(artifacts[2:])
     except CmdParseError:
         more = artifacts
     if len(artifacts) < 2 or more:
-        return TaskFailed("two artifacts are compared: doit diff A B [--format json]")
-    return on_project(overview.show_diff, source, artifacts[:2], behind["format"])
+        return TaskFailed("give two artifacts: doit diff A B [--format json]")
+    return on_project(overview.show_diff, source, artifacts[:2], options["format"])
 
 
 def task_reproduce() -> Iterator[Task]:
-    """Build an artifact's weights again in a clean place, and compare every file's hash."""
+    """Build an artifact's weights again in a new folder, and compare every file's hash."""
     for variant in builds():
         source, clips = variant.source.name, variant.recipe.calibrate
         yield {
@@ -129,7 +115,7 @@ def task_parity() -> Task:
 
 
 def compare_with_transformers() -> None:
-    """Write the parity report, in a process of its own: tests are not part of this package."""
+    """Write the parity report in a subprocess, as tests are not part of this package."""
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
         raise VoxbuildError(
@@ -140,6 +126,6 @@ def compare_with_transformers() -> None:
 
 
 def compare_loaders() -> None:
-    """Load every variant with every loader, in a process of its own."""
+    """Load every variant with every loader, in a subprocess."""
     if subprocess.run([sys.executable, COMPATIBILITY, COMPATIBILITY_REPORT]).returncode:
         raise VoxbuildError("the loaders could not be compared; see above")

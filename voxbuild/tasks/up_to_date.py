@@ -1,7 +1,8 @@
-"""When a task need not run again, for the price of a few stats: doit's own check would hash gigabytes."""
+"""Whether a task is up to date, by file stamps where doit's own check would hash gigabytes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,41 +19,41 @@ from .actions import workspace
 
 Values = dict[str, Any]
 WHY = "why"
-"""In a task's meta: what its checks objected to, a phrase each. `doit explain` tells it."""
+"""In a task's meta: why its checks failed, a phrase each, for `doit explain`."""
+Stamps = dict[str, list[int]]
+Files = Callable[[Manifest], Iterable[str]]
+WEIGHT_FILES: Files = attrgetter("weight_files")
+ALL_FILES: Files = attrgetter("files")
 
 
 def _stale(task: Any, reason: str) -> bool:
-    """False, with the reason left on the task."""
+    """Note the reason on the task; return False."""
     meta = task.meta or {}
     task.meta = meta | {WHY: [*meta.get(WHY, ()), reason]}
     return False
 
 
-Stamps = dict[str, list[int]]
-Files = Callable[[Manifest], list[str]]
-
-
 def source_untouched(task: Any, values: Values, source: str, folder: str | None) -> bool:
-    """All source files are as they were when hashed, and in `folder` (None: wherever the Hub's cache is)."""
+    """Whether all source files are unchanged, and in `folder` (None: in the Hub's cache)."""
     path = workspace().source_file(source)
     if not read_state(path):
         return _stale(task, f"the source {source} was not fetched")
     fetched = Fetched.load(path)
     if touched := fetched.touched():
-        return _stale(task, f"{', '.join(touched)} in {fetched.folder} changed or went away")
+        return _stale(task, f"{', '.join(touched)} in {fetched.folder} changed or missing")
     if folder not in (None, str(fetched.folder)):
-        return _stale(task, f"the source {source} is in {folder} now, no more in {fetched.folder}")
+        return _stale(task, f"the source {source} moved from {fetched.folder} to {folder}")
     return True
 
 
 def unedited(task: Any, values: Values, *paths: str) -> bool:
-    """Files are as their task wrote them: doit itself watches what a task reads, not what it makes."""
+    """Whether files are as their task wrote them; doit itself only checks the files that a task reads."""
     task.value_savers.append(lambda: {"hashes": {path: _hash(path) for path in paths}})
     written = values.get("hashes") or {}
     for path in paths:
         found = _hash(path)
         if found is None or written.get(path) != found:
-            return _stale(task, f"{path} is not as it was written" if found else f"{path} is missing")
+            return _stale(task, f"{path} was edited" if found else f"{path} is missing")
     return True
 
 
@@ -61,7 +62,7 @@ def _hash(path: str) -> str | None:
 
 
 def same_tools(task: Any, values: Values, path: str) -> bool:
-    """The plan was made by the versions that run now."""
+    """Whether the plan was made by the current versions of the tools."""
     if not (plan := read_state(Path(path))):
         return _stale(task, f"{path} is missing")
     was, now = plan["tools"], tool_versions()
@@ -71,35 +72,39 @@ def same_tools(task: Any, values: Values, path: str) -> bool:
 
 
 def weights_untouched(task: Any, values: Values, path: str) -> bool:
-    """The artifact's files carry the stamps of its conversion; where one moved, its hash decides.
+    """Whether the artifact's weight files have the stamps, or else the hashes, of its conversion.
 
-    What the manifest tells of the conversion, nobody else could write again: it is as it was.
+    Also whether the manifest still says what conversion wrote, as no later stage could restore that.
     """
     folder = workspace().root / path
-    task.value_savers.append(lambda: {"stamps": _stamps(folder, _conversions), "facts": _facts(folder)})
-    if not _untouched(task, folder, _conversions, values.get("stamps")):
+    task.value_savers.append(lambda: {"stamps": _stamps(folder, WEIGHT_FILES), "facts": _facts(folder)})
+    if not _untouched(task, folder, WEIGHT_FILES, values.get("stamps")):
         return False
     edited = values.get("facts") != _facts(folder)
-    return not edited or _stale(task, f"{folder / MANIFEST} says something else than conversion wrote")
+    return not edited or _stale(task, f"{folder / MANIFEST} was edited")
 
 
 def views_untouched(task: Any, values: Values, paths: list[str]) -> bool:
-    """All views are there, and what was said of conversions is true of all their files."""
+    """The same for all files of the views."""
     folders = {Path(path).name: workspace().root / path for path in paths}
 
-    def now(told: Callable[[Path], Any]) -> dict[str, Any]:
-        return {name: told(folder) for name, folder in folders.items()}
+    def facts() -> dict[str, str | None]:
+        return {name: _facts(folder) for name, folder in folders.items()}
+
+    def now() -> Values:
+        stamps = {name: _stamps(folder, ALL_FILES) for name, folder in folders.items()}
+        return {"stamps": stamps, "facts": facts()}
 
     stamps = values.get("stamps") or {}
-    task.value_savers.append(lambda: {"stamps": now(_everything_stamped), "facts": now(_facts)})
-    if not all(_untouched(task, folders[name], _everything, stamps.get(name)) for name in folders):
+    task.value_savers.append(now)
+    if not all(_untouched(task, folders[name], ALL_FILES, stamps.get(name)) for name in folders):
         return False
-    edited = values.get("facts") != now(_facts)
-    return not edited or _stale(task, f"the manifests of {', '.join(folders)} are not as they were written")
+    edited = values.get("facts") != facts()
+    return not edited or _stale(task, f"a manifest of {', '.join(folders)} was edited")
 
 
 def is_validated(task: Any, values: Values, path: str) -> bool:
-    """The manifest is the completed one."""
+    """Whether the manifest is marked validated."""
     folder = workspace().root / path
     try:
         return Manifest.load(folder).validated or _stale(task, f"{folder} is not marked validated")
@@ -108,23 +113,14 @@ def is_validated(task: Any, values: Values, path: str) -> bool:
 
 
 def is_signed(task: Any, values: Values, folders: list[str], public_key: str) -> bool:
-    """All folders are signed, as they are, with the other half of the public key."""
+    """Whether all folders are signed, with their current files, by the pair of the public key."""
     found = [fault for folder in folders for fault in faults(Path(folder), Path(public_key))]
     return not found or _stale(task, "; ".join(found))
 
 
-def _conversions(manifest: Manifest) -> list[str]:
-    """The files that conversion made."""
-    return list(manifest.weight_files)
-
-
-def _everything(manifest: Manifest) -> list[str]:
-    return list(manifest.files)
-
-
 def _untouched(task: Any, folder: Path, files: Files, stamps: Stamps | None) -> bool:
     if not stamps:
-        return _stale(task, f"{folder} was not made")
+        return _stale(task, f"{folder} was not built")
     now = _stamps(folder, files)
     if stamps == now or (now and read_state(workspace().stamps_file(folder)) == now):
         return True
@@ -133,25 +129,21 @@ def _untouched(task: Any, folder: Path, files: Files, stamps: Stamps | None) -> 
     except VoxbuildError as error:
         return _stale(task, str(error))
     if damaged := manifest.damaged(folder, files(manifest)):
-        return _stale(task, f"{', '.join(damaged)} in {folder} missing, or not as they were made")
-    write_json(workspace().stamps_file(folder), now)  # doit stores nothing about a task that did not run
+        return _stale(task, f"{', '.join(damaged)} in {folder} missing or changed")
+    write_json(workspace().stamps_file(folder), now)  # doit stores no values of a task that did not run
     return True
 
 
 def _facts(folder: Path) -> str | None:
-    """A hash of what a manifest tells of the conversion; None if there is none to read."""
+    """A hash of the manifest as conversion wrote it; None if it cannot be read."""
     try:
         return sha256(Manifest.load(folder).as_converted.text.encode()).hexdigest()
     except VoxbuildError:
         return None
 
 
-def _everything_stamped(folder: Path) -> Stamps:
-    return _stamps(folder, _everything)
-
-
 def _stamps(folder: Path, files: Files) -> Stamps:
-    """The stamps of some of a manifest's files; none if one is gone."""
+    """The stamps of these files; empty if one is missing."""
     try:
         return {name: stamp(folder / name) for name in files(Manifest.load(folder))}
     except (OSError, VoxbuildError):

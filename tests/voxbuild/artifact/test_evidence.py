@@ -5,7 +5,7 @@ from artifacts import RECIPE, REPO, make_artifact
 from cards import make_manifest
 from keys import write_keys
 
-from voxbuild.artifact.evidence import made, signed
+from voxbuild.artifact.evidence import prove_provenance, prove_signature
 from voxbuild.artifact.manifest import PROVENANCE, Manifest, file_entry
 from voxbuild.artifact.provenance import contradictions
 from voxbuild.artifact.signature import sign
@@ -31,20 +31,20 @@ def asked(folder, key=None):
     def read(name):
         return (folder / name).read_bytes()
 
-    return [made(entries, read), signed(entries, read, key)]
+    return [prove_provenance(entries, read), prove_signature(entries, read, key)]
 
 
 def test_what_is_proven_is_reported(artifact, keys):
-    first = "provenance.json tells what these very files were made from"
+    first = "provenance.json covers exactly these files"
     assert asked(artifact) == [first, "not signed"]
     sign(artifact, *keys)
-    unchecked = "signed; whose signature it is was not checked: say key=PUBLIC.pem"
+    unchecked = "signed; the key was not checked: give key=PUBLIC.pem"
     assert asked(artifact) == [first, unchecked]
     assert asked(artifact, keys[1]) == [first, f"signed with the private key of {keys[1]}"]
 
 
 def test_a_missing_signature_is_refused_where_one_is_required(artifact, keys, tmp_path):
-    with pytest.raises(PublishError, match="not signed, though it should be"):
+    with pytest.raises(PublishError, match="not signed, but it must be"):
         asked(artifact, keys[1])
     sign(artifact, *keys)
     with pytest.raises(TrustError, match="not signed with the private key of"):
@@ -99,7 +99,7 @@ def test_provenance_of_other_files_is_refused(artifact):
 )
 def test_a_manifest_that_contradicts_the_provenance_is_refused(artifact, keys, change, expected):
     Manifest(**(vars(Manifest.load(artifact)) | change)).save(artifact)
-    match = f"manifest.json and provenance.json tell of different {expected}"
+    match = f"manifest.json and provenance.json differ in: {expected}"
     with pytest.raises(PublishError, match=match):
         asked(artifact)
     with pytest.raises(SigningError, match=match):
@@ -116,5 +116,5 @@ def test_empty_provenance_is_refused(predicate):
 def test_a_lock_that_contradicts_the_manifest_is_refused(tmp_path):
     lock = b'{"source": {"files": {}, "name": "tiny"}, "tools": {"voxbuild": "another"}}'
     artifact = make_artifact(tmp_path / "a", extra={"recipe.lock": lock})
-    with pytest.raises(PublishError, match=r"manifest\.json and recipe\.lock tell of different tools$"):
+    with pytest.raises(PublishError, match=r"manifest\.json and recipe\.lock differ in: tools$"):
         asked(artifact)

@@ -94,7 +94,7 @@ def test_quantization_and_shards_are_compared_tensor_by_tensor(book):
 
 def test_any_other_difference_of_plans_is_reported_by_digest(book):
     was = changed(lock_of(book), "recipe", "digest", value="f00")
-    assert list(differences(was, lock_of(book))) == ["the recipe 4bit was another (digest f00)"]
+    assert list(differences(was, lock_of(book))) == ["the recipe 4bit was different (digest f00)"]
 
 
 def test_drift_is_reported_with_file_hashes_and_remedy(book, tmp_path):
@@ -105,7 +105,7 @@ def test_drift_is_reported_with_file_hashes_and_remedy(book, tmp_path):
     with pytest.raises(LockError) as caught:
         refuse_drift(path, changed(was, "source", "files", "params.json", "sha256", value="c"))
     assert str(caught.value) == (
-        f"the source tiny is not the one that {path.parent} was built from: params.json was sha256 b,"
+        f"the source tiny changed since {path.parent} was built: params.json was sha256 b,"
         f" is sha256 c; to accept the new source delete {path} and run it again"
     )
 
@@ -113,7 +113,7 @@ def test_drift_is_reported_with_file_hashes_and_remedy(book, tmp_path):
 def test_only_the_first_differences_are_named(book, tmp_path):
     path = tmp_path / LOCK
     write_json(path, lock_of(book))
-    with pytest.raises(LockError, match=r"a build would not make what .*; and \d+ more$") as caught:
+    with pytest.raises(LockError, match=r"a build would differ from .*; and \d+ more$") as caught:
         refuse_difference(path, lock_of(book, "6bit"))
     assert str(caught.value).count(" was ") == 5
 
@@ -122,10 +122,13 @@ def test_only_the_first_differences_are_named(book, tmp_path):
     ("content", "expected"),
     [
         (None, "No such file"),
-        ("{", "no readable lock"),
-        ("[]", "no readable lock"),
-        ('{"format": 1}', "no readable lock"),
-        ('{"format": 9, "recipe": {}, "source": {"files": {}}, "tensors": {}, "tools": {}}', "of format 9"),
+        ("{", "cannot read the lock"),
+        ("[]", "cannot read the lock"),
+        ('{"format": 1}', "cannot read the lock"),
+        (
+            '{"format": 9, "recipe": {}, "source": {"files": {}}, "tensors": {}, "tools": {}}',
+            "its format is 9, expected 1",
+        ),
     ],
 )
 def test_a_malformed_lock_is_reported(tmp_path, content, expected):
@@ -192,7 +195,7 @@ def test_a_copied_lock_is_enforced_even_if_all_tasks_are_up_to_date(project):
     write_json(theirs, changed(lock, "tensors", GATE, "quantization", "bits", value=8))
     process = doit(project, "convert", "recipe=4bit", "lock=theirs.lock")
     assert process.returncode in FAILED
-    assert "a build would not make what theirs.lock says: mlx was 0.1, is " in process.stdout
+    assert "a build would differ from theirs.lock: mlx was 0.1, is " in process.stdout
     assert f"{GATE} was affine 8 bit / 64 of BF16 in model.safetensors, is affine 4 bit" in process.stdout
     assert "Traceback" not in process.stdout
 
@@ -213,10 +216,10 @@ def test_a_copied_lock_of_a_new_source_allows_building_it(project, tmp_path):
 def test_a_lock_without_recipe_or_file_is_reported(project):
     process = doit(project, "convert", "lock=theirs.lock")
     assert process.returncode == 3
-    assert "lock= is of one recipe; say which with recipe=" in process.stdout
+    assert "lock= belongs to one recipe; name it with recipe=" in process.stdout
     process = doit(project, "convert", "recipe=4bit", "lock=theirs.lock")
     assert process.returncode in FAILED
-    assert "theirs.lock: no readable lock" in process.stdout
+    assert "theirs.lock: cannot read the lock" in process.stdout
 
 
 @pytest.mark.parametrize(
@@ -232,7 +235,7 @@ def test_a_lock_with_a_damaged_entry_is_reported(tmp_path, book, spoil):
     lock = json.loads(json.dumps(lock_of(book)))
     spoil(lock)
     (tmp_path / "lock").write_text(json.dumps(lock))
-    with pytest.raises(LockError, match="no readable lock"):
+    with pytest.raises(LockError, match="cannot read the lock"):
         read_lock(tmp_path / "lock")
 
 

@@ -85,7 +85,7 @@ def test_a_change_of_any_numbers_last_digit_is_found(wrong, start, end, line):
         ("| [8bit]", "| [6bit]", "variant: 6bit 4,710.00 8.505 5.51 7.51 in plain type"),
         ("| prompts ", "| others ", "others: no such clip set"),
         ("| clip set ", "| clips ", "0 tables of clip set, not 1"),
-        ("](wer.png)", "](other.png)", "go together"),
+        ("](wer.png)", "](other.png)", "must show wer.png"),
         ("model-index:", "model_index:", "model-index: lacks chains 5 wer 10.95"),
         ("| 8.36 ", "| 8.36 | ", "all, CER %: nothing, not 2.33"),
         ("---\nbase_model", "---\n]base_model", "cannot be read"),
@@ -109,11 +109,11 @@ SMALL = "| clip set | WER % |\n|---|---|\n| prompts | 1.44 |\n"
         (HEARD.replace("4.44", "1.44"), "2 tables of clip set"),
         (NEAR, "2 tables of against the unquantized weights"),
         (VARIANTS, "2 tables of variant"),
-        (SMALL, "a table of clip set, WER %: not one of a card's"),
-        ("clip set | WER %\n---|---\nprompts | 1.44\n", "a table of clip set, WER %"),
-        ("> " + SMALL.replace("\n|", "\n> |"), "a table of clip set, WER %"),
-        ("- " + SMALL.replace("\n|", "\n  |"), "a table of clip set, WER %"),
-        ("| clip set | WER % |\n| prompts | 1.44 |\n", "what looks like a table is none"),
+        (SMALL, "unknown table: clip set, WER %"),
+        ("clip set | WER %\n---|---\nprompts | 1.44\n", "unknown table: clip set, WER %"),
+        ("> " + SMALL.replace("\n|", "\n> |"), "unknown table: clip set, WER %"),
+        ("- " + SMALL.replace("\n|", "\n  |"), "unknown table: clip set, WER %"),
+        ("| clip set | WER % |\n| prompts | 1.44 |\n", "this looks like a table but is none"),
         ("<table><tr><td>WER</td><td>1.44</td></tr></table>\n", "it holds HTML"),
         ("The WER is <b>1.44</b>.\n", "it holds HTML"),
         ("![WER](better.png)\n", "no other image"),
@@ -143,7 +143,7 @@ def test_an_extra_row_is_found(wrong, row, expected):
 
 def test_a_fact_that_was_not_measured_is_found(wrong):
     text = TEXT.replace("| parameters ", "| WER % | 1.00 |\n| parameters ")
-    assert wrong(**{CARD: text}) == ["README.md: WER %: no such fact"]
+    assert wrong(**{CARD: text}) == ["README.md: WER %: unknown row"]
 
 
 def test_a_variant_under_another_name_is_found(wrong):
@@ -228,7 +228,9 @@ def test_an_edited_card_is_not_published_even_under_a_new_manifest(tmp_path):
         prepare(folder, RECIPE, REPO, "v1")
     manifest = Manifest.load(folder)
     replace(manifest, files=manifest.files | {CARD: file_entry(folder / CARD)}).save(folder)
-    with pytest.raises(PublishError, match=r"the card does not say .* prompts, WER %: 1\.44, not 4\.44"):
+    with pytest.raises(
+        PublishError, match=r"the card differs from the measurements: .* prompts, WER %: 1\.44, not 4\.44"
+    ):
         prepare(folder, RECIPE, REPO, "v1")
     assert (folder / REPORT).is_file()
 

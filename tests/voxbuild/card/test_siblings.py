@@ -111,15 +111,15 @@ def test_unpublished_variants_are_left_out_and_views_are_recorded(shelf, book, a
 @pytest.mark.parametrize(
     ("name", "change", "expected"),
     [
-        (VALIDATION, lambda text: text.replace('"wer": 8.36', '"wer": 0.36'), "is not that of its manifest"),
-        (VALIDATION, lambda text: text[:-2], "is not that of its manifest"),
-        (MANIFEST, lambda text: text[:100], "cannot be a sibling"),
+        (VALIDATION, lambda text: text.replace('"wer": 8.36', '"wer": 0.36'), "differs from its manifest"),
+        (VALIDATION, lambda text: text[:-2], "differs from its manifest"),
+        (MANIFEST, lambda text: text[:100], "cannot be recorded"),
         (
             MANIFEST,
             lambda text: text.replace('"bits_per_weight": 4.5223', '"bits_per_weight": "4"'),
             "cannot be",
         ),
-        (MANIFEST, lambda text: text.replace("tekken.json", "../tekken.json"), "cannot be a sibling"),
+        (MANIFEST, lambda text: text.replace("tekken.json", "../tekken.json"), "cannot be recorded"),
         (
             MANIFEST,
             lambda text: text.replace('"variant": "4bit"', '"variant": "2bit"'),
@@ -184,7 +184,7 @@ def test_a_malformed_record_is_refused(tmp_path, change):
     path = tmp_path / "tiny.json"
     path.write_text(json.dumps([RECORD[0].model_dump() | change]))
     with pytest.raises(
-        RecipeError, match=r"tiny\.json: no record of siblings .*; delete it, and `doit siblings` makes"
+        RecipeError, match=r"tiny\.json: cannot read the record of siblings .*; delete it and run"
     ):
         read_record(path)
 

@@ -100,7 +100,7 @@ def test_other_content_under_the_same_tag_is_refused(hub, publish, tmp_path):
     first = make_artifact(tmp_path / "a")
     publish(first)
     said = refused(publish(make_artifact(tmp_path / "b", b"other weights")))
-    assert said.startswith(f"{REPO}: the tag v1 holds another artifact; published tags never change")
+    assert said.startswith(f"{REPO}: the tag v1 holds another artifact, and published tags never change")
     assert len(commits(hub)) == 1
     assert files_at(hub, "v1") == contents(first)
 
@@ -231,7 +231,7 @@ def test_ctrl_c_reports_what_was_published(hub, hub_environment, tmp_path):
     assert process.returncode == -signal.SIGINT
     assert out == ""
     assert err.strip() == (
-        f"interrupted: {REPO}: nothing of it is there but the repository, empty;"
-        " if a commit was on its way, the next finds it"
+        f"interrupted: {REPO}: nothing was published but the empty repository;"
+        " if a commit was still being made, the next publish finds it"
     )
     assert not commits(hub)

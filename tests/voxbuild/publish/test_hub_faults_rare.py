@@ -37,7 +37,7 @@ def test_a_file_that_comes_back_damaged_is_not_tagged(at, kind, damage):
         f"a file comes back {kind}",
         "README.md",
         lambda number: for_good(number, corrupt=damage),
-        "README.md at COMMIT came with another hash than the Hub lists",
+        "README.md at COMMIT does not have the hash that the Hub lists",
     )
     assert found.rerun == "tag"
 
@@ -58,7 +58,7 @@ def test_a_wrong_sha256_from_lfs_is_not_tagged(at, new_world):
 def test_a_lasting_slow_answer_ends_the_publish(at, monkeypatch):
     monkeypatch.setattr(client, "TIMEOUT", 0.3)
     monkeypatch.setattr(client, "WAITS", ())
-    at("20 bytes a second, for good", "GET /REPO/refs", lambda n: for_good(n, drip=20), "comes too slowly")
+    at("20 bytes a second, for good", "GET /REPO/refs", lambda n: for_good(n, drip=20), "is too slow")
 
 
 def test_a_server_that_never_answers_ends_the_publish(at, monkeypatch):
@@ -71,7 +71,7 @@ def test_a_server_that_never_answers_ends_the_publish(at, monkeypatch):
 def test_a_long_pause_is_not_waited_for(at, slept, call):
     busy = Refusal(429)
     busy.headers = {"Retry-After": "3600"}
-    at(f"429, Retry-After: 3600 at {call}", call, lambda n: for_good(n, fail=busy), "for 3,600 seconds")
+    at(f"429, Retry-After: 3600 at {call}", call, lambda n: for_good(n, fail=busy), "to wait 3,600 seconds")
     assert 3600 not in slept
 
 
@@ -120,7 +120,7 @@ def test_a_foreign_commit_before_ours_is_not_overwritten(new_world, calls):
     assert found.seen == ("no v2", "no v2, main holds theirs")
     assert found.said == (
         "REPO: the Hub answers 412 to CALL (A commit has happened since. Please refresh and try again.);"
-        " meanwhile somebody else committed to it: look at that and publish again"
+        " there was another commit at the same time: check it and publish again"
     )
     assert world.log() == ["Publish v2", "Theirs", "Publish v1"]
 
@@ -146,7 +146,7 @@ def test_a_lost_answer_and_a_foreign_commit_on_top(new_world, calls):
 
     found = ROWS["the commit's answer is lost, and somebody else commits upon it"] = {}
     found[number + 1] = outcome(world, act, commits=2)
-    assert "meanwhile somebody else committed to it" in found[number + 1].said
+    assert "there was another commit at the same time" in found[number + 1].said
 
 
 def test_two_publishers_of_one_release_make_one_commit(new_world, calls):
@@ -209,7 +209,7 @@ def test_files_changed_after_the_check_are_not_sent(new_world):
     (world.release.folder / "README.md").write_bytes(CARD.replace(b"# A", b"# B"))
     script, done, said = play(world)
     assert not done
-    assert "README.md: it changed after it was checked" in said
+    assert "README.md: changed after it was checked" in said
     assert all(call.startswith("GET ") for call in script.calls)
 
 

@@ -68,7 +68,10 @@ def test_no_pull_request_is_made_for_what_main_holds(new_world):
     world.hub.faults = Script(world)
     assert attempt(world.release)[0]
     done, said = attempt(world.release, Destination(pull_request=True))
-    assert (done, said) == (False, f"{world.repo}: main holds all of it, there is nothing to request")
+    assert (done, said) == (
+        False,
+        f"{world.repo}: main already holds this release; there is nothing to request",
+    )
     assert not world.there.pulls
 
 
@@ -103,7 +106,8 @@ def test_a_tag_with_the_name_of_a_branch_is_refused(new_world):
     done, said = attempt(world.release)
     assert (done, said) == (
         False,
-        f"{world.repo}: v2 is the name of a branch; choose another with tag=NAME",
+        f"{world.repo}: the tag v2 is the name of a branch; choose another with tag=NAME, or publish.tag in"
+        " the recipe",
     )
     assert all(call.startswith("GET ") for call in script.calls)
 
@@ -138,19 +142,19 @@ def interrupted(world, destination, at):
 
 
 REQUEST, BRANCH = Destination(pull_request=True), Destination(branch="trial")
-NEXT = "; if a commit was on its way, the next finds it"
+NEXT = "; if a commit was still being made, the next publish finds it"
 
 
 @pytest.mark.parametrize(
     ("destination", "at", "new", "said"),
     [
-        (REQUEST, "/refs", False, f"nothing of it is there{NEXT}"),
-        (REQUEST, "/discussions", False, "the pull request refs/pr/1 holds it"),
-        (REQUEST, "/preupload/", True, f"nothing of it is there but the repository, empty{NEXT}"),
-        (BRANCH, "/preupload/", False, f"nothing of it is there but the branch trial, as main is{NEXT}"),
-        (BRANCH, "/resolve/", False, "trial holds it; publish again to verify it"),
-        (Destination(), "/preupload/", True, f"nothing of it is there but the repository, empty{NEXT}"),
-        (Destination(), "/repos/create", True, f"nothing of it is there{NEXT}"),
+        (REQUEST, "/refs", False, f"nothing was published{NEXT}"),
+        (REQUEST, "/discussions", False, "the pull request refs/pr/1 holds the release"),
+        (REQUEST, "/preupload/", True, f"nothing was published but the empty repository{NEXT}"),
+        (BRANCH, "/preupload/", False, f"nothing was published but the branch trial, equal to main{NEXT}"),
+        (BRANCH, "/resolve/", False, "trial holds the release; publish again to verify it"),
+        (Destination(), "/preupload/", True, f"nothing was published but the empty repository{NEXT}"),
+        (Destination(), "/repos/create", True, f"nothing was published{NEXT}"),
     ],
 )
 def test_ctrl_c_reports_what_was_reached(new_world, destination, at, new, said):

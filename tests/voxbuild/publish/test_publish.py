@@ -58,7 +58,7 @@ def test_a_missing_required_signature_is_refused(tmp_path):
     sign_artifact(make_artifact(tmp_path / "b"))
     signer, stranger = tmp_path / "a.pub", tmp_path / "b.pub"
     with pytest.raises(
-        VoxbuildError, match=r"a: not signed, though it should be, .*; build it again, and sign it"
+        VoxbuildError, match=r"a: not signed, but it must be, .*; build it again, and sign it"
     ):
         prepare(folder, RECIPE, REPO, "v1", stranger)
     sign_artifact(folder)
@@ -86,7 +86,7 @@ def test_a_validation_of_other_bytes_is_refused(tmp_path):
     write_json(folder / VALIDATION, read_json(make_artifact(tmp_path / "b", b"other") / VALIDATION))
     seal(folder)
     assert refused(folder).startswith(
-        f"{folder}: validation.json is not a passed one of these very files; build it again"
+        f"{folder}: validation.json does not say that these files passed; build it again"
     )
 
 
@@ -95,7 +95,7 @@ def test_a_failed_validation_is_refused(tmp_path):
     write_json(folder / VALIDATION, read_json(folder / VALIDATION) | {"passed": False})
     seal(folder)
     assert refused(folder).startswith(
-        f"{folder}: validation.json is not a passed one of these very files; build it again"
+        f"{folder}: validation.json does not say that these files passed; build it again"
     )
 
 
@@ -130,7 +130,7 @@ def test_an_artifact_that_changes_while_it_is_prepared_is_not_published(tmp_path
     monkeypatch.setattr(module, "proofs", unvalidate)
     release = prepare(folder, RECIPE, REPO, "v1")
     assert release.files[MANIFEST] == checked
-    with pytest.raises(VoxbuildError, match=r"manifest\.json: changed while it was published"):
+    with pytest.raises(VoxbuildError, match=r"manifest\.json: changed while it was being published"):
         LocalRegistry(tmp_path / "registry").publish(release, Destination())
 
 
@@ -145,7 +145,7 @@ def seal(folder, name=VALIDATION):
 def test_a_malformed_manifest_is_reported(tmp_path, content):
     folder = make_artifact(tmp_path / "a")
     (folder / MANIFEST).write_text(content)
-    assert "no readable manifest" in refused(folder)
+    assert "cannot read the manifest" in refused(folder)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_malformed_manifest_is_reported(tmp_path, content):
     ],
 )
 def test_an_invalid_tag_is_refused(tmp_path, tag):
-    assert "is no tag" in refused(make_artifact(tmp_path / "a"), tag)
+    assert "is not a valid tag" in refused(make_artifact(tmp_path / "a"), tag)
 
 
 @pytest.mark.parametrize("tag", ["v1", "2026.11", "_x", "v1.lock.2", "v" * 100, "a-b_c.d"])
@@ -167,7 +167,7 @@ def test_a_tag_that_git_accepts_is_accepted(tmp_path, tag):
 
 @pytest.mark.parametrize("branch", ["main", "refs/pr/1", "a//b", "a/", "/a", "a/b.lock", "a..b", "withdrawn"])
 def test_an_invalid_branch_is_refused(branch):
-    with pytest.raises(VoxbuildError, match="is no branch"):
+    with pytest.raises(VoxbuildError, match=r"(is not a valid|cannot be a) branch"):
         check_branch(branch)
 
 

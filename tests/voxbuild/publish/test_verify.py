@@ -55,9 +55,9 @@ def test_an_unchanged_release_is_verified(work, told):
     assert told() == (
         True,
         f"4bit over tiny: {REPO} at v1\n"
-        f"   all 6 files are those of its manifest {digest}, {size:,} bytes\n"
-        "   validated as these very files\n"
-        "   provenance.json tells what these very files were made from\n"
+        f"   all 6 files match the manifest {digest}, {size:,} bytes\n"
+        "   validated with exactly these files\n"
+        "   provenance.json covers exactly these files\n"
         "   not signed\n"
         f"   the same as {work.artifact('tiny', '4bit')}\n",
     )
@@ -99,7 +99,7 @@ def test_a_manifest_that_differs_from_the_local_one_is_reported(work, told):
     change_manifest(work, lambda manifest: manifest.update(model="Another"))
     right, text = told()
     assert not right
-    assert f"!! another artifact is in {work.artifact('tiny', '4bit')}, with the manifest " in text
+    assert f"!! {work.artifact('tiny', '4bit')} holds another artifact, with the manifest " in text
     shutil.rmtree(work.artifact("tiny", "4bit"))
     assert told()[0], "a valid one, as far as can be known where nothing is built"
 
@@ -121,7 +121,7 @@ def test_a_validation_of_other_files_is_reported(work, told, change):
     change_manifest(work, lambda manifest: manifest["files"].update({VALIDATION: entry}))
     right, text = told()
     assert not right
-    assert "!! validation.json is not a passed one of these very files\n" in text
+    assert "!! validation.json does not say that these files passed\n" in text
 
 
 def test_the_signature_is_verified_too(work, told):
@@ -148,8 +148,8 @@ def test_the_signer_is_named_if_a_key_is_given(keys, told, tmp_path):
     right, text = told("v2")
     assert right
     assert "all 7 files" in text
-    assert "   signed; whose signature it is was not checked: say key=PUBLIC.pem\n" in text
-    unchecked = "signed; whose signature it is was not checked: say key=PUBLIC.pem"
+    assert "   signed; the key was not checked: give key=PUBLIC.pem\n" in text
+    unchecked = "signed; the key was not checked: give key=PUBLIC.pem"
     checked = f"signed with the private key of {keys[1]}"
     assert told("v2", key=keys[1]) == (True, text.replace(unchecked, checked))
     _, stranger = write_keys(tmp_path, "stranger")
@@ -161,7 +161,7 @@ def test_the_signer_is_named_if_a_key_is_given(keys, told, tmp_path):
 def test_with_a_key_an_unsigned_release_fails(told, tmp_path):
     right, text = told("v1", key=write_keys(tmp_path)[1])
     assert not right
-    assert "!! not signed, though it should be" in text
+    assert "!! not signed, but it must be" in text
 
 
 def test_a_signature_of_another_manifest_fails(keys, work, told):
@@ -203,7 +203,7 @@ def test_unvalidated_variants_are_verified_only_by_name(work, told):
     (folder / MANIFEST).write_text("{")
     right, text = told(named=False)
     assert not right
-    assert "no readable manifest" in text
+    assert "cannot read the manifest" in text
 
 
 def test_foreign_text_is_one_printable_line(work, told):
@@ -219,7 +219,7 @@ def test_foreign_text_is_one_printable_line(work, told):
 def test_all_builds_are_verified_and_the_exit_code_reports_failures(work):
     process = doit(work.root, "verify", "tag=v1")
     assert process.returncode == 0
-    assert "all 6 files are those" in process.stdout
+    assert "all 6 files match" in process.stdout
     stored(work, "tekken.json").write_bytes(b"[]")
     process = doit(work.root, "verify", "recipe=4bit", "tag=v1", "target=registry")
     assert process.returncode in FAILED

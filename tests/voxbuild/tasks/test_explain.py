@@ -50,7 +50,7 @@ def test_after_a_build_everything_is_up_to_date_and_nothing_is_touched(built):
 def test_before_the_first_build_everything_would_run_and_nothing_is_made(tmp_path):
     project = make_project(tmp_path / "project", clips=1)
     told = explained(project, "recipe=4bit")
-    assert set(told.values()) == {("runs", "it did not run yet, or failed the last time")}
+    assert set(told.values()) == {("runs", "it has not run yet, or failed")}
     assert "convert:tiny:2bit" not in told
     assert not (project / "out").exists()
     assert not (project / ".doit.db.json").exists()
@@ -73,9 +73,9 @@ CHANGES = {
         {
             PLAN: "recipes/4bit.yaml changed",
             "validate:tiny:4bit": "recipes/4bit.yaml changed",
-            "manifest:tiny:4bit": "recipes/ says something else than the last time",
+            "manifest:tiny:4bit": "recipes/ changed",
         },
-        {"convert:tiny:4bit": "its forerunner plan:tiny:4bit will run"},
+        {"convert:tiny:4bit": "plan:tiny:4bit will run first"},
     ),
     "deleted": (
         lambda p: (p / "out/tiny/4bit/validation.json").unlink(),
@@ -84,14 +84,14 @@ CHANGES = {
     ),
     "damaged": (
         lambda p: flip(p / "out/tiny/4bit/model.safetensors"),
-        {"convert:tiny:4bit": "model.safetensors in {p}/out/tiny/4bit missing, or not as they were made"},
-        {"validate:tiny:4bit": "its forerunner convert:tiny:4bit will run"},
+        {"convert:tiny:4bit": "model.safetensors in {p}/out/tiny/4bit missing or changed"},
+        {"validate:tiny:4bit": "convert:tiny:4bit will run first"},
     ),
     "tools": (
         new_tools_and_edited_card,
         {
             PLAN: "other tools: voxbuild was 0",
-            "card:tiny:4bit": "out/tiny/4bit/README.md is not as it was written",
+            "card:tiny:4bit": "out/tiny/4bit/README.md was edited",
         },
         {},
     ),
@@ -121,15 +121,15 @@ def test_a_changed_source_is_named(tmp_path):
     shutil.copy2(project / "source/params.json", project / "copy")
     (project / "copy").replace(project / "source/params.json")
     told = explained(project, "convert")
-    assert told["fetch:tiny"] == ("runs", f"params.json in {project}/source changed or went away")
-    assert told[PLAN] == ("may run", "its forerunner fetch:tiny will run")
-    assert told["convert:tiny:4bit"] == ("may run", "its forerunner plan:tiny:4bit may run")
+    assert told["fetch:tiny"] == ("runs", f"params.json in {project}/source changed or missing")
+    assert told[PLAN] == ("may run", "fetch:tiny will run first")
+    assert told["convert:tiny:4bit"] == ("may run", "plan:tiny:4bit may run first")
 
 
 def test_a_file_without_a_task_and_an_unknown_name_are_reported(project):
     (project / "model_cards/voxtral.md.j2").unlink()
     told = explained(project, "recipe=4bit")
-    gone = "model_cards/voxtral.md.j2 is missing, and no task makes it: this fails"
+    gone = "model_cards/voxtral.md.j2 is missing, and no task makes it: this will fail"
     assert told["card:tiny:4bit"] == ("runs", gone)
     process = doit(project, "explain", "recipe=5bit")
     assert process.returncode == 3

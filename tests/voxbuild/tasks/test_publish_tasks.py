@@ -86,9 +86,9 @@ def test_releases_are_published_listed_and_withdrawn(work):
     assert f"4bit over tiny: published {REPO} at v1" in process.stdout
     process = doit(work.root, "publish", "--pull-request", "recipe=4bit")
     assert process.returncode in FAILED
-    assert "target=registry has neither branches nor pull requests; target=hub has" in process.stdout
+    assert "target=registry has no branches or pull requests; use target=hub" in process.stdout
     process = doit(work.root, "yank", "recipe=4bit", "tag=v1", "reason=deaf to numbers")
-    assert process.stdout == f"{REPO}: v1 is withdrawn; latest is none: no other tag is left\n"
+    assert process.stdout == f"{REPO}: v1 is withdrawn; latest: none\n"
     told = json.loads(doit(work.root, "history", "recipe=4bit", "--format", "json").stdout)
     assert [(v["tag"], v["latest"], v["withdrawn"]) for v in told] == [("v1", False, "deaf to numbers")]
     listed = json.loads(doit(work.root, "registry", "--format", "json").stdout)
@@ -120,12 +120,12 @@ def test_a_dry_run_refuses_what_publishing_would(work, publish):
 
 
 def test_branches_are_refused_by_the_registry(work, publish):
-    refusal = "!! target=registry has neither branches nor pull requests; target=hub has\n"
+    refusal = "!! target=registry has no branches or pull requests; use target=hub\n"
     assert publish(branch="trial") == publish(branch="trial", dry_run=True) == refusal
     assert publish(pull_request=True) == publish(pull_request=True, dry_run=True) == refusal
-    assert "say one" in publish(branch="trial", pull_request=True)
-    assert "main is no branch for review" in publish(branch="main")
-    assert "is no branch: " in publish(branch="a..b")
+    assert "not both" in publish(branch="trial", pull_request=True)
+    assert "main cannot be a branch for review" in publish(branch="main")
+    assert "is not a valid branch: " in publish(branch="a..b")
     assert not work.registry.exists()
 
 
@@ -139,7 +139,7 @@ def test_a_required_signature_is_checked(work, publish):
     folder = put_artifact(work)
     _, stranger = write_keys(work.root)
     (folder.parent / "4bit.pub").write_bytes(stranger.read_bytes())
-    assert f"{folder}: not signed, though it should be, with the private key of " in publish()
+    assert f"{folder}: not signed, but it must be, with the private key of " in publish()
     signature = sign_artifact(folder)
     (folder.parent / "4bit.pub").write_bytes(stranger.read_bytes())
     assert "not signed with the private key of" in publish()
@@ -157,7 +157,7 @@ def test_history_and_registry_list_every_release(work, run, publish):
     publish("v1")
     put_artifact(work, b"other weights", signed=True)
     publish("v2")
-    assert run("yank", tag="v2", reason="deaf") == f"{REPO}: v2 is withdrawn; latest is v1\n"
+    assert run("yank", tag="v2", reason="deaf") == f"{REPO}: v2 is withdrawn; latest: v1\n"
     history = [[row[1], *row[4:]] for row in rows(run("history", format="table"))]
     assert history == [["v2", "", "deaf"], ["v1", "latest", ""]]
     told = json.loads(run("history", format="json"))
@@ -175,7 +175,7 @@ def test_history_and_registry_list_every_release(work, run, publish):
 def test_withdrawing_needs_a_recipe_a_tag_and_a_reason(work, run, publish, said):
     publish()
     refusal = run("yank", **({"tag": "v1", "reason": "bad"} | said))
-    assert refusal.startswith(("!! say which tag", "!! say of which recipe"))
+    assert refusal.startswith(("!! name the tag", "!! name the recipe"))
     assert LocalRegistry(work.registry).history(REPO)[0].latest
 
 
@@ -198,7 +198,7 @@ def test_an_unreadable_entry_is_listed_after_the_others(work, publish, capsys):
     ref = next(work.registry.glob("*/refs/v2")).read_text()
     (next(work.registry.glob(f"*/snapshots/{ref}")) / "manifest.json").unlink()
     failed = actions.on_project(catalogue.show_registry, format="table", gc=False, dry_run=False)
-    assert failed.get_msg().strip() == f"{REPO} at v2: manifest.json is not there"
+    assert failed.get_msg().strip() == f"{REPO} at v2: there is no manifest.json"
     assert [row[1] for row in rows(capsys.readouterr().out)] == ["v1"]
 
 

@@ -203,7 +203,7 @@ def test_a_card_with_other_numbers_than_were_measured_is_not_published(built):
     assert executed(process) == ["card:tiny:4bit", "provenance:tiny:4bit", "manifest:tiny:4bit"]
     published = doit(built, "publish", "recipe=4bit")
     assert published.returncode in FAILED
-    assert "the card does not say what was measured: README.md: few, WER %: " in published.stdout
+    assert "the card differs from the measurements: README.md: few, WER %: " in published.stdout
     assert "Traceback" not in published.stdout
     assert not (built / "out/registry").exists()
 
@@ -213,7 +213,7 @@ def test_a_malformed_record_is_one_message(built):
     (built / "model_cards/siblings/tiny.json").write_text("[{}]")
     process = doit(built, "build", "recipe=4bit")
     assert process.returncode == 3
-    assert "tiny.json: no record of siblings" in process.stdout
+    assert "tiny.json: cannot read the record of siblings" in process.stdout
     assert "Traceback" not in process.stdout
 
 

@@ -1,4 +1,4 @@
-"""The Hub's client made patient, but not for ever: time-outs, retries, and errors in a sentence."""
+"""The Hub's client with time-outs, retries and one-line errors."""
 
 import json
 import sys
@@ -12,47 +12,44 @@ from voxbuild.console import remember, sayable
 from voxbuild.errors import MissingError, PublishError
 from voxrun import messages
 
-if TYPE_CHECKING:  # loaded when the Hub is talked to: most tasks never do
+if TYPE_CHECKING:  # slow to import, and most tasks do not use the Hub
     import httpx2
 
 T = TypeVar("T")
 
 TIMEOUT = 60.0
-"""Seconds to wait for a connection, for the next bytes of an answer, or for some of ours to be taken."""
+"""Seconds to wait for a connection, for the next bytes of a response, or for the next bytes to be sent."""
 SLOWEST = 1000.0
-"""Bytes a second. An answer that has taken longer than TIMEOUT must have come at least as fast as this."""
+"""Bytes a second: the lowest average rate of a response that takes longer than TIMEOUT."""
 WAITS = (1.0, 2.0, 4.0)
-"""Seconds between tries, as the client waits with those of its calls that it repeats itself."""
+"""Seconds between tries, as in the client's own retries."""
 LONGEST_WAIT = 300
-"""Seconds. The Hub may ask for a longer pause; that is told instead of waited for."""
+"""Seconds. A longer Retry-After of the Hub is an error."""
 TRANSIENT = (408, 429, 500, 502, 503, 504)
-NOT_ASKED_FOR = (LookupError, TypeError, AttributeError)
-"""What the client raises over an answer that is JSON, but none that the Hub gives."""
-LATER = "publish again later, it goes on from what is there then"
+UNEXPECTED = (LookupError, TypeError, AttributeError)
+"""Raised by the client for a response with unexpected JSON."""
+LATER = "publish again later, which continues where this stopped"
 HINTS = {
     401: "log in with `hf auth login`, or set HF_TOKEN",
-    403: "the token may not do this: it needs the right to write to the repository",
-    404: "there is no such repository, or the token may not see it",
-    409: "something else was changed there at the same time; publish again",
-    413: "that is more than it takes",
-    429: "it asks for a pause; publish again later",
-    500: LATER,
-    502: LATER,
-    503: LATER,
-    504: LATER,
-    507: "its storage is full; make room there and publish again",
+    403: "the token needs write access to the repository",
+    404: "there is no such repository, or the token has no access to it",
+    409: "there was another change at the same time; publish again",
+    413: "the upload is too large",
+    429: "too many requests; publish again later",
+    **dict.fromkeys((500, 502, 503, 504), LATER),
+    507: "its storage is full; free some there and publish again",
 }
 
 
 class LongPauseError(ValueError):
-    """The Hub asks for a longer pause than anybody waits for."""
+    """The Hub asks for a longer pause than LONGEST_WAIT."""
 
 
 @cache
 def be_patient() -> None:
-    """Give the client, in the whole process, limits of time that its own calls do not switch off.
+    """Give the client, in the whole process, time-outs that its own calls do not switch off.
 
-    And let it be quiet: no warning of each retry, no progress bars where nobody watches.
+    Also turn off its warnings of retries, and its progress bars if stderr is no terminal.
     """
     from huggingface_hub import constants, set_client_factory
     from huggingface_hub.utils import logging
@@ -65,10 +62,10 @@ def be_patient() -> None:
 
 
 def check_token() -> None:
-    """Have the token that the client finds kept out of all messages. Raises PublishError if it is none."""
+    """Hide the client's token in all messages. Raises PublishError if it is not a valid token."""
     from huggingface_hub import get_token
 
-    with in_a_sentence("the token of the Hub"):
+    with publish_errors("the Hub token"):
         if token := get_token():
             remember(token)
 
@@ -86,14 +83,14 @@ def _limited() -> "httpx2.Client":
 
 
 def _limit(request: "httpx2.Request") -> None:
-    """Several of the client's calls ask for no time-out at all, which goes before the session's own."""
+    """Set time-outs: several of the client's calls override the session's with none."""
     asked = request.extensions.get("timeout", {})
     limits = {kind: asked.get(kind) or TIMEOUT for kind in ("connect", "read", "write", "pool")}
     request.extensions = {**request.extensions, "timeout": limits}
 
 
 def _pace(response: "httpx2.Response") -> None:
-    """A time-out between two bytes never comes if there is always one more: hold the whole against a pace."""
+    """Limit the time of the whole response: a read time-out only limits the time between two bytes."""
     import httpx2
 
     class Paced(httpx2.SyncByteStream):
@@ -105,7 +102,7 @@ def _pace(response: "httpx2.Response") -> None:
             for part in self._stream:
                 received += len(part)
                 if time.monotonic() - start > TIMEOUT + received / SLOWEST:
-                    raise httpx2.ReadTimeout("the answer comes too slowly", request=response.request)
+                    raise httpx2.ReadTimeout("the response is too slow", request=response.request)
                 yield part
 
         def close(self) -> None:
@@ -116,7 +113,7 @@ def _pace(response: "httpx2.Response") -> None:
 
 
 def again(call: Callable[[], T]) -> T:
-    """The result of a call that does no harm when it is made twice; it is repeated while that may help."""
+    """The result of an idempotent call, which is repeated after transient errors."""
     for wait in WAITS:
         try:
             return call()
@@ -126,50 +123,50 @@ def again(call: Callable[[], T]) -> T:
 
 
 def pause(error: Exception, wait: float) -> None:
-    """Wait before a call is made again: as long as the Hub asks, or so many seconds. Raises what stays."""
-    if not may_pass(error):
+    """Wait before a retry: as long as the Hub asks, or `wait` seconds. Raises `error` if it is permanent."""
+    if not is_transient(error):
         raise error
     response = _response(error)
-    time.sleep(wait if response is None else _asked(response) or wait)
+    time.sleep(wait if response is None else _retry_after(response) or wait)
 
 
-def _asked(response: "httpx2.Response") -> int:
-    """For how many seconds the Hub asks to be left alone; the client too reads nothing but seconds."""
-    said = str(response.headers.get("retry-after", "")).strip()
-    return int(said) if said.isdecimal() else 0
+def _retry_after(response: "httpx2.Response") -> int:
+    """Seconds by the Retry-After header, else 0; like the client, this reads no dates."""
+    value = str(response.headers.get("retry-after", "")).strip()
+    return int(value) if value.isdecimal() else 0
 
 
 def _refuse_long_waits(response: "httpx2.Response") -> None:
-    """The client would wait as long as it is told to."""
-    if response.status_code in TRANSIENT and (seconds := _asked(response)) > LONGEST_WAIT:
-        raise LongPauseError(f"the Hub asks to be left alone for {seconds:,} seconds; come back after that")
+    """Raise LongPauseError, where the client itself would wait for any time."""
+    if response.status_code in TRANSIENT and (seconds := _retry_after(response)) > LONGEST_WAIT:
+        raise LongPauseError(f"the Hub asks to wait {seconds:,} seconds; publish again after that")
 
 
-def may_pass(error: Exception) -> bool:
-    """Whether the same call may go well in a moment: a busy server, a cut connection, half an answer."""
+def is_transient(error: Exception) -> bool:
+    """Whether a retry may succeed: after a busy server, a cut connection, an incomplete response."""
     import httpx2
 
     cause = _cause(error)
     if (response := _response(cause)) is not None:
         return response.status_code in TRANSIENT
-    nobody = isinstance(cause, httpx2.ConnectError)
-    return isinstance(cause, (httpx2.HTTPError, json.JSONDecodeError)) and not nobody
+    unreachable = isinstance(cause, httpx2.ConnectError)
+    return isinstance(cause, (httpx2.HTTPError, json.JSONDecodeError)) and not unreachable
 
 
 @contextmanager
-def in_a_sentence(repo: str) -> Iterator[None]:
-    """Turn what the client raises into a PublishError about the repository, without any token."""
+def publish_errors(repo: str) -> Iterator[None]:
+    """Turn the client's errors into PublishError or MissingError about the repository, without any token."""
     import httpx2
 
     try:
         yield
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, RuntimeError, *NOT_ASKED_FOR) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, RuntimeError, *UNEXPECTED) as error:
         kind = MissingError if is_missing(error) else PublishError
         raise kind(f"{repo}: {sentence(error)}") from error
 
 
 def is_missing(error: Exception) -> bool:
-    """Whether there is no such repository, revision or file, or nobody may know of it without a token."""
+    """Whether there is no such repository, revision or file, or it is hidden without a token."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     hidden = isinstance(error, RepositoryNotFoundError) and not isinstance(error, GatedRepoError)
@@ -177,43 +174,42 @@ def is_missing(error: Exception) -> bool:
 
 
 def sentence(error: Exception) -> str:
-    """What went wrong, in one line; what the Hub answered comes without its host, query and request ids."""
+    """An error in one line, without the Hub's host, query and request ids."""
     import httpx2
 
     cause = _cause(error)
+    text = plain(str(cause)) or type(cause).__name__
     if (response := _response(cause)) is not None:
         status = response.status_code
-        said = getattr(cause, "server_message", None)
-        told = f"the Hub answers {status}{_to(response)}"
-        told += f" ({plain(said)})" if said else ""
-        told += f"; {HINTS[status]}" if status in HINTS else ""
-    else:
-        told = plain(str(cause)) or type(cause).__name__
-        if isinstance(cause, httpx2.RequestError):
-            told = f"no answer{_to(cause)}: {told}; {LATER}"
-        if isinstance(cause, json.JSONDecodeError):
-            told = f"what the Hub answers is no JSON ({told}); {LATER}"
-        if isinstance(cause, KeyError):
-            told = f"what the Hub answers says no {told}; {LATER}"
-        elif isinstance(cause, NOT_ASKED_FOR):
-            told = f"what the Hub answers is not what it was asked for ({told}); {LATER}"
-    return sayable(told)
+        reason = getattr(cause, "server_message", None)
+        text = f"the Hub answers {status}{_request(response)}"
+        text += f" ({plain(reason)})" if reason else ""
+        text += f"; {HINTS[status]}" if status in HINTS else ""
+    elif isinstance(cause, httpx2.RequestError):
+        text = f"no response{_request(cause)}: {text}; {LATER}"
+    elif isinstance(cause, json.JSONDecodeError):
+        text = f"the Hub's response is not JSON ({text}); {LATER}"
+    elif isinstance(cause, KeyError):
+        text = f"the Hub's response has no {text}; {LATER}"
+    elif isinstance(cause, UNEXPECTED):
+        text = f"the Hub's response is unexpected ({text}); {LATER}"
+    return sayable(text)
 
 
-def plain(said: str) -> str:
-    """What others wrote, in one line that holds no token and nothing that a terminal would obey."""
-    return messages.sentence(sayable(str(said)))
+def plain(text: str) -> str:
+    """Untrusted text in one line, without tokens and control characters."""
+    return messages.sentence(sayable(str(text)))
 
 
-def _to(asked: "httpx2.RequestError | httpx2.Response") -> str:
+def _request(source: "httpx2.RequestError | httpx2.Response") -> str:
     try:
-        return f" to {asked.request.method} {asked.request.url.path}"
-    except RuntimeError:  # there is none
+        return f" to {source.request.method} {source.request.url.path}"
+    except RuntimeError:  # it has no request
         return ""
 
 
 def _cause(error: Exception) -> Exception:
-    """What the RuntimeError of an upload was raised from; by Xet there are some of nothing else."""
+    """The cause of an upload's RuntimeError; Xet raises some without a cause."""
     inner = error.__cause__
     return inner if type(error) is RuntimeError and isinstance(inner, Exception) else error
 

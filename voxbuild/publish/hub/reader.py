@@ -1,4 +1,4 @@
-"""A repository on the Hub, read: its refs, commits and files, these by their hashes."""
+"""Reading a repository on the Hub: its refs, commits, and files with their hashes."""
 
 import hashlib
 from collections.abc import Collection, Mapping
@@ -15,36 +15,35 @@ if TYPE_CHECKING:
 
 MAIN = LATEST
 OWN = (".gitattributes",)
-"""The Hub's own files: it makes them with the repository."""
+"""Files that the Hub adds to a new repository."""
 SMALL = 16 * 2**20
-"""Bytes. What is not in LFS is smaller: the Hub takes larger files into LFS alone."""
+"""Bytes: the largest file outside LFS."""
 
 
 class Refs(NamedTuple):
-    """Names and their commits."""
+    """Name -> commit."""
 
     tags: Mapping[str, str]
     branches: Mapping[str, str]
 
 
 class HubFiles:
-    """One repository. What its methods raise is the client's, but for what PublishError says better."""
+    """One repository. Its methods raise the client's errors and PublishError."""
 
     def __init__(self, api: "HfApi", repo: str) -> None:
         self._api, self.name = api, repo
 
     def head(self, branch: str = MAIN) -> str:
-        """The commit of a branch. Raises PublishError if the repository has another name by now."""
+        """The commit of a branch. Raises PublishError if the repository was renamed."""
         info = again(lambda: self._api.model_info(self.name, revision=None if branch == MAIN else branch))
         if info.id.lower() != self.name.lower():
             raise PublishError(
-                f"{self.name}: it was renamed to {plain(info.id)} on the Hub; publish under that name,"
-                " or a new one"
+                f"{self.name}: renamed to {plain(info.id)} on the Hub; publish under that name or a new one"
             )
         return str(info.sha)
 
-    def is_there(self, branch: str = MAIN) -> bool:
-        """Whether there is a branch; whether there is the repository at all."""
+    def exists(self, branch: str = MAIN) -> bool:
+        """Whether the repository exists and has the branch."""
         try:
             self.head(branch)
         except Exception as error:
@@ -54,28 +53,28 @@ class HubFiles:
         return True
 
     def refs(self) -> Refs:
-        """All at one moment."""
+        """All tags and branches, by one call."""
         refs = again(lambda: self._api.list_repo_refs(self.name))
         tags = {tag.name: tag.target_commit for tag in refs.tags}
         return Refs(tags, {branch.name: branch.target_commit for branch in refs.branches})
 
     def commits(self, revision: str = MAIN) -> "list[GitCommitInfo]":
-        """It and those below it, each before its parent; their dates are the server's, and prove nothing."""
+        """The history of a revision, newest first. The dates are the server's and cannot be verified."""
         return self._api.list_repo_commits(self.name, revision=revision)
 
     def resolve(self, revision: str) -> str:
-        """The commit of a tag: a branch may have the same name. What is no tag stands for itself."""
+        """The commit of a tag, even if a branch has the same name; other revisions are returned unchanged."""
         if revision == MAIN or COMMIT.fullmatch(revision):
             return revision
         return self.refs().tags.get(revision, revision)
 
     def files(self, revision: str) -> dict[str, Entry]:
-        """Path -> size and sha256 of everything; small files are downloaded, for the Hub tells no sha256."""
+        """Path -> size and sha256; files outside LFS are downloaded, as the Hub lists no sha256 for them."""
         listed = self._listing(revision)
         return {name: Entry(file.size, self._sha256(revision, file)) for name, file in listed.items()}
 
     def read(self, revision: str, name: str, limit: int) -> bytes:
-        """A file that is no larger than `limit` bytes, with the hash that the Hub lists for it."""
+        """A file of at most `limit` bytes, checked against the Hub's hash."""
         from huggingface_hub.hf_api import RepoFile
 
         found = again(lambda: self._api.get_paths_info(self.name, [name], revision=revision))
@@ -84,25 +83,25 @@ class HubFiles:
         return self._download(revision, found[0], limit)
 
     def blobs(self, revision: str, *names: str) -> dict[str, str]:
-        """Name -> git hash, equal for equal files, of those of these files that are there."""
+        """Name -> git hash of those files that exist; equal files have equal hashes."""
         from huggingface_hub.hf_api import RepoFile
 
         found = again(lambda: self._api.get_paths_info(self.name, list(names), revision=revision))
         return {file.path: file.blob_id for file in found if isinstance(file, RepoFile)}
 
     def names(self, revision: str) -> set[str]:
-        """Paths of everything there."""
+        """The paths of all files."""
         return set(self._listing(revision))
 
     def differences(
         self, revision: str, wanted: Mapping[str, Entry], apart: Collection[str] = ()
     ) -> list[str]:
-        """Names of files that are missing there, are not wanted, or are not as they should be."""
+        """Names of files that are missing, unwanted or different; those in `apart` are ignored."""
         listed = {name: file for name, file in self._listing(revision).items() if name not in apart}
         wanted = {name: entry for name, entry in wanted.items() if name not in apart}
         different = set(listed) ^ set(wanted)
         different |= {n for n in set(listed) & set(wanted) if not _may_be(listed[n], wanted[n])}
-        if not different:  # only then is it worth a download
+        if not different:  # else the downloads are not needed
             different = {n for n, f in listed.items() if self._sha256(revision, f) != wanted[n].sha256}
         return sorted(different)
 
@@ -120,19 +119,18 @@ class HubFiles:
     def _download(self, revision: str, file: "RepoFile", limit: int) -> bytes:
         if file.size > limit:
             raise PublishError(
-                f"{self.name}: {plain(file.path)} at {revision} has {file.size:,} bytes;"
-                f" no more than {limit:,} are read"
+                f"{self.name}: {plain(file.path)} at {revision} has {file.size:,} bytes, more than {limit:,}"
             )
         data = again(lambda: self._get(revision, file.path, file.size))
-        if not _is(data, file):
+        if not _matches(data, file):
             raise PublishError(
-                f"{self.name}: {plain(file.path)} at {revision} came with another hash than the Hub lists;"
+                f"{self.name}: {plain(file.path)} at {revision} does not have the hash that the Hub lists;"
                 " try again"
             )
         return data
 
     def _get(self, revision: str, name: str, size: int) -> bytes:
-        """The first `size` bytes of a file, and one more if there is."""
+        """The first `size` + 1 bytes of a file, or all if it has fewer."""
         from huggingface_hub import get_session, hf_hub_url
         from huggingface_hub.utils import (  # type: ignore[attr-defined]
             build_hf_headers,
@@ -144,7 +142,7 @@ class HubFiles:
         data = bytearray()
         with get_session().stream("GET", url, headers=headers) as response:
             if response.is_error:
-                response.read()  # the client tells the reason from it
+                response.read()  # the client's error takes the reason from it
             hf_raise_for_status(response)
             for part in response.iter_bytes():
                 data += part
@@ -154,11 +152,11 @@ class HubFiles:
 
 
 def _may_be(file: "RepoFile", wanted: Entry) -> bool:
-    """Whether a file is the wanted one by what the Hub lists of it."""
+    """Whether a file may be the wanted one, by its size and LFS hash."""
     return file.size == wanted.size and (file.lfs is None or file.lfs.sha256 == wanted.sha256)
 
 
-def _is(data: bytes, file: "RepoFile") -> bool:
+def _matches(data: bytes, file: "RepoFile") -> bool:
     from huggingface_hub.utils.sha import git_hash
 
     if file.lfs:

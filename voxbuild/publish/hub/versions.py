@@ -1,9 +1,8 @@
-"""The tags of a repository on the Hub: which came after which, and withdrawing one."""
+"""The tags of a repository on the Hub: their order, and withdrawing one."""
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, TypeVar
 
 from voxbuild.artifact.manifest import MANIFEST, SIGNATURE
@@ -19,22 +18,22 @@ from .writer import HubRepo, OvertakenError
 T = TypeVar("T")
 
 FILE = "withdrawn.json"
-"""On the branch of reasons: tag -> why it was withdrawn. The mark's own message cannot be read back."""
-UNTOLD = "no reason is told"
+"""On the branch REASONS: tag -> why it was withdrawn. The client cannot read the message of a tag."""
+NO_REASON = "no reason was recorded"
 LIMIT = 2**22
 """Bytes."""
 TRIES = 5
 
 
 def versions(repo: HubRepo, head: str = MAIN) -> list[Version]:
-    """The tags, newest first: by the order of main's commits; what is not on main comes last."""
+    """The tags, newest first by the order of main's commits; tags that are not on main come last."""
     refs, commits = repo.refs(), repo.commits(head)
     place = {commit.commit_id: index for index, commit in enumerate(commits)}
     dates = {commit.commit_id: commit.created_at.isoformat() for commit in commits}
     tags = {tag: commit for tag, commit in refs.tags.items() if not tag.startswith(WITHDRAWN)}
     names = sorted(sorted(tags, reverse=True), key=lambda tag: place.get(tags[tag], len(commits)))
-    told = reasons(repo, refs.branches.get(REASONS))
-    withdrawn = {tag: told.get(tag) or UNTOLD for tag in names if WITHDRAWN + tag in refs.tags}
+    known = reasons(repo, refs.branches.get(REASONS))
+    withdrawn = {tag: known.get(tag) or NO_REASON for tag in names if WITHDRAWN + tag in refs.tags}
     latest = _latest(repo, tags, sorted(names, key=lambda tag: tag in withdrawn), head)
     return [
         Version(plain(tag), tags[tag], dates.get(tags[tag], ""), tag == latest, withdrawn.get(tag))
@@ -43,7 +42,7 @@ def versions(repo: HubRepo, head: str = MAIN) -> list[Version]:
 
 
 def _latest(repo: HubRepo, tags: Mapping[str, str], names: list[str], head: str) -> str | None:
-    """The first of these tags with the manifest, and the signature, that main has."""
+    """The first of these tags with the same manifest and signature as main."""
     held = repo.blobs(head, MANIFEST, SIGNATURE)
     if MANIFEST not in held:
         return None
@@ -51,37 +50,37 @@ def _latest(repo: HubRepo, tags: Mapping[str, str], names: list[str], head: str)
 
 
 def reasons(repo: HubRepo, commit: str | None) -> dict[str, str]:
-    """Tag -> why it was withdrawn, by a commit of the branch of reasons, if there is one."""
+    """Tag -> why it was withdrawn, from a commit of the branch REASONS; empty if there is none."""
     if commit is None or FILE not in repo.blobs(commit, FILE):
         return {}
     try:
-        return {
-            tag: plain(reason) for tag, reason in dict(json.loads(repo.read(commit, FILE, LIMIT))).items()
-        }
+        content = dict(json.loads(repo.read(commit, FILE, LIMIT)))
+        return {tag: plain(reason) for tag, reason in content.items()}
     except (ValueError, TypeError) as error:
         raise PublishError(
-            f"{repo.name}: {FILE} on its branch {REASONS} is no table of reasons; mend it, or delete"
+            f"{repo.name}: {FILE} on its branch {REASONS} is not a table of reasons; repair it or delete"
             " the branch"
         ) from error
 
 
 def withdraw(repo: HubRepo, tag: str, reason: str) -> str | None:
-    """Mark a tag, and let main be the newest one that is not withdrawn, or empty; return that one.
+    """Mark a tag and put the newest tag that is not withdrawn on main (none: empty it); return that tag.
 
-    What somebody else put on main stays there. Raises MissingError if there is no such tag.
+    If main holds none of the tags, it is left alone. Raises MissingError if there is no such tag.
     """
     tags = repo.refs().tags
     names = sorted(name for name in tags if not name.startswith(WITHDRAWN))
     if tag not in names:
-        raise MissingError(f"{repo.name}: there is no tag {tag}; there are: {plain(', '.join(names))}")
-    _undisturbed(partial(_tell, repo, tag, reason))
+        raise MissingError(f"{repo.name}: there is no tag {tag}; its tags: {plain(', '.join(names))}")
+    message = f"Withdraw {tag}\n\n{reason}"
+    _retried(lambda: _record_reason(repo, tag, reason, message))
     if not repo.tag(WITHDRAWN + tag, tags[tag], reason):
-        raise PublishError(f"{repo.name}: the tag {WITHDRAWN + tag} is on another commit than {tag}")
-    return _undisturbed(partial(_settle, repo, _withdrawal(tag, reason)))
+        raise PublishError(f"{repo.name}: the tags {WITHDRAWN + tag} and {tag} are on different commits")
+    return _retried(lambda: _update_main(repo, message))
 
 
-def _undisturbed(change: Callable[[], T]) -> T:
-    """Change what is there; if somebody else was faster, what they made of it."""
+def _retried(change: Callable[[], T]) -> T:
+    """The result of a change, made again after each commit of another process."""
     for _ in range(TRIES):
         try:
             return change()
@@ -90,45 +89,37 @@ def _undisturbed(change: Callable[[], T]) -> T:
     return change()
 
 
-def _withdrawal(tag: str, reason: str) -> str:
-    return f"Withdraw {tag}\n\n{reason}"
-
-
-def _tell(repo: HubRepo, tag: str, reason: str) -> None:
-    """Write down why, for all to read. What was written down first stays."""
+def _record_reason(repo: HubRepo, tag: str, reason: str, message: str) -> None:
+    """Add the reason to the branch REASONS, unless it has one for the tag."""
     from huggingface_hub import CommitOperationAdd
 
     if REASONS not in repo.refs().branches:
         repo.create_branch(REASONS, repo.commits()[-1].commit_id)
     head = repo.head(REASONS)
-    told = reasons(repo, head)
-    if tag not in told:
-        data = json.dumps(told | {tag: reason}, indent=2).encode()
+    known = reasons(repo, head)
+    if tag not in known:
+        data = json.dumps(known | {tag: reason}, indent=2).encode()
         wanted = {FILE: Entry(len(data), hashlib.sha256(data).hexdigest())}
-        repo.commit(_withdrawal(tag, reason), wanted, lambda: [CommitOperationAdd(FILE, data)], REASONS, head)
+        repo.commit(message, wanted, lambda: [CommitOperationAdd(FILE, data)], REASONS, head)
 
 
-def _settle(repo: HubRepo, message: str) -> str | None:
-    """Put the newest version that is not withdrawn on main, if another one is there, or none of any kind.
+def _update_main(repo: HubRepo, message: str) -> str | None:
+    """Put the newest tag that is not withdrawn on main, if main holds another tag or no files; return it.
 
-    The head is read before the tags: a release that they do not tell of yet is upon another head.
+    The head is read before the tags, so that a concurrent release, not yet tagged, moves it and is kept.
     """
+    from huggingface_hub import CommitOperationCopy
+
     head = repo.head()
     found = versions(repo, head)
     held = next((version for version in found if version.latest), None)
     kept = next((version for version in found if version.withdrawn is None), None)
     if held is not kept and (held or not repo.names(head)):
-        _put_back(repo, kept.commit if kept else None, message, head)
+        commit = kept.commit if kept else None
+        wanted = repo.files(commit) if commit else {}
+
+        def copies() -> list[Any]:
+            return [CommitOperationCopy(name, name, src_revision=commit) for name in sorted(wanted)]
+
+        repo.commit(message, wanted, copies, MAIN, head)
     return kept.tag if kept else None
-
-
-def _put_back(repo: HubRepo, commit: str | None, message: str, head: str) -> None:
-    """Make main hold what a commit holds, or nothing; the files are copied on the Hub."""
-    from huggingface_hub import CommitOperationCopy
-
-    wanted = repo.files(commit) if commit else {}
-
-    def copies() -> list[Any]:
-        return [CommitOperationCopy(name, name, src_revision=commit) for name in sorted(wanted)]
-
-    repo.commit(message, wanted, copies, MAIN, head)

@@ -1,4 +1,4 @@
-"""What the local registry holds, and what of it nobody needs."""
+"""`doit registry`: show the entries of the local registry, or remove what no tag needs."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -15,7 +15,6 @@ from voxrun.files.objects import read_object
 from voxrun.messages import sentence
 from voxrun.trust.manifest import read_entries
 
-from .garbage import Garbage
 from .target import LocalRegistry
 
 HEADER = ["repository", "tag", "variant", "MB", "WER %", "signed", "", "withdrawn"]
@@ -23,7 +22,7 @@ HEADER = ["repository", "tag", "variant", "MB", "WER %", "signed", "", "withdraw
 
 @dataclass(frozen=True)
 class Listed:
-    """A tag of the registry, and what lies under it."""
+    """A tag of the registry and its artifact."""
 
     repo: str
     tag: str
@@ -31,7 +30,7 @@ class Listed:
     date: str
     variant: str
     wer: float | None
-    """In per cent, over all clips."""
+    """Per cent, over all clips."""
     nbytes: int
     signed: bool
     latest: bool
@@ -39,9 +38,9 @@ class Listed:
 
 
 def show_registry(work: Workspace, book: Book, format: str, gc: bool, dry_run: bool) -> None:
-    """Print the entries of the local registry, or (`gc`) what is removed because no tag needs it.
+    """Print the entries of the local registry or (`gc`) remove what no tag needs and print that.
 
-    Raises PublishError naming what is damaged.
+    Raises PublishError, naming all entries that are damaged.
     """
     registry = LocalRegistry(work.registry)
     text, damaged = collect(registry, dry_run) if gc else show(registry, format)
@@ -51,7 +50,7 @@ def show_registry(work: Workspace, book: Book, format: str, gc: bool, dry_run: b
 
 
 def show(registry: LocalRegistry, format: str) -> tuple[str, list[str]]:
-    """All entries, newest of each repository first, as table or JSON; and what of others cannot be read."""
+    """All readable entries as table or JSON, each repository's newest first; and the errors of the others."""
     listed, damaged = [], []
     for repo in registry.repos():
         try:
@@ -70,27 +69,23 @@ def show(registry: LocalRegistry, format: str) -> tuple[str, list[str]]:
 
 
 def collect(registry: LocalRegistry, dry_run: bool) -> tuple[str, list[str]]:
-    """Remove what no tag needs; a line for each, and one for all; and why of others nothing is removed."""
+    """Remove what no tag needs; return a line for each item and the total, and the errors of damaged ones."""
     garbage, damaged = registry.collect(dry_run)
     what = "would be removed" if dry_run else "removed"
-    lines = [f"{what}: {_line(registry, item)}" for item in garbage]
-    total = f"{len(garbage)} removed" if not dry_run else f"{len(garbage)} would be removed"
-    text = "\n".join([*lines, f"{total}, {sum(item.nbytes for item in garbage):,} bytes"])
-    return text, [f"nothing was removed there: {sentence(why)}" for why in damaged]
-
-
-def _line(registry: LocalRegistry, item: Garbage) -> str:
-    return f"{sentence(item.path.relative_to(registry.folder))}, {item.nbytes:,} bytes"
+    lines = [
+        f"{what}: {sentence(item.path.relative_to(registry.folder))}, {item.nbytes:,} bytes"
+        for item in garbage
+    ]
+    total = f"{len(garbage)} {what}, {sum(item.nbytes for item in garbage):,} bytes"
+    return "\n".join([*lines, total]), [f"nothing was removed there: {sentence(why)}" for why in damaged]
 
 
 def _listed(registry: LocalRegistry, repo: str, version: Version) -> Listed:
     where = f"{repo} at {version.tag}"
     raw = registry.read(repo, version.tag, MANIFEST, STATE_BYTES)
     manifest = read_object(raw, f"{where}: {MANIFEST}")
-    validation = read_object(
-        registry.read(repo, version.tag, VALIDATION, STATE_BYTES), f"{where}: {VALIDATION}"
-    )
-    total = validation.get("total")
+    report = registry.read(repo, version.tag, VALIDATION, STATE_BYTES)
+    total = read_object(report, f"{where}: {VALIDATION}").get("total")
     wer = total.get("wer") if isinstance(total, dict) else None
     return Listed(
         repo=repo,

@@ -1,4 +1,4 @@
-"""A release's files on their way into a repository of the local registry: blobs, then a snapshot of links."""
+"""Storing a release's files in a repository of the local registry: blobs, then a snapshot of links."""
 
 import hashlib
 import os
@@ -15,14 +15,11 @@ from voxbuild.publish.target import Release
 from voxrun.trust.manifest import Entry
 
 PARTIAL = ".partial"
-"""Below a repository: what is being stored."""
+"""The folder in a repository for what is being stored."""
 
 
 def commit_of(files: Mapping[str, Entry]) -> str:
-    """Names a snapshot by its content, in the form of a commit: 40 hexadecimal digits.
-
-    It follows from the manifest, which stands for all other files, and from the signature if there is one.
-    """
+    """The name of a snapshot, like a commit: 40 hexadecimal digits, from the manifest and the signature."""
     manifest, signature = files[MANIFEST].sha256, files.get(SIGNATURE)
     if signature is None:
         return manifest[:40]
@@ -30,16 +27,13 @@ def commit_of(files: Mapping[str, Entry]) -> str:
 
 
 def store(repo: Path, release: Release, commit: str) -> None:
-    """Have a release's blobs and its snapshot, whole and on the disk.
-
-    In the commit of the same artifact with another signature, that stays as it is.
-    """
+    """Store a release's blobs and snapshot durably; a commit with another signature keeps that."""
     files, kept = dict(release.files), {*release.files}
     if commit != commit_of(files):
         files.pop(SIGNATURE, None)
         kept.add(SIGNATURE)
     partial = repo / PARTIAL
-    shutil.rmtree(partial, ignore_errors=True)  # of one who was killed
+    shutil.rmtree(partial, ignore_errors=True)  # of a killed process
     snapshot = repo / "snapshots" / commit
     for folder in (partial, repo / "blobs", snapshot.parent):
         folder.mkdir(parents=True, exist_ok=True)
@@ -48,9 +42,9 @@ def store(repo: Path, release: Release, commit: str) -> None:
             for name, entry in files.items():
                 _store_blob(release.folder / name, repo / "blobs" / entry.sha256, entry, partial, bar)
         sync_folder(repo / "blobs")
-        if snapshot.is_symlink():  # whatever it leads to is not ours
+        if snapshot.is_symlink():  # never written by voxbuild
             snapshot.unlink()
-        if snapshot.is_dir():  # something in it was damaged
+        if snapshot.is_dir():  # it is damaged
             _link_all(snapshot, files, kept, repo)
         else:
             _link_all(partial / "snapshot", files, kept, repo)
@@ -61,18 +55,18 @@ def store(repo: Path, release: Release, commit: str) -> None:
 
 
 def _store_blob(path: Path, blob: Path, entry: Entry, partial: Path, bar: Any) -> None:
-    """Copy a file to its blob, unless that is there and undamaged."""
+    """Copy a file to its blob, unless the blob is intact."""
     if blob.is_file() and not blob.is_symlink() and file_entry(blob) == entry:
         bar.update(entry.size)
         return
     copy = partial / entry.sha256
     if copy_and_hash(path, copy, bar.update) != entry.sha256:
-        raise PublishError(f"{path}: changed while it was published; build it again")
+        raise PublishError(f"{path}: changed while it was being published; build it again")
     copy.replace(blob)
 
 
 def _link_all(folder: Path, files: Mapping[str, Entry], kept: Collection[str], repo: Path) -> None:
-    """Have a link to its blob for every file, and nothing else but what is kept."""
+    """Link every file to its blob, and remove all other files but those in `kept`."""
     folder.mkdir(exist_ok=True)
     for path in [p for p in folder.rglob("*") if p.is_symlink() or p.is_file()]:
         if str(path.relative_to(folder)) not in kept:

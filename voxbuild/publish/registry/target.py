@@ -1,9 +1,8 @@
-"""The local registry: releases stored in the layout of `voxrun.trust.registry`, so that no reader sees half.
+"""The local registry: releases stored in the layout of `voxrun.trust.registry`.
 
-Blobs go first, then the snapshot, then the history, then the tag, then main; each is on the disk before what
-points at it. Whoever is killed in between leaves nothing that a tag names, or a tag that names a whole. A
-snapshot's name follows from the manifest and the signature, so that every tag keeps its own. Who writes holds
-the repository's lock, which ends with the process; readers need none.
+Blobs, the snapshot, the history, the tag and main are written in this order, each durable before the next
+refers to it, so a tag always names a whole release, even after a kill. A snapshot's name follows from the
+manifest and the signature. Writers lock the repository until the process ends; readers need no lock.
 """
 
 import sys
@@ -18,14 +17,7 @@ from voxbuild.console import progress_bar
 from voxbuild.errors import MissingError, PublishError
 from voxbuild.files import to_json, write_durably
 from voxbuild.folders import NO_ROOM, locked
-from voxbuild.publish.target import (
-    Destination,
-    Release,
-    Version,
-    tag_is_taken,
-    tag_is_unsigned,
-    tag_is_withdrawn,
-)
+from voxbuild.publish.target import TAKEN, UNSIGNED, Destination, Release, Version, tag_conflict
 from voxrun.errors import ModelError
 from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import is_plain
@@ -46,34 +38,33 @@ class LocalRegistry:
         self.folder, self._stored = folder, Registry(folder)
 
     def published(self, release: Release) -> bool:
-        """Whether the tag is there with this release, undamaged, and main is where it belongs.
-
-        Its signature may be another: signing twice gives two. The tag's own stays.
-        """
-        with _told():
+        """Whether the tag holds this release, undamaged, and main is up to date; the signature may differ."""
+        with _publish_errors():
             if (commit := self._stored.commit(release.repo, release.tag)) is None:
                 return False
             self._refuse_another(release, commit)
             if (reason := self._stored.withdrawn(release.repo, release.tag)) is not None:
-                raise tag_is_withdrawn(release, reason)
-            return self._whole(release, commit) and self._settled(release.repo)
+                raise tag_conflict(release, f"was withdrawn ({reason})")
+            newest = self._newest(release.repo)
+            up_to_date = self._stored.commit(release.repo, LATEST) == (newest.commit if newest else None)
+            return self._whole(release, commit) and up_to_date
 
     def publish(self, release: Release, destination: Destination) -> str:
         """Store the release; return `owner/name at tag`."""
         if not destination.is_main:
-            raise PublishError("the local registry has neither branches nor pull requests")
+            raise PublishError("the local registry has no branches or pull requests")
         _check_name(release.repo)
-        with _told(), self._alone(release.repo) as repo:
+        with _publish_errors(), self._writing(release.repo) as repo:
             if not self.published(release):
                 commit = self._stored.commit(release.repo, release.tag) or commit_of(release.files)
                 store(repo, release, commit)
                 if commit != commit_of(release.files) and not self._whole(release, commit):
-                    raise _signature_is_damaged(release)
-                self._name(release.repo, release.tag, commit)
+                    raise tag_conflict(release, "has a damaged signature, which cannot be replaced")
+                self._tag(release.repo, release.tag, commit)
         return f"{release.repo} at {release.tag} in {self.folder}"
 
     def files(self, repo: str, revision: str) -> dict[str, Entry]:
-        """Size and hash of everything, read anew; `.gitattributes` left out."""
+        """Path -> size and sha256 of all files, read again; without `.gitattributes`."""
         folder = self._snapshot(repo, revision)
         found = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
         found.pop(".gitattributes", None)
@@ -85,19 +76,19 @@ class LocalRegistry:
     def read(self, repo: str, revision: str, name: str, limit: int) -> bytes:
         """A file's bytes."""
         if not is_plain(name):
-            raise PublishError(f"{name!r} is no name of an artifact's file")
+            raise PublishError(f"{name!r} is not the name of an artifact's file")
         try:
             with (self._snapshot(repo, revision) / name).open("rb") as file:
                 content = file.read(limit + 1)
         except (FileNotFoundError, IsADirectoryError) as error:
-            raise MissingError(f"{repo} at {revision}: {name} is not there") from error
+            raise MissingError(f"{repo} at {revision}: there is no {name}") from error
         if len(content) > limit:
             raise PublishError(f"{repo} at {revision}: {name} has more than {limit} bytes")
         return content
 
     def history(self, repo: str) -> list[Version]:
-        """All tags; the order is that in which they were published."""
-        with _told():
+        """All tags, the last published first."""
+        with _publish_errors():
             if not (records := self._stored.history(repo)):
                 raise MissingError(f"{repo} is not in the registry {self.folder}")
             latest, why = self._stored.commit(repo, LATEST), self._stored.withdrawals(repo, records)
@@ -106,32 +97,29 @@ class LocalRegistry:
         return [replace(version, latest=version is newest) for version in versions]
 
     def yank(self, repo: str, tag: str, reason: str) -> str:
-        """Mark a tag; main goes back, or away if no tag is left that was not withdrawn."""
-        with _told(), self._alone(repo) as folder:
-            if tag not in self._stored.tags(repo):
+        """Mark a tag as withdrawn; main goes back to the newest tag that is not, or is removed."""
+        with _publish_errors(), self._writing(repo) as folder:
+            records = {record.tag: record for record in self._stored.history(repo)}
+            if tag not in records:
                 known = ", ".join(self._stored.tags(repo)) or "none"
                 raise MissingError(
                     f"{repo} has no tag {tag} in the registry {self.folder}; its tags: {known}"
                 )
-            records = self._stored.history(repo)
-            marked = [
-                replace(r, reason=sentence(reason, REASON_LIMIT)) if r.tag == tag else r for r in records
-            ]
-            _write_history(folder, marked)
-            write_durably(folder / "refs" / (WITHDRAWN + tag), next(r.commit for r in marked if r.tag == tag))
-            latest = self._settle(repo)
-        return f"{repo}: {tag} is withdrawn; latest is {latest or 'none: no other tag is left'}"
+            records[tag] = replace(records[tag], reason=sentence(reason, REASON_LIMIT))
+            _write_history(folder, records.values())
+            write_durably(folder / "refs" / (WITHDRAWN + tag), records[tag].commit)
+            latest = self._update_main(repo)
+        return f"{repo}: {tag} is withdrawn; latest: {latest or 'none'}"
 
     def repos(self) -> list[str]:
         """All repositories that have a tag."""
-        with _told():
+        with _publish_errors():
             return self._stored.repos()
 
     def collect(self, dry_run: bool) -> tuple[list[Garbage], list[str]]:
-        """Remove what no ref needs, unless it is a `dry_run`; return what that is, and what is damaged.
+        """Find what no ref needs and, unless `dry_run`, remove it; return it and the errors.
 
-        A publisher that is at work is waited for: what it stores is no garbage. Of a damaged repository
-        nothing is removed.
+        Waits for a running publish, whose files are no garbage. Removes nothing from a damaged repository.
         """
         found, damaged = [], []
         for path in sorted(self.folder.glob("models--*--*")):
@@ -147,24 +135,24 @@ class LocalRegistry:
         return found, damaged
 
     def _snapshot(self, repo: str, revision: str) -> Path:
-        with _told():
+        with _publish_errors():
             if (commit := self._stored.commit(repo, revision)) is None:
                 raise MissingError(f"{repo} at {revision} is not in the registry {self.folder}")
             return self._stored.snapshot(repo, commit)
 
     def _refuse_another(self, release: Release, commit: str) -> None:
-        """Raise PublishError if the tag's commit is of another artifact, or lacks the release's signature."""
+        """Raise PublishError if the tag's commit holds another artifact, or lacks the release's signature."""
         manifest = release.files[MANIFEST]
         if commit == commit_of(release.files):
             return
         if commit == commit_of({MANIFEST: manifest}):
-            raise tag_is_unsigned(release)
+            raise tag_conflict(release, UNSIGNED)
         link = self._stored.path(release.repo) / "snapshots" / commit / MANIFEST
         if not link.is_symlink() or link.readlink().name != manifest.sha256:
-            raise tag_is_taken(release)
+            raise tag_conflict(release, TAKEN)
 
     def _whole(self, release: Release, commit: str) -> bool:
-        """Whether a commit's files are the release's, its signature apart, which its name tells."""
+        """Whether a commit holds the release's files, and the signature that its name follows from."""
         try:
             there = self.files(release.repo, commit)
         except PublishError:  # the snapshot is gone, or leads elsewhere
@@ -172,27 +160,23 @@ class LocalRegistry:
         unsigned = [{n: e for n, e in files.items() if n != SIGNATURE} for files in (there, release.files)]
         return unsigned[0] == unsigned[1] and commit_of(there) == commit
 
-    def _name(self, repo: str, tag: str, commit: str) -> None:
-        """Let a tag stand for a commit that is there, and main too."""
+    def _tag(self, repo: str, tag: str, commit: str) -> None:
+        """Write the history and the tag of a stored commit, and update main."""
         folder, records = self._stored.path(repo), self._stored.history(repo)
         if tag not in {record.tag for record in records}:
             now = datetime.now(timezone.utc).isoformat(timespec="seconds")
             _write_history(folder, [*records, Record(tag, commit, now)])
         write_durably(folder / "refs" / tag, commit)
-        self._settle(repo)
+        self._update_main(repo)
 
     def _newest(self, repo: str) -> Record | None:
-        """The last tag that was not withdrawn: what main stands for."""
+        """The last tag that is not withdrawn, which main should name."""
         records = self._stored.history(repo)
         withdrawn = self._stored.withdrawals(repo, records)
         return next((record for record in reversed(records) if record.tag not in withdrawn), None)
 
-    def _settled(self, repo: str) -> bool:
-        newest = self._newest(repo)
-        return self._stored.commit(repo, LATEST) == (newest.commit if newest else None)
-
-    def _settle(self, repo: str) -> str | None:
-        """Put main where it belongs; return the tag it stands for."""
+    def _update_main(self, repo: str) -> str | None:
+        """Let main name the commit of the newest tag; return that tag."""
         main, newest = self._stored.path(repo) / "refs" / LATEST, self._newest(repo)
         if newest:
             write_durably(main, newest.commit)
@@ -201,8 +185,8 @@ class LocalRegistry:
         return None
 
     @contextmanager
-    def _alone(self, repo: str) -> Iterator[Path]:
-        """A repository's folder, which nobody else changes meanwhile. A full disk is told in a sentence."""
+    def _writing(self, repo: str) -> Iterator[Path]:
+        """A repository's folder, locked. Raises PublishError if the disk is full."""
         path = self._stored.path(repo)
         try:
             with self._locked(path):
@@ -210,30 +194,23 @@ class LocalRegistry:
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise PublishError(
-                    f"{self.folder}: the disk is full; no tag is there by half; make room and run it again"
+                    f"{self.folder}: the disk is full; no tag is incomplete; free some space and run it again"
                 ) from error
             raise
 
     @contextmanager
     def _locked(self, path: Path) -> Iterator[None]:
-        """Hold the repository's lock; wait for the process that holds it."""
+        """Hold the repository's lock; wait for another process that holds it."""
 
         def taken() -> None:
-            print(f"{path.name}: another process changes it; waiting for its end", file=sys.stderr)
+            print(f"{path.name}: waiting for another process that is changing it", file=sys.stderr)
 
         with locked(self.folder / ".locks" / f"{path.name}.lock", taken):
             yield
 
 
-def _signature_is_damaged(release: Release) -> PublishError:
-    return PublishError(
-        f"{release.repo}: the signature under the tag {release.tag} is damaged, and another cannot take its"
-        " place; published tags never change: publish it under another tag"
-    )
-
-
 def _check_name(repo: str) -> None:
-    """The Hub's client, which is to read it, is choosy about names."""
+    """Raise PublishError for a name that the Hub's client does not accept, as it must read the registry."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils._validators import validate_repo_id
 
@@ -248,8 +225,8 @@ def _write_history(folder: Path, records: Iterable[Record]) -> None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """What voxrun says about a registry that is none is why nothing can be published."""
+def _publish_errors() -> Iterator[None]:
+    """Turn voxrun's errors about an invalid registry into PublishError."""
     try:
         yield
     except ModelError as error:
