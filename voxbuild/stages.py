@@ -85,7 +85,8 @@ def convert(variant: Variant) -> dict[str, str]:
     conversion = Conversion.of(variant)
     journal = Journal(variant.partial, conversion.identity)
     with whole_folder(variant.folder, journal.folder, journal):
-        manifest = conversion.write(journal)
+        shards = conversion.write_weights(journal)
+        manifest = conversion.write_rest(journal.folder, shards)
         manifest.save(journal.folder)
     return {"weights": manifest.weight_digest}
 

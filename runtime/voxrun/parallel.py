@@ -8,6 +8,7 @@ from functools import cache
 from itertools import pairwise
 from threading import Lock
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 WORTH_A_THREAD = 2**22
@@ -24,15 +25,21 @@ def in_parts(part: Callable[[int, int], None], n: int, work: int, *, blas: bool 
     """Call part(first, last) for spans that cover range(n).
 
     There are at most as many spans as cores, and as `work`, a number of multiplications, is worth. `blas`:
-    the parts call the BLAS, which then keeps to one thread.
+    the parts call the BLAS, which then keeps to one thread. NumPy does not warn of values that are not
+    finite: those of a damaged model spread to its output without a line on stderr for each product.
     """
+
+    def quiet(first: int, last: int) -> None:
+        with np.errstate(all="ignore"):  # of this thread only
+            part(first, last)
+
     parts = min(cores(), 1 + work // WORTH_A_THREAD, n)
     with one_blas_thread() if blas else nullcontext():
         if parts == 1:
-            return part(0, n)
+            return quiet(0, n)
         ends = [n * i // parts for i in range(parts + 1)]
-        others = [_pool().submit(part, *span) for span in pairwise(ends[1:])]
-        part(0, ends[1])
+        others = [_pool().submit(quiet, *span) for span in pairwise(ends[1:])]
+        quiet(0, ends[1])
         for other in others:
             other.result()
 

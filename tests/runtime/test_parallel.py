@@ -29,6 +29,16 @@ def test_every_row_is_done_once(n: int) -> None:
     assert sorted(done) == list(range(n))
 
 
+def test_values_that_are_not_finite_give_no_warning() -> None:
+    matrix, out = np.array([[np.inf, -np.inf], [1.0, 2.0]] * 3, np.float32), np.empty((6, 6), np.float32)
+
+    def part(first: int, last: int) -> None:
+        np.matmul(matrix[first:last], matrix.T, out=out[first:last])
+
+    parallel.in_parts(part, len(matrix), work=100, blas=True)
+    assert np.isnan(out[0]).any()
+
+
 def test_an_error_comes_out_and_the_blas_is_as_it_was() -> None:
     before = blas_threads()
 

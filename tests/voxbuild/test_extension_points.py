@@ -58,7 +58,7 @@ def convert(tmp_path):
 
 
 def test_a_mode_is_a_row(convert, monkeypatch):
-    monkeypatch.setitem(MODES, "wide", Mode((4,), (64,), None, has_biases=True))
+    monkeypatch.setitem(MODES, "wide", Mode((4,), (64,), None, has_biases=True, kernel="affine"))
     plan, folder = convert({"mode": "wide", "bits": 4, "group_size": 64})
     assert "wide 4 bit / 64" in plan
     assert "transformers cannot read it" in plan
@@ -133,7 +133,7 @@ def test_a_source_kind_is_a_class_and_a_field(tmp_path):
     assert upstream_files(manifest) == [{"name": "tiny", "uri": "shelf:models", "digest": {"sha1": "7"}}]
     assert upstream(source, {})["name"] == "models 7"
     (tmp_path / "tiny.yaml").write_text(text)
-    with pytest.raises(Exception, match="a source says either `hub:` or `path:` or `shelved:`"):
+    with pytest.raises(Exception, match="needs exactly one of `hub:` or `path:` or `shelved:`"):
         load(tmp_path / "tiny.yaml", ShelvedSource)
 
 

@@ -3,9 +3,11 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,14 +72,41 @@ class Conversion:
         lock["recipe"] |= self._calibration
         return lock
 
-    def write(self, journal: Journal) -> Manifest:
-        """Write all files into the journal's folder, except finished shards; return their manifest.
+    def write_weights(self, journal: Journal) -> dict[str, Entry]:
+        """Write the shards that are not finished; return all of them by name.
 
-        Raises the errors of `convert`, and SourceError if the source does not have its pinned hash.
+        The source is read once, and its hash is verified on the way if that was not done before. Raises the
+        errors of `shards.convert`, and SourceError if the source does not have its pinned hash.
         """
+        from .shards import convert, is_in_order  # slow: it compiles loops
+
+        folder, name, moments = journal.folder, self.variant.source.name, self._moments()
+        path = self.variant.fetched.folder / self.variant.source.weights
+        proof = self.variant.work.proof_file(name)
+        verify = partial(self._weights.prove, path=path, source=name, proof=proof)
+        try:
+            with Checkpoint(path, self._weights.stamp) as checkpoint:
+                there = sum(file.stat().st_size for file in folder.iterdir())
+                check_room(folder, estimate(self.plan, checkpoint.tensors), there)
+                hashing = not self._weights.is_proven(proof)
+                if hashing and not is_in_order(self.plan, checkpoint):
+                    verify(sha256_of(path))
+                    hashing = False
+                with (
+                    closing(OnePass(checkpoint, hashing=hashing)) as stream,
+                    progress_bar("convert " + self.plan.recipe, checkpoint.nbytes, "B") as bar,
+                ):
+                    hashes = convert(self.plan, stream, journal, bar.update, moments)
+                    if hashing:
+                        verify(stream.sha256())
+        except (ConvertError, SourceError):  # continuing would fail in the same way
+            journal.forget()
+            raise
+        return {name: Entry((folder / name).stat().st_size, sha256) for name, sha256 in hashes.items()}
+
+    def write_rest(self, folder: Path, shards: Mapping[str, Entry]) -> Manifest:
+        """Write all other files; return the manifest. Raises SourceError if the source has changed."""
         source, fetched = self.variant.source, self.variant.fetched
-        folder = journal.folder
-        hashes = self._shards(journal)
         write_json(folder / "config.json", dict(self.plan.config))
         write_json(folder / INDEX, self.plan.index())
         write_json(folder / LOCK, self.lock)
@@ -86,38 +115,18 @@ class Conversion:
             raise SourceError(
                 f"{', '.join(touched)} of {source.name}: changed during the build; run it again"
             )
-        shards = {n: Entry((folder / n).stat().st_size, h) for n, h in hashes.items()}
-        return self._manifest(shards | {name: file_entry(folder / name) for name in SMALL_FILES})
-
-    def _shards(self, journal: Journal) -> dict[str, str]:
-        path = self.variant.fetched.folder / self.variant.source.weights
-        with Checkpoint(path, self._weights.stamp) as checkpoint:
-            there = sum(path.stat().st_size for path in journal.folder.iterdir())
-            check_room(journal.folder, estimate(self.plan, checkpoint.tensors), there)
-            try:
-                return self._converted(checkpoint, journal)
-            except (ConvertError, SourceError):  # continuing would fail in the same way
-                journal.forget()
-                raise
-
-    def _converted(self, checkpoint: Checkpoint, journal: Journal) -> dict[str, str]:
-        """Write the shards, reading the source once; its hash is verified on the way if necessary."""
-        from .shards import convert, is_in_order  # slow: it compiles loops
-
-        moments, name = self._moments(), self.variant.source.name
-        proof = self.variant.work.proof_file(name)
-        prove = partial(self._weights.prove, path=checkpoint.path, source=name, proof=proof)
-        if not (proven := self._weights.is_proven(proof)) and not is_in_order(self.plan, checkpoint):
-            prove(sha256_of(checkpoint.path))
-            proven = True
-        with (
-            closing(OnePass(checkpoint, hashing=not proven)) as stream,
-            progress_bar("convert " + self.plan.recipe, checkpoint.nbytes, "B") as bar,
-        ):
-            hashes = convert(self.plan, stream, journal, bar.update, moments)
-            if not proven:
-                prove(stream.sha256())
-        return hashes
+        return Manifest(
+            variant=self.plan.recipe,
+            model=source.model,
+            source=self.lock["source"],
+            recipe={"name": self.plan.recipe, **self._calibration},
+            tools=tool_versions(),
+            device="cpu",
+            parameters=self.plan.parameters,
+            bits_per_weight=round(self.plan.bits_per_weight, 4),
+            files={**shards, **{name: file_entry(folder / name) for name in SMALL_FILES}},
+            validated=False,
+        )
 
     @property
     def _weights(self) -> FetchedFile:
@@ -137,20 +146,6 @@ class Conversion:
         moments = load_moments(self.variant.moments_file)
         check_moments(self.plan, moments)
         return moments
-
-    def _manifest(self, files: dict[str, Entry]) -> Manifest:
-        return Manifest(
-            variant=self.plan.recipe,
-            model=self.variant.source.model,
-            source=self.lock["source"],
-            recipe={"name": self.plan.recipe, **self._calibration},
-            tools=tool_versions(),
-            device="cpu",
-            parameters=self.plan.parameters,
-            bits_per_weight=round(self.plan.bits_per_weight, 4),
-            files=files,
-            validated=False,
-        )
 
 
 def check_moments(plan: Plan, moments: Moments) -> None:

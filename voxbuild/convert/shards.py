@@ -74,7 +74,7 @@ def _write_shard(
         leaving.callback(torn.unlink, missing_ok=True)
         writer = CheckpointWriter(torn, [output for tensor in tensors for output in tensor.outputs])
         leaving.callback(writer.close)
-        for data in _in_file_order(in_order(pool, _converted, pieces, ahead=4 * cores())):
+        for data in _in_file_order(in_order(pool, _quantized, pieces, ahead=4 * cores())):
             writer.write(data)
         digest = writer.finish()
         torn.replace(path)
@@ -95,7 +95,7 @@ def _pieces(
             progress(len(data))
 
 
-def _converted(piece: Piece) -> tuple[Piece, list[Buffer]]:
+def _quantized(piece: Piece) -> tuple[Piece, list[Buffer]]:
     """Transpose, cast and quantize rows: the bytes of each output of their tensor."""
     tensor, stored = piece.tensor, piece.stored
     rows = to_rows(piece.data, stored.dtype, (piece.rows, *stored.shape[1:]))

@@ -10,6 +10,10 @@ Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
 NotNegative = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 
 
+FLOORS = {"top1_agreement"}
+"""The gates that are minima; all others are maxima."""
+
+
 class Gates(Strict):
     """Limits for validation; those that are not given are not checked."""
 
@@ -25,10 +29,10 @@ class Gates(Strict):
     """99th percentile of that KL divergence, in nats."""
 
     def stricter(self, other: "Gates") -> "Gates":
-        """The stricter limit of each gate: top1_agreement is a minimum, all others are maxima."""
+        """The stricter limit of each gate."""
         mine, theirs = self.model_dump(exclude_none=True), other.model_dump(exclude_none=True)
         both = {
-            name: (max if name == "top1_agreement" else min)(mine[name], theirs[name])
+            name: (max if name in FLOORS else min)(mine[name], theirs[name])
             for name in mine.keys() & theirs.keys()
         }
         return Gates(**(mine | theirs | both))

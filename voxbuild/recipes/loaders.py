@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from voxbuild.tensors.modes import MODES
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.config_formats import MLX_AUDIO as MLX_AUDIO_FORMAT
 from voxrun.checkpoint.config_formats import TRANSFORMERS as TRANSFORMERS_FORMAT
@@ -119,7 +118,7 @@ from mlx_audio.stt.utils import load
 
 print(load("{repo}").generate("talk.flac").text)""",
     library="mlx-audio",
-    modes=tuple(MODES),
+    modes=("affine", "mxfp4", "mxfp8", "nvfp4"),
     default_groups=True,
     plain=("norm", "ada_rms_norm", "conv_layers"),  # its `model_quant_predicate`
     assumed=_BIASES,

@@ -8,6 +8,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -34,47 +35,59 @@ def read() -> Book:
     return read_book(workspace().recipes)
 
 
+def reported(work: Work) -> Work:
+    """The function as an action: an error that a user can act on becomes a message and a failed task."""
+
+    @wraps(work)
+    def action(*arguments: Any, **options: Any) -> Any:
+        try:
+            result = work(*arguments, **options)
+            if isinstance(result, str):
+                print(result)
+            sys.stdout.flush()
+            return result if isinstance(result, dict) else True
+        except DifferenceError as error:
+            return TaskFailed(str(error), report=False)
+        except (VoxbuildError, VoxrunError) as error:
+            return TaskFailed(sayable(str(error)))
+        except BrokenPipeError:  # of `doit table | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return True
+        except OSError as error:
+            hint = "; make room and run it again" if error.errno == errno.ENOSPC else ""
+            return TaskFailed(sayable(f"{error.filename2 or error.filename}: {error.strerror}{hint}"))
+
+    return action
+
+
+@reported
 def run(work: Work, *arguments: Any, **options: Any) -> Any:
-    """Call a function; an error that a user can act on becomes a message and a failed task.
-
-    `options` are the task's command-line options.
-    """
-    try:
-        result = work(*arguments, **options)
-        if isinstance(result, str):
-            print(result)
-        sys.stdout.flush()
-        return result if isinstance(result, dict) else True
-    except DifferenceError as error:
-        return TaskFailed(str(error), report=False)
-    except (VoxbuildError, VoxrunError) as error:
-        return TaskFailed(sayable(str(error)))
-    except BrokenPipeError:  # of `doit table | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    except OSError as error:
-        hint = "; make room and run it again" if error.errno == errno.ENOSPC else ""
-        return TaskFailed(sayable(f"{error.filename2 or error.filename}: {error.strerror}{hint}"))
+    """Call a function. `options` are the task's command-line options, here and below."""
+    return work(*arguments, **options)
 
 
+@reported
 def on_variant(stage: Work, source: str, recipe: str, **options: Any) -> Any:
     """Call a stage for a recipe over a source."""
-    return run(lambda: stage(variant_of(source, recipe), **options))
+    return stage(variant_of(source, recipe), **options)
 
 
+@reported
 def on_source(stage: Work, source: str) -> Any:
     """Call a stage for a source."""
-    return run(lambda: stage(workspace(), read().source(source)))
+    return stage(workspace(), read().source(source))
 
 
+@reported
 def on_clips(stage: Work, source: str, clips: str) -> Any:
     """Call a stage for a source and a clip set."""
-    return run(lambda: stage(workspace(), read().source(source), read().clips[clips]))
+    return stage(workspace(), read().source(source), read().clips[clips])
 
 
+@reported
 def on_project(command: Work, *arguments: Any, **options: Any) -> Any:
     """Call a function with the project and its recipes."""
-    return run(lambda: command(workspace(), read(), *arguments, **options))
+    return command(workspace(), read(), *arguments, **options)
 
 
 def variant_of(source: str | None, recipe: str) -> Variant:

@@ -1,4 +1,4 @@
-"""The quantization modes of MLX. A new mode is one row."""
+"""The quantization modes of MLX. A new one is a row, and a kernel if none of `quantize.KERNELS` computes it."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,13 +13,15 @@ class Mode:
     scale_dtype: str | None
     """safetensors dtype of the scales; None: the weights' dtype."""
     has_biases: bool
+    kernel: str
+    """What computes it: a key of `quantize.KERNELS`."""
 
 
 MODES = {
-    "affine": Mode((2, 3, 4, 5, 6, 8), (32, 64, 128), None, has_biases=True),
-    "mxfp4": Mode((4,), (32,), "U8", has_biases=False),
-    "mxfp8": Mode((8,), (32,), "U8", has_biases=False),
-    "nvfp4": Mode((4,), (16,), "U8", has_biases=False),
+    "affine": Mode((2, 3, 4, 5, 6, 8), (32, 64, 128), None, has_biases=True, kernel="affine"),
+    "mxfp4": Mode((4,), (32,), "U8", has_biases=False, kernel="small_floats"),
+    "mxfp8": Mode((8,), (32,), "U8", has_biases=False, kernel="small_floats"),
+    "nvfp4": Mode((4,), (16,), "U8", has_biases=False, kernel="small_floats"),
 }
 
 

@@ -68,16 +68,26 @@ def quantize_rows(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
         return _quantized_by_mlx(rows, dtype, how)
     n, columns = rows.shape
     weight = np.empty((n, columns * how.bits // 32), np.uint32)
-    groups = (n, columns // how.group_size)
-    bits, kind = _bits(rows, dtype), KINDS[dtype]
-    if MODES[how.mode].has_biases:
-        scales, biases = np.empty((2, *groups), _BITS[dtype])
-        kernels.affine(bits, kind, how.bits, how.group_size, weight, scales, biases)
-        stored = _STORED[dtype]
-        return {"weight": weight, "scales": scales.view(stored), "biases": biases.view(stored)}
-    scales = np.empty(groups, np.uint8)
-    kernels.small_floats(bits, kind, how.bits, how.group_size, weight, scales)
-    return {"weight": weight, "scales": scales}
+    return {"weight": weight, **KERNELS[MODES[how.mode].kernel](rows, dtype, how, weight)}
+
+
+def _affine(rows: Rows, dtype: str, how: Quantization, weight: Rows) -> dict[str, Rows]:
+    scales, biases = np.empty((2, len(rows), rows.shape[1] // how.group_size), _BITS[dtype])
+    kernels.affine(_bits(rows, dtype), KINDS[dtype], how.bits, how.group_size, weight, scales, biases)
+    return {"scales": scales.view(_STORED[dtype]), "biases": biases.view(_STORED[dtype])}
+
+
+def _small_floats(rows: Rows, dtype: str, how: Quantization, weight: Rows) -> dict[str, Rows]:
+    assert (how.bits, how.group_size) in SMALL_FLOATS, f"no kernel computes {how.in_words}"
+    scales = np.empty((len(rows), rows.shape[1] // how.group_size), np.uint8)
+    kernels.small_floats(_bits(rows, dtype), KINDS[dtype], how.bits, how.group_size, weight, scales)
+    return {"scales": scales}
+
+
+SMALL_FLOATS = {(4, 32), (8, 32), (4, 16)}
+"""(bits, group size) of the formats that the kernel knows: mxfp4, mxfp8, nvfp4."""
+KERNELS = {"affine": _affine, "small_floats": _small_floats}
+"""Each fills `weight` and returns the other leaves."""
 
 
 def _bits(rows: Rows, dtype: str) -> Rows:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from voxbuild.console import markdown
-from voxbuild.recipes.gates import Gates
+from voxbuild.recipes.gates import FLOORS, Gates
 from voxbuild.recipes.origins.base import Clip
 from voxrun.audio.file import FileSource
 from voxrun.device import mx
@@ -128,11 +128,11 @@ def report(
 
 
 def check(gates: Gates, figures: dict[str, float]) -> list[dict[str, Any]]:
-    """Name, limit, measured and passed of each gate: top1_agreement is a minimum, all others are maxima."""
+    """Name, limit, measured and passed of each gate."""
     results = []
     for name, limit in gates.model_dump(exclude_none=True).items():
         value = figures[name]
-        passed = value >= limit if name == "top1_agreement" else value <= limit
+        passed = value >= limit if name in FLOORS else value <= limit
         results.append({"name": name, "limit": limit, "measured": value, "passed": passed})
     return results
 
