@@ -1,4 +1,4 @@
-"""The quantization modes of MLX. A new one is a row, and a kernel if none of `quantize.KERNELS` computes it."""
+"""The quantization modes of MLX. A new one is a row, and a kernel if no `quantize.KERNELS` computes it."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
