@@ -18,7 +18,7 @@ class Verdict:
     """What doit would do about a task."""
 
     task: str
-    says: str
+    status: str
     """RUNS, MAY_RUN (depends on earlier tasks) or UP_TO_DATE."""
     reasons: tuple[str, ...] = ()
 
@@ -57,12 +57,12 @@ def _verdict(task: Any, control: Any, database: Any, verdicts: dict[str, Verdict
         return Verdict(task.name, UP_TO_DATE)
     if database.status_is_ignore(task):
         return Verdict(task.name, UP_TO_DATE, ("ignored because of `doit ignore`",))
-    running = [verdicts[n] for n in _inputs(task, control) if verdicts[n].says != UP_TO_DATE]
+    running = [verdicts[n] for n in _inputs(task, control) if verdicts[n].status != UP_TO_DATE]
     if reasons := tuple(_reasons(task, control, database, {v.task for v in running})):
         return Verdict(task.name, RUNS, reasons)
     if running:
         will = {RUNS: "will run", MAY_RUN: "may run"}
-        return Verdict(task.name, MAY_RUN, tuple(f"{_shown(v.task)} {will[v.says]} first" for v in running))
+        return Verdict(task.name, MAY_RUN, tuple(f"{_shown(v.task)} {will[v.status]} first" for v in running))
     return Verdict(task.name, UP_TO_DATE)
 
 
@@ -119,7 +119,7 @@ def _shown(name: str) -> str:
 def _table(verdicts: list[Verdict]) -> str:
     width = max((len(_shown(v.task)) for v in verdicts), default=0)
     lines = [
-        f"{v.says:<{len(UP_TO_DATE)}}  {_shown(v.task):<{width}}  {'; '.join(v.reasons)}".rstrip()
+        f"{v.status:<{len(UP_TO_DATE)}}  {_shown(v.task):<{width}}  {'; '.join(v.reasons)}".rstrip()
         for v in verdicts
     ]
     return "".join(f"{line}\n" for line in lines)

@@ -79,7 +79,7 @@ class HubRepo(HubFiles):
         if different := self.differences(made, wanted):
             raise PublishError(
                 f"{self.name}: commit {made} does not hold what was sent: {plain(', '.join(different))};"
-                " nothing was tagged; build again what changed meanwhile, and publish again"
+                " nothing was tagged; if a file has changed, build again; publish again"
             )
         return made
 
@@ -91,14 +91,14 @@ class HubRepo(HubFiles):
         head, failure = self.head(), None
         if not self.differences(head, wanted):
             raise PublishError(f"{self.name}: {MAIN} already holds this release; there is nothing to request")
-        if ours := self._requested(wanted):
-            return ours
+        if ref := self._requested(wanted):
+            return ref
         try:
             self._commit(message, wanted, additions, head, create_pr=True)
         except Exception as error:  # only the response may be lost
             failure = error
-        if ours := self._requested(wanted):
-            return ours
+        if ref := self._requested(wanted):
+            return ref
         raise failure or PublishError(f"{self.name}: the pull request does not hold what was sent")
 
     def _requested(self, wanted: Mapping[str, Entry]) -> str | None:
