@@ -6,7 +6,7 @@ from pathlib import Path
 
 from voxrun import __version__
 from voxrun.transcripts.writers import WRITERS
-from voxrun.trust.registry import DEFAULT_REGISTRY, REGISTRY_VARIABLE
+from voxrun.trust.defaults import DEFAULT_REGISTRY, REGISTRY_VARIABLE
 
 DEFAULT_MODEL = "mlx-community/Voxtral-Mini-4B-Realtime-6bit"
 MODEL_VARIABLE = "VOXRUN_MODEL"

@@ -9,8 +9,9 @@ from pathlib import Path
 from voxrun.checkpoint.layout import PATTERNS, Layout
 from voxrun.errors import ModelError, VoxrunError
 
+from .defaults import DEFAULT_REGISTRY, REGISTRY_VARIABLE
 from .manifest import read_manifest
-from .registry import COMMIT, DEFAULT_REGISTRY, LATEST, REGISTRY_VARIABLE, WITHDRAWN, Registry
+from .registry import COMMIT, LATEST, WITHDRAWN, Registry
 
 PREFIX = "registry:"
 log = logging.getLogger("voxrun")

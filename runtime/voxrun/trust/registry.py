@@ -22,10 +22,6 @@ from voxrun.files.paths import StrictError, member
 from voxrun.files.strict import load
 from voxrun.messages import sentence, shown
 
-DEFAULT_REGISTRY = Path("out/registry")
-"""Below the current folder: where `doit publish` writes."""
-REGISTRY_VARIABLE = "VOXRUN_REGISTRY"
-"""Environment variable that names another one."""
 LATEST = "main"
 WITHDRAWN = "withdrawn-"
 HISTORY = "history.json"
