@@ -25,28 +25,27 @@ def in_parts(part: Callable[[int, int], None], n: int, work: int, *, blas: bool 
     """Call part(first, last) for spans that cover range(n).
 
     There are at most as many spans as cores, and as `work`, a number of multiplications, is worth. `blas`:
-    the parts call the BLAS, which then keeps to one thread. NumPy does not warn of values that are not
-    finite: those of a damaged model spread to its output without a line on stderr for each product.
+    the parts call the BLAS, which then keeps to one thread.
     """
-
-    def quiet(first: int, last: int) -> None:
-        with np.errstate(all="ignore"):  # of this thread only
-            part(first, last)
-
     parts = min(cores(), 1 + work // WORTH_A_THREAD, n)
     with one_blas_thread() if blas else nullcontext():
         if parts == 1:
-            return quiet(0, n)
+            return part(0, n)
         ends = [n * i // parts for i in range(parts + 1)]
-        others = [_pool().submit(quiet, *span) for span in pairwise(ends[1:])]
-        quiet(0, ends[1])
+        others = [_pool().submit(part, *span) for span in pairwise(ends[1:])]
+        part(0, ends[1])
         for other in others:
             other.result()
 
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(cores(), thread_name_prefix="voxrun")
+    return ThreadPoolExecutor(cores(), thread_name_prefix="voxrun", initializer=_quietly)
+
+
+def _quietly() -> None:
+    """Values of a damaged model that are not finite give no warning in this thread."""
+    np.seterr(all="ignore")
 
 
 class _OneBlasThread:

@@ -144,7 +144,7 @@ class Session:
         for start in range(0, len(samples), step):
             if self._generator.ended:
                 break
-            with one_blas_thread():
+            with one_blas_thread(), np.errstate(all="ignore"):  # a damaged model gives no warnings
                 new = self._new_tokens(samples[start : start + step])
             for token in new:
                 piece, final = self._words.feed(token)
