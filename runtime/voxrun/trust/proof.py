@@ -36,14 +36,14 @@ class Proof:
 
     def __str__(self) -> str:
         """The result of the check, for the log."""
-        return f"{self.folder}: {self.files} files are those of the manifest {self.digest}; {self._signed_by}"
+        return f"{self.folder}: {self.files} files match the manifest {self.digest}; {self._signed_by}"
 
     @property
     def _signed_by(self) -> str:
         if self.key:
             return f"signed with the private key of {self.key}"
         if self.signed:
-            return "signed; whose signature it is was not checked: give --verify=KEY"
+            return "signed; the key was not checked: give --verify=KEY"
         return "not signed"
 
 

@@ -159,7 +159,7 @@ def test_reading_a_key_that_is_a_pipe_does_not_block(voice: Path, tmp_path: Path
             check(voice, key)
 
 
-FORGED = "x\x1b[2K\rvoxrun: fine\nvoxrun: voice: 9 files are those of the manifest"
+FORGED = "x\x1b[2K\rvoxrun: fine\nvoxrun: voice: 9 files match the manifest"
 
 
 @pytest.mark.parametrize("name", [FORGED, "y" * 3_000_000], ids=["escapes", "3 MB"])
