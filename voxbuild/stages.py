@@ -112,7 +112,7 @@ def validate(variant: Variant) -> str:
     if damaged := manifest.damaged(folder):
         (folder / MANIFEST).unlink()  # so that convert runs again
         raise ValidationError(f"{folder}: changed since conversion: {', '.join(damaged)}; build it again")
-    manifest.refuse_strangers(folder, DESCRIPTIVE)
+    manifest.refuse_unlisted(folder, DESCRIPTIVE)
     clips = {name: read_clips(clip_set, variant.work.clips) for name, clip_set in variant.clip_sets.items()}
     everything = [clip for members in clips.values() for clip in members]
     reference = {
@@ -161,7 +161,7 @@ def finish_manifest(variant: Variant) -> None:
     if not validation["passed"] or validation["artifact"] != plain(first.weight_files):
         raise ValidationError(f"{folder}: {VALIDATION} does not say that these files passed")
     manifest = first.completed(variant.digest, describe(folder))
-    manifest.refuse_strangers(folder)
+    manifest.refuse_unlisted(folder)
     manifest.save(folder)
 
 
@@ -174,7 +174,7 @@ def make_views(variant: Variant) -> str:
     manifest = Manifest.load(artifact)
     if not manifest.validated or manifest.damaged(artifact, manifest.weight_files):
         raise ValidationError(f"{artifact}: not validated, or changed since; run `doit build`")
-    manifest.refuse_strangers(artifact)
+    manifest.refuse_unlisted(artifact)
     return "\n".join(_make_view(view, loader, manifest) for view in variant.views if (loader := view.loader))
 
 

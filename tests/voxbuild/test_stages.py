@@ -207,4 +207,4 @@ def test_files_of_tools_and_killed_runs_are_not_foreign(build):
     build.convert()
     for name in (".DS_Store", ".README.md.123.partial"):
         (build.folder / name).touch()
-    Manifest.load(build.folder).refuse_strangers(build.folder)
+    Manifest.load(build.folder).refuse_unlisted(build.folder)

@@ -147,7 +147,7 @@ class Manifest:
         chosen = self.files if names is None else names
         return [name for name in chosen if not intact(folder / name, self.files[name])]
 
-    def refuse_strangers(self, folder: Path, written: Iterable[str] = ()) -> None:
+    def refuse_unlisted(self, folder: Path, written: Iterable[str] = ()) -> None:
         """Raises VoxbuildError if the folder holds other files than the artifact's and `written`.
 
         They could be loaded instead of the artifact's files, and be validated, signed or published for them.

@@ -41,7 +41,7 @@ def prepare(
         raise PublishError(f"{folder}: not validated; run `doit build` to see why")
     if manifest.recipe.get("digest") != recipe_digest:
         raise PublishError(f"{folder}: the recipe has changed since it was built; run `doit build` again")
-    manifest.refuse_strangers(folder)
+    manifest.refuse_unlisted(folder)
     with progress_bar("check " + folder.name, manifest.nbytes, "B") as bar:
         damaged = sorted(manifest.damaged(folder, progress=bar.update))
     if damaged:
