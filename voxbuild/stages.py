@@ -170,17 +170,15 @@ def make_views(variant: Variant) -> str:
 
     Raises ValidationError if the artifact is not validated, or a view is not the same model.
     """
-    artifact = variant.folder
-    manifest = Manifest.load(artifact)
-    if not manifest.validated or manifest.damaged(artifact, manifest.weight_files):
-        raise ValidationError(f"{artifact}: not validated, or changed since; run `doit build`")
-    manifest.refuse_unlisted(artifact)
-    return "\n".join(_make_view(view, loader, manifest) for view in variant.views if (loader := view.loader))
+    return "\n".join(_make_view(view, loader) for view in variant.views if (loader := view.loader))
 
 
-def _make_view(view: Variant, loader: Loader, artifact: Manifest) -> str:
+def _make_view(view: Variant, loader: Loader) -> str:
     origin = view.artifact.folder
-    validation = read_validation(origin)
+    artifact, validation = Manifest.load(origin), read_validation(origin)
+    if not artifact.validated or artifact.damaged(origin, artifact.weight_files):
+        raise ValidationError(f"{origin}: not validated, or changed since; run `doit build`")
+    artifact.refuse_unlisted(origin)
     with whole_folder(view.folder, view.partial) as folder:
         check_disk(folder, artifact.nbytes)
         with progress_bar(f"view {view.folder.name}", 2 * artifact.nbytes, "B") as bar:

@@ -54,19 +54,19 @@ def check_card(
         results, text = _results(content)
         entries = _entries(folder) if EVAL_RESULTS in manifest.files else []
         read = read_text(text)
+        variants = _variants(manifest, validation, record)
+        tables = {tuple(header.cells): rows for header, *rows in read.tables}
+        return [
+            *_check_results(results, validation["sets"]),
+            *_check_entries(entries, results, validation["sets"]),
+            *_check_kinds([header.cells for header, *_ in read.tables], bool(variants)),
+            *_check_facts(tables, manifest, validation["fidelity"]),
+            *_check_sets(tables, validation),
+            *_check_variants(tables, variants),
+            *_check_plot(read.images, PLOT in manifest.files, bool(variants)),
+        ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-        return [f"it cannot be read: {' '.join(str(error).split())}"]
-    variants = _variants(manifest, validation, record)
-    tables = {tuple(header.cells): rows for header, *rows in read.tables}
-    return [
-        *_check_results(results, validation["sets"]),
-        *_check_entries(entries, results, validation["sets"]),
-        *_check_kinds([header.cells for header, *_ in read.tables], bool(variants)),
-        *_check_facts(tables, manifest, validation["fidelity"]),
-        *_check_sets(tables, validation),
-        *_check_variants(tables, variants),
-        *_check_plot(read.images, PLOT in manifest.files, bool(variants)),
-    ]
+        return [f"card or validation cannot be read: {' '.join(str(error).split())}"]
 
 
 def _results(content: str) -> tuple[list[Any], str]:

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -84,10 +84,10 @@ class Conversion:
         path = self.variant.fetched.folder / self.variant.source.weights
         proof = self.variant.work.proof_file(name)
         verify = partial(self._weights.prove, path=path, source=name, proof=proof)
-        try:
-            with Checkpoint(path, self._weights.stamp) as checkpoint:
-                there = sum(file.stat().st_size for file in folder.iterdir())
-                check_room(folder, estimate(self.plan, checkpoint.tensors), there)
+        with Checkpoint(path, self._weights.stamp) as checkpoint:
+            there = sum(file.stat().st_size for file in folder.iterdir())
+            check_room(folder, estimate(self.plan, checkpoint.tensors), there)  # finished shards are kept
+            with _forgotten_if_wrong(journal):
                 hashing = not self._weights.is_proven(proof)
                 if hashing and not is_in_order(self.plan, checkpoint):
                     verify(sha256_of(path))
@@ -99,9 +99,6 @@ class Conversion:
                     hashes = convert(self.plan, stream, journal, bar.update, moments)
                     if hashing:
                         verify(stream.sha256())
-        except (ConvertError, SourceError):  # continuing would fail in the same way
-            journal.forget()
-            raise
         return {name: Entry((folder / name).stat().st_size, sha256) for name, sha256 in hashes.items()}
 
     def write_rest(self, folder: Path, shards: Mapping[str, Entry]) -> Manifest:
@@ -146,6 +143,16 @@ class Conversion:
         moments = load_moments(self.variant.moments_file)
         check_moments(self.plan, moments)
         return moments
+
+
+@contextmanager
+def _forgotten_if_wrong(journal: Journal) -> Iterator[None]:
+    """No shard is kept if weights or source are wrong: continuing would fail in the same way."""
+    try:
+        yield
+    except (ConvertError, SourceError):
+        journal.forget()
+        raise
 
 
 def check_moments(plan: Plan, moments: Moments) -> None:

@@ -49,13 +49,13 @@ class _Manifest(_Json):
     files: dict[str, object]
 
 
-def record_published(work: Workspace, book: Book, order: Order, replace: bool) -> str:
-    """Record which variants of a source, or of every source, a target has; return what changed."""
+def record_published(work: Workspace, book: Book, order: Order, replace: bool) -> None:
+    """Record which variants of a source, or of every source, a target has; print what changed, at once."""
     target = order.open_target(work)
     sources = [book.source(order.source)] if order.source else list(book.sources.values())
-    return "\n".join(
-        f"{each.name}: {line}" for each in sources for line in _update(work, book, each, target, replace)
-    )
+    for source in sources:
+        for line in _update(work, book, source, target, replace):
+            print(f"{source.name}: {line}")
 
 
 def _update(work: Workspace, book: Book, source: Source, target: PublishTarget, replace: bool) -> list[str]:

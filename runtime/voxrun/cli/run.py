@@ -126,7 +126,8 @@ class Run:
         default = self._transcriber.tokenizer.default_delay_ms
         delay = default if self._args.delay_ms is None else self._args.delay_ms
         name, live = self._inputs[index].name, self._inputs[index].live
-        kind = WRITERS[self._args.format].kind(live, watched=not self._places and _is_watched())
+        watched = live and not self._places and _is_watched()
+        kind = WRITERS[self._args.format].kind(live, watched)
         return kind(Recording(name, self._model, delay))
 
     def _output(self, index: int) -> Output:
@@ -142,7 +143,7 @@ def write_lock(pin: Pin, path: Path) -> None:
 
 def _is_watched() -> bool:
     """Whether stderr shows the words in progress on the same terminal."""
-    return sys.stdout.isatty() and sys.stderr.isatty()
+    return all(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr))
 
 
 def _report(error: VoxrunError) -> int:

@@ -9,7 +9,9 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 from artifacts import contents
 from projects import doit, doit_command, make_project, use_random_source
@@ -176,6 +178,9 @@ def test_a_full_disk_is_reported_and_finished_shards_are_kept(build, monkeypatch
         stop_in_shard(patch, 3, OSError(errno.ENOSPC, "No space left on device"))
         with pytest.raises(ConvertError, match="the disk is full; make room and run it again"):
             build.convert()
+    with monkeypatch.context() as patch, pytest.raises(ConvertError, match="of memory"):
+        patch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=0))
+        build.convert()
     assert sorted(contents(build.partial)) == written[:2]
     assert read_json(build.partial.with_name("tiny--4bit.journal.json"))["shards"].keys() == set(written[:2])
 

@@ -141,6 +141,14 @@ def seal(folder, name=VALIDATION):
     Manifest(**(vars(manifest) | {"files": files})).save(folder)
 
 
+def test_a_validation_without_figures_is_one_sentence(tmp_path):
+    folder = make_artifact(tmp_path / "a")
+    report = read_json(folder / VALIDATION)
+    write_json(folder / VALIDATION, {"passed": True, "artifact": report["artifact"]})
+    seal(folder)
+    assert "card or validation cannot be read: 'sets'" in refused(folder)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"variant": "4bit"}', json.dumps({"unknown": 1})])
 def test_a_malformed_manifest_is_reported(tmp_path, content):
     folder = make_artifact(tmp_path / "a")
