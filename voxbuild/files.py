@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,12 @@ def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+TORN = re.compile(r"(.*/)?\.[^/]+\.\d+\.partial")
+"""The path of a file that a killed process left unfinished, see `written_whole`; never read."""
+TORN_FILES = ".*.partial"
+"""The same as a glob pattern for what is deleted: older versions wrote no process number."""
 
 
 @contextmanager

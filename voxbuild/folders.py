@@ -9,7 +9,7 @@ from pathlib import Path
 from voxrun.files.hashes import sha256_of
 
 from .errors import ConvertError
-from .files import read_state, write_json
+from .files import TORN_FILES, read_state, write_json
 
 
 class Journal:
@@ -108,7 +108,7 @@ def _clear_up(final: Path, partial: Path, old: Path, journal: Journal | None) ->
     if old.exists() and not final.exists():
         old.rename(final)
     _remove(old, *([] if journal else [partial]))
-    for torn in partial.glob(".*.partial"):
+    for torn in partial.glob(TORN_FILES):
         torn.unlink()
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import pydantic
 from pydantic.dataclasses import dataclass
 
 from voxbuild.errors import VoxbuildError
-from voxbuild.files import to_json, write_text
+from voxbuild.files import TORN, to_json, write_text
 from voxrun.errors import ModelError
 from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import read_bytes
@@ -36,8 +35,6 @@ All other files are the weight files, which validation proves.
 """
 OPTIONAL = (EVAL_RESULTS, PLOT)
 """Files that not every card has; the card's stage removes old ones."""
-TORN = re.compile(r"(.*/)?\.[^/]+\.\d+\.partial")
-"""An unfinished file of a killed process, see `files.written_whole`; never read."""
 
 
 @dataclass(frozen=True, config=pydantic.ConfigDict(strict=True, extra="forbid"))

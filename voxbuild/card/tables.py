@@ -1,6 +1,6 @@
 """The tables of a model card."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from voxbuild.console import markdown
@@ -32,9 +32,8 @@ def weights_table(subject: Subject) -> str:
     return markdown(rows, ["the weights", ""])
 
 
-def wer_table(subject: Subject) -> str:
-    """Error rates by clip set and in total."""
-    validation = subject.validation
+def wer_table(validation: Mapping[str, Any]) -> str:
+    """Error rates by clip set and in total, of the content of validation.json."""
     total = validation["total"] | {"unquantized_wer": validation["unquantized"]["wer"]}
     rows = [
         [name, f"{s['clips']:,}", f"{s['words']:,}", *(f"{s[rate]:.2f}" for rate in RATES)]

@@ -5,11 +5,12 @@ The main thread reads; other threads hash, quantize and write (`voxbuild.tensors
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from voxbuild.errors import ConvertError
+from voxbuild.files import written_whole
 from voxbuild.folders import Journal
 from voxbuild.plan.planner import Plan, TensorPlan
 from voxbuild.tensors.checkpoint import Checkpoint, OnePass
@@ -69,16 +70,11 @@ def _write_shard(
     path: Path, tensors: list[TensorPlan], pieces: Iterable[Piece], pool: ThreadPoolExecutor
 ) -> str:
     """Write a shard atomically; return its sha256."""
-    torn = path.with_name(f".{path.name}.partial")
-    with ExitStack() as leaving:
-        leaving.callback(torn.unlink, missing_ok=True)
-        writer = CheckpointWriter(torn, [output for tensor in tensors for output in tensor.outputs])
-        leaving.callback(writer.close)
+    outputs = [output for tensor in tensors for output in tensor.outputs]
+    with written_whole(path) as partial, closing(CheckpointWriter(partial, outputs)) as writer:
         for data in _in_file_order(in_order(pool, _quantized, pieces, ahead=4 * cores())):
             writer.write(data)
-        digest = writer.finish()
-        torn.replace(path)
-        return digest
+        return writer.finish()
 
 
 def _pieces(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from voxbuild.card.tables import wer_table
 from voxbuild.console import markdown
 from voxbuild.recipes.gates import FLOORS, Gates
 from voxbuild.recipes.origins.base import Clip
@@ -20,18 +21,10 @@ from .error_rates import error_rates
 
 def gates_table(validation: dict[str, Any]) -> str:
     """The error rates of each clip set, and the result of each gate, as Markdown tables."""
-    sets = [
-        (n, s["clips"], s["words"], f"{s['wer']:.2f}", f"{s['cer']:.2f}", f"{s['unquantized_wer']:.2f}")
-        for n, s in [
-            *validation["sets"].items(),
-            ("all", validation["total"] | {"unquantized_wer": validation["unquantized"]["wer"]}),
-        ]
-    ]
     gates = [
         (g["name"], g["limit"], g["measured"], "pass" if g["passed"] else "FAIL") for g in validation["gates"]
     ]
-    heard = markdown(sets, ["clips", "count", "words", "WER %", "CER %", "unquantized WER %"])
-    return f"{heard}\n\n{markdown(gates, ['gate', 'limit', 'measured', ''])}"
+    return f"{wer_table(validation)}\n\n{markdown(gates, ['gate', 'limit', 'measured', ''])}"
 
 
 ClipDone = Callable[[], None]

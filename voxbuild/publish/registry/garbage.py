@@ -4,8 +4,10 @@ import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+from voxbuild.files import TORN_FILES
 from voxrun.trust.registry import read_ref
 
 BLOB = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
@@ -26,7 +28,7 @@ def garbage_of(repo: Path) -> list[Garbage]:
     Raises ModelError for an invalid ref, as it is unknown what it needs.
     """
     refs = [path for path in (repo / "refs").rglob("*") if path.is_symlink() or not path.is_dir()]
-    partial = [path for path in refs if path.name.startswith(".") and path.suffix == ".partial"]
+    partial = [path for path in refs if fnmatchcase(path.name, TORN_FILES)]
     commits = {read_ref(path) for path in refs if path not in partial}
     snapshots = sorted((repo / "snapshots").glob("*"))
     needed = {blob for folder in snapshots if folder.name in commits for blob in _linked(folder)}
@@ -35,7 +37,7 @@ def garbage_of(repo: Path) -> list[Garbage]:
         *(folder for folder in snapshots if folder.name not in commits),
         *(blob for blob in blobs if blob.name not in needed),
         *repo.glob(".partial"),
-        *repo.glob(".*.partial"),
+        *repo.glob(TORN_FILES),
         *partial,
     ]
     return [Garbage(path, _size(path)) for path in useless]

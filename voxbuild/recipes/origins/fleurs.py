@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from voxbuild.errors import SourceError, one_line
+from voxbuild.files import written_whole
 from voxbuild.recipes.schema import FileName, Strict
 
 from .base import Clip, Corpus
@@ -88,6 +89,5 @@ def _unpack(archive: Path, wanted: set[str], folder: Path) -> None:
             name = Path(member.name).name
             data = tar.extractfile(member) if name in wanted else None
             if data is not None:
-                partial = folder / f".{name}.partial"
-                partial.write_bytes(data.read())
-                partial.rename(folder / name)
+                with written_whole(folder / name) as partial:
+                    partial.write_bytes(data.read())
