@@ -36,6 +36,8 @@ class Publish(Strict):
     """Default: v and the version of voxbuild."""
     view: ViewTemplate = "{repo}-{dialect}"
     """The repository of a view; `{dialect}`, and `{repo}` for the artifact's, are replaced too."""
+    private: bool = False
+    """Whether the repositories are private."""
 
 
 class Sign(Strict):

@@ -9,7 +9,7 @@ from .gates import Gates
 from .origins.base import Corpus, Origin
 from .origins.fleurs import FleursFiles
 from .origins.folder import ClipFolder, LocalFolder
-from .origins.hub import HubFiles, Sha256
+from .origins.hub import HubFiles, Repo, Sha256
 from .schema import FileName, FilePath, Strict
 
 
@@ -21,8 +21,25 @@ class SourceFile(Strict):
     sha256: Sha256 | None = None
 
 
+class Adapter(Strict):
+    """A LoRA adapter in PEFT's two files: on the Hub, or in a folder relative to this file."""
+
+    hub: HubFiles | None = None
+    path: LocalFolder | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _in_one_place(self) -> "Adapter":
+        _one_place(self, Origin, "adapter")
+        return self
+
+    @property
+    def origin(self) -> Origin:
+        """Where its files are."""
+        return next(value for value in vars(self).values() if isinstance(value, Origin))
+
+
 class Source(Strict):
-    """A pinned upstream checkpoint: on the Hub, or in a folder relative to this file."""
+    """A checkpoint: on the Hub, pinned to a commit, or in a folder relative to this file."""
 
     name: FileName
     model: FileName
@@ -31,10 +48,23 @@ class Source(Strict):
     hub: HubFiles | None = None
     path: LocalFolder | None = None
     files: Annotated[tuple[SourceFile, ...], pydantic.Field(min_length=1)]
-    weights: FilePath = "consolidated.safetensors"
+    weights: FilePath | Annotated[tuple[FilePath, ...], pydantic.Field(min_length=1)] = (
+        "consolidated.safetensors"
+    )
+    """The file of the tensors, or all of its shards."""
     params: FilePath = "params.json"
     tokenizer: FilePath = "tekken.json"
+    adapter: Adapter | None = None
+    """A LoRA adapter that is merged into the weights."""
+    base_model: Repo | None = None
+    """The model on the Hub that it was fine-tuned from."""
+    private: bool = False
+    """Whether its artifacts are published publicly only if that is asked for."""
     license: str
+    license_name: str | None = None
+    """Of a licence that the Hub does not know (`license: other`)."""
+    license_link: str | None = None
+    """Its URL, or the name of its file in the repository."""
     languages: tuple[str, ...]
     attribution: str | None = None
     gates: Gates = Gates()
@@ -46,7 +76,7 @@ class Source(Strict):
     def _has_its_files(self) -> "Source":
         _one_place(self, Origin, "source")
         names = {file.name for file in self.files}
-        for needed in (self.weights, self.params, self.tokenizer):
+        for needed in (*self.weight_files, self.params, self.tokenizer):
             if needed not in names:
                 raise ValueError(f"`files:` does not list {needed}")
         return self
@@ -55,6 +85,11 @@ class Source(Strict):
     def origin(self) -> Origin:
         """Where its files are."""
         return next(value for value in vars(self).values() if isinstance(value, Origin))
+
+    @property
+    def weight_files(self) -> tuple[str, ...]:
+        """The names of the files that hold the tensors."""
+        return (self.weights,) if isinstance(self.weights, str) else self.weights
 
 
 class ClipSet(Strict):
