@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted: nothing was written", file=sys.stderr)
         return INTERRUPTED
-    print(_next_steps(options.folder, options.owner))
+    print(sayable(_next_steps(options.folder, options.owner)))
     return 0
 
 
