@@ -17,7 +17,7 @@ from voxbuild.errors import VoxbuildError
 from voxbuild.plan.preview import show
 from voxbuild.validate.reproduce import reproduce
 
-from . import overview
+from . import overview, variables
 from .actions import on_project, run, variant_of, workspace
 from .selection import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local, source_name
 
@@ -55,7 +55,8 @@ def show_plans(chosen: list[tuple[str, str]], format: str, tensors: bool) -> Any
 
     def plans() -> str:
         wanted = [variant_of(*names) for names in chosen]
-        return show([(each.recipe, each.source) for each in wanted], workspace(), format, tensors)
+        given = dict(variables.given())
+        return show([(each.recipe, each.source) for each in wanted], workspace(), format, tensors, given)
 
     return run(plans)
 

@@ -137,9 +137,7 @@ def _only_source(book: Book, values: Mapping[str, str]) -> str:
 def _defined_at(work: Workspace, source: find.Reference) -> str | None:
     """The source of recipes/sources/ that describes this place."""
     sources = read_book(work.recipes).sources
-    return next(
-        (n for n, each in sources.items() if each.adapter is None and _is_at(work, each, source)), None
-    )
+    return next((name for name, each in sources.items() if _is_at(work, each, source)), None)
 
 
 def _is_at(work: Workspace, source: Source, place: find.Reference) -> bool:

@@ -72,7 +72,7 @@ def read_front_matter(place: Place, faults: list[str]) -> dict[str, Any]:
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         card = ModelCard(place.text(CARD), ignore_metadata_errors=True)
-        return dict(card.data.to_dict())
+        return dict(card.data.to_dict())  # type: ignore[no-untyped-call]
     except (yaml.YAMLError, SourceError, *UNREADABLE) as error:
         faults.append(sentence(f"{CARD}: its front matter cannot be read ({error})"))
         return {}
