@@ -88,7 +88,7 @@ def test_without_a_network_the_commit_stays(hub, find, files, monkeypatch, capsy
     find("owner/name")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert find("owner/name", languages=["de"]).hub.revision == commit
-    assert "the source name stays as it was found" in capsys.readouterr().err
+    assert f"the source name stays at {commit}" in capsys.readouterr().err
     with pytest.raises(SourceError, match="the Hub cannot be reached"):
         find("owner/other")
 

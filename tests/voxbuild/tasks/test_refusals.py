@@ -28,7 +28,8 @@ def nothing_built(project):
         (
             "recpe=4bit",
             "unknown variable recpe; known: recipe, source, adapter, name, license, license_name,"
-            " license_link, base_model, languages, repo, private, clips, target, tag, lock, key, branch, reason",
+            " license_link, base_model, languages, repo, private, clips,"
+            " target, tag, lock, key, branch, reason",
         ),
         ("recipe=7bit", "there is no recipe 7bit; known: 2bit, 4bit"),
         (

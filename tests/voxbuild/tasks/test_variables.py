@@ -6,8 +6,8 @@ import sys
 
 import pytest
 from doit.exceptions import InvalidTask
-from found_folders import adapter
-from projects import ROOT, doit, edit, make_project
+from found_folders import adapter, files_of
+from projects import ROOT, doit, edit, make_project, skipped
 
 from voxbuild.files import read_json
 from voxbuild.recipes.book import read_book
@@ -212,3 +212,18 @@ def test_a_fine_tune_is_built_published_and_verified_without_yaml(project):
     assert "mine" in doit(project, "table").stdout
     everything = doit(project, "publish", "--dry-run")
     assert "mine" not in everything.stdout, "a found source is published only if it is named"
+
+
+@pytest.mark.slow
+def test_a_repository_is_built_at_its_commit_and_again_without_a_network(project, hub, hub_environment):
+    commit = hub.add("models", "owner/name", files_of(project.parent / "mine"))
+    online = hub_environment | {"HF_HUB_OFFLINE": "0"}
+    process = doit(project, "convert", "recipe=4bit", "source=owner/name", **online)
+    assert process.returncode == 0, process.stdout
+    assert read_json(project / "out/name/4bit/recipe.lock")["source"]["revision"] == commit
+    hub.add("models", "owner/name", {"README.md": b"moved"})
+    moved = doit(project, "convert", "recipe=4bit", "source=owner/name", **online)
+    assert moved.returncode != 0
+    assert f"stay with source=owner/name@{commit}" in moved.stdout
+    offline = doit(project, "convert", "recipe=4bit", "source=owner/name", **online | {"HF_HUB_OFFLINE": "1"})
+    assert skipped(offline) == ["fetch:name", "convert:name:4bit"], offline.stdout

@@ -85,10 +85,13 @@ def find(
     try:
         found = before if before and places.are_pinned(source, adapter) else None
         found = found or _described(work, places, source, adapter, sources)
-    except UnreachableError as error:
+    except UnreachableError:
         if before is None:
             raise
-        print(f"{error}; the source {before.source.name} stays as it was found", file=sys.stderr)
+        name, commit = before.source.name, before.source.origin.identity.get("revision", "its folder")
+        print(
+            f"{source.key}: the Hub cannot be reached; the source {name} stays at {commit}", file=sys.stderr
+        )
         found = before
     found = replace(found, asked=source.key, adapter=key)
     found = _settled(found, given, before)
