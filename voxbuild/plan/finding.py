@@ -7,8 +7,8 @@ from typing import Any
 from voxbuild.console import markdown
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
-from voxbuild.sources.found.find import BY_HAND
 from voxbuild.sources.found.kept import Found, kept_as
+from voxbuild.sources.found.values import BY_HAND
 from voxbuild.sources.header import Header
 from voxbuild.workspace import Workspace
 from voxrun.checkpoint.dialects import recognise

@@ -23,10 +23,12 @@ from voxbuild.recipes.source import Source
 from voxbuild.sources.found import find, kept
 from voxbuild.sources.found.clips import clip_set_in, find_clips
 from voxbuild.sources.found.place import absolute, is_path
+from voxbuild.sources.found.reference import Reference, refer
+from voxbuild.sources.found.values import VARIABLES as DESCRIBING
 from voxbuild.workspace import Workspace
 from voxrun.messages import sentence
 
-OF_SOURCES = ("name", *find.VARIABLES)
+OF_SOURCES = ("name", *DESCRIBING)
 """They describe a found source, and are kept with it."""
 OF_RECIPES = ("repo", "private", "clips")
 """They change the recipes of this command only."""
@@ -101,9 +103,9 @@ def _settle_source(work: Workspace, values: Mapping[str, str]) -> str | None:
                 f"{next(iter(facts))}= belongs to a source that source=PATH or OWNER/NAME finds"
             )
         return None
-    source = find.refer(text, book.sources)
+    source = refer(text, book.sources)
     if "adapter" in values:
-        adapter = find.refer(values["adapter"], {}, "adapter")
+        adapter = refer(values["adapter"], {}, "adapter")
         return find.find(work, source, adapter, facts, book.sources, project).source.name
     if not facts and (name := _defined_at(work, source)):
         return name
@@ -134,13 +136,13 @@ def _only_source(book: Book, values: Mapping[str, str]) -> str:
     return sources.pop()
 
 
-def _defined_at(work: Workspace, source: find.Reference) -> str | None:
+def _defined_at(work: Workspace, source: Reference) -> str | None:
     """The source of recipes/sources/ that describes this place."""
     sources = read_book(work.recipes).sources
     return next((name for name, each in sources.items() if _is_at(work, each, source)), None)
 
 
-def _is_at(work: Workspace, source: Source, place: find.Reference) -> bool:
+def _is_at(work: Workspace, source: Source, place: Reference) -> bool:
     """Whether a source of recipes/sources/ is in this folder or repository."""
     if source.adapter:
         return False

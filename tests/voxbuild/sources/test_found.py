@@ -12,6 +12,7 @@ from voxbuild.recipes.schema import load
 from voxbuild.recipes.source import Source
 from voxbuild.sources.found import find as finding
 from voxbuild.sources.found.kept import kept_as
+from voxbuild.sources.found.reference import refer
 from voxbuild.workspace import Workspace
 from voxrun.checkpoint.dialects import VOXMLX
 from voxrun.checkpoint.tensors import Tensor
@@ -29,8 +30,8 @@ def find(work):
     def run(source, adapter=None, sources=None, **given):
         sources = sources or {}
         found = {path.stem: load(path, Source) for path in work.found.glob("*.yaml")}
-        asked = finding.refer(str(source), sources | found)
-        merged = finding.refer(str(adapter), {}, "adapter") if adapter else None
+        asked = refer(str(source), sources | found)
+        merged = refer(str(adapter), {}, "adapter") if adapter else None
         return finding.find(work, asked, merged, given, sources | found, sources)
 
     return run

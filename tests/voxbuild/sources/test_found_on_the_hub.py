@@ -10,6 +10,7 @@ from voxbuild.errors import SourceError
 from voxbuild.recipes.schema import load
 from voxbuild.recipes.source import Source
 from voxbuild.sources.found import find as finding
+from voxbuild.sources.found.reference import refer
 from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of
 
@@ -26,8 +27,8 @@ def find(online, tmp_path):
 
     def run(source, adapter=None, **given):
         found = {path.stem: load(path, Source) for path in work.found.glob("*.yaml")}
-        asked = finding.refer(source, found)
-        merged = finding.refer(adapter, {}, "adapter") if adapter else None
+        asked = refer(source, found)
+        merged = refer(adapter, {}, "adapter") if adapter else None
         return finding.find(work, asked, merged, given, found, {}).source
 
     return run

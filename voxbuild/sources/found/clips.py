@@ -9,10 +9,10 @@ from voxbuild.recipes.source import ClipSet
 from voxbuild.sources.clips import read_clips
 from voxbuild.workspace import Workspace
 
-from .find import valid_name
 from .kept import write_section
 from .place import Place, folder_place
 from .told import read_front_matter
+from .values import valid_name
 
 NOT_STATED = "not stated"
 UNDETERMINED = "und"

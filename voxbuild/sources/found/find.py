@@ -4,66 +4,25 @@ A reference (a known source, a folder, a repository) -> a place (its files) -> w
 """
 
 import json
-import re
 import sys
-import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
-
-import pydantic
+from dataclasses import replace
+from typing import Any
 
 from voxbuild.errors import SourceError, UnreachableError
 from voxbuild.recipes.origins.hub import HubFiles
-from voxbuild.recipes.schema import known_names
 from voxbuild.recipes.source import Source
 from voxbuild.sources.header import read_source
 from voxbuild.workspace import Workspace
-from voxrun.messages import sentence
 
 from .files import ADAPTER_CONFIG, QUANTIZED, check_adapter, checkpoint_files, is_adapter
 from .kept import Found, keep, kept_for
-from .place import ABSOLUTE, COMMIT, Place, absolute, folder_place, hub_place, is_path, is_repo
-from .told import Told, phrase, read_told
+from .place import ABSOLUTE, Place, folder_place, hub_place
+from .reference import Reference, refer
+from .told import Told, read_told
+from .values import VARIABLES, settled, valid_name, validated
 
-BY_HAND = "command line"
-VARIABLES = ("license", "license_name", "license_link", "base_model", "languages")
-"""Keys of a found source that the command line may give; `name` is another."""
-RESERVED = ("registry",)
-"""Folders of out/ that no source can have."""
-LONGEST_NAME = 60
 MAIN = "main"
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What source= or adapter= names."""
-
-    kind: Literal["source", "folder", "hub"]
-    key: str
-    """The source's name, the absolute path, or OWNER/NAME."""
-    revision: str | None = None
-
-    @property
-    def is_pinned(self) -> bool:
-        """Whether it names a commit, not a branch or a tag."""
-        return COMMIT.fullmatch(self.revision or "") is not None
-
-
-def refer(text: str, sources: Mapping[str, Source], what: str = "source") -> Reference:
-    """A known source's name, else a folder, else a repository. Raises SourceError for anything else."""
-    if text in sources:
-        return Reference("source", text)
-    if is_path(text):
-        return Reference("folder", absolute(text))
-    repo, _, revision = text.partition("@")
-    if is_repo(repo):
-        return Reference("hub", repo, revision or None)
-    names = f"; {known_names(sources)}" if sources else ""
-    raise SourceError(
-        f"there is no {what} {text}{names}; name a folder by its path, such as ./{text}, and a repository on"
-        " the Hub as OWNER/NAME or OWNER/NAME@REVISION"
-    )
 
 
 def find(
@@ -94,7 +53,7 @@ def find(
         )
         found = before
     found = replace(found, asked=source.key, adapter=key)
-    found = _settled(found, given, before)
+    found = settled(found, given, before)
     keep(work, found, project)
     return found
 
@@ -103,7 +62,7 @@ def overridden(
     work: Workspace, before: Found, given: Mapping[str, Any], project: Mapping[str, Source]
 ) -> Found:
     """A found source with these values from the command line, and keep it. Raises SourceError."""
-    found = _settled(before, given, None)
+    found = settled(before, given, None)
     keep(work, found, project)
     return found
 
@@ -190,7 +149,7 @@ def _described(
     name = valid_name(title)
     told.origins["name"] = name_of
     return Found(
-        _validated(source.key, values | {"name": name, "model": name}, told),
+        validated(source.key, values | {"name": name, "model": name}, told),
         source.key,
         origins=told.origins,
         faults=tuple(told.faults),
@@ -255,64 +214,3 @@ def _place_of(place: Place) -> dict[str, Any]:
     if isinstance(place.origin, HubFiles):
         return {"hub": place.origin.identity}
     return {"path": place.origin.root}
-
-
-def _validated(key: str, values: dict[str, Any], told: Told) -> Source:
-    """The source; what it was told and is not valid is left out, unless the command line gave it."""
-    while True:
-        facts = {"license": "unknown", "languages": (), **told.values}
-        summary = _summary(values, facts)
-        try:
-            return Source.model_validate_json(json.dumps(values | facts | {"summary": summary}))
-        except pydantic.ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0]) if first["loc"] else ""
-            problem = first["msg"].removeprefix("Value error, ")
-            given = told.origins.get(name) == BY_HAND
-            if given or name not in told.values:
-                where = f"{name}={_written(facts[name])}" if given else f"{key}: {name}".removesuffix(": ")
-                raise SourceError(sentence(f"{where}: {problem}")) from error
-            told.faults.append(phrase(f"{name} (from {told.origins[name]})", told.values[name], problem))
-            told.forget(name)
-
-
-def _written(value: Any) -> str:
-    """A value as the command line gives it."""
-    return value if isinstance(value, str) else ",".join(value)
-
-
-def _summary(values: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
-    base = facts.get("base_model")
-    adapted = ", with a LoRA adapter merged" if values.get("adapter") else ""
-    about = f"a fine-tune of {base}" if base else "a model of the architecture of Voxtral Realtime"
-    return f"{values['name']}, {about}{adapted}."
-
-
-def _settled(found: Found, given: Mapping[str, Any], before: Found | None) -> Found:
-    """A found source with the command line's values, else those that an earlier command line gave."""
-    values = found.source.model_dump(mode="json", exclude_defaults=True)
-    told = Told(origins=dict(found.origins), faults=list(found.faults))
-    told.values = {name: values.pop(name) for name in VARIABLES if name in values and name in told.origins}
-    earlier = before.source.model_dump(mode="json") if before else {}
-    by_hand = {n: earlier[n] for n, o in (before.origins if before else {}).items() if o == BY_HAND}
-    chosen = {**by_hand, **given}
-    if "license" in chosen:  # the name and the link of the card belong to the card's licence
-        for name in ("license_name", "license_link"):
-            if name in told.values:
-                told.forget(name)
-    if name := chosen.pop("name", before.source.name if before else None):
-        values |= {"name": name, "model": name}
-        told.origins["name"] = BY_HAND if "name" in {**by_hand, **given} else told.origins["name"]
-        if name in RESERVED or name != valid_name(name):
-            raise SourceError(f"name={name}: not a valid name; for example name={valid_name(name)}")
-    for name, value in chosen.items():
-        told.values[name], told.origins[name] = value, BY_HAND
-    source = _validated(found.asked, values, told)
-    return replace(found, source=source, origins=told.origins, faults=tuple(told.faults))
-
-
-def valid_name(text: str) -> str:
-    """A name for a folder and a repository: ASCII letters, digits, dots, dashes and underscores."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    name = re.sub(r"[-.]*[^A-Za-z0-9._-]+[-.]*|-{2,}|\.{2,}", "-", plain)[:LONGEST_NAME].strip("-._")
-    return f"{name or 'model'}-model" if not name or name in RESERVED else name
