@@ -240,6 +240,16 @@ def test_values_of_the_command_line_win_and_stay(find, work, tmp_path):
     assert load(work.found / "mine.yaml", Source) == again.source, "it is a source's YAML"
 
 
+def test_the_name_of_a_licence_goes_with_the_licence(find, tmp_path):
+    card = "---\nlicense: other\nlicense_name: of-the-card\nlicense_link: LICENSE\n---\n"
+    (mistrals(tmp_path / "mine") / "README.md").write_text(card)
+    assert find(tmp_path / "mine").source.license_name == "of-the-card"
+    given = find(tmp_path / "mine", license="other", license_name="mine").source
+    assert (given.license_name, given.license_link) == ("mine", None)
+    assert find(tmp_path / "mine").source.license_name == "mine"
+    assert find(tmp_path / "mine", license="mit").source.license_name is None
+
+
 def test_a_wrong_value_is_reported_with_its_variable(find, tmp_path):
     mistrals(tmp_path / "mine")
     with pytest.raises(SourceError, match=r"^base_model=nobody: "):

@@ -33,7 +33,8 @@ def validated(key: str, values: dict[str, Any], told: Told) -> Source:
             return Source.model_validate_json(json.dumps(values | facts | {"summary": summary}))
         except pydantic.ValidationError as error:
             first = error.errors()[0]
-            name = str(first["loc"][0]) if first["loc"] else ""
+            cause = first.get("ctx", {}).get("error")
+            name = str(next(iter((*first["loc"], *getattr(cause, "where", ()))), ""))
             problem = first["msg"].removeprefix("Value error, ")
             given = told.origins.get(name) == BY_HAND
             if given or name not in told.values:
@@ -63,10 +64,11 @@ def settled(found: Found, given: Mapping[str, Any], before: Found | None) -> Fou
     earlier = before.source.model_dump(mode="json") if before else {}
     by_hand = {n: earlier[n] for n, o in (before.origins if before else {}).items() if o == BY_HAND}
     chosen = {**by_hand, **given}
-    if "license" in chosen:  # the name and the link of the card belong to the card's licence
-        for name in ("license_name", "license_link"):
-            if name in told.values:
-                told.forget(name)
+    for name in ("license_name", "license_link"):
+        if "license" in given and name not in given:  # they belong to the licence that was given before
+            chosen.pop(name, None)
+        if "license" in chosen and name in told.values:  # these, to that of the card
+            told.forget(name)
     if name := chosen.pop("name", before.source.name if before else None):
         values |= {"name": name, "model": name}
         told.origins["name"] = BY_HAND if "name" in {**by_hand, **given} else told.origins["name"]
