@@ -3,9 +3,9 @@
 VARIANTS: name -> (what it is, function that writes the folder). A new one is a function with @variant.
 """
 
+import itertools
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 from small_sources import ROOT
@@ -106,9 +106,10 @@ def f64(folder):
 
 @variant("norms in float32, half of the others in float16")
 def mixed(folder):
-    dtypes = ["BF16", "F16"]
-    tensors = tiny().items()
-    write(folder, {n: as_dtype(t, "F32" if "norm" in n else dtypes[i % 2]) for i, (n, t) in enumerate(tensors)})
+    tensors = tiny()
+    dtypes = dict(zip(tensors, itertools.cycle(["BF16", "F16"]), strict=False))
+    dtypes |= {name: "F32" for name in tensors if "norm" in name}
+    write(folder, {name: as_dtype(t, dtypes[name]) for name, t in tensors.items()})
 
 
 def _of_integers(folder, dtype):
@@ -194,7 +195,8 @@ def optimizer(folder):
 
 @variant("a buffer of rotary frequencies")
 def rotary(folder):
-    write(folder, tiny() | {"layers.0.attention.rotary_emb.inv_freq": ("F32", (32,), np.ones(32, np.float32))})
+    buffer = "F32", (32,), np.ones(32, np.float32)
+    write(folder, tiny() | {"layers.0.attention.rotary_emb.inv_freq": buffer})
 
 
 @variant("another model's tensors")
