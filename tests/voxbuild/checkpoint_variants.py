@@ -8,13 +8,16 @@ import json
 import shutil
 
 import numpy as np
+from conversions import built, source_of
 from small_sources import ROOT
 
 from voxbuild.convert.views import write_view
+from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS
 from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.tensors.quantize import cast, to_rows
 from voxbuild.tensors.writer import header_bytes
+from voxbuild.workspace import Workspace
 from voxrun.checkpoint.tensors import ITEM_SIZE, Tensor
 
 TINY = ROOT / "tiny/checkpoint"
@@ -28,7 +31,10 @@ def variant(about):
     """Register a function that writes a variant; the function's name, with dashes, is the variant's."""
 
     def register(write):
-        VARIANTS[write.__name__.replace("_", "-")] = about, write
+        def write_folder(folder):
+            return write(folder) or folder
+
+        VARIANTS[write.__name__.replace("_", "-")] = about, write_folder
         return write
 
     return register
@@ -286,8 +292,8 @@ def links(folder):
 
 
 @variant("a folder's name with a space and symbols")
-def a_näme_with_spaces(folder):
-    write(folder.with_name("with space ünïcode ☃"), tiny())
+def folder_name(folder):
+    return write(folder.with_name("with space ünïcode ☃"), tiny())
 
 
 @variant("weights in a file of another name")
@@ -360,35 +366,34 @@ def other_sizes(folder):
 # dialects
 
 
-def _plain(folder):
-    """The embedded model as the artifact that voxmlx reads."""
-    from artifacts_of_tiny import artifact
-
-    return artifact(folder, "bf16")
+def _artifact(folder, recipe):
+    """The embedded model converted by a recipe: voxmlx's layout."""
+    work, book = Workspace(folder.with_name(f"{folder.name} project")), read_book(ROOT / "recipes")
+    work.root.mkdir()
+    (work.root / "model_cards").symlink_to(ROOT / "model_cards")
+    return built(work, book, source_of(TINY), recipe)
 
 
 @variant("voxmlx's files")
 def voxmlx(folder):
-    _plain(folder)
+    return _artifact(folder, "bf16")
 
 
 @variant("mlx-audio's files")
 def mlx_audio(folder):
-    _view(folder, "mlx-audio")
+    return _view(folder, "mlx-audio")
 
 
-@variant("transformers' save_pretrained, in two shards")
+@variant("transformers' save_pretrained")
 def transformers(folder):
-    _view(folder, "transformers")
+    return _view(folder, "transformers")
 
 
 def _view(folder, loader):
     folder.mkdir(parents=True)
-    write_view(LOADERS[loader], _plain(folder.with_name(f"{folder.name} plain")), folder, lambda done: None)
+    write_view(LOADERS[loader], _artifact(folder, "bf16"), folder, lambda done: None)
 
 
 @variant("a quantized artifact")
 def quantized(folder):
-    from artifacts_of_tiny import artifact
-
-    artifact(folder, "4bit")
+    return _artifact(folder, "4bit")
