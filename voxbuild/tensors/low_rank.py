@@ -1,10 +1,11 @@
-"""The compiled loop that adds scale * B A to rows of a matrix: bit for bit as PEFT merges in float32.
+"""The arithmetic of LoRA: scale * B A added to rows of a matrix, bit for bit as PEFT merges in float32.
 
-PEFT computes (B @ A) * scale + W in float32. For each element the product sums over the rank, from the first
-to the last, with fused multiply-adds (rounded once), as sgemm does. No library computes it here: one may sum
-in another order on another machine, and the bytes would differ.
+PEFT computes W + (B @ A) * scale, all in float32. For each element the product is summed over the rank, from
+the first to the last, with fused multiply-adds (rounded once), as torch's sgemm does. No library computes it
+here: one may sum in another order on another machine, and the bytes would differ.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,41 @@ from numba import types, uint64
 from numba.extending import intrinsic
 
 from .kernels import compiled
-
-AT_ONCE = 4
-"""Steps over the rank in one pass over a row, which is then loaded and stored less often."""
+from .quantize import Rows
 
 
-@intrinsic
-def fused(context: Any, a: Any, b: Any, c: Any) -> Any:
-    """a * b + c in float32, rounded once: an instruction, or libm's fmaf if the processor has none."""
+@dataclass(frozen=True)
+class Update:
+    """What is added to one matrix: scale * b @ a."""
+
+    a: Rows
+    """Float32 [rank, columns]."""
+    b: Rows
+    """Float32 [rows, rank], its rows in our layout."""
+    scale: float
+
+
+def merge(rows: Rows, first: int, update: Update) -> Rows:
+    """Float32 rows [n, columns] of a matrix in our layout -> the merged rows.
+
+    `first` is the number of the first row in the whole matrix. The bytes are those of PEFT's own merge in
+    float32, on every machine and however rows are chunked.
+    """
+    out = np.empty(rows.shape, np.float32)
+    b = update.b[first : first + len(rows)]
+    add_low_rank(_read_only(rows), _read_only(b), _read_only(update.a), np.float32(update.scale), out)
+    return out
+
+
+def _read_only(values: Rows) -> Rows:
+    """The same values, contiguous and read-only, so that Numba compiles for only one type."""
+    view: Rows = np.ascontiguousarray(values).view()
+    view.flags.writeable = False
+    return view
+
+
+def _fused(context: Any, a: Any, b: Any, c: Any) -> Any:
+    """The product of a and b, plus c, in float32: an instruction, or libm's fmaf if a processor has none."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fma(*arguments)
@@ -27,20 +55,24 @@ def fused(context: Any, a: Any, b: Any, c: Any) -> Any:
     return types.float32(types.float32, types.float32, types.float32), generate
 
 
+fused: Any = intrinsic(_fused)
+
+
 @compiled
 def add_low_rank(rows, b, a, scale, out):  # type: ignore
-    """out = rows + scale * (b @ a): rows and out [n, columns], b [n, rank], a [rank, columns], float32."""
+    """Fill `out` with rows + scale * (b @ a): rows, out [n, columns], b [n, rank], a [rank, columns]."""
+    one, two, three, four = uint64(1), uint64(2), uint64(3), uint64(4)
     rank, columns = uint64(a.shape[0]), uint64(a.shape[1])
-    whole = rank - rank % uint64(AT_ONCE)
+    whole = rank - rank % four
     total = np.empty(columns, np.float32)
     for i in range(uint64(rows.shape[0])):
         total[:] = np.float32(0)
-        for k in range(uint64(0), whole, uint64(AT_ONCE)):
-            b0, b1, b2, b3 = b[i, k], b[i, k + uint64(1)], b[i, k + uint64(2)], b[i, k + uint64(3)]
-            a0, a1, a2, a3 = a[k], a[k + uint64(1)], a[k + uint64(2)], a[k + uint64(3)]
+        for k in range(uint64(0), whole, four):  # four at once: the row is loaded and stored less often
+            b0, b1, b2, b3 = b[i, k], b[i, k + one], b[i, k + two], b[i, k + three]
+            a0, a1, a2, a3 = a[k], a[k + one], a[k + two], a[k + three]
             for j in range(columns):
-                two = fused(b1, a1[j], fused(b0, a0[j], total[j]))
-                total[j] = fused(b3, a3[j], fused(b2, a2[j], two))
+                half = fused(b1, a1[j], fused(b0, a0[j], total[j]))
+                total[j] = fused(b3, a3[j], fused(b2, a2[j], half))
         for k in range(whole, rank):
             factor, line = b[i, k], a[k]
             for j in range(columns):
