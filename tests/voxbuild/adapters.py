@@ -28,7 +28,8 @@ def write_adapter(
 ) -> dict[str, Pair]:
     """An adapter over these canonical modules, with random values of about `size`.
 
-    `keys` go to its configuration. Returns A [rank, columns] and B [rows, rank] of each module, B's rows in our layout.
+    `keys` go to its configuration. Returns A [rank, columns] and B [rows, rank] of each module, the rows in
+    our layout.
     """
     rng, shapes, pairs, stored = np.random.default_rng(seed), parameter_shapes(config), {}, {}
     for module in modules:

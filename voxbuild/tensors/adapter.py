@@ -106,7 +106,7 @@ class Adapter:
         values = cast(to_rows(data, tensor.dtype, tensor.shape), tensor.dtype, "F32")
         if not is_finite(values, "F32"):
             why = "has a value that is not finite; the adapter is damaged, or its training diverged"
-            raise CheckpointError(f"{self._file.path}: {shown(tensor.name)} {why}")
+            raise CheckpointError(f"{self._file.path}: {_named(tensor.name)} {why}")
         return values
 
 
@@ -154,13 +154,11 @@ def _pairs(file: Checkpoint) -> dict[str, dict[str, Tensor]]:
             raise CheckpointError(f"{file.path}: {_not_merged(name)}")
         if tensor.dtype not in FLOATS:
             dtypes = ", ".join(FLOATS)
-            raise CheckpointError(f"{file.path}: {shown(name)} is {tensor.dtype}; it must be {dtypes}")
+            raise CheckpointError(f"{file.path}: {_named(name)} is {tensor.dtype}; it must be {dtypes}")
         adapters.add(match["adapter"])
         pair = pairs.setdefault(match["path"], {})
         if pair.setdefault(match["factor"], tensor) is not tensor:
-            raise CheckpointError(
-                f"{file.path}: {shown(name)} is there twice, as {shown(pair[match['factor']].name)}"
-            )
+            raise CheckpointError(f"{file.path}: {_named(name)} is there twice")
     if not pairs:
         raise CheckpointError(f"{file.path}: it holds no tensors; nothing would be merged")
     if len(adapters) > 1:
@@ -168,16 +166,22 @@ def _pairs(file: Checkpoint) -> dict[str, dict[str, Tensor]]:
     return pairs
 
 
+def _named(name: str) -> str:
+    """A factor as messages name it: short enough to show the layer."""
+    match = FACTOR.fullmatch(name.removeprefix(PREFIX))
+    return f"lora_{match['factor']} of {shown(match['path'])}" if match else shown(name)
+
+
 def _not_merged(name: str) -> str:
     """Why a tensor cannot be merged, and what to do."""
     if TIED.search(name):
         return (
-            f"{shown(name)} changes the embedding or the head alone, but this architecture has one matrix for"
-            " both; train without embed_tokens and lm_head in target_modules"
+            f"{_named(name)} changes the embedding or the head alone, but this architecture has one matrix"
+            " for both; train without embed_tokens and lm_head in target_modules"
         )
     if name.endswith((".lora_a", ".lora_b")):
-        return f"{shown(name)} is mlx-lm's layout; fuse the adapter there, and give the fused checkpoint"
-    return f"{shown(name)} is no matrix lora_A or lora_B; {MERGE_FIRST}"
+        return f"{_named(name)} is mlx-lm's layout; fuse the adapter there, and give the fused checkpoint"
+    return f"{_named(name)} is no matrix lora_A or lora_B; {MERGE_FIRST}"
 
 
 def _placed(
@@ -220,7 +224,9 @@ def _factors(path: str, pair: Mapping[str, Tensor], shape: tuple[int, ...], lora
         found = pair[factor].shape
         if found != expected:
             wanted = f"{list(expected)} for rank {rank}, as {CONFIG} says"
-            raise ValueError(f"{shown(pair[factor].name)} has the shape {list(found)} instead of {wanted}")
+            raise ValueError(
+                f"lora_{factor} of {shown(path)} has the shape {list(found)} instead of {wanted}"
+            )
     if not math.isfinite(np.float32(scale)) or not np.float32(scale):
         raise ValueError(f"{shown(path)} has the scale {scale:g}, which float32 cannot hold")
     return Factors(path, pair["A"], pair["B"], scale)
