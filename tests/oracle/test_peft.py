@@ -102,7 +102,7 @@ def test_our_merge_has_the_bits_of_pefts(
     assert all(np.array_equal(base[name], expected[name]) for name in untouched)
 
 
-@pytest.mark.parametrize("rank", [1, 4, 8, 16, 64])
+@pytest.mark.parametrize("rank", [1, 4, 8, 16, 64, 192])
 def test_large_matrices_too(rank: int) -> None:
     torch.manual_seed(rank)
     weight, a, b = (torch.randn(shape) * 0.05 for shape in ((3072, 9216), (rank, 9216), (3072, rank)))

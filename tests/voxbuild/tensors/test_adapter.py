@@ -72,6 +72,13 @@ def test_a_read_only_source_is_merged_and_stays_as_it_is():
     assert not np.array_equal(merged, rows) and rows.tobytes() == stored
 
 
+@pytest.mark.parametrize(("shape", "first"), [((3, 6), 2), ((2, 5), 0), ((1, 6), 4)])
+def test_rows_of_another_matrix_are_not_merged(shape, first):
+    """The compiled loop checks no bounds."""
+    with pytest.raises(AssertionError, match="not rows of the update's matrix"):
+        merge(random(*shape), first, Update(random(2, 6), random(4, 2), 1.0))
+
+
 def test_an_adapter_as_peft_saves_it_is_read_in_our_layout(tmp_path):
     pairs = write_adapter(tmp_path, CONFIG, MODULES, rank=4, alpha=6)
     with read_adapter(tmp_path, CONFIG) as adapter:
