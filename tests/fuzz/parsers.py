@@ -62,9 +62,7 @@ def _checkpoint(folder: Path) -> None:
 
 
 def _adapter(folder: Path) -> None:
-    with read_adapter(folder, SIZES) as adapter:
-        for module in adapter.modules:
-            adapter.update(module)
+    dict(read_adapter(folder, SIZES).updates)
 
 
 def _section(kind: type[Strict], folder: Path) -> None:

@@ -15,8 +15,8 @@ from committed import CHECKPOINT
 from peft import LoraConfig, PeftModel, get_peft_model
 from reference import TRANSFORMERS, Oracle
 
-from voxbuild.tensors.adapter import read_adapter
-from voxbuild.tensors.low_rank import Update, merge
+from voxbuild.tensors.adapter import Update, read_adapter
+from voxbuild.tensors.low_rank import merge
 from voxbuild.tensors.quantize import cast
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import TRANSFORMERS as THEIRS
@@ -89,16 +89,16 @@ def test_our_merge_has_the_bits_of_pefts(
     base = weights_of(oracle._model, config)
     loaded = PeftModel.from_pretrained(copy.deepcopy(oracle._model), tmp_path)
     expected = weights_of(loaded.merge_and_unload(), config)
-    with read_adapter(tmp_path, config) as adapter:
-        assert len(adapter.modules) >= 6
-        for module in adapter.modules:
-            name, update = f"{module}.weight", adapter.update(module)
-            merged = merge(base[name], 0, update)
-            assert np.array_equal(merged, expected[name]), module
-            assert not np.array_equal(merged, base[name]), module
-            theirs = torch.from_numpy(expected[name].copy()).bfloat16().view(torch.uint16).numpy()
-            assert np.array_equal(cast(merged, "F32", "BF16"), theirs), module
-    untouched = base.keys() - {f"{module}.weight" for module in adapter.modules}
+    updates = read_adapter(tmp_path, config).updates
+    assert len(updates) >= 6
+    for module, update in updates.items():
+        name = f"{module}.weight"
+        merged = merge(base[name], 0, update)
+        assert np.array_equal(merged, expected[name]), module
+        assert not np.array_equal(merged, base[name]), module
+        theirs = torch.from_numpy(expected[name].copy()).bfloat16().view(torch.uint16).numpy()
+        assert np.array_equal(cast(merged, "F32", "BF16"), theirs), module
+    untouched = base.keys() - {f"{module}.weight" for module in updates}
     assert all(np.array_equal(base[name], expected[name]) for name in untouched)
 
 

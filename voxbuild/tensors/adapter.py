@@ -6,37 +6,63 @@ memory. B's rows are brought to our layout, so that it fits a base of any dialec
 
 import math
 import re
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from voxbuild.console import some_of
 from voxbuild.errors import CheckpointError
+from voxrun.arrays import Array
 from voxrun.checkpoint.config import ModelConfig
-from voxrun.checkpoint.dialects import Dialect, recognise
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.files.paths import is_file
 from voxrun.messages import shown
-from voxrun.model.voxtral import parameter_shapes
 
 from .adapter_config import CONFIG, MERGE_FIRST, Lora, read_config
-from .checkpoint import Checkpoint
+from .checkpoint import ANY_DTYPE, Checkpoint
 from .module_kinds import kind_of
-
-if TYPE_CHECKING:
-    from .low_rank import Update
-    from .quantize import Rows
+from .naming import Naming, naming_of
 
 WEIGHTS = "adapter_model.safetensors"
+ADAPTER_FILES = (CONFIG, WEIGHTS)
 FLOATS = ("F32", "F16", "BF16")
 PREFIX = "base_model.model."
 """What PEFT puts before the paths of modules."""
 FACTOR = re.compile(r"(?P<path>.+)\.lora_(?P<factor>[AB])(?P<adapter>\.\w+)?\.weight", re.ASCII)
 """The name of a factor; a state that was saved without PEFT's help names the adapter too."""
 TIED = re.compile(r"lora_embedding_|(^|\.)(embed_tokens|tok_embeddings|lm_head|output)\.")
+
+
+@dataclass(frozen=True)
+class Update:
+    """What is added to one matrix: scale * b @ a."""
+
+    a: Array
+    """Float32 [rank, columns]."""
+    b: Array
+    """Float32 [rows, rank], its rows in our layout."""
+    scale: float
+
+
+Updates: TypeAlias = Mapping[str, Update]
+"""Canonical path of a module -> the update of its matrix."""
+NO_UPDATES: Updates = {}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What an adapter changes, and what documents say of it."""
+
+    updates: Updates
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Count and kinds of the modules, ranks and alphas that occur, whether rsLoRA scales them."""
+
+
+NO_ADAPTER = Adapter(NO_UPDATES)
 
 
 @dataclass(frozen=True)
@@ -50,57 +76,45 @@ class Factors:
     scale: float
 
 
-class Adapter:
-    """An open adapter. Its factors are read when they are asked for, and kept by no one else.
+@dataclass(frozen=True)
+class Layout:
+    """How the adapter's modules are named and laid out, and the model that it must fit."""
 
-    So the memory is that of one module: at rank 16 less than 1 MB of the upstream's largest.
+    naming: Naming
+    config: ModelConfig
+    shapes: Mapping[str, tuple[int, ...]]
+
+
+class StoredUpdates(Mapping[str, Update]):
+    """The updates of an open file. Each is read when it is asked for, and not kept.
+
+    So the memory is that of one module: at rank 16, 1 MB for the upstream's largest.
     """
 
-    def __init__(
-        self, file: Checkpoint, factors: Mapping[str, Factors], lora: Lora, layout: "Layout"
-    ) -> None:
-        self._file, self._factors, self._lora, self._layout = file, factors, lora, layout
+    def __init__(self, file: Checkpoint, factors: Mapping[str, Factors], layout: Layout) -> None:
+        self._file, self._factors, self._layout = file, factors, layout
+        weakref.finalize(self, file.__exit__)
 
-    def __enter__(self) -> "Adapter":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._file.__exit__(*error)
-
-    @property
-    def modules(self) -> tuple[str, ...]:
-        """The canonical paths of the modules that it changes."""
-        return tuple(self._factors)
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What is merged, for documents: count and kinds of modules, ranks and alphas that occur."""
-        every = self._factors.values()
-        return {
-            "modules": len(self._factors),
-            "kinds": sorted({kind_of(module) for module in self._factors}),
-            "ranks": sorted({factors.a.rows for factors in every}),
-            "alphas": sorted({self._lora.alpha(factors.path) for factors in every}),
-            "rslora": self._lora.use_rslora,
-        }
-
-    def update(self, module: str) -> "Update | None":
-        """The update of a module by its canonical path, read from the file; None if it has none.
-
-        Raises CheckpointError if a value is not finite, or the file is truncated or has changed.
-        """
-        from .low_rank import Update  # slow: it compiles loops
-
-        if (factors := self._factors.get(module)) is None:
-            return None
+    def __getitem__(self, module: str) -> Update:
+        """Raises CheckpointError if a value is not finite, or the file is truncated or has changed."""
+        factors = self._factors[module]
         self._file.check_unchanged()
         a, b = self._values(factors.a), self._values(factors.b)
-        b = self._layout.dialect.inward(f"{module}.weight", b, self._layout.config)
+        b = self._layout.naming.dialect.inward(f"{module}.weight", b, self._layout.config)
         return Update(a, b, factors.scale)
 
-    def _values(self, tensor: Tensor) -> "Rows":
+    def __contains__(self, module: object) -> bool:
+        return module in self._factors  # without reading it
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._factors)
+
+    def __len__(self) -> int:
+        return len(self._factors)
+
+    def _values(self, tensor: Tensor) -> Array:
         """A tensor's values in float32."""
-        from .quantize import cast, is_finite, to_rows
+        from .quantize import cast, is_finite, to_rows  # slow: it compiles loops
 
         data = bytes(self._file.read(tensor.start, tensor.nbytes))
         values = cast(to_rows(data, tensor.dtype, tensor.shape), tensor.dtype, "F32")
@@ -110,38 +124,41 @@ class Adapter:
         return values
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How the adapter's modules are named and laid out, and the model that it must fit."""
-
-    dialect: Dialect
-    config: ModelConfig
-    shapes: Mapping[str, tuple[int, ...]]
-
-
 def read_adapter(folder: Path, config: ModelConfig) -> Adapter:
-    """Open the adapter in a folder, checked against the model's sizes; to be closed by `with`.
+    """The adapter in a folder, checked against the model's sizes.
 
-    Only the header is read. Raises CheckpointError if the adapter is damaged, is no plain LoRA, or does not
-    fit the model.
+    Only the header is read, and the updates when they are asked for. Raises CheckpointError if the adapter is
+    damaged, is no plain LoRA, or does not fit the model.
     """
+    from voxrun.model.voxtral import parameter_shapes  # slow: it loads MLX
+
     lora = read_config(folder)
     path = folder / WEIGHTS
     if not is_file(path):
         pickled = " adapter_model.bin is not read, for loading it may run code: save it as safetensors."
         found = pickled if is_file(folder / "adapter_model.bin") else ""
         raise CheckpointError(f"{folder}: there is {CONFIG}, but no {WEIGHTS}.{found}".rstrip("."))
-    file = Checkpoint(path)
+    file = Checkpoint(path, dtypes=ANY_DTYPE)
     try:
         pairs = _pairs(file)
-        dialect = recognise(f"{module}.weight" for module in pairs)
-        layout = Layout(dialect, config, parameter_shapes(config))
+        layout = Layout(naming_of(f"{each}.weight" for each in pairs), config, parameter_shapes(config))
         factors = _placed(pairs, layout, lora, path)
         _check_targets(lora, pairs, layout, folder / CONFIG)
-        return Adapter(file, factors, lora, layout)
     except BaseException:
         file.__exit__()
         raise
+    return Adapter(StoredUpdates(file, factors, layout), _about(factors, lora))
+
+
+def _about(factors: Mapping[str, Factors], lora: Lora) -> dict[str, Any]:
+    every = factors.values()
+    return {
+        "modules": len(factors),
+        "kinds": sorted({kind_of(module) for module in factors}),
+        "ranks": sorted({each.a.rows for each in every}),
+        "alphas": sorted({lora.alpha(each.path) for each in every}),
+        "rslora": lora.use_rslora,
+    }
 
 
 def _pairs(file: Checkpoint) -> dict[str, dict[str, Tensor]]:
@@ -203,16 +220,15 @@ def _placed(
 
 def _matrix(path: str, layout: Layout) -> tuple[str, tuple[int, ...]]:
     """The canonical path and the shape of the matrix at PEFT's path. Raises ValueError."""
-    module = layout.dialect.canonical_module(path)
-    shape = layout.shapes.get(f"{module}.weight")
-    if module is None or shape is None:
-        names = "taken for " + layout.dialect.name + " names"
+    name = layout.naming.canonical(f"{path}.weight") or ""
+    if (shape := layout.shapes.get(name)) is None:
+        names = f"taken for names of {layout.naming.in_words}"
         raise ValueError(
             f"{shown(path)} is no module of this model ({names}); is the adapter of another one?"
         )
     if len(shape) != 2:
         raise ValueError(f"{shown(path)} is a convolution or a norm; {MERGE_FIRST}")
-    return module, shape
+    return name.removesuffix(".weight"), shape
 
 
 def _factors(path: str, pair: Mapping[str, Tensor], shape: tuple[int, ...], lora: Lora) -> Factors:
@@ -259,4 +275,4 @@ def _all_paths(layout: Layout) -> Iterator[str]:
     """The dialect's paths of all matrices of the model."""
     for name, shape in layout.shapes.items():
         if len(shape) == 2 and name.endswith(".weight"):
-            yield from layout.dialect.native_modules(name.removesuffix(".weight"))
+            yield from layout.naming.dialect.native_modules(name.removesuffix(".weight"))

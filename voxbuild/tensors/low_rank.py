@@ -1,34 +1,24 @@
 """The arithmetic of LoRA: scale * B A added to rows of a matrix, bit for bit as PEFT merges in float32.
 
 PEFT computes W + (B @ A) * scale, all in float32. For each element the product is summed over the rank, from
-the first to the last, with fused multiply-adds (rounded once). So does torch's sgemm up to rank 192; above, it
-sums in blocks, and 2 to 5 of 10,000 weights differ in the last bit of bfloat16. No library computes it here:
-one may sum in another order on another machine, and the bytes would differ.
+the first to the last, with fused multiply-adds (rounded once). So does torch's sgemm up to rank 192; beyond,
+it sums in blocks, and 2 to 5 of 10,000 weights differ in the last bit of bfloat16. No library computes it
+here: one may sum in another order on another machine, and the bytes would differ.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numba import types, uint64
 from numba.extending import intrinsic
 
+from voxrun.arrays import Array
+
+from .adapter import Update
 from .kernels import compiled
-from .quantize import Rows
 
 
-@dataclass(frozen=True)
-class Update:
-    """What is added to one matrix: scale * b @ a."""
-
-    a: Rows
-    """Float32 [rank, columns]."""
-    b: Rows
-    """Float32 [rows, rank], its rows in our layout."""
-    scale: float
-
-
-def merge(rows: Rows, first: int, update: Update) -> Rows:
+def merge(rows: Array, first: int, update: Update) -> Array:
     """Float32 rows [n, columns] of a matrix in our layout -> the merged rows.
 
     `first` is the number of the first row in the whole matrix. The bytes are the same on every machine and
@@ -42,9 +32,9 @@ def merge(rows: Rows, first: int, update: Update) -> Rows:
     return out
 
 
-def _read_only(values: Rows) -> Rows:
+def _read_only(values: Array) -> Array:
     """The same values, contiguous and read-only, so that Numba compiles for only one type."""
-    view: Rows = np.ascontiguousarray(values).view()
+    view: Array = np.ascontiguousarray(values).view()
     view.flags.writeable = False
     return view
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from small_sources import params_of
 
 from voxbuild.errors import CheckpointError
-from voxbuild.tensors.adapter import read_adapter
+from voxbuild.tensors.adapter import Update, read_adapter
 from voxbuild.tensors.adapter_config import read_config
-from voxbuild.tensors.low_rank import Update, merge
+from voxbuild.tensors.low_rank import merge
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.dialects import MISTRAL, TRANSFORMERS
 
@@ -40,9 +40,8 @@ def by_definition(rows, a, b, scale):
 
 def refusal(folder):
     """What the adapter is refused with: one line that begins with a path in its folder."""
-    with pytest.raises(CheckpointError) as caught, read_adapter(folder, CONFIG) as adapter:
-        for module in adapter.modules:
-            adapter.update(module)
+    with pytest.raises(CheckpointError) as caught:
+        dict(read_adapter(folder, CONFIG).updates)
     message = str(caught.value)
     assert message.startswith(str(folder)) and "\n" not in message
     return message.removeprefix(str(folder))
@@ -81,20 +80,20 @@ def test_rows_of_another_matrix_are_not_merged(shape, first):
 
 def test_an_adapter_as_peft_saves_it_is_read_in_our_layout(tmp_path):
     pairs = write_adapter(tmp_path, CONFIG, MODULES, rank=4, alpha=6)
-    with read_adapter(tmp_path, CONFIG) as adapter:
-        assert set(adapter.modules) == set(MODULES)
-        assert adapter.update("language_model.layers.0.attention.q_proj") is None
-        for module, (a, b) in pairs.items():
-            update = adapter.update(module)
-            assert np.array_equal(update.a, a) and np.array_equal(update.b, b), module
-            assert update.scale == 1.5
-        assert json.loads(json.dumps(adapter.about)) == {
-            "modules": 4,
-            "kinds": ["adapter", "decoder ada_norm", "decoder attention", "encoder mlp"],
-            "ranks": [4],
-            "alphas": [6],
-            "rslora": False,
-        }
+    adapter = read_adapter(tmp_path, CONFIG)
+    assert set(adapter.updates) == set(MODULES)
+    assert QUERY in adapter.updates and QUERY.replace("1", "0") not in adapter.updates
+    for module, update in adapter.updates.items():
+        a, b = pairs[module]
+        assert np.array_equal(update.a, a) and np.array_equal(update.b, b), module
+        assert update.scale == 1.5
+    assert json.loads(json.dumps(adapter.about)) == {
+        "modules": 4,
+        "kinds": ["adapter", "decoder ada_norm", "decoder attention", "encoder mlp"],
+        "ranks": [4],
+        "alphas": [6],
+        "rslora": False,
+    }
 
 
 @pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
@@ -113,8 +112,7 @@ def test_factors_of_each_dtype_become_float32(tmp_path, dtype):
     write_config(tmp_path, {"r": 2, "lora_alpha": 2})
     path = f"base_model.model.{peft_path(DOWN)}"
     write_tensors(tmp_path, {f"{path}.lora_A.weight": narrow(a), f"{path}.lora_B.weight": narrow(b)})
-    with read_adapter(tmp_path, CONFIG) as adapter:
-        update = adapter.update(DOWN)
+    update = read_adapter(tmp_path, CONFIG).updates[DOWN]
     assert np.array_equal(update.a, widened(a)) and np.array_equal(update.b, widened(b))
 
 
@@ -127,6 +125,8 @@ def test_factors_of_each_dtype_become_float32(tmp_path, dtype):
         (TRANSFORMERS.native_module(QUERY), "weight", True),
         (MISTRAL.native_module(QUERY), "weight", False),
         (f"base_model.model.{QUERY}", "weight", False),
+        (f"base_model.model._orig_mod.{PATH}", "weight", True),
+        (f"module.base_model.model.{PATH}", "weight", True),
     ],
 )
 def test_names_of_any_dialect_are_known_with_their_layout(tmp_path, path, end, in_halves):
@@ -134,8 +134,7 @@ def test_names_of_any_dialect_are_known_with_their_layout(tmp_path, path, end, i
     a, b = random(2, CONFIG.decoder.dim), random(rows, 2)
     write_config(tmp_path, {"r": 2, "lora_alpha": 2})
     write_tensors(tmp_path, {f"{path}.lora_A.{end}": a, f"{path}.lora_B.{end}": b})
-    with read_adapter(tmp_path, CONFIG) as adapter:
-        update = adapter.update(QUERY)
+    update = read_adapter(tmp_path, CONFIG).updates[QUERY]
     assert np.array_equal(update.b, TRANSFORMERS.inward(f"{QUERY}.weight", b, CONFIG) if in_halves else b)
 
 
@@ -177,8 +176,7 @@ def test_keys_that_change_nothing_are_accepted(tmp_path):
         "target_modules": ["q_proj", "query_key_value"],
     }
     write_adapter(tmp_path, CONFIG, [QUERY], **harmless)
-    with read_adapter(tmp_path, CONFIG) as adapter:
-        assert adapter.modules == (QUERY,)
+    assert list(read_adapter(tmp_path, CONFIG).updates) == [QUERY]
 
 
 @pytest.mark.parametrize(
@@ -296,7 +294,7 @@ def pair(path, a=A, b=B):
         (GOOD | {f"{NAME}.lora_A.weight": A.reshape(-1)}, "has the shape [512] instead of"),
         (
             pair(NAME.replace("layers.1", "layers.7")),
-            "is no module of this model (taken for transformers names)",
+            "is no module of this model (taken for names of transformers)",
         ),
         (pair(NAME.replace("layers.1", "layers.01")), "is no module of this model"),
         (pair("base_model.model.transformer.h.0.attn.c_attn"), "is no module of this model"),
@@ -345,7 +343,8 @@ def test_a_damaged_file_is_refused(tmp_path, damage):
 
 def test_a_file_that_changes_after_it_was_opened_is_refused(tmp_path):
     write_adapter(tmp_path, CONFIG, [QUERY])
-    with read_adapter(tmp_path, CONFIG) as adapter:
-        write_adapter(tmp_path, CONFIG, [QUERY, DOWN])
-        with pytest.raises(CheckpointError, match="it changed while it was read"):
-            adapter.update(QUERY)
+    updates = read_adapter(tmp_path, CONFIG).updates
+    write_adapter(tmp_path, CONFIG, [QUERY, DOWN])
+    assert QUERY in updates
+    with pytest.raises(CheckpointError, match="it changed while it was read"):
+        updates[QUERY]
