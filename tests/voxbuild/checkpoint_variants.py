@@ -8,6 +8,7 @@ import json
 import shutil
 
 import numpy as np
+from adapters import write_adapter
 from conversions import built, source_of
 from small_sources import ROOT
 
@@ -18,6 +19,7 @@ from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.tensors.quantize import cast, to_rows
 from voxbuild.tensors.writer import header_bytes
 from voxbuild.workspace import Workspace
+from voxrun.checkpoint.layout import Layout
 from voxrun.checkpoint.tensors import ITEM_SIZE, Tensor
 
 TINY = ROOT / "tiny/checkpoint"
@@ -397,3 +399,41 @@ def _view(folder, loader):
 @variant("a quantized artifact")
 def quantized(folder):
     return _artifact(folder, "4bit")
+
+
+# adapters
+
+
+def _adapter(folder, modules=("language_model.layers.0.attention.q_proj",), **keys):
+    config = Layout(TINY).config
+    base = {"base_model_name_or_path": str(TINY)}
+    write_adapter(folder, config, list(modules), **base | keys)
+
+
+@variant("a LoRA adapter by PEFT, which names its model")
+def lora(folder):
+    _adapter(folder)
+
+
+@variant("a LoRA adapter that does not name its model")
+def lora_without_model(folder):
+    _adapter(folder, base_model_name_or_path=None)
+
+
+@variant("a DoRA adapter")
+def dora(folder):
+    _adapter(folder, use_dora=True)
+
+
+@variant("a LoRA adapter with a layer that the model does not have")
+def lora_of_another_model(folder):
+    _adapter(folder)
+    path = folder / "adapter_model.safetensors"
+    path.write_bytes(path.read_bytes().replace(b"layers.0.self_attn", b"layers.9.self_attn"))
+
+
+@variant("a LoRA adapter with a NaN")
+def lora_nan(folder):
+    _adapter(folder)
+    path = folder / "adapter_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-4] + np.float32(np.nan).tobytes())
