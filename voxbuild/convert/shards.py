@@ -9,14 +9,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxbuild.errors import ConvertError
 from voxbuild.files import written_whole
 from voxbuild.folders import Journal
 from voxbuild.plan.planner import Plan, TensorPlan
+from voxbuild.tensors.check import Place, check_cast, check_quantized
 from voxbuild.tensors.checkpoint import Checkpoint, OnePass
 from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.moments import NO_MOMENTS, Moments
-from voxbuild.tensors.quantize import Rows, cast, is_finite, to_rows, transposed
+from voxbuild.tensors.quantize import Rows, cast, to_rows, transposed
 from voxbuild.tensors.threads import Buffer, in_order
 from voxbuild.tensors.writer import CheckpointWriter
 from voxrun.checkpoint.tensors import Tensor
@@ -31,6 +31,8 @@ class Piece:
 
     tensor: TensorPlan
     stored: Tensor
+    first: int
+    """Number of the first row in the tensor."""
     rows: int
     data: memoryview
     moments: Rows | None
@@ -49,7 +51,7 @@ def convert(
     """Write the shards that are not finished yet; return file name -> sha256 of all.
 
     `progress` gets source bytes as they are done; `moments` are those of the modules whose search needs them.
-    Raises ConvertError for weights that are not finite in the recipe's dtype, CheckpointError if the source
+    Raises ConvertError for weights that do not fit the recipe's dtype or mode, CheckpointError if the source
     is truncated or changes, OSError if the disk is full; shards that are finished by then are kept.
     """
     hashes = {}
@@ -86,23 +88,23 @@ def _pieces(
         stored = source.checkpoint.tensors[tensor.source]
         rest = stored.shape[0]
         for rows, data in source.rows(stored):
+            first = stored.shape[0] - rest
             rest -= rows
-            yield Piece(tensor, stored, rows, data, weights, is_last=rest == 0)
+            yield Piece(tensor, stored, first, rows, data, weights, is_last=rest == 0)
             progress(len(data))
 
 
 def _quantized(piece: Piece) -> tuple[Piece, list[Buffer]]:
     """Transpose, cast and quantize rows: the bytes of each output of their tensor."""
     tensor, stored = piece.tensor, piece.stored
-    rows = to_rows(piece.data, stored.dtype, (piece.rows, *stored.shape[1:]))
-    rows = cast(transposed(rows) if tensor.transpose else rows, stored.dtype, tensor.dtype)
-    if not is_finite(rows, tensor.dtype):
-        raise ConvertError(
-            f"{tensor.source}: a weight is not finite as {tensor.dtype}; the source is damaged,"
-            " or its values do not fit the recipe's dtype"
-        )
-    how = tensor.quantization
-    parts = METHODS[how.search].quantize(rows, tensor.dtype, how, piece.moments) if how else {"": rows}
+    read = to_rows(piece.data, stored.dtype, (piece.rows, *stored.shape[1:]))
+    read = transposed(read) if tensor.transpose else read
+    rows, place = cast(read, stored.dtype, tensor.dtype), Place(tensor.source, piece.first)
+    check_cast(read, stored.dtype, rows, tensor.dtype, place)
+    if (how := tensor.quantization) is None:
+        return piece, [rows.data.cast("B")]
+    parts = METHODS[how.search].quantize(rows, tensor.dtype, how, piece.moments)
+    check_quantized(rows, tensor.dtype, how, parts, place)
     return piece, [part.data.cast("B") for part in parts.values()]
 
 
