@@ -1,6 +1,5 @@
 """The plan of an artifact, computed from a recipe, a checkpoint's header and its params.json."""
 
-import fnmatch
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +8,7 @@ from typing import Any
 
 from voxbuild.console import some_of
 from voxbuild.errors import PlanError
+from voxbuild.recipes.quantization import Quantize
 from voxbuild.recipes.recipe import DTYPES, Recipe
 from voxbuild.tensors.modes import Quantization
 from voxrun.checkpoint.config import ModelConfig
@@ -117,7 +117,8 @@ def make_plan(
     """
     found = _matched(header, dialect)
     _check_shapes(found, parameter_shapes(ModelConfig.from_dict(params, "params.json")), dialect)
-    _check_rules(recipe, {name.rpartition(".")[0] for name in found})
+    if recipe.quantize:
+        _check_rules(recipe.name, recipe.quantize, _matrices(found, dialect))
     in_order = sorted(found.items(), key=lambda item: item[1].name)
     tensors = [_planned(recipe, name, tensor, dialect) for name, tensor in in_order]
     return Plan(recipe.name, _sharded(tensors, recipe.shards.max_bytes), _config(recipe, params, tensors))
@@ -160,11 +161,43 @@ def _check_shapes(
         raise PlanError(f"tensors have the wrong shape: {some_of(wrong)}")
 
 
-def _check_rules(recipe: Recipe, modules: Iterable[str]) -> None:
-    """Raises PlanError for a rule that matches no module: it is probably mistyped."""
-    for rule in recipe.quantize.rules if recipe.quantize else ():
-        if not fnmatch.filter(modules, rule.match):
-            raise PlanError(f"{recipe.name}.yaml: no module matches the rule with match {rule.match}")
+def _matrices(found: Mapping[str, Tensor], dialect: Dialect) -> dict[str, tuple[int, ...]]:
+    """Module path -> shape of each weight."""
+    return {
+        name.removesuffix(".weight"): _result_shape(tensor, dialect.transposes(name))
+        for name, tensor in found.items()
+        if name.endswith(".weight")
+    }
+
+
+def _check_rules(recipe: str, quantize: Quantize, modules: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises PlanError for a rule, or a whole section, without effect: it is probably mistaken."""
+    for rule in quantize.rules:
+        if not any(map(rule.matches, modules)):
+            raise PlanError(f"{recipe}.yaml: no module matches the rule with match {rule.match}")
+    planned = {path: _fitting(quantize, path, shape) for path, shape in modules.items()}
+    deciding = [quantize.rule_for(path) for path in modules]
+    for number, rule in enumerate(quantize.rules):
+        others = quantize.without(number)
+        if not any(rule is other for other in deciding):
+            why = "rules before it decide for all its modules; move it up, or remove it"
+        elif all(_fitting(others, path, shape) == planned[path] for path, shape in modules.items()):
+            why = "without it all is the same; change it, or remove it"
+        else:
+            continue
+        where = f"{recipe}.yaml: quantize.rules: number {number + 1}, with match {rule.match},"
+        raise PlanError(f"{where} has no effect: {why}")
+    if not any(planned.values()):
+        raise PlanError(
+            f"{recipe}.yaml: quantize: applies to no module: no row is whole groups of"
+            f" {quantize.group_size}, or rules skip all; change it, or leave it out for unquantized weights"
+        )
+
+
+def _fitting(quantize: Quantize, path: str, shape: tuple[int, ...]) -> Quantization | None:
+    """How the weight of a module is quantized; None: it is skipped, or does not fit."""
+    how = quantize.for_module(path)
+    return how if how and how.fits(shape) else None
 
 
 def _result_shape(tensor: Tensor, transpose: bool) -> tuple[int, ...]:
@@ -178,9 +211,8 @@ def _planned(recipe: Recipe, name: str, tensor: Tensor, dialect: Dialect) -> Ten
     transpose = dialect.transposes(name)
     shape = _result_shape(tensor, transpose)
     module, _, leaf = name.rpartition(".")
-    quantization = recipe.quantize.for_module(module) if recipe.quantize else None
-    if leaf != "weight" or (quantization and not quantization.fits(shape)):
-        quantization = None
+    quantized = recipe.quantize if leaf == "weight" else None
+    quantization = _fitting(quantized, module, shape) if quantized else None
     return TensorPlan(name, tensor.name, shape, transpose, DTYPES[recipe.dtype], quantization)
 
 

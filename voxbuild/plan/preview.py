@@ -21,6 +21,7 @@ from voxbuild.workspace import Workspace
 from .compatibility import check_dialects, dialect_lines, first_fault
 from .planner import Plan, TensorPlan, make_plan
 from .requirements import estimate
+from .unquantized import unquantized, unquantized_table
 
 Preview = dict[str, Any]
 
@@ -42,6 +43,7 @@ def preview(
     estimate           peak_memory_bytes, disk_bytes (views too), download_bytes, seconds (of converting)
     disk               free_bytes (for out/), enough (for the output and the download)
     loaders            name -> null, or why it cannot read the artifact (added by `show`)
+    unquantized        kind, dtype, why, tensors (count), parameters; only with `quantize:` (added by `show`)
     tensors            name, source, transpose, dtype, quantization (mode, bits, group_size; or null), shape,
                        bytes, shard
     """
@@ -111,7 +113,10 @@ def as_text(shown: Preview, plan: Plan | None) -> str:
     """A preview as tables; with every tensor if the plan is given."""
     blocks = [_tensors_table(plan)] if plan else []
     shards = [(row["file"], row["tensors"], f"{row['bytes']:,}") for row in shown["shards"]]
-    blocks += [_modules_table(shown), markdown(shards, ["file", "tensors", "bytes"]), _needs(shown)]
+    blocks += [_modules_table(shown)]
+    if plain := shown.get("unquantized"):
+        blocks += [unquantized_table(plain)]
+    blocks += [markdown(shards, ["file", "tensors", "bytes"]), _needs(shown)]
     return "\n\n".join(blocks)
 
 
@@ -182,7 +187,7 @@ def show(builds: Sequence[tuple[Recipe, Source]], work: Workspace, form: str, te
         check_dialects(recipe, plan)
         seen = preview(source, plan, found, *_free(work.out, found), len(views_of(recipe.dialects)))
         faults = {name: first_fault(loader, recipe, plan) for name, loader in LOADERS.items()}
-        shown.append(seen | {"loaders": faults})
+        shown.append(seen | {"loaders": faults, "unquantized": unquantized(recipe, plan)})
         texts.append(f"{as_text(shown[-1], plan if tensors else None)}\n\n{dialect_lines(recipe, plan)}")
     return json.dumps(shown, indent=2) if form == "json" else "\n\n\n".join(texts)
 

@@ -109,7 +109,7 @@ def test_an_edited_gate_is_checked_without_converting_again(built):
     assert process.returncode == 0
     assert set(executed(process)) == {f"{stage}:tiny:4bit" for stage in ("validate", *DESCRIBING)}
     folder = built / "out/tiny/4bit"
-    assert read_json(folder / "validation.json")["gates"][0]["limit"] == 199.0
+    assert read_json(folder / "validation.json")["gates"][0]["limit"] == 74.0
     assert Manifest.load(folder).validated
     assert Manifest.load(folder).damaged(folder) == []
 
