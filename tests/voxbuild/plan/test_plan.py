@@ -269,15 +269,7 @@ LATER = {"match": "*.attention.v_proj", "bits": 6}
         ([{"match": "*.v_proj", "bits": 4}], 1, "without it all is the same; change it, or"),
         ([{"match": "*.v_proj", "group_size": 64, "search": "none"}], 1, "without it all is the same"),
         ([LATER, {"match": "*.norm", "skip": True}], 2, "without it all is the same"),
-        (
-            (
-                [{"match": "*.ada_norm.linear_out", "bits": 6}],
-                1,
-                "without it all is the same",
-            ),  # it has 32 columns
-            1,
-            "without it all is the same",
-        ),  # it has 32 columns
+        ([{"match": "*.ada_norm.linear_out", "bits": 6}], 1, "without it all is the same"),  # 32 columns
         ([LATER, {"match": "*.v_*", "bits": 4}, {"match": "*.k_*", "bits": 8}], 2, "rules before it"),
     ],
 )
