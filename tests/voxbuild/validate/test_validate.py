@@ -2,12 +2,11 @@
 
 import json
 import math
-import shutil
 from dataclasses import replace
 
 import pytest
 from projects import make_project
-from small_sources import raw
+from small_sources import unusable_model
 
 from voxbuild.errors import ValidationError
 from voxbuild.files import to_json
@@ -15,7 +14,6 @@ from voxbuild.recipes.book import read_book
 from voxbuild.recipes.gates import Gates
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.sources.clips import read_clips
-from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.validate.measure import (
     Heard,
     _kl,
@@ -122,22 +120,10 @@ def test_a_report_with_figures_that_are_not_finite_is_json_and_a_table(tmp_path)
         assert [cell.strip() for cell in line.split("|")[2:-1]] == [limit, "not finite", "FAIL"]
 
 
-def model_with(root, folder, weights):
-    """The embedded model with `weights` in the place of one matrix's first ones."""
-    shutil.copytree(root / "tiny/checkpoint", folder)
-    path = folder / "consolidated.safetensors"
-    with Checkpoint(path) as checkpoint:
-        start = checkpoint.tensors["layers.0.feed_forward.w1.weight"].start
-    with path.open("r+b") as file:
-        file.seek(start)
-        file.write(raw(mx.array(weights).astype(mx.bfloat16)))
-    return folder
-
-
 def test_a_source_without_finite_results_is_to_blame_itself(root, tmp_path):
     project = make_project(tmp_path / "project", clips=1)
     clips = read_clips(read_book(project / "recipes").clips["few"], project / "recipes/clips")
-    good, broken = root / "tiny/checkpoint", model_with(root, tmp_path / "model", [3e38, -3e38] * 999)
+    good, broken = root / "tiny/checkpoint", unusable_model(tmp_path / "model")
     heard = listen(broken, clips, lambda: None)
     with pytest.raises(ValidationError, match="source mine is not usable: its weights give no finite"):
         check_reference("mine", "few", broken, clips, heard)
