@@ -16,12 +16,12 @@ from .kernels import E2M1, EPSILON, ONE, compiled
 from .modes import MODES, Quantization
 from .quantize import Rows, bits_of, cast, is_finite
 
-E4M3 = np.array(
+E4M3_NUMBERS = np.array(
     [c * 2.0**-9 if c < 8 else (1 + c % 8 / 8) * 2.0 ** (c // 8 - 7) for c in range(127)] + [np.nan],
     np.float32,
 )
 """The magnitude of each code of 7 bits: of mxfp8's weights, and of nvfp4's scales."""
-E8M0 = np.array([2.0 ** (code - 127) for code in range(255)] + [np.inf], np.float32)
+E8M0_SCALES = np.array([2.0 ** (code - 127) for code in range(255)] + [np.inf], np.float32)
 """The scale of each code of 8 bits; MLX reads the last one as infinite."""
 TIMES = np.float32(4)
 """More than this many times its group's greatest weight, a stored number stands for no weight of it."""
@@ -55,9 +55,8 @@ def check_quantized(rows: Rows, dtype: str, how: Quantization, parts: dict[str, 
     Raises ConvertError with the first group that would be read as numbers that are not finite, or absurd.
     """
     most = greatest_weights(rows, dtype, how.group_size)
-    read = _lines if MODES[how.mode].has_biases else _small_floats
     with np.errstate(all="ignore"):
-        reach, good = read(parts, dtype, how, most)
+        reach, good = READERS[MODES[how.mode].kernel](parts, dtype, how, most)
     if good.all():
         return
     row, group = np.argwhere(~good)[0]
@@ -103,10 +102,17 @@ def _small_floats(parts: dict[str, Rows], dtype: str, how: Quantization, most: R
     """
     codes = np.empty(most.shape, np.uint8)
     greatest_codes(parts["weight"].view(np.uint8), how.bits, how.group_size * how.bits // 8, codes)
-    values, scales = (E4M3 if how.bits == 8 else E2M1), (E4M3 if how.group_size == 16 else E8M0)
+    values, scales = (
+        (E4M3_NUMBERS if how.bits == 8 else E2M1),
+        (E4M3_NUMBERS if how.group_size == 16 else E8M0_SCALES),
+    )
     reach = _rounded(values[codes] * scales[parts["scales"]], dtype)
     near = (reach <= TIMES * most + LEAST) & (reach >= most / TIMES - LEAST)
     return reach, np.isfinite(reach) & near
+
+
+READERS = {"affine": _lines, "small_floats": _small_floats}
+"""For each of `quantize.KERNELS`, what reads its groups back."""
 
 
 def _floats(rows: Rows, dtype: str) -> Rows:
