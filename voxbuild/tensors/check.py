@@ -102,11 +102,9 @@ def _small_floats(parts: dict[str, Rows], dtype: str, how: Quantization, most: R
     """
     codes = np.empty(most.shape, np.uint8)
     greatest_codes(parts["weight"].view(np.uint8), how.bits, how.group_size * how.bits // 8, codes)
-    values, scales = (
-        (E4M3_NUMBERS if how.bits == 8 else E2M1),
-        (E4M3_NUMBERS if how.group_size == 16 else E8M0_SCALES),
-    )
-    reach = _rounded(values[codes] * scales[parts["scales"]], dtype)
+    numbers = E4M3_NUMBERS if how.bits == 8 else E2M1
+    scales = E4M3_NUMBERS if how.group_size == 16 else E8M0_SCALES
+    reach = _rounded(numbers.take(codes) * scales.take(parts["scales"]), dtype)
     near = (reach <= TIMES * most + LEAST) & (reach >= most / TIMES - LEAST)
     return reach, np.isfinite(reach) & near
 
