@@ -15,6 +15,8 @@ from voxrun.messages import sentence, shown
 LOCK = "recipe.lock"
 FORMAT = 1
 SHOWN = 5
+ORIGIN = ("repo", "revision")
+"""The fields of a source on the Hub."""
 Lock = dict[str, Any]
 
 
@@ -66,14 +68,25 @@ def read_lock(path: Path) -> Lock:
     return dict(lock)
 
 
-def refuse_drift(path: Path, now: Lock) -> None:
-    """Raises LockError, naming the files, if the source is not the one in the artifact's lock."""
-    if drifted := list(source_drift(read_lock(path), now)):
-        name = now["source"]["name"]
-        raise LockError(
-            f"the source {name} changed since {path.parent} was built: {_some(drifted)};"
-            f" to accept the new source delete {path} and run it again"
-        )
+def check_drift(path: Path, now: Lock, is_pinned: Callable[[str], bool]) -> str | None:
+    """How the source differs from the one in the artifact's lock, in one line; None: not at all.
+
+    `is_pinned`: whether the source pins the file of this name. Raises LockError if a pinned file differs, or
+    the repository on the Hub or its revision.
+    """
+    was, now_source = read_lock(path)["source"], now["source"]
+    origins = [{key: source[key] for key in ORIGIN if key in source} for source in (was, now_source)]
+    pinned, free = (
+        list(_files_drift(was["files"], now_source["files"], lambda name: is_pinned(name) is wanted))
+        for wanted in (True, False)
+    )
+    (pinned if origins[1] else free).extend(drift(*origins))
+    if not pinned + free:
+        return None
+    said = f"the source {now_source['name']} changed since {path.parent} was built: {_some(pinned + free)}"
+    if pinned:
+        raise LockError(f"{said}; to accept the new source delete {path} and run it again")
+    return f"{said}; it is not pinned, so the artifact is built from what is there now"
 
 
 def refuse_difference(path: Path, now: Lock) -> None:
@@ -99,7 +112,15 @@ def differences(was: Lock, now: Lock) -> Iterator[str]:
 
 def source_drift(was: Lock, now: Lock) -> Iterator[str]:
     """Which files of the source differ."""
-    yield from drift(was["source"]["files"], now["source"]["files"], lambda e: f"sha256 {e['sha256']}")
+    yield from _files_drift(was["source"]["files"], now["source"]["files"])
+
+
+def _files_drift(
+    was: Mapping[str, Any], now: Mapping[str, Any], chosen: Callable[[str], bool] = lambda name: True
+) -> Iterator[str]:
+    """How the chosen files of two sources differ."""
+    before, after = ({name: side[name] for name in side if chosen(name)} for side in (was, now))
+    yield from drift(before, after, lambda entry: f"sha256 {entry['sha256']}")
 
 
 def tool_drift(was: Lock, now: Lock) -> Iterator[str]:

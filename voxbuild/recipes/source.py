@@ -86,6 +86,13 @@ class Source(Strict):
         """Where its files are."""
         return next(value for value in vars(self).values() if isinstance(value, Origin))
 
+    def is_pinned(self, name: str) -> bool:
+        """Whether a file of it, or of its adapter, can only be one: by its sha256, or a commit on the Hub."""
+        listed = next((file for file in self.files if file.name == name), None)
+        if listed is None and self.adapter:
+            return self.adapter.hub is not None
+        return self.hub is not None or (listed is not None and listed.sha256 is not None)
+
     @property
     def weight_files(self) -> tuple[str, ...]:
         """The names of the files that hold the tensors."""

@@ -106,8 +106,6 @@ def _objection(check: Any) -> Iterator[str]:
         yield f"the result of {_shown(check.dep_name)} changed"
     elif isinstance(check, config_changed) and isinstance(check.config, dict):
         yield f"one of {', '.join(check.config)} has another version"
-    elif isinstance(check, config_changed):
-        yield "recipes/ changed"
     elif check is False:
         yield "it always runs"
 

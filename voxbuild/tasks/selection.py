@@ -5,7 +5,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from voxbuild.card.siblings import Record, read_record
 from voxbuild.errors import VoxbuildError
 from voxbuild.publish.targets import TARGETS
 from voxbuild.recipes.book import Book, read_book
-from voxbuild.recipes.source import Source
 
 from .actions import Work, on_variant, workspace
 
@@ -87,20 +86,14 @@ def recipe_file(variant: Variant) -> str:
     return local(workspace().recipes / f"{variant.recipe.name}.yaml")
 
 
-def source_file(source: Source) -> str:
-    """The path of a source's YAML."""
-    return local(workspace().recipes / "sources" / f"{source.name}.yaml")
-
-
-def clip_set_file(name: str) -> str:
-    """The path of a clip set's YAML."""
-    return local(workspace().clips / f"{name}.yaml")
-
-
-def clip_paths(name: str) -> list[str]:
-    """All files of a clip set: its YAML, transcripts and recordings."""
-    members = book().clips[name].corpus.files(workspace().clips)
-    return [clip_set_file(name), *map(local, members)]
+def recordings(variant: Variant, clip_sets: Iterable[str]) -> dict[str, str]:
+    """The recordings and transcripts of clip sets that are in local folders: SET/FILE -> path."""
+    sets = {name: variant.book.clips[name].corpus for name in clip_sets}
+    return {
+        f"{name}/{path.name}": str(path)
+        for name, corpus in sets.items()
+        for path in corpus.files(variant.work.clips)
+    }
 
 
 def _check_variables() -> None:

@@ -1,6 +1,7 @@
 """Whether a task is up to date, by file stamps where doit's own check would hash gigabytes."""
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from operator import attrgetter
 from pathlib import Path
@@ -20,6 +21,8 @@ from .actions import workspace
 Values = dict[str, Any]
 WHY = "why"
 """In a task's meta: why its checks failed, a phrase each, for `doit explain`."""
+SHORT = 60
+"""Characters of two values up to which both are said."""
 Stamps = dict[str, list[int]]
 Files = Callable[[Manifest], Iterable[str]]
 WEIGHT_FILES: Files = attrgetter("weight_files")
@@ -44,6 +47,53 @@ def source_untouched(task: Any, values: Values, source: str, folder: str | None)
     if folder not in (None, str(fetched.folder)):
         return _stale(task, f"the source {source} moved from {fetched.folder} to {folder}")
     return True
+
+
+def same_facts(task: Any, values: Values, facts: Mapping[str, Any]) -> bool:
+    """Whether the facts that the task depends on, see `reads`, are as they were."""
+    task.value_savers.append(lambda: {"facts": facts})
+    was = values.get("facts")
+    if was is None:
+        return _stale(task, "an older voxbuild did not record what it reads")
+    changes = list(_changed_facts(was, facts))
+    return not changes or _stale(task, "; ".join(changes))
+
+
+def _changed_facts(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """A phrase for each fact that changed, with both values if they are short."""
+    for name in sorted(was.keys() | now.keys()):
+        before, after = (json.dumps(side[name]) if name in side else "missing" for side in (was, now))
+        if before != after:
+            short = len(before + after) <= SHORT
+            yield f"{name} was {before}, is {after}" if short else f"{name} changed"
+
+
+def same_recordings(task: Any, values: Values, paths: Mapping[str, str]) -> bool:
+    """Whether the files of clip sets, by name, have the same content, wherever they are.
+
+    A file with the stamp that it had when the task ran is not hashed again.
+    """
+    known = values.get("recordings") or {}
+    now = {name: _recorded(Path(path), known.get(name)) for name, path in paths.items()}
+    task.value_savers.append(lambda: {"recordings": now})
+    changes = list(_changed_recordings(known, now))
+    return not changes or _stale(task, "; ".join(changes))
+
+
+def _recorded(path: Path, known: Values | None) -> Values:
+    """Stamp and hash of a file; `known`: what they were."""
+    found = stamp(path)
+    return known if known and known["stamp"] == found else {"stamp": found, "sha256": sha256_of(path)}
+
+
+def _changed_recordings(was: Mapping[str, Values], now: Mapping[str, Values]) -> Iterator[str]:
+    for name in sorted(was.keys() | now.keys()):
+        if name not in now:
+            yield f"{name} is missing"
+        elif name not in was:
+            yield f"it now reads {name} too"
+        elif was[name]["sha256"] != now[name]["sha256"]:
+            yield f"{name} changed"
 
 
 def unedited(task: Any, values: Values, *paths: str) -> bool:
