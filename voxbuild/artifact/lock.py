@@ -74,16 +74,14 @@ def check_drift(path: Path, now: Lock, is_pinned: Callable[[str], bool]) -> str 
     `is_pinned`: whether the source pins the file of this name. Raises LockError if a pinned file differs, or
     the repository on the Hub or its revision.
     """
-    was, now_source = read_lock(path)["source"], now["source"]
-    origins = [{key: source[key] for key in ORIGIN if key in source} for source in (was, now_source)]
-    pinned, free = (
-        list(_files_drift(was["files"], now_source["files"], lambda name: is_pinned(name) is wanted))
-        for wanted in (True, False)
-    )
-    (pinned if origins[1] else free).extend(drift(*origins))
+    before, after = read_lock(path)["source"], now["source"]
+    pinned = list(_files_drift(before["files"], after["files"], is_pinned))
+    free = list(_files_drift(before["files"], after["files"], lambda name: not is_pinned(name)))
+    was_at, is_at = ({key: source[key] for key in ORIGIN if key in source} for source in (before, after))
+    (pinned if is_at else free).extend(drift(was_at, is_at))
     if not pinned + free:
         return None
-    said = f"the source {now_source['name']} changed since {path.parent} was built: {_some(pinned + free)}"
+    said = f"the source {after['name']} changed since {path.parent} was built: {_some(pinned + free)}"
     if pinned:
         raise LockError(f"{said}; to accept the new source delete {path} and run it again")
     return f"{said}; it is not pinned, so the artifact is built from what is there now"

@@ -33,6 +33,8 @@ class Order:
         """The recipe's artifacts, each followed by its views. Raises RecipeError, PublishError."""
         if self.recipe is None:
             raise PublishError("name the recipe: recipe=NAME")
+        if "," in self.recipe:
+            raise PublishError(f"recipe={self.recipe}: name one recipe here, not a list")
         recipe, all_sources = book.recipe(self.recipe), list(book.sources.values())
         one = [book.source(self.source or recipe.source)] if self.named or self.source else None
         artifacts = [Variant(work, book, source, recipe) for source in one or all_sources]

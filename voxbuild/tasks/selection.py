@@ -1,6 +1,6 @@
 """The variants that the command line selects, and what their tasks have in common.
 
-`recipe=` selects one recipe, `source=` another source; with `lock=` a build must reproduce a lock.
+`recipe=` selects recipes, `source=` another source; with `lock=` a build must reproduce a lock.
 """
 
 import re
@@ -42,10 +42,18 @@ FORMAT: Task = {
 
 def builds() -> list[Variant]:
     """The selected artifacts."""
-    known, recipe, source = book(), get_var("recipe"), get_var("source")
+    known, source = book(), get_var("source")
     with _invalid_task():
-        recipes = [known.recipe(recipe)] if recipe else list(known.recipes.values())
+        recipes = [known.recipe(name) for name in recipe_names() or known.recipes]
         return [Variant(workspace(), known, known.source(source or each.source), each) for each in recipes]
+
+
+def recipe_names() -> list[str]:
+    """The members of recipe=, each once; none without it. Raises InvalidTask."""
+    names = list(dict.fromkeys((get_var("recipe") or "").split(",")))
+    if "" in names and len(names) > 1:
+        raise InvalidTask(f"recipe={get_var('recipe')}: a name is missing; separate names by one comma")
+    return [name for name in names if name]
 
 
 def book() -> Book:
@@ -102,7 +110,7 @@ def _check_variables() -> None:
         match = re.match(r"(\w+)=", argument)
         if match and match[1] not in VARIABLES:
             raise InvalidTask(f"unknown variable {match[1]}; known: {', '.join(VARIABLES)}")
-    if get_var("lock") and not get_var("recipe"):
+    if get_var("lock") and len(recipe_names()) != 1:
         raise InvalidTask("lock= belongs to one recipe; name it with recipe=")
     if get_var("target", "registry") not in TARGETS:
         raise InvalidTask(f"unknown target {get_var('target')}; known: {', '.join(TARGETS)}")

@@ -19,7 +19,7 @@ from voxbuild.validate.reproduce import reproduce
 
 from . import overview
 from .actions import on_project, run, variant_of, workspace
-from .selection import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local
+from .selection import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local, recipe_names
 
 PARITY = Path("tests/oracle/parity.py")
 PARITY_REPORT = Path("docs/parity.md")
@@ -62,7 +62,7 @@ def show_plans(chosen: list[tuple[str, str]], format: str, tensors: bool) -> Any
 
 def task_table() -> Task:
     """Show size, WER and fidelity of every variant that is built."""
-    action = (on_project, [overview.show_table, get_var("source"), get_var("recipe")])
+    action = (on_project, [overview.show_table, get_var("source"), recipe_names()])
     return {"actions": [action]} | SHOWS
 
 

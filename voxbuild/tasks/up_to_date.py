@@ -156,6 +156,8 @@ def views_untouched(task: Any, values: Values, paths: list[str]) -> bool:
 def is_validated(task: Any, values: Values, path: str) -> bool:
     """Whether the manifest is marked validated."""
     folder = workspace().root / path
+    if not folder.is_dir():
+        return _stale(task, f"{path} is missing")
     try:
         return Manifest.load(folder).validated or _stale(task, f"{folder} is not marked validated")
     except VoxbuildError as error:
@@ -169,7 +171,7 @@ def is_signed(task: Any, values: Values, folders: list[str], public_key: str) ->
 
 
 def _untouched(task: Any, folder: Path, files: Files, stamps: Stamps | None) -> bool:
-    if not stamps:
+    if not stamps or not folder.is_dir():
         return _stale(task, f"{folder} was not built")
     now = _stamps(folder, files)
     if stamps == now or (now and read_state(workspace().stamps_file(folder)) == now):

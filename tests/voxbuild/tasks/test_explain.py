@@ -71,11 +71,13 @@ CHANGES = {
     "recipe": (
         lambda p: edit(p / "recipes/4bit.yaml", "bits: 4", "bits: 8"),
         {
-            PLAN: "recipes/4bit.yaml changed",
-            "validate:tiny:4bit": "recipes/4bit.yaml changed",
-            "manifest:tiny:4bit": "recipes/ changed",
+            PLAN: "recipe 4bit: quantize.bits was 4, is 8",
+            "manifest:tiny:4bit": "recipe 4bit: quantize.bits was 4, is 8",
         },
-        {"convert:tiny:4bit": "plan:tiny:4bit will run first"},
+        {
+            "convert:tiny:4bit": "plan:tiny:4bit will run first",
+            "validate:tiny:4bit": "convert:tiny:4bit may run first",
+        },
     ),
     "deleted": (
         lambda p: (p / "out/tiny/4bit/validation.json").unlink(),
