@@ -51,8 +51,8 @@ def source_untouched(task: Any, values: Values, source: str, folder: str | None)
 
 def same_facts(task: Any, values: Values, facts: Mapping[str, Any]) -> bool:
     """Whether the facts that the task depends on, see `reads`, are as they were."""
-    task.value_savers.append(lambda: {"facts": facts})
-    was = values.get("facts")
+    task.value_savers.append(lambda: {"reads": facts})
+    was = values.get("reads")
     if was is None:
         return _stale(task, "an older voxbuild did not record what it reads")
     changes = list(_changed_facts(was, facts))
