@@ -13,7 +13,9 @@ from doit.exceptions import TaskFailed
 from doit.tools import config_changed
 
 from voxbuild.artifact.tools import runtime_versions
+from voxbuild.artifact.variant import Variant
 from voxbuild.errors import VoxbuildError
+from voxbuild.files import read_state
 from voxbuild.plan.preview import show
 from voxbuild.validate.reproduce import reproduce
 
@@ -55,9 +57,21 @@ def show_plans(chosen: list[tuple[str, str]], format: str, tensors: bool) -> Any
 
     def plans() -> str:
         wanted = [variant_of(*names) for names in chosen]
-        return show([(each.recipe, each.source) for each in wanted], workspace(), format, tensors)
+        shown = show([(each.recipe, each.source) for each in wanted], workspace(), format, tensors)
+        return "\n\n".join([shown, *(_news(wanted) if format == "table" else [])])
 
     return run(plans)
+
+
+def _news(variants: list[Variant]) -> Iterator[str]:
+    """A line for each artifact whose source has files with other stamps than when it was fetched."""
+    for variant in variants:
+        if not variant.is_built or not read_state(workspace().source_file(variant.source.name)):
+            continue
+        fetched, base = variant.fetched, workspace().recipes / "sources"
+        if variant.source.origin.folder(base) in (None, fetched.folder) and (touched := fetched.touched()):
+            files = f"{', '.join(touched)} in {fetched.folder}"
+            yield f"{files}: changed or missing since {local(variant.folder)} was built"
 
 
 def task_table() -> Task:
