@@ -77,7 +77,7 @@ def write_plan(variant: Variant, lock: Path | None = None) -> str | None:
     if lock:
         refuse_difference(lock, conversion.lock)
     elif own.is_file():
-        news = check_drift(own, conversion.lock, variant.source.is_pinned)
+        news = check_drift(own, conversion.lock, variant.source)
     write_json(variant.plan_file, conversion.inputs | {"origin": variant.source.origin.identity})
     return news
 

@@ -15,8 +15,8 @@ from voxrun.messages import sentence, shown
 LOCK = "recipe.lock"
 FORMAT = 1
 SHOWN = 5
-ORIGIN = ("repo", "revision")
-"""The fields of a source on the Hub."""
+HUB = ("repo", "revision")
+"""The identity of a source on the Hub."""
 Lock = dict[str, Any]
 
 
@@ -68,20 +68,20 @@ def read_lock(path: Path) -> Lock:
     return dict(lock)
 
 
-def check_drift(path: Path, now: Lock, is_pinned: Callable[[str], bool]) -> str | None:
+def check_drift(path: Path, now: Lock, source: Source) -> str | None:
     """How the source differs from the one in the artifact's lock, in one line; None: not at all.
 
-    `is_pinned`: whether the source pins the file of this name. Raises LockError if a pinned file differs, or
-    the repository on the Hub or its revision.
+    Raises LockError if a file that `source` pins differs, or its repository or commit.
     """
     before, after = read_lock(path)["source"], now["source"]
-    pinned = list(_files_drift(before["files"], after["files"], is_pinned))
-    free = list(_files_drift(before["files"], after["files"], lambda name: not is_pinned(name)))
-    was_at, is_at = ({key: source[key] for key in ORIGIN if key in source} for source in (before, after))
+    pinned = list(_files_drift(before["files"], after["files"], source.is_pinned))
+    free = list(_files_drift(before["files"], after["files"], lambda name: not source.is_pinned(name)))
+    is_at = source.origin.identity
+    was_at = {key: before[key] for key in before.keys() & {*is_at, *HUB}}
     (pinned if is_at else free).extend(drift(was_at, is_at))
     if not pinned + free:
         return None
-    said = f"the source {after['name']} changed since {path.parent} was built: {_some(pinned + free)}"
+    said = f"the source {source.name} changed since {path.parent} was built: {_some(pinned + free)}"
     if pinned:
         raise LockError(f"{said}; to accept the new source delete {path} and run it again")
     return f"{said}; it is not pinned, so the artifact is built from what is there now"

@@ -90,8 +90,8 @@ class Source(Strict):
         """Whether a file of it, or of its adapter, can only be one: by its sha256, or a commit on the Hub."""
         listed = next((file for file in self.files if file.name == name), None)
         if listed is None and self.adapter:
-            return self.adapter.hub is not None
-        return self.hub is not None or (listed is not None and listed.sha256 is not None)
+            return bool(self.adapter.origin.identity)
+        return bool(self.origin.identity) or (listed is not None and listed.sha256 is not None)
 
     @property
     def weight_files(self) -> tuple[str, ...]:

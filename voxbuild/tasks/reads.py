@@ -8,17 +8,19 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from voxbuild.artifact.variant import Variant
+from voxbuild.recipes.origins.base import Corpus, Origin
 from voxbuild.recipes.source import ClipSet, Source
 
 Facts = dict[str, Any]
 """Name -> value, as JSON."""
-READING = ("hub", "weights", "params", "tokenizer", "adapter")
+READING = ("weights", "params", "tokenizer", "adapter")
 """The keys of a source that say how its files are read."""
 
 
 def for_fetching(source: Source) -> Facts:
     """The files to have, and where they are."""
-    stored = source.model_dump(mode="json", include={"path", "files", *READING})
+    places = {name for name, value in vars(source).items() if isinstance(value, Origin)}
+    stored = source.model_dump(mode="json", include=places | {"files", *READING})
     return _named(f"source {source.name}", stored)
 
 
@@ -45,11 +47,14 @@ def for_validating(variant: Variant, versions: Mapping[str, str]) -> Facts:
 
 def for_the_bom(variant: Variant) -> Facts:
     """What the bill of materials says about the artifact, its source and its clip sets."""
-    facts: Facts = {"repository": variant.repo}
+    source = variant.source
+    facts: Facts = {"repository": variant.repo} | _reading(source)
+    facts |= _named(f"source {source.name}", source.origin.component(source.model))
     facts |= _of(variant, f"recipe {variant.recipe.name}", ("summary", "dtype", "quantize"))
-    facts |= _of(variant, f"source {variant.source.name}", ("model", "license", *READING))
-    for name in variant.clip_sets:
-        facts |= _of(variant, f"clips {name}", ("summary", "license", "attribution", "fleurs"))
+    facts |= _of(variant, f"source {source.name}", ("model", "license"))
+    for name, clips in variant.clip_sets.items():
+        facts |= _of(variant, f"clips {name}", ("summary", "license", "attribution"))
+        facts[f"clips {name}: URL"] = clips.corpus.url
     return facts
 
 
@@ -74,13 +79,17 @@ def _of(variant: Variant, section: str, keys: Collection[str]) -> Facts:
 
 
 def _reading(source: Source) -> Facts:
+    """Which files are read and as what; on the Hub, of which commit."""
     stored = source.model_dump(mode="json", include=set(READING), exclude={"adapter": {"path"}})
-    return _named(f"source {source.name}", stored)
+    return _named(f"source {source.name}", stored | source.origin.identity)
 
 
 def _corpus(clips: ClipSet) -> Facts:
-    """Where its recordings are, if that is a pinned corpus."""
-    return _named(f"clips {clips.name}", clips.model_dump(mode="json", include={"fleurs"}))
+    """The recordings of a pinned corpus; those in a folder are compared by their hashes."""
+    if clips.corpus.pinned() is None:
+        return {}
+    corpus = {name for name, value in vars(clips).items() if isinstance(value, Corpus)}
+    return _named(f"clips {clips.name}", clips.model_dump(mode="json", include=corpus))
 
 
 def _flat(sections: Mapping[str, Any]) -> Facts:

@@ -14,6 +14,8 @@ from voxbuild.errors import LockError
 from voxbuild.files import write_json
 from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
+from voxbuild.recipes.origins.hub import HubFiles
+from voxbuild.recipes.source import SourceFile
 from voxrun.files.hashes import sha256_of
 
 PARAMS = params_of()
@@ -97,35 +99,35 @@ def test_any_other_difference_of_plans_is_reported_by_digest(book):
     assert list(differences(was, lock_of(book))) == ["the recipe 4bit was different (digest f00)"]
 
 
-def drift_of(tmp_path, was, now, pinned):
+def drift_of(tmp_path, was, now, source):
     path = tmp_path / "4bit" / LOCK
     write_json(path, was)
-    return check_drift(path, now, lambda name: name in pinned)
+    return check_drift(path, now, source)
 
 
 def test_drift_of_a_pinned_file_is_refused_and_of_another_is_said(book, tmp_path):
-    was = lock_of(book)
+    was, pinned = lock_of(book), book.source("tiny")
     now = changed(was, "source", "files", "params.json", "sha256", value="c")
-    said = (
-        f"the source tiny changed since {tmp_path / '4bit'} was built: params.json was sha256 b, is sha256 c"
-    )
-    assert drift_of(tmp_path, was, changed(was, "tools", "mlx", value="3"), {"params.json"}) is None
-    assert drift_of(tmp_path, was, now, {"tekken.json"}) == (
+    free = pinned.model_copy(update={"files": tuple(SourceFile(name=f.name) for f in pinned.files)})
+    folder = tmp_path / "4bit"
+    said = f"the source tiny changed since {folder} was built: params.json was sha256 b, is sha256 c"
+    assert drift_of(tmp_path, was, changed(was, "tools", "mlx", value="3"), pinned) is None
+    assert drift_of(tmp_path, was, now, free) == (
         f"{said}; it is not pinned, so the artifact is built from what is there now"
     )
     with pytest.raises(LockError) as caught:
-        drift_of(tmp_path, was, now, {"params.json"})
-    assert str(caught.value) == (
-        f"{said}; to accept the new source delete {tmp_path / '4bit' / LOCK} and run it again"
-    )
+        drift_of(tmp_path, was, now, pinned)
+    assert str(caught.value) == f"{said}; to accept the new source delete {folder / LOCK} and run it again"
 
 
 def test_another_revision_with_the_same_files_is_drift_too(book, tmp_path):
     local = lock_of(book)
-    at = [changed(local, "source", "revision", value=40 * digit) for digit in "ab"]
+    was, now = ({"repo": "a/b", "revision": 40 * digit} for digit in "ab")
+    hub = book.source("tiny").model_copy(update={"path": None, "hub": HubFiles(**now)})
+    at = [{**local, "source": local["source"] | identity} for identity in (was, now)]
     with pytest.raises(LockError, match=r"revision was a+, is b+;"):
-        drift_of(tmp_path, *at, {})
-    assert "revision was a" in drift_of(tmp_path, at[0], local, {}), "a local source pins no revision"
+        drift_of(tmp_path, *at, hub)
+    assert "revision was a" in drift_of(tmp_path, at[0], local, book.source("tiny")), "now it is local"
 
 
 def test_only_the_first_differences_are_named(book, tmp_path):

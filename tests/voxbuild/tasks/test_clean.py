@@ -46,7 +46,8 @@ def test_a_selection_is_removed_and_built_again(project):
     left = {name: c for name, c in contents(project).items() if not name.startswith("out/.locks/")}
     assert left == expected
     assert shown(doit(project, "clean", "recipe=4bit"), "removed") == set()
-    assert executed(doit(project, "convert")) == ["convert:tiny:4bit"]
+    again = executed(doit(project, "convert"))
+    assert again == ["fetch:tiny", "convert:tiny:4bit"], "the copied source is elsewhere, and the same"
     assert contents(project / "out/tiny/4bit") == before
 
 
