@@ -1,6 +1,6 @@
 """START HERE: the stages of a build, in order. Each reads and writes files; `tasks` decides when they run.
 
-fetch -> (calibrate) -> write_plan -> convert -> (transcribe_reference) -> validate
+fetch -> (unquantize) -> (calibrate) -> write_plan -> convert -> (transcribe_reference) -> validate
       -> write_card -> write_bom, write_provenance -> finish_manifest -> (make_views) -> (sign_variant)
 """
 
@@ -24,13 +24,13 @@ from voxbuild.artifact.variant import Variant
 from voxbuild.card.render import check_template, write_card_files
 from voxbuild.convert import kept_views
 from voxbuild.convert.conversion import Conversion
+from voxbuild.convert.unquantized import unquantized_folder, write_unquantized
 from voxbuild.convert.views import check_view, write_view
 from voxbuild.plan.requirements import check_disk
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.sources.clips import read_clips
-from voxbuild.sources.fetch import Fetched
 from voxbuild.sources.fetch import fetch as fetch_files
 from voxbuild.tensors import calibrate as calibration
 from voxbuild.tensors.moments import save_moments
@@ -56,9 +56,14 @@ def fetch(work: Workspace, source: Source) -> dict[str, Any]:
     return {"files": fetched.identity()}
 
 
+def unquantize(work: Workspace, source: Source) -> None:
+    """Convert a source that voxrun cannot read itself, without quantization, to compare artifacts with."""
+    write_unquantized(work, source)
+
+
 def calibrate(work: Workspace, source: Source, clips: ClipSet) -> None:
     """Write how much each input of each matrix of the unquantized source matters over a clip set."""
-    folder = Fetched.load(work.source_file(source.name)).folder
+    folder = unquantized_folder(work, source)
     members = read_clips(clips, work.clips)
     with progress_bar(f"calibrate {clips.name}", len(members), "clip") as bar:
         moments = calibration.calibrate(folder, [clip.path for clip in members], bar.update)
@@ -78,7 +83,7 @@ def write_plan(variant: Variant, lock: Path | None = None) -> str | None:
         refuse_difference(lock, conversion.lock)
     elif own.is_file():
         news = check_drift(own, conversion.lock, variant.source)
-    write_json(variant.plan_file, conversion.inputs | {"origin": variant.source.origin.identity})
+    write_json(variant.plan_file, conversion.inputs | {"recorded": conversion.lock["source"]})
     return news
 
 
@@ -98,7 +103,7 @@ def convert(variant: Variant) -> dict[str, str]:
 
 def transcribe_reference(work: Workspace, source: Source, clips: ClipSet) -> None:
     """Write the transcripts of a clip set by the unquantized source, to which its artifacts are compared."""
-    folder = Fetched.load(work.source_file(source.name)).folder
+    folder = unquantized_folder(work, source)
     members = read_clips(clips, work.clips)
     with progress_bar(f"reference {clips.name}", len(members), "clip") as bar:
         heard = listen(folder, members, bar.update)
@@ -133,7 +138,8 @@ def validate(variant: Variant) -> str:
     else:
         with progress_bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
             heard = listen(folder, everything, bar.update)
-            near = fidelity(folder, variant.fetched.folder, everything, reference, bar.update)
+            unquantized = unquantized_folder(variant.work, source)
+            near = fidelity(folder, unquantized, everything, reference, bar.update)
         figures.remember(variant.heard_file, inputs, heard, near)
     result = report(clips, heard, reference, near, recipe.validation.gates.stricter(source.gates))
     result |= {"artifact": plain(manifest.weight_files), "runtime": runtime}
