@@ -13,7 +13,7 @@ from doit.tools import result_dep
 
 from voxbuild import stages
 from voxbuild.artifact.manifest import VALIDATION
-from voxbuild.artifact.tools import runtime_versions
+from voxbuild.artifact.tools import runtime_versions, tool_versions
 from voxbuild.artifact.variant import Variant
 
 from . import reads, up_to_date
@@ -56,6 +56,20 @@ def task_fetch() -> Iterator[Task]:
         } | LOUD
 
 
+def task__unquantize() -> Iterator[Task]:
+    """Convert a source that voxrun cannot read itself, without quantization, to compare artifacts with."""
+    for source in {variant.source.name: variant.source for variant in builds()}.values():
+        yield {
+            "name": source.name,
+            "actions": [(on_source, [stages.unquantize, source.name])],
+            "uptodate": [
+                result_dep(f"fetch:{source.name}"),
+                (up_to_date.same_facts, [reads.for_unquantizing(source) | tool_versions()]),
+                (up_to_date.is_unquantized, [source.name]),
+            ],
+        } | LOUD
+
+
 def task_calibrate() -> Iterator[Task]:
     """Measure how much each input of each matrix matters, for recipes that search with activations."""
     needed = {(v.source.name, v.recipe.calibrate): v for v in builds() if v.recipe.calibrate}
@@ -63,6 +77,7 @@ def task_calibrate() -> Iterator[Task]:
         yield {
             "name": f"{source}:{clips}",
             "actions": [(on_clips, [stages.calibrate, source, clips])],
+            "task_dep": [f"_unquantize:{source}"],
             "targets": [local(variant.moments_file)],
             "uptodate": _heard_the_same(variant, clips),
         } | LOUD
@@ -104,6 +119,7 @@ def task_reference() -> Iterator[Task]:
         yield {
             "name": f"{source}:{clips}",
             "actions": [(on_clips, [stages.transcribe_reference, source, clips])],
+            "task_dep": [f"_unquantize:{source}"],
             "targets": [local(workspace().reference_file(source, clips))],
             "uptodate": _heard_the_same(variant, clips),
         } | LOUD
@@ -127,6 +143,7 @@ def task_validate() -> Iterator[Task]:
         yield {
             "name": key(variant),
             "actions": [doing(stages.validate, variant)],
+            "task_dep": [f"_unquantize:{variant.source.name}"],
             "file_dep": list(map(local, references)),
             "targets": [artifact_file(variant, VALIDATION)],
             "uptodate": [

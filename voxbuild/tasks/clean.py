@@ -11,6 +11,7 @@ from doit.cmd_clean import opt_clean_dryrun
 from doit.exceptions import InvalidCommand
 
 from voxbuild.artifact.variant import Variant
+from voxbuild.convert.unquantized import PARTIAL as UNQUANTIZED_PARTIAL
 from voxbuild.errors import VoxbuildError
 from voxbuild.folders import alone
 from voxbuild.recipes.loaders import LOADERS
@@ -73,8 +74,10 @@ def _clean(variants: list[Variant], with_sources: bool, remove: bool) -> Iterato
         else:
             yield from _removed(paths, remove)
     if with_sources:
-        states = dict.fromkeys(workspace().state(variant.source.name) for variant in variants)
-        yield from _removed([path for path in states if path.exists()], remove)
+        for source in dict.fromkeys(variant.source.name for variant in variants):
+            unfinished = workspace().partial(source, UNQUANTIZED_PARTIAL)
+            paths = [*_unfinished(unfinished), workspace().state(source)]
+            yield from _removed([path for path in paths if path.exists()], remove)
     if remove:
         _remove_empty({variant.folder.parent for variant in variants})
 
@@ -100,9 +103,13 @@ def _paths(variant: Variant) -> list[Path]:
     partial, state = variant.partial, variant.work.state(variant.source.name)
     name = variant.folder.name
     kept = [state / f"{name}.{what}.json" for what in ("plan", "heard", "stamps")]
-    unfinished = [partial, *(partial.with_name(f"{partial.name}{end}") for end in (".old", ".journal.json"))]
-    paths = [variant.folder, *unfinished, _again(variant), *kept]
+    paths = [variant.folder, *_unfinished(partial), _again(variant), *kept]
     return [path for path in paths if path.exists() or path.is_symlink()]
+
+
+def _unfinished(partial: Path) -> list[Path]:
+    """What `folders.whole_folder` may leave when it is killed."""
+    return [partial, *(partial.with_name(f"{partial.name}{end}") for end in (".old", ".journal.json"))]
 
 
 def _removed(paths: list[Path], remove: bool) -> Iterator[str]:

@@ -30,6 +30,11 @@ def for_planning(variant: Variant) -> Facts:
     return _of(variant, f"recipe {variant.recipe.name}", keys) | _reading(variant.source)
 
 
+def for_unquantizing(source: Source) -> Facts:
+    """What determines the unquantized model, except the source's files."""
+    return _reading(source)
+
+
 def for_listening(source: Source, clips: ClipSet, versions: Mapping[str, str]) -> Facts:
     """What determines what a source hears in a clip set, except the files of both."""
     return _reading(source) | _corpus(clips) | dict(versions)

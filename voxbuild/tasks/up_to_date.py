@@ -11,12 +11,13 @@ from voxbuild.artifact.lock import drift
 from voxbuild.artifact.manifest import MANIFEST, Manifest
 from voxbuild.artifact.signature import faults
 from voxbuild.artifact.tools import tool_versions
+from voxbuild.convert.unquantized import unquantized_folder
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import read_state, stamp, write_json
 from voxbuild.sources.fetch import Fetched
 from voxrun.files.hashes import sha256_of
 
-from .actions import workspace
+from .actions import read, workspace
 
 Values = dict[str, Any]
 WHY = "why"
@@ -119,6 +120,14 @@ def same_tools(task: Any, values: Values, path: str) -> bool:
     if was != now:
         return _stale(task, f"other tools: {', '.join(drift(was, now))}")
     return True
+
+
+def is_unquantized(task: Any, values: Values, source: str) -> bool:
+    """Whether voxrun can read the source, or its unquantized copy is there."""
+    if not read_state(workspace().source_file(source)):
+        return _stale(task, f"the source {source} was not fetched")
+    folder = unquantized_folder(workspace(), read().source(source))
+    return folder.is_dir() or _stale(task, f"{folder} is missing")
 
 
 def weights_untouched(task: Any, values: Values, path: str) -> bool:

@@ -9,7 +9,12 @@ from projects import copy_project, doit, edit, executed, make_project, skipped, 
 
 pytestmark = pytest.mark.slow
 
-STAGES = ["fetch:tiny", "reference:tiny:few", *(f"{s}:tiny:4bit" for s in ("convert", "validate", "card"))]
+STAGES = [
+    "fetch:tiny",
+    "unquantize:tiny",
+    "reference:tiny:few",
+    *(f"{s}:tiny:4bit" for s in ("convert", "validate", "card")),
+]
 PLAN = "plan:tiny:4bit"
 
 
@@ -122,6 +127,8 @@ def test_a_changed_source_is_named(tmp_path):
     assert doit(project, "convert").returncode == 0
     shutil.copy2(project / "source/params.json", project / "copy")
     (project / "copy").replace(project / "source/params.json")
+    news = f"params.json in {project}/source: changed or missing since out/tiny/4bit was built"
+    assert doit(project, "plan").stdout.splitlines()[-1] == news
     told = explained(project, "convert")
     assert told["fetch:tiny"] == ("runs", f"params.json in {project}/source changed or missing")
     assert told[PLAN] == ("may run", "fetch:tiny will run first")

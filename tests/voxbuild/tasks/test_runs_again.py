@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from artifacts import contents
-from projects import copy_project, doit, edit, executed, make_project
+from projects import ROOT, copy_project, doit, edit, executed, make_project
 from test_explain import explained
 
 from voxbuild.artifact.manifest import Manifest
@@ -156,3 +156,23 @@ def test_new_gates_are_compared_with_what_was_heard(built):
     assert process.returncode != 0
     assert "4bit over tiny does not pass its gates" in process.stdout
     assert not Manifest.load(built / "out/tiny/4bit").validated
+
+
+def test_a_source_that_voxrun_cannot_read_is_converted_once_to_compare_with(tmp_path):
+    project = make_project(tmp_path / "project", recipes=("4bit",), clips=1)
+    shutil.copytree(ROOT / "tiny/checkpoint", project / "model")
+    (project / "model/consolidated.safetensors").rename(project / "model/mine.safetensors")
+    edit(project / SOURCE, "path: ../../tiny/checkpoint", "path: ../../model\nweights: mine.safetensors")
+    edit(project / SOURCE, "name: consolidated.safetensors", "name: mine.safetensors")
+    process = doit(project, "build")
+    assert process.returncode == 0, process.stdout
+    copy = project / "out/.state/tiny/unquantized"
+    before = contents(copy)
+    moved = project.rename(tmp_path / "elsewhere")
+    copy = moved / "out/.state/tiny/unquantized"
+    assert executed(doit(moved, "build")) == ["fetch:tiny"]
+    shutil.rmtree(copy)
+    assert explained(moved)["unquantize:tiny"] == ("runs", f"{copy} is missing")
+    assert executed(doit(moved, "build")) == []
+    assert contents(copy) == before
+    assert "removed out/.state/tiny" in doit(moved, "clean", "source=tiny").stdout
