@@ -64,10 +64,8 @@ def for_the_bom(variant: Variant) -> Facts:
 
 
 def for_the_card(variant: Variant) -> Facts:
-    """All that a template may show; the recipe it may show as it is written."""
-    contents = variant.book.contents(variant.source, variant.recipe)
-    recipe = f"recipe {variant.recipe.name}"
-    return _flat({name: keys for name, keys in contents.items() if name != recipe})
+    """All that a template may show; the recipe's text is a file that it reads."""
+    return _flat(variant.book.contents(variant.source, variant.recipe))
 
 
 def for_documents(variant: Variant) -> Facts:

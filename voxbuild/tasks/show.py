@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from doit import get_var
 from doit.cmdparse import CmdOption, CmdParseError, TaskParse
 from doit.exceptions import TaskFailed
 from doit.tools import config_changed
@@ -19,9 +18,9 @@ from voxbuild.files import read_state
 from voxbuild.plan.preview import show
 from voxbuild.validate.reproduce import reproduce
 
-from . import overview
+from . import overview, variables
 from .actions import on_project, run, variant_of, workspace
-from .selection import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local, recipe_names
+from .selection import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local, recipe_names, source_name
 
 PARITY = Path("tests/oracle/parity.py")
 PARITY_REPORT = Path("docs/parity.md")
@@ -57,7 +56,8 @@ def show_plans(chosen: list[tuple[str, str]], format: str, tensors: bool) -> Any
 
     def plans() -> str:
         wanted = [variant_of(*names) for names in chosen]
-        shown = show([(each.recipe, each.source) for each in wanted], workspace(), format, tensors)
+        given = dict(variables.given())
+        shown = show([(each.recipe, each.source) for each in wanted], workspace(), format, tensors, given)
         return "\n\n".join([shown, *(_news(wanted) if format == "table" else [])])
 
     return run(plans)
@@ -76,13 +76,13 @@ def _news(variants: list[Variant]) -> Iterator[str]:
 
 def task_table() -> Task:
     """Show size, WER and fidelity of every variant that is built."""
-    action = (on_project, [overview.show_table, get_var("source"), recipe_names()])
+    action = (on_project, [overview.show_table, source_name(), recipe_names()])
     return {"actions": [action]} | SHOWS
 
 
 def task_diff() -> Task:
     """Compare two artifacts, each a folder or a recipe over source=: doit diff A B [--format json]."""
-    action = (diff, [get_var("source")])
+    action = (diff, [source_name()])
     return {"actions": [action], "params": [FORMAT], "pos_arg": "artifacts"} | SHOWS
 
 
