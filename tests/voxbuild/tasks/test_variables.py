@@ -55,9 +55,10 @@ def test_a_folder_becomes_a_source_that_its_name_selects(say, project):
     assert (variant.source.name, variant.source.license) == ("mine", "mit")
     assert say(source="mine", recipe="4bit")[0].source == variant.source
     assert say(source="mine", recipe="4bit", license="apache-2.0")[0].source.license == "apache-2.0"
-    files = {selection.source_file(variant.source), *selection.clip_paths("few")}
-    assert files >= {"out/.sources/mine.yaml", "recipes/clips/few.yaml"}
-    assert all((project / file).is_file() for file in files)
+    assert (project / "out/.sources/mine.yaml").is_file()
+    files = selection.recordings(variant, ["few"])
+    assert "few/transcripts.tsv" in files
+    assert all((project / file).is_file() for file in files.values())
 
 
 def test_a_found_source_is_kept_by_copying_it(say, project):
@@ -65,7 +66,7 @@ def test_a_found_source_is_kept_by_copying_it(say, project):
     shutil.copy(project / "out/.sources/mine.yaml", project / "recipes/sources")
     again = say(source="../mine", recipe="4bit")[0]
     assert again.source == found
-    assert selection.source_file(again.source) == "recipes/sources/mine.yaml"
+    assert again.book.found == frozenset()
     assert "edit " in refused(say, source="mine", license="mit")
     assert "of this name already" in refused(say, source="../mine", name="tiny")
 
