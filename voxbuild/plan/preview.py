@@ -23,6 +23,7 @@ from .compatibility import check_dialects, dialect_lines, first_fault
 from .finding import finding, finding_text, found_source
 from .planner import Plan, TensorPlan, make_plan
 from .requirements import estimate
+from .unquantized import unquantized, unquantized_table
 
 Preview = dict[str, Any]
 
@@ -45,6 +46,7 @@ def preview(
     disk               free_bytes (for out/), enough (for the output and the download)
     loaders            name -> null, or why it cannot read the artifact (added by `show`)
     found              facts, missing, faults of a found source, else null (added by `show`)
+    unquantized        kind, dtype, why, tensors (count), parameters; only with `quantize:` (added by `show`)
     tensors            name, source, transpose, dtype, quantization (mode, bits, group_size; or null), shape,
                        bytes, shard
     """
@@ -114,7 +116,10 @@ def as_text(shown: Preview, plan: Plan | None) -> str:
     """A preview as tables; with every tensor if the plan is given."""
     blocks = [_tensors_table(plan)] if plan else []
     shards = [(row["file"], row["tensors"], f"{row['bytes']:,}") for row in shown["shards"]]
-    blocks += [_modules_table(shown), markdown(shards, ["file", "tensors", "bytes"]), _needs(shown)]
+    blocks += [_modules_table(shown)]
+    if plain := shown.get("unquantized"):
+        blocks += [unquantized_table(plain)]
+    blocks += [markdown(shards, ["file", "tensors", "bytes"]), _needs(shown)]
     return "\n\n".join(blocks)
 
 
@@ -195,7 +200,8 @@ def show(
         faults = {name: first_fault(loader, recipe, plan) for name, loader in LOADERS.items()}
         how = found_source(work, source)
         told = finding(how, recipe, found, given) if how else None
-        shown.append(seen | {"loaders": faults, "found": told})
+        plain = unquantized(recipe, plan)
+        shown.append(seen | {"loaders": faults, "found": told, "unquantized": plain})
         blocks = [finding_text(told)] if told else []
         blocks += [as_text(shown[-1], plan if tensors else None), dialect_lines(recipe, plan)]
         texts.append("\n\n".join(blocks))

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from doit.exceptions import InvalidTask
@@ -102,12 +103,13 @@ def test_views_follow_the_repository(say, project):
 def test_own_clips_replace_those_of_the_recipe_and_of_the_source(say, project):
     edit(project / "recipes/sources/tiny.yaml", "languages: [en]", "languages: [en]\nclips: [few]")
     (project.parent / "own/LICENSE").write_text("\nMy licence, 2026\nmore\n")
-    clips = say(recipe="4bit", clips="../own", source="tiny")[0].clip_sets
+    variant = say(recipe="4bit", clips="../own", source="tiny")[0]
+    clips = variant.clip_sets
     assert list(clips) == ["own"]
     assert (clips["own"].language, clips["own"].license) == ("en", "My licence, 2026")
     assert list(say(recipe="4bit", clips="own,few", source="../mine")[0].clip_sets) == ["own", "few"]
-    own = str(project.parent / "own/transcripts.tsv")
-    assert own in selection.clip_paths("own")
+    own = Path(selection.recordings(variant, ["own"])["own/transcripts.tsv"])
+    assert own.samefile(project.parent / "own/transcripts.tsv")
 
 
 def test_two_folders_of_one_name_are_two_clip_sets(say, project):
