@@ -129,8 +129,9 @@ def _used(path: Path) -> str | None:
     work, known, place = workspace(), book(), path.resolve()
     for source in known.sources.values():
         origins = (source.origin, *([source.adapter.origin] if source.adapter else []))
-        folders = [origin.folder(work.recipes / "sources") for origin in origins]
-        if any(folder and folder.is_relative_to(place) for folder in folders):
+        folders = [folder for origin in origins if (folder := origin.folder(work.recipes / "sources"))]
+        links = [(folder / file.name).resolve() for folder in folders for file in source.files]
+        if any(used.is_relative_to(place) for used in folders + links):
             return f"the source {source.name}"
     for clips in known.clips.values():
         if any(file.resolve().is_relative_to(place) for file in clips.corpus.files(work.clips)):

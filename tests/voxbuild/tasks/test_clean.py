@@ -89,6 +89,15 @@ def test_a_source_or_clips_in_an_artifacts_folder_are_kept(tmp_path):
     assert contents(project / "out") | before == contents(project / "out")
 
 
+def test_what_a_source_links_to_is_kept(project):
+    weights = project / "source/consolidated.safetensors"
+    weights.rename(project / "out/tiny/2bit/consolidated.safetensors")
+    weights.symlink_to(project / "out/tiny/2bit/consolidated.safetensors")
+    process = doit(project, "clean", "recipe=2bit")
+    assert "kept out/tiny/2bit: it holds the source tiny\n" in process.stdout
+    assert weights.is_file()
+
+
 def test_a_linked_folder_is_unlinked_and_what_is_being_written_stays(project, tmp_path):
     (project / "out/tiny/4bit").rename(tmp_path / "elsewhere")
     (project / "out/tiny/4bit").symlink_to(tmp_path / "elsewhere")
