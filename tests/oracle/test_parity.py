@@ -35,7 +35,8 @@ def test_without_the_oracle_one_sentence_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
-    (tmp_path / "tiny").symlink_to(ROOT / "tiny")
+    for name in ("tiny", "tests"):
+        (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(show, "find_spec", lambda name: None if name == "torch" else find_spec(name))
     failed = actions.run(show.compare_with_transformers)

@@ -121,7 +121,7 @@ def _files_drift(
     was: Mapping[str, Any], now: Mapping[str, Any], chosen: Callable[[str], bool] = lambda name: True
 ) -> Iterator[str]:
     """How the chosen files of two sources differ."""
-    before, after = ({name: side[name] for name in side if chosen(name)} for side in (was, now))
+    before, after = ({n: entry for n, entry in side.items() if chosen(n)} for side in (was, now))
     yield from drift(before, after, lambda entry: f"sha256 {entry['sha256']}")
 
 

@@ -31,7 +31,7 @@ from voxrun.messages import sentence
 OF_SOURCES = ("name", *DESCRIBING)
 """They describe a found source, and are kept with it."""
 OF_RECIPES = ("repo", "private", "clips")
-"""They change the recipes of this command only."""
+"""They change the recipes of this command; with a found source they are kept, but for private=no."""
 VARIABLES = ("recipe", "source", "adapter", *OF_SOURCES, *OF_RECIPES)
 YES_NO = {"yes": True, "no": False}
 Variables = tuple[tuple[str, str], ...]
@@ -70,13 +70,44 @@ def settle(work: Workspace, variables: Variables) -> str | None:
                     f"clips={clips}: no such clip set and no such folder; {known_names(known(work).clips)}"
                 )
             find_clips(work, clips, language, known(work).clips)
+    if name:
+        _keep_choices(work, name, values)
     return name
+
+
+def _keep_choices(work: Workspace, name: str, values: Mapping[str, str]) -> None:
+    """Keep what a found source is published as and validated with: the same for build, publish and verify."""
+    found = kept.kept_as(work, name)
+    if found is None or name in read_book(work.recipes).sources:
+        return
+    chosen = dict(found.choices) | {each: values[each] for each in OF_RECIPES if each in values}
+    if clips := _clips(values):
+        chosen["clips"] = ",".join(str(absolute(each)) if is_path(each) else each for each in clips)
+    if chosen.get("private") == "no":  # to publish a private source publicly, ask each time
+        del chosen["private"]
+    kept.choose(work, name, chosen)
+
+
+def choices(work: Workspace, values: Mapping[str, str]) -> dict[str, str]:
+    """The choices that are kept with the source that is named, without those that are given again."""
+    if "source" not in values:
+        return {}
+    place = refer(values["source"], known(work).sources)
+    adapter = refer(values["adapter"], {}, "adapter").key if "adapter" in values else None
+    for found in kept.kept(work):
+        asked = (found.asked, found.adapter) == (place.key, adapter)
+        if found.source.name == values["source"] or (
+            asked and values.get("name") in (None, found.source.name)
+        ):
+            return {name: value for name, value in found.choices.items() if name not in values}
+    return {}
 
 
 @cache
 def changed(work: Workspace, variables: Variables) -> Book:
     """All recipes, sources and clip sets as the command line changes them. Raises RecipeError."""
     book, values = known(work), dict(variables)
+    values |= choices(work, values)
     recipes = [name for name in values.get("recipe", "").split(",") if name] or list(book.recipes)
     if "repo" in values and len(recipes) > 1 and "{recipe}" not in values["repo"]:
         raise RecipeError(f"repo={values['repo']}: {len(recipes)} recipes need {{recipe}} in it")

@@ -84,12 +84,25 @@ def test_a_vanished_folder_does_not_hinder_other_commands(say, project):
     assert "no such folder" in refused(say, source="../mine")
 
 
-def test_recipes_are_changed_for_one_command(say):
-    variant = say(recipe="4bit", source="../mine", repo="me/{model}-{recipe}", private="yes")[0]
-    assert (variant.repo, variant.recipe.publish.private) == ("me/mine-4bit", True)
-    other = say(recipe="4bit", source="mine", private="no")[0]
-    assert (other.repo, other.recipe.publish.private) == ("someone/mine-4bit", False)
+def test_recipes_are_changed_for_one_command_over_a_source_of_the_project(say):
+    variant = say(recipe="4bit", source="tiny", repo="me/{model}-{recipe}", private="yes")[0]
+    assert (variant.repo, variant.recipe.publish.private) == ("me/Voxtral-Tiny-Prompts-4bit", True)
+    other = say(recipe="4bit", source="tiny", private="no")[0]
+    assert (other.repo, other.recipe.publish.private) == ("someone/Voxtral-Tiny-Prompts-4bit", False)
     assert other.digest != variant.digest
+
+
+def test_what_changes_recipes_is_kept_with_a_found_source_but_for_private_no(say):
+    built = say(recipe="4bit", source="../mine", repo="me/{model}-{recipe}", private="yes", clips="../own")[0]
+    for again in ({"source": "mine"}, {"source": "../mine"}):
+        later = say(recipe="4bit", **again)[0]
+        assert (later.repo, later.recipe.publish.private) == ("me/mine-4bit", True)
+        assert (list(later.clip_sets), later.digest) == (["own"], built.digest)
+    assert say(recipe="4bit")[0].repo.startswith("someone/"), "another source"
+    assert say(recipe="4bit", source="mine", private="no")[0].recipe.publish.private is False
+    assert not say(recipe="4bit", source="mine")[0].recipe.publish.private, "as the recipe says"
+    assert say(recipe="4bit", source="mine", repo="you/{model}")[0].repo == "you/mine"
+    assert say(recipe="4bit", source="mine")[0].repo == "you/mine"
 
 
 def test_views_follow_the_repository(say, project):

@@ -52,7 +52,7 @@ def find(
             f"{source.key}: the Hub cannot be reached; the source {name} stays at {commit}", file=sys.stderr
         )
         found = before
-    found = replace(found, asked=source.key, adapter=key)
+    found = replace(found, asked=source.key, adapter=key, choices=before.choices if before else {})
     found = settled(found, given, before)
     keep(work, found, project)
     return found

@@ -1,7 +1,7 @@
 """Found sources as they are kept: a YAML file each in out/.sources/, and beside it how it was found."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class Found:
     """Key of the source -> where its value comes from: `card`, `command line` and others."""
     faults: tuple[str, ...] = ()
     """What could not be read on the way, a phrase each."""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    """Variables of earlier commands that change the recipes over it: `repo`, `private`, `clips`."""
 
     @property
     def place_is_gone(self) -> bool:
@@ -64,10 +66,21 @@ def keep(work: Workspace, found: Found, names: Mapping[str, Source]) -> None:
                 f"{found.asked}: the source {other.source.name} is already that of {other.command};"
                 " choose another with name="
             )
-    how = {"asked": found.asked, "adapter": found.adapter, "origins": dict(found.origins)}
-    write_json(_record(work, name), how | {"faults": list(found.faults)})
+    _write_record(work, found)
     head = HEAD.format(command=f"doit plan {found.command}", folder="recipes/sources")
     write_section(work.found / f"{name}.yaml", found.source, head)
+
+
+def choose(work: Workspace, name: str, choices: Mapping[str, str]) -> None:
+    """Keep these choices with a found source, for later commands."""
+    found = kept_as(work, name)
+    if found and dict(found.choices) != choices:
+        _write_record(work, replace(found, choices=choices))
+
+
+def _write_record(work: Workspace, found: Found) -> None:
+    names = ("asked", "adapter", "origins", "faults", "choices")
+    write_json(_record(work, found.source.name), {name: getattr(found, name) for name in names})
 
 
 def write_section(path: Path, section: Strict, head: str) -> None:
@@ -107,7 +120,12 @@ def _found(work: Workspace, path: Path) -> Found:
     source = load(path, Source)
     how: dict[str, Any] = read_state(_record(work, path.stem)) or {"asked": str(path)}
     return Found(
-        source, how["asked"], how.get("adapter"), how.get("origins", {}), tuple(how.get("faults", ()))
+        source,
+        how["asked"],
+        how.get("adapter"),
+        how.get("origins", {}),
+        tuple(how.get("faults", ())),
+        how.get("choices", {}),
     )
 
 
