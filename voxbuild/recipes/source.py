@@ -6,11 +6,12 @@ from typing import Annotated, Any, get_args
 import pydantic
 
 from .gates import Gates
+from .hub_terms import OTHER, Language, License, Repo
 from .origins.base import Corpus, Origin
 from .origins.fleurs import FleursFiles
 from .origins.folder import ClipFolder, LocalFolder
-from .origins.hub import HubFiles, Repo, Sha256
-from .schema import FileName, FilePath, Strict
+from .origins.hub import HubFiles, Sha256
+from .schema import FieldError, FileName, FilePath, Strict
 
 
 class SourceFile(Strict):
@@ -60,12 +61,12 @@ class Source(Strict):
     """The model on the Hub that it was fine-tuned from."""
     private: bool = False
     """Whether its artifacts are published publicly only if that is asked for."""
-    license: str
-    license_name: str | None = None
+    license: License
+    license_name: Annotated[str, pydantic.Field(min_length=1)] | None = None
     """Of a licence that the Hub does not know (`license: other`)."""
-    license_link: str | None = None
+    license_link: Annotated[str, pydantic.Field(min_length=1)] | None = None
     """Its URL, or the name of its file in the repository."""
-    languages: tuple[str, ...]
+    languages: tuple[Language, ...]
     attribution: str | None = None
     gates: Gates = Gates()
     """Limits for all its artifacts; a recipe can only make them stricter."""
@@ -79,6 +80,15 @@ class Source(Strict):
         for needed in (*self.weight_files, self.params, self.tokenizer):
             if needed not in names:
                 raise ValueError(f"`files:` does not list {needed}")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _names_its_licence(self) -> "Source":
+        about = (self.license_name, self.license_link)
+        if self.license == OTHER and None in about:
+            raise FieldError("`license: other` needs license_name and license_link", "license")
+        if self.license != OTHER and about != (None, None):
+            raise FieldError("license_name and license_link are only for `license: other`", "license")
         return self
 
     @property

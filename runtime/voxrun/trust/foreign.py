@@ -1,4 +1,4 @@
-"""Files of other people beside an artifact, in a repository of the Hub: which of them would be read with it."""
+"""Files of others beside an artifact, in a repository of the Hub: which of them would be read with it."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase

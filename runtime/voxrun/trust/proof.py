@@ -40,7 +40,9 @@ class Proof:
     def __str__(self) -> str:
         """The result of the check, for the log."""
         beside = f"; not in it, and not used: {sentence(', '.join(self.others))}" if self.others else ""
-        return f"{self.folder}: {self.files} files match the manifest {self.digest}; {self._signed_by}{beside}"
+        return (
+            f"{self.folder}: {self.files} files match the manifest {self.digest}; {self._signed_by}{beside}"
+        )
 
     @property
     def _signed_by(self) -> str:
@@ -55,10 +57,11 @@ def check(folder: Path, key: Path | None = None, shared: bool = False) -> Proof:
     """Hash a folder's files as a stream, and compare them with manifest, provenance and signature.
 
     Exactly the files in the manifest must be there, apart from TOOLS and the signature; all files that
-    `Transcriber.load` opens must be among them. With `shared` the folder is the snapshot of a repository in
-    which others may keep files, too, unless some program would read them as a part of the model. With `key`, a public key in PEM, they must be signed with its
-    private key. The folder must not change during the check, or afterwards. Raises TrustError; ModelError or
-    ConfigError without a readable manifest; WeightsError or ConfigError if the weights' files are unclear.
+    `Transcriber.load` opens must be among them. With `shared` the folder is a snapshot of a repository in
+    which others may keep files, too, unless a program would read them as a part of the model. With `key`, a
+    public key in PEM, they must be signed with its private key. The folder must not change during the check,
+    or afterwards. Raises TrustError; ModelError or ConfigError without a readable manifest; WeightsError or
+    ConfigError if the weights' files are unclear.
     """
     places = _Places(folder)
     if not places.has(MANIFEST):

@@ -1,29 +1,34 @@
 """Publishing to the Hugging Face Hub: one commit with everything, verified, then the tag."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from voxbuild.artifact.manifest import SIGNATURE
+from voxbuild.artifact.manifest import CARD, SIGNATURE
 from voxbuild.errors import PublishError
 from voxbuild.publish.target import (
-    REASONS,
     TAKEN,
     UNSIGNED,
     Destination,
     Release,
+    Say,
     Version,
+    silent,
     tag_conflict,
 )
+from voxbuild.recipes.hub_terms import REASONS, UNKNOWN
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import WITHDRAWN
 
-from .client import be_patient, check_token, plain, publish_errors
-from .reader import MAIN, SMALL
+from .account import check_rights
+from .client import again, be_patient, check_token, plain, publish_errors
+from .reader import MAIN, SMALL, in_the_way
 from .versions import NO_REASON, reasons, versions, withdraw
 from .writer import Additions, HubRepo
 
 ON_MAIN = Destination()
+SHOWN = 20
+"""Files that a line lists."""
 
 
 class Hub:
@@ -33,6 +38,7 @@ class Hub:
     """
 
     reviews = True
+    shared = True
 
     def __init__(self) -> None:
         import huggingface_hub
@@ -48,7 +54,7 @@ class Hub:
         the release is signed, or is also a branch.
         """
         with publish_errors(release.repo):
-            repo = self._repo(release.repo)
+            repo = self._repo(release.repo, release.private)
             return repo.exists() and self._holds(repo, release)
 
     def _holds(self, repo: HubRepo, release: Release) -> bool:
@@ -67,16 +73,52 @@ class Hub:
             raise tag_conflict(release, UNSIGNED)
         return True
 
-    def publish(self, release: Release, destination: Destination = ON_MAIN) -> str:
-        """Make one commit that holds exactly the release; tag it, unless it is for review.
+    def check(self, release: Release, destination: Destination = ON_MAIN) -> list[str]:
+        """What lies there beside the release, and who will see it; nothing is written.
 
-        After an interrupted try this makes only what is missing.
+        Raises PublishError for a card that the Hub refuses, a token without rights, a repository that is
+        public but must not be, and files that would be read as a part of the model.
         """
-        repo = self._repo(release.repo)
+        with publish_errors(release.repo):
+            return self._check(self._repo(release.repo, release.private), release, destination)
+
+    def _check(self, repo: HubRepo, release: Release, destination: Destination) -> list[str]:
+        _check_metadata(release)
+        exists = repo.exists()
+        doubts = check_rights(self._api, release.repo, request=exists and destination.pull_request)
+        if not exists:
+            return [*doubts, f"{repo.name}: a new repository, {'private' if release.private else 'public'}"]
+        branch = destination.branch or MAIN
+        head = repo.head(branch if repo.exists(branch) else MAIN)
+        beside = repo.beside(head, release.files)
+        read = in_the_way(beside.foreign, release.files)
+        if read and not destination.prune:
+            raise PublishError(
+                f"{repo.name}: not of a release of voxbuild, and would be read as a part of the model:"
+                f" {plain(', '.join(read))}; remove them there, or let --prune remove all files of others"
+            )
+        if destination.prune and beside.foreign:
+            return [*doubts, f"{repo.name}: removed, not of a release: {_listed(beside.foreign)}"]
+        if beside.foreign and not beside.released:
+            replaced = repo.names(head) & release.files.keys()
+            but = f"; replaced: {_listed(replaced)}" if replaced else ""
+            kept = f"kept, not of a release: {_listed(beside.foreign)}"
+            return [*doubts, f"{repo.name}: holds no release yet; {kept}{but}"]
+        return doubts
+
+    def publish(self, release: Release, destination: Destination = ON_MAIN, say: Say = silent) -> str:
+        """Make one commit that holds the release; tag it, unless it is for review.
+
+        Files of others are kept, unless they are to be pruned. After an interrupted try this makes only what
+        is missing.
+        """
+        repo = self._repo(release.repo, release.private)
         if destination.is_main and self.published(release):
             return self._address(release.repo, release.tag)
         try:
             with publish_errors(release.repo):
+                for line in self._check(repo, release, destination):
+                    say(line)
                 return self._send(repo, release, destination)
         except KeyboardInterrupt:
             branch = destination.branch or MAIN
@@ -85,8 +127,9 @@ class Hub:
 
     def _send(self, repo: HubRepo, release: Release, destination: Destination) -> str:
         repo.create()
+        prune = destination.prune
         if destination.pull_request:
-            ref = repo.request(*_commit(release))
+            ref = repo.request(*_commit(release), prune=prune)
             return f"{self._api.endpoint}/{repo.name}/discussions/{ref.rpartition('/')[2]}"
         if (branch := destination.branch) and not destination.is_main:
             if branch == release.tag or branch in repo.refs().tags:
@@ -94,9 +137,9 @@ class Hub:
                     f"{repo.name}: {branch} is the name of a tag; choose another with branch=NAME"
                 )
             repo.create_branch(branch)
-            repo.commit(*_commit(release), branch)
+            repo.commit(*_commit(release), branch, prune=prune)
             return self._address(repo.name, branch)
-        if not repo.tag(release.tag, repo.commit(*_commit(release), MAIN)):
+        if not repo.tag(release.tag, repo.commit(*_commit(release), MAIN, prune=prune)):
             raise tag_conflict(release, TAKEN)
         return self._address(repo.name, release.tag)
 
@@ -128,8 +171,8 @@ class Hub:
             raise KeyboardInterrupt(f"{repo}: {tag} may be withdrawn in part; yank it again") from None
         return f"{repo}: {tag} is withdrawn; latest: {kept or 'none'}"
 
-    def _repo(self, name: str) -> HubRepo:
-        return HubRepo(self._api, name)
+    def _repo(self, name: str, private: bool = False) -> HubRepo:
+        return HubRepo(self._api, name, private)
 
     def _address(self, repo: str, revision: str) -> str:
         return f"{self._api.endpoint}/{repo}/tree/{revision}"
@@ -142,6 +185,27 @@ def _commit(release: Release) -> tuple[str, Mapping[str, Entry], Additions]:
         release.files,
         lambda: [_addition(release, name) for name in release.files],
     )
+
+
+def _check_metadata(release: Release) -> None:
+    """Let the Hub check the card's front matter, as it will when the card is sent. Raises PublishError."""
+    from huggingface_hub import ModelCard
+
+    if CARD not in release.files:
+        return
+    card = ModelCard(_content(release, CARD).decode("utf-8", "replace"))
+    if card.data.get("license") == UNKNOWN:
+        raise PublishError(
+            f"{release.repo}: the licence is unknown; give license=ID, or `license:` in the source"
+        )
+    again(card.validate)
+
+
+def _listed(names: Collection[str]) -> str:
+    """Names of files, and if there are many, only their number."""
+    shown = sorted(names)[:SHOWN]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return plain(", ".join(shown)) + more
 
 
 def _addition(release: Release, name: str) -> Any:
@@ -161,10 +225,15 @@ def _addition(release: Release, name: str) -> Any:
         if not is_xet_available():
             addition.upload_info.sha256 = bytes.fromhex(entry.sha256)
         return addition
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != entry.sha256:
+    return CommitOperationAdd(name, _content(release, name))
+
+
+def _content(release: Release, name: str) -> bytes:
+    """A small file's bytes. Raises PublishError if they changed."""
+    data = (release.folder / name).read_bytes()
+    if hashlib.sha256(data).hexdigest() != release.files[name].sha256:
         raise _changed(release, name)
-    return CommitOperationAdd(name, data)
+    return data
 
 
 def _changed(release: Release, name: str) -> PublishError:
