@@ -152,7 +152,7 @@ NEXT = "; if a commit was still being made, the next publish finds it"
         (REQUEST, "/discussions", False, "the pull request refs/pr/1 holds the release"),
         (REQUEST, "/preupload/", True, f"nothing was published but the empty repository{NEXT}"),
         (BRANCH, "/preupload/", False, f"nothing was published but the branch trial, equal to main{NEXT}"),
-        (BRANCH, "/resolve/", False, "trial holds the release; publish again to verify it"),
+        (BRANCH, "/README.md", False, "trial holds the release; publish again to verify it"),
         (Destination(), "/preupload/", True, f"nothing was published but the empty repository{NEXT}"),
         (Destination(), "/repos/create", True, f"nothing was published{NEXT}"),
     ],

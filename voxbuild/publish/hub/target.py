@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxbuild.artifact.manifest import CARD, SIGNATURE
 from voxbuild.errors import PublishError
@@ -25,6 +25,9 @@ from .client import again, be_patient, check_token, plain, publish_errors
 from .reader import MAIN, SMALL, in_the_way
 from .versions import NO_REASON, reasons, versions, withdraw
 from .writer import Additions, HubRepo
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import HfApi
 
 ON_MAIN = Destination()
 SHOWN = 20
@@ -83,7 +86,7 @@ class Hub:
             return self._check(self._repo(release.repo, release.private), release, destination)
 
     def _check(self, repo: HubRepo, release: Release, destination: Destination) -> list[str]:
-        _check_metadata(release)
+        _check_metadata(self._api, release)
         exists = repo.exists()
         doubts = check_rights(self._api, release.repo, request=exists and destination.pull_request)
         if not exists:
@@ -187,18 +190,18 @@ def _commit(release: Release) -> tuple[str, Mapping[str, Entry], Additions]:
     )
 
 
-def _check_metadata(release: Release) -> None:
+def _check_metadata(api: "HfApi", release: Release) -> None:
     """Let the Hub check the card's front matter, as it will when the card is sent. Raises PublishError."""
     from huggingface_hub import ModelCard
 
     if CARD not in release.files:
         return
-    card = ModelCard(_content(release, CARD).decode("utf-8", "replace"))
-    if card.data.get("license") == UNKNOWN:
+    card = _content(release, CARD).decode("utf-8", "replace")
+    again(lambda: api._validate_yaml(card))
+    if ModelCard(card).data.get("license") == UNKNOWN:
         raise PublishError(
             f"{release.repo}: the licence is unknown; give license=ID, or `license:` in the source"
         )
-    again(card.validate)
 
 
 def _listed(names: Collection[str]) -> str:
