@@ -29,7 +29,7 @@ from runs import ROOT, Contestant, Run, rounds, tell
 from voxbuild.convert.views import CONFIG, small_files
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import MLX_AUDIO_LOADER
-from voxbuild.sources.fetch import fetch
+from voxbuild.sources.fetch import Proofs, fetch
 from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of
 
@@ -69,8 +69,8 @@ class Place:
         """Leave what a build leaves that has read the source to its end."""
         work = Workspace(self.work)
         source = read_book(work.recipes).source(SOURCE)
-        weights = fetch(source, work.recipes / "sources", lambda done: None).files[WEIGHTS]
-        weights.prove(weights.sha256, self.source / WEIGHTS, SOURCE, work.proof_file(SOURCE))
+        fetched = fetch(source, work.recipes / "sources", lambda done: None)
+        Proofs(work.proof_file(SOURCE), fetched, SOURCE).add(WEIGHTS, fetched.files[WEIGHTS].sha256)
 
     def run(self, *command: object, before: Callable[[], object] = tuple, **environment: str) -> Run:
         """One process over a source in the page cache, nothing there but what `before` makes."""

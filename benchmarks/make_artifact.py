@@ -16,6 +16,7 @@ from voxbuild.folders import Journal
 from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
 from voxbuild.tensors.checkpoint import Checkpoint, OnePass
+from voxbuild.tensors.source_files import in_order
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,7 +36,7 @@ def main() -> None:
         tqdm(total=weights.stat().st_size, unit="B", unit_scale=True) as bar,
     ):
         recipe = read_book(ROOT / "recipes").recipe(args.recipe)
-        plan = make_plan(recipe, checkpoint.tensors.values(), params)
+        plan = make_plan(recipe, in_order(checkpoint.tensors.values()), params)
         journal = Journal(args.out, "one run")
         with closing(OnePass(checkpoint, hashing=False)) as source:
             convert(plan, source, journal, bar.update)

@@ -18,7 +18,10 @@ from voxbuild.tasks import build, describe, publish, selection, show
 from voxrun.cli.main import parser
 
 ROOT = Path(__file__).parents[1]
-PATTERNS = ("README.md", "CONTRIBUTING.md", "runtime/*.md", "tiny/*.md", "benchmarks/*.md", "docs/**/*.md")
+PATTERNS = (
+    *("README.md", "CONTRIBUTING.md", "runtime/*.md", "tiny/*.md", "benchmarks/*.md", "docs/**/*.md"),
+    "voxbuild/project/*.md",  # of a new project
+)
 DOCUMENTS = sorted(str(path.relative_to(ROOT)) for pattern in PATTERNS for path in ROOT.glob(pattern))
 KEYS = {"recipe": Recipe, "source": Source, "clip set": ClipSet}
 """Whose keys docs/recipes.md lists, by the end of the heading."""

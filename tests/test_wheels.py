@@ -1,4 +1,7 @@
-"""The wheels are complete: installed outside the repository, they import, and transcribe a clip."""
+"""The wheels are complete: installed outside the repository, they import, transcribe, and make a project.
+
+voxbuild's is built from its source distribution, which must be complete, too.
+"""
 
 import os
 import shutil
@@ -6,18 +9,29 @@ import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
 
 import voxbuild
 import voxrun
+from voxbuild.project.template import IN_WHEEL, template_files
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 SOURCES = {"voxbuild": ROOT, "voxrun": ROOT / "runtime"}
 """Package -> the folder of its distribution."""
+BESIDE = {
+    "voxbuild": (
+        *("pyproject.toml", "setup.py", "README.md", "LICENSE"),
+        *("dodo.py", "doit.cfg", "recipes", "model_cards", "tiny"),
+    ),
+    "voxrun": ("pyproject.toml", "README.md", "LICENSE"),
+}
+"""What else its wheel is built from."""
+NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "training")
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 import voxbuild, voxrun
@@ -37,24 +51,42 @@ def run(*command, cwd):
     return process.stdout
 
 
+def copy_source(package, folder):
+    """A copy of a distribution's files: a build leaves files behind."""
+    source = SOURCES[package]
+    for name in (package, *BESIDE[package]):
+        if (source / name).is_dir():
+            shutil.copytree(source / name, folder / name, ignore=NOT_SHIPPED)
+        else:
+            shutil.copy(source / name, folder / name)
+    return folder
+
+
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """A virtual environment with both wheels; everything else comes from the running environment."""
+def wheels(tmp_path_factory):
+    """Both wheels, by package."""
     folder = tmp_path_factory.mktemp("wheels")
-    for package, source in SOURCES.items():  # copies: a build leaves files behind
-        copy = folder / f"source-{package}"
-        shutil.copytree(source / package, copy / package)
-        for name in ("pyproject.toml", "README.md", "LICENSE"):
-            shutil.copy(source / name, copy)
-        wheel = ("wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(copy))
+    copies = {package: copy_source(package, tmp_path_factory.mktemp(package)) for package in SOURCES}
+    backend = "from setuptools.build_meta import build_sdist; build_sdist({!r})"
+    run(sys.executable, "-c", backend.format(str(folder)), cwd=copies["voxbuild"])
+    (sdist,) = folder.glob("voxbuild-*.tar.gz")
+    for source in (copies["voxrun"], sdist):
+        wheel = ("wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(source))
         run(sys.executable, "-m", "pip", *wheel, cwd=folder)
+    return {path.name.partition("-")[0].removesuffix("_mlx"): path for path in folder.glob("*.whl")}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory, wheels):
+    """A virtual environment with both wheels; everything else comes from the running environment."""
+    folder = tmp_path_factory.mktemp("installed")
     venv.create(folder / "venv", symlinks=True)
     python = folder / "venv/bin/python"
     (site,) = (folder / "venv/lib").glob("python*/site-packages")
     # The .pth files in those folders, among them those of editable installs, are not read.
     others = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     (site / "others.pth").write_text("".join(f"{path}\n" for path in others))
-    install = ("install", "-q", "--no-deps", "--no-index", "--ignore-installed", *folder.glob("*.whl"))
+    install = ("install", "-q", "--no-deps", "--no-index", "--ignore-installed", *wheels.values())
     run(python, "-m", "pip", *install, cwd=folder)
     return site, python
 
@@ -65,7 +97,7 @@ def test_a_wheel_has_every_file_of_its_package(installed, package, source):
         return {
             path.relative_to(folder)
             for path in (folder / package).rglob("*")
-            if path.suffix in {".py", ".typed"}
+            if path.suffix in {".py", ".typed"} and path.parent.name != IN_WHEEL
         }
 
     assert files(installed[0]) == files(source)
@@ -90,4 +122,39 @@ def test_the_command_and_the_module_run(installed, tmp_path):
 def test_a_clip_is_transcribed(installed, tmp_path):
     clip, model = ROOT / "tiny/clips/prompts/vm-leavemsg.flac", ROOT / "tiny/checkpoint"
     said = run(installed[1].with_name("voxrun"), "--audio", clip, "--model", model, cwd=tmp_path)
+    assert said == "press five to leave a message\n"
+
+
+def test_voxbuilds_wheel_has_the_files_of_a_project_and_all_licences(wheels):
+    with zipfile.ZipFile(wheels["voxbuild"]) as wheel:
+        shipped = {name: wheel.read(name) for name in wheel.namelist()}
+    top = f"voxbuild/project/{IN_WHEEL}"
+    expected = {f"{top}/{path}": (ROOT / path).read_bytes() for path in template_files(ROOT)}
+    assert {name: content for name, content in shipped.items() if name.startswith(top)} == expected
+    licences = f"voxbuild-{voxbuild.__version__}.dist-info/licenses"
+    for name in ("LICENSE", "tiny/clips/LICENSE.md"):
+        assert shipped[f"{licences}/{name}"] == (ROOT / name).read_bytes()
+    assert b"License-Expression: Apache-2.0 AND CC-BY-SA-3.0" in shipped[f"{licences[:-9]}/METADATA"]
+
+
+def test_a_project_builds_publishes_verifies_and_transcribes(installed, tmp_path):
+    """What the README shows, with nothing but the wheels."""
+    _, python = installed
+
+    def doit(*arguments):
+        return run(python, "-m", "doit", *arguments, cwd=project)
+
+    project = tmp_path / "my-models"
+    run(python, "-m", "voxbuild", "new", "my-models", "--owner", "me", cwd=tmp_path)
+    tasks = [line.split()[0] for line in doit("list").splitlines()]
+    assert {"build", "publish", "verify", "parity"} <= set(tasks)
+    assert "runs        convert:tiny:4bit" in doit("explain", *tasks, "recipe=4bit", "source=tiny")
+    assert "tiny" in doit()
+    chosen = ("recipe=4bit", "source=tiny")
+    assert "4bit" in doit("plan", *chosen)
+    doit("build", *chosen)
+    doit("publish", *chosen)
+    assert "me/Voxtral-Tiny-Prompts-4bit" in doit("verify", *chosen)
+    clip, model = "tiny/clips/prompts/vm-leavemsg.flac", "registry:Voxtral-Tiny-Prompts-4bit"
+    said = run(python.with_name("voxrun"), "--audio", clip, "--model", model, "--verify", cwd=project)
     assert said == "press five to leave a message\n"

@@ -10,6 +10,10 @@ class VoxbuildError(Exception):
     """Base of every error a user of voxbuild can act on."""
 
 
+class ProjectError(VoxbuildError):
+    """A new project cannot be written there, or not under this owner's name."""
+
+
 class RecipeError(VoxbuildError):
     """A recipe, source or clip set is not valid."""
 

@@ -1,6 +1,6 @@
 """START HERE: the stages of a build, in order. Each reads and writes files; `tasks` decides when they run.
 
-fetch -> (calibrate) -> write_plan -> convert -> (transcribe_reference) -> validate
+fetch -> (unquantize) -> (calibrate) -> write_plan -> convert -> (transcribe_reference) -> validate
       -> write_card -> write_bom, write_provenance -> finish_manifest -> (make_views) -> (sign_variant)
 """
 
@@ -23,12 +23,12 @@ from voxbuild.artifact.tools import runtime_versions, tool_versions
 from voxbuild.artifact.variant import Variant
 from voxbuild.card.render import check_template, write_card_files
 from voxbuild.convert.conversion import Conversion
+from voxbuild.convert.unquantized import unquantized_folder, write_unquantized
 from voxbuild.convert.views import check_view, write_view
 from voxbuild.plan.requirements import check_disk
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.sources.clips import read_clips
-from voxbuild.sources.fetch import Fetched
 from voxbuild.sources.fetch import fetch as fetch_files
 from voxbuild.tensors import calibrate as calibration
 from voxbuild.tensors.moments import save_moments
@@ -52,9 +52,14 @@ def fetch(work: Workspace, source: Source) -> None:
     fetched.save(work.source_file(source.name))
 
 
+def unquantize(work: Workspace, source: Source) -> None:
+    """Convert a source that voxrun cannot read itself, without quantization, to compare artifacts with."""
+    write_unquantized(work, source)
+
+
 def calibrate(work: Workspace, source: Source, clips: ClipSet) -> None:
     """Write how much each input of each matrix of the unquantized source matters over a clip set."""
-    folder = Fetched.load(work.source_file(source.name)).folder
+    folder = unquantized_folder(work, source)
     members = read_clips(clips, work.clips)
     with progress_bar(f"calibrate {clips.name}", len(members), "clip") as bar:
         moments = calibration.calibrate(folder, [clip.path for clip in members], bar.update)
@@ -93,7 +98,7 @@ def convert(variant: Variant) -> dict[str, str]:
 
 def transcribe_reference(work: Workspace, source: Source, clips: ClipSet) -> None:
     """Write the transcripts of a clip set by the unquantized source, to which its artifacts are compared."""
-    folder = Fetched.load(work.source_file(source.name)).folder
+    folder = unquantized_folder(work, source)
     members = read_clips(clips, work.clips)
     with progress_bar(f"reference {clips.name}", len(members), "clip") as bar:
         heard = listen(folder, members, bar.update)
@@ -122,7 +127,8 @@ def validate(variant: Variant) -> str:
     }
     with progress_bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
         heard = listen(folder, everything, bar.update)
-        near = fidelity(folder, variant.fetched.folder, everything, reference, bar.update)
+        unquantized = unquantized_folder(variant.work, source)
+        near = fidelity(folder, unquantized, everything, reference, bar.update)
     result = report(clips, heard, reference, near, recipe.validation.gates.stricter(source.gates))
     runtime = runtime_versions() | {"device": device_name()}
     result |= {"artifact": plain(manifest.weight_files), "runtime": runtime}

@@ -67,6 +67,10 @@ class Workspace:
         """The unquantized source's transcripts of a clip set."""
         return self.state(source) / f"{clips}.reference.json"
 
+    def unquantized(self, source: str) -> Path:
+        """The converted, unquantized weights of a source that voxrun cannot read itself."""
+        return self.state(source) / "unquantized"
+
     def moments_file(self, source: str, clips: str) -> Path:
         """The second moments of every matrix's inputs, from the unquantized source over a clip set."""
         return self.state(source) / f"{clips}.moments.safetensors"

@@ -46,7 +46,7 @@ def make_project(folder, recipes=("4bit", "2bit"), clips=3):
     """A project over the embedded model with these recipes and its shortest clips; return its folder."""
     for name in ("recipes/sources", "recipes/clips", "few"):
         (folder / name).mkdir(parents=True)
-    for name in ("dodo.py", "pyproject.toml"):
+    for name in ("dodo.py", "doit.cfg"):
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "model_cards", folder / "model_cards", ignore=shutil.ignore_patterns("siblings"))
     source = (ROOT / "recipes/sources/tiny.yaml").read_text()

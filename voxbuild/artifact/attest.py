@@ -16,12 +16,12 @@ from .variant import Variant
 
 def write_bom(variant: Variant, folder: Path, manifest: Manifest) -> None:
     """Write bom.cdx.json. Raises VoxbuildError if the validation, or a view's artifact, cannot be read."""
-    ancestor = (
-        bom.artifact(variant.artifact.repo, Manifest.load(variant.artifact.folder))
+    ancestors = (
+        [bom.artifact(variant.artifact.repo, Manifest.load(variant.artifact.folder))]
         if variant.loader
         else bom.upstream(variant.source, manifest.source_files)
     )
-    write_json(folder / BOM, bom.make_bom(variant, manifest, read_validation(folder), ancestor))
+    write_json(folder / BOM, bom.make_bom(variant, manifest, read_validation(folder), ancestors))
 
 
 def write_provenance(variant: Variant, folder: Path, manifest: Manifest) -> None:

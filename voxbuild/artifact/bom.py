@@ -9,11 +9,13 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from voxbuild.recipes.origins.base import Origin
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import ClipSet, Source
+from voxbuild.sources.fetch import ADAPTER
 
 from .manifest import Manifest
-from .provenance import Entries
+from .provenance import Entries, split_adapter
 from .variant import Variant
 
 TASK = "automatic-speech-recognition"
@@ -22,8 +24,10 @@ ARCHITECTURE = "Voxtral Realtime"
 Json = dict[str, Any]
 
 
-def make_bom(variant: Variant, manifest: Manifest, validation: Mapping[str, Any], ancestor: Json) -> Json:
-    """The bill of materials of an artifact or a view; `ancestor` is the component that it was made from."""
+def make_bom(
+    variant: Variant, manifest: Manifest, validation: Mapping[str, Any], ancestors: list[Json]
+) -> Json:
+    """The bill of materials of an artifact or a view; `ancestors`: what it was made from."""
     recipe = variant.recipe
     runtime = {name: version for name, version in validation["runtime"].items() if name != "device"}
     bom: Json = {
@@ -38,7 +42,7 @@ def make_bom(variant: Variant, manifest: Manifest, validation: Mapping[str, Any]
                 "bom-ref": "model",
                 "description": recipe.summary,
                 "licenses": [{"license": {"name": variant.source.license}}],
-                "pedigree": {"ancestors": [ancestor], "notes": _how(recipe, manifest)},
+                "pedigree": {"ancestors": ancestors, "notes": _how(recipe, manifest)},
                 "modelCard": _model_card(variant.clip_sets.values(), validation),
                 "properties": [
                     {"name": "voxbuild:parameters", "value": str(manifest.parameters)},
@@ -50,9 +54,17 @@ def make_bom(variant: Variant, manifest: Manifest, validation: Mapping[str, Any]
     return bom | {"serialNumber": uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(bom, sort_keys=True)).urn}
 
 
-def upstream(source: Source, files: Entries) -> Json:
-    """A source as a component."""
-    about = source.origin.component(source.model)
+def upstream(source: Source, files: Entries) -> list[Json]:
+    """A source as a component; and its adapter as another."""
+    own, theirs = split_adapter(files)
+    found = [_component(source.origin, source.model, own)]
+    if source.adapter:
+        found.append(_component(source.adapter.origin, f"{source.model}-{ADAPTER}", theirs))
+    return found
+
+
+def _component(origin: Origin, model: str, files: Entries) -> Json:
+    about = origin.component(model)
     return {"type": "machine-learning-model", **about, "components": _files(files)}
 
 

@@ -18,12 +18,15 @@ SHOWN = 5
 Lock = dict[str, Any]
 
 
-def make_lock(source: Source, plan: Plan, files: Mapping[str, Any], tools: Mapping[str, str]) -> Lock:
+def make_lock(
+    source: Source, plan: Plan, files: Mapping[str, Any], tools: Mapping[str, str], merged: Lock | None = None
+) -> Lock:
     """The content of the lock.
 
     format   version of this format
     recipe   name, and the plan's digest, which does not depend on the recipe's `validation`
-    source   name, repo and revision if it is on the Hub, files: name -> size and sha256
+    source   name, repo and revision if it is on the Hub, files: name -> size and sha256, and what was merged
+             into its weights (`merged`): adapter: repo and revision if it is on the Hub, rank, ...
     tensors  canonical name -> dtype, shard (file), quantization (mode, bits, group_size; or null)
     tools    name -> version
     """
@@ -33,6 +36,7 @@ def make_lock(source: Source, plan: Plan, files: Mapping[str, Any], tools: Mappi
         "source": {
             "name": source.name,
             **source.origin.identity,
+            **({"adapter": source.adapter.origin.identity | merged} if source.adapter and merged else {}),
             "files": dict(files),
         },
         "tensors": {

@@ -10,6 +10,7 @@ from typing import Any
 
 from voxbuild.recipes.origins.base import Origin
 from voxbuild.recipes.source import ClipSet, origin_of
+from voxbuild.sources.fetch import ADAPTER
 from voxrun.trust.manifest import Entry
 from voxrun.trust.provenance import PREDICATE, PROVENANCE, STATEMENT
 
@@ -116,10 +117,24 @@ def _materials(manifest: Manifest) -> list[Any] | None:
 
 
 def upstream_files(manifest: Manifest) -> list[dict[str, Any]]:
-    """An artifact's source as dependencies: its repository at a commit, and each of its files."""
-    source, files = manifest.source, manifest.source_files
+    """An artifact's source as dependencies: its repository at a commit, and each file; and its adapter's."""
+    source = manifest.source
+    own, adapters = split_adapter(manifest.source_files)
     name = source.get("name")
-    origin = origin_of(source)
+    found = _dependencies(name, origin_of(source), own)
+    if adapters:
+        found += _dependencies(f"{name}/{ADAPTER}", origin_of(source[ADAPTER]), adapters)
+    return found
+
+
+def split_adapter(files: Entries) -> tuple[dict[str, Entry], dict[str, Entry]]:
+    """A source's own files, and its adapter's by their own names."""
+    start = f"{ADAPTER}/"
+    theirs = {name[len(start) :]: entry for name, entry in files.items() if name.startswith(start)}
+    return {name: entry for name, entry in files.items() if not name.startswith(start)}, theirs
+
+
+def _dependencies(name: Any, origin: Origin | None, files: Entries) -> list[dict[str, Any]]:
     repository = origin and origin.repository()
     return ([{"name": name, **repository}] if repository else []) + [
         {"name": f"{name}/{file}", **_uri(origin, file), "digest": _sha256(entry)}

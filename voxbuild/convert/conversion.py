@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ from voxbuild.errors import ConvertError, SourceError
 from voxbuild.files import write_json
 from voxbuild.folders import Journal
 from voxbuild.plan.compatibility import check_dialects
+from voxbuild.plan.heads import check_heads
 from voxbuild.plan.planner import Plan, make_plan
 from voxbuild.plan.requirements import check_room, estimate
-from voxbuild.sources.fetch import FetchedFile
-from voxbuild.tensors.checkpoint import Checkpoint, OnePass
+from voxbuild.sources.fetch import FetchedFile, Proofs
 from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.moments import Moments, load_moments
+from voxbuild.tensors.source_files import Passes
 from voxrun.checkpoint.layout import INDEX, TOKENIZER_FILE
 from voxrun.files.hashes import sha256_of
 from voxrun.files.objects import read_json as read_params
@@ -44,11 +45,15 @@ class Conversion:
 
     @classmethod
     def of(cls, variant: Variant) -> "Conversion":
-        """Plan a variant from the source's header. Raises PlanError, CheckpointError."""
-        source, folder = variant.source, variant.fetched.folder
-        params = read_params(folder / source.params)
-        with Checkpoint(folder / source.weights) as checkpoint:
-            plan = make_plan(variant.recipe, checkpoint.tensors.values(), params)
+        """Plan a variant from the source's headers. Raises PlanError, CheckpointError, ConfigError."""
+        source, fetched = variant.source, variant.fetched
+        params = read_params(fetched.path(source.params))
+        adapter = fetched.read_adapter(params)
+        with fetched.open_weights(source) as weights:
+            plan = make_plan(
+                variant.recipe, list(weights.tensors.values()), params, adapter.updates, source.params
+            )
+            check_heads(weights)
         check_dialects(variant.recipe, plan)
         return cls(variant, plan)
 
@@ -60,58 +65,66 @@ class Conversion:
 
     @property
     def identity(self) -> str:
-        """A digest of the inputs, and of the stamp of the source's weights."""
-        inputs = self.inputs | {"stamp": self._weights.stamp}
+        """A digest of the inputs, and of the stamps of the source's weights."""
+        stamps = {name: file.stamp for name, file in self._weights.items()}
+        inputs = self.inputs | {"stamps": stamps}
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
     @property
     def lock(self) -> Lock:
         """The content of recipe.lock: the inputs, tensor by tensor."""
         variant = self.variant
-        lock = make_lock(variant.source, self.plan, variant.fetched.identity(), tool_versions())
+        about = dict(variant.fetched.read_adapter(self.plan.config).about)
+        files = variant.fetched.identity()
+        lock = make_lock(variant.source, self.plan, files, tool_versions(), about)
         lock["recipe"] |= self._calibration
         return lock
 
     def write_weights(self, journal: Journal) -> dict[str, Entry]:
         """Write the shards that are not finished; return all of them by name.
 
-        The source is read once, and its hash is verified on the way if that was not done before. Raises the
-        errors of `shards.convert`, and SourceError if the source does not have its pinned hash.
+        Each file of the source is read once, and its hash is verified on the way if that was not done before.
+        Raises the errors of `shards.convert`, and SourceError if a file does not have its pinned hash.
         """
-        from .shards import convert, is_in_order  # slow: it compiles loops
+        from .shards import convert, out_of_order  # slow: it compiles loops
 
-        folder, name, moments = journal.folder, self.variant.source.name, self._moments()
-        path = self.variant.fetched.folder / self.variant.source.weights
-        proof = self.variant.work.proof_file(name)
-        verify = partial(self._weights.prove, path=path, source=name, proof=proof)
-        with Checkpoint(path, self._weights.stamp) as checkpoint:
+        variant, folder, moments = self.variant, journal.folder, self._moments()
+        fetched, stamps = variant.fetched, {name: file.stamp for name, file in self._weights.items()}
+        proofs = Proofs(variant.work.proof_file(variant.source.name), fetched, variant.source.name)
+        updates = fetched.read_adapter(self.plan.config).updates
+        with fetched.open_weights(variant.source, stamps) as weights:
             there = sum(file.stat().st_size for file in folder.iterdir())
-            check_room(folder, estimate(self.plan, checkpoint.tensors), there)  # finished shards are kept
+            check_room(folder, estimate(self.plan, weights.tensors), there)  # finished shards are kept
             with _forgotten_if_wrong(journal):
-                hashing = not self._weights.is_proven(proof)
-                if hashing and not is_in_order(self.plan, checkpoint):
-                    verify(sha256_of(path))
-                    hashing = False
+                unproven = proofs.missing(self._weights)
+                for name in set(unproven) & set(out_of_order(self.plan, weights)):
+                    proofs.add(name, sha256_of(fetched.path(name)))
+                    unproven.remove(name)
                 with (
-                    closing(OnePass(checkpoint, hashing=hashing)) as stream,
-                    progress_bar("convert " + self.plan.recipe, checkpoint.nbytes, "B") as bar,
+                    closing(Passes(weights, unproven)) as stream,
+                    progress_bar("convert " + self.plan.recipe, weights.nbytes, "B") as bar,
                 ):
-                    hashes = convert(self.plan, stream, journal, bar.update, moments)
-                    if hashing:
-                        verify(stream.sha256())
+                    hashes = convert(self.plan, stream, journal, bar.update, moments, updates)
+                    for name in unproven:
+                        proofs.add(name, stream.sha256(name))
         return {name: Entry((folder / name).stat().st_size, sha256) for name, sha256 in hashes.items()}
 
-    def write_rest(self, folder: Path, shards: Mapping[str, Entry]) -> Manifest:
-        """Write all other files; return the manifest. Raises SourceError if the source has changed."""
+    def write_model(self, folder: Path) -> None:
+        """Write configuration, index and tokenizer. Raises SourceError if the source has changed."""
         source, fetched = self.variant.source, self.variant.fetched
         write_json(folder / "config.json", dict(self.plan.config))
         write_json(folder / INDEX, self.plan.index())
-        write_json(folder / LOCK, self.lock)
-        shutil.copyfile(fetched.folder / source.tokenizer, folder / TOKENIZER_FILE)
+        shutil.copyfile(fetched.path(source.tokenizer), folder / TOKENIZER_FILE)
         if touched := fetched.touched():
             raise SourceError(
                 f"{', '.join(touched)} of {source.name}: changed during the build; run it again"
             )
+
+    def write_rest(self, folder: Path, shards: Mapping[str, Entry]) -> Manifest:
+        """Write all other files; return the manifest. Raises SourceError if the source has changed."""
+        self.write_model(folder)
+        write_json(folder / LOCK, self.lock)
+        source = self.variant.source
         return Manifest(
             variant=self.plan.recipe,
             model=source.model,
@@ -126,8 +139,9 @@ class Conversion:
         )
 
     @property
-    def _weights(self) -> FetchedFile:
-        return self.variant.fetched.files[self.variant.source.weights]
+    def _weights(self) -> dict[str, FetchedFile]:
+        files = self.variant.fetched.files
+        return {name: files[name] for name in self.variant.source.weight_files}
 
     @cached_property
     def _calibration(self) -> dict[str, Any]:

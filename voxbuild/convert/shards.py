@@ -13,12 +13,15 @@ from voxbuild.errors import ConvertError
 from voxbuild.files import written_whole
 from voxbuild.folders import Journal
 from voxbuild.plan.planner import Plan, TensorPlan
-from voxbuild.tensors.checkpoint import Checkpoint, OnePass
+from voxbuild.tensors.adapter import NO_UPDATES, Update, Updates, merge
+from voxbuild.tensors.checkpoint import OnePass
 from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.moments import NO_MOMENTS, Moments
 from voxbuild.tensors.quantize import Rows, cast, is_finite, to_rows, transposed
+from voxbuild.tensors.source_files import Passes, SourceFiles
 from voxbuild.tensors.threads import Buffer, in_order
 from voxbuild.tensors.writer import CheckpointWriter
+from voxrun.checkpoint.dialects import pairs_from_halves
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.parallel import cores
 
@@ -34,21 +37,32 @@ class Piece:
     rows: int
     data: memoryview
     moments: Rows | None
+    update: Update | None
+    first: int
+    """The number of the first row in the tensor."""
     is_last: bool
 
 
-def is_in_order(plan: Plan, checkpoint: Checkpoint) -> bool:
-    """Whether the plan's tensors are in the order of the file, as they are if safetensors wrote it."""
-    starts = [checkpoint.tensors[tensor.source].start for tensor in plan.tensors]
-    return starts == sorted(starts)
+def out_of_order(plan: Plan, source: SourceFiles) -> list[str]:
+    """The files whose tensors are not in the plan's order, as they are if safetensors wrote them."""
+    starts: dict[str, list[int]] = {name: [] for name in source.files}
+    for tensor in plan.tensors:
+        starts[source.places[tensor.source]].append(source.tensors[tensor.source].start)
+    return [name for name, order in starts.items() if order != sorted(order)]
 
 
 def convert(
-    plan: Plan, source: OnePass, journal: Journal, progress: Progress, moments: Moments = NO_MOMENTS
+    plan: Plan,
+    source: OnePass | Passes,
+    journal: Journal,
+    progress: Progress,
+    moments: Moments = NO_MOMENTS,
+    updates: Updates = NO_UPDATES,
 ) -> dict[str, str]:
     """Write the shards that are not finished yet; return file name -> sha256 of all.
 
-    `progress` gets source bytes as they are done; `moments` are those of the modules whose search needs them.
+    `progress` gets source bytes as they are done; `moments` are those of the modules whose search needs them,
+    `updates` those of an adapter, by module.
     Raises ConvertError for weights that are not finite in the recipe's dtype, CheckpointError if the source
     is truncated or changes, OSError if the disk is full; shards that are finished by then are kept.
     """
@@ -56,12 +70,12 @@ def convert(
     with ThreadPoolExecutor(cores(), thread_name_prefix="quantize") as pool:
         for name, tensors in plan.shards.items():
             if (digest := journal.whole(name)) is None:
-                pieces = _pieces(tensors, source, moments, progress)
+                pieces = _pieces(tensors, source, moments, updates, progress)
                 digest = _write_shard(journal.folder / name, tensors, pieces, pool)
-                source.checkpoint.check_unchanged()
+                source.check_unchanged()
                 journal.add(name, digest)
             else:
-                progress(sum(source.checkpoint.tensors[tensor.source].nbytes for tensor in tensors))
+                progress(sum(source.tensors[tensor.source].nbytes for tensor in tensors))
             hashes[name] = digest
     return hashes
 
@@ -78,24 +92,42 @@ def _write_shard(
 
 
 def _pieces(
-    tensors: list[TensorPlan], source: OnePass, moments: Moments, progress: Progress
+    tensors: list[TensorPlan],
+    source: OnePass | Passes,
+    moments: Moments,
+    updates: Updates,
+    progress: Progress,
 ) -> Iterator[Piece]:
     for tensor in tensors:
         how = tensor.quantization
         weights = moments[tensor.module] if how and METHODS[how.search].needs_moments else None
-        stored = source.checkpoint.tensors[tensor.source]
-        rest = stored.shape[0]
-        for rows, data in source.rows(stored):
-            rest -= rows
-            yield Piece(tensor, stored, rows, data, weights, is_last=rest == 0)
+        update = updates[tensor.module] if tensor.merged else None
+        stored, first = source.tensors[tensor.source], 0
+        for rows, data in source.rows(stored, tensor.head_rows or 1):
+            last = first + rows == stored.shape[0]
+            yield Piece(tensor, stored, rows, data, weights, update, first, last)
+            first += rows
             progress(len(data))
 
 
-def _quantized(piece: Piece) -> tuple[Piece, list[Buffer]]:
-    """Transpose, cast and quantize rows: the bytes of each output of their tensor."""
+def _in_our_layout(piece: Piece) -> Rows:
+    """The rows in our layout, with the adapter's update, in the recipe's dtype."""
     tensor, stored = piece.tensor, piece.stored
     rows = to_rows(piece.data, stored.dtype, (piece.rows, *stored.shape[1:]))
-    rows = cast(transposed(rows) if tensor.transpose else rows, stored.dtype, tensor.dtype)
+    if tensor.transpose:
+        rows = transposed(rows)
+    if tensor.head_rows:
+        rows = pairs_from_halves(rows, tensor.head_rows)
+    if piece.update is None:
+        return cast(rows, stored.dtype, tensor.dtype)
+    merged = merge(cast(rows, stored.dtype, "F32"), piece.first, piece.update)
+    return cast(merged, "F32", tensor.dtype)
+
+
+def _quantized(piece: Piece) -> tuple[Piece, list[Buffer]]:
+    """Bring rows into our layout, cast and quantize them: the bytes of each output of their tensor."""
+    tensor = piece.tensor
+    rows = _in_our_layout(piece)
     if not is_finite(rows, tensor.dtype):
         raise ConvertError(
             f"{tensor.source}: a weight is not finite as {tensor.dtype}; the source is damaged,"

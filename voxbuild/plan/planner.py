@@ -3,18 +3,26 @@
 import fnmatch
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from voxbuild.console import some_of
 from voxbuild.errors import PlanError
+from voxbuild.recipes.loaders import JsonFile, sizes_of
 from voxbuild.recipes.recipe import DTYPES, Recipe
 from voxbuild.tensors.modes import Quantization
+from voxbuild.tensors.naming import Naming, naming_of, stray_prefix
 from voxrun.checkpoint.config import ModelConfig
-from voxrun.checkpoint.dialects import MISTRAL, Dialect
+from voxrun.checkpoint.config_formats import MISTRAL, format_of
+from voxrun.checkpoint.dialects import DIALECTS
 from voxrun.checkpoint.tensors import Tensor
+from voxrun.messages import sentence
 from voxrun.model.voxtral import parameter_shapes
+
+EMBEDDING = "language_model.embed_tokens.weight"
+PACKED = ("scales", "biases")
+"""Leaves of quantized modules."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,10 @@ class TensorPlan:
     """safetensors dtype it is cast to before quantization."""
     quantization: Quantization | None
     shard: int = 0
+    head_rows: int = 0
+    """Rows of each head whose two halves are interleaved (contract, sizes); 0: rows keep their order."""
+    merged: bool = False
+    """Whether an adapter changes it."""
 
     @property
     def module(self) -> str:
@@ -92,8 +104,16 @@ class Plan:
         return {"metadata": sizes, "weight_map": dict(sorted(names.items()))}
 
     def digest(self) -> str:
-        """sha256 of everything in the plan; with the source it determines the bytes."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """sha256 of everything in the plan; with the source it determines the bytes.
+
+        Transforms that a tensor does not need are left out, so that a new one changes no other digest.
+        """
+        content = asdict(self)
+        for tensor in content["tensors"]:
+            for name in ("head_rows", "merged"):
+                if not tensor[name]:
+                    del tensor[name]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def shard_name(number: int, count: int) -> str:
@@ -103,58 +123,99 @@ def shard_name(number: int, count: int) -> str:
     return f"model-{number + 1:05d}-of-{count:05d}.safetensors"
 
 
+FLOATS = ("BF16", "F16", "F32", "F64")
+"""The dtypes of a source that are converted."""
+FP8 = ("F8_E4M3", "F8_E5M2", "F8_E8M0")
+
+
 def make_plan(
     recipe: Recipe,
-    header: Iterable[Tensor],
+    header: Sequence[Tensor],
     params: Mapping[str, Any],
-    dialect: Dialect = MISTRAL,
+    merged: Collection[str] = (),
+    origin: str = "params.json",
 ) -> Plan:
-    """The plan of a recipe for a checkpoint with this header and these params.json keys.
+    """The plan of a recipe for a checkpoint with this header and the keys of the configuration file `origin`.
 
-    The artifact's tensors are sorted by their names in the checkpoint: safetensors files are written in this
-    order, so the source can be read in one pass. Raises PlanError with the tensors that are unmatched,
-    missing, doubled or misshapen; voxrun's ConfigError if params.json is incomplete.
+    The header may be in any dialect; `merged` are the modules (canonical) that an adapter changes. The
+    artifact's tensors have the header's order, in which the source can be read in one pass. Raises PlanError
+    with the tensors that are unmatched, missing, doubled, misshapen or not floats; voxrun's ConfigError if
+    the configuration is incomplete.
     """
-    found = _matched(header, dialect)
-    _check_shapes(found, parameter_shapes(ModelConfig.from_dict(params, "params.json")), dialect)
+    config = ModelConfig.from_dict(params, origin)
+    if config.quantization:
+        raise PlanError("the checkpoint is quantized already; start from the unquantized one")
+    naming = naming_of(tensor.name for tensor in header)
+    found = _matched(header, naming)
+    _check_dtypes(found.values())
+    _check_shapes(found, parameter_shapes(config), naming, origin)
     _check_rules(recipe, {name.rpartition(".")[0] for name in found})
-    in_order = sorted(found.items(), key=lambda item: item[1].name)
-    tensors = [_planned(recipe, name, tensor, dialect) for name, tensor in in_order]
-    return Plan(recipe.name, _sharded(tensors, recipe.shards.max_bytes), _config(recipe, params, tensors))
+    tensors = [_planned(recipe, name, tensor, naming, config, merged) for name, tensor in found.items()]
+    sharded = _sharded(tensors, recipe.shards.max_bytes)
+    return Plan(recipe.name, sharded, _config(recipe, params, config, tensors))
 
 
-def _matched(header: Iterable[Tensor], dialect: Dialect) -> dict[str, Tensor]:
+def _matched(header: Iterable[Tensor], naming: Naming) -> dict[str, Tensor]:
+    """Canonical name -> tensor, in the header's order, without heads."""
     found: dict[str, Tensor] = {}
     unmatched = []
     for tensor in header:
-        if tensor.name in dialect.ignored:
+        if naming.is_head(tensor.name):
             continue
-        name = dialect.canonical(tensor.name)
+        name = naming.canonical(tensor.name)
         if name is None:
             unmatched.append(tensor.name)
         elif name in found:
-            raise PlanError(f"the checkpoint has {name} twice: as {found[name].name} and as {tensor.name}")
+            both = f"{sentence(found[name].name)} and as {sentence(tensor.name)}"
+            raise PlanError(f"the checkpoint has {name} twice: as {both}")
         else:
             found[name] = tensor
-    if unmatched:
-        raise PlanError(
-            f"the checkpoint has tensors that {dialect.name} has no name for: {some_of(unmatched)}"
-        )
+    if unmatched or not found:
+        raise PlanError(_unknown(unmatched, naming, found))
     return found
 
 
+def _unknown(unmatched: list[str], naming: Naming, found: Mapping[str, Tensor]) -> str:
+    some = some_of(list(map(sentence, unmatched)))
+    if not found:
+        known = ", ".join(dialect.name for dialect in DIALECTS)
+        return (
+            f"not a Voxtral Realtime checkpoint: none of its tensors has a name of {known}: {some or 'none'}"
+        )
+    hint = "they are not part of this model; save the model without them"
+    if prefix := stray_prefix(unmatched, naming):
+        hint = f"they begin with `{prefix}`, the others do not; rename them alike"
+    elif any(name.rpartition(".")[2] in PACKED for name in unmatched):
+        hint = "these belong to quantized weights; start from the unquantized checkpoint"
+    return f"the checkpoint has tensors that {naming.dialect.name} has no name for: {some}; {hint}"
+
+
+def _check_dtypes(tensors: Iterable[Tensor]) -> None:
+    """Raises PlanError for tensors that are not floats of a known size, by name."""
+    wrong = [tensor for tensor in tensors if tensor.dtype not in FLOATS]
+    if not wrong:
+        return
+    some = some_of([f"{sentence(tensor.name)} has {tensor.dtype}" for tensor in wrong])
+    if any(tensor.dtype in FP8 for tensor in wrong):
+        hint = "8-bit floats need scales, which are not applied here; save the model in bfloat16"
+    else:
+        hint = "integers are no weights, or packed ones; start from the unquantized checkpoint"
+    raise PlanError(f"only {', '.join(FLOATS)} are converted: {some}; {hint}")
+
+
 def _check_shapes(
-    found: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], dialect: Dialect
+    found: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], naming: Naming, origin: str
 ) -> None:
-    if missing := sorted(dialect.native(name) for name in wanted.keys() - found.keys()):
+    transposes = naming.dialect.transposes
+    if missing := sorted(naming.native(name) for name in wanted.keys() - found.keys()):
         raise PlanError(f"tensors are missing from the checkpoint: {some_of(missing)}")
     if extra := sorted(found[name].name for name in found.keys() - wanted.keys()):
-        raise PlanError(f"the checkpoint has tensors that do not fit params.json: {some_of(extra)}")
+        raise PlanError(f"the checkpoint has tensors that do not fit {origin}: {some_of(extra)}")
     wrong = [
-        f"{found[name].name} is {list(_result_shape(found[name], dialect.transposes(name)))},"
-        f" but {list(shape)} by params.json"
+        f"{found[name].name} is {list(_result_shape(found[name], transposes(name)))},"
+        f" but {list(shape)} by {origin}"
         for name, shape in sorted(wanted.items())
-        if _result_shape(found[name], dialect.transposes(name)) != shape
+        if _result_shape(found[name], transposes(name)) != shape
     ]
     if wrong:
         raise PlanError(f"tensors have the wrong shape: {some_of(wrong)}")
@@ -174,14 +235,30 @@ def _result_shape(tensor: Tensor, transpose: bool) -> tuple[int, ...]:
     return a, c, b
 
 
-def _planned(recipe: Recipe, name: str, tensor: Tensor, dialect: Dialect) -> TensorPlan:
-    transpose = dialect.transposes(name)
+def _planned(
+    recipe: Recipe,
+    name: str,
+    tensor: Tensor,
+    naming: Naming,
+    config: ModelConfig,
+    merged: Collection[str],
+) -> TensorPlan:
+    transpose = naming.dialect.transposes(name)
     shape = _result_shape(tensor, transpose)
     module, _, leaf = name.rpartition(".")
     quantization = recipe.quantize.for_module(module) if recipe.quantize else None
     if leaf != "weight" or (quantization and not quantization.fits(shape)):
         quantization = None
-    return TensorPlan(name, tensor.name, shape, transpose, DTYPES[recipe.dtype], quantization)
+    return TensorPlan(
+        name,
+        tensor.name,
+        shape,
+        transpose,
+        DTYPES[recipe.dtype],
+        quantization,
+        head_rows=naming.dialect.permuted_heads(name, config),
+        merged=leaf == "weight" and module in merged,
+    )
 
 
 def _sharded(tensors: Sequence[TensorPlan], max_bytes: int) -> tuple[TensorPlan, ...]:
@@ -195,9 +272,11 @@ def _sharded(tensors: Sequence[TensorPlan], max_bytes: int) -> tuple[TensorPlan,
     return tuple(placed)
 
 
-def _config(recipe: Recipe, params: Mapping[str, Any], tensors: Sequence[TensorPlan]) -> dict[str, Any]:
-    """params.json's keys, and voxmlx's `quantization`: the default, and modules that differ, by path."""
-    config = dict(params)
+def _config(
+    recipe: Recipe, params: Mapping[str, Any], sizes: ModelConfig, tensors: Sequence[TensorPlan]
+) -> dict[str, Any]:
+    """Mistral's params.json, and voxmlx's `quantization`: the default, and modules that differ."""
+    config = dict(params) if format_of(params) is MISTRAL else _mistrals(sizes)
     if recipe.quantize:
         default = recipe.quantize.quantization
         differing = {
@@ -209,3 +288,9 @@ def _config(recipe: Recipe, params: Mapping[str, Any], tensors: Sequence[TensorP
         }
         config["quantization"] = default.as_config() | differing
     return dict(sorted(config.items()))
+
+
+def _mistrals(config: ModelConfig) -> dict[str, Any]:
+    """The content of params.json for these sizes."""
+    sizes = sizes_of(config)
+    return JsonFile(MISTRAL.fixed, {MISTRAL.path(size): size for size in sizes}).content(sizes)

@@ -53,7 +53,7 @@ def preview(
         "source": source.name,
         "repo": source.origin.identity.get("repo"),
         "revision": source.origin.identity.get("revision"),
-        "downloaded": header.here is not None,
+        "downloaded": header.here,
         "source_bytes": header.nbytes,
         "tensors_count": len(plan.tensors),
         **_sums(plan),
@@ -178,7 +178,7 @@ def show(builds: Sequence[tuple[Recipe, Source]], work: Workspace, form: str, te
     shown, texts = [], []
     for recipe, source in builds:
         found = header(source.name)
-        plan = make_plan(recipe, found.tensors, found.params)
+        plan = make_plan(recipe, found.tensors, found.params, origin=source.params)
         check_dialects(recipe, plan)
         seen = preview(source, plan, found, *_free(work.out, found), len(views_of(recipe.dialects)))
         faults = {name: first_fault(loader, recipe, plan) for name, loader in LOADERS.items()}

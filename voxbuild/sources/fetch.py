@@ -1,7 +1,7 @@
 """Download a source's files, and verify that they are the pinned ones."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,13 @@ from typing import Any
 from voxbuild.errors import SourceError
 from voxbuild.files import read_json, read_state, stamp, write_json
 from voxbuild.recipes.source import Source, SourceFile
+from voxbuild.tensors.adapter import ADAPTER_FILES, NO_ADAPTER, Adapter, read_adapter
+from voxbuild.tensors.source_files import SourceFiles, Stamps
+from voxrun.checkpoint.config import ModelConfig
 from voxrun.files.hashes import sha256_of
+
+ADAPTER = "adapter"
+"""The folder of an adapter's files in the names of a source's files."""
 
 
 @dataclass(frozen=True)
@@ -22,44 +28,82 @@ class FetchedFile:
     hashed: bool = True
     """Whether the hash was computed; a pinned hash of weights is verified when they are converted."""
 
-    def is_proven(self, proof: Path) -> bool:
-        """Whether the hash was verified for the file as it is; `proof` is the file that `prove` writes."""
-        return self.hashed or read_state(proof) == self._proof()
-
-    def prove(self, digest: str, path: Path, source: str, proof: Path) -> None:
-        """Record that the file at `path` has the pinned hash. Raises SourceError if `digest` is another."""
-        if digest != self.sha256:
-            raise _differs(path, f"sha256 {digest}", self.sha256, source)
-        write_json(proof, self._proof())
-
-    def _proof(self) -> dict[str, Any]:
-        return {"sha256": self.sha256, "stamp": self.stamp}
-
 
 @dataclass(frozen=True)
 class Fetched:
-    """A source's folder and its files by name."""
+    """A source's folder and its files by name; and its adapter's."""
 
     folder: Path
     files: dict[str, FetchedFile]
+    adapter: "Fetched | None" = None
+
+    def path(self, name: str) -> Path:
+        """A file's path, with links resolved: a source may consist of links, as in the Hub's cache."""
+        return (self.folder / name).resolve()
 
     def identity(self) -> dict[str, Any]:
-        """Size and hash of each file, wherever it is."""
-        return {n: {"size": f.size, "sha256": f.sha256} for n, f in self.files.items()}
+        """Size and hash of each file, wherever it is; those of the adapter are under ADAPTER."""
+        own = {n: {"size": f.size, "sha256": f.sha256} for n, f in self.files.items()}
+        theirs = self.adapter.identity() if self.adapter else {}
+        return own | {f"{ADAPTER}/{name}": entry for name, entry in theirs.items()}
 
     def save(self, path: Path) -> None:
         """Write it to a file for the other stages."""
-        write_json(path, {"folder": str(self.folder), "files": {n: vars(f) for n, f in self.files.items()}})
+        write_json(path, self._content())
+
+    def _content(self) -> dict[str, Any]:
+        content = {"folder": str(self.folder), "files": {n: vars(f) for n, f in self.files.items()}}
+        return content | ({ADAPTER: self.adapter._content()} if self.adapter else {})
 
     @classmethod
     def load(cls, path: Path) -> "Fetched":
         """Read what `save` wrote."""
-        raw = read_json(path)
-        return cls(Path(raw["folder"]), {n: FetchedFile(**f) for n, f in raw["files"].items()})
+        return cls._of(read_json(path))
+
+    @classmethod
+    def _of(cls, raw: Any) -> "Fetched":
+        files = {n: FetchedFile(**f) for n, f in raw["files"].items()}
+        return cls(Path(raw["folder"]), files, cls._of(raw[ADAPTER]) if ADAPTER in raw else None)
 
     def touched(self) -> list[str]:
         """The files whose stamps have changed."""
-        return [name for name, file in self.files.items() if not _has_stamp(self.folder / name, file.stamp)]
+        own = [name for name, file in self.files.items() if not _has_stamp(self.folder / name, file.stamp)]
+        return own + [f"{ADAPTER}/{name}" for name in (self.adapter.touched() if self.adapter else ())]
+
+    def open_weights(self, source: Source, stamps: Stamps | None = None) -> SourceFiles:
+        """The weight files, open; `stamps` are those that they must have. Raises CheckpointError."""
+        return SourceFiles({name: self.path(name) for name in source.weight_files}, stamps)
+
+    def read_adapter(self, params: Mapping[str, Any]) -> Adapter:
+        """The adapter for a model with this configuration; one without updates if there is none."""
+        if self.adapter is None:
+            return NO_ADAPTER
+        return read_adapter(self.adapter.folder, ModelConfig.from_dict(params, "the configuration"))
+
+
+class Proofs:
+    """The weight files whose pinned hash was verified for the file as it is, recorded in a file."""
+
+    def __init__(self, path: Path, fetched: Fetched, source: str) -> None:
+        self._path, self._fetched, self._source = path, fetched, source
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """The files whose hash must still be computed."""
+        known = read_state(self._path)
+        proven = known if isinstance(known, dict) else {}
+        files = self._fetched.files
+        return [name for name in names if not files[name].hashed and proven.get(name) != self._proof(name)]
+
+    def add(self, name: str, digest: str) -> None:
+        """Record that a file has its pinned hash. Raises SourceError if `digest` is another."""
+        if digest != (pinned := self._fetched.files[name].sha256):
+            raise _differs(self._fetched.path(name), f"sha256 {digest}", pinned, self._source)
+        known = read_state(self._path)
+        write_json(self._path, (known if isinstance(known, dict) else {}) | {name: self._proof(name)})
+
+    def _proof(self, name: str) -> dict[str, Any]:
+        file = self._fetched.files[name]
+        return {"sha256": file.sha256, "stamp": file.stamp}
 
 
 def _has_stamp(path: Path, expected: list[int]) -> bool:
@@ -77,7 +121,15 @@ def fetch(source: Source, base: Path, hashed: Callable[[int], None]) -> Fetched:
     hashed. Raises SourceError.
     """
     folder = source.origin.fetch(base, [file.name for file in source.files])
-    return Fetched(folder, {f.name: _checked(folder, f, source, hashed) for f in source.files})
+    files = {f.name: _checked(folder, f, source, hashed) for f in source.files}
+    return Fetched(folder, files, _fetch_adapter(source, base, hashed) if source.adapter else None)
+
+
+def _fetch_adapter(source: Source, base: Path, hashed: Callable[[int], None]) -> Fetched:
+    assert source.adapter
+    folder = source.adapter.origin.fetch(base, list(ADAPTER_FILES))
+    files = [SourceFile(name=name) for name in ADAPTER_FILES]
+    return Fetched(folder, {f.name: _checked(folder, f, source, hashed) for f in files})
 
 
 def _checked(folder: Path, file: SourceFile, source: Source, hashed: Callable[[int], None]) -> FetchedFile:
@@ -92,7 +144,7 @@ def _checked(folder: Path, file: SourceFile, source: Source, hashed: Callable[[i
     if file.size is not None and before[0] != file.size:
         raise _differs(path, f"{before[0]:,} bytes", f"{file.size:,}", source.name)
     pinned = file.sha256 or _blob_hash(path)
-    if pinned and file.name == source.weights:
+    if pinned and file.name in source.weight_files:
         return FetchedFile(before[0], pinned, before, hashed=False)
     digest = sha256_of(path, hashed)
     if pinned not in (None, digest):

@@ -1,4 +1,4 @@
-"""The header of a source's weights: from the local file, else from the Hub without downloading the rest."""
+"""The headers of a source's weights: from local files, else from the Hub without downloading the rest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from voxbuild.recipes.source import Source
-from voxbuild.tensors.checkpoint import Checkpoint, header_length, parse_header
+from voxbuild.tensors.checkpoint import header_length, parse_header
+from voxbuild.tensors.source_files import SourceFiles, in_order
 from voxrun.checkpoint.tensors import PREFIX, Tensor
 from voxrun.files.objects import read_json
 
@@ -16,33 +17,44 @@ class Header:
     """The parts of a source that a plan needs."""
 
     tensors: tuple[Tensor, ...]
+    """Of all weight files: in the order of the files, and in each by name."""
     params: Mapping[str, Any]
-    here: Path | None
-    """The weights' file; None: it is not downloaded yet."""
+    here: bool
+    """Whether the weights are local."""
     nbytes: int
-    """Size of the weights' file."""
+    """Size of the weight files."""
 
 
 def read_source(source: Source, base: Path) -> Header:
-    """The header of a source's weights, and its params.json; nothing is hashed, no weights are downloaded.
+    """The headers of a source's weight files, and its configuration, without downloading weights.
 
-    `base` is the folder that local paths are relative to. If the weights are not local, their header is read
-    at the pinned revision, and params.json is downloaded.
-    Raises SourceError, CheckpointError; voxrun's ConfigError for an invalid params.json.
+    `base` is the folder that local paths are relative to. If the weights are not local, their headers are
+    read at the pinned revision, and the configuration is downloaded.
+    Raises SourceError, CheckpointError; voxrun's ConfigError for an invalid configuration.
     """
-    here = source.origin.cached(base, source.weights)
-    if here is None:  # first: offline, the client retries for a long time to download params.json
-        tensors, nbytes = _remote_header(source)
-    params = read_json(source.origin.file(base, source.params))
-    if here is None:
-        return Header(tensors, params, None, nbytes)
-    with Checkpoint(here) as checkpoint:
-        return Header(tuple(checkpoint.tensors.values()), params, here, here.stat().st_size)
+    if files := local_weights(source, base):
+        with SourceFiles(files) as weights:
+            return Header(tuple(weights.tensors.values()), _params(source, base), True, weights.nbytes)
+    # First the headers: offline, the client retries for a long time to download the configuration.
+    found = [_remote_header(source, name) for name in source.weight_files]
+    tensors = tuple(tensor for header, _ in found for tensor in in_order(header))
+    return Header(tensors, _params(source, base), False, sum(nbytes for _, nbytes in found))
 
 
-def _remote_header(source: Source) -> tuple[tuple[Tensor, ...], int]:
-    """The tensors of the weights' file, and its size."""
-    place = f"{source.origin.base_model or source.name}/{source.weights}"
-    prefix, total = source.origin.read(source.weights, 0, PREFIX)
-    text, _ = source.origin.read(source.weights, PREFIX, header_length(prefix, total, place))
-    return tuple(parse_header(text, total, place)), total
+def local_weights(source: Source, base: Path) -> dict[str, Path] | None:
+    """The paths of the weight files by name; None if one must be downloaded. Raises SourceError."""
+    paths = {name: source.origin.cached(base, name) for name in source.weight_files}
+    there = {name: path.resolve() for name, path in paths.items() if path}
+    return there if len(there) == len(paths) else None
+
+
+def _params(source: Source, base: Path) -> dict[str, Any]:
+    return read_json(source.origin.file(base, source.params).resolve())
+
+
+def _remote_header(source: Source, name: str) -> tuple[list[Tensor], int]:
+    """The tensors of a weight file, and its size."""
+    place = f"{source.origin.base_model or source.name}/{name}"
+    prefix, total = source.origin.read(name, 0, PREFIX)
+    text, _ = source.origin.read(name, PREFIX, header_length(prefix, total, place))
+    return parse_header(text, total, place), total

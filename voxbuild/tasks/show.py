@@ -116,6 +116,7 @@ def task_parity() -> Task:
 
 def compare_with_transformers() -> None:
     """Write the parity report in a subprocess, as tests are not part of this package."""
+    _require(PARITY)
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
         raise VoxbuildError(
@@ -127,5 +128,12 @@ def compare_with_transformers() -> None:
 
 def compare_loaders() -> None:
     """Load every variant with every loader, in a subprocess."""
+    _require(COMPATIBILITY)
     if subprocess.run([sys.executable, COMPATIBILITY, COMPATIBILITY_REPORT]).returncode:
         raise VoxbuildError("the loaders could not be compared; see above")
+
+
+def _require(script: Path) -> None:
+    """Raises VoxbuildError outside voxbuild's repository: a project has no such scripts."""
+    if not script.is_file():
+        raise VoxbuildError(f"this belongs to voxbuild's repository, which has {script}; run it there")

@@ -6,7 +6,7 @@ Format: 8 bytes little-endian header length, a JSON header, the data without hol
 import hashlib
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,7 +47,9 @@ class Buffers:
 
 
 DTYPES = ("BF16", "F16", "F32", "U32", "U8")
-"""The dtypes that a checkpoint or an artifact may have."""
+"""The dtypes that an artifact may have."""
+ANY_DTYPE = tuple(headers.ITEM_SIZE)
+"""The dtypes that a source's file may have; the plan refuses those that it cannot convert, by name."""
 CHUNK_BYTES = 2 * 2**20
 """Bytes read at a time, to limit memory: they fit a processor's cache while they are hashed and converted."""
 MAX_ROW = 2**20
@@ -57,8 +59,8 @@ MAX_ROW = 2**20
 class Checkpoint:
     """An open safetensors file: its tensors by name, and their rows."""
 
-    def __init__(self, path: Path, known: list[int] | None = None) -> None:
-        """`known` is the stamp that the file must have.
+    def __init__(self, path: Path, known: list[int] | None = None, dtypes: Collection[str] = DTYPES) -> None:
+        """`known` is the stamp that the file must have, `dtypes` are those that its tensors may have.
 
         Raises CheckpointError if the header is invalid or does not fit the file's size, or the stamp differs.
         """
@@ -74,7 +76,7 @@ class Checkpoint:
             self._stamp = known or stamp(path)
             self.check_unchanged()
             with _as_checkpoint_error():
-                tensors = _checked(headers.read_header(self._file, path), path)
+                tensors = _checked(headers.read_header(self._file, path), path, dtypes)
             self.tensors = {tensor.name: tensor for tensor in tensors}
         except BaseException:
             self._file.close()
@@ -128,18 +130,18 @@ def header_length(prefix: bytes, total: int, origin: Path | str) -> int:
 
 
 def parse_header(text: bytes, total: int, origin: Path | str) -> list[Tensor]:
-    """The tensors of a JSON header in the order of their data; `total` is the file's size.
+    """The tensors of a source's JSON header in the order of their data; `total` is the file's size.
 
     Raises CheckpointError.
     """
     with _as_checkpoint_error():
-        return _checked(headers.parse_header(text, total, origin), origin)
+        return _checked(headers.parse_header(text, total, origin), origin, ANY_DTYPE)
 
 
-def _checked(tensors: list[Tensor], origin: Path | str) -> list[Tensor]:
+def _checked(tensors: list[Tensor], origin: Path | str, dtypes: Collection[str]) -> list[Tensor]:
     """The tensors. Raises CheckpointError for other dtypes and for long rows."""
     for tensor in tensors:
-        if tensor.dtype not in DTYPES:
+        if tensor.dtype not in dtypes:
             raise CheckpointError(f"{origin}: {shown(tensor.name)} has the dtype {tensor.dtype}")
         if tensor.row_bytes > MAX_ROW:
             row = f"rows of {tensor.row_bytes:,} bytes; the limit is {MAX_ROW:,}"
@@ -168,13 +170,23 @@ class OnePass:
         self._hashing = InTurn()
         self._at = 0
 
-    def rows(self, tensor: Tensor) -> Iterator[tuple[int, memoryview]]:
-        """(number of rows, their bytes) in chunks of a tensor, at least one row each.
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Name -> tensor."""
+        return self.checkpoint.tensors
+
+    def check_unchanged(self) -> None:
+        """Raises CheckpointError if the file has changed since it was opened."""
+        self.checkpoint.check_unchanged()
+
+    def rows(self, tensor: Tensor, together: int = 1) -> Iterator[tuple[int, memoryview]]:
+        """(number of rows, their bytes) in chunks of a tensor: whole groups of `together` rows, at least one.
 
         Raises CheckpointError if the file is truncated or cannot be read.
         """
         self._hash_up_to(tensor.start)
-        for count, data in self.checkpoint.rows(tensor, CHUNK_BYTES):
+        group = max(1, together * tensor.row_bytes)
+        for count, data in self.checkpoint.rows(tensor, max(1, CHUNK_BYTES // group) * group):
             self._hash(data)
             yield count, data
 

@@ -21,6 +21,7 @@ _STORED: dict[str, Any] = {
     "BF16": np.uint16,
     "F16": np.float16,
     "F32": np.float32,
+    "F64": np.float64,
     "U32": np.uint32,
     "U8": np.uint8,
 }
@@ -39,9 +40,28 @@ def cast(rows: Rows, dtype: str, to: str) -> Rows:
     """Rows in another floating dtype, rounded to nearest even; values that are too large become infinite."""
     if dtype == to:
         return rows
+    if dtype == "F64":
+        rows, dtype = _to_single(rows, exact=to != "F32"), "F32"
+        return cast(rows, dtype, to)
     out = np.empty(rows.shape, _STORED[to])
     kernels.cast(_bits(rows, dtype).reshape(-1), KINDS[dtype], KINDS[to], out.view(_BITS[to]).reshape(-1))
     return out
+
+
+def _to_single(rows: Rows, exact: bool) -> Rows:
+    """Float64 as float32: rounded to nearest even or, to be rounded `exact`ly once more, to odd.
+
+    Rounding to odd keeps, in the last bit, whether the value was between two float32; so rounding again gives
+    what rounding once would (Boldo and Melquiond, "When double rounding is odd", 2005).
+    """
+    with np.errstate(over="ignore"):
+        single = rows.astype(np.float32)
+    if exact:
+        away = np.isfinite(single) & (np.abs(single) > np.abs(rows))
+        single = np.where(away, np.nextafter(single, np.float32(0)), single)
+        between = np.isfinite(single) & (single != rows)
+        single = (single.view(np.uint32) | between).view(np.float32)
+    return single
 
 
 def is_finite(rows: Rows, dtype: str) -> bool:

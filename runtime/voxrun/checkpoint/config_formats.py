@@ -156,13 +156,18 @@ FORMATS = (MISTRAL, MLX_AUDIO, MLX_AUDIO_APART, TRANSFORMERS)
 """In the order in which they are looked for: a file may have the keys of several."""
 
 
+def format_of(raw: Mapping[str, Any]) -> Format | None:
+    """The format of a configuration file with these keys; None if it is unknown."""
+    return next((f for f in FORMATS if _at(raw, f.marker) is not None), None)
+
+
 class Sizes:
     """The sizes in a configuration file of any known format."""
 
     def __init__(self, raw: Mapping[str, Any], origin: str) -> None:
         """Raises ConfigError if the format is unknown, or the file describes another architecture."""
         self._raw, self._origin = raw, origin
-        self._format = next((f for f in FORMATS if _at(raw, f.marker) is not None), None) or self._unknown()
+        self._format = format_of(raw) or self._unknown()
         for path, value in self._format.fixed.items():
             if (said := _at(raw, path)) is not None and said != value:
                 raise ConfigError(f"{origin}: {path} is {shown(said)}; this architecture has {value!r}")

@@ -38,7 +38,7 @@ class Dialect:
 
     def canonical(self, name: str) -> str | None:
         """Our name of a tensor, or None if it is not in the dialect."""
-        return _renamed(self._bare(name), self._ours)
+        return _renamed(self.bare(name), self._ours)
 
     def native(self, canonical: str) -> str:
         """The dialect's name of one of our tensors, without a prefix. Raises KeyError."""
@@ -49,7 +49,7 @@ class Dialect:
 
     def canonical_module(self, path: str) -> str | None:
         """Our name of a module, or None if it is not in the dialect."""
-        return _renamed_module(self._bare(path), self._ours)
+        return _renamed_module(self.bare(path), self._ours)
 
     def native_module(self, canonical: str) -> str:
         """The dialect's path of one of our modules. Raises KeyError."""
@@ -86,7 +86,8 @@ class Dialect:
         head_dim = self.permuted_heads(canonical, config)
         return halves_from_pairs(tensor, head_dim) if head_dim else tensor
 
-    def _bare(self, name: str) -> str:
+    def bare(self, name: str) -> str:
+        """A name without one of the dialect's prefixes."""
         return next((name[len(p) :] for p in self.prefixes if name.startswith(p)), name)
 
     @cached_property

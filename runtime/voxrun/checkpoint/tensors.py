@@ -26,9 +26,12 @@ PREFIX = 8
 """Bytes of the header's length, at the start of the file."""
 ITEM_SIZE = {
     **{"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4, "U64": 8, "I64": 8},
-    **{"BF16": 2, "F16": 2, "F32": 4, "C64": 8},
+    **{"BF16": 2, "F16": 2, "F32": 4, "F64": 8, "C64": 8},
+    **{"F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1},
 }
-"""Type -> bytes of a value, for all types that MLX reads."""
+"""Type -> bytes of a value, for all types of safetensors that take whole bytes."""
+UNREADABLE = ("F64", "F8_E4M3", "F8_E5M2", "F8_E8M0")
+"""Those that MLX does not read."""
 MAX_HEADER = 8 * 2**20
 """The upstream's 711 tensors take 90 kB."""
 MAX_TENSORS = 20_000
@@ -73,12 +76,16 @@ class Tensor:
 
 
 def read_header_of(path: Path) -> list[Tensor]:
-    """The tensors of a file in the order of their data. Raises WeightsError."""
+    """The tensors of a file that MLX can read, in the order of their data. Raises WeightsError."""
     try:
         with open_regular(path) as file:
-            return read_header(file, path)
+            tensors = read_header(file, path)
     except (OSError, StrictError) as error:
         raise WeightsError(f"{path}: {reason(error)}") from error
+    for tensor in tensors:
+        if tensor.dtype in UNREADABLE:
+            raise WeightsError(f"{path}: {shown(tensor.name)} has the dtype {tensor.dtype}")
+    return tensors
 
 
 def read_header(file: BinaryIO, origin: Path | str) -> list[Tensor]:

@@ -25,8 +25,8 @@ def bom(book):
     def make(recipe="4bit", source=UPSTREAM, view=None, validation=VALIDATION):
         variant, manifest = variant_of(book, recipe, source, view), manifest_of(recipe, view)
         origin = upstream(variant.source, manifest.source_files)
-        ancestor = artifact("someone/any", manifest_of(recipe)) if view else origin
-        return make_bom(variant, manifest, validation, ancestor)
+        ancestors = [artifact("someone/any", manifest_of(recipe))] if view else origin
+        return make_bom(variant, manifest, validation, ancestors)
 
     return make
 

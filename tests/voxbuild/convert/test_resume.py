@@ -233,13 +233,12 @@ def test_a_flipped_bit_in_pinned_weights_is_found_while_converting(build):
 def test_a_verified_source_is_not_hashed_again(build, monkeypatch):
     hashing = []
 
-    class Spy(conversion.OnePass):
-        def __init__(self, checkpoint, *, hashing: bool):
-            super().__init__(checkpoint, hashing=hashing)
-            asked.append(hashing)
+    class Spy(conversion.Passes):
+        def __init__(self, source, hashed):
+            super().__init__(source, hashed)
+            hashing.append(bool(hashed))
 
-    asked = hashing
-    monkeypatch.setattr(conversion, "OnePass", Spy)
+    monkeypatch.setattr(conversion, "Passes", Spy)
     build.convert()
     build.convert()
     assert hashing == [True, False]

@@ -131,7 +131,8 @@ def test_missing_tensors_are_named(recipe):
     header = [t for t in SMALL_HEADER if t.name != "layers.1.attention.wq.weight"]
     expected = "tensors are missing from the checkpoint: layers.1.attention.wq.weight"
     assert refused(recipe, header) == expected
-    assert refused(recipe, []).endswith(f"layers.0.attention.wk.weight and {len(SMALL_HEADER) - 5} more")
+    few = refused(recipe, SMALL_HEADER[:1])
+    assert few.endswith(f"layers.0.attention.wo.weight and {len(SMALL_HEADER) - 6} more")
 
 
 def test_unknown_tensors_are_named(recipe):
@@ -241,7 +242,6 @@ def test_a_search_does_not_change_the_config(recipe):
 @pytest.mark.slow
 def test_the_digest_depends_on_what_will_be_written(recipe, plan):
     digest = plan.digest()
-    assert make_plan(recipe, HEADER[::-1], UPSTREAM_PARAMS).digest() == digest
     same = changed(recipe, summary="Other words.", validate={"clips": ["digits"], "gates": {}})
     assert make_plan(same, HEADER, UPSTREAM_PARAMS).digest() == digest
     for section in (

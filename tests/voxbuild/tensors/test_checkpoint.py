@@ -148,7 +148,7 @@ def entry(start, end, dtype="U8", shape=None):
         ({"a": entry(0, 4), "b": entry(6, 8)}, 8, "the data of 'b' overlaps or leaves a hole"),
         ({"a": entry(0, 4), "b": entry(2, 6)}, 6, "the data of 'b' overlaps or leaves a hole"),
         ({"a": entry(4, 8)}, 8, "the data of 'a' overlaps or leaves a hole"),
-        ({"a": entry(0, 4, "F64", [1])}, 4, "'a' has the dtype 'F64'"),
+        ({"a": entry(0, 4, "F128", [1])}, 4, "'a' has the dtype 'F128'"),
         ({"a": entry(0, 4, "I32", [1])}, 4, "'a' has the dtype I32"),
         ({"a": entry(0, 4, ["U8"])}, 4, "its header is damaged"),
         ({"a": entry(0, 4, shape=[5])}, 4, "'a': shape and offsets do not agree"),

@@ -1,0 +1,7 @@
+"""`python -m voxbuild`."""
+
+import sys
+
+from voxbuild.project.command import main
+
+sys.exit(main())
