@@ -11,7 +11,7 @@ from .origins.base import Corpus, Origin
 from .origins.fleurs import FleursFiles
 from .origins.folder import ClipFolder, LocalFolder
 from .origins.hub import HubFiles, Sha256
-from .schema import FieldError, FileName, FilePath, Strict
+from .schema import FileName, FilePath, Strict
 
 
 class SourceFile(Strict):
@@ -61,17 +61,25 @@ class Source(Strict):
     """The model on the Hub that it was fine-tuned from."""
     private: bool = False
     """Whether its artifacts are published publicly only if that is asked for."""
-    license: License
     license_name: Annotated[str, pydantic.Field(min_length=1)] | None = None
     """Of a licence that the Hub does not know (`license: other`)."""
     license_link: Annotated[str, pydantic.Field(min_length=1)] | None = None
     """Its URL, or the name of its file in the repository."""
+    license: License
+    """One of the Hub's ids."""
     languages: tuple[Language, ...]
     attribution: str | None = None
     gates: Gates = Gates()
     """Limits for all its artifacts; a recipe can only make them stricter."""
     clips: tuple[FileName, ...] = ()
     """Clip sets that its artifacts are validated with, in addition to the recipe's."""
+
+    @pydantic.field_validator("license")
+    @classmethod
+    def _is_named(cls, license: str, info: pydantic.ValidationInfo) -> str:
+        if license == OTHER and None in (info.data.get("license_name"), info.data.get("license_link")):
+            raise ValueError(f"`{OTHER}` needs license_name and license_link")
+        return license
 
     @pydantic.model_validator(mode="after")
     def _has_its_files(self) -> "Source":
@@ -80,15 +88,6 @@ class Source(Strict):
         for needed in (*self.weight_files, self.params, self.tokenizer):
             if needed not in names:
                 raise ValueError(f"`files:` does not list {needed}")
-        return self
-
-    @pydantic.model_validator(mode="after")
-    def _names_its_licence(self) -> "Source":
-        about = (self.license_name, self.license_link)
-        if self.license == OTHER and None in about:
-            raise FieldError("`license: other` needs license_name and license_link", "license")
-        if self.license != OTHER and about != (None, None):
-            raise FieldError("license_name and license_link are only for `license: other`", "license")
         return self
 
     @property

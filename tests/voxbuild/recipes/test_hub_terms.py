@@ -39,9 +39,8 @@ def test_the_tables_are_those_of_the_tests_server():
     [
         ({"license": "Apache 2.0"}, "license: not a licence id of the Hub (did you mean apache-2.0?)"),
         ({"license": "my-own"}, "say `other` with license_name and license_link"),
-        ({"license": "other"}, "`license: other` needs license_name and license_link"),
-        ({"license": "other", "license_name": "x"}, "`license: other` needs license_name and license_link"),
-        ({"license_link": "LICENSE"}, "license_name and license_link are only for `license: other`"),
+        ({"license": "other"}, "license: `other` needs license_name and license_link"),
+        ({"license": "other", "license_name": "x"}, "license: `other` needs license_name and license_link"),
         ({"languages": ["en", "English"]}, "languages.1: not a language code"),
         ({"languages": ["en-US"]}, "languages.0: not a language code"),
         ({"base_model": "voxtral"}, "base_model: voxtral cannot be a repository"),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pydantic
 
 from voxbuild.errors import SourceError, one_line
-from voxbuild.recipes.hub_terms import Repo
+from voxbuild.recipes.hub_terms import Repo as Repo
 from voxbuild.recipes.schema import Strict
 
 from .base import Origin
