@@ -21,7 +21,7 @@ from voxbuild.artifact.manifest import (
 )
 from voxbuild.artifact.tools import runtime_versions, tool_versions
 from voxbuild.artifact.variant import Variant
-from voxbuild.card.render import check_template, write_card_files
+from voxbuild.card.render import check_card_names, write_card_files
 from voxbuild.convert.conversion import Conversion
 from voxbuild.convert.unquantized import unquantized_folder, write_unquantized
 from voxbuild.convert.views import check_view, write_view
@@ -72,7 +72,7 @@ def write_plan(variant: Variant, lock: Path | None = None) -> None:
     Raises LockError if the plan differs from `lock`, or (None) if the source changed since the lock of the
     existing artifact.
     """
-    check_template(variant.work.cards, variant.recipe)  # fails now, not after an hour of converting
+    check_card_names(variant)  # fails now, not after an hour of converting
     conversion = Conversion.of(variant)
     own = variant.folder / LOCK
     if lock:

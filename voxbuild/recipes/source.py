@@ -96,6 +96,13 @@ class Source(Strict):
         return next(value for value in vars(self).values() if isinstance(value, Origin))
 
     @property
+    def own_license(self) -> tuple[str, str] | None:
+        """Name and link of a licence that is not one of the Hub's."""
+        if self.license != OTHER:
+            return None
+        return str(self.license_name), str(self.license_link)
+
+    @property
     def weight_files(self) -> tuple[str, ...]:
         """The names of the files that hold the tensors."""
         return (self.weights,) if isinstance(self.weights, str) else self.weights
