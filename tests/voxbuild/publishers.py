@@ -142,25 +142,33 @@ class Reader:
 
 
 OLD = with_manifest({"model.safetensors": b"old weights" * 1000, "notes/old.md": b"stale"})
+LICENSE = {"LICENSE": b"somebody put it there"}
 ATTRIBUTES = {".gitattributes": b"*.safetensors lfs"}
 
 
 class World:
-    """A repository that holds OLD as v1, or none, and a release that is to be its v2."""
+    """A repository with OLD as v1 and a LICENSE of others, or none; and a release that is to be its v2."""
 
     def __init__(self, hub, reader, folder, number, new=False):
         self.hub, self.reader, self.repo = hub, reader, f"someone/Small-{number}"
         self.release = release_of(folder / str(number), self.repo, b"%d new weights" % number * 500, "v2")
+        self.theirs = {} if new else LICENSE
         if not new:
             self.put("v1", OLD)
         # A tag or main holds one of these, or else a mixture.
-        self.whole = {"v1": hashes(OLD), "v2": hashes(contents(self.release.folder)), "empty": {}}
+        new_files = contents(self.release.folder)
+        self.whole = {"v1": hashes(OLD | self.theirs), "v2": hashes(new_files | self.theirs), "empty": {}}
 
     def put(self, tag, files):
         """Put a version there, bypassing all checks."""
-        commit = self.hub.add("models", self.repo, files | ATTRIBUTES, f"Publish {tag}")
+        commit = self.hub.add("models", self.repo, files | self.theirs | ATTRIBUTES, f"Publish {tag}")
         repo = self.hub.repos[f"models/{self.repo}"]
         repo.save(tags=repo.state["tags"] | {tag: {"commit": commit, "message": None}})
+
+    def delete(self):
+        """Delete the repository, with the file of others."""
+        self.hub.delete(self.repo)
+        self.theirs, self.whole["v2"] = {}, hashes(contents(self.release.folder))
 
     @property
     def there(self):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from hub_server import TOKEN
+from hub_server.faults import Faults
 from publishers import CARD, attempt, release_of
 
 from voxbuild.errors import PublishError
@@ -18,7 +19,7 @@ REQUEST = Destination(pull_request=True)
 def world(new_world):
     """No repository, and a release that is to be published."""
     world = new_world(new=True)
-    world.hub.faults.clear()
+    world.hub.faults = Faults()
     world.hub.calls.clear()
     return world
 

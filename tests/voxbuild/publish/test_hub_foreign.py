@@ -2,6 +2,7 @@
 
 import pytest
 from artifacts import contents
+from hub_server.faults import Faults
 from publishers import attempt, hashes, release_of
 
 from voxbuild.errors import PublishError
@@ -26,7 +27,7 @@ class Place:
     def __init__(self, world, folder, files):
         self.world, self.repo, self._folder, self._said = world, world.repo, folder, []
         world.hub.add("models", self.repo, files)
-        world.hub.faults.clear()
+        world.hub.faults = Faults()
 
     def release(self, tag, **files):
         return release_of(self._folder / tag, self.repo, tag.encode() * 500, tag, **files)
@@ -165,7 +166,7 @@ def test_a_file_that_comes_during_a_publish_and_would_be_read_is_not_tagged(plac
     with pytest.raises(PublishError, match="another commit at the same time"):
         there.publish(release)
     assert not world.reader.tags(there.repo)
-    world.hub.faults.clear()
+    world.hub.faults = Faults()
     assert "would be read as a part of the model: consolidated.safetensors" in attempt(release)[1]
 
 

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 from artifacts import contents
+from hub_server.faults import Faults
 from projects import edit
 from releases import REPO, book_of, make_releasable, put_artifact
 
@@ -24,7 +25,7 @@ def hub(hubs):
     hub = hubs[0]
     if f"models/{REPO}" in hub.repos:
         hub.delete(REPO)
-    hub.faults.clear()
+    hub.faults = Faults()
     hub.calls.clear()
     return hub
 
