@@ -154,3 +154,19 @@ def test_metadata_that_the_hub_refuses_creates_no_repository(world, tmp_path, ca
     )
     assert said in refused(world, release)
     assert world.there is None
+
+
+def test_a_branch_that_has_the_name_of_the_tag_creates_no_repository(world):
+    said = refused(world, world.release, Destination(branch="v2"))
+    assert said == f"{world.repo}: v2 is the name of a tag; choose another with branch=NAME"
+    assert world.there is None
+
+
+def test_a_link_to_a_licence_that_is_not_there_is_said(world, tmp_path):
+    own = b"license: other\nlicense_name: own\nlicense_link: LICENSE"
+    card = CARD.replace(b"license: mit", own)
+    release = release_of(tmp_path / "card", world.repo, b"weights", "v2", README=card)
+    absent = f"{world.repo}: license_link names LICENSE, which is not there; add it, or give a URL"
+    assert absent in Hub().check(release)
+    world.hub.add("models", world.repo, {"LICENSE": b"mine"})
+    assert absent not in Hub().check(release)

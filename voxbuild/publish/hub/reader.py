@@ -34,8 +34,10 @@ class Refs(NamedTuple):
 
 @dataclass(frozen=True)
 class Beside:
-    """The files at a revision without those that a release would put there."""
+    """The files at a revision that a release does not replace."""
 
+    names: Collection[str]
+    """Those at the revision, replaced ones included."""
     stale: set[str]
     """Those that an earlier release put there."""
     foreign: set[str]
@@ -134,7 +136,7 @@ class HubFiles:
             if name in (MANIFEST, SIGNATURE) or (name in entries and _may_be(file, entries[name]))
         }
         left = stale(compared, entries)
-        return Beside(left, others.keys() - left, bool(entries))
+        return Beside(listed.keys(), left, others.keys() - left, bool(entries))
 
     def differences(
         self,

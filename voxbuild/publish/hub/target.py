@@ -1,8 +1,8 @@
 """Publishing to the Hugging Face Hub: one commit with everything, verified, then the tag."""
 
 import hashlib
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from voxbuild.artifact.manifest import CARD, SIGNATURE
 from voxbuild.errors import PublishError
@@ -16,22 +16,17 @@ from voxbuild.publish.target import (
     silent,
     tag_conflict,
 )
-from voxbuild.recipes.hub_terms import REASONS, UNKNOWN
+from voxbuild.recipes.hub_terms import REASONS
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import WITHDRAWN
 
-from .account import check_rights
-from .client import again, be_patient, check_token, plain, publish_errors
-from .reader import MAIN, SMALL, in_the_way
+from .checks import check
+from .client import be_patient, check_token, plain, publish_errors
+from .reader import MAIN, SMALL
 from .versions import NO_REASON, reasons, versions, withdraw
 from .writer import Additions, HubRepo
 
-if TYPE_CHECKING:
-    from huggingface_hub.hf_api import HfApi
-
 ON_MAIN = Destination()
-SHOWN = 20
-"""Files that a line lists."""
 
 
 class Hub:
@@ -86,28 +81,8 @@ class Hub:
             return self._check(self._repo(release.repo, release.private), release, destination)
 
     def _check(self, repo: HubRepo, release: Release, destination: Destination) -> list[str]:
-        _check_metadata(self._api, release)
-        exists = repo.exists()
-        doubts = check_rights(self._api, release.repo, request=exists and destination.pull_request)
-        if not exists:
-            return [*doubts, f"{repo.name}: a new repository, {'private' if release.private else 'public'}"]
-        branch = destination.branch or MAIN
-        head = repo.head(branch if repo.exists(branch) else MAIN)
-        beside = repo.beside(head, release.files)
-        read = in_the_way(beside.foreign, release.files)
-        if read and not destination.prune:
-            raise PublishError(
-                f"{repo.name}: not of a release of voxbuild, and would be read as a part of the model:"
-                f" {plain(', '.join(read))}; remove them there, or let --prune remove all files of others"
-            )
-        if destination.prune and beside.foreign:
-            return [*doubts, f"{repo.name}: removed, not of a release: {_listed(beside.foreign)}"]
-        if beside.foreign and not beside.released:
-            replaced = repo.names(head) & release.files.keys()
-            but = f"; replaced: {_listed(replaced)}" if replaced else ""
-            kept = f"kept, not of a release: {_listed(beside.foreign)}"
-            return [*doubts, f"{repo.name}: holds no release yet; {kept}{but}"]
-        return doubts
+        card = _content(release, CARD).decode("utf-8", "replace") if CARD in release.files else None
+        return check(self._api, repo, release, destination, card)
 
     def publish(self, release: Release, destination: Destination = ON_MAIN, say: Say = silent) -> str:
         """Make one commit that holds the release; tag it, unless it is for review.
@@ -135,10 +110,6 @@ class Hub:
             ref = repo.request(*_commit(release), prune=prune)
             return f"{self._api.endpoint}/{repo.name}/discussions/{ref.rpartition('/')[2]}"
         if (branch := destination.branch) and not destination.is_main:
-            if branch == release.tag or branch in repo.refs().tags:
-                raise PublishError(
-                    f"{repo.name}: {branch} is the name of a tag; choose another with branch=NAME"
-                )
             repo.create_branch(branch)
             repo.commit(*_commit(release), branch, prune=prune)
             return self._address(repo.name, branch)
@@ -188,27 +159,6 @@ def _commit(release: Release) -> tuple[str, Mapping[str, Entry], Additions]:
         release.files,
         lambda: [_addition(release, name) for name in release.files],
     )
-
-
-def _check_metadata(api: "HfApi", release: Release) -> None:
-    """Let the Hub check the card's front matter, as it will when the card is sent. Raises PublishError."""
-    from huggingface_hub import ModelCard
-
-    if CARD not in release.files:
-        return
-    card = _content(release, CARD).decode("utf-8", "replace")
-    again(lambda: api._validate_yaml(card))
-    if ModelCard(card).data.get("license") == UNKNOWN:
-        raise PublishError(
-            f"{release.repo}: the licence is unknown; give license=ID, or `license:` in the source"
-        )
-
-
-def _listed(names: Collection[str]) -> str:
-    """Names of files, and if there are many, only their number."""
-    shown = sorted(names)[:SHOWN]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return plain(", ".join(shown)) + more
 
 
 def _addition(release: Release, name: str) -> Any:
