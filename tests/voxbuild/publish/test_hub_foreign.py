@@ -179,3 +179,14 @@ def test_a_tag_that_holds_more_than_the_release_is_another_artifact(place):
     repo.save(tags={"v1": {"commit": repo.head, "message": None}})
     with pytest.raises(PublishError, match="the tag v1 holds another artifact"):
         Hub().published(release)
+
+
+def test_withdrawing_all_tags_leaves_a_release_alone_that_has_no_tag_yet(place):
+    there = place(THEIRS)
+    there.publish(there.release("v1"))
+    there.world.hub.fail("POST .*/tag/", 500)
+    assert not attempt(there.release("v2"))[0]
+    there.world.hub.faults = Faults()
+    before = there.holds()
+    Hub().yank(there.repo, "v1", "wrong")
+    assert there.holds() == before
