@@ -66,7 +66,7 @@ def options_in(words: list[str]) -> set[str]:
 
 
 def variables_in(words: list[str]) -> set[str]:
-    return {word.partition("=")[0] for word in words if re.match(r"[a-z]+=", word)}
+    return {word.partition("=")[0] for word in words if re.match(r"[a-z_]+=", word)}
 
 
 @pytest.fixture

@@ -22,6 +22,10 @@ class SourceError(VoxbuildError):
     """Source files are missing, cannot be downloaded, or differ from the pinned ones."""
 
 
+class UnreachableError(SourceError):
+    """The Hub cannot be reached, and what is needed is not in the cache."""
+
+
 class CheckpointError(VoxbuildError):
     """A safetensors file is damaged or truncated."""
 

@@ -47,6 +47,16 @@ class Workspace:
         """Files that stages write for each other about a source: hashes, plans, reference transcripts."""
         return self.out / ".state" / source
 
+    @property
+    def found(self) -> Path:
+        """Definitions of sources that were named by their place, not by a YAML file in recipes/."""
+        return self.out / ".sources"
+
+    @property
+    def found_clips(self) -> Path:
+        """The same of clip sets."""
+        return self.found / "clips"
+
     def source_file(self, source: str) -> Path:
         """The fetched files: their folder, sizes and hashes."""
         return self.state(source) / "source.json"

@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 NAMES = (
     *("header", "index", "config", "tekken", "manifest", "validation", "lock", "recipe", "transcripts"),
     *("key", "entries", "provenance", "signature", "pin", "history", "ref"),
+    *("adapter", "adapter-config"),
 )
 LONGEST = 20_000
 MEMORY = "/dev/shm"

@@ -53,7 +53,7 @@ YAML = (
 def mutated(name: str, data: bytes, chance: random.Random) -> bytes:
     """A changed input of a parser: of JSON some values, keys or, rarely, bytes; of YAML lines; else bytes."""
     try:
-        if name == "header":
+        if name in ("header", "adapter"):
             return _header(data, chance)
         if name == "signature" and chance.random() < 0.5:
             return _payload(data, chance)

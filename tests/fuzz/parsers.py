@@ -17,6 +17,8 @@ from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import Strict, load
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.sources.clips import read_clips
+from voxbuild.tensors.adapter import read_adapter
+from voxbuild.tensors.adapter_config import read_config
 from voxbuild.tensors.checkpoint import Checkpoint
 from voxrun.checkpoint.layout import INDEX, Layout
 from voxrun.checkpoint.tensors import read_header_of
@@ -59,6 +61,10 @@ def _checkpoint(folder: Path) -> None:
         pass
 
 
+def _adapter(folder: Path) -> None:
+    dict(read_adapter(folder, SIZES).updates)
+
+
 def _section(kind: type[Strict], folder: Path) -> None:
     load(folder / "it.yaml", kind)
 
@@ -95,10 +101,15 @@ iVNg3Aa0ytIgopB+Z6E0jJF+ndk3zOXieJO5fHiJz5Ddp2yqVLMHpogCcA==
 -----END PUBLIC KEY-----
 """
 """The other half of the one that signed corpus/signature/valid-signed, which is no more."""
+TINY = Path(__file__).resolve().parents[2] / "tiny/checkpoint"
+SIZES = Layout(TINY).config
+LORA = json.dumps({"peft_type": "LORA", "r": 1, "lora_alpha": 2}).encode()
 SHARDS = tuple((f"{n}.safetensors", packed({n: entry(0, 4)}, bytes(4))) for n in "ab")
 PARSERS = {
     "header": Parser("model.safetensors", (lambda f: read_header_of(f / "model.safetensors"), _checkpoint)),
     "index": Parser(INDEX, (lambda folder: Layout(folder).headers,), SHARDS),
+    "adapter": Parser("adapter_model.safetensors", (_adapter,), (("adapter_config.json", LORA),)),
+    "adapter-config": Parser("adapter_config.json", (read_config,)),
     "config": Parser("config.json", (lambda folder: Layout(folder).config,)),
     "tekken": Parser("tekken.json", (Tokenizer,)),
     "manifest": Parser("manifest.json", (Manifest.load,)),

@@ -52,6 +52,7 @@ def project(converted, tmp_path):
 
 def pytest_addoption(parser):
     parser.addoption("--write-faults", action="store_true", help="write docs/faults.md anew")
+    parser.addoption("--write-checkpoints", action="store_true", help="write docs/checkpoints.md anew")
 
 
 @pytest.fixture(scope="session")

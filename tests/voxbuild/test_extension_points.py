@@ -131,7 +131,7 @@ def test_a_source_kind_is_a_class_and_a_field(tmp_path):
     assert fetched.folder == tmp_path / "models/7"
     manifest = Manifest.load(make_artifact(tmp_path / "a", source=source.origin.identity | {"name": "tiny"}))
     assert upstream_files(manifest) == [{"name": "tiny", "uri": "shelf:models", "digest": {"sha1": "7"}}]
-    assert upstream(source, {})["name"] == "models 7"
+    assert upstream(source, {})[0]["name"] == "models 7"
     (tmp_path / "tiny.yaml").write_text(text)
     with pytest.raises(Exception, match="needs exactly one of `hub:` or `path:` or `shelved:`"):
         load(tmp_path / "tiny.yaml", ShelvedSource)

@@ -13,8 +13,9 @@ from voxbuild.errors import ConvertError
 from voxbuild.files import written_whole
 from voxbuild.folders import Journal
 from voxbuild.plan.planner import Plan, TensorPlan
-from voxbuild.tensors.adapter import NO_UPDATES, Update, Updates, merge
+from voxbuild.tensors.adapter import NO_UPDATES, Update, Updates
 from voxbuild.tensors.checkpoint import OnePass
+from voxbuild.tensors.low_rank import merge
 from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.moments import NO_MOMENTS, Moments
 from voxbuild.tensors.quantize import Rows, cast, is_finite, to_rows, transposed

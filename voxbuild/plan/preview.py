@@ -3,10 +3,11 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from voxbuild.console import markdown
@@ -19,6 +20,7 @@ from voxbuild.tensors.writer import header_bytes
 from voxbuild.workspace import Workspace
 
 from .compatibility import check_dialects, dialect_lines, first_fault
+from .finding import finding, finding_text, found_source
 from .planner import Plan, TensorPlan, make_plan
 from .requirements import estimate
 
@@ -42,6 +44,7 @@ def preview(
     estimate           peak_memory_bytes, disk_bytes (views too), download_bytes, seconds (of converting)
     disk               free_bytes (for out/), enough (for the output and the download)
     loaders            name -> null, or why it cannot read the artifact (added by `show`)
+    found              facts, missing, faults of a found source, else null (added by `show`)
     tensors            name, source, transpose, dtype, quantization (mode, bits, group_size; or null), shape,
                        bytes, shard
     """
@@ -168,8 +171,16 @@ def _size(count: int) -> str:
     return f"{count / 1e9:,.2f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
-def show(builds: Sequence[tuple[Recipe, Source]], work: Workspace, form: str, tensors: bool) -> str:
+def show(
+    builds: Sequence[tuple[Recipe, Source]],
+    work: Workspace,
+    form: str,
+    tensors: bool,
+    given: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """The previews of some builds: as a `table` (with every tensor if `tensors`), or as a `json` list.
+
+    `given` are the variables on the command line.
 
     Raises SourceError, CheckpointError, PlanError; voxrun's ConfigError.
     """
@@ -182,8 +193,12 @@ def show(builds: Sequence[tuple[Recipe, Source]], work: Workspace, form: str, te
         check_dialects(recipe, plan)
         seen = preview(source, plan, found, *_free(work.out, found), len(views_of(recipe.dialects)))
         faults = {name: first_fault(loader, recipe, plan) for name, loader in LOADERS.items()}
-        shown.append(seen | {"loaders": faults})
-        texts.append(f"{as_text(shown[-1], plan if tensors else None)}\n\n{dialect_lines(recipe, plan)}")
+        how = found_source(work, source)
+        told = finding(how, recipe, found, given) if how else None
+        shown.append(seen | {"loaders": faults, "found": told})
+        blocks = [finding_text(told)] if told else []
+        blocks += [as_text(shown[-1], plan if tensors else None), dialect_lines(recipe, plan)]
+        texts.append("\n\n".join(blocks))
     return json.dumps(shown, indent=2) if form == "json" else "\n\n\n".join(texts)
 
 

@@ -13,7 +13,7 @@ from .targets import DEFAULT_TARGET, TARGETS
 
 @dataclass(frozen=True)
 class Order:
-    """One recipe, over one source or (None) all sources, and one target."""
+    """One recipe, over one source or (None) all of recipes/sources/, and one target."""
 
     recipe: str | None = None
     named: bool = True
@@ -33,7 +33,8 @@ class Order:
         """The recipe's artifacts, each followed by its views. Raises RecipeError, PublishError."""
         if self.recipe is None:
             raise PublishError("name the recipe: recipe=NAME")
-        recipe, all_sources = book.recipe(self.recipe), list(book.sources.values())
+        recipe = book.recipe(self.recipe)
+        all_sources = [source for source in book.sources.values() if source.name not in book.found]
         one = [book.source(self.source or recipe.source)] if self.named or self.source else None
         artifacts = [Variant(work, book, source, recipe) for source in one or all_sources]
         return [variant for artifact in artifacts for variant in (artifact, *artifact.views)]

@@ -22,6 +22,8 @@ class Book:
     recipes: dict[str, Recipe]
     sources: dict[str, Source]
     clips: dict[str, ClipSet]
+    found: frozenset[str] = frozenset()
+    """The sources that are not in recipes/sources/: out/.sources/ has them."""
 
     def recipe(self, name: str) -> Recipe:
         """The recipe of this name. Raises RecipeError, which lists the known ones."""
@@ -51,6 +53,14 @@ class Book:
         text = json.dumps([section.model_dump(mode="json") for section in sections], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def heard_twice(self, source: Source, recipe: Recipe) -> str | None:
+        """The clip set that validates and has the same recordings as the one that calibrates."""
+        if recipe.calibrate is None:
+            return None
+        heard = self.clips[recipe.calibrate].corpus.recordings
+        sets = self.clip_sets(source, recipe).items()
+        return next((name for name, clips in sets if clips.corpus.recordings == heard), None)
+
     def clip_sets(self, source: Source, recipe: Recipe) -> dict[str, ClipSet]:
         """The clip sets by name that validate a recipe over a source."""
         return {name: self.clips[name] for name in (*recipe.validation.clips, *source.clips)}
@@ -78,18 +88,38 @@ def read_book(folder: Path) -> Book:
     return book
 
 
+def with_found(book: Book, folder: Path) -> Book:
+    """The book with the sources and clip sets that were found before and are kept in `folder`.
+
+    One of the same name in recipes/ counts instead. Raises RecipeError.
+    """
+    sources, clips = _kept(folder, Source), _kept(folder / "clips", ClipSet)
+    both = Book(
+        book.recipes,
+        sources | book.sources,
+        clips | book.clips,
+        frozenset(sources.keys() - book.sources.keys()),
+    )
+    for name in both.found:
+        _check_clips(both, sources[name].clips, folder / f"{name}.yaml", "clips")
+    return both
+
+
+def _kept(folder: Path, kind: type[Section]) -> dict[str, Section]:
+    return load_folder(folder, kind) if folder.is_dir() else {}
+
+
 def _check_calibration(book: Book, recipe: Recipe, calibrate: str, path: Path) -> None:
     """Raises RecipeError if a clip set that validates holds recordings that calibrate."""
     where = place(path, "calibrate")
     if calibrate not in book.clips:
         raise RecipeError(f"{where}: unknown clip set {calibrate}; {known_names(book.clips)}")
     for source in book.sources.values():
-        for name, clips in book.clip_sets(source, recipe).items():
-            if clips.corpus.recordings == book.clips[calibrate].corpus.recordings:
-                raise RecipeError(
-                    f"{where}: {calibrate} cannot calibrate what {name} validates (over {source.name}):"
-                    " they are the same recordings"
-                )
+        if name := book.heard_twice(source, recipe):
+            raise RecipeError(
+                f"{where}: {calibrate} cannot calibrate what {name} validates (over {source.name}):"
+                " they are the same recordings"
+            )
 
 
 def _check_repos(book: Book, recipe: Recipe, path: Path) -> None:

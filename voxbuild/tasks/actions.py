@@ -17,9 +17,11 @@ from doit.exceptions import TaskFailed
 from voxbuild.artifact.variant import Variant
 from voxbuild.console import sayable
 from voxbuild.errors import DifferenceError, VoxbuildError
-from voxbuild.recipes.book import Book, read_book
+from voxbuild.recipes.book import Book
 from voxbuild.workspace import Workspace
 from voxrun.errors import VoxrunError
+
+from . import variables
 
 Work = Callable[..., Any]
 """Returns a text to print, a dict that doit stores as the task's result, or None."""
@@ -31,8 +33,8 @@ def workspace() -> Workspace:
 
 
 def read() -> Book:
-    """The project's recipes. Raises RecipeError."""
-    return read_book(workspace().recipes)
+    """The project's recipes, as the command line changes them. Raises RecipeError."""
+    return variables.changed(workspace(), variables.given())
 
 
 def reported(work: Work) -> Work:

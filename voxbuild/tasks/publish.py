@@ -13,7 +13,7 @@ from voxbuild.publish.registry import catalogue
 from voxbuild.publish.survey import record_published
 
 from .actions import on_project
-from .selection import ALWAYS, FORMAT, SHOWS, Task, book, builds, doing
+from .selection import ALWAYS, FORMAT, SHOWS, Task, book, builds, doing, source_name
 
 
 def _flag(name: str, help: str) -> Task:
@@ -21,7 +21,7 @@ def _flag(name: str, help: str) -> Task:
     return {"name": name.replace("-", "_"), "long": name, "type": bool, "default": False, "help": help}
 
 
-ORDERED = ("recipe", "source", "target", "tag", "branch", "key")
+ORDERED = ("recipe", "target", "tag", "branch", "key")
 """The command-line variables of an order."""
 PULL_REQUEST = _flag("pull-request", "to the Hub, for review")
 DRY_RUN = _flag("dry-run", "only show what would change")
@@ -89,4 +89,4 @@ def _orders() -> list[Order]:
 
 def _order() -> Order:
     """The order on the command line."""
-    return Order(**{name: get_var(name) for name in ORDERED})
+    return Order(**{name: get_var(name) for name in ORDERED} | {"source": source_name()})

@@ -1,6 +1,7 @@
 """The variants that the command line selects, and what their tasks have in common.
 
-`recipe=` selects one recipe, `source=` another source; with `lock=` a build must reproduce a lock.
+`recipe=` selects one recipe, `source=` another source; with `lock=` a build must reproduce a lock. The
+variables that change recipes and sources are in `variables.py`.
 """
 
 import re
@@ -17,14 +18,16 @@ from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import Record, read_record
 from voxbuild.errors import VoxbuildError
 from voxbuild.publish.targets import TARGETS
-from voxbuild.recipes.book import Book, read_book
+from voxbuild.recipes.book import Book
 from voxbuild.recipes.source import Source
+from voxrun.errors import VoxrunError
 
-from .actions import Work, on_variant, workspace
+from . import variables
+from .actions import Work, on_variant, read, workspace
 
 Task = dict[str, Any]
 
-VARIABLES = ("recipe", "source", "target", "tag", "lock", "key", "branch", "reason")
+VARIABLES = (*variables.VARIABLES, "target", "tag", "lock", "key", "branch", "reason")
 """The variables NAME=VALUE of the command line."""
 LOUD: Task = {"verbosity": 2, "io": {"capture": False}}
 """Captures no output: progress bars need the terminal."""
@@ -43,7 +46,7 @@ FORMAT: Task = {
 
 def builds() -> list[Variant]:
     """The selected artifacts."""
-    known, recipe, source = book(), get_var("recipe"), get_var("source")
+    known, recipe, source = book(), get_var("recipe"), source_name()
     with _invalid_task():
         recipes = [known.recipe(recipe)] if recipe else list(known.recipes.values())
         return [Variant(workspace(), known, known.source(source or each.source), each) for each in recipes]
@@ -51,9 +54,16 @@ def builds() -> list[Variant]:
 
 def book() -> Book:
     """The project's recipes, after a check of the command line's variables."""
+    source_name()
+    with _invalid_task():
+        return read()
+
+
+def source_name() -> str | None:
+    """The name of the source that `source=` selects, after it was found if it is named by its place."""
     with _invalid_task():
         _check_variables()
-        return read_book(workspace().recipes)
+        return variables.settle(workspace(), variables.given())
 
 
 def record(variant: Variant) -> Record:
@@ -73,8 +83,9 @@ def doing(stage: Work, variant: Variant, **options: Any) -> Any:
 
 
 def local(path: Path) -> str:
-    """A path relative to the project, as in doit's database."""
-    return str(path.relative_to(workspace().root))
+    """A path as in doit's database: relative to the project, if it lies in it."""
+    root = workspace().root
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def artifact_file(variant: Variant, name: str) -> str:
@@ -89,12 +100,14 @@ def recipe_file(variant: Variant) -> str:
 
 def source_file(source: Source) -> str:
     """The path of a source's YAML."""
-    return local(workspace().recipes / "sources" / f"{source.name}.yaml")
+    folder = workspace().found if source.name in book().found else workspace().recipes / "sources"
+    return local(folder / f"{source.name}.yaml")
 
 
 def clip_set_file(name: str) -> str:
     """The path of a clip set's YAML."""
-    return local(workspace().clips / f"{name}.yaml")
+    there = workspace().clips / f"{name}.yaml"
+    return local(there if there.is_file() else workspace().found_clips / f"{name}.yaml")
 
 
 def clip_paths(name: str) -> list[str]:
@@ -120,5 +133,5 @@ def _invalid_task() -> Iterator[None]:
     """Turn VoxbuildError into doit's error of loading, which is shown without a traceback."""
     try:
         yield
-    except VoxbuildError as error:
+    except (VoxbuildError, VoxrunError) as error:
         raise InvalidTask(str(error)) from error

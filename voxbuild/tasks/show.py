@@ -17,9 +17,9 @@ from voxbuild.errors import VoxbuildError
 from voxbuild.plan.preview import show
 from voxbuild.validate.reproduce import reproduce
 
-from . import overview
+from . import overview, variables
 from .actions import on_project, run, variant_of, workspace
-from .selection import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local
+from .selection import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local, source_name
 
 PARITY = Path("tests/oracle/parity.py")
 PARITY_REPORT = Path("docs/parity.md")
@@ -55,20 +55,21 @@ def show_plans(chosen: list[tuple[str, str]], format: str, tensors: bool) -> Any
 
     def plans() -> str:
         wanted = [variant_of(*names) for names in chosen]
-        return show([(each.recipe, each.source) for each in wanted], workspace(), format, tensors)
+        given = dict(variables.given())
+        return show([(each.recipe, each.source) for each in wanted], workspace(), format, tensors, given)
 
     return run(plans)
 
 
 def task_table() -> Task:
     """Show size, WER and fidelity of every variant that is built."""
-    action = (on_project, [overview.show_table, get_var("source"), get_var("recipe")])
+    action = (on_project, [overview.show_table, source_name(), get_var("recipe")])
     return {"actions": [action]} | SHOWS
 
 
 def task_diff() -> Task:
     """Compare two artifacts, each a folder or a recipe over source=: doit diff A B [--format json]."""
-    action = (diff, [get_var("source")])
+    action = (diff, [source_name()])
     return {"actions": [action], "params": [FORMAT], "pos_arg": "artifacts"} | SHOWS
 
 

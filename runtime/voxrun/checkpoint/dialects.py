@@ -58,6 +58,11 @@ class Dialect:
             raise KeyError(canonical)
         return path
 
+    def native_modules(self, canonical: str) -> list[str]:
+        """All paths of one of our modules: transformers has one in its files and one in memory."""
+        readings = dict(_readings(canonical))
+        return [theirs.format(i=readings[ours]) for ours, theirs in self.rows if ours in readings]
+
     def transposes(self, canonical: str) -> bool:
         """Whether the axes 1 and 2 of this tensor must be swapped."""
         return self.transposed_convolutions and CONV_WEIGHT.fullmatch(canonical) is not None
@@ -215,24 +220,30 @@ _TRANSFORMERS_DECODER_NORMS = (
     ("ada_norm.linear_out", "ada_rms_norm.linear2"),
 )
 
+
+def _transformers(model: str, decoder: str) -> Rows:
+    """`model` stands before the encoder and the projector, `decoder` is the path of the language model."""
+    encoder, projector = f"{model}audio_tower", f"{model}multi_modal_projector"
+    encoder_block = _TRANSFORMERS_BLOCK + _TRANSFORMERS_ENCODER_NORMS
+    decoder_block = _TRANSFORMERS_BLOCK + _TRANSFORMERS_DECODER_NORMS
+    return (
+        ("encoder.conv1", f"{encoder}.embedder.conv1"),
+        ("encoder.conv2", f"{encoder}.embedder.conv2"),
+        *_layers("encoder.layers.{i}", f"{encoder}.layers.{{i}}", encoder_block),
+        ("encoder.norm", f"{encoder}.norm"),
+        ("adapter.w_in", f"{projector}.linear_1"),
+        ("adapter.w_out", f"{projector}.linear_2"),
+        ("language_model.embed_tokens", f"{decoder}.embed_tokens"),
+        *_layers("language_model.layers.{i}", f"{decoder}.layers.{{i}}", decoder_block),
+        ("language_model.norm", f"{decoder}.norm"),
+    )
+
+
 TRANSFORMERS = Dialect(
-    "transformers",  # the names in its files; its modules in memory have others
+    "transformers",
     rows=(
-        ("encoder.conv1", "audio_tower.embedder.conv1"),
-        ("encoder.conv2", "audio_tower.embedder.conv2"),
-        *_layers(
-            "encoder.layers.{i}", "audio_tower.layers.{i}", _TRANSFORMERS_BLOCK + _TRANSFORMERS_ENCODER_NORMS
-        ),
-        ("encoder.norm", "audio_tower.norm"),
-        ("adapter.w_in", "multi_modal_projector.linear_1"),
-        ("adapter.w_out", "multi_modal_projector.linear_2"),
-        ("language_model.embed_tokens", "language_model.model.embed_tokens"),
-        *_layers(
-            "language_model.layers.{i}",
-            "language_model.model.layers.{i}",
-            _TRANSFORMERS_BLOCK + _TRANSFORMERS_DECODER_NORMS,
-        ),
-        ("language_model.norm", "language_model.model.norm"),
+        *_transformers("", "language_model.model"),  # in its files
+        *_transformers("model.", "model.language_model"),  # in memory, and so in PEFT's adapters
     ),
     ignored=("lm_head.weight", "language_model.lm_head.weight"),
     transposed_convolutions=True,

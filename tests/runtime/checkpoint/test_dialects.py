@@ -82,6 +82,21 @@ def test_a_file_is_recognised_by_its_names(dialect: Dialect) -> None:
     assert recognise(["lm_head.weight", *names]) is dialect
 
 
+def test_transformers_names_in_memory_are_known_too() -> None:
+    """PEFT's adapters have them, and files that other tools saved from the model in memory."""
+    ours, theirs = zip(*names_of(TRANSFORMERS).items(), strict=True)
+    in_files = re.compile(r"^(?:language_model\.model|(audio_tower|multi_modal_projector))\.")
+    in_memory = [
+        in_files.sub(lambda match: f"model.{match[1] or 'language_model'}.", name) for name in theirs
+    ]
+    assert not set(in_memory) & set(theirs)
+    assert recognise(in_memory) is TRANSFORMERS
+    assert [TRANSFORMERS.canonical(name) for name in in_memory] == list(ours)
+    for name, *both in zip(ours, theirs, in_memory, strict=True):
+        module, *both = (each.rpartition(".")[0] for each in (name, *both))
+        assert TRANSFORMERS.native_modules(module) == both
+
+
 def test_unknown_names_are_taken_for_canonical_ones() -> None:
     assert recognise(["a.weight", "b"]) is VOXMLX
 

@@ -7,19 +7,16 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from conversions import built, source_of, stored_tensors
 from hypothesis import given
 from hypothesis import strategies as st
 from small_sources import ROOT, header_of, params_of, write_checkpoint
 
-from voxbuild import stages
-from voxbuild.artifact.variant import Variant
 from voxbuild.convert.unquantized import unquantized_folder, write_unquantized
 from voxbuild.convert.views import write_view
 from voxbuild.errors import CheckpointError, PlanError
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS
-from voxbuild.recipes.source import Source
-from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.tensors.naming import naming_of
 from voxbuild.tensors.quantize import cast
 from voxbuild.tensors.writer import CheckpointWriter
@@ -44,24 +41,6 @@ def work(tmp_path):
     return Workspace(tmp_path / "project")
 
 
-def source_of(folder, **keys):
-    """The source of all files in a folder."""
-    weights = sorted(path.name for path in folder.glob("*.safetensors"))
-    params = "params.json" if (folder / "params.json").exists() else "config.json"
-    facts = {
-        "name": "mine",
-        "model": "Mine",
-        "summary": "For tests.",
-        "path": str(folder),
-        "weights": weights[0] if len(weights) == 1 else tuple(weights),
-        "params": params,
-        "license": "mit",
-        "languages": ("en",),
-    } | keys
-    names = [*weights, facts["params"], facts.get("tokenizer", "tekken.json")]
-    return Source.model_validate(facts | {"files": tuple({"name": name} for name in names)})
-
-
 def write_folder(folder, header=HEADER, arrays=None, name="consolidated.safetensors"):
     """A folder in Mistral's layout."""
     folder.mkdir(parents=True)
@@ -69,26 +48,6 @@ def write_folder(folder, header=HEADER, arrays=None, name="consolidated.safetens
     (folder / "params.json").write_text(json.dumps(PARAMS))
     shutil.copy(ROOT / "tiny/checkpoint/tekken.json", folder)
     return folder
-
-
-def built(work, book, source, recipe="bf16", **changes):
-    """Fetch, plan and convert; the folder of the artifact."""
-    chosen = book.recipe(recipe).model_copy(update={"dialects": ()} | changes)
-    variant = Variant(work, book, source, chosen)
-    stages.fetch(work, source)
-    stages.write_plan(variant)
-    stages.convert(variant)
-    return variant.folder
-
-
-def tensors(folder):
-    """Name -> dtype, shape and bytes of all tensors of a folder."""
-    found = {}
-    for path in folder.glob("*.safetensors"):
-        with Checkpoint(path) as file:
-            for t in file.tensors.values():
-                found[t.name] = t.dtype, t.shape, bytes(file.read(t.start, t.nbytes))
-    return found
 
 
 def refused(work, book, folder, **keys):
@@ -114,9 +73,9 @@ def test_every_dialect_in_any_number_of_files_gives_the_same_tensors(tmp_path, w
         write_view(LOADERS[dialect], expected, folder, lambda done: None)
     other = source_of(folder).model_copy(update={"name": "other"})
     found = built(work, book, other)
-    assert tensors(found) == tensors(expected)
+    assert stored_tensors(found) == stored_tensors(expected)
     config, other = (json.loads((f / "config.json").read_text()) for f in (found, expected))
-    assert naming_of(tensors(folder)).dialect.name == dialect
+    assert naming_of(stored_tensors(folder)).dialect.name == dialect
     assert config["multimodal"]["whisper_model_args"]["encoder_args"]["sliding_window"] == 750
     assert config["dim"] == other["dim"]
 
@@ -127,8 +86,8 @@ def test_a_quantized_transformers_source_has_the_bytes_of_mistrals(tmp_path, wor
     view = tmp_path / "view"
     view.mkdir()
     write_view(LOADERS["transformers"], plain, view, lambda done: None)
-    four = tensors(built(work, book, source_of(original), "4bit"))
-    assert tensors(built(work, book, source_of(view, name="other"), "4bit")) == four
+    four = stored_tensors(built(work, book, source_of(original), "4bit"))
+    assert stored_tensors(built(work, book, source_of(view, name="other"), "4bit")) == four
 
 
 @pytest.mark.parametrize(
@@ -139,8 +98,8 @@ def test_a_prefix_of_all_names_is_left_out(tmp_path, work, book, prefix):
     arrays = write_checkpoint(tmp_path / "plain", HEADER)
     folder = write_folder(tmp_path / "mine", header, {prefix + n: array for n, array in arrays.items()})
     plain = write_folder(tmp_path / "other", HEADER, arrays)
-    expected = tensors(built(work, book, source_of(plain)))
-    assert tensors(built(work, book, source_of(folder, name="prefixed"))) == expected
+    expected = stored_tensors(built(work, book, source_of(plain)))
+    assert stored_tensors(built(work, book, source_of(folder, name="prefixed"))) == expected
 
 
 def test_a_prefix_of_some_names_is_named(tmp_path, work, book):
@@ -158,8 +117,10 @@ def test_a_head_is_left_out_if_it_is_the_embedding_and_else_refused(tmp_path, wo
     arrays = write_checkpoint(tmp_path / "plain", HEADER)
     head = arrays[EMBEDDING].astype({"BF16": mx.bfloat16, "F32": mx.float32}[dtype])
     same = write_folder(tmp_path / "same", header, arrays | {name: head})
-    without = tensors(built(work, book, source_of(write_folder(tmp_path / "plain folder", HEADER, arrays))))
-    assert tensors(built(work, book, source_of(same, name="same"))) == without
+    without = stored_tensors(
+        built(work, book, source_of(write_folder(tmp_path / "plain folder", HEADER, arrays)))
+    )
+    assert stored_tensors(built(work, book, source_of(same, name="same"))) == without
     other = write_folder(tmp_path / "other", header, arrays | {name: head[::-1]})
     said = refused(work, book, other, name="other")
     assert said.startswith(f"{name} differs from the embedding {EMBEDDING}")
@@ -207,7 +168,7 @@ def test_links_are_followed_in_every_stage(tmp_path, work, book):
     for path in folder.iterdir():
         (links / path.name).symlink_to(path)
     linked = source_of(links, name="linked")
-    assert tensors(built(work, book, linked)) == tensors(built(work, book, source_of(folder)))
+    assert stored_tensors(built(work, book, linked)) == stored_tensors(built(work, book, source_of(folder)))
     assert not write_unquantized(work, linked)
     assert unquantized_folder(work, linked) == folder
 
@@ -223,11 +184,11 @@ def test_files_of_other_names_are_read_in_every_stage(tmp_path, work, book):
     for name, unusual in names.items():
         shutil.copy(folder / name, other / unusual)
     source = source_of(other, name="unusual", params="sizes.json", tokenizer="words.json")
-    assert tensors(built(work, book, source)) == tensors(built(work, book, source_of(folder)))
+    assert stored_tensors(built(work, book, source)) == stored_tensors(built(work, book, source_of(folder)))
     assert write_unquantized(work, source)
     assert not write_unquantized(work, source)  # it is there already
     copy = unquantized_folder(work, source)
-    assert tensors(copy) == tensors(work.artifact("unusual", "bf16"))
+    assert stored_tensors(copy) == stored_tensors(work.artifact("unusual", "bf16"))
     assert {path.name for path in copy.iterdir()} >= {"config.json", "tekken.json", "model.safetensors"}
     assert not write_unquantized(work, source_of(folder).model_copy(update={"name": "mine"}))
 

@@ -27,10 +27,16 @@ def nothing_built(project):
     [
         (
             "recpe=4bit",
-            "unknown variable recpe; known: recipe, source, target, tag, lock, key, branch, reason",
+            "unknown variable recpe; known: recipe, source, adapter, name, license, license_name,"
+            " license_link, base_model, languages, repo, private, clips,"
+            " target, tag, lock, key, branch, reason",
         ),
         ("recipe=7bit", "there is no recipe 7bit; known: 2bit, 4bit"),
-        ("source=huge", "there is no source huge; known: tiny"),
+        (
+            "source=huge",
+            "there is no source huge; known: tiny; name a folder by its path, such as ./huge, and a"
+            " repository on the Hub as OWNER/NAME or OWNER/NAME@REVISION",
+        ),
     ],
 )
 def test_an_unknown_name_is_one_line(project, said, expected):

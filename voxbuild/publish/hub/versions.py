@@ -116,7 +116,7 @@ def _update_main(repo: HubRepo, message: str) -> str | None:
     found = versions(repo, head)
     held = next((version for version in found if version.latest), None)
     kept, wanted = _newest_release(repo, found)
-    if held is not kept and (held or (wanted and not repo.names(head) & wanted.keys())):
+    if held is not kept and (held or not repo.names(head) & wanted.keys()):
         commit = kept.commit if kept else None
 
         def copies() -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import pydantic
 
-from voxbuild.errors import SourceError, one_line
+from voxbuild.errors import SourceError, UnreachableError, one_line
 from voxbuild.recipes.hub_terms import Repo as Repo
 from voxbuild.recipes.schema import Strict
 
@@ -118,9 +118,9 @@ class HubFiles(Strict, Origin):
         except errors.HTTPError as error:  # type: ignore[attr-defined]
             raise self._unreachable(error) from error
 
-    def _unreachable(self, error: Exception) -> SourceError:
+    def _unreachable(self, error: Exception) -> UnreachableError:
         reason = one_line(error.__cause__ or error)
-        return SourceError(
+        return UnreachableError(
             f"{self.repo}: not in the cache, and the Hub cannot be reached ({reason}); "
             "check the network, or build from the embedded model with source=tiny"
         )

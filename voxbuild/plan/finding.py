@@ -1,0 +1,108 @@
+"""What `doit plan` says of a found source: each fact, where it comes from, and what is missing."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from voxbuild.console import markdown
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
+from voxbuild.sources.found.kept import Found, kept_as
+from voxbuild.sources.found.values import BY_HAND
+from voxbuild.sources.header import Header
+from voxbuild.workspace import Workspace
+from voxrun.checkpoint.dialects import recognise
+
+Fact = tuple[str, str]
+"""A value for people, and where it comes from."""
+UNKNOWN = "unknown"
+NONE = "none"
+
+
+def found_source(work: Workspace, source: Source) -> Found | None:
+    """How a source was found; None if it is one of recipes/sources/."""
+    written = (work.recipes / "sources" / f"{source.name}.yaml").is_file()
+    return None if written else kept_as(work, source.name)
+
+
+def finding(found: Found, recipe: Recipe, header: Header, given: Mapping[str, str]) -> dict[str, Any]:
+    """JSON: facts (name -> value, from), missing and faults (a sentence each).
+
+    `given` are the variables on the command line.
+    """
+    facts = {**_facts(found, header), **_choices(found.source, recipe, given)}
+    return {
+        "facts": {name: {"value": value, "from": origin} for name, (value, origin) in facts.items()},
+        "missing": list(_missing(found.source, recipe, given)),
+        "faults": list(found.faults),
+    }
+
+
+def finding_text(shown: Mapping[str, Any]) -> str:
+    """The same for people."""
+    rows = [(name, fact["value"], fact["from"]) for name, fact in shown["facts"].items()]
+    lines = [f"missing: {line}" for line in shown["missing"]]
+    lines += [f"not read: {line}" for line in shown["faults"]]
+    return "\n".join([markdown(rows, ["found", "", "from"]), *([""] if lines else []), *lines])
+
+
+def _facts(found: Found, header: Header) -> dict[str, Fact]:
+    source, files = found.source, len(found.source.weight_files)
+    dialect = recognise(tensor.name for tensor in header.tensors).name
+    count = f"{files} file{'s' if files > 1 else ''}"
+    facts = {
+        "weights": (f"{count}, {header.nbytes:,} bytes, named as by {dialect}", _place(source)),
+        "name": (source.name, found.origins.get("name", "the kept source")),
+        "licence": (source.license, found.origins.get("license", "default")),
+        "languages": (", ".join(source.languages) or NONE, found.origins.get("languages", "default")),
+        "base model": (source.base_model or UNKNOWN, found.origins.get("base_model", "default")),
+    }
+    for key, label in (("license_name", "licence's name"), ("license_link", "licence's link")):
+        if value := getattr(source, key):
+            facts[label] = (value, found.origins.get(key, "default"))
+    if source.adapter:
+        place = found.adapter or found.asked
+        facts["adapter"] = (place, BY_HAND if found.adapter else "adapter_config.json")
+    return facts
+
+
+def _place(source: Source) -> str:
+    pinned = source.origin.identity
+    return f"{pinned['repo']} at {pinned['revision'][:12]}" if pinned else str(source.origin.folder(Path()))
+
+
+def _choices(source: Source, recipe: Recipe, given: Mapping[str, str]) -> dict[str, Fact]:
+    """What the recipe says, unless the command line says something else."""
+
+    def origin(variable: str) -> str:
+        return BY_HAND if variable in given else f"recipe {recipe.name}"
+
+    chosen = recipe.publish.private if "private" in given else recipe.publish.private or source.private
+    inherited = source.private and "private" not in given
+    repo = recipe.publish.repo.format(model=source.model, recipe=recipe.name)
+    return {
+        "clips": (", ".join((*recipe.validation.clips, *source.clips)), origin("clips")),
+        "repository": (repo, origin("repo")),
+        "visibility": (
+            "private" if chosen else "public",
+            "the source is private" if inherited else origin("private"),
+        ),
+    }
+
+
+def _missing(source: Source, recipe: Recipe, given: Mapping[str, str]) -> Iterator[str]:
+    """What nobody told, and the variable that tells it."""
+    if source.license == UNKNOWN:
+        yield "the licence; give it: license=ID, such as license=apache-2.0"
+    if not source.languages:
+        yield "the languages; give them: languages=en,de"
+    if source.base_model is None:
+        yield "the model it was fine-tuned from; give it: base_model=OWNER/NAME"
+    if "clips" not in given:
+        yield (
+            f"recordings of your own, so {', '.join(recipe.validation.clips)} will validate it; give them:"
+            " clips=FOLDER (with a transcripts.tsv)"
+        )
+    if "repo" not in given:
+        owner = recipe.publish.repo.partition("/")[0]
+        yield f"your name, so it would be published by {owner}; give it: repo=ME/{{model}}-{{recipe}}"

@@ -1,0 +1,190 @@
+"""The variables NAME=VALUE of the command line that name a place, or change sources and recipes.
+
+`settle` finds what they name, once, in the process that was started, and keeps it in out/.sources/. `changed`
+applies them to the book, also in doit's worker processes.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pydantic
+from doit import get_var
+
+from voxbuild.errors import RecipeError
+from voxbuild.recipes.book import Book, read_book, with_found
+from voxbuild.recipes.origins.folder import LocalFolder
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.schema import known_names
+from voxbuild.recipes.source import Source
+from voxbuild.sources.found import find, kept
+from voxbuild.sources.found.clips import clip_set_in, find_clips
+from voxbuild.sources.found.place import absolute, is_path
+from voxbuild.sources.found.reference import Reference, refer
+from voxbuild.sources.found.values import VARIABLES as DESCRIBING
+from voxbuild.workspace import Workspace
+from voxrun.messages import sentence
+
+OF_SOURCES = ("name", *DESCRIBING)
+"""They describe a found source, and are kept with it."""
+OF_RECIPES = ("repo", "private", "clips")
+"""They change the recipes of this command only."""
+VARIABLES = ("recipe", "source", "adapter", *OF_SOURCES, *OF_RECIPES)
+YES_NO = {"yes": True, "no": False}
+Variables = tuple[tuple[str, str], ...]
+
+
+def given() -> Variables:
+    """These variables on the command line. A spawned worker has the arguments, but not doit's variables."""
+    found = {name: get_var(name) for name in VARIABLES}
+    if not any(found.values()):
+        words = (word.partition("=") for word in sys.argv[1:] if not word.startswith("-"))
+        found = {name: value for name, sign, value in words if sign and name in VARIABLES}
+    return tuple((name, value) for name, value in found.items() if value is not None)
+
+
+def known(work: Workspace) -> Book:
+    """All recipes, sources and clip sets, before the command line changes any. Raises RecipeError."""
+    return with_found(read_book(work.recipes), work.found)
+
+
+@cache
+def settle(work: Workspace, variables: Variables) -> str | None:
+    """Find and keep what is named by its place; return the name of the source, None without `source=`.
+
+    Raises RecipeError, SourceError, CheckpointError; voxrun's ConfigError.
+    """
+    values = dict(variables)
+    if empty := next((name for name, value in values.items() if not value), None):
+        raise RecipeError(f"{empty}= has no value")
+    name = _settle_source(work, values)
+    languages = known(work).source(name).languages if name else ()
+    language = languages[0] if len(languages) == 1 else None
+    for clips in _clips(values):
+        if clips not in known(work).clips:
+            if not is_path(clips):
+                raise RecipeError(
+                    f"clips={clips}: no such clip set and no such folder; {known_names(known(work).clips)}"
+                )
+            find_clips(work, clips, language, known(work).clips)
+    return name
+
+
+@cache
+def changed(work: Workspace, variables: Variables) -> Book:
+    """All recipes, sources and clip sets as the command line changes them. Raises RecipeError."""
+    book, values = known(work), dict(variables)
+    recipes = [name for name in values.get("recipe", "").split(",") if name] or list(book.recipes)
+    if "repo" in values and len(recipes) > 1 and "{recipe}" not in values["repo"]:
+        raise RecipeError(f"repo={values['repo']}: {len(recipes)} recipes need {{recipe}} in it")
+    sets = [_clip_set(work, book, clips) for clips in _clips(values)]
+    book = replace(book, recipes={n: _changed(r, values, sets) for n, r in book.recipes.items()})
+    if sets:
+        sources = {n: s.model_copy(update={"clips": ()}) for n, s in book.sources.items()}
+        book = replace(book, sources=sources)
+        for recipe in (book.recipes[name] for name in recipes if name in book.recipes):
+            if name := book.heard_twice(book.sources[recipe.source], recipe):
+                raise RecipeError(
+                    f"clips={values['clips']}: {name} calibrates {recipe.name}, so it cannot validate it"
+                )
+    return book
+
+
+def _settle_source(work: Workspace, values: Mapping[str, str]) -> str | None:
+    book, project = known(work), read_book(work.recipes).sources
+    facts = {name: _fact(name, values[name]) for name in OF_SOURCES if name in values}
+    text = values.get("source") or (_only_source(book, values) if "adapter" in values else None)
+    if text is None:
+        if facts:
+            raise RecipeError(
+                f"{next(iter(facts))}= belongs to a source that source=PATH or OWNER/NAME finds"
+            )
+        return None
+    source = refer(text, book.sources)
+    if "adapter" in values:
+        adapter = refer(values["adapter"], {}, "adapter")
+        return find.find(work, source, adapter, facts, book.sources, project).source.name
+    if not facts and (name := _defined_at(work, source)):
+        return name
+    if source.kind != "source":
+        return find.find(work, source, None, facts, book.sources, project).source.name
+    if facts:
+        _override(work, source.key, facts)
+    return source.key
+
+
+def _override(work: Workspace, name: str, facts: Mapping[str, Any]) -> None:
+    """Change what is kept of a found source. Raises RecipeError if it cannot be changed from here."""
+    project, first = read_book(work.recipes).sources, next(iter(facts))
+    found = None if name in project else kept.kept_as(work, name)
+    if found is None:
+        raise RecipeError(f"{first}= cannot change this source; edit {work.recipes / 'sources' / name}.yaml")
+    if "name" in facts:
+        raise RecipeError(f"name= names what is found anew; give its place: {found.command}")
+    find.overridden(work, found, facts, project)
+
+
+def _only_source(book: Book, values: Mapping[str, str]) -> str:
+    """The source of the chosen recipes, to which an adapter without source= belongs."""
+    names = [name for name in values.get("recipe", "").split(",") if name] or list(book.recipes)
+    sources = {book.recipe(name).source for name in names}
+    if len(sources) > 1:
+        raise RecipeError(f"adapter={values['adapter']}: name the model to which it belongs with source=")
+    return sources.pop()
+
+
+def _defined_at(work: Workspace, source: Reference) -> str | None:
+    """The source of recipes/sources/ that describes this place."""
+    sources = read_book(work.recipes).sources
+    return next((name for name, each in sources.items() if _is_at(work, each, source)), None)
+
+
+def _is_at(work: Workspace, source: Source, place: Reference) -> bool:
+    """Whether a source of recipes/sources/ is in this folder or repository."""
+    if source.adapter:
+        return False
+    folder = source.origin.folder(work.recipes / "sources")
+    if folder or place.kind == "folder":
+        return place.kind == "folder" and folder == LocalFolder(place.key).folder(work.root)
+    pinned = source.origin.identity
+    return pinned.get("repo") == place.key and place.revision in (None, pinned.get("revision"))
+
+
+def _fact(name: str, value: str) -> Any:
+    """A variable's value as in a source's YAML."""
+    return [code.strip() for code in value.split(",") if code.strip()] if name == "languages" else value
+
+
+def _clips(values: Mapping[str, str]) -> list[str]:
+    return [name for name in values.get("clips", "").split(",") if name]
+
+
+def _clip_set(work: Workspace, book: Book, text: str) -> str:
+    """The name of a clip set that is named, or given by its folder."""
+    there = None if text in book.clips else clip_set_in(work, absolute(text), book.clips)
+    if text not in book.clips and there is None:
+        raise RecipeError(f"clips={text}: no such clip set; {known_names(book.clips)}")
+    return there.name if there else text
+
+
+def _changed(recipe: Recipe, values: Mapping[str, str], sets: list[str]) -> Recipe:
+    """A recipe with the command line's repository, visibility and clips. Raises RecipeError."""
+    content = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if "repo" in values:
+        content["publish"]["repo"] = values["repo"]
+        content["publish"].pop("view", None)  # it may be another owner's
+    if "private" in values:
+        if values["private"] not in YES_NO:
+            raise RecipeError(f"private={values['private']}: say yes or no")
+        content["publish"]["private"] = YES_NO[values["private"]]
+    if sets:
+        content["validate"]["clips"] = sets
+    try:
+        return Recipe.model_validate_json(json.dumps(content))
+    except pydantic.ValidationError as error:
+        said = " ".join(f"{name}={values[name]}" for name in OF_RECIPES if name in values)
+        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise RecipeError(sentence(f"{said}: {problem} (recipe {recipe.name})")) from error
