@@ -32,7 +32,7 @@ from voxbuild.sources.clips import read_clips
 from voxbuild.sources.fetch import fetch as fetch_files
 from voxbuild.tensors import calibrate as calibration
 from voxbuild.tensors.moments import save_moments
-from voxbuild.validate.measure import Heard, fidelity, gates_table, listen, report
+from voxbuild.validate.measure import Heard, check_reference, fidelity, gates_table, listen, report
 from voxrun.device import device_name
 from voxrun.files.hashes import sha256_of
 from voxrun.trust.manifest import Entry
@@ -97,11 +97,15 @@ def convert(variant: Variant) -> dict[str, str]:
 
 
 def transcribe_reference(work: Workspace, source: Source, clips: ClipSet) -> None:
-    """Write the transcripts of a clip set by the unquantized source, to which its artifacts are compared."""
+    """Write the transcripts of a clip set by the unquantized source, to which its artifacts are compared.
+
+    Raises ValidationError if the source does not hear the clips.
+    """
     folder = unquantized_folder(work, source)
     members = read_clips(clips, work.clips)
     with progress_bar(f"reference {clips.name}", len(members), "clip") as bar:
         heard = listen(folder, members, bar.update)
+    check_reference(source.name, clips.name, folder, members, heard)
     write_json(work.reference_file(source.name, clips.name), {n: asdict(h) for n, h in heard.items()})
 
 
@@ -128,7 +132,7 @@ def validate(variant: Variant) -> str:
     with progress_bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
         heard = listen(folder, everything, bar.update)
         unquantized = unquantized_folder(variant.work, source)
-        near = fidelity(folder, unquantized, everything, reference, bar.update)
+        near = fidelity(source.name, folder, unquantized, everything, reference, bar.update)
     result = report(clips, heard, reference, near, recipe.validation.gates.stricter(source.gates))
     runtime = runtime_versions() | {"device": device_name()}
     result |= {"artifact": plain(manifest.weight_files), "runtime": runtime}

@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import json
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from voxbuild.convert.shards import convert
 from voxbuild.folders import Journal
-from voxbuild.tensors.checkpoint import OnePass
+from voxbuild.tensors.checkpoint import Checkpoint, OnePass
 from voxbuild.tensors.writer import CheckpointWriter
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.device import mx
@@ -65,6 +66,18 @@ def write_checkpoint(path, tensors, arrays=None):
         writer.write(raw(arrays[tensor.name]))
     writer.finish()
     return arrays
+
+
+def unusable_model(folder):
+    """The embedded model with finite weights in it that give no finite results; return its folder."""
+    shutil.copytree(ROOT / "tiny/checkpoint", folder)
+    path = folder / "consolidated.safetensors"
+    with Checkpoint(path) as checkpoint:
+        start = checkpoint.tensors["layers.0.feed_forward.w1.weight"].start
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(raw(mx.array([3e38, -3e38] * 999).astype(mx.bfloat16)))
+    return folder
 
 
 def convert_at_once(plan, checkpoint, folder):

@@ -10,13 +10,14 @@ from artifacts import contents
 from projects import make_project
 
 from voxbuild import stages
-from voxbuild.artifact.manifest import Manifest, plain
+from voxbuild.artifact.manifest import Manifest, plain, read_validation
 from voxbuild.artifact.tools import tool_versions
 from voxbuild.artifact.variant import Variant
 from voxbuild.convert import shards as convert_module
 from voxbuild.errors import ConvertError, ValidationError, VoxbuildError
 from voxbuild.files import read_json, stamp, write_json, write_text
 from voxbuild.recipes.book import read_book
+from voxbuild.tasks.overview import show_table
 from voxbuild.workspace import Workspace
 from voxrun.checkpoint.layout import Layout
 from voxrun.files.hashes import sha256_of
@@ -208,3 +209,42 @@ def test_files_of_tools_and_killed_runs_are_not_foreign(build):
     for name in (".DS_Store", ".README.md.123.partial"):
         (build.folder / name).touch()
     Manifest.load(build.folder).refuse_unlisted(build.folder)
+
+
+def hear_reference(build):
+    stages.transcribe_reference(build.work, build.source, build.book.clips["few"])
+    return build.work.reference_file("tiny", "few")
+
+
+def test_a_source_that_does_not_hear_the_clips_is_refused_before_its_artifacts(build):
+    assert hear_reference(build).is_file()
+    transcripts = build.work.root / "few/transcripts.tsv"
+    name = transcripts.read_text().partition("\t")[0]
+    transcripts.write_text(f"{name}\tel perro de san roque no tiene rabo\n")
+    build.work.reference_file("tiny", "few").unlink()
+    with pytest.raises(
+        ValidationError, match="the unquantized source tiny has a WER of 100 % on few; 75 % is"
+    ):
+        hear_reference(build)
+    assert not build.work.reference_file("tiny", "few").exists()
+
+
+def test_an_artifact_without_finite_results_fails_the_same_way_each_time(build, monkeypatch):
+    """Also by gates that do not limit what is not finite; its report can be read and shown."""
+    build.convert()
+    hear_reference(build)
+    near = {"positions": 9, "top1_agreement": 1.0, "kl_mean": float("nan"), "kl_p99": float("inf")}
+    monkeypatch.setattr(stages, "fidelity", lambda *arguments: near)
+    for _ in range(2):
+        with pytest.raises(
+            ValidationError, match=r"does not pass its gates(.|\n)*kl_p99 .* not finite .* FAIL"
+        ):
+            stages.validate(build.variant)
+        report = read_validation(build.folder)
+        assert (report["passed"], report["fidelity"]["kl_mean"]) == (False, None)
+    table = show_table(build.work, build.book, "tiny", "4bit")
+    assert [cell.strip() for cell in table.splitlines()[-1].split("|")[-5:-1]] == [
+        *("100.00", "not finite", "not finite", "FAIL")
+    ]
+    with pytest.raises(ValidationError, match="does not say that these files passed"):
+        stages.finish_manifest(build.variant)

@@ -9,16 +9,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxbuild.errors import ConvertError
 from voxbuild.files import written_whole
 from voxbuild.folders import Journal
 from voxbuild.plan.planner import Plan, TensorPlan
 from voxbuild.tensors.adapter import NO_UPDATES, Update, Updates
+from voxbuild.tensors.check import Place, check_cast, check_quantized
 from voxbuild.tensors.checkpoint import OnePass
 from voxbuild.tensors.low_rank import merge
 from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.moments import NO_MOMENTS, Moments
-from voxbuild.tensors.quantize import Rows, cast, is_finite, to_rows, transposed
+from voxbuild.tensors.quantize import Rows, cast, to_rows, transposed
 from voxbuild.tensors.source_files import Passes, SourceFiles
 from voxbuild.tensors.threads import Buffer, in_order
 from voxbuild.tensors.writer import CheckpointWriter
@@ -35,12 +35,12 @@ class Piece:
 
     tensor: TensorPlan
     stored: Tensor
+    first: int
+    """The number of the first row in the tensor."""
     rows: int
     data: memoryview
     moments: Rows | None
     update: Update | None
-    first: int
-    """The number of the first row in the tensor."""
     is_last: bool
 
 
@@ -64,7 +64,7 @@ def convert(
 
     `progress` gets source bytes as they are done; `moments` are those of the modules whose search needs them,
     `updates` those of an adapter, by module.
-    Raises ConvertError for weights that are not finite in the recipe's dtype, CheckpointError if the source
+    Raises ConvertError for weights that do not fit the recipe's dtype or mode, CheckpointError if the source
     is truncated or changes, OSError if the disk is full; shards that are finished by then are kept.
     """
     hashes = {}
@@ -106,13 +106,13 @@ def _pieces(
         stored, first = source.tensors[tensor.source], 0
         for rows, data in source.rows(stored, tensor.head_rows or 1):
             last = first + rows == stored.shape[0]
-            yield Piece(tensor, stored, rows, data, weights, update, first, last)
+            yield Piece(tensor, stored, first, rows, data, weights, update, last)
             first += rows
             progress(len(data))
 
 
-def _in_our_layout(piece: Piece) -> Rows:
-    """The rows in our layout, with the adapter's update, in the recipe's dtype."""
+def _in_our_layout(piece: Piece) -> tuple[Rows, str]:
+    """The rows in our layout, with the adapter's update; and their dtype."""
     tensor, stored = piece.tensor, piece.stored
     rows = to_rows(piece.data, stored.dtype, (piece.rows, *stored.shape[1:]))
     if tensor.transpose:
@@ -120,22 +120,20 @@ def _in_our_layout(piece: Piece) -> Rows:
     if tensor.head_rows:
         rows = pairs_from_halves(rows, tensor.head_rows)
     if piece.update is None:
-        return cast(rows, stored.dtype, tensor.dtype)
-    merged = merge(cast(rows, stored.dtype, "F32"), piece.first, piece.update)
-    return cast(merged, "F32", tensor.dtype)
+        return rows, stored.dtype
+    return merge(cast(rows, stored.dtype, "F32"), piece.first, piece.update), "F32"
 
 
 def _quantized(piece: Piece) -> tuple[Piece, list[Buffer]]:
     """Bring rows into our layout, cast and quantize them: the bytes of each output of their tensor."""
-    tensor = piece.tensor
-    rows = _in_our_layout(piece)
-    if not is_finite(rows, tensor.dtype):
-        raise ConvertError(
-            f"{tensor.source}: a weight is not finite as {tensor.dtype}; the source is damaged,"
-            " or its values do not fit the recipe's dtype"
-        )
-    how = tensor.quantization
-    parts = METHODS[how.search].quantize(rows, tensor.dtype, how, piece.moments) if how else {"": rows}
+    tensor, place = piece.tensor, Place(piece.tensor.source, piece.first)
+    read, dtype = _in_our_layout(piece)
+    rows = cast(read, dtype, tensor.dtype)
+    check_cast(read, dtype, rows, tensor.dtype, place)
+    if (how := tensor.quantization) is None:
+        return piece, [rows.data.cast("B")]
+    parts = METHODS[how.search].quantize(rows, tensor.dtype, how, piece.moments)
+    check_quantized(rows, tensor.dtype, how, parts, place)
     return piece, [part.data.cast("B") for part in parts.values()]
 
 

@@ -10,8 +10,8 @@ from voxbuild.recipes.source import Source
 from voxbuild.sources.found.kept import Found, kept_as
 from voxbuild.sources.found.values import BY_HAND
 from voxbuild.sources.header import Header
+from voxbuild.tensors.naming import naming_of
 from voxbuild.workspace import Workspace
-from voxrun.checkpoint.dialects import recognise
 
 Fact = tuple[str, str]
 """A value for people, and where it comes from."""
@@ -48,7 +48,7 @@ def finding_text(shown: Mapping[str, Any]) -> str:
 
 def _facts(found: Found, header: Header) -> dict[str, Fact]:
     source, files = found.source, len(found.source.weight_files)
-    dialect = recognise(tensor.name for tensor in header.tensors).name
+    dialect = naming_of(tensor.name for tensor in header.tensors).dialect.name
     count = f"{files} file{'s' if files > 1 else ''}"
     facts = {
         "weights": (f"{count}, {header.nbytes:,} bytes, named as by {dialect}", _place(source)),

@@ -8,7 +8,7 @@ from voxbuild.tensors.quantize import Rows, cast, to_rows
 from voxbuild.tensors.source_files import SourceFiles
 from voxrun.checkpoint.tensors import Tensor
 
-from .planner import EMBEDDING, FLOATS
+from .matching import EMBEDDING, FLOATS
 
 CHUNK_BYTES = 8 * 2**20
 

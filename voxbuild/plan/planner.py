@@ -1,28 +1,23 @@
 """The plan of an artifact, computed from a recipe, a checkpoint's header and its params.json."""
 
-import fnmatch
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from voxbuild.console import some_of
 from voxbuild.errors import PlanError
 from voxbuild.recipes.loaders import JsonFile, sizes_of
+from voxbuild.recipes.quantization import Quantize
 from voxbuild.recipes.recipe import DTYPES, Recipe
 from voxbuild.tensors.modes import Quantization
-from voxbuild.tensors.naming import Naming, naming_of, stray_prefix
+from voxbuild.tensors.naming import Naming
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.config_formats import MISTRAL, format_of
-from voxrun.checkpoint.dialects import DIALECTS
+from voxrun.checkpoint.dialects import Dialect
 from voxrun.checkpoint.tensors import Tensor
-from voxrun.messages import sentence
-from voxrun.model.voxtral import parameter_shapes
 
-EMBEDDING = "language_model.embed_tokens.weight"
-PACKED = ("scales", "biases")
-"""Leaves of quantized modules."""
+from .matching import match_tensors, result_shape
 
 
 @dataclass(frozen=True)
@@ -123,11 +118,6 @@ def shard_name(number: int, count: int) -> str:
     return f"model-{number + 1:05d}-of-{count:05d}.safetensors"
 
 
-FLOATS = ("BF16", "F16", "F32", "F64")
-"""The dtypes of a source that are converted."""
-FP8 = ("F8_E4M3", "F8_E5M2", "F8_E8M0")
-
-
 def make_plan(
     recipe: Recipe,
     header: Sequence[Tensor],
@@ -145,94 +135,51 @@ def make_plan(
     config = ModelConfig.from_dict(params, origin)
     if config.quantization:
         raise PlanError("the checkpoint is quantized already; start from the unquantized one")
-    naming = naming_of(tensor.name for tensor in header)
-    found = _matched(header, naming)
-    _check_dtypes(found.values())
-    _check_shapes(found, parameter_shapes(config), naming, origin)
-    _check_rules(recipe, {name.rpartition(".")[0] for name in found})
+    naming, found = match_tensors(header, config, origin)
+    if recipe.quantize:
+        _check_rules(recipe.name, recipe.quantize, _matrices(found, naming.dialect))
     tensors = [_planned(recipe, name, tensor, naming, config, merged) for name, tensor in found.items()]
     sharded = _sharded(tensors, recipe.shards.max_bytes)
     return Plan(recipe.name, sharded, _config(recipe, params, config, tensors))
 
 
-def _matched(header: Iterable[Tensor], naming: Naming) -> dict[str, Tensor]:
-    """Canonical name -> tensor, in the header's order, without heads."""
-    found: dict[str, Tensor] = {}
-    unmatched = []
-    for tensor in header:
-        if naming.is_head(tensor.name):
-            continue
-        name = naming.canonical(tensor.name)
-        if name is None:
-            unmatched.append(tensor.name)
-        elif name in found:
-            both = f"{sentence(found[name].name)} and as {sentence(tensor.name)}"
-            raise PlanError(f"the checkpoint has {name} twice: as {both}")
+def _matrices(found: Mapping[str, Tensor], dialect: Dialect) -> dict[str, tuple[int, ...]]:
+    """Module path -> shape of each weight."""
+    return {
+        name.removesuffix(".weight"): result_shape(tensor, dialect.transposes(name))
+        for name, tensor in found.items()
+        if name.endswith(".weight")
+    }
+
+
+def _check_rules(recipe: str, quantize: Quantize, modules: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises PlanError for a rule, or a whole section, without effect: it is probably mistaken."""
+    for rule in quantize.rules:
+        if not any(map(rule.matches, modules)):
+            raise PlanError(f"{recipe}.yaml: no module matches the rule with match {rule.match}")
+    planned = {path: _fitting(quantize, path, shape) for path, shape in modules.items()}
+    deciding = [quantize.rule_for(path) for path in modules]
+    for number, rule in enumerate(quantize.rules):
+        others = quantize.without(number)
+        if not any(rule is other for other in deciding):
+            why = "rules before it decide for all its modules; move it up, or remove it"
+        elif all(_fitting(others, path, shape) == planned[path] for path, shape in modules.items()):
+            why = "without it all is the same; change it, or remove it"
         else:
-            found[name] = tensor
-    if unmatched or not found:
-        raise PlanError(_unknown(unmatched, naming, found))
-    return found
-
-
-def _unknown(unmatched: list[str], naming: Naming, found: Mapping[str, Tensor]) -> str:
-    some = some_of(list(map(sentence, unmatched)))
-    if not found:
-        known = ", ".join(dialect.name for dialect in DIALECTS)
-        return (
-            f"not a Voxtral Realtime checkpoint: none of its tensors has a name of {known}: {some or 'none'}"
+            continue
+        where = f"{recipe}.yaml: quantize.rules: number {number + 1}, with match {rule.match},"
+        raise PlanError(f"{where} has no effect: {why}")
+    if not any(planned.values()):
+        raise PlanError(
+            f"{recipe}.yaml: quantize: applies to no module: no row is whole groups of"
+            f" {quantize.group_size}, or rules skip all; change it, or leave it out for unquantized weights"
         )
-    hint = "they are not part of this model; save the model without them"
-    if prefix := stray_prefix(unmatched, naming):
-        hint = f"they begin with `{prefix}`, the others do not; rename them alike"
-    elif any(name.rpartition(".")[2] in PACKED for name in unmatched):
-        hint = "these belong to quantized weights; start from the unquantized checkpoint"
-    return f"the checkpoint has tensors that {naming.dialect.name} has no name for: {some}; {hint}"
 
 
-def _check_dtypes(tensors: Iterable[Tensor]) -> None:
-    """Raises PlanError for tensors that are not floats of a known size, by name."""
-    wrong = [tensor for tensor in tensors if tensor.dtype not in FLOATS]
-    if not wrong:
-        return
-    some = some_of([f"{sentence(tensor.name)} has {tensor.dtype}" for tensor in wrong])
-    if any(tensor.dtype in FP8 for tensor in wrong):
-        hint = "8-bit floats need scales, which are not applied here; save the model in bfloat16"
-    else:
-        hint = "integers are no weights, or packed ones; start from the unquantized checkpoint"
-    raise PlanError(f"only {', '.join(FLOATS)} are converted: {some}; {hint}")
-
-
-def _check_shapes(
-    found: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], naming: Naming, origin: str
-) -> None:
-    transposes = naming.dialect.transposes
-    if missing := sorted(naming.native(name) for name in wanted.keys() - found.keys()):
-        raise PlanError(f"tensors are missing from the checkpoint: {some_of(missing)}")
-    if extra := sorted(found[name].name for name in found.keys() - wanted.keys()):
-        raise PlanError(f"the checkpoint has tensors that do not fit {origin}: {some_of(extra)}")
-    wrong = [
-        f"{found[name].name} is {list(_result_shape(found[name], transposes(name)))},"
-        f" but {list(shape)} by {origin}"
-        for name, shape in sorted(wanted.items())
-        if _result_shape(found[name], transposes(name)) != shape
-    ]
-    if wrong:
-        raise PlanError(f"tensors have the wrong shape: {some_of(wrong)}")
-
-
-def _check_rules(recipe: Recipe, modules: Iterable[str]) -> None:
-    """Raises PlanError for a rule that matches no module: it is probably mistyped."""
-    for rule in recipe.quantize.rules if recipe.quantize else ():
-        if not fnmatch.filter(modules, rule.match):
-            raise PlanError(f"{recipe.name}.yaml: no module matches the rule with match {rule.match}")
-
-
-def _result_shape(tensor: Tensor, transpose: bool) -> tuple[int, ...]:
-    if not transpose or len(tensor.shape) != 3:
-        return tensor.shape
-    a, b, c = tensor.shape
-    return a, c, b
+def _fitting(quantize: Quantize, path: str, shape: tuple[int, ...]) -> Quantization | None:
+    """How the weight of a module is quantized; None: it is skipped, or does not fit."""
+    how = quantize.for_module(path)
+    return how if how and how.fits(shape) else None
 
 
 def _planned(
@@ -244,11 +191,10 @@ def _planned(
     merged: Collection[str],
 ) -> TensorPlan:
     transpose = naming.dialect.transposes(name)
-    shape = _result_shape(tensor, transpose)
+    shape = result_shape(tensor, transpose)
     module, _, leaf = name.rpartition(".")
-    quantization = recipe.quantize.for_module(module) if recipe.quantize else None
-    if leaf != "weight" or (quantization and not quantization.fits(shape)):
-        quantization = None
+    quantized = recipe.quantize if leaf == "weight" else None
+    quantization = _fitting(quantized, module, shape) if quantized else None
     return TensorPlan(
         name,
         tensor.name,

@@ -21,8 +21,10 @@ from voxbuild.workspace import Workspace
 
 from .compatibility import check_dialects, dialect_lines, first_fault
 from .finding import finding, finding_text, found_source
+from .layout import layout, layout_text
 from .planner import Plan, TensorPlan, make_plan
 from .requirements import estimate
+from .unquantized import unquantized, unquantized_table
 
 Preview = dict[str, Any]
 
@@ -44,9 +46,11 @@ def preview(
     estimate           peak_memory_bytes, disk_bytes (views too), download_bytes, seconds (of converting)
     disk               free_bytes (for out/), enough (for the output and the download)
     loaders            name -> null, or why it cannot read the artifact (added by `show`)
+    layout             names, left_out, merged, unchecked: see `layout.layout` (added by `show`)
     found              facts, missing, faults of a found source, else null (added by `show`)
-    tensors            name, source, transpose, dtype, quantization (mode, bits, group_size; or null), shape,
-                       bytes, shard
+    unquantized        kind, dtype, why, tensors (count), parameters; only with `quantize:` (added by `show`)
+    tensors            name, source, transpose, head_rows, merged, dtype, quantization (mode, bits,
+                       group_size; or null), shape, bytes, shard
     """
     needed = estimate(plan, {tensor.name: tensor for tensor in header.tensors}, views)
     download = 0 if header.here else header.nbytes
@@ -97,6 +101,8 @@ def _tensor(tensor: TensorPlan, shard: str) -> Preview:
         "name": tensor.name,
         "source": tensor.source,
         "transpose": tensor.transpose,
+        "head_rows": tensor.head_rows,
+        "merged": tensor.merged,
         "dtype": tensor.dtype,
         "quantization": asdict(tensor.quantization) if tensor.quantization else None,
         "shape": list(tensor.shape),
@@ -114,7 +120,10 @@ def as_text(shown: Preview, plan: Plan | None) -> str:
     """A preview as tables; with every tensor if the plan is given."""
     blocks = [_tensors_table(plan)] if plan else []
     shards = [(row["file"], row["tensors"], f"{row['bytes']:,}") for row in shown["shards"]]
-    blocks += [_modules_table(shown), markdown(shards, ["file", "tensors", "bytes"]), _needs(shown)]
+    blocks += [_modules_table(shown)]
+    if plain := shown.get("unquantized"):
+        blocks += [unquantized_table(plain)]
+    blocks += [markdown(shards, ["file", "tensors", "bytes"]), _needs(shown)]
     return "\n\n".join(blocks)
 
 
@@ -123,7 +132,7 @@ def _tensors_table(plan: Plan) -> str:
         (
             tensor.name,
             tensor.source,
-            "swap 1,2" if tensor.transpose else "",
+            _transform(tensor),
             format_of(tensor),
             "x".join(map(str, tensor.shape)),
             f"{tensor.nbytes:,}",
@@ -132,6 +141,16 @@ def _tensors_table(plan: Plan) -> str:
         for tensor in plan.tensors
     ]
     return markdown(rows, ["tensor", "source", "transform", "format", "shape", "bytes", "shard"])
+
+
+def _transform(tensor: TensorPlan) -> str:
+    """What is done to a tensor before it is cast."""
+    done = {
+        "swap 1,2": tensor.transpose,
+        f"heads of {tensor.head_rows}": tensor.head_rows,
+        "merge": tensor.merged,
+    }
+    return ", ".join(name for name, does in done.items() if does)
 
 
 def _modules_table(shown: Preview) -> str:
@@ -189,15 +208,19 @@ def show(
     shown, texts = [], []
     for recipe, source in builds:
         found = header(source.name)
-        plan = make_plan(recipe, found.tensors, found.params, origin=source.params)
+        files = layout(source, found, work.recipes / "sources")
+        plan = make_plan(recipe, found.tensors, found.params, found.merged, source.params)
         check_dialects(recipe, plan)
         seen = preview(source, plan, found, *_free(work.out, found), len(views_of(recipe.dialects)))
         faults = {name: first_fault(loader, recipe, plan) for name, loader in LOADERS.items()}
         how = found_source(work, source)
         told = finding(how, recipe, found, given) if how else None
-        shown.append(seen | {"loaders": faults, "found": told})
+        plain = unquantized(recipe, plan)
+        more = {"loaders": faults, "found": told, "unquantized": plain, "layout": files}
+        shown.append(seen | more)
         blocks = [finding_text(told)] if told else []
-        blocks += [as_text(shown[-1], plan if tensors else None), dialect_lines(recipe, plan)]
+        blocks += [layout_text(files), as_text(shown[-1], plan if tensors else None)]
+        blocks.append(dialect_lines(recipe, plan))
         texts.append("\n\n".join(blocks))
     return json.dumps(shown, indent=2) if form == "json" else "\n\n\n".join(texts)
 

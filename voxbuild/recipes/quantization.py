@@ -56,6 +56,10 @@ class Rule(Strict):
     search: Search | None = None
     skip: bool = False
 
+    def matches(self, path: str) -> bool:
+        """Whether it matches a module's path."""
+        return fnmatch.fnmatchcase(path, self.match)
+
     @pydantic.model_validator(mode="after")
     def _has_effect(self) -> "Rule":
         if self.skip == any(value is not None for value in (self.bits, self.group_size, self.search)):
@@ -83,10 +87,16 @@ class Quantize(QuantizationFields):
 
     def for_module(self, path: str) -> Quantization | None:
         """The settings for the matrix of a module (canonical path); None: it is not quantized."""
-        for rule in self.rules:
-            if fnmatch.fnmatchcase(path, rule.match):
-                return self._changed_by(rule)
-        return self.quantization
+        rule = self.rule_for(path)
+        return self._changed_by(rule) if rule else self.quantization
+
+    def rule_for(self, path: str) -> Rule | None:
+        """The first rule that matches a module's path."""
+        return next((rule for rule in self.rules if rule.matches(path)), None)
+
+    def without(self, number: int) -> "Quantize":
+        """The same without one of its rules."""
+        return self.model_copy(update={"rules": self.rules[:number] + self.rules[number + 1 :]})
 
     def _changed_by(self, rule: Rule) -> Quantization | None:
         if rule.skip:

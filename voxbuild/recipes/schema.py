@@ -25,6 +25,8 @@ MAX_SCALAR = 10_000
 """Characters of a single value."""
 UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 """What PyYAML raises besides YAMLError: for invalid dates and numbers, or a tag without a value."""
+MEANT_BY_NO_KEY = {"quantize": "unquantized weights"}
+"""What a key left out means, where that is not a default value."""
 MAX_GUESSED = 50
 """Characters of an unknown key that are compared with the known keys."""
 
@@ -83,6 +85,7 @@ def load(path: Path, kind: type[Section]) -> Section:
         section = kind.model_validate_json(data)
     except pydantic.ValidationError as error:
         raise RecipeError(sentence(_message(path, tree, kind, error))) from error
+    _refuse_empty_keys(path, tree)
     if getattr(section, "name", path.stem) != path.stem:
         raise RecipeError(f"{path}: its name must be that of the file, {path.stem}")
     return section
@@ -142,6 +145,20 @@ def _refuse_doubled_keys(path: Path, node: yaml.Node | None) -> None:
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
             _refuse_doubled_keys(path, item)
+
+
+def _refuse_empty_keys(path: Path, node: yaml.Node | None, *above: str) -> None:
+    """A key without a value looks as if it said something, but means the same as no key."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if value.tag == "tag:yaml.org,2002:null":
+                name = ".".join((*above, key.value))
+                where, use = f"{path}:{key.start_mark.line + 1}", MEANT_BY_NO_KEY.get(name, "its default")
+                raise RecipeError(sentence(f"{where}: the key {name} is empty; leave it out for {use}"))
+            _refuse_empty_keys(path, value, *above, key.value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_empty_keys(path, item, *above)
 
 
 def _message(path: Path, tree: yaml.Node | None, kind: type[Strict], error: pydantic.ValidationError) -> str:

@@ -1,13 +1,15 @@
 """The headers of a source's weights: from local files, else from the Hub without downloading the rest."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voxbuild.recipes.source import Source
+from voxbuild.tensors.adapter import ADAPTER_FILES, Adapter, read_adapter
 from voxbuild.tensors.checkpoint import header_length, parse_header
 from voxbuild.tensors.source_files import SourceFiles, in_order
+from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.tensors import PREFIX, Tensor
 from voxrun.files.objects import read_json
 
@@ -23,6 +25,13 @@ class Header:
     """Whether the weights are local."""
     nbytes: int
     """Size of the weight files."""
+    adapter: Adapter | None = None
+    """The adapter, if it is local."""
+
+    @property
+    def merged(self) -> Collection[str]:
+        """The modules that the adapter changes."""
+        return self.adapter.updates if self.adapter else ()
 
 
 def read_source(source: Source, base: Path) -> Header:
@@ -34,11 +43,13 @@ def read_source(source: Source, base: Path) -> Header:
     """
     if files := local_weights(source, base):
         with SourceFiles(files) as weights:
-            return Header(tuple(weights.tensors.values()), _params(source, base), True, weights.nbytes)
-    # First the headers: offline, the client retries for a long time to download the configuration.
-    found = [_remote_header(source, name) for name in source.weight_files]
-    tensors = tuple(tensor for header, _ in found for tensor in in_order(header))
-    return Header(tensors, _params(source, base), False, sum(nbytes for _, nbytes in found))
+            tensors, nbytes = tuple(weights.tensors.values()), weights.nbytes
+    else:  # first the headers: offline, the client retries for a long time to download the configuration
+        found = [_remote_header(source, name) for name in source.weight_files]
+        tensors = tuple(tensor for header, _ in found for tensor in in_order(header))
+        nbytes = sum(size for _, size in found)
+    params = _params(source, base)
+    return Header(tensors, params, bool(files), nbytes, _local_adapter(source, base, params))
 
 
 def local_weights(source: Source, base: Path) -> dict[str, Path] | None:
@@ -46,6 +57,17 @@ def local_weights(source: Source, base: Path) -> dict[str, Path] | None:
     paths = {name: source.origin.cached(base, name) for name in source.weight_files}
     there = {name: path.resolve() for name, path in paths.items() if path}
     return there if len(there) == len(paths) else None
+
+
+def _local_adapter(source: Source, base: Path, params: Mapping[str, Any]) -> Adapter | None:
+    """The adapter, if there is one and it need not be downloaded."""
+    if source.adapter is None:
+        return None
+    paths = [source.adapter.origin.cached(base, name) for name in ADAPTER_FILES]
+    there = [path.parent for path in paths if path]
+    if len(there) < len(paths):
+        return None
+    return read_adapter(there[0], ModelConfig.from_dict(params, source.params))
 
 
 def _params(source: Source, base: Path) -> dict[str, Any]:

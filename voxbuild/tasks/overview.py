@@ -17,6 +17,8 @@ VARIANT_HEADER = [
     *("recipe", "bits/weight", "MB", "WER %", "worst set", "CER %"),
     *("top-1 %", "KL mean", "KL p99", "gates"),
 ]
+FIDELITY = (("top1_agreement", 100, 2), ("kl_mean", 1, 5), ("kl_p99", 1, 4))
+"""Name, factor and digits of each column."""
 
 
 def show_recipes(work: Workspace, book: Book) -> str:
@@ -64,9 +66,10 @@ def _measured(validation: dict[str, Any], current: bool) -> list[str]:
         f"{total['wer']:.2f}",
         f"{max(rates['wer'] for rates in validation['sets'].values()):.2f}",
         f"{total['cer']:.2f}",
-        f"{100 * near['top1_agreement']:.2f}",
-        f"{near['kl_mean']:.5f}",
-        f"{near['kl_p99']:.4f}",
+        *(
+            "not finite" if near[name] is None else f"{times * near[name]:.{digits}f}"
+            for name, times, digits in FIDELITY
+        ),
         ("pass" if current else "stale") if validation["passed"] else "FAIL",
     ]
 

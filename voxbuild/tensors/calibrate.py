@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from voxbuild.console import some_of
+from voxbuild.errors import ConvertError
 from voxrun.device import mx
 from voxrun.model.cpu.layers import MappedEmbedding, MappedLinear
 from voxrun.model.linear import Embedding, Linear
@@ -41,7 +43,12 @@ class Observed:
     def moments(self) -> Array:
         """The mean squares of the inputs [columns]; NaN if there was no input."""
         means: Array = np.divide(self._sums, self._rows or np.nan)
-        return means.astype(np.float32)
+        with np.errstate(over="ignore"):
+            return means.astype(np.float32)
+
+    def is_usable(self) -> bool:
+        """Whether all inputs were finite, and their mean squares are."""
+        return not self._rows or bool(np.isfinite(self.moments()).all())
 
 
 def observe(model: VoxtralRealtime) -> dict[str, Observed]:
@@ -57,7 +64,9 @@ def observe(model: VoxtralRealtime) -> dict[str, Observed]:
 
 
 def calibrate(folder: Path, recordings: Sequence[Path], done: Callable[[], None]) -> Moments:
-    """The moments of the unquantized model in a folder over recordings. Raises voxrun's errors.
+    """The moments of the unquantized model in a folder over recordings.
+
+    Raises ConvertError if they are not finite, and voxrun's errors.
 
     The embedding's are all 1: it is also the output head, but weighting its columns by the head's inputs
     makes the decoder's inputs worse by more than it improves the head.
@@ -69,6 +78,11 @@ def calibrate(folder: Path, recordings: Sequence[Path], done: Callable[[], None]
     for path in recordings:
         transcriber.transcribe(path)
         done()
+    if broken := [path for path, observer in observed.items() if not observer.is_usable()]:
+        raise ConvertError(
+            f"{folder}: the unquantized source is not usable: it gives no finite inputs to {some_of(broken)};"
+            " repair or replace its weights"
+        )
     moments = {path: observer.moments() for path, observer in observed.items()}
     moments |= {path: np.ones(model.config.decoder.dim, np.float32) for path in embeddings}
     return dict(sorted(moments.items()))

@@ -44,7 +44,7 @@ def cast(rows: Rows, dtype: str, to: str) -> Rows:
         rows, dtype = _to_single(rows, exact=to != "F32"), "F32"
         return cast(rows, dtype, to)
     out = np.empty(rows.shape, _STORED[to])
-    kernels.cast(_bits(rows, dtype).reshape(-1), KINDS[dtype], KINDS[to], out.view(_BITS[to]).reshape(-1))
+    kernels.cast(bits_of(rows, dtype).reshape(-1), KINDS[dtype], KINDS[to], out.view(_BITS[to]).reshape(-1))
     return out
 
 
@@ -66,7 +66,7 @@ def _to_single(rows: Rows, exact: bool) -> Rows:
 
 def is_finite(rows: Rows, dtype: str) -> bool:
     """Whether all values are finite."""
-    return bool(kernels.greatest_magnitude(_bits(rows, dtype).reshape(-1)) < _INFINITY[dtype])
+    return bool(kernels.greatest_magnitude(bits_of(rows, dtype).reshape(-1)) < _INFINITY[dtype])
 
 
 def transposed(rows: Rows) -> Rows:
@@ -82,7 +82,7 @@ def quantize_rows(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
 
     As in MLX, a group with a range beyond the greatest float32 gets an infinite scale (affine),
     a group with a greatest magnitude above zero, but below 6 * 2 ** -127 (mxfp4) or 448 * 2 ** -127 (mxfp8),
-    gets a scale that wraps around to a huge one.
+    gets a scale that wraps around to a huge one. `check.check_quantized` refuses such groups.
     """
     if os.environ.get(QUANTIZER_VARIABLE) == "mlx":
         return _quantized_by_mlx(rows, dtype, how)
@@ -93,14 +93,14 @@ def quantize_rows(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
 
 def _affine(rows: Rows, dtype: str, how: Quantization, weight: Rows) -> dict[str, Rows]:
     scales, biases = np.empty((2, len(rows), rows.shape[1] // how.group_size), _BITS[dtype])
-    kernels.affine(_bits(rows, dtype), KINDS[dtype], how.bits, how.group_size, weight, scales, biases)
+    kernels.affine(bits_of(rows, dtype), KINDS[dtype], how.bits, how.group_size, weight, scales, biases)
     return {"scales": scales.view(_STORED[dtype]), "biases": biases.view(_STORED[dtype])}
 
 
 def _small_floats(rows: Rows, dtype: str, how: Quantization, weight: Rows) -> dict[str, Rows]:
     assert (how.bits, how.group_size) in SMALL_FLOATS, f"no kernel computes {how.in_words}"
     scales = np.empty((len(rows), rows.shape[1] // how.group_size), np.uint8)
-    kernels.small_floats(_bits(rows, dtype), KINDS[dtype], how.bits, how.group_size, weight, scales)
+    kernels.small_floats(bits_of(rows, dtype), KINDS[dtype], how.bits, how.group_size, weight, scales)
     return {"scales": scales}
 
 
@@ -110,7 +110,7 @@ KERNELS = {"affine": _affine, "small_floats": _small_floats}
 """Each fills `weight` and returns the other leaves."""
 
 
-def _bits(rows: Rows, dtype: str) -> Rows:
+def bits_of(rows: Rows, dtype: str) -> Rows:
     """The same memory as unsigned integers; always read-only, so that Numba compiles for only one type."""
     bits: Rows = np.ascontiguousarray(rows).view(_BITS[dtype])
     bits.flags.writeable = False

@@ -1,5 +1,6 @@
 """Measure an artifact: its transcripts against the true ones, its logits against the unquantized source's."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +10,8 @@ import numpy as np
 
 from voxbuild.card.tables import wer_table
 from voxbuild.console import markdown
-from voxbuild.recipes.gates import FLOORS, Gates
+from voxbuild.errors import ValidationError
+from voxbuild.recipes.gates import FLOORS, WORST_WER, Gates
 from voxbuild.recipes.origins.base import Clip
 from voxrun.audio.file import FileSource
 from voxrun.device import mx
@@ -22,12 +24,20 @@ from .error_rates import error_rates
 def gates_table(validation: dict[str, Any]) -> str:
     """The error rates of each clip set, and the result of each gate, as Markdown tables."""
     gates = [
-        (g["name"], g["limit"], g["measured"], "pass" if g["passed"] else "FAIL") for g in validation["gates"]
+        (
+            gate["name"],
+            "a number" if gate["limit"] is None else gate["limit"],
+            "not finite" if gate["measured"] is None else gate["measured"],
+            "pass" if gate["passed"] else "FAIL",
+        )
+        for gate in validation["gates"]
     ]
     return f"{wer_table(validation)}\n\n{markdown(gates, ['gate', 'limit', 'measured', ''])}"
 
 
 ClipDone = Callable[[], None]
+SILENT = np.errstate(all="ignore")
+"""Logits that are not finite are reported as such, without NumPy's warnings before."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,7 @@ class Heard:
     tokens: list[int]
 
 
+@SILENT
 def listen(model: Path, clips: Sequence[Clip], done: ClipDone) -> dict[str, Heard]:
     """Transcribe clips with the model in a folder: clip name -> transcript."""
     transcriber = Transcriber.open(model)
@@ -49,17 +60,49 @@ def listen(model: Path, clips: Sequence[Clip], done: ClipDone) -> dict[str, Hear
     return heard
 
 
+@SILENT
+def check_reference(
+    source: str, clip_set: str, model: Path, clips: Sequence[Clip], heard: dict[str, Heard]
+) -> None:
+    """Raises ValidationError if the unquantized source, in folder `model`, does not hear the clips.
+
+    Then no artifact of it can be judged, and the artifact is not to blame.
+    """
+    wer = error_rates([clip.text for clip in clips], [heard[clip.name].text for clip in clips]).wer
+    if wer <= WORST_WER:
+        return
+    transcriber, clip = Transcriber.open(model), clips[0]
+    samples, tokens = np.concatenate(list(FileSource(clip.path, transcriber.rate))), heard[clip.name].tokens
+    for logits in teacher_forced_logits(transcriber.model, transcriber.tokenizer, samples, tokens):
+        _refuse_not_finite(source, logits)
+    raise ValidationError(
+        f"the unquantized source {source} has a WER of {wer:.0f} % on {clip_set}; {WORST_WER:g} % is the"
+        " limit: the clips (another language? wrong transcripts?) or the source are wrong"
+    )
+
+
+def _refuse_not_finite(source: str, logits: mx.array) -> None:
+    if not mx.isfinite(logits).all():
+        raise ValidationError(
+            f"the unquantized source {source} is not usable: its weights give no finite result (NaN or"
+            " infinite logits); repair or replace them"
+        )
+
+
+@SILENT
 def fidelity(
+    source: str,
     artifact: Path,
     reference: Path,
     clips: Sequence[Clip],
     heard: dict[str, Heard],
     done: ClipDone,
 ) -> dict[str, float]:
-    """How close an artifact's next-token distributions are to the unquantized source's.
+    """How close an artifact's next-token distributions are to the unquantized `source`'s.
 
     Both are given the source's transcripts (`heard`), so all positions have the same history. The share of
-    positions with the same likeliest token, mean and 99th percentile of KL(source || artifact) in nats.
+    positions with the same likeliest token, mean and 99th percentile of KL(source || artifact) in nats; NaN
+    if the artifact's logits are not finite. Raises ValidationError if the source's are not.
     """
     ours, theirs = Transcriber.open(artifact), Transcriber.open(reference)
     agreement, divergence = [], []
@@ -71,6 +114,7 @@ def fidelity(
             strict=True,
         )
         for p, q in pairs:
+            _refuse_not_finite(source, p)
             agreement.append(np.array(mx.argmax(p, axis=-1) == mx.argmax(q, axis=-1)))
             divergence.append(np.array(_kl(p, q)))
         done()
@@ -97,7 +141,7 @@ def report(
     measured_fidelity: dict[str, float],
     gates: Gates,
 ) -> dict[str, Any]:
-    """The content of validation.json without the artifact's hashes."""
+    """The content of validation.json without the artifact's hashes; what is not finite is None."""
     everything = [clip for members in clips.values() for clip in members]
     sets = {
         name: _rates(members, heard) | {"unquantized_wer": _rates(members, reference)["wer"]}
@@ -115,19 +159,28 @@ def report(
         "total": _rates(everything, heard),
         "unquantized": _rates(everything, reference),
         "sets": sets,
-        "fidelity": measured_fidelity,
+        "fidelity": {name: _finite(value) for name, value in measured_fidelity.items()},
         "clips": {clip.name: _line(clip, heard[clip.name]) for clip in everything},
     }
 
 
 def check(gates: Gates, figures: dict[str, float]) -> list[dict[str, Any]]:
-    """Name, limit, measured and passed of each gate."""
+    """Name, limit, measured and passed of each gate.
+
+    A figure that is not finite (None) fails its gate, even if there is no limit for it (None).
+    """
     results = []
-    for name, limit in gates.model_dump(exclude_none=True).items():
-        value = figures[name]
-        passed = value >= limit if name in FLOORS else value <= limit
+    for name, limit in gates.model_dump().items():
+        value = _finite(figures[name])
+        if limit is None and value is not None:
+            continue
+        passed = value is not None and (value >= limit if name in FLOORS else value <= limit)
         results.append({"name": name, "limit": limit, "measured": value, "passed": passed})
     return results
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _rates(clips: Sequence[Clip], heard: dict[str, Heard]) -> dict[str, Any]:

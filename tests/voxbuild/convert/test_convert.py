@@ -175,6 +175,24 @@ def test_weights_that_overflow_the_recipes_dtype_are_refused(book, tmp_path):
         converted(book, "fp16", tmp_path / "a.safetensors", tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("recipe", "value"),
+    [("4bit", 3e38), ("4bit-mse", 3e38), ("mxfp4", 3.3e38), ("mxfp8", 3e-37), ("nvfp4", 1e5)],
+)
+def test_a_group_that_its_mode_cannot_store_is_named_by_its_place_in_the_tensor(
+    book, tmp_path, monkeypatch, recipe, value
+):
+    monkeypatch.setattr("voxbuild.tensors.checkpoint.CHUNK_BYTES", 4096)  # several chunks of rows
+    rows, columns = next(t.shape for t in HEADER if t.name == QUERY)
+    array = np.zeros((rows, columns), np.float32)
+    array[-2, -1], array[-2, -2] = value, -value
+    write_checkpoint(tmp_path / "a.safetensors", HEADER, {QUERY: mx.array(array).astype(mx.bfloat16)})
+    how = book.recipe(recipe).quantize
+    place = f"row {rows - 2}, group {columns // how.group_size - 1} "
+    with pytest.raises(ConvertError, match=rf"^{QUERY}: {place}.* do not fit {how.mode} .*; repair them"):
+        converted(book, recipe, tmp_path / "a.safetensors", tmp_path / "out")
+
+
 def test_a_source_truncated_during_conversion_is_reported(book, source, tmp_path):
     path = tmp_path / "a.safetensors"
     path.write_bytes(source[0].read_bytes())

@@ -48,7 +48,7 @@ dialects: [{}]
 shards: {{max_size: 2MB}}
 validate:
   clips: [few]
-  gates: {{wer: 200.0}}
+  gates: {{wer: 75.0}}
 publish:
   repo: someone/{{model}}-{{recipe}}
 card: voxtral.md.j2

@@ -58,7 +58,6 @@ def test_every_recipe_fits_its_loaders_at_full_size(book):
         ("mlx-audio", quantize(rules=[PLAIN, {"match": EMBEDDING, "bits": 8}])),
         ("mlx-audio", quantize(rules=[PLAIN, {"match": EMBEDDING, "skip": True}])),
         ("transformers", None),
-        ("transformers", quantize(rules=[{"match": "*", "skip": True}])),
     ],
 )
 def test_a_plan_that_the_loader_reads_passes(book, dialect, how):

@@ -3,12 +3,14 @@
 import dataclasses
 import itertools
 import json
+import math
 
 import pytest
 from small_sources import UPSTREAM_PARAMS, header_of, make_header, params_of, upstream_header
 
 from voxbuild.errors import PlanError
 from voxbuild.plan.planner import make_plan, shard_name
+from voxbuild.plan.unquantized import unquantized, unquantized_table
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.quantization import Quantize
 from voxbuild.recipes.recipe import Recipe
@@ -254,6 +256,67 @@ def test_the_digest_depends_on_what_will_be_written(recipe, plan):
     ):
         assert make_plan(changed(recipe, **section), HEADER, UPSTREAM_PARAMS).digest() != digest
     assert make_plan(recipe, HEADER, UPSTREAM_PARAMS | {"norm_eps": 1e-6}).digest() != digest
+
+
+LATER = {"match": "*.attention.v_proj", "bits": 6}
+
+
+@pytest.mark.parametrize(
+    ("rules", "number", "why"),
+    [
+        ([{"match": "*", "bits": 8}, LATER], 2, "rules before it decide for all its modules; move it up, or"),
+        ([LATER, LATER], 1, "without it all is the same"),
+        ([{"match": "*.v_proj", "bits": 4}], 1, "without it all is the same; change it, or"),
+        ([{"match": "*.v_proj", "group_size": 64, "search": "none"}], 1, "without it all is the same"),
+        ([LATER, {"match": "*.norm", "skip": True}], 2, "without it all is the same"),
+        ([{"match": "*.ada_norm.linear_out", "bits": 6}], 1, "without it all is the same"),  # 32 columns
+        ([LATER, {"match": "*.v_*", "bits": 4}, {"match": "*.k_*", "bits": 8}], 2, "rules before it"),
+    ],
+)
+def test_a_rule_without_effect_is_refused(recipe, rules, number, why):
+    idle = changed(recipe, quantize={"bits": 4, "group_size": 64, "rules": rules})
+    said = refused(idle, SMALL_HEADER)
+    match = rules[number - 1]["match"]
+    assert f"4bit.yaml: quantize.rules: number {number}, with match {match}, has no effect: {why}" in said
+
+
+def test_a_rule_that_is_an_exception_from_a_later_one_has_effect(recipe):
+    rules = [{"match": "*.attention.v_proj", "bits": 4}, {"match": "*.attention.*", "bits": 8}]
+    plan = make_plan(
+        changed(recipe, quantize={"bits": 4, "group_size": 64, "rules": rules}), SMALL_HEADER, SMALL
+    )
+    bits = {t.module.rpartition(".")[2]: t.quantization.bits for t in plan.tensors if t.quantization}
+    assert (bits["v_proj"], bits["k_proj"]) == (4, 8)
+
+
+def test_quantization_of_no_module_is_refused(recipe):
+    narrow = params_of(dim=64, hidden=64, heads=2, encoder_dim=16)
+    recipe = changed(recipe, quantize={"bits": 4, "group_size": 128})
+    with pytest.raises(PlanError, match="quantize: applies to no module: no row is whole groups of 128"):
+        make_plan(recipe, header_of(narrow), narrow)
+    nothing = {"bits": 4, "group_size": 64, "rules": [{"match": "*", "skip": True}]}
+    assert "quantize: applies to no module" in refused(changed(recipe, quantize=nothing), SMALL_HEADER)
+
+
+def test_what_stays_unquantized_is_summed_with_its_reason(recipe):
+    rules = [{"match": "*.v_proj", "skip": True}, {"match": "adapter.*", "bits": 8, "group_size": 32}]
+    recipe = changed(recipe, dtype="float16", quantize={"bits": 4, "group_size": 128, "rules": rules})
+    plan = make_plan(recipe, SMALL_HEADER, SMALL)
+    rows = unquantized(recipe, plan)
+    plain = [t for t in plan.tensors if t.quantization is None]
+    assert sum(row["tensors"] for row in rows) == len(plain)
+    assert sum(row["parameters"] for row in rows) == sum(math.prod(t.shape) for t in plain)
+    assert {row["dtype"] for row in rows} == {"F16"}
+    whys = {row["why"] for row in rows if row["kind"] == "encoder attention"}
+    assert whys == {
+        "not a matrix",
+        "skipped by the rule with match *.v_proj",
+        "rows of 64 weights are not whole groups of 128",
+    }
+    (down,) = (row for row in rows if row["kind"] == "decoder mlp")
+    assert (down["why"], down["tensors"]) == ("rows of 192 weights are not whole groups of 128", 2)
+    assert len(unquantized_table(rows).splitlines()) < 14
+    assert unquantized(changed(recipe, quantize=None), plan) == []
 
 
 def test_a_rule_that_matches_no_module_is_reported(recipe):

@@ -85,6 +85,16 @@ def test_all_recipes_of_the_repository_load(root):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
+        (
+            "validate:",
+            "sign:\nvalidate:",
+            "some.yaml:13: the key sign is empty; leave it out for its defa",
+        ),
+        (
+            "wer: 3.0",
+            "wer: 75.1",
+            "some.yaml:15: validate.gates.wer: the limit can be 75 at most: above it, a",
+        ),
         ("bits: 4", "bit: 4", "some.yaml:6: unknown key quantize.bit (did you mean bits?)"),
         ("validate:", "validation:", "some.yaml:13: unknown key validation (did you mean validate?)"),
         ("top1_agreement", "top_agreement", "some.yaml:15: unknown key validate.gates.top_agreement (did"),
@@ -328,3 +338,12 @@ def test_a_clip_set_of_a_source_joins_the_recipes(recipes):
 def test_an_artifact_and_its_view_need_different_names(recipes):
     text = RECIPE.replace("publish:", "dialects: [mlx-audio]\npublish:\n  view: 'someone/{model}-{recipe}'")
     assert "the artifact and its views need different names" in refused(recipes, "some", text)
+
+
+@pytest.mark.parametrize("nothing", ["", " null", " ~"])
+def test_an_empty_quantize_is_not_silently_unquantized(recipes, nothing):
+    head, _, rest = RECIPE.partition("quantize:")
+    text = f"{head}quantize:{nothing}\n{rest[rest.index('validate:') :]}"
+    assert refused(recipes, "some", text) == (
+        "some.yaml:4: the key quantize is empty; leave it out for unquantized weights"
+    )

@@ -72,6 +72,12 @@ def test_a_good_file_becomes_an_immutable_section(tmp_path):
         ("size: 3", "size: true", "thing.yaml:4: part.size: Input should be a valid integer (found: true)"),
         ("{size: 1}", "{size: x}", "thing.yaml:6: others.0.size: "),
         ("colour: red", "colour: [red]", "thing.yaml:8: others.1.colour: "),
+        (
+            "  size: 3",
+            "  size: 3\n  colour:",
+            "thing.yaml:5: the key part.colour is empty; leave it out",
+        ),
+        ("colour: red", "colour: null", "thing.yaml:8: the key others.colour is empty; leave it out for its"),
         ("size: 3", "size: 3\n  size: 4", "thing.yaml:5: the key size is repeated"),
         ("{size: 1}", "{size: 1, size: 2}", "thing.yaml:6: the key size is repeated"),
         ("name: thing", "name: thong", "thing.yaml: its name must be that of the file, thing"),

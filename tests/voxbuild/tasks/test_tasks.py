@@ -104,16 +104,16 @@ def test_an_edited_recipe_is_converted_again_and_no_other(built):
 
 
 def test_an_edited_gate_is_checked_without_converting_again(built):
-    edit(built / "recipes/4bit.yaml", "wer: 200.0", "wer: 199.0")
+    edit(built / "recipes/4bit.yaml", "wer: 75.0", "wer: 74.0")
     process = doit(built, "build", "recipe=4bit")
     assert process.returncode == 0
     assert set(executed(process)) == {f"{stage}:tiny:4bit" for stage in ("validate", *DESCRIBING)}
     folder = built / "out/tiny/4bit"
-    assert read_json(folder / "validation.json")["gates"][0]["limit"] == 199.0
+    assert read_json(folder / "validation.json")["gates"][0]["limit"] == 74.0
     assert Manifest.load(folder).validated
     assert Manifest.load(folder).damaged(folder) == []
 
-    edit(built / "recipes/4bit.yaml", "wer: 199.0", "kl_mean: 0.0")
+    edit(built / "recipes/4bit.yaml", "wer: 74.0", "kl_mean: 0.0")
     process = doit(built, "build", "recipe=4bit")
     assert process.returncode in FAILED
     assert executed(process) == ["validate:tiny:4bit"]
@@ -364,7 +364,7 @@ def test_an_edited_manifest_is_written_again(built, edited, made_again):
 
 
 def test_a_stricter_gate_makes_the_table_stale_and_prevents_publishing(built):
-    edit(built / "recipes/4bit.yaml", "wer: 200.0", "wer: 199.0")
+    edit(built / "recipes/4bit.yaml", "wer: 75.0", "wer: 74.0")
     assert "stale" in doit(built, "table", "recipe=4bit").stdout
     process = doit(built, "publish", "recipe=4bit")
     assert process.returncode in FAILED

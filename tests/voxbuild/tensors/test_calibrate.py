@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from projects import doit, edit, executed, make_project, skipped
-from small_sources import header_of, params_of
+from small_sources import header_of, params_of, unusable_model
 
 from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest
@@ -48,6 +48,14 @@ def tiny(root):
 @pytest.fixture(scope="module")
 def moments(tiny, clips):
     return calibrate(tiny, [clip.path for clip in clips], lambda: None)
+
+
+def test_a_source_without_finite_results_is_not_calibrated(tmp_path, clips):
+    broken = unusable_model(tmp_path / "model")
+    with pytest.raises(
+        ConvertError, match="the unquantized source is not usable: it gives no finite inputs to"
+    ):
+        calibrate(broken, [clips[0].path], lambda: None)
 
 
 def weighed(book, **changes):

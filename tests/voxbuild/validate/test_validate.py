@@ -1,16 +1,32 @@
 """Gates at their limits, KL divergence, and an artifact compared with itself."""
 
+import json
 import math
+from dataclasses import replace
 
 import pytest
 from projects import make_project
+from small_sources import unusable_model
 
+from voxbuild.errors import ValidationError
+from voxbuild.files import to_json
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.gates import Gates
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.sources.clips import read_clips
-from voxbuild.validate.measure import Heard, _kl, check, fidelity, listen, report
+from voxbuild.validate.measure import (
+    Heard,
+    _kl,
+    check,
+    check_reference,
+    fidelity,
+    gates_table,
+    listen,
+    report,
+)
 from voxrun.device import mx
+
+FIGURES = {"wer": 0.0, "wer_increase": 0.0, "top1_agreement": 1.0, "kl_mean": 0.0, "kl_p99": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -31,12 +47,28 @@ from voxrun.device import mx
     ],
 )
 def test_a_gate_is_passed_up_to_its_limit(name, limit, measured, passed):
-    (result,) = check(Gates(**{name: limit}), {name: measured})
-    assert (result["name"], result["limit"], result["passed"]) == (name, limit, passed)
+    results = check(Gates(**{name: limit}), FIGURES | {name: measured})
+    (result,) = (result for result in results if result["name"] == name)
+    assert (result["limit"], result["passed"]) == (limit, passed)
 
 
 def test_gates_that_are_not_set_are_not_checked():
-    assert check(Gates(), {"wer": 1000.0}) == []
+    figures = FIGURES | {"wer_increase": 1000.0, "kl_mean": 1000.0, "top1_agreement": 0.0}
+    assert [gate["name"] for gate in check(Gates(), figures)] == ["wer"]
+
+
+@pytest.mark.parametrize("name", ["top1_agreement", "kl_mean", "kl_p99"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_figure_that_is_not_finite_fails_even_without_a_limit(name, value):
+    failed = [gate for gate in check(Gates(), FIGURES | {name: value}) if not gate["passed"]]
+    assert failed == [{"name": name, "limit": None, "measured": None, "passed": False}]
+
+
+def test_a_model_that_does_not_hear_the_clips_fails_without_any_limit():
+    assert [gate["passed"] for gate in check(Gates(), FIGURES | {"wer": 75.0})] == [True]
+    assert check(Gates(), FIGURES | {"wer": 75.01}) == [
+        {"name": "wer", "limit": 75.0, "measured": 75.01, "passed": False}
+    ]
 
 
 def test_kl_is_zero_for_equal_logits_and_known_otherwise():
@@ -76,12 +108,49 @@ def test_the_report_counts_what_was_heard(tmp_path):
     assert not report(clips, heard, reference, near, Gates(wer=24.9, wer_increase=0.0))["passed"]
 
 
+def test_a_report_with_figures_that_are_not_finite_is_json_and_a_table(tmp_path):
+    clips, heard = {"a": [Clip("a/1", tmp_path, "one")]}, {"a/1": Heard("one", [])}
+    near = {"positions": 9, "top1_agreement": 1.0, "kl_mean": math.nan, "kl_p99": math.nan}
+    result = report(clips, heard, heard, near, Gates(wer_increase=0.0, kl_mean=0.1))
+    assert not result["passed"]
+    assert json.loads(to_json(result), parse_constant=pytest.fail)["fidelity"]["kl_mean"] is None
+    lines = gates_table(result).splitlines()
+    for name, limit in (("kl_mean", "0.1"), ("kl_p99", "a number")):
+        (line,) = (line for line in lines if name in line)
+        assert [cell.strip() for cell in line.split("|")[2:-1]] == [limit, "not finite", "FAIL"]
+
+
+def test_a_source_without_finite_results_is_to_blame_itself(root, tmp_path):
+    project = make_project(tmp_path / "project", clips=1)
+    clips = read_clips(read_book(project / "recipes").clips["few"], project / "recipes/clips")
+    good, broken = root / "tiny/checkpoint", unusable_model(tmp_path / "model")
+    heard = listen(broken, clips, lambda: None)
+    with pytest.raises(ValidationError, match="source mine is not usable: its weights give no finite"):
+        check_reference("mine", "few", broken, clips, heard)
+    with pytest.raises(ValidationError, match="the unquantized source mine is not usable"):
+        fidelity("mine", good, broken, clips, heard, lambda: None)
+    near = fidelity("tiny", broken, good, clips, listen(good, clips, lambda: None), lambda: None)
+    assert math.isnan(near["kl_mean"])
+    assert math.isnan(near["kl_p99"])
+
+
+def test_a_source_that_does_not_hear_the_clips_is_refused(root, tmp_path):
+    project = make_project(tmp_path / "project", clips=1)
+    clips = read_clips(read_book(project / "recipes").clips["few"], project / "recipes/clips")
+    other = [replace(clip, text="el perro de san roque") for clip in clips]
+    model = root / "tiny/checkpoint"
+    heard = listen(model, clips, lambda: None)
+    check_reference("mine", "few", model, clips, heard)
+    with pytest.raises(ValidationError, match=r"source mine has a WER of 100 % on few; 75 % is the limit"):
+        check_reference("mine", "few", model, other, heard)
+
+
 def test_a_model_agrees_with_itself_completely(root, tmp_path):
     project = make_project(tmp_path / "project", clips=1)
     clips = read_clips(read_book(project / "recipes").clips["few"], project / "recipes/clips")
     model, done = root / "tiny/checkpoint", []
     heard = listen(model, clips, lambda: done.append("heard"))
-    near = fidelity(model, model, clips, heard, lambda: done.append("compared"))
+    near = fidelity("tiny", model, model, clips, heard, lambda: done.append("compared"))
     assert done == ["heard", "compared"]
     assert near.pop("positions") == len(heard[clips[0].name].tokens)
     assert near == {"top1_agreement": 1.0, "kl_mean": 0.0, "kl_p99": 0.0}

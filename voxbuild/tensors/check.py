@@ -1,0 +1,149 @@
+"""Whether what conversion stores is finite, and near the weights that it stands for.
+
+MLX's formats have limits that its quantizer does not check: a group beyond them is stored as infinite, NaN or
+other numbers. So the extremes of each group are computed as a loader computes them. They bound all of its
+weights; only maxima need a loop over weights, all else is computed once for a group.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import uint64
+
+from voxbuild.errors import ConvertError
+
+from .kernels import E2M1, EPSILON, ONE, compiled
+from .modes import MODES, Quantization
+from .quantize import Rows, bits_of, cast, is_finite
+
+E4M3_NUMBERS = np.array(
+    [c * 2.0**-9 if c < 8 else (1 + c % 8 / 8) * 2.0 ** (c // 8 - 7) for c in range(127)] + [np.nan],
+    np.float32,
+)
+"""The magnitude of each code of 7 bits: of mxfp8's weights, and of nvfp4's scales."""
+E8M0_SCALES = np.array([2.0 ** (code - 127) for code in range(255)] + [np.inf], np.float32)
+"""The scale of each code of 8 bits; MLX reads the last one as infinite."""
+TIMES = np.float32(4)
+"""More than this many times its group's greatest weight, a stored number stands for no weight of it."""
+LEAST = np.float32(2.0**-7)
+"""Small floats below it can become 0 for lack of smaller scales: nvfp4's least is 2 ** -9, times 6."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where rows are in the source."""
+
+    tensor: str
+    first_row: int
+
+
+def check_cast(rows: Rows, dtype: str, stored: Rows, to: str, place: Place) -> None:
+    """Rows of `dtype` that are `stored` as dtype `to`. Raises ConvertError with one that is not finite."""
+    if is_finite(stored, to):
+        return
+    row, column = np.argwhere(~np.isfinite(_floats(stored, to).reshape(len(stored), -1)))[0]
+    weight = _floats(rows, dtype).reshape(len(rows), -1)[row, column]
+    where = f"{place.tensor}: a weight is not finite as {to}: in row {place.first_row + row}"
+    if np.isfinite(weight):
+        raise ConvertError(f"{where} it is {weight:.3g}; repair it, or choose a dtype of larger range")
+    raise ConvertError(f"{where}; the source is damaged, so repair or replace it")
+
+
+def check_quantized(rows: Rows, dtype: str, how: Quantization, parts: dict[str, Rows], place: Place) -> None:
+    """Rows [n, columns], all finite, and the `parts` (leaf -> array) that they were quantized to.
+
+    Raises ConvertError with the first group that would be read as numbers that are not finite, or absurd.
+    """
+    most = greatest_weights(rows, dtype, how.group_size)
+    with np.errstate(all="ignore"):
+        reach, good = READERS[MODES[how.mode].kernel](parts, dtype, how, most)
+    if good.all():
+        return
+    row, group = np.argwhere(~good)[0]
+    columns = slice(group * how.group_size, (group + 1) * how.group_size)
+    weights = _floats(rows, dtype)[row, columns]
+    raise ConvertError(
+        f"{place.tensor}: row {place.first_row + row}, group {group} (columns {columns.start} to"
+        f" {columns.stop - 1}): weights from {weights.min():.3g} to {weights.max():.3g} do not fit"
+        f" {how.in_words} in {dtype}: they would be read as up to {reach[row, group]:.3g}; repair them, give"
+        " the module a rule with `skip: true`, or choose another mode or a dtype of larger range"
+    )
+
+
+def greatest_weights(rows: Rows, dtype: str, group_size: int) -> Rows:
+    """The greatest magnitude of each group, float32 [n, groups]."""
+    bits = bits_of(rows, dtype)
+    most = np.empty((len(rows), rows.shape[1] // group_size), bits.dtype)
+    greatest_in_groups(bits, group_size, most)
+    return _floats(most.view(rows.dtype), dtype)
+
+
+def _lines(parts: dict[str, Rows], dtype: str, how: Quantization, most: Rows) -> tuple[Rows, Rows]:
+    """Of each group, the greatest magnitude that its scale and bias allow, and whether they are right.
+
+    A weight is read as bias + code * scale, each step rounded to the dtype, which keeps the order: if the
+    greatest code gives finite numbers, all do. Codes are the nearest, so a weight within the line's ends is
+    off by at most a scale, and one beyond them by its distance to the nearer end. Both are near if the scale
+    is not large, and the line passes or comes near to the weights.
+    """
+    scale, bias = _floats(parts["scales"], dtype), _floats(parts["biases"], dtype)
+    product = _rounded(scale * np.float32(2**how.bits - 1), dtype)
+    end = _rounded(product + bias, dtype)
+    limit = TIMES * most + np.float32(2) * EPSILON  # the least scale, as any dtype rounds it
+    nearer = np.where(np.sign(bias) == np.sign(end), np.minimum(np.abs(bias), np.abs(end)), 0)
+    reach = np.maximum(np.abs(bias), np.abs(np.where(np.isfinite(product), end, product)))
+    return reach, np.isfinite(reach) & (np.abs(scale) <= limit) & (nearer <= limit)
+
+
+def _small_floats(parts: dict[str, Rows], dtype: str, how: Quantization, most: Rows) -> tuple[Rows, Rows]:
+    """Of each group, its stored weight of the greatest magnitude, and whether that is right.
+
+    It stands for the source's greatest, as rounding keeps the order; so all others are nearer to 0.
+    """
+    codes = np.empty(most.shape, np.uint8)
+    greatest_codes(parts["weight"].view(np.uint8), how.bits, how.group_size * how.bits // 8, codes)
+    numbers = E4M3_NUMBERS if how.bits == 8 else E2M1
+    scales = E4M3_NUMBERS if how.group_size == 16 else E8M0_SCALES
+    reach = _rounded(numbers.take(codes) * scales.take(parts["scales"]), dtype)
+    near = (reach <= TIMES * most + LEAST) & (reach >= most / TIMES - LEAST)
+    return reach, np.isfinite(reach) & near
+
+
+READERS = {"affine": _lines, "small_floats": _small_floats}
+"""For each of `quantize.KERNELS`, what reads its groups back."""
+
+
+def _floats(rows: Rows, dtype: str) -> Rows:
+    """Rows in storage form as float32; what is not finite stays so."""
+    return cast(rows, dtype, "F32")
+
+
+def _rounded(values: Rows, dtype: str) -> Rows:
+    """Float32 rounded to a dtype."""
+    return _floats(cast(values, "F32", dtype), dtype)
+
+
+@compiled
+def greatest_in_groups(rows, count, most):  # type: ignore
+    """The greatest magnitude of each group of `count` stored floats [n, columns], as bits [n, groups]."""
+    mask = rows.dtype.type((1 << (8 * rows.itemsize - 1)) - 1)
+    for i in range(uint64(most.shape[0])):
+        for group in range(uint64(most.shape[1])):
+            top = rows.dtype.type(0)
+            for j in range(group * uint64(count), (group + ONE) * uint64(count)):
+                top = max(top, rows[i, j] & mask)
+            most[i, group] = top
+
+
+@compiled
+def greatest_codes(packed, bits, count, codes):  # type: ignore
+    """The greatest code without its sign of each group of `count` bytes [n, bytes]: two in a byte, or one."""
+    for i in range(uint64(codes.shape[0])):
+        for group in range(uint64(codes.shape[1])):
+            top = np.uint8(0)
+            for j in range(group * uint64(count), (group + ONE) * uint64(count)):
+                byte = packed[i, j]
+                high = byte & np.uint8(0x7F) if bits == 8 else (byte >> np.uint8(4)) & np.uint8(7)
+                low = high if bits == 8 else byte & np.uint8(7)
+                top = max(top, max(high, low))
+            codes[i, group] = top
