@@ -70,8 +70,7 @@ class Variant:
     @property
     def private(self) -> bool:
         """Whether it must not be published publicly: as the recipe says, else as the source."""
-        said = self.recipe.publish.private
-        return self.source.private if said is None else said
+        return self.book.private(self.source, self.recipe)
 
     @property
     def tag(self) -> str:

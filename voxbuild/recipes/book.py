@@ -45,6 +45,12 @@ class Book:
             repo = recipe.publish.view.format(repo=repo, dialect=dialect, **names)
         return check_repo(repo)
 
+    @staticmethod
+    def private(source: Source, recipe: Recipe) -> bool:
+        """Whether a recipe's artifact over a source must not be public: as the recipe says, else the source."""
+        said = recipe.publish.private
+        return source.private if said is None else said
+
     def digest(self, source: Source, recipe: Recipe) -> str:
         """One sha256 over the definitions of a recipe, a source and all their clip sets."""
         sections = [recipe, source, *self.clip_sets(source, recipe).values()]

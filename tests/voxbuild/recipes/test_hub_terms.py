@@ -14,7 +14,7 @@ from voxbuild.recipes.hub_terms import LANGUAGES, LICENSES, check_repo
 
 @pytest.fixture
 def read(tmp_path):
-    """Read a project in which the source or the recipe has these keys; the source."""
+    """Read a project in which the source or the recipe has these keys."""
 
     def act(recipe=(), **source):
         folder = make_project(tmp_path / "project", recipes=(), clips=1)
@@ -24,7 +24,7 @@ def read(tmp_path):
         about["publish"] |= dict(recipe)
         (folder / "recipes/4bit.yaml").write_text(yaml.safe_dump(about))
         read_book.cache_clear()
-        return read_book(folder / "recipes").source("tiny")
+        return read_book(folder / "recipes")
 
     return act
 
@@ -103,3 +103,18 @@ def test_names_of_repositories_are_checked_as_the_client_does(name):
     else:
         with pytest.raises(ValueError, match="cannot be a repository"):
             check_repo(name)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "source", "private"),
+    [
+        (None, False, False),
+        (None, True, True),
+        (True, False, True),
+        (False, True, False),
+    ],
+)
+def test_the_recipe_says_whether_a_repository_is_private_or_else_the_source(read, recipe, source, private):
+    about = {} if recipe is None else {"private": recipe}
+    book = read(recipe=about, private=source)
+    assert book.private(book.source("tiny"), book.recipe("4bit")) is private
