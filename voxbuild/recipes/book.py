@@ -47,7 +47,7 @@ class Book:
 
     @staticmethod
     def private(source: Source, recipe: Recipe) -> bool:
-        """Whether a recipe's artifact over a source must not be public: as the recipe says, else the source."""
+        """Whether what a recipe makes of a source must not be public: as the recipe says, else the source."""
         said = recipe.publish.private
         return source.private if said is None else said
 
