@@ -1,6 +1,6 @@
 """Who may do what: tokens with a role, private and gated repositories."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ class Token:
     namespaces: frozenset[str] | None = None
     scopes: tuple[tuple[str, str], ...] = ()
     """Of a fine-grained one: the name of a namespace or a repository, and a permission."""
+
+    in_organisations: dict[str, Any] = field(default_factory=lambda: {"roleInOrg": "write"})
+    """What whoami tells of it in its namespaces."""
 
     @property
     def more(self) -> dict[str, Any]:

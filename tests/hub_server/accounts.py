@@ -15,7 +15,7 @@ def whoami(hub: HubServer, request: Request) -> Any:
     token = request.token
     assert token is not None
     names = ORGANISATIONS if token.namespaces is None else token.namespaces
-    orgs = [{"type": "org", "name": name, "roleInOrg": token.role} for name in sorted(names)]
+    orgs = [{"type": "org", "name": name} | token.in_organisations for name in sorted(names)]
     about = {"displayName": token.user, "role": token.role}
     access = {"type": "access_token", "accessToken": about | token.more}
     return {"type": "user", "name": token.user, "orgs": orgs, "auth": access}

@@ -88,11 +88,11 @@ class HubServer(Declares):
         user: str,
         role: str = "write",
         namespaces: list[str] | None = None,
-        scopes: tuple[tuple[str, str], ...] = (),
+        **more: Any,
     ) -> None:
         """Another token, see `Token`; members of no namespace write nowhere."""
         allowed = None if namespaces is None else frozenset(namespaces)
-        self.tokens[value] = Token(user, role, allowed, scopes)
+        self.tokens[value] = Token(user, role, allowed, **more)
 
     def restrict(self, name: str, kind: str = "models", **settings: Any) -> None:
         """private=True, gated="auto" or "manual", granted=["user"]."""

@@ -75,7 +75,7 @@ def test_the_own_namespace_and_those_of_organisations_are_accepted(world, login)
 def test_others_may_open_a_pull_request(world, login):
     world.hub.add("models", world.repo, {})
     login("me", namespaces=[])
-    assert Hub().check(world.release, REQUEST) == []
+    assert Hub().check(world.release, REQUEST) == [f"{world.repo}: an existing repository, public"]
     assert "not a member of someone, only of no organisation" in refused(world)
 
 
@@ -131,6 +131,7 @@ def test_a_repository_that_becomes_public_meanwhile_gets_nothing(world):
 def test_the_visibility_of_a_repository_is_never_changed(world):
     world.hub.add("models", world.repo, {})
     world.hub.restrict(world.repo, private=True)
+    assert Hub().check(world.release) == [f"{world.repo}: an existing repository, private"]
     assert attempt(world.release)[0]
     assert world.there.settings["private"]
 
@@ -170,3 +171,15 @@ def test_a_link_to_a_licence_that_is_not_there_is_said(world, tmp_path):
     assert absent in Hub().check(release)
     world.hub.add("models", world.repo, {"LICENSE": b"mine"})
     assert absent not in Hub().check(release)
+
+
+def test_an_account_that_only_reads_in_an_organisation_is_refused(world, login):
+    login("me", namespaces=["someone"], in_organisations={"roleInOrg": "read"})
+    assert refused(world) == (
+        f"{world.repo}: me may only read in someone; an administrator there can change that"
+    )
+    login("me", namespaces=["someone"], in_organisations={"roleInOrg": "read", "isEnterprise": True})
+    doubt, _ = Hub().check(world.release)
+    assert doubt == (
+        f"{world.repo}: me may only read in someone, but for its resource groups; the Hub may refuse it"
+    )

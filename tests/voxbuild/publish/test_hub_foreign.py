@@ -33,9 +33,10 @@ class Place:
         return release_of(self._folder / tag, self.repo, tag.encode() * 500, tag, **files)
 
     def publish(self, release, destination=MAIN):
-        """Publish; what was said before anything was sent."""
+        """Publish; what was said before anything was sent, after the line on the visibility."""
         self._said.clear()
         Hub().publish(release, destination, self._said.append)
+        assert self._said.pop(0) == f"{self.repo}: an existing repository, public"
         return list(self._said)
 
     def holds(self, revision="main"):

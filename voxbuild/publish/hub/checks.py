@@ -30,12 +30,8 @@ def check(
     exists = repo.exists()
     lines = check_rights(api, repo.name, request=exists and destination.pull_request)
     check_branch(repo, release, destination, exists)
-    if exists:
-        there, beside = _beside(repo, release, destination)
-        lines += beside
-    else:
-        there = set()
-        lines.append(f"{repo.name}: a new repository, {'private' if release.private else 'public'}")
+    there, beside = _beside(repo, release, destination) if exists else (set(), [])
+    lines += [f"{repo.name}: {'an existing' if exists else 'a new'} repository, {repo.visibility}", *beside]
     if link and "://" not in link and link not in there:
         lines.append(
             f"{repo.name}: license_link names {plain(link)}, which is not there; add it, or give a URL"

@@ -50,6 +50,8 @@ class HubFiles:
 
     def __init__(self, api: "HfApi", repo: str, private: bool = False) -> None:
         self._api, self.name, self._private = api, repo, private
+        self.visibility = "private" if private else "public"
+        """Of the repository; of one that does not exist, what it will be."""
 
     def head(self, branch: str = MAIN) -> str:
         """The commit of a branch. Raises PublishError if the repository was renamed, or must be private and
@@ -60,6 +62,7 @@ class HubFiles:
             raise PublishError(
                 f"{self.name}: renamed to {plain(info.id)} on the Hub; publish under that name or a new one"
             )
+        self.visibility = "private" if info.private else "public"
         if self._private and not info.private:
             raise PublishError(
                 f"{self.name}: the repository is public, but the recipe or its source says `private: true`;"
