@@ -84,15 +84,21 @@ def make_manifest(**changes):
     return Manifest(**(facts | changes))
 
 
-def make_subject(recipe="4bit", source=UPSTREAM, loader=None, fingerprint=None, made_of=None, **changes):
+def make_subject(
+    recipe="4bit", source=UPSTREAM, loader=None, fingerprint=None, made_of=None, repo=None, **changes
+):
     """A recipe's artifact over a source, which may be a Source; `changes` go into the manifest.
 
     `made_of`: the manifest's `source`.
     """
     book = read_book(ROOT / "recipes")
     known = book.source(source) if isinstance(source, str) else source
+    chosen = book.recipe(recipe)
+    if repo:
+        publish = chosen.publish.model_copy(update={"repo": repo})
+        chosen = chosen.model_copy(update={"publish": publish})
     validation = VALIDATION if source == UPSTREAM else TINY_VALIDATION
-    variant = Variant(Workspace(ROOT), book, known, book.recipe(recipe), loader and LOADERS[loader])
+    variant = Variant(Workspace(ROOT), book, known, chosen, loader and LOADERS[loader])
     return Subject(variant, make_manifest(source=made_of or {}, **changes), validation, fingerprint)
 
 

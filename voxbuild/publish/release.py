@@ -60,7 +60,7 @@ def prepare(
     def read(name: str) -> bytes:
         return read_bytes(folder / name, STATE_BYTES)
 
-    if wrong := check_card(folder, manifest, read_validation(folder), record):
+    if wrong := check_card(folder, manifest, read_validation(folder), record, repo):
         faults = "; ".join(wrong)
         raise PublishError(f"{folder}: the card differs from the measurements: {faults}; run `doit build`")
     try:
