@@ -59,13 +59,21 @@ MAX_ROW = 2**20
 class Checkpoint:
     """An open safetensors file: its tensors by name, and their rows."""
 
-    def __init__(self, path: Path, known: list[int] | None = None, dtypes: Collection[str] = DTYPES) -> None:
+    def __init__(
+        self,
+        path: Path,
+        known: list[int] | None = None,
+        dtypes: Collection[str] = DTYPES,
+        buffers: Buffers | None = None,
+    ) -> None:
         """`known` is the stamp that the file must have, `dtypes` are those that its tensors may have.
+
+        Several files can share `buffers`, if one thread reads them all.
 
         Raises CheckpointError if the header is invalid or does not fit the file's size, or the stamp differs.
         """
         self.path = path
-        self._buffers = Buffers(CHUNK_BYTES)
+        self._buffers = buffers or Buffers(CHUNK_BYTES)
         try:
             self._file = open_regular(path)
         except OSError as error:

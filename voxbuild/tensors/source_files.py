@@ -8,7 +8,7 @@ from voxbuild.errors import CheckpointError
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.messages import shown
 
-from .checkpoint import ANY_DTYPE, Checkpoint, OnePass
+from .checkpoint import ANY_DTYPE, CHUNK_BYTES, Buffers, Checkpoint, OnePass
 
 Stamps = Mapping[str, list[int]]
 
@@ -24,10 +24,11 @@ class SourceFiles:
         self.files: dict[str, Checkpoint] = {}
         self.places: dict[str, str] = {}
         """Tensor -> file."""
+        buffers = Buffers(CHUNK_BYTES)
         with ExitStack() as opened:
             for name, path in paths.items():
                 known = stamps[name] if stamps else None
-                self.files[name] = opened.enter_context(Checkpoint(path, known, ANY_DTYPE))
+                self.files[name] = opened.enter_context(Checkpoint(path, known, ANY_DTYPE, buffers))
                 self._place(name)
             self._opened = opened.pop_all()
         self.tensors = {
