@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voxbuild.artifact import attest
-from voxbuild.artifact.lock import LOCK, refuse_difference, refuse_drift
+from voxbuild.artifact.lock import LOCK, check_drift, refuse_difference
 from voxbuild.artifact.manifest import (
     DESCRIPTIVE,
     MANIFEST,
@@ -22,16 +22,19 @@ from voxbuild.artifact.manifest import (
 from voxbuild.artifact.tools import runtime_versions, tool_versions
 from voxbuild.artifact.variant import Variant
 from voxbuild.card.render import check_card_names, write_card_files
+from voxbuild.convert import kept_views
 from voxbuild.convert.conversion import Conversion
 from voxbuild.convert.unquantized import unquantized_folder, write_unquantized
 from voxbuild.convert.views import check_view, write_view
 from voxbuild.plan.requirements import check_disk
 from voxbuild.recipes.loaders import Loader
+from voxbuild.recipes.origins.base import Clip
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.sources.clips import read_clips
 from voxbuild.sources.fetch import fetch as fetch_files
 from voxbuild.tensors import calibrate as calibration
 from voxbuild.tensors.moments import save_moments
+from voxbuild.validate import figures
 from voxbuild.validate.measure import Heard, check_reference, fidelity, gates_table, listen, report
 from voxrun.device import device_name
 from voxrun.files.hashes import sha256_of
@@ -44,12 +47,13 @@ from .folders import Journal, whole_folder
 from .workspace import Workspace
 
 
-def fetch(work: Workspace, source: Source) -> None:
-    """Get the source's files, check them and record their hashes. Raises SourceError."""
+def fetch(work: Workspace, source: Source) -> dict[str, Any]:
+    """Get the source's files, check them and record their hashes; return these. Raises SourceError."""
     total = sum(file.size or 0 for file in source.files)
     with progress_bar("check " + source.name, total, "B") as bar:
         fetched = fetch_files(source, work.recipes / "sources", bar.update)
     fetched.save(work.source_file(source.name))
+    return {"files": fetched.identity()}
 
 
 def unquantize(work: Workspace, source: Source) -> None:
@@ -66,20 +70,21 @@ def calibrate(work: Workspace, source: Source, clips: ClipSet) -> None:
     save_moments(work.moments_file(source.name, clips.name), moments)
 
 
-def write_plan(variant: Variant, lock: Path | None = None) -> None:
+def write_plan(variant: Variant, lock: Path | None = None) -> str | None:
     """Write the plan, which determines the artifact's weights: convert runs again only if it changed.
 
-    Raises LockError if the plan differs from `lock`, or (None) if the source changed since the lock of the
-    existing artifact.
+    Returns what changed since the lock of the existing artifact, in a source's files that are not pinned.
+    Raises LockError if the plan differs from `lock`, or (None) if what is pinned changed since then.
     """
     check_card_names(variant)  # fails now, not after an hour of converting
     conversion = Conversion.of(variant)
-    own = variant.folder / LOCK
+    own, news = variant.folder / LOCK, None
     if lock:
         refuse_difference(lock, conversion.lock)
     elif own.is_file():
-        refuse_drift(own, conversion.lock)
-    write_json(variant.plan_file, conversion.inputs)
+        news = check_drift(own, conversion.lock, variant.source)
+    write_json(variant.plan_file, conversion.inputs | {"recorded": conversion.lock["source"]})
+    return news
 
 
 def convert(variant: Variant) -> dict[str, str]:
@@ -112,6 +117,7 @@ def transcribe_reference(work: Workspace, source: Source, clips: ClipSet) -> Non
 def validate(variant: Variant) -> str:
     """Transcribe the clips with the artifact, write validation.json, return the table of gates.
 
+    Transcribes nothing if only gates or texts have changed: see `validate.figures`.
     Raises ValidationError with the table if a gate fails; the artifact stays, marked unvalidated. Raises
     VoxbuildError if the folder holds files that are not in the manifest, as they might be loaded.
     """
@@ -129,12 +135,17 @@ def validate(variant: Variant) -> str:
         for name in clips
         for clip, entry in read_json(variant.work.reference_file(source.name, name)).items()
     }
-    with progress_bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
-        heard = listen(folder, everything, bar.update)
-        unquantized = unquantized_folder(variant.work, source)
-        near = fidelity(source.name, folder, unquantized, everything, reference, bar.update)
-    result = report(clips, heard, reference, near, recipe.validation.gates.stricter(source.gates))
     runtime = runtime_versions() | {"device": device_name()}
+    inputs = figures.inputs_of(variant, manifest, everything, reference, runtime)
+    if known := figures.recall(variant.heard_file, inputs):
+        heard, near = known
+    else:
+        with progress_bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
+            heard = listen(folder, everything, bar.update)
+            unquantized = unquantized_folder(variant.work, source)
+            near = fidelity(source.name, folder, unquantized, everything, reference, bar.update)
+        figures.remember(variant.heard_file, inputs, heard, near)
+    result = report(clips, heard, reference, near, recipe.validation.gates.stricter(source.gates))
     result |= {"artifact": plain(manifest.weight_files), "runtime": runtime}
     write_json(folder / VALIDATION, result)
     table = gates_table(result)
@@ -170,7 +181,7 @@ def finish_manifest(variant: Variant) -> None:
     first, validation = Manifest.load(folder), read_validation(folder)
     if not validation["passed"] or validation["artifact"] != plain(first.weight_files):
         raise ValidationError(f"{folder}: {VALIDATION} does not say that these files passed")
-    manifest = first.completed(variant.digest, describe(folder))
+    manifest = first.completed(variant.source.model, variant.digest, describe(folder))
     manifest.refuse_unlisted(folder)
     manifest.save(folder)
 
@@ -189,33 +200,58 @@ def _make_view(view: Variant, loader: Loader) -> str:
     if not artifact.validated or artifact.damaged(origin, artifact.weight_files):
         raise ValidationError(f"{origin}: not validated, or changed since; run `doit build`")
     artifact.refuse_unlisted(origin)
-    with whole_folder(view.folder, view.partial) as folder:
-        check_disk(folder, artifact.nbytes)
-        with progress_bar(f"view {view.folder.name}", 2 * artifact.nbytes, "B") as bar:
-            hashes = write_view(loader, origin, folder, bar.update)
-            tensors = check_view(loader, origin, folder, bar.update)
-        heard = _check_transcripts(view, folder, validation)
-        proof = {"dialect": loader.name, "artifact": artifact.weight_digest}
-        entries = {
-            path.name: Entry(path.stat().st_size, hashes.get(path.name) or sha256_of(path))
-            for path in sorted(folder.iterdir())
-        }
-        manifest = replace(artifact, files=entries, view=proof, tools=tool_versions())
-        proven = proof | {"tensors": tensors, "heard": heard}
-        validation |= {"artifact": plain(manifest.weight_files), "view": proven}
-        write_json(folder / VALIDATION, validation)
-        write_card_files(view, folder, manifest, validation)
-        attest.write_bom(view, folder, manifest)
-        attest.write_provenance(view, folder, manifest)
-        manifest.completed(view.digest, describe(folder)).save(folder)
-    return f"{view.name}: {tensors} tensors and {len(heard)} transcript(s) are equal to the artifact's"
-
-
-def _check_transcripts(view: Variant, folder: Path, validation: dict[str, Any]) -> dict[str, str]:
-    """A view's transcript of the first clip of each set. Raises ValidationError if the artifact's differs."""
     clips = [read_clips(view.book.clips[name], view.work.clips)[0] for name in validation["sets"]]
-    heard = {name: h.text for name, h in listen(folder, clips, lambda: None).items()}
-    for name, text in heard.items():
-        if text != (before := validation["clips"][name]["heard"]):
-            raise ValidationError(f"{folder}: in {name} the view hears {text!r}, the artifact {before!r}")
-    return heard
+    expected = {clip.name: validation["clips"][clip.name]["heard"] for clip in clips}
+    with whole_folder(view.folder, view.partial) as folder:
+        proven = kept_views.reuse(view, artifact, expected, folder)
+        if proven is None:
+            files, tensors = _write_view(loader, origin, artifact, folder)
+            _check_transcripts(folder, clips, expected)
+            proven = kept_views.ProvenView(files, tensors, expected)
+            kept_views.remember(view, artifact, proven)
+        _write_documents(view, folder, artifact, validation, proven)
+    equal = f"{proven.tensors} tensors and {len(expected)} transcript(s) are equal to the artifact's"
+    return f"{view.name}: {equal}"
+
+
+def _write_view(
+    loader: Loader, origin: Path, artifact: Manifest, folder: Path
+) -> tuple[dict[str, Entry], int]:
+    """Write a view's weight files; return them, and the number of tensors that equal the artifact's."""
+    check_disk(folder, artifact.nbytes)
+    with progress_bar(f"view {folder.name}", 2 * artifact.nbytes, "B") as bar:
+        hashes = write_view(loader, origin, folder, bar.update)
+        tensors = check_view(loader, origin, folder, bar.update)
+    files = {
+        path.name: Entry(path.stat().st_size, hashes.get(path.name) or sha256_of(path))
+        for path in sorted(folder.iterdir())
+    }
+    return files, tensors
+
+
+def _check_transcripts(folder: Path, clips: list[Clip], expected: dict[str, str]) -> None:
+    """Raises ValidationError if a view hears anything else in a clip than the artifact."""
+    for name, heard in listen(folder, clips, lambda: None).items():
+        if heard.text != expected[name]:
+            raise ValidationError(
+                f"{folder}: in {name} the view hears {heard.text!r}, the artifact {expected[name]!r}"
+            )
+
+
+def _write_documents(
+    view: Variant,
+    folder: Path,
+    artifact: Manifest,
+    validation: dict[str, Any],
+    proven: kept_views.ProvenView,
+) -> None:
+    """Write a view's documents and its manifest beside its weight files."""
+    proof = {"dialect": str(view.dialect), "artifact": artifact.weight_digest}
+    manifest = replace(artifact, files=proven.files, view=proof, tools=tool_versions())
+    in_full = proof | {"tensors": proven.tensors, "heard": proven.heard}
+    validation = validation | {"artifact": plain(manifest.weight_files), "view": in_full}
+    write_json(folder / VALIDATION, validation)
+    write_card_files(view, folder, manifest, validation)
+    attest.write_bom(view, folder, manifest)
+    attest.write_provenance(view, folder, manifest)
+    manifest.completed(view.source.model, view.digest, describe(folder)).save(folder)

@@ -85,6 +85,10 @@ class Workspace:
         """The second moments of every matrix's inputs, from the unquantized source over a clip set."""
         return self.state(source) / f"{clips}.moments.safetensors"
 
+    def heard_file(self, source: str, variant: str) -> Path:
+        """What an artifact or a view was heard to say, and with which files, so that it is not repeated."""
+        return self.state(source) / f"{variant}.heard.json"
+
     def partial(self, source: str, recipe: str) -> Path:
         """The folder of an artifact that is being built."""
         return self.out / ".partial" / f"{source}--{recipe}"

@@ -242,7 +242,7 @@ def test_an_artifact_without_finite_results_fails_the_same_way_each_time(build, 
             stages.validate(build.variant)
         report = read_validation(build.folder)
         assert (report["passed"], report["fidelity"]["kl_mean"]) == (False, None)
-    table = show_table(build.work, build.book, "tiny", "4bit")
+    table = show_table(build.work, build.book, "tiny", ["4bit"])
     assert [cell.strip() for cell in table.splitlines()[-1].split("|")[-5:-1]] == [
         *("100.00", "not finite", "not finite", "FAIL")
     ]

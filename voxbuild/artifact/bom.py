@@ -11,8 +11,7 @@ from typing import Any
 
 from voxbuild.recipes.origins.base import Origin
 from voxbuild.recipes.recipe import Recipe
-from voxbuild.recipes.source import ClipSet, Source
-from voxbuild.sources.fetch import ADAPTER
+from voxbuild.recipes.source import ADAPTER, ClipSet, Source
 
 from .manifest import Manifest
 from .provenance import Entries, split_adapter

@@ -15,6 +15,8 @@ from voxrun.messages import sentence, shown
 LOCK = "recipe.lock"
 FORMAT = 1
 SHOWN = 5
+HUB = ("repo", "revision")
+"""The identity of a source on the Hub."""
 Lock = dict[str, Any]
 
 
@@ -70,14 +72,23 @@ def read_lock(path: Path) -> Lock:
     return dict(lock)
 
 
-def refuse_drift(path: Path, now: Lock) -> None:
-    """Raises LockError, naming the files, if the source is not the one in the artifact's lock."""
-    if drifted := list(source_drift(read_lock(path), now)):
-        name = now["source"]["name"]
-        raise LockError(
-            f"the source {name} changed since {path.parent} was built: {_some(drifted)};"
-            f" to accept the new source delete {path} and run it again"
-        )
+def check_drift(path: Path, now: Lock, source: Source) -> str | None:
+    """How the source differs from the one in the artifact's lock, in one line; None: not at all.
+
+    Raises LockError if a file that `source` pins differs, or its repository or commit.
+    """
+    before, after = read_lock(path)["source"], now["source"]
+    pinned = list(_files_drift(before["files"], after["files"], source.is_pinned))
+    free = list(_files_drift(before["files"], after["files"], lambda name: not source.is_pinned(name)))
+    is_at = source.origin.identity
+    was_at = {key: before[key] for key in before.keys() & {*is_at, *HUB}}
+    (pinned if is_at else free).extend(drift(was_at, is_at))
+    if not pinned + free:
+        return None
+    said = f"the source {source.name} changed since {path.parent} was built: {_some(pinned + free)}"
+    if pinned:
+        raise LockError(f"{said}; to accept the new source delete {path} and run it again")
+    return f"{said}; it is not pinned, so the artifact is built from what is there now"
 
 
 def refuse_difference(path: Path, now: Lock) -> None:
@@ -103,7 +114,15 @@ def differences(was: Lock, now: Lock) -> Iterator[str]:
 
 def source_drift(was: Lock, now: Lock) -> Iterator[str]:
     """Which files of the source differ."""
-    yield from drift(was["source"]["files"], now["source"]["files"], lambda e: f"sha256 {e['sha256']}")
+    yield from _files_drift(was["source"]["files"], now["source"]["files"])
+
+
+def _files_drift(
+    was: Mapping[str, Any], now: Mapping[str, Any], chosen: Callable[[str], bool] = lambda name: True
+) -> Iterator[str]:
+    """How the chosen files of two sources differ."""
+    before, after = ({name: side[name] for name in side if chosen(name)} for side in (was, now))
+    yield from drift(before, after, lambda entry: f"sha256 {entry['sha256']}")
 
 
 def tool_drift(was: Lock, now: Lock) -> Iterator[str]:

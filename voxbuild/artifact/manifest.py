@@ -91,14 +91,18 @@ class Manifest:
 
     @property
     def as_converted(self) -> "Manifest":
-        """The manifest as conversion wrote it."""
+        """What only conversion writes: without what `completed` adds or changes."""
         recipe = {key: value for key, value in self.recipe.items() if key != "digest"}
-        return replace(self.unvalidated(), recipe=recipe)
+        return replace(self.unvalidated(), recipe=recipe, model="")
 
-    def completed(self, digest: str, described: dict[str, Entry]) -> "Manifest":
-        """The manifest of the artifact validated by the recipe of this digest, with its descriptive files."""
+    def completed(self, model: str, digest: str, described: dict[str, Entry]) -> "Manifest":
+        """The manifest of the validated artifact, with its descriptive files.
+
+        `model` is the source's present name for it, `digest` that of the recipe: neither changes a weight.
+        """
         recipe = self.recipe | {"digest": digest}
-        return replace(self, recipe=recipe, files=self.weight_files | described, validated=True)
+        files = self.weight_files | described
+        return replace(self, model=model, recipe=recipe, files=files, validated=True)
 
     @property
     def text(self) -> str:

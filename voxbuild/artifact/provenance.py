@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from voxbuild.recipes.origins.base import Origin
-from voxbuild.recipes.source import ClipSet, origin_of
-from voxbuild.sources.fetch import ADAPTER
+from voxbuild.recipes.source import ADAPTER, ClipSet, origin_of
 from voxrun.trust.manifest import Entry
 from voxrun.trust.provenance import PREDICATE, PROVENANCE, STATEMENT
 

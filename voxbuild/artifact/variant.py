@@ -79,7 +79,7 @@ class Variant:
 
     @property
     def digest(self) -> str:
-        """One hash of everything that recipes/ says about it."""
+        """One hash of everything that recipes/ says about it, except where local files are."""
         return self.book.digest(self.source, self.recipe)
 
     @property
@@ -114,6 +114,11 @@ class Variant:
     def moments_file(self) -> Path:
         """The calibration for its search."""
         return self.work.moments_file(self.source.name, str(self.recipe.calibrate))
+
+    @property
+    def heard_file(self) -> Path:
+        """What its last validation heard and measured, before the gates."""
+        return self.work.heard_file(self.source.name, self._folder_name)
 
     @property
     def build_command(self) -> str:
@@ -156,4 +161,4 @@ class Variant:
 def _facts(manifest: Manifest) -> tuple[Any, ...]:
     """The fields in which an artifact and its views agree."""
     m = manifest.as_converted
-    return m.variant, m.model, m.source, m.recipe, m.device, m.parameters, m.bits_per_weight
+    return m.variant, manifest.model, m.source, m.recipe, m.device, m.parameters, m.bits_per_weight

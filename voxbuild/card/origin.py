@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 from voxbuild.artifact.manifest import Manifest
 from voxbuild.recipes.origins.hub import HUB, HubFiles
-from voxbuild.recipes.source import Source
-from voxbuild.sources.fetch import ADAPTER
+from voxbuild.recipes.source import ADAPTER, Source
 from voxbuild.tensors.adapter import ADAPTER_FILES
 
 WEIGHTS = f"{ADAPTER}/{ADAPTER_FILES[1]}"

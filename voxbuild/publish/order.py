@@ -33,6 +33,8 @@ class Order:
         """The recipe's artifacts, each followed by its views. Raises RecipeError, PublishError."""
         if self.recipe is None:
             raise PublishError("name the recipe: recipe=NAME")
+        if "," in self.recipe:
+            raise PublishError(f"recipe={self.recipe}: name one recipe here, not a list")
         recipe = book.recipe(self.recipe)
         all_sources = [source for source in book.sources.values() if source.name not in book.found]
         one = [book.source(self.source or recipe.source)] if self.named or self.source else None

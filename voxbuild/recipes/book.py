@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from voxbuild.errors import RecipeError
 
@@ -13,6 +14,9 @@ from .hub_terms import check_repo
 from .recipe import Recipe
 from .schema import Section, known_names, load_folder, place
 from .source import ClipSet, Source
+
+PLACES: Any = {"path": True, "folder": True, "adapter": {"path"}}
+"""The keys of sources and clip sets that say where local files are."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,24 @@ class Book:
         return source.private if said is None else said
 
     def digest(self, source: Source, recipe: Recipe) -> str:
-        """One sha256 over the definitions of a recipe, a source and all their clip sets."""
-        sections = [recipe, source, *self.clip_sets(source, recipe).values()]
-        if recipe.calibrate:
-            sections.append(self.clips[recipe.calibrate])
-        text = json.dumps([section.model_dump(mode="json") for section in sections], sort_keys=True)
+        """One sha256 over `contents`."""
+        text = json.dumps(self.contents(source, recipe), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def contents(self, source: Source, recipe: Recipe) -> dict[str, Any]:
+        """All keys of a recipe, a source and their clip sets: kind and name -> key -> value, as in YAML.
+
+        Paths of local folders are left out: their files are identified by hashes, wherever they are.
+        """
+        sets = self.clip_sets(source, recipe)
+        if recipe.calibrate:
+            sets = sets | {recipe.calibrate: self.clips[recipe.calibrate]}
+        sections = {f"recipe {recipe.name}": recipe, f"source {source.name}": source}
+        sections |= {f"clips {name}": clip_set for name, clip_set in sets.items()}
+        return {
+            name: section.model_dump(mode="json", by_alias=True, exclude=PLACES)
+            for name, section in sections.items()
+        }
 
     def heard_twice(self, source: Source, recipe: Recipe) -> str | None:
         """The clip set that validates and has the same recordings as the one that calibrates."""

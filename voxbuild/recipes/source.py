@@ -13,6 +13,9 @@ from .origins.folder import ClipFolder, LocalFolder
 from .origins.hub import HubFiles, Sha256
 from .schema import FileName, FilePath, Strict
 
+ADAPTER = "adapter"
+"""The folder of an adapter's files in the names of a source's files."""
+
 
 class SourceFile(Strict):
     """One file of a source; size and hash are checked if given."""
@@ -94,6 +97,12 @@ class Source(Strict):
     def origin(self) -> Origin:
         """Where its files are."""
         return next(value for value in vars(self).values() if isinstance(value, Origin))
+
+    def is_pinned(self, name: str) -> bool:
+        """Whether a file of it, or of its adapter, can only be one: by its sha256, or a commit on the Hub."""
+        if self.adapter and name.startswith(f"{ADAPTER}/"):
+            return bool(self.adapter.origin.identity)
+        return bool(self.origin.identity) or any(f.name == name and f.sha256 for f in self.files)
 
     @property
     def own_license(self) -> tuple[str, str] | None:

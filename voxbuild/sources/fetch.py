@@ -8,14 +8,11 @@ from typing import Any
 
 from voxbuild.errors import SourceError
 from voxbuild.files import read_json, read_state, stamp, write_json
-from voxbuild.recipes.source import Source, SourceFile
+from voxbuild.recipes.source import ADAPTER, Source, SourceFile
 from voxbuild.tensors.adapter import ADAPTER_FILES, NO_ADAPTER, Adapter, read_adapter
 from voxbuild.tensors.source_files import SourceFiles, Stamps
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.files.hashes import sha256_of
-
-ADAPTER = "adapter"
-"""The folder of an adapter's files in the names of a source's files."""
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,17 @@ doit stores a task's state by its name, so stages are named SOURCE:RECIPE. Tasks
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from doit import get_var
-from doit.tools import config_changed, result_dep
+from doit.tools import result_dep
 
 from voxbuild import stages
 from voxbuild.artifact.manifest import VALIDATION
-from voxbuild.artifact.tools import runtime_versions
+from voxbuild.artifact.tools import runtime_versions, tool_versions
+from voxbuild.artifact.variant import Variant
 
-from . import up_to_date
+from . import reads, up_to_date
 from .actions import on_clips, on_source, workspace
 from .describe import last_stage
 from .reporter import Reporter
@@ -23,12 +25,10 @@ from .selection import (
     Task,
     artifact_file,
     builds,
-    clip_paths,
     doing,
     key,
     local,
-    recipe_file,
-    source_file,
+    recordings,
 )
 
 DOIT_CONFIG = {
@@ -48,22 +48,38 @@ def task_fetch() -> Iterator[Task]:
         yield {
             "name": source.name,
             "actions": [(on_source, [stages.fetch, source.name])],
-            "file_dep": [source_file(source)],
             "targets": [local(workspace().source_file(source.name))],
-            "uptodate": [(up_to_date.source_untouched, [source.name, folder and str(folder)])],
+            "uptodate": [
+                (up_to_date.same_facts, [reads.for_fetching(source)]),
+                (up_to_date.source_untouched, [source.name, folder and str(folder)]),
+            ],
+        } | LOUD
+
+
+def task__unquantize() -> Iterator[Task]:
+    """Convert a source that voxrun cannot read itself, without quantization, to compare artifacts with."""
+    for source in {variant.source.name: variant.source for variant in builds()}.values():
+        yield {
+            "name": source.name,
+            "actions": [(on_source, [stages.unquantize, source.name])],
+            "uptodate": [
+                result_dep(f"fetch:{source.name}"),
+                (up_to_date.same_facts, [reads.for_unquantizing(source) | tool_versions()]),
+                (up_to_date.is_unquantized, [source.name]),
+            ],
         } | LOUD
 
 
 def task_calibrate() -> Iterator[Task]:
     """Measure how much each input of each matrix matters, for recipes that search with activations."""
-    needed = {(v.source.name, v.recipe.calibrate): v.moments_file for v in builds() if v.recipe.calibrate}
-    for (source, clips), moments in sorted(needed.items()):
+    needed = {(v.source.name, v.recipe.calibrate): v for v in builds() if v.recipe.calibrate}
+    for (source, clips), variant in sorted(needed.items()):
         yield {
             "name": f"{source}:{clips}",
             "actions": [(on_clips, [stages.calibrate, source, clips])],
-            "file_dep": [local(workspace().source_file(source)), *clip_paths(clips)],
-            "targets": [local(moments)],
-            "uptodate": [config_changed(runtime_versions())],
+            "task_dep": [f"_unquantize:{source}"],
+            "targets": [local(variant.moments_file)],
+            "uptodate": _heard_the_same(variant, clips),
         } | LOUD
 
 
@@ -74,13 +90,14 @@ def task__plan() -> Iterator[Task]:
         yield {
             "name": key(variant),
             "actions": [doing(stages.write_plan, variant, lock=lock and Path(lock))],
-            "file_dep": [
-                recipe_file(variant),
-                local(workspace().source_file(variant.source.name)),
-                *([local(variant.moments_file)] if variant.recipe.calibrate else []),
-            ],
+            "file_dep": [local(variant.moments_file)] if variant.recipe.calibrate else [],
             "targets": [local(variant.plan_file)],
-            "uptodate": [not lock, (up_to_date.same_tools, [local(variant.plan_file)])],
+            "uptodate": [
+                not lock,
+                result_dep(f"fetch:{variant.source.name}"),
+                (up_to_date.same_facts, [reads.for_planning(variant)]),
+                (up_to_date.same_tools, [local(variant.plan_file)]),
+            ],
         } | LOUD
 
 
@@ -97,14 +114,25 @@ def task_convert() -> Iterator[Task]:
 
 def task_reference() -> Iterator[Task]:
     """Transcribe a clip set with a source's unquantized weights, for comparison."""
-    for source, clips in sorted({(v.source.name, clips) for v in builds() for clips in v.clip_sets}):
+    needed = {(v.source.name, clips): v for v in builds() for clips in v.clip_sets}
+    for (source, clips), variant in sorted(needed.items()):
         yield {
             "name": f"{source}:{clips}",
             "actions": [(on_clips, [stages.transcribe_reference, source, clips])],
-            "file_dep": [local(workspace().source_file(source)), *clip_paths(clips)],
+            "task_dep": [f"_unquantize:{source}"],
             "targets": [local(workspace().reference_file(source, clips))],
-            "uptodate": [config_changed(runtime_versions())],
+            "uptodate": _heard_the_same(variant, clips),
         } | LOUD
+
+
+def _heard_the_same(variant: Variant, clips: str) -> list[Any]:
+    """The checks of a task that lets the unquantized source hear a clip set."""
+    facts = reads.for_listening(variant.source, variant.book.clips[clips], runtime_versions())
+    return [
+        result_dep(f"fetch:{variant.source.name}"),
+        (up_to_date.same_facts, [facts]),
+        (up_to_date.same_recordings, [recordings(variant, [clips])]),
+    ]
 
 
 def task_validate() -> Iterator[Task]:
@@ -115,16 +143,13 @@ def task_validate() -> Iterator[Task]:
         yield {
             "name": key(variant),
             "actions": [doing(stages.validate, variant)],
-            "file_dep": [
-                recipe_file(variant),
-                source_file(variant.source),
-                *(file for name in sets for file in clip_paths(name)),
-                *map(local, references),
-            ],
+            "task_dep": [f"_unquantize:{variant.source.name}"],
+            "file_dep": list(map(local, references)),
             "targets": [artifact_file(variant, VALIDATION)],
             "uptodate": [
                 result_dep(f"convert:{key(variant)}"),
-                config_changed(runtime_versions()),
+                (up_to_date.same_facts, [reads.for_validating(variant, runtime_versions())]),
+                (up_to_date.same_recordings, [recordings(variant, sets)]),
                 (up_to_date.unedited, [artifact_file(variant, VALIDATION)]),
             ],
         } | LOUD

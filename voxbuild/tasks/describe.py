@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from importlib.metadata import version
 
 from doit import get_var
-from doit.tools import config_changed
 
 from voxbuild import stages
 from voxbuild.artifact.manifest import BOM, DESCRIPTIVE, MANIFEST, OPTIONAL, PROVENANCE, VALIDATION
@@ -14,21 +13,19 @@ from voxbuild.artifact.variant import Variant
 from voxbuild.card.render import card_names
 from voxbuild.card.siblings import others
 
-from . import up_to_date
+from . import reads, up_to_date
 from .actions import workspace
 from .selection import (
     LOUD,
     Task,
     artifact_file,
     builds,
-    clip_paths,
-    clip_set_file,
     doing,
     key,
     local,
     recipe_file,
     record,
-    source_file,
+    recordings,
 )
 
 
@@ -36,15 +33,13 @@ def task_card() -> Iterator[Task]:
     """Write the model card from the measurements, with its plot and evaluation results."""
     for variant in builds():
         files = [artifact_file(variant, name) for name in _card_names(variant)]
-        public_key = variant.public_key
+        public_key, drawn_by = variant.public_key, {"matplotlib": version("matplotlib")}
         yield {
             "name": key(variant),
             "actions": [doing(stages.write_card, variant)],
             "file_dep": [
                 artifact_file(variant, VALIDATION),
                 recipe_file(variant),
-                source_file(variant.source),
-                *(clip_set_file(name) for name in variant.clip_sets),
                 local(workspace().cards / variant.recipe.card),
                 *_record_file(variant),
                 *([os.path.relpath(public_key, workspace().root)] if public_key else []),
@@ -52,7 +47,7 @@ def task_card() -> Iterator[Task]:
             "targets": files,
             "uptodate": [
                 (up_to_date.unedited, files),
-                config_changed({"matplotlib": version("matplotlib")}),  # draws the plot
+                (up_to_date.same_facts, [reads.for_the_card(variant) | drawn_by]),
             ],
         } | LOUD
 
@@ -66,7 +61,7 @@ def task_bom() -> Iterator[Task]:
             "file_dep": [artifact_file(variant, VALIDATION)],
             "targets": [artifact_file(variant, BOM)],
             "uptodate": [
-                config_changed(variant.digest),
+                (up_to_date.same_facts, [reads.for_the_bom(variant)]),
                 (up_to_date.unedited, [artifact_file(variant, BOM)]),
             ],
         } | LOUD
@@ -79,10 +74,11 @@ def task_provenance() -> Iterator[Task]:
         yield {
             "name": key(variant),
             "actions": [doing(stages.write_provenance, variant)],
-            "file_dep": [*before, *(file for name in variant.clip_sets for file in clip_paths(name))],
+            "file_dep": before,
             "targets": [artifact_file(variant, PROVENANCE)],
             "uptodate": [
-                config_changed(variant.digest),
+                (up_to_date.same_facts, [reads.for_documents(variant)]),
+                (up_to_date.same_recordings, [recordings(variant, variant.clip_sets)]),
                 (up_to_date.unedited, [artifact_file(variant, PROVENANCE)]),
             ],
         } | LOUD
@@ -98,7 +94,7 @@ def task_manifest() -> Iterator[Task]:
             "uptodate": [
                 (up_to_date.is_validated, [local(variant.folder)]),
                 (up_to_date.unedited, [artifact_file(variant, MANIFEST)]),
-                config_changed(variant.digest),
+                (up_to_date.same_facts, [reads.for_documents(variant)]),
             ],
         } | LOUD
 
@@ -114,7 +110,7 @@ def task_views() -> Iterator[Task]:
                 "file_dep": [artifact_file(variant, MANIFEST), *_record_file(variant)],
                 "uptodate": [
                     (up_to_date.views_untouched, [[local(view.folder) for view in views]]),
-                    config_changed({"loaders": repr([view.loader for view in views])}),
+                    (up_to_date.same_facts, [{"the loaders": repr([view.loader for view in views])}]),
                 ],
             } | LOUD
 

@@ -8,6 +8,7 @@ from doit.cmd_base import DoitCmdBase
 from doit.control import TaskControl
 from doit.tools import config_changed, result_dep
 
+from .command_line import Hints
 from .up_to_date import WHY
 
 RUNS, MAY_RUN, UP_TO_DATE = "runs", "may run", "up to date"
@@ -23,12 +24,12 @@ class Verdict:
     reasons: tuple[str, ...] = ()
 
 
-class Explain(DoitCmdBase):  # type: ignore[misc]
-    """The command: doit explain [TASK ...] [recipe=NAME] [source=NAME]; the default TASK is `build`."""
+class Explain(Hints, DoitCmdBase):  # type: ignore[misc]
+    """The command: doit explain [TASK ...] [recipe=NAME[,NAME]] [source=NAME]; default: `build`."""
 
     name = "explain"
     doc_purpose = "show which stages of a build would run, and why"
-    doc_usage = "[TASK ...] [recipe=NAME] [source=NAME]"
+    doc_usage = "[TASK ...] [recipe=NAME[,NAME]] [source=NAME]"
     doc_description = "Runs nothing. The default TASK is `build`."
 
     def _execute(self, pos_args: list[str]) -> int:
@@ -58,7 +59,7 @@ def _verdict(task: Any, control: Any, database: Any, verdicts: dict[str, Verdict
     if database.status_is_ignore(task):
         return Verdict(task.name, UP_TO_DATE, ("ignored because of `doit ignore`",))
     running = [verdicts[n] for n in _inputs(task, control) if verdicts[n].status != UP_TO_DATE]
-    if reasons := tuple(_reasons(task, control, database, {v.task for v in running})):
+    if reasons := tuple(dict.fromkeys(_reasons(task, control, database, {v.task for v in running}))):
         return Verdict(task.name, RUNS, reasons)
     if running:
         will = {RUNS: "will run", MAY_RUN: "may run"}
@@ -106,8 +107,6 @@ def _objection(check: Any) -> Iterator[str]:
         yield f"the result of {_shown(check.dep_name)} changed"
     elif isinstance(check, config_changed) and isinstance(check.config, dict):
         yield f"one of {', '.join(check.config)} has another version"
-    elif isinstance(check, config_changed):
-        yield "recipes/ changed"
     elif check is False:
         yield "it always runs"
 

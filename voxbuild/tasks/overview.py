@@ -38,9 +38,9 @@ def show_matrix(work: Workspace, book: Book) -> str:
     return json.dumps({"include": rows})
 
 
-def show_table(work: Workspace, book: Book, source: str | None, recipe: str | None) -> str | None:
-    """The variants that are built, a table for each source."""
-    recipes = [book.recipe(recipe)] if recipe else list(book.recipes.values())
+def show_table(work: Workspace, book: Book, source: str | None, names: Sequence[str]) -> str | None:
+    """The variants of these recipes, or (none) of all, that are built: a table for each source."""
+    recipes = [book.recipe(name) for name in names or book.recipes]
     tables = []
     for each in [book.source(source)] if source else book.sources.values():
         variants = [Variant(work, book, each, recipe) for recipe in recipes]

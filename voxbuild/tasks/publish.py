@@ -13,7 +13,7 @@ from voxbuild.publish.registry import catalogue
 from voxbuild.publish.survey import record_published
 
 from .actions import on_project
-from .selection import ALWAYS, FORMAT, SHOWS, Task, book, builds, doing, source_name
+from .selection import ALWAYS, FORMAT, SHOWS, Task, book, builds, doing, recipe_names, source_name
 
 
 def _flag(name: str, help: str) -> Task:
@@ -81,9 +81,9 @@ def task_registry() -> Task:
 
 
 def _orders() -> list[Order]:
-    """One for the recipe that recipe= names, or one for each recipe."""
-    if get_var("recipe"):
-        return [_order()]
+    """One for each recipe that recipe= names, or one for each recipe."""
+    if names := recipe_names():
+        return [replace(_order(), recipe=name) for name in names]
     return [replace(_order(), recipe=name, named=False) for name in book().recipes]
 
 

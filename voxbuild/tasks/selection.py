@@ -1,12 +1,12 @@
 """The variants that the command line selects, and what their tasks have in common.
 
-`recipe=` selects one recipe, `source=` another source; with `lock=` a build must reproduce a lock. The
+`recipe=` selects recipes, `source=` another source; with `lock=` a build must reproduce a lock. The
 variables that change recipes and sources are in `variables.py`.
 """
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from voxbuild.card.siblings import Record, read_record
 from voxbuild.errors import VoxbuildError
 from voxbuild.publish.targets import TARGETS
 from voxbuild.recipes.book import Book
-from voxbuild.recipes.source import Source
 from voxrun.errors import VoxrunError
 
 from . import variables
@@ -46,10 +45,18 @@ FORMAT: Task = {
 
 def builds() -> list[Variant]:
     """The selected artifacts."""
-    known, recipe, source = book(), get_var("recipe"), source_name()
+    known, source = book(), source_name()
     with _invalid_task():
-        recipes = [known.recipe(recipe)] if recipe else list(known.recipes.values())
+        recipes = [known.recipe(name) for name in recipe_names() or known.recipes]
         return [Variant(workspace(), known, known.source(source or each.source), each) for each in recipes]
+
+
+def recipe_names() -> list[str]:
+    """The members of recipe=, each once; none without it. Raises InvalidTask."""
+    names = list(dict.fromkeys((get_var("recipe") or "").split(",")))
+    if "" in names and len(names) > 1:
+        raise InvalidTask(f"recipe={get_var('recipe')}: a name is missing; separate names by one comma")
+    return [name for name in names if name]
 
 
 def book() -> Book:
@@ -98,22 +105,14 @@ def recipe_file(variant: Variant) -> str:
     return local(workspace().recipes / f"{variant.recipe.name}.yaml")
 
 
-def source_file(source: Source) -> str:
-    """The path of a source's YAML."""
-    folder = workspace().found if source.name in book().found else workspace().recipes / "sources"
-    return local(folder / f"{source.name}.yaml")
-
-
-def clip_set_file(name: str) -> str:
-    """The path of a clip set's YAML."""
-    there = workspace().clips / f"{name}.yaml"
-    return local(there if there.is_file() else workspace().found_clips / f"{name}.yaml")
-
-
-def clip_paths(name: str) -> list[str]:
-    """All files of a clip set: its YAML, transcripts and recordings."""
-    members = book().clips[name].corpus.files(workspace().clips)
-    return [clip_set_file(name), *map(local, members)]
+def recordings(variant: Variant, clip_sets: Iterable[str]) -> dict[str, str]:
+    """The recordings and transcripts of clip sets that are in local folders: SET/FILE -> path."""
+    sets = {name: variant.book.clips[name].corpus for name in clip_sets}
+    return {
+        f"{name}/{path.name}": str(path)
+        for name, corpus in sets.items()
+        for path in corpus.files(variant.work.clips)
+    }
 
 
 def _check_variables() -> None:
@@ -122,7 +121,7 @@ def _check_variables() -> None:
         match = re.match(r"(\w+)=", argument)
         if match and match[1] not in VARIABLES:
             raise InvalidTask(f"unknown variable {match[1]}; known: {', '.join(VARIABLES)}")
-    if get_var("lock") and not get_var("recipe"):
+    if get_var("lock") and len(recipe_names()) != 1:
         raise InvalidTask("lock= belongs to one recipe; name it with recipe=")
     if get_var("target", "registry") not in TARGETS:
         raise InvalidTask(f"unknown target {get_var('target')}; known: {', '.join(TARGETS)}")

@@ -7,19 +7,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from doit import get_var
 from doit.cmdparse import CmdOption, CmdParseError, TaskParse
 from doit.exceptions import TaskFailed
 from doit.tools import config_changed
 
 from voxbuild.artifact.tools import runtime_versions
+from voxbuild.artifact.variant import Variant
 from voxbuild.errors import VoxbuildError
+from voxbuild.files import read_state
 from voxbuild.plan.preview import show
 from voxbuild.validate.reproduce import reproduce
 
 from . import overview, variables
 from .actions import on_project, run, variant_of, workspace
-from .selection import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local, source_name
+from .selection import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local, recipe_names, source_name
 
 PARITY = Path("tests/oracle/parity.py")
 PARITY_REPORT = Path("docs/parity.md")
@@ -56,14 +57,26 @@ def show_plans(chosen: list[tuple[str, str]], format: str, tensors: bool) -> Any
     def plans() -> str:
         wanted = [variant_of(*names) for names in chosen]
         given = dict(variables.given())
-        return show([(each.recipe, each.source) for each in wanted], workspace(), format, tensors, given)
+        shown = show([(each.recipe, each.source) for each in wanted], workspace(), format, tensors, given)
+        return "\n\n".join([shown, *(_news(wanted) if format == "table" else [])])
 
     return run(plans)
 
 
+def _news(variants: list[Variant]) -> Iterator[str]:
+    """A line for each artifact whose source has files with other stamps than when it was fetched."""
+    for variant in variants:
+        if not variant.is_built or not read_state(workspace().source_file(variant.source.name)):
+            continue
+        fetched, base = variant.fetched, workspace().recipes / "sources"
+        if variant.source.origin.folder(base) in (None, fetched.folder) and (touched := fetched.touched()):
+            files = f"{', '.join(touched)} in {fetched.folder}"
+            yield f"{files}: changed or missing since {local(variant.folder)} was built"
+
+
 def task_table() -> Task:
     """Show size, WER and fidelity of every variant that is built."""
-    action = (on_project, [overview.show_table, source_name(), get_var("recipe")])
+    action = (on_project, [overview.show_table, source_name(), recipe_names()])
     return {"actions": [action]} | SHOWS
 
 

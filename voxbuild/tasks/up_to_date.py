@@ -1,6 +1,7 @@
 """Whether a task is up to date, by file stamps where doit's own check would hash gigabytes."""
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from operator import attrgetter
 from pathlib import Path
@@ -10,16 +11,19 @@ from voxbuild.artifact.lock import drift
 from voxbuild.artifact.manifest import MANIFEST, Manifest
 from voxbuild.artifact.signature import faults
 from voxbuild.artifact.tools import tool_versions
+from voxbuild.convert.unquantized import unquantized_folder
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import read_state, stamp, write_json
 from voxbuild.sources.fetch import Fetched
 from voxrun.files.hashes import sha256_of
 
-from .actions import workspace
+from .actions import read, workspace
 
 Values = dict[str, Any]
 WHY = "why"
 """In a task's meta: why its checks failed, a phrase each, for `doit explain`."""
+SHORT = 60
+"""Characters of two values up to which both are said."""
 Stamps = dict[str, list[int]]
 Files = Callable[[Manifest], Iterable[str]]
 WEIGHT_FILES: Files = attrgetter("weight_files")
@@ -46,6 +50,53 @@ def source_untouched(task: Any, values: Values, source: str, folder: str | None)
     return True
 
 
+def same_facts(task: Any, values: Values, facts: Mapping[str, Any]) -> bool:
+    """Whether the facts that the task depends on, see `reads`, are as they were."""
+    task.value_savers.append(lambda: {"reads": facts})
+    was = values.get("reads")
+    if was is None:
+        return _stale(task, "an older voxbuild did not record what it reads")
+    changes = list(_changed_facts(was, facts))
+    return not changes or _stale(task, "; ".join(changes))
+
+
+def _changed_facts(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """A phrase for each fact that changed, with both values if they are short."""
+    for name in sorted(was.keys() | now.keys()):
+        before, after = (json.dumps(side[name]) if name in side else "missing" for side in (was, now))
+        if before != after:
+            short = len(before + after) <= SHORT
+            yield f"{name} was {before}, is {after}" if short else f"{name} changed"
+
+
+def same_recordings(task: Any, values: Values, paths: Mapping[str, str]) -> bool:
+    """Whether the files of clip sets, by name, have the same content, wherever they are.
+
+    A file with the stamp that it had when the task ran is not hashed again.
+    """
+    known = values.get("recordings") or {}
+    now = {name: _recorded(Path(path), known.get(name)) for name, path in paths.items()}
+    task.value_savers.append(lambda: {"recordings": now})
+    changes = list(_changed_recordings(known, now))
+    return not changes or _stale(task, "; ".join(changes))
+
+
+def _recorded(path: Path, known: Values | None) -> Values:
+    """Stamp and hash of a file; `known`: what they were."""
+    found = stamp(path)
+    return known if known and known["stamp"] == found else {"stamp": found, "sha256": sha256_of(path)}
+
+
+def _changed_recordings(was: Mapping[str, Values], now: Mapping[str, Values]) -> Iterator[str]:
+    for name in sorted(was.keys() | now.keys()):
+        if name not in now:
+            yield f"{name} is missing"
+        elif name not in was:
+            yield f"it now reads {name} too"
+        elif was[name]["sha256"] != now[name]["sha256"]:
+            yield f"{name} changed"
+
+
 def unedited(task: Any, values: Values, *paths: str) -> bool:
     """Whether files are as their task wrote them; doit itself only checks the files that a task reads."""
     task.value_savers.append(lambda: {"hashes": {path: _hash(path) for path in paths}})
@@ -69,6 +120,14 @@ def same_tools(task: Any, values: Values, path: str) -> bool:
     if was != now:
         return _stale(task, f"other tools: {', '.join(drift(was, now))}")
     return True
+
+
+def is_unquantized(task: Any, values: Values, source: str) -> bool:
+    """Whether voxrun can read the source, or its unquantized copy is there."""
+    if not read_state(workspace().source_file(source)):
+        return _stale(task, f"the source {source} was not fetched")
+    folder = unquantized_folder(workspace(), read().source(source))
+    return folder.is_dir() or _stale(task, f"{folder} is missing")
 
 
 def weights_untouched(task: Any, values: Values, path: str) -> bool:
@@ -106,6 +165,8 @@ def views_untouched(task: Any, values: Values, paths: list[str]) -> bool:
 def is_validated(task: Any, values: Values, path: str) -> bool:
     """Whether the manifest is marked validated."""
     folder = workspace().root / path
+    if not folder.is_dir():
+        return _stale(task, f"{path} is missing")
     try:
         return Manifest.load(folder).validated or _stale(task, f"{folder} is not marked validated")
     except VoxbuildError as error:
@@ -119,7 +180,7 @@ def is_signed(task: Any, values: Values, folders: list[str], public_key: str) ->
 
 
 def _untouched(task: Any, folder: Path, files: Files, stamps: Stamps | None) -> bool:
-    if not stamps:
+    if not stamps or not folder.is_dir():
         return _stale(task, f"{folder} was not built")
     now = _stamps(folder, files)
     if stamps == now or (now and read_state(workspace().stamps_file(folder)) == now):

@@ -7,13 +7,15 @@ import pytest
 from projects import FAILED, doit, edit, executed
 from small_sources import header_of, params_of, write_checkpoint
 
-from voxbuild.artifact.lock import LOCK, differences, make_lock, read_lock, refuse_difference, refuse_drift
+from voxbuild.artifact.lock import LOCK, check_drift, differences, make_lock, read_lock, refuse_difference
 from voxbuild.artifact.manifest import Manifest
 from voxbuild.artifact.tools import tool_versions
 from voxbuild.errors import LockError
 from voxbuild.files import write_json
 from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
+from voxbuild.recipes.origins.hub import HubFiles
+from voxbuild.recipes.source import SourceFile
 from voxrun.files.hashes import sha256_of
 
 PARAMS = params_of()
@@ -97,17 +99,35 @@ def test_any_other_difference_of_plans_is_reported_by_digest(book):
     assert list(differences(was, lock_of(book))) == ["the recipe 4bit was different (digest f00)"]
 
 
-def test_drift_is_reported_with_file_hashes_and_remedy(book, tmp_path):
-    was = lock_of(book)
+def drift_of(tmp_path, was, now, source):
     path = tmp_path / "4bit" / LOCK
     write_json(path, was)
-    refuse_drift(path, changed(was, "tools", "mlx", value="3"))
-    with pytest.raises(LockError) as caught:
-        refuse_drift(path, changed(was, "source", "files", "params.json", "sha256", value="c"))
-    assert str(caught.value) == (
-        f"the source tiny changed since {path.parent} was built: params.json was sha256 b,"
-        f" is sha256 c; to accept the new source delete {path} and run it again"
+    return check_drift(path, now, source)
+
+
+def test_drift_of_a_pinned_file_is_refused_and_of_another_is_said(book, tmp_path):
+    was, pinned = lock_of(book), book.source("tiny")
+    now = changed(was, "source", "files", "params.json", "sha256", value="c")
+    free = pinned.model_copy(update={"files": tuple(SourceFile(name=f.name) for f in pinned.files)})
+    folder = tmp_path / "4bit"
+    said = f"the source tiny changed since {folder} was built: params.json was sha256 b, is sha256 c"
+    assert drift_of(tmp_path, was, changed(was, "tools", "mlx", value="3"), pinned) is None
+    assert drift_of(tmp_path, was, now, free) == (
+        f"{said}; it is not pinned, so the artifact is built from what is there now"
     )
+    with pytest.raises(LockError) as caught:
+        drift_of(tmp_path, was, now, pinned)
+    assert str(caught.value) == f"{said}; to accept the new source delete {folder / LOCK} and run it again"
+
+
+def test_another_revision_with_the_same_files_is_drift_too(book, tmp_path):
+    local = lock_of(book)
+    was, now = ({"repo": "a/b", "revision": 40 * digit} for digit in "ab")
+    hub = book.source("tiny").model_copy(update={"path": None, "hub": HubFiles(**now)})
+    at = [{**local, "source": local["source"] | identity} for identity in (was, now)]
+    with pytest.raises(LockError, match=r"revision was a+, is b+;"):
+        drift_of(tmp_path, *at, hub)
+    assert "revision was a" in drift_of(tmp_path, at[0], local, book.source("tiny")), "now it is local"
 
 
 def test_only_the_first_differences_are_named(book, tmp_path):
@@ -158,8 +178,22 @@ def test_a_build_writes_a_lock_that_its_manifest_lists(converted):
 
 
 @pytest.mark.slow
-def test_a_drifted_source_is_refused_until_the_lock_is_deleted(project):
+def test_new_weights_in_a_local_folder_are_said_and_built(project):
     was, now = change_source(project)
+    process = doit(project, "convert", "recipe=4bit")
+    assert process.returncode == 0, process.stdout
+    (line,) = [line for line in process.stdout.splitlines() if "changed since" in line]
+    assert f"consolidated.safetensors was sha256 {was}, is sha256 {now}; it is not pinned" in line
+    lock = read_lock(project / "out/tiny/4bit" / LOCK)
+    assert lock["source"]["files"]["consolidated.safetensors"]["sha256"] == now
+    assert "changed since" not in doit(project, "convert", "recipe=4bit").stdout
+
+
+@pytest.mark.slow
+def test_drift_of_a_pinned_source_is_refused_until_the_lock_is_deleted(project):
+    was, now = change_source(project)
+    name = "name: consolidated.safetensors"
+    edit(project / "recipes/sources/tiny.yaml", name, f"{name}, sha256: {now}")
     folder = project / "out/tiny/4bit"
     before = (folder / "model.safetensors").read_bytes()
     process = doit(project, "convert", "recipe=4bit")

@@ -9,7 +9,12 @@ from projects import copy_project, doit, edit, executed, make_project, skipped, 
 
 pytestmark = pytest.mark.slow
 
-STAGES = ["fetch:tiny", "reference:tiny:few", *(f"{s}:tiny:4bit" for s in ("convert", "validate", "card"))]
+STAGES = [
+    "fetch:tiny",
+    "unquantize:tiny",
+    "reference:tiny:few",
+    *(f"{s}:tiny:4bit" for s in ("convert", "validate", "card")),
+]
 PLAN = "plan:tiny:4bit"
 
 
@@ -71,11 +76,13 @@ CHANGES = {
     "recipe": (
         lambda p: edit(p / "recipes/4bit.yaml", "bits: 4", "bits: 8"),
         {
-            PLAN: "recipes/4bit.yaml changed",
-            "validate:tiny:4bit": "recipes/4bit.yaml changed",
-            "manifest:tiny:4bit": "recipes/ changed",
+            PLAN: "recipe 4bit: quantize.bits was 4, is 8",
+            "manifest:tiny:4bit": "recipe 4bit: quantize.bits was 4, is 8",
         },
-        {"convert:tiny:4bit": "plan:tiny:4bit will run first"},
+        {
+            "convert:tiny:4bit": "plan:tiny:4bit will run first",
+            "validate:tiny:4bit": "convert:tiny:4bit may run first",
+        },
     ),
     "deleted": (
         lambda p: (p / "out/tiny/4bit/validation.json").unlink(),
@@ -120,6 +127,8 @@ def test_a_changed_source_is_named(tmp_path):
     assert doit(project, "convert").returncode == 0
     shutil.copy2(project / "source/params.json", project / "copy")
     (project / "copy").replace(project / "source/params.json")
+    news = f"params.json in {project}/source: changed or missing since out/tiny/4bit was built"
+    assert doit(project, "plan").stdout.splitlines()[-1] == news
     told = explained(project, "convert")
     assert told["fetch:tiny"] == ("runs", f"params.json in {project}/source changed or missing")
     assert told[PLAN] == ("may run", "fetch:tiny will run first")

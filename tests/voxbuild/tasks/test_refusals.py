@@ -32,6 +32,8 @@ def nothing_built(project):
             " target, tag, lock, key, branch, reason",
         ),
         ("recipe=7bit", "there is no recipe 7bit; known: 2bit, 4bit"),
+        ("recipe=4bit,7bit", "there is no recipe 7bit; known: 2bit, 4bit"),
+        ("recipe=4bit,,2bit", "recipe=4bit,,2bit: a name is missing; separate names by one comma"),
         (
             "source=huge",
             "there is no source huge; known: tiny; name a folder by its path, such as ./huge, and a"
@@ -44,6 +46,47 @@ def test_an_unknown_name_is_one_line(project, said, expected):
     assert process.returncode != 0
     assert process.stdout.strip().splitlines()[-1].endswith(expected)
     assert "Traceback" not in process.stdout
+
+
+HINTS = {
+    "build 4bit": "4bit is a recipe, not a task; did you mean: doit build recipe=4bit",
+    "build tiny": "tiny is a source, not a task; did you mean: doit build source=tiny",
+    "4bit": "4bit is a recipe, not a task; did you mean: doit build recipe=4bit",
+    "build 4bit 2bit tiny": (
+        "4bit is a recipe, not a task; did you mean: doit build recipe=4bit,2bit source=tiny"
+    ),
+    "publish --dry-run 4bit target=hub": (
+        "4bit is a recipe, not a task; did you mean: doit publish --dry-run recipe=4bit target=hub"
+    ),
+    "explain 4bit": "4bit is a recipe, not a task; did you mean: doit explain recipe=4bit",
+    "clean tiny": "tiny is a source, not a task; did you mean: doit clean source=tiny",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("said", HINTS)
+def test_a_name_said_as_a_task_is_answered_with_the_command(project, said):
+    process = doit(project, *said.split())
+    assert (process.returncode, process.stdout.strip()) == (3, f"ERROR: {HINTS[said]}")
+    assert not (project / "out").exists()
+
+
+@pytest.mark.slow
+def test_any_other_unknown_word_is_doits_own_error(project):
+    process = doit(project, "build", "7bit")
+    assert process.returncode == 3
+    assert 'Invalid parameter: "7bit"' in process.stdout
+
+
+@pytest.mark.slow
+def test_a_list_where_one_recipe_is_needed_is_refused(project):
+    for words in (["history"], ["yank", "tag=v1", "reason=bad"]):
+        process = doit(project, *words, "recipe=4bit,2bit")
+        assert process.returncode in FAILED
+        assert "recipe=4bit,2bit: name one recipe here, not a list" in process.stdout
+    process = doit(project, "build", "recipe=4bit,2bit", "lock=a.lock")
+    assert process.returncode == 3
+    assert "lock= belongs to one recipe" in process.stdout
 
 
 @pytest.mark.slow

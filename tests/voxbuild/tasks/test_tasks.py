@@ -1,6 +1,7 @@
 """The tasks in real doit processes, in a project of two recipes and three short clips."""
 
 import json
+import shutil
 import subprocess
 import sys
 from hashlib import sha256
@@ -307,6 +308,23 @@ def test_the_list_and_the_matrix_are_complete(project):
     assert all(len(line) == 2 and len(line[1]) > 10 for line in lines)
     rows = json.loads(doit(project, "matrix").stdout)["include"]
     assert rows == [{"recipe": "2bit", "experimental": False}, {"recipe": "4bit", "experimental": False}]
+
+
+def test_a_list_selects_its_recipes(built):
+    shutil.copy(built / "recipes/2bit.yaml", built / "recipes/8bit.yaml")
+    edit(built / "recipes/8bit.yaml", "name: 2bit", "name: 8bit")
+    chosen = "recipe=8bit,4bit,8bit"
+    for command in ("build", "publish", "verify", "sign", "reproduce"):
+        listed = doit(built, "list", "--all", "-q", command, chosen)
+        assert set(listed.stdout.split()) == {command, f"{command}:4bit", f"{command}:8bit"}
+    assert "plan:tiny:8bit" in doit(built, "explain", chosen).stdout
+    plans = json.loads(doit(built, "plan", chosen, "--format", "json").stdout)
+    assert [plan["recipe"] for plan in plans] == ["8bit", "4bit"]
+    table = doit(built, "table", "recipe=4bit,2bit").stdout
+    assert [line.split("|")[1].strip() for line in table.splitlines() if "bit " in line][-2:] == [
+        "4bit",
+        "2bit",
+    ]
 
 
 def test_an_unknown_target_is_reported(built):

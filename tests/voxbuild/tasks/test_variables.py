@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from doit.exceptions import InvalidTask
@@ -55,9 +56,10 @@ def test_a_folder_becomes_a_source_that_its_name_selects(say, project):
     assert (variant.source.name, variant.source.license) == ("mine", "mit")
     assert say(source="mine", recipe="4bit")[0].source == variant.source
     assert say(source="mine", recipe="4bit", license="apache-2.0")[0].source.license == "apache-2.0"
-    files = {selection.source_file(variant.source), *selection.clip_paths("few")}
-    assert files >= {"out/.sources/mine.yaml", "recipes/clips/few.yaml"}
-    assert all((project / file).is_file() for file in files)
+    assert (project / "out/.sources/mine.yaml").is_file()
+    files = selection.recordings(variant, ["few"])
+    assert "few/transcripts.tsv" in files
+    assert all((project / file).is_file() for file in files.values())
 
 
 def test_a_found_source_is_kept_by_copying_it(say, project):
@@ -65,7 +67,7 @@ def test_a_found_source_is_kept_by_copying_it(say, project):
     shutil.copy(project / "out/.sources/mine.yaml", project / "recipes/sources")
     again = say(source="../mine", recipe="4bit")[0]
     assert again.source == found
-    assert selection.source_file(again.source) == "recipes/sources/mine.yaml"
+    assert again.book.found == frozenset()
     assert "edit " in refused(say, source="mine", license="mit")
     assert "of this name already" in refused(say, source="../mine", name="tiny")
 
@@ -101,12 +103,13 @@ def test_views_follow_the_repository(say, project):
 def test_own_clips_replace_those_of_the_recipe_and_of_the_source(say, project):
     edit(project / "recipes/sources/tiny.yaml", "languages: [en]", "languages: [en]\nclips: [few]")
     (project.parent / "own/LICENSE").write_text("\nMy licence, 2026\nmore\n")
-    clips = say(recipe="4bit", clips="../own", source="tiny")[0].clip_sets
+    variant = say(recipe="4bit", clips="../own", source="tiny")[0]
+    clips = variant.clip_sets
     assert list(clips) == ["own"]
     assert (clips["own"].language, clips["own"].license) == ("en", "My licence, 2026")
     assert list(say(recipe="4bit", clips="own,few", source="../mine")[0].clip_sets) == ["own", "few"]
-    own = str(project.parent / "own/transcripts.tsv")
-    assert own in selection.clip_paths("own")
+    own = Path(selection.recordings(variant, ["own"])["own/transcripts.tsv"])
+    assert own.samefile(project.parent / "own/transcripts.tsv")
 
 
 def test_two_folders_of_one_name_are_two_clip_sets(say, project):

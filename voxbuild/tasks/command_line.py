@@ -1,0 +1,50 @@
+"""Words on the command line that name a recipe or a source where doit expects a task."""
+
+import sys
+from typing import Any
+
+from doit.cmd_run import Run as DoitRun
+from doit.exceptions import InvalidCommand
+
+from .selection import book
+
+
+class Hints:
+    """For doit's commands: if a recipe or a source is said as a task, the error says the right command."""
+
+    def execute(self, params: Any, args: list[str]) -> Any:
+        """Execute the command. Raises InvalidCommand."""
+        try:
+            return super().execute(params, args)  # type: ignore[misc]
+        except InvalidCommand as error:
+            raise _hint(error) or error from None
+
+
+class Run(Hints, DoitRun):  # type: ignore[misc]
+    """doit's own `run`, with hints."""
+
+
+def _hint(error: InvalidCommand) -> InvalidCommand | None:
+    """The error to show instead; None if nothing has the unknown name."""
+    name = error.not_found
+    kind = next((kind for kind, known in _known().items() if name in known), None)
+    if kind is None:
+        return None
+    return InvalidCommand(f"{name} is a {kind}, not a task; did you mean: {' '.join(['doit', *_meant()])}")
+
+
+def _known() -> dict[str, Any]:
+    """Variable -> the names that it can select."""
+    return {"recipe": book().recipes, "source": book().sources}
+
+
+def _meant() -> list[str]:
+    """The words of the command line, with names of recipes and sources as values of their variables."""
+    words = sys.argv[1:]
+    for kind, known in _known().items():
+        said = [word for word in words if word in known]
+        if said:
+            place = words.index(said[0])
+            rest = [word for word in words if word not in known]
+            words = [*rest[:place], f"{kind}={','.join(said)}", *rest[place:]]
+    return words if any("=" not in word for word in words) else ["build", *words]
