@@ -21,7 +21,7 @@ from voxbuild.artifact.manifest import (
 )
 from voxbuild.artifact.tools import runtime_versions, tool_versions
 from voxbuild.artifact.variant import Variant
-from voxbuild.card.render import check_template, write_card_files
+from voxbuild.card.render import check_card_names, write_card_files
 from voxbuild.convert import kept_views
 from voxbuild.convert.conversion import Conversion
 from voxbuild.convert.unquantized import unquantized_folder, write_unquantized
@@ -76,7 +76,7 @@ def write_plan(variant: Variant, lock: Path | None = None) -> str | None:
     Returns what changed since the lock of the existing artifact, in a source's files that are not pinned.
     Raises LockError if the plan differs from `lock`, or (None) if what is pinned changed since then.
     """
-    check_template(variant.work.cards, variant.recipe)  # fails now, not after an hour of converting
+    check_card_names(variant)  # fails now, not after an hour of converting
     conversion = Conversion.of(variant)
     own, news = variant.folder / LOCK, None
     if lock:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from . import cards
+from .access import ORGANISATIONS
 from .commits import ATTRIBUTES
 from .disk import exclusive
 from .repository import Repo
@@ -13,8 +14,10 @@ from .web import Answer, Refusal, Request, json_answer
 def whoami(hub: HubServer, request: Request) -> Any:
     token = request.token
     assert token is not None
-    orgs = [{"type": "org", "name": name} for name in sorted(token.namespaces or ())]
-    access = {"type": "access_token", "accessToken": {"displayName": token.user, "role": token.role}}
+    names = ORGANISATIONS if token.namespaces is None else token.namespaces
+    orgs = [{"type": "org", "name": name} | token.in_organisations for name in sorted(names)]
+    about = {"displayName": token.user, "role": token.role}
+    access = {"type": "access_token", "accessToken": about | token.more}
     return {"type": "user", "name": token.user, "orgs": orgs, "auth": access}
 
 
@@ -58,7 +61,7 @@ def _repository(request: Request) -> tuple[str, str]:
 
 def _writable(request: Request, name: str) -> None:
     token = request.token
-    if token is None or token.role != "write" or not token.member(name):
+    if token is None or not token.writes or not token.member(name):
         where = name.split("/")[0]
         raise Refusal(403, message=f"You don't have the rights to create a model under the namespace {where}")
 

@@ -131,7 +131,7 @@ def _allow(needs: str, request: Request, repo: Repo) -> None:
     if needs not in ("write", "propose"):
         return
     token = request.token
-    if token is None or token.role != "write":
+    if token is None or not token.writes:
         raise Refusal(403, message="you must use a write token to upload to a repository")
     elsewhere = request.path.endswith(("/discussions", "/batch", "/verify", "/xet-write-token/None"))
     proposes = needs == "propose" and (request.asks("create_pr") or elsewhere)

@@ -83,10 +83,16 @@ class HubServer(Declares):
         return {path: self.blob(entry["sha256"]).read_bytes() for path, entry in tree.items()}
 
     def add_token(
-        self, value: str, user: str, role: str = "write", namespaces: list[str] | None = None
+        self,
+        value: str,
+        user: str,
+        role: str = "write",
+        namespaces: list[str] | None = None,
+        **more: Any,
     ) -> None:
-        """Another token, of role "write" or "read"; members of no namespace write nowhere."""
-        self.tokens[value] = Token(user, role, None if namespaces is None else frozenset(namespaces))
+        """Another token, see `Token`; members of no namespace write nowhere."""
+        allowed = None if namespaces is None else frozenset(namespaces)
+        self.tokens[value] = Token(user, role, allowed, **more)
 
     def restrict(self, name: str, kind: str = "models", **settings: Any) -> None:
         """private=True, gated="auto" or "manual", granted=["user"]."""

@@ -16,7 +16,7 @@ RECIPE = "c0ffee"
 """Stands for the digest of the recipe that built them."""
 
 
-def make_artifact(folder, weights=b"weights", extra=(), **changes):
+def make_artifact(folder, weights=b"weights", extra=(), repo=REPO, **changes):
     """Write an artifact whose files, validation and manifest agree; `changes` go into the manifest.
 
     `extra`: path -> bytes of further files.
@@ -30,7 +30,7 @@ def make_artifact(folder, weights=b"weights", extra=(), **changes):
         (folder / name).write_bytes(content)
     weight_files = {name: file_entry(folder / name) for name in names}
     write_json(folder / VALIDATION, TINY_VALIDATION | {"artifact": plain(weight_files)})
-    card = render_card(TEMPLATES, make_subject(source="tiny", files=weight_files))
+    card = render_card(TEMPLATES, make_subject(source="tiny", repo=repo, files=weight_files))
     (folder / CARD).write_text(card, encoding="utf-8")
     files = weight_files | {name: file_entry(folder / name) for name in (CARD, VALIDATION)}
     facts = {"recipe": {"digest": RECIPE}, "source": {"name": "tiny", "files": {}}, "files": files} | changes

@@ -8,6 +8,8 @@ from voxbuild.card.siblings import Sibling
 from voxbuild.card.subject import Subject
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS
+from voxbuild.recipes.origins.folder import LocalFolder
+from voxbuild.recipes.source import Adapter, Source, SourceFile
 from voxbuild.workspace import Workspace
 from voxrun.trust.manifest import Entry
 
@@ -15,6 +17,31 @@ ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / "model_cards"
 UPSTREAM = "voxtral-mini-4b-realtime-2602"
 KEY = "5d41402abc4b2a76b9719d911017c592ae3b1c6d4e2f8a90b7c8d9e0f1a2b3c4"
+
+
+FINE_TUNE = Source(
+    name="radio",
+    model="Radio-4B",
+    summary="Radio-4B, a fine-tune of mistralai/Voxtral-Mini-4B-Realtime-2602.",
+    path=LocalFolder("/home/me/radio"),
+    files=tuple(SourceFile(name=n) for n in ("consolidated.safetensors", "params.json", "tekken.json")),
+    base_model="mistralai/Voxtral-Mini-4B-Realtime-2602",
+    license="other",
+    license_name="radio-licence",
+    license_link="https://example.org/radio",
+    languages=("nl",),
+    private=True,
+)
+"""A local checkpoint."""
+ADAPTED = (
+    read_book(ROOT / "recipes")
+    .source(UPSTREAM)
+    .model_copy(
+        update={"name": "adapted", "adapter": Adapter(path=LocalFolder("/home/me/lora")), "clips": ()}
+    )
+)
+"""The upstream with a local LoRA adapter."""
+ADAPTER_FILE = {"adapter/adapter_model.safetensors": {"size": 1000, "sha256": "a" * 64}}
 
 
 def rates(clips, words, wer, cer, unquantized):
@@ -57,14 +84,22 @@ def make_manifest(**changes):
     return Manifest(**(facts | changes))
 
 
-def make_subject(recipe="4bit", source=UPSTREAM, loader=None, fingerprint=None, **changes):
-    """A recipe's artifact over a source, of the tag v1; `changes` go into the manifest."""
+def make_subject(
+    recipe="4bit", source=UPSTREAM, loader=None, fingerprint=None, made_of=None, repo=None, **changes
+):
+    """A recipe's artifact over a source, which may be a Source; `changes` go into the manifest.
+
+    `made_of`: the manifest's `source`.
+    """
     book = read_book(ROOT / "recipes")
+    known = book.source(source) if isinstance(source, str) else source
     chosen = book.recipe(recipe)
-    chosen = chosen.model_copy(update={"publish": chosen.publish.model_copy(update={"tag": "v1"})})
-    validation = TINY_VALIDATION if source == "tiny" else VALIDATION
-    variant = Variant(Workspace(ROOT), book, book.source(source), chosen, loader and LOADERS[loader])
-    return Subject(variant, make_manifest(**changes), validation, fingerprint)
+    if repo:
+        publish = chosen.publish.model_copy(update={"repo": repo})
+        chosen = chosen.model_copy(update={"publish": publish})
+    validation = VALIDATION if source == UPSTREAM else TINY_VALIDATION
+    variant = Variant(Workspace(ROOT), book, known, chosen, loader and LOADERS[loader])
+    return Subject(variant, make_manifest(source=made_of or {}, **changes), validation, fingerprint)
 
 
 def make_sibling(recipe, megabytes=2.5, wer=8.0, **changes):

@@ -7,8 +7,9 @@ What happens when a publish to the Hub fails at some point. `tests/voxbuild/publ
 each fault, with the real client against the tests' Hub server, and check that the table shows the outcomes;
 `pytest tests/voxbuild --write-faults` writes it again.
 
-A repository holds v1, and a release is published as v2. Before each response another client reads the
-repository: `v2` and `main` always hold one whole release, and v1 is unchanged. Then the release is published
+A repository holds v1 and a file of others, and a release is published as v2. Before each response another
+client reads the repository: `v2` and `main` always hold one whole release and that file, and v1 is unchanged;
+"v2 beside theirs" is v2 with a file that others added meanwhile. Then the release is published
 again without a fault. This ends with a commit that holds the release, and the tag on it, unless the last
 column says that it fails as well. There is one such commit; a second one only if there was another commit on
 top of the first before it had its tag.

@@ -3,7 +3,7 @@
 After a change that is meant: `python tests/voxbuild/golden_cards.py` writes them anew; read the difference.
 """
 
-from cards import KEY, RECORD, ROOT, TEMPLATES, make_subject
+from cards import ADAPTED, ADAPTER_FILE, FINE_TUNE, KEY, RECORD, ROOT, TEMPLATES, make_subject
 
 from voxbuild.card.hub_metadata import eval_results
 from voxbuild.card.render import render_card
@@ -18,6 +18,8 @@ CASES = {
     "bf16": (make_subject("bf16", bits_per_weight=16.0), ()),
     "mixed-4-6-mlx-audio": (make_subject("mixed-4-6", loader="mlx-audio"), RECORD),
     "4bit-search-tiny": (make_subject("4bit-search", "tiny"), RECORD),
+    "4bit-fine-tune": (make_subject(source=FINE_TUNE), ()),
+    "bf16-adapted": (make_subject("bf16", ADAPTED, made_of={"files": ADAPTER_FILE}), ()),
     "tiny-transformers-signed": (make_subject("bf16", "tiny", "transformers", KEY), ()),
 }
 

@@ -5,7 +5,6 @@ server, and replaces its waits before retries by a list of their lengths.
 """
 
 import hashlib
-import json
 import os
 import time
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from types import SimpleNamespace
 import huggingface_hub
 import pytest
 from artifacts import contents
+from cards import make_manifest
 from huggingface_hub import constants
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import _http
@@ -24,6 +24,7 @@ from voxbuild.errors import PublishError
 from voxbuild.publish.hub import client
 from voxbuild.publish.hub.target import Hub
 from voxbuild.publish.target import Release
+from voxrun.trust.manifest import Entry
 
 TIMEOUT = client.TIMEOUT
 
@@ -67,9 +68,19 @@ def release_of(folder, repo, weights, tag, **files):
     (folder / "model.safetensors").write_bytes(weights)
     for name, data in files.items():
         (folder / f"{name}.{'md' if name == 'README' else 'json'}").write_bytes(data)
-    listed = {path.name: vars(entry_of(path)) for path in sorted(folder.iterdir())}
-    (folder / MANIFEST).write_text(json.dumps({"files": listed}))
+    (folder / MANIFEST).write_bytes(manifest_of(contents(folder)))
     return release_in(folder, repo, tag)
+
+
+def manifest_of(files):
+    """A manifest that lists these files, path -> bytes."""
+    entries = {name: Entry(len(data), hashlib.sha256(data).hexdigest()) for name, data in files.items()}
+    return make_manifest(files=entries).text.encode()
+
+
+def with_manifest(files):
+    """A release of these files, as small as can be."""
+    return files | {MANIFEST: manifest_of(files)}
 
 
 def release_in(folder, repo, tag):
@@ -130,26 +141,34 @@ class Reader:
         return [title for title in titles if title != "initial commit"]
 
 
-OLD = {"model.safetensors": b"old weights" * 1000, "notes/old.md": b"stale", "manifest.json": b"{}"}
+OLD = with_manifest({"model.safetensors": b"old weights" * 1000, "notes/old.md": b"stale"})
+LICENSE = {"LICENSE": b"somebody put it there"}
 ATTRIBUTES = {".gitattributes": b"*.safetensors lfs"}
 
 
 class World:
-    """A repository that holds OLD as v1, or none, and a release that is to be its v2."""
+    """A repository with OLD as v1 and a LICENSE of others, or none; and a release that is to be its v2."""
 
     def __init__(self, hub, reader, folder, number, new=False):
         self.hub, self.reader, self.repo = hub, reader, f"someone/Small-{number}"
         self.release = release_of(folder / str(number), self.repo, b"%d new weights" % number * 500, "v2")
+        self.theirs = {} if new else LICENSE
         if not new:
             self.put("v1", OLD)
         # A tag or main holds one of these, or else a mixture.
-        self.whole = {"v1": hashes(OLD), "v2": hashes(contents(self.release.folder)), "empty": {}}
+        new_files = contents(self.release.folder)
+        self.whole = {"v1": hashes(OLD | self.theirs), "v2": hashes(new_files | self.theirs), "empty": {}}
 
     def put(self, tag, files):
         """Put a version there, bypassing all checks."""
-        commit = self.hub.add("models", self.repo, files | ATTRIBUTES, f"Publish {tag}")
+        commit = self.hub.add("models", self.repo, files | self.theirs | ATTRIBUTES, f"Publish {tag}")
         repo = self.hub.repos[f"models/{self.repo}"]
         repo.save(tags=repo.state["tags"] | {tag: {"commit": commit, "message": None}})
+
+    def delete(self):
+        """Delete the repository, with the file of others."""
+        self.hub.delete(self.repo)
+        self.theirs, self.whole["v2"] = {}, hashes(contents(self.release.folder))
 
     @property
     def there(self):

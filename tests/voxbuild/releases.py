@@ -25,7 +25,7 @@ def put_artifact(work, weights=b"weights", signed=False):
     digest = book.digest(book.source("tiny"), book.recipe("4bit"))
     folder = work.artifact("tiny", "4bit")
     shutil.rmtree(folder, ignore_errors=True)
-    make_artifact(folder, weights, recipe={"digest": digest})
+    make_artifact(folder, weights, repo=REPO, recipe={"digest": digest})
     if signed:
         sign_artifact(folder)
     return folder

@@ -171,8 +171,8 @@ def test_a_clip_set_kind_is_a_class_and_a_field(tmp_path):
 
 def test_a_publish_target_is_a_class_and_a_row(tmp_path, monkeypatch, capsys):
     class Cellar(LocalRegistry):
-        def publish(self, release, destination):
-            return f"cellar {super().publish(release, destination)}"
+        def publish(self, release, destination, say):
+            return f"cellar {super().publish(release, destination, say)}"
 
     monkeypatch.setitem(TARGETS, "cellar", lambda work: Cellar(work.root / "cellar"))
     work = make_releasable(tmp_path / "project")

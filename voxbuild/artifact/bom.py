@@ -40,7 +40,7 @@ def make_bom(
                 **artifact(variant.repo, manifest),
                 "bom-ref": "model",
                 "description": recipe.summary,
-                "licenses": [{"license": {"name": variant.source.license}}],
+                "licenses": [{"license": _license(variant.source)}],
                 "pedigree": {"ancestors": ancestors, "notes": _how(recipe, manifest)},
                 "modelCard": _model_card(variant.clip_sets.values(), validation),
                 "properties": [
@@ -51,6 +51,12 @@ def make_bom(
         },
     }
     return bom | {"serialNumber": uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(bom, sort_keys=True)).urn}
+
+
+def _license(source: Source) -> Json:
+    """A licence by the Hub's id; one that the Hub does not know by its name, with its URL."""
+    name, link = source.own_license or (source.license, "")
+    return {"name": name, **({"url": link} if "://" in link else {})}
 
 
 def upstream(source: Source, files: Entries) -> list[Json]:

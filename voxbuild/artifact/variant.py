@@ -61,12 +61,16 @@ class Variant:
 
     @property
     def repo(self) -> str:
-        """owner/name of the repository to which it is published."""
-        names = {"model": self.source.model, "recipe": self.recipe.name}
-        repo = self.recipe.publish.repo.format(**names)
-        if self.loader is None:
-            return repo
-        return self.recipe.publish.view.format(repo=repo, dialect=self.dialect, **names)
+        """owner/name of the repository to publish it to. Raises RecipeError for a name that cannot be."""
+        try:
+            return self.book.repo(self.source, self.recipe, self.dialect)
+        except ValueError as error:
+            raise RecipeError(f"{self.recipe.name}.yaml: publish: {error}") from error
+
+    @property
+    def private(self) -> bool:
+        """Whether it must not be published publicly: as the recipe says, else as the source."""
+        return self.book.private(self.source, self.recipe)
 
     @property
     def tag(self) -> str:

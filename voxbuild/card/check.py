@@ -43,11 +43,15 @@ Tables = Mapping[tuple[str, ...], list[Row]]
 
 
 def check_card(
-    folder: Path, manifest: Manifest, validation: Mapping[str, Any], record: Record = ()
+    folder: Path,
+    manifest: Manifest,
+    validation: Mapping[str, Any],
+    record: Record = (),
+    repo: str | None = None,
 ) -> list[str]:
     """How a card differs from the manifest, the validation and the record of variants, a phrase each.
 
-    `record` is the whole record of the artifact's source.
+    `record` is the whole record of the artifact's source. `repo`: the repository that the card must name.
     """
     try:
         content = (folder / CARD).read_text(encoding="utf-8")
@@ -57,6 +61,7 @@ def check_card(
         variants = _variants(manifest, validation, record)
         tables = {tuple(header.cells): rows for header, *rows in read.tables}
         return [
+            *(_check_repo(results, repo) if repo else ()),
             *_check_results(results, validation["sets"]),
             *_check_entries(entries, results, validation["sets"]),
             *_check_kinds([header.cells for header, *_ in read.tables], bool(variants)),
@@ -81,6 +86,12 @@ def _entries(folder: Path) -> list[Any]:
     from huggingface_hub import parse_eval_result_entries
 
     return parse_eval_result_entries(yaml.safe_load((folder / EVAL_RESULTS).read_text(encoding="utf-8")))
+
+
+def _check_repo(results: list[Any], repo: str) -> Iterator[str]:
+    """The results must be those of the repository: its name is in the commands of the text, too."""
+    for url in sorted({str(result.source_url) for result in results} - {f"{HUB}/{repo}"}):
+        yield f"{CARD}: written for {url}, not for {HUB}/{repo}"
 
 
 def _check_results(results: list[Any], sets: Mapping[str, Any]) -> Iterator[str]:

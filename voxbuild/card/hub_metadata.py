@@ -1,7 +1,8 @@
 """The metadata that the Hub reads: the card's front matter and the file of evaluation results.
 
 Both are made by the client's own types. The Hub knows four relations to a base model (adapter, finetune,
-merge, quantized). None fits weights that were only renamed or cast, so a 16-bit variant names no relation.
+merge, quantized). None fits weights that were only renamed or cast, so a 16-bit variant of a checkpoint on
+the Hub names no relation.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from .origin import base_of
 from .subject import Subject
 
 TASK = "automatic-speech-recognition"
@@ -21,22 +23,26 @@ def front_matter(subject: Subject) -> str:
     """The YAML at the head of the card; its `model-index` holds each clip set's WER and CER."""
     from huggingface_hub import ModelCardData
 
-    variant, base = subject.variant, subject.variant.source.origin.base_model
-    quantized = base and variant.recipe.quantize
-    relation: dict[str, Any] = {"base_model_relation": "quantized"} if quantized else {}
+    variant, source = subject.variant, subject.variant.source
+    base = base_of(source, quantized=variant.recipe.quantize is not None)
+    given: dict[str, Any] = {}
+    if base and base.relation:
+        given["base_model_relation"] = base.relation
+    if own := source.own_license:
+        given["license_name"], given["license_link"] = own
     data = ModelCardData(
         library_name=_library(subject),
         pipeline_tag=TASK,
-        license=variant.source.license,
-        language=list(variant.source.languages),
-        base_model=base,
+        license=source.license,
+        language=list(source.languages) or None,
+        base_model=base and base.repo,
         tags=_tags(subject),
         metrics=list(RATES),
         model_name=variant.repo.split("/")[1],
         eval_results=[
             _result(subject, name, metric) for name in subject.validation["sets"] for metric in RATES
         ],
-        **relation,
+        **given,
     )
     return data.to_yaml()
 

@@ -5,25 +5,31 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import yaml
 
 from voxbuild.artifact.manifest import CARD, EVAL_RESULTS, OPTIONAL, PLOT, Manifest
 from voxbuild.artifact.signature import fingerprint_of
 from voxbuild.artifact.variant import Variant
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import written_whole
+from voxbuild.recipes.hub_terms import check_repo
 from voxbuild.recipes.loaders import LOADERS, Loader
 from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.schema import load
 from voxbuild.recipes.source import ClipSet
 
-from . import tables
+from . import origin, tables
 from .hub_metadata import eval_results, front_matter
 from .plot import draw
 from .siblings import Record, family, read_record
 from .subject import Subject
 
 
-def check_template(templates: Path, recipe: Recipe) -> None:
-    """Raises VoxbuildError if the recipe's template is missing."""
+def check_card_names(variant: Variant) -> None:
+    """Raises VoxbuildError if the recipe's template is missing, or a repository cannot have its name."""
+    templates, recipe = variant.work.cards, variant.recipe
+    for each in (variant, *variant.views):
+        check_repo(each.repo)
     if not (templates / recipe.card).is_file():
         known = ", ".join(sorted(path.name for path in templates.glob("*.j2")))
         raise VoxbuildError(f"{recipe.name}.yaml: there is no card template {recipe.card}; known: {known}")
@@ -74,15 +80,17 @@ def render_card(templates: Path, subject: Subject, siblings: Record = ()) -> str
         keep_trailing_newline=True,
     )
     variant = subject.variant
-    recipe, loader, repo = variant.recipe, variant.loader, variant.repo
-    recipe_file = variant.work.recipes / f"{recipe.name}.yaml"
+    recipe, loader, repo, source = variant.recipe, variant.loader, variant.repo, variant.source
     try:
         return environment.get_template(recipe.card).render(
             metadata=front_matter(subject),
-            source=variant.source,
+            source=source,
+            converted_from=origin.converted_from(source),
+            merged=origin.merged(source, subject.manifest),
+            licence=origin.licence(source),
             recipe=recipe,
             manifest=subject.manifest,
-            recipe_text=recipe_file.read_text(encoding="utf-8").strip(),
+            recipe_text=recipe_text(variant),
             repo=repo,
             loader=loader,
             usages={reader.name: reader.usage.format(repo=repo) for reader in _readers(subject)},
@@ -97,6 +105,15 @@ def render_card(templates: Path, subject: Subject, siblings: Record = ()) -> str
         )
     except (jinja2.TemplateError, TypeError) as error:
         raise VoxbuildError(f"{templates / recipe.card}: {error or type(error).__name__}") from error
+
+
+def recipe_text(variant: Variant) -> str:
+    """The recipe's YAML: its file, or if the command line has changed it, the changed one."""
+    path = variant.work.recipes / f"{variant.recipe.name}.yaml"
+    if load(path, Recipe) == variant.recipe:
+        return path.read_text(encoding="utf-8").strip()
+    changed = variant.recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return yaml.safe_dump(changed, sort_keys=False, allow_unicode=True, width=110).strip()
 
 
 def _readers(subject: Subject) -> list[Loader]:

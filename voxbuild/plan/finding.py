@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from voxbuild.console import markdown
+from voxbuild.recipes.book import Book
+from voxbuild.recipes.hub_terms import UNKNOWN
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
 from voxbuild.sources.found.kept import Found, kept_as
@@ -15,7 +17,6 @@ from voxbuild.workspace import Workspace
 
 Fact = tuple[str, str]
 """A value for people, and where it comes from."""
-UNKNOWN = "unknown"
 NONE = "none"
 
 
@@ -77,14 +78,13 @@ def _choices(source: Source, recipe: Recipe, given: Mapping[str, str]) -> dict[s
     def origin(variable: str) -> str:
         return BY_HAND if variable in given else f"recipe {recipe.name}"
 
-    chosen = recipe.publish.private if "private" in given else recipe.publish.private or source.private
-    inherited = source.private and "private" not in given
+    inherited = source.private and recipe.publish.private is None
     repo = recipe.publish.repo.format(model=source.model, recipe=recipe.name)
     return {
         "clips": (", ".join((*recipe.validation.clips, *source.clips)), origin("clips")),
         "repository": (repo, origin("repo")),
         "visibility": (
-            "private" if chosen else "public",
+            "private" if Book.private(source, recipe) else "public",
             "the source is private" if inherited else origin("private"),
         ),
     }
@@ -94,8 +94,6 @@ def _missing(source: Source, recipe: Recipe, given: Mapping[str, str]) -> Iterat
     """What nobody told, and the variable that tells it."""
     if source.license == UNKNOWN:
         yield "the licence; give it: license=ID, such as license=apache-2.0"
-    if source.license == "other" and not source.license_name:
-        yield "what the licence is called; give it: license_name=NAME license_link=URL"
     if not source.languages:
         yield "the languages; give them: languages=en,de"
     if source.base_model is None:

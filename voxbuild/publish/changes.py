@@ -1,17 +1,22 @@
 """Comparing two lists of files, each path -> size and sha256."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 from voxbuild.console import foreign_table
 from voxrun.trust.manifest import Entry
 
-Files = Mapping[str, Entry]
+from .beside import Files
 
 
-def changes_table(there: Files, wanted: Files) -> str:
-    """A table of what publishing does to each file (add, same, replace or remove), with sizes."""
+def changes_table(there: Files, wanted: Files, kept: Collection[str] = ()) -> str:
+    """A table of what publishing does to each file (add, same, replace, keep or remove), with sizes."""
     rows = [
-        (_change(there.get(name), wanted.get(name)), name, _size(wanted.get(name)), _size(there.get(name)))
+        (
+            _change(there.get(name), wanted.get(name), name in kept),
+            name,
+            _size(wanted.get(name)),
+            _size(there.get(name)),
+        )
         for name in sorted({*there, *wanted})
     ]
     return foreign_table(rows, ["change", "file", "bytes", "bytes now"])
@@ -33,9 +38,9 @@ def faults(there: Files, promised: Files) -> list[str]:
     return lines
 
 
-def _change(there: Entry | None, wanted: Entry | None) -> str:
+def _change(there: Entry | None, wanted: Entry | None, kept: bool) -> str:
     if wanted is None:
-        return "remove"
+        return "keep" if kept else "remove"
     return "add" if there is None else "same" if there == wanted else "replace"
 
 

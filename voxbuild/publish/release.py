@@ -26,13 +26,19 @@ from .target import Release, check_tag
 
 
 def prepare(
-    folder: Path, recipe_digest: str, repo: str, tag: str, signer: Path | None = None, record: Record = ()
+    folder: Path,
+    recipe_digest: str,
+    repo: str,
+    tag: str,
+    signer: Path | None = None,
+    record: Record = (),
+    private: bool = False,
 ) -> Release:
     """Check that exactly the bytes in the folder were validated, by the current recipe. Raises VoxbuildError.
 
     `signer` is the public key that the artifact must be signed for; None: a signature is optional, but must
-    be valid. Other files are refused. `record` lists the published variants that the card shows. The manifest
-    is read once, so a target sends what was checked here.
+    be valid. Other files are refused. `record` lists the published variants that the card shows; `private`:
+    it must not be published publicly. The manifest is read once, so a target sends what was checked here.
     """
     check_tag(tag)
     raw = manifest_bytes(folder)
@@ -54,11 +60,11 @@ def prepare(
     def read(name: str) -> bytes:
         return read_bytes(folder / name, STATE_BYTES)
 
-    if wrong := check_card(folder, manifest, read_validation(folder), record):
+    if wrong := check_card(folder, manifest, read_validation(folder), record, repo):
         faults = "; ".join(wrong)
         raise PublishError(f"{folder}: the card differs from the measurements: {faults}; run `doit build`")
     try:
         proofs(files, read, signer)  # what `doit verify` checks
     except (PublishError, VoxrunError) as error:
         raise PublishError(f"{folder}: {error}; build it again, and sign it (`doit sign`)") from error
-    return Release(folder, repo, tag, files)
+    return Release(folder, repo, tag, files, private)

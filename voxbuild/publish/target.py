@@ -1,21 +1,15 @@
 """What a release is, and what a publish target does with it: each release is stored whole or not at all."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from voxbuild.errors import PublishError
+from voxbuild.recipes import hub_terms
 from voxrun.trust.manifest import Entry
-from voxrun.trust.registry import COMMIT, LATEST, WITHDRAWN
+from voxrun.trust.registry import LATEST
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-LONGEST_NAME = 100
-"""Characters. Tags are file names, also with a prefix."""
-REASONS = "withdrawn"
-"""The branch of a repository on the Hub that holds the reasons for withdrawn tags."""
-RESERVED = (LATEST, "HEAD", REASONS)
 TAKEN = "holds another artifact, and published tags never change"
 UNSIGNED = "holds this artifact unsigned, and published tags never change"
 
@@ -29,6 +23,8 @@ class Release:
     tag: str
     files: Mapping[str, Entry]
     """Path relative to the folder -> size and hash; the manifest and an existing signature come last."""
+    private: bool = False
+    """Whether it must not be published publicly; else a new repository is public."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,8 @@ class Destination:
 
     branch: str | None = None
     pull_request: bool = False
+    prune: bool = False
+    """Whether files of others are removed there, not kept."""
 
     @property
     def is_main(self) -> bool:
@@ -58,6 +56,14 @@ class Version:
     """The reason, if it was withdrawn."""
 
 
+Say = Callable[[str], object]
+"""Tells the publisher something, in one line."""
+
+
+def silent(line: str) -> None:
+    """Tells nothing."""
+
+
 class PublishTarget(Protocol):
     """A place to publish to. A new target is a class with these methods and a row in `targets`.
 
@@ -67,6 +73,8 @@ class PublishTarget(Protocol):
 
     reviews: bool
     """Whether it has branches and pull requests."""
+    shared: bool
+    """Whether others may keep files in a repository, which releases leave there."""
 
     def published(self, release: Release) -> bool:
         """Whether the tag holds this release, complete; the signature may differ.
@@ -74,8 +82,17 @@ class PublishTarget(Protocol):
         Raises if the tag was withdrawn, holds another artifact, or holds this one unsigned and it is signed.
         """
 
-    def publish(self, release: Release, destination: Destination) -> str:
-        """Store the release whole, or change nothing that readers see; return its address."""
+    def check(self, release: Release, destination: Destination) -> list[str]:
+        """Check what can be checked before anything is sent; return what to tell the publisher, by line.
+
+        Raises if the release would be refused.
+        """
+
+    def publish(self, release: Release, destination: Destination, say: Say = silent) -> str:
+        """Store the release whole, or change nothing that readers see; return its address.
+
+        What `check` returns is said before anything is sent.
+        """
 
     def files(self, repo: str, revision: str) -> dict[str, Entry]:
         """Path -> size and sha256 of all files, from their bytes; without `.gitattributes`."""
@@ -100,28 +117,16 @@ def tag_conflict(release: Release, problem: str) -> PublishError:
 
 def check_branch(name: str) -> None:
     """Raise PublishError if this cannot be the name of a branch for review."""
-    if name == LATEST:
-        raise PublishError(f"{LATEST} cannot be a branch for review; to publish to it, leave out branch=")
-    _check_name("branch", name, name.split("/"))
+    _checked(hub_terms.check_branch, name)
 
 
-def check_tag(tag: str) -> None:
+def check_tag(name: str) -> None:
     """Raise PublishError if a release cannot have this tag."""
-    _check_name("tag", tag, [tag])
+    _checked(hub_terms.check_tag, name)
 
 
-def _check_name(kind: str, name: str, parts: list[str]) -> None:
-    """Git's rules (https://git-scm.com/docs/git-check-ref-format), without names that mean something else."""
-    if len(name) > LONGEST_NAME or not all(map(_is_part, parts)):
-        raise PublishError(
-            f"{name[:LONGEST_NAME]!r} is not a valid {kind}: use up to {LONGEST_NAME} ASCII letters, digits,"
-            " dots, dashes and underscores; no two dots in a row, no dot or .lock at the end"
-        )
-    if name in RESERVED or parts[0] == "refs" or name.startswith(WITHDRAWN) or COMMIT.fullmatch(name):
-        raise PublishError(
-            f"{name} is not a valid {kind}: readers would take it for main, a withdrawal mark or a commit"
-        )
-
-
-def _is_part(name: str) -> bool:
-    return bool(NAME.fullmatch(name)) and ".." not in name and not name.endswith((".", ".lock"))
+def _checked(rule: Callable[[str], str], name: str) -> None:
+    try:
+        rule(name)
+    except ValueError as error:
+        raise PublishError(str(error)) from error

@@ -1,14 +1,17 @@
 """`doit publish`: publish a recipe's artifacts and views, or show what that would change."""
 
+from voxbuild.artifact.manifest import MANIFEST
 from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import read_record
 from voxbuild.errors import MissingError, PublishError, VoxbuildError
+from voxbuild.files import STATE_BYTES
 from voxbuild.recipes.book import Book
 from voxbuild.workspace import Workspace
 from voxrun.errors import VoxrunError
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import LATEST
 
+from .beside import listed_by, stale
 from .changes import changes_table
 from .order import Order
 from .release import prepare
@@ -17,14 +20,20 @@ from .targets import DEFAULT_TARGET
 
 
 def publish(
-    work: Workspace, book: Book, order: Order, pull_request: bool = False, dry_run: bool = False
+    work: Workspace,
+    book: Book,
+    order: Order,
+    pull_request: bool = False,
+    dry_run: bool = False,
+    prune: bool = False,
 ) -> None:
     """Publish a recipe's validated artifact and its views, or (`dry_run`) show what that would change.
 
-    Unless recipe= names it, variants that are not built or validated are skipped. After a failure the others
-    are still published. Raises PublishError with all problems.
+    Files of others in a repository are kept, unless `prune`. Unless recipe= names it, variants that are not
+    built or validated are skipped. After a failure the others are still published. Raises PublishError with
+    all problems.
     """
-    destination = Destination(order.branch or None, pull_request)
+    destination = Destination(order.branch or None, pull_request, prune)
     target = _open_target(work, order, destination)
     wanted, problems = order.variants(work, book), []
     built = [variant for variant in wanted if variant.artifact.is_built]
@@ -51,6 +60,9 @@ def _open_target(work: Workspace, order: Order, destination: Destination) -> Pub
     if not destination.is_main and not target.reviews:
         name = order.target or DEFAULT_TARGET
         raise PublishError(f"target={name} has no branches or pull requests; use target=hub")
+    if destination.prune and not target.shared:
+        name = order.target or DEFAULT_TARGET
+        raise PublishError(f"target={name} holds no files of others; --prune is for target=hub")
     return target
 
 
@@ -63,27 +75,42 @@ def _publish(
     variant.check_current()
     record = read_record(variant.record_file)
     tag = order.tag or variant.tag
-    release = prepare(variant.folder, variant.digest, variant.repo, tag, variant.public_key, record)
+    release = prepare(
+        variant.folder, variant.digest, variant.repo, tag, variant.public_key, record, variant.private
+    )
     if destination.is_main and target.published(release):
         return f"already published as {release.repo} at {tag}"
     if dry_run:
         return _preview(target, release, destination)
-    return f"published {target.publish(release, destination)}"
+    return f"published {target.publish(release, destination, lambda line: print(line, flush=True))}"
 
 
 def _preview(target: PublishTarget, release: Release, destination: Destination) -> str:
-    """What publishing would change, file by file; sends nothing."""
+    """What publishing would change, file by file; sends nothing. Raises PublishError as it would."""
+    told = target.check(release, destination)
     what = f"a pull request to {release.repo}" if destination.pull_request else release.repo
     where = f"branch {destination.branch}" if destination.branch else release.tag
-    table = changes_table(_current_files(target, release.repo, destination), release.files)
-    return f"would be published as {what} at {where}; nothing was sent\n\n{table}\n"
+    there, kept = _current_files(target, release, destination)
+    lines = "\n".join([f"would be published as {what} at {where}; nothing was sent", *told])
+    return f"{lines}\n\n{changes_table(there, release.files, kept)}\n"
 
 
-def _current_files(target: PublishTarget, repo: str, destination: Destination) -> dict[str, Entry]:
-    """The files that the release would replace: on its branch if that exists, else on main."""
+def _current_files(
+    target: PublishTarget, release: Release, destination: Destination
+) -> tuple[dict[str, Entry], set[str]]:
+    """The files that lie where the release goes, and those of them that are kept.
+
+    That is its branch, if it exists, else main.
+    """
     for revision in filter(None, (destination.branch, LATEST)):
         try:
-            return target.files(repo, revision)
+            there = target.files(release.repo, revision)
         except MissingError:
             continue
-    return {}
+        others = {name: entry for name, entry in there.items() if name not in release.files}
+        if destination.prune or not target.shared:
+            return there, set()
+        held = MANIFEST in there
+        manifest = target.read(release.repo, revision, MANIFEST, STATE_BYTES) if held else None
+        return there, others.keys() - stale(others, listed_by(manifest))
+    return {}, set()

@@ -13,6 +13,7 @@ from voxbuild.workspace import Workspace
 from voxrun.errors import VoxrunError
 from voxrun.files.objects import read_object
 from voxrun.messages import sentence
+from voxrun.trust.foreign import would_be_read
 from voxrun.trust.manifest import Entry, digest_of, read_entries
 
 from .changes import faults
@@ -65,7 +66,11 @@ def _check(
         promised[SIGNATURE] = signature
     versions = [v for v in target.history(repo) if v.tag == tag and v.withdrawn is not None]
     facts = [f"withdrawn: {version.withdrawn}" for version in versions]
-    if wrong := faults(there, promised):
+    others = set(there) - set(promised) if target.shared else set()
+    others -= set(would_be_read(others))
+    if others:
+        facts.append(f"{len(others)} files that are not of this release: {', '.join(sorted(others))}")
+    if wrong := faults({name: entry for name, entry in there.items() if name not in others}, promised):
         return facts, wrong
     total = sum(entry.size for entry in promised.values())
     facts.append(f"all {len(promised)} files match the manifest {digest[:16]}, {total:,} bytes")

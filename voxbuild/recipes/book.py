@@ -10,6 +10,7 @@ from typing import Any
 
 from voxbuild.errors import RecipeError
 
+from .hub_terms import check_repo
 from .recipe import Recipe
 from .schema import Section, known_names, load_folder, place
 from .source import ClipSet, Source
@@ -35,6 +36,24 @@ class Book:
     def source(self, name: str) -> Source:
         """The source of this name. Raises RecipeError, which lists the known ones."""
         return _named("source", name, self.sources)
+
+    @staticmethod
+    def repo(source: Source, recipe: Recipe, dialect: str | None = None) -> str:
+        """OWNER/NAME to which a recipe's artifact over a source is published, or its view for a dialect.
+
+        Raises ValueError if the Hub would not accept the name.
+        """
+        names = {"model": source.model, "recipe": recipe.name}
+        repo = recipe.publish.repo.format(**names)
+        if dialect:
+            repo = recipe.publish.view.format(repo=repo, dialect=dialect, **names)
+        return check_repo(repo)
+
+    @staticmethod
+    def private(source: Source, recipe: Recipe) -> bool:
+        """Whether what a recipe makes of a source must not be public: as the recipe says, else the source."""
+        said = recipe.publish.private
+        return source.private if said is None else said
 
     def digest(self, source: Source, recipe: Recipe) -> str:
         """One sha256 over `contents`."""
@@ -85,6 +104,7 @@ def read_book(folder: Path) -> Book:
             where = place(path, "source")
             raise RecipeError(f"{where}: unknown source {recipe.source}; {known_names(book.sources)}")
         _check_clips(book, recipe.validation.clips, path, "validate", "clips")
+        _check_repos(book, recipe, path)
         if recipe.calibrate:
             _check_calibration(book, recipe, recipe.calibrate, path)
     return book
@@ -122,6 +142,18 @@ def _check_calibration(book: Book, recipe: Recipe, calibrate: str, path: Path) -
                 f"{where}: {calibrate} cannot calibrate what {name} validates (over {source.name}):"
                 " they are the same recordings"
             )
+
+
+def _check_repos(book: Book, recipe: Recipe, path: Path) -> None:
+    """Raises RecipeError if the Hub would not accept the name of a repository."""
+    for dialect in (None, *recipe.dialects):
+        try:
+            book.repo(book.source(recipe.source), recipe, dialect)
+        except ValueError as error:
+            where = place(
+                path, "publish", "view" if dialect and "view" in recipe.publish.model_fields_set else "repo"
+            )
+            raise RecipeError(f"{where}: {error}") from error
 
 
 def _check_clips(book: Book, names: Iterable[str], path: Path, *keys: str) -> None:

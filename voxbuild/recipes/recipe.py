@@ -5,13 +5,14 @@ from typing import Annotated, Literal
 import pydantic
 
 from .gates import Gates
+from .hub_terms import check_tag
 from .loaders import LOADERS
 from .quantization import Quantize
 from .schema import FieldError, FileName, Strict, known_names
 
 DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 UNITS = {"MB": 10**6, "GB": 10**9}
-Tag = Annotated[str, pydantic.Field(pattern=r"^\w[\w.-]*$")]
+Tag = Annotated[str, pydantic.AfterValidator(check_tag)]
 RepoTemplate = Annotated[
     str, pydantic.Field(pattern=r"^([\w.-]|\{(model|recipe)\})+/([\w.-]|\{(model|recipe)\})+$")
 ]
@@ -36,8 +37,8 @@ class Publish(Strict):
     """Default: v and the version of voxbuild."""
     view: ViewTemplate = "{repo}-{dialect}"
     """The repository of a view; `{dialect}`, and `{repo}` for the artifact's, are replaced too."""
-    private: bool = False
-    """Whether the repositories are private."""
+    private: bool | None = None
+    """Whether the repositories are private. Default: as the source's `private` says."""
 
 
 class Sign(Strict):

@@ -6,10 +6,11 @@ from typing import Annotated, Any, get_args
 import pydantic
 
 from .gates import Gates
+from .hub_terms import OTHER, Language, License, Repo
 from .origins.base import Corpus, Origin
 from .origins.fleurs import FleursFiles
 from .origins.folder import ClipFolder, LocalFolder
-from .origins.hub import HubFiles, Repo, Sha256
+from .origins.hub import HubFiles, Sha256
 from .schema import FileName, FilePath, Strict
 
 ADAPTER = "adapter"
@@ -63,17 +64,25 @@ class Source(Strict):
     """The model on the Hub that it was fine-tuned from."""
     private: bool = False
     """Whether its artifacts are published publicly only if that is asked for."""
-    license: str
-    license_name: str | None = None
+    license_name: Annotated[str, pydantic.Field(min_length=1)] | None = None
     """Of a licence that the Hub does not know (`license: other`)."""
-    license_link: str | None = None
+    license_link: Annotated[str, pydantic.Field(min_length=1)] | None = None
     """Its URL, or the name of its file in the repository."""
-    languages: tuple[str, ...]
+    license: License
+    """One of the Hub's ids."""
+    languages: tuple[Language, ...]
     attribution: str | None = None
     gates: Gates = Gates()
     """Limits for all its artifacts; a recipe can only make them stricter."""
     clips: tuple[FileName, ...] = ()
     """Clip sets that its artifacts are validated with, in addition to the recipe's."""
+
+    @pydantic.field_validator("license")
+    @classmethod
+    def _is_named(cls, license: str, info: pydantic.ValidationInfo) -> str:
+        if license == OTHER and None in (info.data.get("license_name"), info.data.get("license_link")):
+            raise ValueError(f"`{OTHER}` needs license_name and license_link")
+        return license
 
     @pydantic.model_validator(mode="after")
     def _has_its_files(self) -> "Source":
@@ -94,6 +103,13 @@ class Source(Strict):
         if self.adapter and name.startswith(f"{ADAPTER}/"):
             return bool(self.adapter.origin.identity)
         return bool(self.origin.identity) or any(f.name == name and f.sha256 for f in self.files)
+
+    @property
+    def own_license(self) -> tuple[str, str] | None:
+        """Name and link of a licence that is not one of the Hub's."""
+        if self.license != OTHER:
+            return None
+        return str(self.license_name), str(self.license_link)
 
     @property
     def weight_files(self) -> tuple[str, ...]:

@@ -25,17 +25,19 @@ ORDERED = ("recipe", "target", "tag", "branch", "key")
 """The command-line variables of an order."""
 PULL_REQUEST = _flag("pull-request", "to the Hub, for review")
 DRY_RUN = _flag("dry-run", "only show what would change")
+PRUNE = _flag("prune", "remove files of others from the repository, which are kept else")
 REPLACE = _flag("replace", "drop variants that the target never had")
 GC = _flag("gc", "remove what no tag needs")
 
 
-@doit.task_params([PULL_REQUEST, DRY_RUN])  # type: ignore[untyped-decorator]
-def task_publish(pull_request: bool, dry_run: bool) -> Iterator[Task]:
-    """Publish validated artifacts to out/registry, or to the Hub: target=hub (--dry-run --pull-request).
+@doit.task_params([PULL_REQUEST, DRY_RUN, PRUNE])  # type: ignore[untyped-decorator]
+def task_publish(pull_request: bool, dry_run: bool, prune: bool) -> Iterator[Task]:
+    """Publish validated artifacts to out/registry, or to the Hub: target=hub (--dry-run --prune ...).
 
     Its subtasks take the same options, as in `doit publish:4bit --dry-run`.
     """
-    params = [PULL_REQUEST | {"default": pull_request}, DRY_RUN | {"default": dry_run}]
+    given = (PULL_REQUEST, pull_request), (DRY_RUN, dry_run), (PRUNE, prune)
+    params = [flag | {"default": value} for flag, value in given]
     for order in _orders():
         actions = [(on_project, [upload.publish, order])]
         yield {"name": order.recipe, "actions": actions, "params": params} | ALWAYS

@@ -56,7 +56,7 @@ def for_the_bom(variant: Variant) -> Facts:
     facts: Facts = {"repository": variant.repo} | _reading(source)
     facts |= _named(f"source {source.name}", source.origin.component(source.model))
     facts |= _of(variant, f"recipe {variant.recipe.name}", ("summary", "dtype", "quantize"))
-    facts |= _of(variant, f"source {source.name}", ("model", "license"))
+    facts |= _of(variant, f"source {source.name}", ("model", "license", "license_name", "license_link"))
     for name, clips in variant.clip_sets.items():
         facts |= _of(variant, f"clips {name}", ("summary", "license", "attribution"))
         facts[f"clips {name}: URL"] = clips.corpus.url

@@ -1,5 +1,6 @@
 """Where a model is: a folder, or a repository of a local registry or of the Hub, downloaded once."""
 
+import glob
 import logging
 import os
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from voxrun.checkpoint.layout import PATTERNS, Layout
 from voxrun.errors import ModelError, VoxrunError
 
 from .defaults import DEFAULT_REGISTRY, REGISTRY_VARIABLE
-from .manifest import read_manifest
+from .manifest import MANIFEST, SIGNATURE, read_manifest
 from .registry import COMMIT, LATEST, WITHDRAWN, Registry
 
 PREFIX = "registry:"
@@ -24,12 +25,12 @@ def locate(
 
     `registry` is the only place where a repository is looked for; if it is None, `registry:` means
     VOXRUN_REGISTRY, or out/registry. A repository of the Hub is downloaded once into the cache: the files
-    that are loaded, or with `whole` all of them. Raises ModelError.
+    that are loaded, and with `whole` all that its manifest lists. Raises ModelError.
     """
     name = str(model)
     if name.startswith(PREFIX):
         registry = registry or Path(os.environ.get(REGISTRY_VARIABLE) or DEFAULT_REGISTRY)
-    elif registry is None and os.path.isdir(name):  # noqa: PTH112 - Path.is_dir raises for too long a name
+    elif registry is None and _is_folder(name):
         return Path(name)
     repo, revision = _repo_and_revision(without_prefix(name), revision)
     return _in_registry(registry, repo, revision) if registry else _on_hub(repo, revision, whole)
@@ -38,6 +39,15 @@ def locate(
 def in_registry(model: str | Path, registry: Path | None) -> bool:
     """Whether `locate` looks for the model in a registry."""
     return registry is not None or str(model).startswith(PREFIX)
+
+
+def on_hub(model: str | Path, registry: Path | None) -> bool:
+    """Whether `locate` looks for the model on the Hub."""
+    return not in_registry(model, registry) and not _is_folder(str(model))
+
+
+def _is_folder(name: str) -> bool:
+    return os.path.isdir(name)  # noqa: PTH112 - Path.is_dir raises for too long a name
 
 
 def without_prefix(model: str) -> str:
@@ -82,14 +92,9 @@ def _on_hub(name: str, revision: str | None, whole: bool) -> Path:
         LocalEntryNotFoundError,
     )
 
-    fetch = partial(
-        huggingface_hub.snapshot_download,
-        name,
-        revision=revision,
-        allow_patterns=None if whole else PATTERNS,
-    )
+    fetch = partial(huggingface_hub.snapshot_download, name)
     try:
-        snapshot = _kept(fetch, revision, whole) or fetch()
+        snapshot = _kept(fetch, revision, whole) or _fetched(fetch, revision, whole)
     except LocalEntryNotFoundError as error:
         at = f" at {revision}" if revision else ""
         raise ModelError(f"{name}{at} is not in the cache, nor can the Hub be reached") from error
@@ -98,12 +103,22 @@ def _on_hub(name: str, revision: str | None, whole: bool) -> Path:
     return Path(snapshot)
 
 
+def _fetched(fetch: Callable[..., str], revision: str | None, whole: bool) -> str:
+    """The snapshot of a revision. Files that are neither loaded nor in the manifest are not downloaded."""
+    if not whole:
+        return fetch(revision=revision, allow_patterns=PATTERNS)
+    folder = Path(fetch(revision=revision, allow_patterns=[*PATTERNS, MANIFEST, SIGNATURE]))
+    if not (folder / MANIFEST).is_file():
+        return str(folder)
+    return fetch(revision=folder.name, allow_patterns=[glob.escape(name) for name in read_manifest(folder)])
+
+
 def _kept(fetch: Callable[..., str], revision: str | None, whole: bool) -> str | None:
     """The cached snapshot of a commit, if it is complete: commits never change, so the Hub is not asked."""
     if not COMMIT.fullmatch(revision or ""):
         return None
     try:
-        folder = Path(fetch(local_files_only=True))
+        folder = Path(fetch(revision=revision, allow_patterns=PATTERNS, local_files_only=True))
         complete = _is_whole(folder) if whole else Layout(folder).is_complete
     except (FileNotFoundError, VoxrunError):  # absent, or an interrupted download
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from voxrun.errors import TrustError
 
-from .locate import locate, without_prefix
+from .locate import locate, on_hub, without_prefix
 from .pin import Pin
 from .proof import check
 
@@ -35,7 +35,7 @@ def trusted(
     folder = locate(model, revision, registry, whole=True)
     if pin:
         pin.hold(folder, f"{lock}")  # before the hashes, which take longer
-    log.info("%s", check(folder, key))
+    log.info("%s", check(folder, key, shared=on_hub(model, registry)))
     return folder
 
 

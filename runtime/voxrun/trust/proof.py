@@ -11,8 +11,9 @@ from voxrun.checkpoint.layout import Layout
 from voxrun.errors import TrustError
 from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import TOOLS, StrictError, is_file, member, read_bytes
-from voxrun.messages import shown
+from voxrun.messages import sentence, shown
 
+from .foreign import would_be_read
 from .manifest import MANIFEST, SIGNATURE, Entry, digest_of, read_manifest
 from .provenance import PROVENANCE, check_provenance
 from .signature import check_signed, claimed_files, signed_files
@@ -33,10 +34,15 @@ class Proof:
     signed: bool
     key: Path | None = None
     """The public key that the signature was checked with."""
+    others: tuple[str, ...] = ()
+    """Files of a shared repository that are not in the manifest, and that nothing reads."""
 
     def __str__(self) -> str:
         """The result of the check, for the log."""
-        return f"{self.folder}: {self.files} files match the manifest {self.digest}; {self._signed_by}"
+        beside = f"; not in it, and not used: {sentence(', '.join(self.others))}" if self.others else ""
+        return (
+            f"{self.folder}: {self.files} files match the manifest {self.digest}; {self._signed_by}{beside}"
+        )
 
     @property
     def _signed_by(self) -> str:
@@ -47,13 +53,15 @@ class Proof:
         return "not signed"
 
 
-def check(folder: Path, key: Path | None = None) -> Proof:
+def check(folder: Path, key: Path | None = None, shared: bool = False) -> Proof:
     """Hash a folder's files as a stream, and compare them with manifest, provenance and signature.
 
     Exactly the files in the manifest must be there, apart from TOOLS and the signature; all files that
-    `Transcriber.load` opens must be among them. With `key`, a public key in PEM, they must be signed with its
-    private key. The folder must not change during the check, or afterwards. Raises TrustError; ModelError or
-    ConfigError without a readable manifest; WeightsError or ConfigError if the weights' files are unclear.
+    `Transcriber.load` opens must be among them. With `shared` the folder is a snapshot of a repository in
+    which others may keep files, too, unless a program would read them as a part of the model. With `key`, a
+    public key in PEM, they must be signed with its private key. The folder must not change during the check,
+    or afterwards. Raises TrustError; ModelError or ConfigError without a readable manifest; WeightsError or
+    ConfigError if the weights' files are unclear.
     """
     places = _Places(folder)
     if not places.has(MANIFEST):
@@ -61,13 +69,13 @@ def check(folder: Path, key: Path | None = None) -> Proof:
     for name in (MANIFEST, *([SIGNATURE] if places.has(SIGNATURE) else [])):
         places.small(name)
     entries, digest = read_manifest(folder), digest_of(folder)
-    places.check(entries)
+    others = places.check(entries, shared)
     _check_signature(places, entries, digest, key)  # first: hashing takes much longer
     _check_hashes(places, entries)
     _check_provenance(places, entries)
     for name in sorted(Layout(folder).loaded_names - entries.keys()):
         raise TrustError(f"{folder}: {shown(name)} would be loaded, and is not in the manifest; {AGAIN}")
-    return Proof(folder, digest, len(entries), places.has(SIGNATURE), key)
+    return Proof(folder, digest, len(entries), places.has(SIGNATURE), key, others)
 
 
 class _Places:
@@ -99,13 +107,18 @@ class _Places:
         except StrictError as error:
             raise TrustError(f"{self.folder / name}: {error}; {AGAIN}") from error
 
-    def check(self, entries: Mapping[str, Entry]) -> None:
-        """Raises TrustError unless exactly these files are there, with these sizes."""
-        for name in sorted(set(found(self.folder)) - {*entries, MANIFEST, SIGNATURE}):
+    def check(self, entries: Mapping[str, Entry], shared: bool) -> tuple[str, ...]:
+        """Raises TrustError unless these files are there, with these sizes; returns the other ones.
+
+        Raises TrustError for others, too, unless the folder is `shared` and they would not be read.
+        """
+        others = sorted(set(found(self.folder)) - {*entries, MANIFEST, SIGNATURE})
+        for name in would_be_read(others) if shared else others:
             raise TrustError(f"{self.folder / name}: not in the manifest; remove it, or do not use the model")
         for name, entry in entries.items():
             if (size := self.real(name).stat().st_size) != entry.size:
                 raise TrustError(f"{self.folder / name}: {size:,} bytes instead of {entry.size:,}; {AGAIN}")
+        return tuple(others)
 
 
 def found(folder: Path) -> Iterator[str]:

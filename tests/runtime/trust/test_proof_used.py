@@ -13,6 +13,7 @@ from hub_server import HubServer, serving
 from signed_models import FILES, flip, sign, write_artifact
 
 from voxrun.cli.main import main
+from voxrun.errors import TrustError
 from voxrun.trust.proof import check
 
 ALL_FILES = [*FILES, "provenance.json", "manifest.json", "model.sig"]
@@ -95,7 +96,7 @@ def test_a_download_is_proven_and_one_damaged_on_the_disk_is_refused(
     assert process.returncode == 0, process.stderr
     folder = Path(process.stdout.strip())
     assert folder.name == commit
-    assert files_of(folder).keys() == files_of(original).keys() | {".gitattributes"}
+    assert files_of(folder) == files_of(original)
     blob = (folder / "model.safetensors").resolve()
     blob.write_bytes(flip(blob.read_bytes(), 0.5))
     again = fetch(hub, public, commit)
@@ -135,6 +136,35 @@ def test_a_repository_with_other_files_is_refused(
     assert process.returncode == 1
     assert complaint in process.stderr
     assert process.stderr.count("\n") == 1
+
+
+FOREIGN = {"LICENSE": b"theirs", "pytorch_model.bin": b"theirs", "fp16/model.safetensors": b"theirs"}
+
+
+@pytest.mark.slow
+def test_files_of_others_in_a_repository_are_neither_fetched_for_verification_nor_in_its_way(
+    hub: HubServer, original: Path, public: Path
+) -> None:
+    commit = hub.add("models", NAME, files_of(original) | FOREIGN)
+    folder = Path(fetch(hub, public).stdout.strip())
+    assert not (folder / "LICENSE").exists()
+    assert not (folder / "pytorch_model.bin").exists()
+    (folder / "LICENSE").write_bytes(b"fetched by another program")
+    assert Path(fetch(hub, public, commit).stdout.strip()) == folder
+    assert check(folder, shared=True).others == ("LICENSE", "fp16/model.safetensors")
+    with pytest.raises(TrustError, match="LICENSE: not in the manifest"):
+        check(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["consolidated.safetensors", "params.json", "Model.safetensors"])
+def test_a_file_of_others_that_a_program_would_load_is_refused(
+    name: str, hub: HubServer, original: Path, public: Path
+) -> None:
+    hub.add("models", NAME, files_of(original) | {name: b"theirs"})
+    process = fetch(hub, public)
+    assert process.returncode == 1
+    assert f"{name}: not in the manifest" in process.stderr
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Model cards: their metadata, as the Hub's client reads it, and their text hold what was measured."""
 
+import json
 import os
 import re
 import shutil
@@ -9,7 +10,18 @@ import huggingface_hub
 import pytest
 import yaml
 from artifacts import contents
-from cards import KEY, RECORD, TEMPLATES, TINY_VALIDATION, UPSTREAM, VALIDATION, make_subject
+from cards import (
+    ADAPTED,
+    ADAPTER_FILE,
+    FINE_TUNE,
+    KEY,
+    RECORD,
+    TEMPLATES,
+    TINY_VALIDATION,
+    UPSTREAM,
+    VALIDATION,
+    make_subject,
+)
 from golden_cards import FOLDER, golden_files
 
 from voxbuild.artifact.signature import fingerprint_of
@@ -19,7 +31,9 @@ from voxbuild.card.siblings import family, write_record
 from voxbuild.errors import RecipeError, VoxbuildError
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS
-from voxbuild.recipes.recipe import Sign
+from voxbuild.recipes.origins.hub import HubFiles
+from voxbuild.recipes.recipe import Recipe, Sign
+from voxbuild.recipes.source import Adapter
 from voxbuild.workspace import Workspace
 from voxrun.errors import TrustError
 
@@ -238,7 +252,7 @@ def test_a_card_does_not_claim_that_an_artifact_is_unsigned():
 
 @pytest.mark.parametrize("fingerprint", [None, KEY])
 def test_a_card_names_no_tag(fingerprint):
-    """The subject's recipe says v1; `doit publish tag=v2` publishes the same card."""
+    """`doit publish tag=v2` publishes the same card."""
     text = card(fingerprint=fingerprint)
     assert not re.search(r"\bv\d|/blob/|/resolve/|/tree/", text)
     assert "`--revision TAG`" in text
@@ -258,7 +272,7 @@ def test_the_card_files_of_an_artifact_are_written_and_others_removed(tmp_path):
     work, folder = Workspace(tmp_path), tmp_path / "artifact"
     shutil.copytree(TEMPLATES, work.cards, ignore=shutil.ignore_patterns("siblings"))
     work.recipes.mkdir()
-    (work.recipes / "4bit.yaml").write_text("name: 4bit\n")
+    shutil.copy(TEMPLATES.parent / "recipes/4bit.yaml", work.recipes)
     (tmp_path / "key.pub").write_text(PEM)
     write_record(work.siblings_file(UPSTREAM), RECORD)
     subject = make_subject()
@@ -338,3 +352,57 @@ def test_an_endless_public_key_is_not_read(tmp_path):
             fingerprint_of(key)
         with pytest.raises(RecipeError, match=r"key\.pub: not a regular file"):
             _ = variant.public_key
+
+
+def test_a_local_fine_tune_is_called_what_it_is():
+    text = card(source=FINE_TUNE)
+    data = data_of(text).to_dict()
+    assert (data["base_model"], data["base_model_relation"]) == (FINE_TUNE.base_model, "finetune")
+    assert data["language"] == ["nl"]
+    assert f"Converted from the local checkpoint `radio`, a fine-tune of [{FINE_TUNE.base_model}](" in text
+    assert "embedded" not in text
+    assert "13 languages" not in text
+    assert "as the original" not in text
+    assert "source=radio" in text
+    assert "base_model_relation" not in data_of(card(source="tiny")).to_dict()
+
+
+def test_a_licence_of_ones_own_is_named_and_linked():
+    text = card(source=FINE_TUNE)
+    data = data_of(text).to_dict()
+    assert data["license"] == "other"
+    assert (data["license_name"], data["license_link"]) == ("radio-licence", "https://example.org/radio")
+    assert text.endswith("## Licence\n\n[radio-licence](https://example.org/radio).\n")
+    text = card(source=FINE_TUNE.model_copy(update={"license_link": "LICENSE"}))
+    assert text.endswith("## Licence\n\nradio-licence (`LICENSE`).\n")
+
+
+@pytest.mark.parametrize("recipe", ["4bit", "bf16"])
+def test_a_merged_adapter_is_named(recipe):
+    text = card(recipe, ADAPTED, made_of={"files": ADAPTER_FILE})
+    data = data_of(text).to_dict()
+    assert (data["base_model"], data["base_model_relation"]) == (ADAPTED.hub.repo, "finetune")
+    assert f"A LoRA adapter was merged into the weights: a local one, sha256 `{'a' * 64}`.\n" in text
+    hub = HubFiles(repo="me/lora", revision="b" * 40)
+    text = card(recipe, ADAPTED.model_copy(update={"adapter": Adapter(hub=hub)}))
+    assert f"weights: [me/lora](https://huggingface.co/me/lora) at revision `{'b' * 40}`.\n" in text
+    assert "LoRA" not in card(recipe)
+
+
+@pytest.mark.parametrize("source", [FINE_TUNE, ADAPTED], ids=lambda source: source.name)
+def test_a_card_holds_no_path_of_this_machine(source, root):
+    text = card(source=source, made_of={"files": ADAPTER_FILE})
+    assert "/home" not in text
+    assert str(root) not in text
+
+
+def test_a_recipe_that_the_command_line_changed_is_printed_as_it_was_used(book):
+    subject = make_subject()
+    recipe = book.recipe("4bit")
+    changes = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    changes["publish"]["repo"] = "me/{model}-{recipe}"
+    changed = Recipe.model_validate_json(json.dumps(changes))
+    variant = replace(subject.variant, recipe=changed)
+    quoted = render_card(TEMPLATES, replace(subject, variant=variant)).split("```yaml\n")[1].split("```")[0]
+    assert yaml.safe_load(quoted) == changes
+    assert "source: voxtral-mini-4b-realtime-2602\n" in quoted

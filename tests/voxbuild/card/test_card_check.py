@@ -239,3 +239,13 @@ def test_a_card_of_another_record_is_not_published(tmp_path):
     folder = make_artifact(tmp_path / "a")
     with pytest.raises(PublishError, match=r"0 tables of variant, not 1; .*run `doit build`"):
         prepare(folder, RECIPE, REPO, "v1", record=RECORD)
+
+
+def test_a_card_of_another_repository_is_not_published(tmp_path):
+    folder = make_artifact(tmp_path / "a", repo="someone/Else")
+    said = (
+        f"README.md: written for https://huggingface.co/someone/Else, not for https://huggingface.co/{REPO}"
+    )
+    with pytest.raises(PublishError, match=said):
+        prepare(folder, RECIPE, REPO, "v1")
+    prepare(folder, RECIPE, "someone/Else", "v1")

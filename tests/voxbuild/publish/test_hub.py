@@ -106,8 +106,8 @@ def test_other_content_under_the_same_tag_is_refused(hub, publish, tmp_path):
 
 
 def test_the_next_tag_removes_stale_files_in_the_same_commit(hub, publish, tmp_path):
-    hub.add("models", REPO, {"model-00001-of-00002.safetensors": b"stale" * 1000, "notes/old.md": b"stale"})
-    first = make_artifact(tmp_path / "a")
+    shard = {"model-00001-of-00002.safetensors": b"stale" * 1000}
+    first = make_artifact(tmp_path / "a", extra=shard | {"notes/old.md": b"stale"})
     publish(first)
     assert files_at(hub, "v1") == contents(first)
     second = make_artifact(tmp_path / "b", b"other weights")

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub
@@ -258,7 +259,7 @@ def test_a_file_that_changes_while_it_is_published_is_refused(registry, tmp_path
 
 @pytest.mark.parametrize("repo", ["someone/-4bit", "someone/a--b", "someone/a..b", "someone/" + "a" * 200])
 def test_a_name_that_the_client_would_refuse_is_refused(registry, tmp_path, repo):
-    release = prepare(make_artifact(tmp_path / "a"), "c0ffee", repo, "v1")
+    release = replace(make_release(tmp_path / "a"), repo=repo)
     with pytest.raises(PublishError, match=r"publish\.repo: |is no name of a repository"):
         registry.publish(release, MAIN)
     assert not registry.folder.exists()
@@ -414,8 +415,9 @@ def linked_bytes(folder):
 
 def test_a_malformed_ref_prevents_collection_only_in_its_repository(registry, tmp_path):
     other = "someone/Other"
-    registry.publish(make_release(tmp_path / "a"), MAIN)
-    registry.publish(prepare(tmp_path / "a", "c0ffee", other, "v1"), MAIN)
+    release = make_release(tmp_path / "a")
+    registry.publish(release, MAIN)
+    registry.publish(replace(release, repo=other), MAIN)
     orphans = [path / "blobs" / ("0" * 64) for path in map(registry.folder.joinpath, FOLDERS)]
     for orphan in orphans:
         orphan.write_bytes(b"orphan")

@@ -244,8 +244,11 @@ def test_the_name_of_a_licence_goes_with_the_licence(find, tmp_path):
     card = "---\nlicense: other\nlicense_name: of-the-card\nlicense_link: LICENSE\n---\n"
     (mistrals(tmp_path / "mine") / "README.md").write_text(card)
     assert find(tmp_path / "mine").source.license_name == "of-the-card"
-    given = find(tmp_path / "mine", license="other", license_name="mine").source
-    assert (given.license_name, given.license_link) == ("mine", None)
+    with pytest.raises(SourceError, match="license=other: `other` needs license_name and license_link"):
+        find(tmp_path / "mine", license="other", license_name="mine")
+    link = "https://example.org/mine"
+    given = find(tmp_path / "mine", license="other", license_name="mine", license_link=link).source
+    assert (given.license_name, given.license_link) == ("mine", link)
     assert find(tmp_path / "mine").source.license_name == "mine"
     assert find(tmp_path / "mine", license="mit").source.license_name is None
 

@@ -2,9 +2,14 @@
 
 import hashlib
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from voxbuild.artifact.manifest import MANIFEST, SIGNATURE
 from voxbuild.errors import MissingError, PublishError
+from voxbuild.files import STATE_BYTES
+from voxbuild.publish.beside import listed_by, stale
+from voxrun.trust.foreign import would_be_read
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import COMMIT, LATEST
 
@@ -27,18 +32,41 @@ class Refs(NamedTuple):
     branches: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Beside:
+    """The files at a revision that a release does not replace."""
+
+    names: Collection[str]
+    """Those at the revision, replaced ones included."""
+    stale: set[str]
+    """Those that an earlier release put there."""
+    foreign: set[str]
+    released: bool
+    """Whether the revision holds a release."""
+
+
 class HubFiles:
     """One repository. Its methods raise the client's errors and PublishError."""
 
-    def __init__(self, api: "HfApi", repo: str) -> None:
-        self._api, self.name = api, repo
+    def __init__(self, api: "HfApi", repo: str, private: bool = False) -> None:
+        self._api, self.name, self._private = api, repo, private
+        self.visibility = "private" if private else "public"
+        """Of the repository; of one that does not exist, what it will be."""
 
     def head(self, branch: str = MAIN) -> str:
-        """The commit of a branch. Raises PublishError if the repository was renamed."""
+        """The commit of a branch. Raises PublishError if the repository was renamed, or must be private and
+        is not.
+        """
         info = again(lambda: self._api.model_info(self.name, revision=None if branch == MAIN else branch))
         if info.id.lower() != self.name.lower():
             raise PublishError(
                 f"{self.name}: renamed to {plain(info.id)} on the Hub; publish under that name or a new one"
+            )
+        self.visibility = "private" if info.private else "public"
+        if self._private and not info.private:
+            raise PublishError(
+                f"{self.name}: the repository is public, but the recipe or its source says `private: true`;"
+                " make it private on the Hub, choose another with repo=OWNER/NAME, or say private=no"
             )
         return str(info.sha)
 
@@ -93,17 +121,49 @@ class HubFiles:
         """The paths of all files."""
         return set(self._listing(revision))
 
+    def release(self, revision: str) -> dict[str, Entry]:
+        """The files of the release that a revision holds, manifest and signature included; else none."""
+        listed = self._listing(revision)
+        entries = self._listed_by_manifest(revision, listed)
+        own = [name for name in (MANIFEST, SIGNATURE) if entries and name in listed]
+        return entries | {n: Entry(listed[n].size, self._sha256(revision, listed[n])) for n in own}
+
+    def beside(self, revision: str, wanted: Collection[str]) -> Beside:
+        """The files at a revision apart from the wanted ones."""
+        listed = self._listing(revision)
+        entries = self._listed_by_manifest(revision, listed)
+        others = {name: file for name, file in listed.items() if name not in wanted}
+        compared = {
+            name: Entry(file.size, self._sha256(revision, file))
+            for name, file in others.items()
+            if name in (MANIFEST, SIGNATURE) or (name in entries and _may_be(file, entries[name]))
+        }
+        left = stale(compared, entries)
+        return Beside(listed.keys(), left, others.keys() - left, bool(entries))
+
     def differences(
-        self, revision: str, wanted: Mapping[str, Entry], apart: Collection[str] = ()
+        self,
+        revision: str,
+        wanted: Mapping[str, Entry],
+        apart: Collection[str] = (),
+        without: Collection[str] = (),
     ) -> list[str]:
-        """Names of files that are missing, unwanted or different; those in `apart` are ignored."""
+        """Names of files that are missing or different, that are among `without`, or that would be read as a
+        part of a wanted release; those in `apart` are ignored.
+        """
         listed = {name: file for name, file in self._listing(revision).items() if name not in apart}
         wanted = {name: entry for name, entry in wanted.items() if name not in apart}
-        different = set(listed) ^ set(wanted)
-        different |= {n for n in set(listed) & set(wanted) if not _may_be(listed[n], wanted[n])}
+        others = listed.keys() - wanted.keys()
+        different = wanted.keys() - listed.keys() | others & set(without) | set(in_the_way(others, wanted))
+        different |= {n for n in wanted.keys() & listed.keys() if not _may_be(listed[n], wanted[n])}
         if not different:  # else the downloads are not needed
-            different = {n for n, f in listed.items() if self._sha256(revision, f) != wanted[n].sha256}
+            different = {n for n in wanted if self._sha256(revision, listed[n]) != wanted[n].sha256}
         return sorted(different)
+
+    def _listed_by_manifest(self, revision: str, listed: "Mapping[str, RepoFile]") -> dict[str, Entry]:
+        if MANIFEST not in listed or listed[MANIFEST].size > STATE_BYTES:
+            return {}
+        return listed_by(self._download(revision, listed[MANIFEST], STATE_BYTES))
 
     def _listing(self, revision: str) -> "dict[str, RepoFile]":
         from huggingface_hub.hf_api import RepoFile
@@ -149,6 +209,13 @@ class HubFiles:
                 if len(data) > size:
                     break
         return bytes(data[: size + 1])
+
+
+def in_the_way(others: Collection[str], wanted: Collection[str]) -> list[str]:
+    """Those of the other names that would be read or verified as a part of the wanted release."""
+    if MANIFEST not in wanted:
+        return []
+    return [name for name in sorted(others) if name == SIGNATURE or would_be_read([name])]
 
 
 def _may_be(file: "RepoFile", wanted: Entry) -> bool:

@@ -4,20 +4,23 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from voxbuild.artifact.manifest import SIGNATURE
+from voxbuild.artifact.manifest import CARD, SIGNATURE
 from voxbuild.errors import PublishError
 from voxbuild.publish.target import (
-    REASONS,
     TAKEN,
     UNSIGNED,
     Destination,
     Release,
+    Say,
     Version,
+    silent,
     tag_conflict,
 )
+from voxbuild.recipes.hub_terms import REASONS
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import WITHDRAWN
 
+from .checks import check
 from .client import be_patient, check_token, plain, publish_errors
 from .reader import MAIN, SMALL
 from .versions import NO_REASON, reasons, versions, withdraw
@@ -33,6 +36,7 @@ class Hub:
     """
 
     reviews = True
+    shared = True
 
     def __init__(self) -> None:
         import huggingface_hub
@@ -48,7 +52,7 @@ class Hub:
         the release is signed, or is also a branch.
         """
         with publish_errors(release.repo):
-            repo = self._repo(release.repo)
+            repo = self._repo(release.repo, release.private)
             return repo.exists() and self._holds(repo, release)
 
     def _holds(self, repo: HubRepo, release: Release) -> bool:
@@ -67,16 +71,32 @@ class Hub:
             raise tag_conflict(release, UNSIGNED)
         return True
 
-    def publish(self, release: Release, destination: Destination = ON_MAIN) -> str:
-        """Make one commit that holds exactly the release; tag it, unless it is for review.
+    def check(self, release: Release, destination: Destination = ON_MAIN) -> list[str]:
+        """What lies there beside the release, and who will see it; nothing is written.
 
-        After an interrupted try this makes only what is missing.
+        Raises PublishError for a card that the Hub refuses, a token without rights, a repository that is
+        public but must not be, and files that would be read as a part of the model.
         """
-        repo = self._repo(release.repo)
+        with publish_errors(release.repo):
+            return self._check(self._repo(release.repo, release.private), release, destination)
+
+    def _check(self, repo: HubRepo, release: Release, destination: Destination) -> list[str]:
+        card = _content(release, CARD).decode("utf-8", "replace") if CARD in release.files else None
+        return check(self._api, repo, release, destination, card)
+
+    def publish(self, release: Release, destination: Destination = ON_MAIN, say: Say = silent) -> str:
+        """Make one commit that holds the release; tag it, unless it is for review.
+
+        Files of others are kept, unless they are to be pruned. After an interrupted try this makes only what
+        is missing.
+        """
+        repo = self._repo(release.repo, release.private)
         if destination.is_main and self.published(release):
             return self._address(release.repo, release.tag)
         try:
             with publish_errors(release.repo):
+                for line in self._check(repo, release, destination):
+                    say(line)
                 return self._send(repo, release, destination)
         except KeyboardInterrupt:
             branch = destination.branch or MAIN
@@ -85,18 +105,15 @@ class Hub:
 
     def _send(self, repo: HubRepo, release: Release, destination: Destination) -> str:
         repo.create()
+        prune = destination.prune
         if destination.pull_request:
-            ref = repo.request(*_commit(release))
+            ref = repo.request(*_commit(release), prune=prune)
             return f"{self._api.endpoint}/{repo.name}/discussions/{ref.rpartition('/')[2]}"
         if (branch := destination.branch) and not destination.is_main:
-            if branch == release.tag or branch in repo.refs().tags:
-                raise PublishError(
-                    f"{repo.name}: {branch} is the name of a tag; choose another with branch=NAME"
-                )
             repo.create_branch(branch)
-            repo.commit(*_commit(release), branch)
+            repo.commit(*_commit(release), branch, prune=prune)
             return self._address(repo.name, branch)
-        if not repo.tag(release.tag, repo.commit(*_commit(release), MAIN)):
+        if not repo.tag(release.tag, repo.commit(*_commit(release), MAIN, prune=prune)):
             raise tag_conflict(release, TAKEN)
         return self._address(repo.name, release.tag)
 
@@ -128,8 +145,8 @@ class Hub:
             raise KeyboardInterrupt(f"{repo}: {tag} may be withdrawn in part; yank it again") from None
         return f"{repo}: {tag} is withdrawn; latest: {kept or 'none'}"
 
-    def _repo(self, name: str) -> HubRepo:
-        return HubRepo(self._api, name)
+    def _repo(self, name: str, private: bool = False) -> HubRepo:
+        return HubRepo(self._api, name, private)
 
     def _address(self, repo: str, revision: str) -> str:
         return f"{self._api.endpoint}/{repo}/tree/{revision}"
@@ -161,10 +178,15 @@ def _addition(release: Release, name: str) -> Any:
         if not is_xet_available():
             addition.upload_info.sha256 = bytes.fromhex(entry.sha256)
         return addition
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != entry.sha256:
+    return CommitOperationAdd(name, _content(release, name))
+
+
+def _content(release: Release, name: str) -> bytes:
+    """A small file's bytes. Raises PublishError if they changed."""
+    data = (release.folder / name).read_bytes()
+    if hashlib.sha256(data).hexdigest() != release.files[name].sha256:
         raise _changed(release, name)
-    return CommitOperationAdd(name, data)
+    return data
 
 
 def _changed(release: Release, name: str) -> PublishError:

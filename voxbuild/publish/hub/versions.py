@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from voxbuild.artifact.manifest import MANIFEST, SIGNATURE
 from voxbuild.errors import MissingError, PublishError
-from voxbuild.publish.target import REASONS, Version
+from voxbuild.publish.target import Version
+from voxbuild.recipes.hub_terms import REASONS
 from voxrun.trust.manifest import Entry
 from voxrun.trust.registry import WITHDRAWN
 
@@ -64,7 +65,7 @@ def reasons(repo: HubRepo, commit: str | None) -> dict[str, str]:
 
 
 def withdraw(repo: HubRepo, tag: str, reason: str) -> str | None:
-    """Mark a tag and put the newest tag that is not withdrawn on main (none: empty it); return that tag.
+    """Mark a tag and put the newest release that is not withdrawn on main (or none); return its tag.
 
     If main holds none of the tags, it is left alone. Raises MissingError if there is no such tag.
     """
@@ -104,22 +105,30 @@ def _record_reason(repo: HubRepo, tag: str, reason: str, message: str) -> None:
 
 
 def _update_main(repo: HubRepo, message: str) -> str | None:
-    """Put the newest tag that is not withdrawn on main, if main holds another tag or no files; return it.
+    """Put the newest release that is not withdrawn on main, if main holds another or none; return its tag.
 
-    The head is read before the tags, so that a concurrent release, not yet tagged, moves it and is kept.
+    Files of others on main are kept. The head is read before the tags, so that a concurrent release, not yet
+    tagged, moves it and is kept.
     """
     from huggingface_hub import CommitOperationCopy
 
     head = repo.head()
     found = versions(repo, head)
     held = next((version for version in found if version.latest), None)
-    kept = next((version for version in found if version.withdrawn is None), None)
-    if held is not kept and (held or not repo.names(head)):
+    kept, wanted = _newest_release(repo, found)
+    if held is not kept and (held or not repo.names(head) & wanted.keys()):
         commit = kept.commit if kept else None
-        wanted = repo.files(commit) if commit else {}
 
         def copies() -> list[Any]:
             return [CommitOperationCopy(name, name, src_revision=commit) for name in sorted(wanted)]
 
         repo.commit(message, wanted, copies, MAIN, head)
     return kept.tag if kept else None
+
+
+def _newest_release(repo: HubRepo, found: list[Version]) -> tuple[Version | None, dict[str, Entry]]:
+    """The newest tag that is not withdrawn and holds a release, with the release's files; or none."""
+    for version in found:
+        if version.withdrawn is None and (files := repo.release(version.commit)):
+            return version, files
+    return None, {}

@@ -3,7 +3,7 @@
 A response may be lost, so after an error the repository is read again to see whether the change was made.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from voxbuild.errors import PublishError
@@ -29,16 +29,17 @@ class OvertakenError(PublishError):
 class HubRepo(HubFiles):
     """One repository. Its methods raise the client's errors and PublishError."""
 
-    def __init__(self, api: "HfApi", repo: str) -> None:
-        super().__init__(api, repo)
+    def __init__(self, api: "HfApi", repo: str, private: bool = False) -> None:
+        super().__init__(api, repo, private)
         self._made: dict[str, str] = {}
         """Branch that was created -> description, for `standing`."""
 
     def create(self) -> None:
-        """Create the repository, public, unless it exists. Raises PublishError if it was renamed."""
+        """Create the repository, unless it exists. Raises PublishError as `head` does."""
         if not self.exists():
             self._made[MAIN] = "the empty repository"
-            again(lambda: self._api.create_repo(self.name, exist_ok=True))
+            private = self._private or None  # None: as the Hub's settings of the namespace say
+            again(lambda: self._api.create_repo(self.name, private=private, exist_ok=True))
 
     def create_branch(self, branch: str, commit: str | None = None) -> None:
         """Create the branch, from a commit or (None) from main, unless it exists."""
@@ -53,56 +54,68 @@ class HubRepo(HubFiles):
         additions: Additions,
         branch: str,
         head: str | None = None,
+        prune: bool = False,
     ) -> str:
-        """Make a branch hold exactly the wanted files, by one commit at most; return the commit with them.
+        """Make a branch hold the wanted files, by one commit at most; return the commit with them.
 
-        After an error the branch is read again: if it holds the files, all is well; if it is still at `head`
+        The commit removes what an earlier release put there; files of others are kept, unless `prune`. After
+        an error the branch is read again: if it holds the files, all is well; if it is still at `head`
         (None: as it was at first), the commit is tried again, with that as its parent. Raises OvertakenError
         if there is another commit.
         """
         head = head or self.head(branch)
-        if not self.differences(head, wanted):
+        gone = self._unwanted(head, wanted, prune)
+        if not self.differences(head, wanted, without=gone):
             return head
         for wait in (*WAITS, None):
             try:
-                made = self._commit(message, wanted, additions, head, revision=branch)
+                made = self._commit(message, gone, additions, head, revision=branch)
                 break
             except Exception as error:
                 made = self._head_after(branch, error)
-                if made != head and not self.differences(made, wanted):
+                if made != head and not self.differences(made, wanted, without=gone):
                     break
                 if made != head:
                     raise OvertakenError(f"{self.name}: {sentence(error)}{CONFLICT}") from error
                 if wait is None:
                     raise
                 pause(error, wait)
-        if different := self.differences(made, wanted):
+        if different := self.differences(made, wanted, without=gone):
             raise PublishError(
                 f"{self.name}: commit {made} does not hold what was sent: {plain(', '.join(different))};"
                 " nothing was tagged; if a file has changed, build again; publish again"
             )
         return made
 
-    def request(self, message: str, wanted: Mapping[str, Entry], additions: Additions) -> str:
+    def _unwanted(self, revision: str, wanted: Mapping[str, Entry], prune: bool) -> set[str]:
+        """The files that a commit with the wanted ones removes."""
+        if prune:
+            return self.names(revision) - wanted.keys()
+        return self.beside(revision, wanted).stale
+
+    def request(
+        self, message: str, wanted: Mapping[str, Entry], additions: Additions, prune: bool = False
+    ) -> str:
         """Open a pull request on main with the wanted files, unless there is one; return its ref.
 
         Raises PublishError if main itself holds them.
         """
         head, failure = self.head(), None
-        if not self.differences(head, wanted):
+        gone = self._unwanted(head, wanted, prune)
+        if not self.differences(head, wanted, without=gone):
             raise PublishError(f"{self.name}: {MAIN} already holds this release; there is nothing to request")
-        if ref := self._requested(wanted):
+        if ref := self._requested(wanted, gone):
             return ref
         try:
-            self._commit(message, wanted, additions, head, create_pr=True)
+            self._commit(message, gone, additions, head, create_pr=True)
         except Exception as error:  # only the response may be lost
             failure = error
-        if ref := self._requested(wanted):
+        if ref := self._requested(wanted, gone):
             return ref
         raise failure or PublishError(f"{self.name}: the pull request does not hold what was sent")
 
-    def _requested(self, wanted: Mapping[str, Entry]) -> str | None:
-        """The ref of a pull request that holds the wanted files and is neither closed nor merged."""
+    def _requested(self, wanted: Mapping[str, Entry], gone: Collection[str] = ()) -> str | None:
+        """The ref of a pull request with the wanted files, without those in `gone`, not closed or merged."""
 
         def closed() -> set[str]:
             requests = self._api.get_repo_discussions(self.name, discussion_type="pull_request")
@@ -112,18 +125,19 @@ class HubRepo(HubFiles):
         found = {request.ref: request.target_commit for request in refs.pull_requests or ()}
         ended = again(closed) if found else set()
         opened = {ref: commit for ref, commit in found.items() if ref not in ended}
-        return next((ref for ref, commit in opened.items() if not self.differences(commit, wanted)), None)
+        return next(
+            (ref for ref, commit in opened.items() if not self.differences(commit, wanted, (), gone)), None
+        )
 
     def _commit(
-        self, message: str, wanted: Mapping[str, Entry], additions: Additions, parent: str, **where: Any
+        self, message: str, gone: Collection[str], additions: Additions, parent: str, **where: Any
     ) -> str:
         from huggingface_hub import CommitOperationDelete
 
-        stale = sorted(self.names(parent) - set(wanted))
         title, _, description = message.partition("\n\n")
         made = self._api.create_commit(
             self.name,
-            [*(CommitOperationDelete(name) for name in stale), *additions()],
+            [*(CommitOperationDelete(name) for name in sorted(gone)), *additions()],
             commit_message=title,
             commit_description=description,
             parent_commit=parent,

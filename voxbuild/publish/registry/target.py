@@ -17,7 +17,16 @@ from voxbuild.console import progress_bar
 from voxbuild.errors import MissingError, PublishError
 from voxbuild.files import to_json, write_durably
 from voxbuild.folders import NO_ROOM, locked
-from voxbuild.publish.target import TAKEN, UNSIGNED, Destination, Release, Version, tag_conflict
+from voxbuild.publish.target import (
+    TAKEN,
+    UNSIGNED,
+    Destination,
+    Release,
+    Say,
+    Version,
+    silent,
+    tag_conflict,
+)
 from voxrun.errors import ModelError
 from voxrun.files.hashes import sha256_of
 from voxrun.files.paths import is_plain
@@ -33,6 +42,7 @@ class LocalRegistry:
     """A PublishTarget in a folder."""
 
     reviews = False
+    shared = False
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._stored = folder, Registry(folder)
@@ -49,11 +59,17 @@ class LocalRegistry:
             up_to_date = self._stored.commit(release.repo, LATEST) == (newest.commit if newest else None)
             return self._whole(release, commit) and up_to_date
 
-    def publish(self, release: Release, destination: Destination) -> str:
-        """Store the release; return `owner/name at tag`."""
+    def check(self, release: Release, destination: Destination) -> list[str]:
+        """Nothing is to be known: all that is there is voxbuild's. Raises PublishError."""
         if not destination.is_main:
             raise PublishError("the local registry has no branches or pull requests")
         _check_name(release.repo)
+        return []
+
+    def publish(self, release: Release, destination: Destination, say: Say = silent) -> str:
+        """Store the release; return `owner/name at tag`."""
+        for line in self.check(release, destination):
+            say(line)
         with _publish_errors(), self._writing(release.repo) as repo:
             if not self.published(release):
                 commit = self._stored.commit(release.repo, release.tag) or commit_of(release.files)

@@ -10,11 +10,12 @@ import pydantic
 
 from voxbuild.errors import SourceError, one_line
 from voxbuild.files import written_whole
+from voxbuild.recipes.hub_terms import Repo
 from voxbuild.recipes.schema import FileName, Strict
 
 from .base import Clip, Corpus
 from .folder import present, read_table
-from .hub import HUB, Commit, Repo
+from .hub import HUB, Commit
 
 
 class FleursFiles(Strict, Corpus):

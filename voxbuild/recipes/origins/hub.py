@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import pydantic
 
 from voxbuild.errors import SourceError, UnreachableError, one_line
+from voxbuild.recipes.hub_terms import Repo as Repo
 from voxbuild.recipes.schema import Strict
 
 from .base import Origin
 
 Sha256 = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{40}$")]
-Repo = Annotated[str, pydantic.Field(pattern=r"^[\w.-]+/[\w.-]+$")]
 
 HUB = "https://huggingface.co"
 CHUNK_BYTES = 2**16

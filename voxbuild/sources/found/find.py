@@ -198,7 +198,7 @@ def _of_place(place: Place, told: Told) -> dict[str, Any]:
 def _tensors(values: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the tensors in the (first) file of the weights, by its header."""
     first = values["weights"] if isinstance(values["weights"], str) else values["weights"][0]
-    about = {"name": "x", "model": "x", "summary": "", "license": "x", "languages": []}
+    about = {"name": "x", "model": "x", "summary": "", "license": "unknown", "languages": []}
     source = Source.model_validate_json(json.dumps({**values, **about, "weights": first}))
     return tuple(tensor.name for tensor in read_source(source, ABSOLUTE).tensors)
 
