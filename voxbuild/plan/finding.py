@@ -15,6 +15,7 @@ from voxbuild.sources.header import Header
 from voxbuild.tensors.naming import naming_of
 from voxbuild.workspace import Workspace
 
+EARLIER = "an earlier command line"
 Fact = tuple[str, str]
 """A value for people, and where it comes from."""
 NONE = "none"
@@ -31,10 +32,10 @@ def finding(found: Found, recipe: Recipe, header: Header, given: Mapping[str, st
 
     `given` are the variables on the command line.
     """
-    facts = {**_facts(found, header), **_choices(found.source, recipe, given)}
+    facts = {**_facts(found, header), **_choices(found, recipe, given)}
     return {
         "facts": {name: {"value": value, "from": origin} for name, (value, origin) in facts.items()},
-        "missing": list(_missing(found.source, recipe, given)),
+        "missing": list(_missing(found.source, recipe, {**found.choices, **given})),
         "faults": list(found.faults),
     }
 
@@ -72,11 +73,14 @@ def _place(source: Source) -> str:
     return f"{pinned['repo']} at {pinned['revision'][:12]}" if pinned else str(source.origin.folder(Path()))
 
 
-def _choices(source: Source, recipe: Recipe, given: Mapping[str, str]) -> dict[str, Fact]:
-    """What the recipe says, unless the command line says something else."""
+def _choices(found: Found, recipe: Recipe, given: Mapping[str, str]) -> dict[str, Fact]:
+    """What the recipe says, unless this or an earlier command line says something else."""
+    source = found.source
 
     def origin(variable: str) -> str:
-        return BY_HAND if variable in given else f"recipe {recipe.name}"
+        if variable in given:
+            return BY_HAND
+        return EARLIER if variable in found.choices else f"recipe {recipe.name}"
 
     inherited = source.private and recipe.publish.private is None
     repo = recipe.publish.repo.format(model=source.model, recipe=recipe.name)
