@@ -37,7 +37,7 @@ def layout(source: Source, header: Header, base: Path) -> dict[str, Any]:
 
 def layout_text(shown: dict[str, Any]) -> str:
     """The same for people."""
-    lines = [f"names of {shown['names']}"]
+    lines = [f"read with the names of {shown['names']}"]
     lines += [f"left out: {name}, a copy of the embedding" for name in shown["left_out"]]
     if merged := shown["merged"]:
         ranks = ", ".join(map(str, merged["ranks"]))

@@ -219,8 +219,8 @@ def show(
         more = {"loaders": faults, "found": told, "unquantized": plain, "layout": files}
         shown.append(seen | more)
         blocks = [finding_text(told)] if told else []
-        blocks += [layout_text(files), as_text(shown[-1], plan if tensors else None)]
-        blocks.append(dialect_lines(recipe, plan))
+        blocks += [as_text(shown[-1], plan if tensors else None)]
+        blocks.append(f"{dialect_lines(recipe, plan)}\n{layout_text(files)}")
         texts.append("\n\n".join(blocks))
     return json.dumps(shown, indent=2) if form == "json" else "\n\n\n".join(texts)
 
