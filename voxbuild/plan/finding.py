@@ -7,7 +7,7 @@ from typing import Any
 from voxbuild.console import markdown
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.hub_terms import UNKNOWN
-from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.recipe import SHIPPED_OWNERS, Recipe
 from voxbuild.recipes.source import Source
 from voxbuild.sources.found.kept import Found, kept_as
 from voxbuild.sources.found.values import BY_HAND
@@ -107,6 +107,6 @@ def _missing(source: Source, recipe: Recipe, given: Mapping[str, str]) -> Iterat
             f"recordings of your own, so {', '.join(recipe.validation.clips)} will validate it; give them:"
             " clips=FOLDER (with a transcripts.tsv)"
         )
-    if "repo" not in given:
-        owner = recipe.publish.repo.partition("/")[0]
+    owner = recipe.publish.repo.partition("/")[0]
+    if owner in SHIPPED_OWNERS:
         yield f"your name, so it would be published by {owner}; give it: repo=ME/{{model}}-{{recipe}}"

@@ -9,8 +9,9 @@ from pathlib import Path
 from voxbuild import __version__
 from voxbuild.console import sayable
 from voxbuild.errors import ProjectError
+from voxbuild.recipes.recipe import PLACEHOLDER
 
-from .new import PLACEHOLDER, write_project
+from .new import write_project
 
 ABOUT = "From a checkpoint of Voxtral-Mini-4B-Realtime to published MLX weights, by recipes."
 EPILOG = "In a project, `doit` lists recipes and sources, and `doit list` all commands."

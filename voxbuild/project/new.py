@@ -10,11 +10,10 @@ from tempfile import TemporaryDirectory
 
 from voxbuild.console import some_of
 from voxbuild.errors import ProjectError
+from voxbuild.recipes.recipe import PLACEHOLDER
 
 from .template import template_files, template_folder
 
-PLACEHOLDER = "your-name"
-"""The owner of the repositories that the recipes name, until somebody puts in another."""
 OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 REPOSITORY = re.compile(r"^(  (?:repo|view): )voxbuild/", re.MULTILINE)
 """The line of a recipe that names the repository of an artifact or its views."""

@@ -11,6 +11,10 @@ from .quantization import Quantize
 from .schema import FieldError, FileName, Strict, known_names
 
 DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
+PLACEHOLDER = "your-name"
+"""The owner of the repositories in a new project's recipes, until somebody puts in another."""
+SHIPPED_OWNERS = (PLACEHOLDER, "voxbuild")
+"""Owners in the recipes as they come."""
 UNITS = {"MB": 10**6, "GB": 10**9}
 Tag = Annotated[str, pydantic.AfterValidator(check_tag)]
 RepoTemplate = Annotated[
