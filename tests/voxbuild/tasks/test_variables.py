@@ -190,7 +190,7 @@ def test_a_spawned_worker_takes_the_variables_from_its_arguments(say, monkeypatc
     assert (variant.repo, variant.digest) == ("me/4bit", changed.digest)
 
 
-def test_the_plan_says_what_was_found_and_what_is_missing(say, capsys):
+def test_the_plan_says_what_was_found_and_what_is_missing(say, project, capsys):
     say(recipe="4bit", source="../mine", license="mit", private="yes")
     show_plans([("mine", "4bit")], "json", False)
     found = json.loads(capsys.readouterr().out)[0]["found"]
@@ -198,9 +198,14 @@ def test_the_plan_says_what_was_found_and_what_is_missing(say, capsys):
     assert found["facts"]["weights"]["value"] == "1 file, 8,129,944 bytes, named as by mistral"
     assert found["facts"]["repository"] == {"value": "someone/mine-4bit", "from": "recipe 4bit"}
     assert found["facts"]["visibility"] == {"value": "private", "from": "command line"}
-    for variable in ("languages=", "base_model=", "clips=", "repo="):
+    for variable in ("languages=", "base_model=", "clips="):
         assert [line for line in found["missing"] if variable in line], variable
-    assert not [line for line in found["missing"] if "license=" in line]
+    assert not [line for line in found["missing"] if "license=" in line or "repo=" in line]
+    edit(project / "recipes/4bit.yaml", "repo: someone/", "repo: your-name/")
+    say(recipe="4bit", source="mine")
+    show_plans([("mine", "4bit")], "json", False)
+    (name,) = [m for m in json.loads(capsys.readouterr().out)[0]["found"]["missing"] if "repo=" in m]
+    assert "would be published by your-name" in name
     show_plans([("mine", "4bit")], "table", False)
     text = capsys.readouterr().out
     assert "missing: the languages; give them: languages=en,de" in text
