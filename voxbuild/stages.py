@@ -24,7 +24,7 @@ from voxbuild.artifact.variant import Variant
 from voxbuild.card.render import check_card_names, write_card_files
 from voxbuild.convert import kept_views
 from voxbuild.convert.conversion import Conversion
-from voxbuild.convert.unquantized import unquantized_folder, write_unquantized
+from voxbuild.convert.unquantized import hashes_of_copy, unquantized_folder, write_unquantized
 from voxbuild.convert.views import check_view, write_view
 from voxbuild.plan.requirements import check_disk
 from voxbuild.recipes.loaders import Loader
@@ -56,9 +56,13 @@ def fetch(work: Workspace, source: Source) -> dict[str, Any]:
     return {"files": fetched.identity()}
 
 
-def unquantize(work: Workspace, source: Source) -> None:
-    """Convert a source that voxrun cannot read itself, without quantization, to compare artifacts with."""
+def unquantize(work: Workspace, source: Source) -> dict[str, Any]:
+    """Convert a source that voxrun cannot read itself, without quantization, to compare artifacts with.
+
+    Returns the hashes of the copy, on which all that is compared with it depends.
+    """
     write_unquantized(work, source)
+    return {"copy": hashes_of_copy(work, source)}
 
 
 def calibrate(work: Workspace, source: Source, clips: ClipSet) -> None:

@@ -24,10 +24,14 @@ def source_of(folder, **keys):
     return Source.model_validate(facts | {"files": tuple({"name": name} for name in names)})
 
 
+def variant_of(work, book, source, recipe="bf16", **changes):
+    """The variant of a recipe without views, perhaps changed."""
+    return Variant(work, book, source, book.recipe(recipe).model_copy(update={"dialects": ()} | changes))
+
+
 def built(work, book, source, recipe="bf16", **changes):
     """Fetch, plan and convert; the folder of the artifact."""
-    chosen = book.recipe(recipe).model_copy(update={"dialects": ()} | changes)
-    variant = Variant(work, book, source, chosen)
+    variant = variant_of(work, book, source, recipe, **changes)
     stages.fetch(work, source)
     stages.write_plan(variant)
     stages.convert(variant)

@@ -5,22 +5,27 @@ quantization, into a folder among the state files: other names or prefixes, floa
 """
 
 from pathlib import Path
+from typing import Any
 
 from voxbuild.artifact.variant import Variant
-from voxbuild.files import read_state, write_json
+from voxbuild.files import read_state, stamp, write_json
 from voxbuild.folders import Journal, whole_folder
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
 from voxbuild.sources.fetch import Fetched
 from voxbuild.workspace import Workspace
+from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.layout import TOKENIZER_FILE, Layout
 from voxrun.errors import VoxrunError
+from voxrun.files.hashes import sha256_of
+from voxrun.files.objects import read_json
 from voxrun.model.voxtral import parameter_shapes
 
 from .conversion import Conversion
 
-INPUTS = "inputs.json"
+RECORD = "inputs.json"
+"""What the copy was made from (inputs), and its files: hashes and stamps."""
 DTYPES, WIDEST = {"BF16": "bfloat16", "F16": "float16"}, "float32"
 PARTIAL = "unquantized~"
 """Its name while it is written; no recipe can have it."""
@@ -36,14 +41,44 @@ def write_unquantized(work: Workspace, source: Source) -> bool:
         return False
     folder = work.unquantized(source.name)
     conversion = Conversion.of(Variant(work, Book({}, {}, {}), source, _recipe(source, fetched)))
-    if read_state(folder / INPUTS) == conversion.inputs:
+    if _record(folder).get("inputs") == conversion.inputs and _is_untouched(folder):
         return False
     journal = Journal(work.partial(source.name, PARTIAL), conversion.identity)
     with whole_folder(folder, journal.folder, journal):
-        conversion.write_weights(journal)
+        shards = conversion.write_weights(journal)
         conversion.write_model(journal.folder)
-        write_json(journal.folder / INPUTS, conversion.inputs)
+        files = {path.name: path for path in sorted(journal.folder.iterdir())}
+        hashes = {n: shards[n].sha256 if n in shards else sha256_of(path) for n, path in files.items()}
+        stamps = {name: stamp(path) for name, path in files.items()}
+        record = {"inputs": conversion.inputs, "hashes": hashes, "stamps": stamps}
+        write_json(journal.folder / RECORD, record)
     return True
+
+
+def is_unquantized(work: Workspace, source: Source) -> bool:
+    """Whether voxrun can read the source, or its copy is there as it was written."""
+    folder = unquantized_folder(work, source)
+    return folder != work.unquantized(source.name) or _is_untouched(folder)
+
+
+def hashes_of_copy(work: Workspace, source: Source) -> dict[str, str] | None:
+    """File name -> sha256 of the source's copy; None: voxrun reads the source itself."""
+    folder = unquantized_folder(work, source)
+    return _record(folder)["hashes"] if folder == work.unquantized(source.name) else None
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    stored = read_state(folder / RECORD)
+    return stored if isinstance(stored, dict) else {}
+
+
+def _is_untouched(folder: Path) -> bool:
+    """Whether a copy's files have the stamps that they were written with."""
+    stamps = _record(folder).get("stamps") or {}
+    try:
+        return bool(stamps) and all(stamp(folder / name) == known for name, known in stamps.items())
+    except OSError:
+        return False
 
 
 def unquantized_folder(work: Workspace, source: Source) -> Path:
@@ -59,6 +94,10 @@ def readable_folder(source: Source, fetched: Fetched) -> Path | None:
 
 
 def _reads(folder: Path, source: Source, fetched: Fetched) -> bool:
+    """Whether voxrun finds the source's weights, sizes and tokenizer there, and knows all tensors.
+
+    The sizes may be in another file: config.json is read before the params.json that a source may name.
+    """
     wanted = {fetched.path(name) for name in source.weight_files}
     tokenizer = (folder / TOKENIZER_FILE).resolve()
     layout = Layout(folder)
@@ -71,9 +110,11 @@ def _reads(folder: Path, source: Source, fetched: Fetched) -> bool:
             if tensor.name not in layout.dialect.ignored
         }
         known = names == parameter_shapes(layout.config).keys()
+        alike = layout.config == ModelConfig.from_dict(read_json(fetched.path(source.params)))
     except VoxrunError:
         return False
-    return not source.adapter and known and read == wanted and tokenizer == fetched.path(source.tokenizer)
+    same_files = read == wanted and tokenizer == fetched.path(source.tokenizer)
+    return not source.adapter and known and alike and same_files
 
 
 def _recipe(source: Source, fetched: Fetched) -> Recipe:

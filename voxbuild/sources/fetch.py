@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxbuild.errors import SourceError
+from voxbuild.errors import CheckpointError, SourceError
 from voxbuild.files import read_json, read_state, stamp, write_json
 from voxbuild.recipes.source import ADAPTER, Source, SourceFile
-from voxbuild.tensors.adapter import ADAPTER_FILES, NO_ADAPTER, Adapter, read_adapter
+from voxbuild.tensors.adapter import ADAPTER_FILES, NO_ADAPTER, WEIGHTS, Adapter, read_adapter
 from voxbuild.tensors.source_files import SourceFiles, Stamps
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.files.hashes import sha256_of
@@ -72,10 +72,17 @@ class Fetched:
         return SourceFiles({name: self.path(name) for name in source.weight_files}, stamps)
 
     def read_adapter(self, params: Mapping[str, Any]) -> Adapter:
-        """The adapter for a model with this configuration; one without updates if there is none."""
+        """The adapter for a model with this configuration; one without updates if there is none.
+
+        Raises CheckpointError, also if it has changed since it was fetched.
+        """
         if self.adapter is None:
             return NO_ADAPTER
-        return read_adapter(self.adapter.folder, ModelConfig.from_dict(params, "the configuration"))
+        if touched := self.adapter.touched():
+            files = f"{', '.join(touched)} in {self.adapter.folder}"
+            raise CheckpointError(f"{files}: changed since the adapter was fetched; run it again")
+        config, weights = ModelConfig.from_dict(params, "the configuration"), self.adapter.files[WEIGHTS]
+        return read_adapter(self.adapter.folder, config, weights.stamp)
 
 
 class Proofs:

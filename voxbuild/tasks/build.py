@@ -77,7 +77,6 @@ def task_calibrate() -> Iterator[Task]:
         yield {
             "name": f"{source}:{clips}",
             "actions": [(on_clips, [stages.calibrate, source, clips])],
-            "task_dep": [f"_unquantize:{source}"],
             "targets": [local(variant.moments_file)],
             "uptodate": _heard_the_same(variant, clips),
         } | LOUD
@@ -119,7 +118,6 @@ def task_reference() -> Iterator[Task]:
         yield {
             "name": f"{source}:{clips}",
             "actions": [(on_clips, [stages.transcribe_reference, source, clips])],
-            "task_dep": [f"_unquantize:{source}"],
             "targets": [local(workspace().reference_file(source, clips))],
             "uptodate": _heard_the_same(variant, clips),
         } | LOUD
@@ -130,6 +128,7 @@ def _heard_the_same(variant: Variant, clips: str) -> list[Any]:
     facts = reads.for_listening(variant.source, variant.book.clips[clips], runtime_versions())
     return [
         result_dep(f"fetch:{variant.source.name}"),
+        result_dep(f"_unquantize:{variant.source.name}"),
         (up_to_date.same_facts, [facts]),
         (up_to_date.same_recordings, [recordings(variant, [clips])]),
     ]
@@ -143,11 +142,11 @@ def task_validate() -> Iterator[Task]:
         yield {
             "name": key(variant),
             "actions": [doing(stages.validate, variant)],
-            "task_dep": [f"_unquantize:{variant.source.name}"],
             "file_dep": list(map(local, references)),
             "targets": [artifact_file(variant, VALIDATION)],
             "uptodate": [
                 result_dep(f"convert:{key(variant)}"),
+                result_dep(f"_unquantize:{variant.source.name}"),
                 (up_to_date.same_facts, [reads.for_validating(variant, runtime_versions())]),
                 (up_to_date.same_recordings, [recordings(variant, sets)]),
                 (up_to_date.unedited, [artifact_file(variant, VALIDATION)]),

@@ -11,7 +11,7 @@ from voxbuild.artifact.lock import drift
 from voxbuild.artifact.manifest import MANIFEST, Manifest
 from voxbuild.artifact.signature import faults
 from voxbuild.artifact.tools import tool_versions
-from voxbuild.convert.unquantized import unquantized_folder
+from voxbuild.convert import unquantized
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import read_state, stamp, write_json
 from voxbuild.sources.fetch import Fetched
@@ -123,11 +123,13 @@ def same_tools(task: Any, values: Values, path: str) -> bool:
 
 
 def is_unquantized(task: Any, values: Values, source: str) -> bool:
-    """Whether voxrun can read the source, or its unquantized copy is there."""
+    """Whether voxrun can read the source, or its unquantized copy is there as it was written."""
     if not read_state(workspace().source_file(source)):
         return _stale(task, f"the source {source} was not fetched")
-    folder = unquantized_folder(workspace(), read().source(source))
-    return folder.is_dir() or _stale(task, f"{folder} is missing")
+    if unquantized.is_unquantized(workspace(), read().source(source)):
+        return True
+    folder = workspace().unquantized(source)
+    return _stale(task, f"{folder} {'was changed' if folder.is_dir() else 'is missing'}")
 
 
 def weights_untouched(task: Any, values: Values, path: str) -> bool:

@@ -124,11 +124,11 @@ class StoredUpdates(Mapping[str, Update]):
         return values
 
 
-def read_adapter(folder: Path, config: ModelConfig) -> Adapter:
-    """The adapter in a folder, checked against the model's sizes.
+def read_adapter(folder: Path, config: ModelConfig, known: list[int] | None = None) -> Adapter:
+    """The adapter in a folder, checked against the model's sizes; `known`: the stamp its tensors must have.
 
     Only the header is read, and the updates when they are asked for. Raises CheckpointError if the adapter is
-    damaged, is no plain LoRA, or does not fit the model.
+    damaged or changed, is no plain LoRA, or does not fit the model.
     """
     from voxrun.model.voxtral import parameter_shapes  # slow: it loads MLX
 
@@ -138,7 +138,7 @@ def read_adapter(folder: Path, config: ModelConfig) -> Adapter:
         pickled = " adapter_model.bin is not read, for loading it may run code: save it as safetensors."
         found = pickled if is_file(folder / "adapter_model.bin") else ""
         raise CheckpointError(f"{folder}: there is {CONFIG}, but no {WEIGHTS}.{found}".rstrip("."))
-    file = Checkpoint(path, dtypes=ANY_DTYPE)
+    file = Checkpoint(path, known, ANY_DTYPE)
     try:
         pairs = _pairs(file)
         layout = Layout(naming_of(f"{each}.weight" for each in pairs), config, parameter_shapes(config))

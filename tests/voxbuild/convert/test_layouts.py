@@ -8,12 +8,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from adapters import write_adapter
-from conversions import built, source_of, stored_tensors
+from conversions import built, source_of, stored_tensors, variant_of
 from hypothesis import given
 from hypothesis import strategies as st
 from small_sources import ROOT, header_of, params_of, write_checkpoint
 
-from voxbuild.convert.unquantized import unquantized_folder, write_unquantized
+from voxbuild import stages
+from voxbuild.convert.unquantized import is_unquantized, unquantized_folder, write_unquantized
 from voxbuild.convert.views import write_view
 from voxbuild.errors import CheckpointError, PlanError
 from voxbuild.recipes.book import read_book
@@ -28,6 +29,7 @@ from voxrun.device import mx
 
 PARAMS = params_of()
 HEADER = header_of(PARAMS)
+QUERY = "language_model.layers.0.attention.q_proj"
 EMBEDDING = "mm_streams_embeddings.embedding_module.tok_embeddings.weight"
 
 
@@ -226,6 +228,50 @@ def test_files_of_other_names_are_read_in_every_stage(tmp_path, work, book):
     assert stored_tensors(copy) == stored_tensors(work.artifact("unusual", "bf16"))
     assert {path.name for path in copy.iterdir()} >= {"config.json", "tekken.json", "model.safetensors"}
     assert not write_unquantized(work, source_of(folder).model_copy(update={"name": "mine"}))
+
+
+def test_the_sizes_are_those_of_the_sources_own_file(tmp_path, work, book):
+    folder = write_folder(tmp_path / "mine", name="model.safetensors")
+    (folder / "config.json").write_text(json.dumps(PARAMS | {"rope_theta": 5e5}))  # voxrun reads it first
+    source = source_of(folder)
+    stages.fetch(work, source)
+    assert write_unquantized(work, source)
+    config = json.loads((unquantized_folder(work, source) / "config.json").read_text())
+    assert config["rope_theta"] == PARAMS["rope_theta"]
+    (folder / "config.json").write_text(json.dumps(PARAMS))
+    assert unquantized_folder(work, source) == folder
+
+
+def test_a_copy_to_compare_with_is_made_again_if_it_was_changed(tmp_path, work, book):
+    source = source_of(write_folder(tmp_path / "mine", name="any.safetensors"))
+    stages.fetch(work, source)
+    first = stages.unquantize(work, source)
+    path = unquantized_folder(work, source) / "model.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert not is_unquantized(work, source)
+    assert stages.unquantize(work, source) == first
+    assert is_unquantized(work, source) and path.read_bytes() == content
+    path.unlink()
+    assert not is_unquantized(work, source)
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json"])
+def test_an_adapter_that_was_replaced_after_it_was_fetched_is_not_merged(tmp_path, work, book, name):
+    adapter, config = tmp_path / "adapter", ModelConfig.from_dict(PARAMS)
+    write_adapter(adapter, config, [QUERY])
+    source = source_of(write_folder(tmp_path / "mine"), adapter={"path": str(adapter)})
+    stages.fetch(work, source)
+    write_adapter(tmp_path / "other", config, [QUERY], seed=1, alpha=16)
+    (adapter / name).rename(tmp_path / "kept")
+    shutil.copy(tmp_path / "other" / name, adapter / name)
+    with pytest.raises(CheckpointError, match=f"{name} in .*: changed since the adapter was fetched"):
+        stages.convert(variant_of(work, book, source))
+    (tmp_path / "kept").replace(adapter / name)  # nothing of the other one may be kept
+    resumed = stages.convert(variant_of(work, book, source))
+    shutil.rmtree(work.out)
+    stages.fetch(work, source)
+    assert stages.convert(variant_of(work, book, source)) == resumed
 
 
 NEAR = st.one_of(
