@@ -8,6 +8,7 @@ from typing import Any
 
 from voxbuild import __version__
 from voxbuild.errors import PublishError, RecipeError
+from voxbuild.files import read_state
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.loaders import Loader, views_of
 from voxbuild.recipes.recipe import Recipe
@@ -142,7 +143,10 @@ class Variant:
         return artifact.is_built and Manifest.load(artifact.folder).validated
 
     def check_current(self) -> None:
-        """Raises PublishError if a view is not built, or from another build of its artifact."""
+        """Raises PublishError if it was built from other files of its source, or from another place; for a view
+        also if it is not built, or from another build of its artifact.
+        """
+        self._check_source()
         if self.loader is None:
             return
         if not self.folder.is_dir():
@@ -151,6 +155,18 @@ class Variant:
         if (view.view or {}).get("artifact") != artifact.weight_digest or _facts(view) != _facts(artifact):
             raise PublishError(
                 f"{self.folder}: the view is from another build of the artifact; run `{self.build_command}`"
+            )
+
+    def _check_source(self) -> None:
+        """The recipe's digest does not tell, for it leaves out where local files are."""
+        folder = self.artifact.folder
+        if not self.artifact.is_built or not read_state(self.work.source_file(self.source.name)):
+            return
+        moved = self.fetched.moved(self.source, self.work.recipes / "sources")
+        if moved or Manifest.load(folder).source.get("files") != self.fetched.identity():
+            raise PublishError(
+                f"{folder}: the source {self.source.name} has changed or moved since it was built; run"
+                f" `{self.build_command}`, which repeats only what is needed"
             )
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 
 from voxbuild.errors import CheckpointError, SourceError
 from voxbuild.files import read_json, read_state, stamp, write_json
+from voxbuild.recipes.origins.base import Origin
 from voxbuild.recipes.source import ADAPTER, Source, SourceFile
 from voxbuild.tensors.adapter import ADAPTER_FILES, NO_ADAPTER, WEIGHTS, Adapter, read_adapter
 from voxbuild.tensors.source_files import SourceFiles, Stamps
@@ -66,6 +67,14 @@ class Fetched:
         """The files whose stamps have changed."""
         own = [name for name, file in self.files.items() if not _has_stamp(self.folder / name, file.stamp)]
         return own + [f"{ADAPTER}/{name}" for name in (self.adapter.touched() if self.adapter else ())]
+
+    def moved(self, source: Source, base: Path) -> str | None:
+        """If the source, or its adapter, is now in another folder: from which to which. `base` as in `fetch`."""
+        pairs: list[tuple[Origin, Fetched]] = [(source.origin, self)]
+        if source.adapter and self.adapter:
+            pairs.append((source.adapter.origin, self.adapter))
+        places = [(fetched.folder, origin.folder(base)) for origin, fetched in pairs]
+        return next((f"from {was} to {now}" for was, now in places if now not in (None, was)), None)
 
     def open_weights(self, source: Source, stamps: Stamps | None = None) -> SourceFiles:
         """The weight files, open; `stamps` are those that they must have. Raises CheckpointError."""

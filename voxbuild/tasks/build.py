@@ -44,14 +44,13 @@ DOIT_CONFIG = {
 def task_fetch() -> Iterator[Task]:
     """Download a source (resumable), or use its folder in place; check its files."""
     for source in {variant.source.name: variant.source for variant in builds()}.values():
-        folder = source.origin.folder(workspace().recipes / "sources")
         yield {
             "name": source.name,
             "actions": [(on_source, [stages.fetch, source.name])],
             "targets": [local(workspace().source_file(source.name))],
             "uptodate": [
                 (up_to_date.same_facts, [reads.for_fetching(source)]),
-                (up_to_date.source_untouched, [source.name, folder and str(folder)]),
+                (up_to_date.source_untouched, [source.name]),
             ],
         } | LOUD
 

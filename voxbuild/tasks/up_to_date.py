@@ -37,16 +37,16 @@ def _stale(task: Any, reason: str) -> bool:
     return False
 
 
-def source_untouched(task: Any, values: Values, source: str, folder: str | None) -> bool:
-    """Whether all source files are unchanged, and in `folder` (None: in the Hub's cache)."""
+def source_untouched(task: Any, values: Values, source: str) -> bool:
+    """Whether all source files, and its adapter's, are unchanged, and where they were."""
     path = workspace().source_file(source)
     if not read_state(path):
         return _stale(task, f"the source {source} was not fetched")
     fetched = Fetched.load(path)
     if touched := fetched.touched():
         return _stale(task, f"{', '.join(touched)} in {fetched.folder} changed or missing")
-    if folder not in (None, str(fetched.folder)):
-        return _stale(task, f"the source {source} moved from {fetched.folder} to {folder}")
+    if moved := fetched.moved(read().source(source), workspace().recipes / "sources"):
+        return _stale(task, f"the source {source} moved {moved}")
     return True
 
 

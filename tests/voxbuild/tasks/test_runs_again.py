@@ -3,12 +3,14 @@
 import shutil
 
 import pytest
+from adapters import write_adapter
 from artifacts import contents
 from projects import ROOT, copy_project, doit, edit, executed, make_project
 from test_explain import explained
 
 from voxbuild.artifact.manifest import Manifest
 from voxbuild.files import read_json
+from voxrun.checkpoint.layout import Layout
 from voxrun.files.hashes import sha256_of
 
 pytestmark = pytest.mark.slow
@@ -128,6 +130,29 @@ def test_a_moved_project_model_and_recordings_run_nothing_but_fetch(built, tmp_p
     changed = {name for name, content in contents(moved / "out").items() if before.get(name) != content}
     assert {name.split("/")[0] for name in changed} <= {".state"}
     assert doit(moved, "publish").returncode == 0
+
+
+def test_a_model_in_another_place_is_not_published_as_the_one_that_was_built(built, tmp_path):
+    other = shutil.copytree(ROOT / "tiny/checkpoint", tmp_path / "another model")
+    edit(built / SOURCE, "path: ../../tiny/checkpoint", f"path: {other}")
+    process = doit(built, "publish")
+    assert process.returncode != 0
+    said = "4bit: the source tiny has changed or moved since it was built; run `doit build recipe=4bit source"
+    assert process.stdout.count(said) == 2, "the artifact's and the view's"
+    assert not (built / "out/registry").exists()
+
+
+def test_a_copied_project_reads_its_own_adapter(tmp_path):
+    project = make_project(tmp_path / "project", recipes=("4bit",), clips=1)
+    query = "language_model.layers.0.attention.q_proj"
+    config = Layout(ROOT / "tiny/checkpoint").config
+    write_adapter(project / "adapter", config, [query], size=1e-4)
+    edit(project / SOURCE, "license:", "adapter: {path: ../../adapter}\nlicense:")
+    assert doit(project, "fetch").returncode == 0
+    copied = copy_project(project, tmp_path / "copied")
+    assert executed(doit(copied, "fetch")) == ["fetch:tiny"]
+    write_adapter(copied / "adapter", config, [query], seed=1, size=1e-4)
+    assert executed(doit(copied, "fetch")) == ["fetch:tiny"]
 
 
 def test_changed_recordings_weights_and_views_are_heard(built):
