@@ -143,8 +143,8 @@ class Variant:
         return artifact.is_built and Manifest.load(artifact.folder).validated
 
     def check_current(self) -> None:
-        """Raises PublishError if it was built from other files of its source, or from another place; for a view
-        also if it is not built, or from another build of its artifact.
+        """Raises PublishError if it was built from other files of its source, or from another place; for a
+        view also if it is not built, or from another build of its artifact.
         """
         self._check_source()
         if self.loader is None:

@@ -69,7 +69,7 @@ class Fetched:
         return own + [f"{ADAPTER}/{name}" for name in (self.adapter.touched() if self.adapter else ())]
 
     def moved(self, source: Source, base: Path) -> str | None:
-        """If the source, or its adapter, is now in another folder: from which to which. `base` as in `fetch`."""
+        """From where to where, if source or adapter are now in another folder; `base`: see `fetch`."""
         pairs: list[tuple[Origin, Fetched]] = [(source.origin, self)]
         if source.adapter and self.adapter:
             pairs.append((source.adapter.origin, self.adapter))
