@@ -88,6 +88,8 @@ class Source(Strict):
     def _has_its_files(self) -> "Source":
         _one_place(self, Origin, "source")
         names = {file.name for file in self.files}
+        if beside := sorted(name for name in names if name.startswith(f"{ADAPTER}/")):
+            raise ValueError(f"`files:` lists {beside[0]}, but {ADAPTER}/ stands for the files of an adapter")
         for needed in (*self.weight_files, self.params, self.tokenizer):
             if needed not in names:
                 raise ValueError(f"`files:` does not list {needed}")

@@ -198,6 +198,13 @@ def test_a_mistake_in_a_recipe_is_one_message_with_its_line(recipes, old, new, e
             "{name: params.json, sha256: 0}",
             "here.yaml:5",
         ),
+        (
+            "here",
+            SOURCE,
+            "{name: params.json}",
+            "{name: params.json}, {name: adapter/model.safetensors}",
+            "here.yaml:1: `files:` lists adapter/model.safetensors, but adapter/ stands for the",
+        ),
         ("words", CLIPS, "folder: ../../words\n", "", "words.yaml:1: a clip set needs exactly one of"),
         (
             "words",

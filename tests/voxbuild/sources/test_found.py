@@ -217,6 +217,7 @@ def test_a_broken_card_is_said_and_not_fatal(find, tmp_path, card):
         ("with space ünïcode ☃", "with-space-unicode"),
         ("models--maker--base/snapshots/" + "a" * 40, "base"),
         ("registry", "registry-model"),
+        ("Registry", "Registry-model"),
     ],
 )
 def test_a_source_is_named_after_its_folder(find, tmp_path, folder, name):

@@ -111,7 +111,8 @@ def test_an_unknown_repository_and_revision_are_reported(hub, find, files):
 
 def test_an_adapter_on_the_hub_brings_its_model_and_both_are_pinned(hub, find, files, tmp_path):
     base = hub.add("models", "maker/base", files)
-    lora = hub.add("models", "owner/lora", files_of(adapter(tmp_path / "lora", "maker/base")))
+    trainers = {"step-5/model.safetensors": b"", "step-5/model.safetensors.index.json": b"{}"}
+    lora = hub.add("models", "owner/lora", trainers | files_of(adapter(tmp_path / "lora", "maker/base")))
     hub.restrict("owner/lora", private=True)
     source = find("owner/lora")
     assert source.hub.revision == base

@@ -125,6 +125,18 @@ def test_own_clips_replace_those_of_the_recipe_and_of_the_source(say, project):
     assert own.samefile(project.parent / "own/transcripts.tsv")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "licence"),
+    [
+        ("LICENSE", "Für alle".encode("latin-1"), "not stated"),
+        ("README.md", f"---\nlicense: {'x' * 9_000}\n---\n".encode(), "x" * 100),
+    ],
+)
+def test_a_licence_of_own_clips_that_cannot_be_shown_is_left_out_or_cut(say, project, name, content, licence):
+    (project.parent / "own" / name).write_bytes(content)
+    assert say(recipe="4bit", clips="../own")[0].clip_sets["own"].license == licence
+
+
 def test_two_folders_of_one_name_are_two_clip_sets(say, project):
     shutil.copytree(project.parent / "own", project.parent / "b/own")
     both = say(recipe="4bit", clips="../own,../b/own")[0].clip_sets

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from voxbuild.errors import SourceError
 from voxbuild.recipes.origins.folder import TRANSCRIPTS, ClipFolder
@@ -71,8 +72,7 @@ def _free_name(work: Workspace, place: Place, known: Mapping[str, ClipSet]) -> s
 
 def _described(place: Place, name: str, language: str) -> ClipSet:
     card = read_front_matter(place, [])
-    license = card.get("license")
-    stated = license if isinstance(license, str) else _first_line(place) or NOT_STATED
+    stated = _short(card.get("license")) or _first_line(place) or NOT_STATED
     return ClipSet(
         name=name,
         summary="The builder's own recordings.",
@@ -86,9 +86,21 @@ def _described(place: Place, name: str, language: str) -> ClipSet:
 def _first_line(place: Place) -> str | None:
     """What the folder's licence is called: the first line of its file."""
     for name in LICENCES:
-        if name in place.files:
-            lines = (line.strip("# \t*=-") for line in place.text(name).splitlines())
-            line = next((line for line in lines if line), "")
-            if line and line.isprintable():
-                return line[:LONGEST_LINE]
+        if name in place.files and (line := _short(_text(place, name))):
+            return line
     return None
+
+
+def _text(place: Place, name: str) -> str:
+    """A text file; empty if it cannot be read, in another encoding for example."""
+    try:
+        return place.text(name)
+    except (SourceError, UnicodeError):
+        return ""
+
+
+def _short(text: Any) -> str | None:
+    """The first line with words, cut off if it is long; None if there is none that can be shown."""
+    lines = (line.strip("# \t*=-") for line in (text.splitlines() if isinstance(text, str) else ()))
+    line = next((line for line in lines if line), "")
+    return line[:LONGEST_LINE] if line.isprintable() else None

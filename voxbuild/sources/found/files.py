@@ -83,7 +83,7 @@ def _index(place: Place) -> str | None:
         return None
     if INDEX in place.files:
         return INDEX
-    others = [name for name in place.files if name.endswith(".safetensors.index.json")]
+    others = [name for name in place.files if name.endswith(".safetensors.index.json") and "/" not in name]
     if SINGLE in place.files or not others:
         return None
     if len(others) > 1:
@@ -123,8 +123,9 @@ def _without_index(place: Place) -> tuple[str, ...]:
 
 
 def _safetensors(place: Place) -> tuple[str, ...]:
-    """The files of a model's tensors, in order."""
-    return tuple(sorted(n for n in place.files if n.endswith(".safetensors") and n != ADAPTER_WEIGHTS))
+    """The files of a model's tensors, in order. In folders below lie others, such as those of a trainer."""
+    names = (name for name in place.files if name.endswith(".safetensors") and "/" not in name)
+    return tuple(sorted(name for name in names if name != ADAPTER_WEIGHTS))
 
 
 def _no_weights(place: Place) -> str:

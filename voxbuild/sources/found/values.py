@@ -20,7 +20,7 @@ BY_HAND = "command line"
 VARIABLES = ("license", "license_name", "license_link", "base_model", "languages")
 """Keys of a found source that the command line may give; `name` is another."""
 RESERVED = ("registry",)
-"""Folders of out/ that no source can have."""
+"""Folders of out/ that no source can have, in any case of letters."""
 LONGEST_NAME = 60
 
 
@@ -72,7 +72,7 @@ def settled(found: Found, given: Mapping[str, Any], before: Found | None) -> Fou
     if name := chosen.pop("name", before.source.name if before else None):
         values |= {"name": name, "model": name}
         told.origins["name"] = BY_HAND if "name" in {**by_hand, **given} else told.origins["name"]
-        if name in RESERVED or name != valid_name(name):
+        if name != valid_name(name):
             raise SourceError(f"name={name}: not a valid name; for example name={valid_name(name)}")
     for name, value in chosen.items():
         told.values[name], told.origins[name] = value, BY_HAND
@@ -84,4 +84,4 @@ def valid_name(text: str) -> str:
     """A name for a folder and a repository: ASCII letters, digits, dots, dashes and underscores."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     name = re.sub(r"[-.]*[^A-Za-z0-9._-]+[-.]*|-{2,}|\.{2,}", "-", plain)[:LONGEST_NAME].strip("-._")
-    return f"{name or 'model'}-model" if not name or name in RESERVED else name
+    return f"{name or 'model'}-model" if not name or name.casefold() in RESERVED else name
