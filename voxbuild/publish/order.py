@@ -36,7 +36,6 @@ class Order:
         if "," in self.recipe:
             raise PublishError(f"recipe={self.recipe}: name one recipe here, not a list")
         recipe = book.recipe(self.recipe)
-        all_sources = [source for source in book.sources.values() if source.name not in book.found]
         one = [book.source(self.source or recipe.source)] if self.named or self.source else None
-        artifacts = [Variant(work, book, source, recipe) for source in one or all_sources]
+        artifacts = [Variant(work, book, source, recipe) for source in one or book.own_sources]
         return [variant for artifact in artifacts for variant in (artifact, *artifact.views)]

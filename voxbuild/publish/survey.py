@@ -50,17 +50,21 @@ class _Manifest(_Json):
 
 
 def record_published(work: Workspace, book: Book, order: Order, replace: bool) -> None:
-    """Record which variants of a source, or of every source, a target has; print what changed, at once."""
+    """Record which variants of a source, or of all in recipes/sources/, a target has; print what changed."""
     target = order.open_target(work)
-    sources = [book.source(order.source)] if order.source else list(book.sources.values())
+    sources = [book.source(order.source)] if order.source else book.own_sources
     for source in sources:
         for line in _update(work, book, source, target, replace):
             print(f"{source.name}: {line}")
 
 
 def _update(work: Workspace, book: Book, source: Source, target: PublishTarget, replace: bool) -> list[str]:
-    """Update the record of one source; return what changed, a line each."""
+    """Update the record of one source; return what changed, a line each.
+
+    Public cards show the record, so private variants are only recorded if there are no others.
+    """
     artifacts = [Variant(work, book, source, recipe) for recipe in book.recipes.values()]
+    artifacts = [variant for variant in artifacts if not variant.private] or artifacts
     path, held = work.siblings_file(source.name), survey(target, artifacts)
     if not held.found:
         return ["nothing is published; its record is unchanged"]

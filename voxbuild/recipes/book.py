@@ -37,6 +37,11 @@ class Book:
         """The source of this name. Raises RecipeError, which lists the known ones."""
         return _named("source", name, self.sources)
 
+    @property
+    def own_sources(self) -> list[Source]:
+        """The sources of recipes/sources/."""
+        return [source for source in self.sources.values() if source.name not in self.found]
+
     @staticmethod
     def repo(source: Source, recipe: Recipe, dialect: str | None = None) -> str:
         """OWNER/NAME to which a recipe's artifact over a source is published, or its view for a dialect.

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from artifacts import contents, make_artifact
@@ -12,7 +14,7 @@ from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import family, others, read_record, sibling_of, write_record
 from voxbuild.errors import MissingError, PublishError, RecipeError
 from voxbuild.files import STATE_BYTES as LIMIT
-from voxbuild.publish.survey import revised, survey
+from voxbuild.publish.survey import record_published, revised, survey
 from voxbuild.publish.target import Version
 from voxbuild.recipes.book import read_book
 from voxbuild.workspace import Workspace
@@ -135,6 +137,29 @@ def test_inconsistent_releases_are_refused(shelf, book, artifact, name, change, 
     shelf.put(REPO, "v1", files | {name: changed.encode()})
     with pytest.raises(PublishError, match=f"{REPO} at v1: .*{expected}"):
         found(shelf, book)
+
+
+def test_a_public_card_names_no_private_variant_and_found_sources_are_recorded_by_name_only(
+    shelf, book, artifact, tmp_path, capsys
+):
+    shelf.put(REPO, "v1", artifact("a"))
+    shelf.put(f"voxbuild/{MODEL}-8bit", "v1", artifact("b", variant="8bit"))
+    work, order = Workspace(tmp_path), SimpleNamespace(open_target=lambda work: shelf, source=None)
+    eight = book.recipe("8bit")
+    hidden = eight.model_copy(update={"publish": eight.publish.model_copy(update={"private": True})})
+    mine = book.source(UPSTREAM).model_copy(update={"name": "mine"})
+    changed = replace(
+        book,
+        recipes={"4bit": book.recipe("4bit"), "8bit": hidden},
+        sources={UPSTREAM: book.source(UPSTREAM), "mine": mine},
+        found=frozenset({"mine"}),
+    )
+    record_published(work, changed, order, replace=False)
+    assert [sibling.recipe for sibling in read_record(work.siblings_file(UPSTREAM))] == ["4bit"]
+    assert not work.siblings_file("mine").exists() and "mine" not in capsys.readouterr().out
+    record_published(work, replace(changed, recipes={"8bit": hidden}), order, replace=False)
+    recorded = {sibling.recipe for sibling in read_record(work.siblings_file(UPSTREAM))}
+    assert "8bit" in recorded, "no card of this source is public"
 
 
 def test_a_record_is_read_back_largest_first(tmp_path):
