@@ -50,16 +50,25 @@ def reported(work: Work) -> Work:
             return result if isinstance(result, dict) else True
         except DifferenceError as error:
             return TaskFailed(str(error), report=False)
-        except (VoxbuildError, VoxrunError) as error:
-            return TaskFailed(sayable(str(error)))
         except BrokenPipeError:  # of `doit table | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return True
-        except OSError as error:
-            hint = "; make room and run it again" if error.errno == errno.ENOSPC else ""
-            return TaskFailed(sayable(f"{error.filename2 or error.filename}: {error.strerror}{hint}"))
+        except EXPECTED as error:
+            return TaskFailed(message_of(error))
 
     return action
+
+
+EXPECTED = (VoxbuildError, VoxrunError, OSError)
+"""The errors that a user can act on."""
+
+
+def message_of(error: Exception) -> str:
+    """One of them for people: printable, without tokens."""
+    if not isinstance(error, OSError):
+        return sayable(str(error))
+    hint = "; make room and run it again" if error.errno == errno.ENOSPC else ""
+    return sayable(f"{error.filename2 or error.filename}: {error.strerror}{hint}")
 
 
 @reported

@@ -12,11 +12,10 @@ from doit.exceptions import InvalidCommand
 
 from voxbuild.artifact.variant import Variant
 from voxbuild.convert.unquantized import PARTIAL as UNQUANTIZED_PARTIAL
-from voxbuild.errors import VoxbuildError
 from voxbuild.folders import alone
 from voxbuild.recipes.loaders import LOADERS
 
-from .actions import workspace
+from .actions import EXPECTED, message_of, workspace
 from .command_line import Hints
 from .selection import book, builds, local
 
@@ -50,8 +49,8 @@ class Clean(Hints, DoitCmdBase):  # type: ignore[misc]
         try:
             for line in _clean(_variants(), not get_var("recipe"), remove=chosen and not dryrun):
                 self.outstream.write(f"{line}\n")
-        except (VoxbuildError, OSError) as error:
-            raise InvalidCommand(str(error)) from error
+        except EXPECTED as error:
+            raise InvalidCommand(message_of(error)) from error
         if not chosen:
             self.outstream.write(f"{HOW}\n")
         return 0

@@ -16,13 +16,11 @@ from doit.exceptions import InvalidTask
 
 from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import Record, read_record
-from voxbuild.errors import VoxbuildError
 from voxbuild.publish.targets import TARGETS
 from voxbuild.recipes.book import Book
-from voxrun.errors import VoxrunError
 
 from . import variables
-from .actions import Work, on_variant, read, workspace
+from .actions import EXPECTED, Work, message_of, on_variant, read, workspace
 
 Task = dict[str, Any]
 
@@ -129,8 +127,8 @@ def _check_variables() -> None:
 
 @contextmanager
 def _invalid_task() -> Iterator[None]:
-    """Turn VoxbuildError into doit's error of loading, which is shown without a traceback."""
+    """Turn errors that a user can act on into doit's error of loading, which is shown without a traceback."""
     try:
         yield
-    except (VoxbuildError, VoxrunError) as error:
-        raise InvalidTask(str(error)) from error
+    except EXPECTED as error:
+        raise InvalidTask(message_of(error)) from error

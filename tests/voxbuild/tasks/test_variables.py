@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from adapters import write_config
 from doit.exceptions import InvalidTask
 from found_folders import adapter, files_of
 from projects import ROOT, doit, edit, make_project, skipped
@@ -82,6 +83,18 @@ def test_a_vanished_folder_does_not_hinder_other_commands(say, project):
     assert [variant.source.name for variant in say()] == ["tiny", "tiny"]
     assert say(source="mine")[0].source.name == "mine", "what was built can be looked at"
     assert "no such folder" in refused(say, source="../mine")
+
+
+def test_what_cannot_be_kept_is_one_line_without_tokens_and_without_the_terminals_commands(
+    say, project, monkeypatch
+):
+    monkeypatch.setenv("HF_TOKEN", "hf_my_secret")
+    assert "there is no source <token>;" in refused(say, source="hf_my_secret")
+    write_config(project.parent / "lora", {"r": 4, "base_model_name_or_path": "\x1b[31mred\nline two"})
+    (project.parent / "lora/adapter_model.safetensors").write_bytes(b"")
+    assert "there is no model [31mred line two;" in refused(say, source="../lora")
+    (project / "out").write_text("a file")
+    assert f"{project}/out" in refused(say, source="../mine")
 
 
 def test_recipes_are_changed_for_one_command_over_a_source_of_the_project(say):

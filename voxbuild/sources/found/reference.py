@@ -7,8 +7,12 @@ from typing import Literal
 from voxbuild.errors import SourceError
 from voxbuild.recipes.schema import known_names
 from voxbuild.recipes.source import Source
+from voxrun.messages import sentence
 
 from .place import COMMIT, absolute, is_path, is_repo
+
+LONGEST = 100
+"""Characters of a name in a message: an adapter's file may say anything."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,8 @@ def refer(text: str, sources: Mapping[str, Source], what: str = "source") -> Ref
     repo, _, revision = text.partition("@")
     if is_repo(repo):
         return Reference("hub", repo, revision or None)
-    names = f"; {known_names(sources)}" if sources else ""
+    names, said = f"; {known_names(sources)}" if sources else "", sentence(text, LONGEST)
     raise SourceError(
-        f"there is no {what} {text}{names}; name a folder by its path, such as ./{text}, and a repository on"
+        f"there is no {what} {said}{names}; name a folder by its path, such as ./{said}, and a repository on"
         " the Hub as OWNER/NAME or OWNER/NAME@REVISION"
     )
