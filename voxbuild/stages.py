@@ -24,7 +24,7 @@ from voxbuild.artifact.variant import Variant
 from voxbuild.card.render import check_card_names, write_card_files
 from voxbuild.convert import kept_views
 from voxbuild.convert.conversion import Conversion
-from voxbuild.convert.unquantized import hashes_of_copy, unquantized_folder, write_unquantized
+from voxbuild.convert.unquantized import hashes_of_copy, proven_folder, write_unquantized
 from voxbuild.convert.views import check_view, write_view
 from voxbuild.plan.requirements import check_disk
 from voxbuild.recipes.loaders import Loader
@@ -67,7 +67,7 @@ def unquantize(work: Workspace, source: Source) -> dict[str, Any]:
 
 def calibrate(work: Workspace, source: Source, clips: ClipSet) -> None:
     """Write how much each input of each matrix of the unquantized source matters over a clip set."""
-    folder = unquantized_folder(work, source)
+    folder = proven_folder(work, source)
     members = read_clips(clips, work.clips)
     with progress_bar(f"calibrate {clips.name}", len(members), "clip") as bar:
         moments = calibration.calibrate(folder, [clip.path for clip in members], bar.update)
@@ -110,7 +110,7 @@ def transcribe_reference(work: Workspace, source: Source, clips: ClipSet) -> Non
 
     Raises ValidationError if the source does not hear the clips.
     """
-    folder = unquantized_folder(work, source)
+    folder = proven_folder(work, source)
     members = read_clips(clips, work.clips)
     with progress_bar(f"reference {clips.name}", len(members), "clip") as bar:
         heard = listen(folder, members, bar.update)
@@ -144,9 +144,9 @@ def validate(variant: Variant) -> str:
     if known := figures.recall(variant.heard_file, inputs):
         heard, near = known
     else:
+        unquantized = proven_folder(variant.work, source)
         with progress_bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
             heard = listen(folder, everything, bar.update)
-            unquantized = unquantized_folder(variant.work, source)
             near = fidelity(source.name, folder, unquantized, everything, reference, bar.update)
         figures.remember(variant.heard_file, inputs, heard, near)
     result = report(clips, heard, reference, near, recipe.validation.gates.stricter(source.gates))

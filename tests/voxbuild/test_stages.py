@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 from artifacts import contents
-from projects import make_project
+from projects import ROOT, make_project
 
 from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest, plain, read_validation
 from voxbuild.artifact.tools import tool_versions
 from voxbuild.artifact.variant import Variant
 from voxbuild.convert import shards as convert_module
-from voxbuild.errors import ConvertError, ValidationError, VoxbuildError
+from voxbuild.errors import ConvertError, SourceError, ValidationError, VoxbuildError
 from voxbuild.files import read_json, stamp, write_json, write_text
 from voxbuild.recipes.book import read_book
 from voxbuild.tasks.overview import show_table
@@ -248,3 +248,22 @@ def test_an_artifact_without_finite_results_fails_the_same_way_each_time(build, 
     ]
     with pytest.raises(ValidationError, match="does not say that these files passed"):
         stages.finish_manifest(build.variant)
+
+
+def test_weights_without_their_pinned_hash_hear_nothing(build):
+    """They would be refused when they are converted, but what they heard before would be kept."""
+    few, reference = build.book.clips["few"], build.work.reference_file("tiny", "few")
+    (build.work.root / "tiny").unlink()
+    folder = shutil.copytree(ROOT / "tiny/checkpoint", build.work.root / "tiny/checkpoint")
+    weights = folder / "consolidated.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    stages.fetch(build.work, build.source)
+    for stage in (stages.transcribe_reference, stages.calibrate):
+        with pytest.raises(SourceError, match=r"consolidated.safetensors: sha256 .* instead of"):
+            stage(build.work, build.source, few)
+    assert not reference.exists()
+    weights.write_bytes(content)
+    stages.fetch(build.work, build.source)
+    stages.transcribe_reference(build.work, build.source, few)
+    assert reference.exists()

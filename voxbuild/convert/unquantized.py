@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from voxbuild.artifact.variant import Variant
+from voxbuild.console import progress_bar
 from voxbuild.files import read_state, stamp, write_json
 from voxbuild.folders import Journal, whole_folder
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import Source
-from voxbuild.sources.fetch import Fetched
+from voxbuild.sources.fetch import Fetched, Proofs
 from voxbuild.workspace import Workspace
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.layout import TOKENIZER_FILE, Layout
@@ -85,6 +86,20 @@ def unquantized_folder(work: Workspace, source: Source) -> Path:
     """The folder of the unquantized model, as `write_unquantized` left it."""
     fetched = Fetched.load(work.source_file(source.name))
     return readable_folder(source, fetched) or work.unquantized(source.name)
+
+
+def proven_folder(work: Workspace, source: Source) -> Path:
+    """The same folder, whose weights have the hashes by which they are known. Raises SourceError.
+
+    Conversion verifies pinned hashes, but it may run later: what wrong weights were heard to say would be kept.
+    """
+    folder, fetched = unquantized_folder(work, source), Fetched.load(work.source_file(source.name))
+    if folder != work.unquantized(source.name):
+        total = sum(fetched.files[name].size for name in source.weight_files)
+        with progress_bar("check " + source.name, total, "B") as bar:
+            proofs = Proofs(work.proof_file(source.name), fetched, source.name)
+            proofs.complete(source.weight_files, bar.update)
+    return folder
 
 
 def readable_folder(source: Source, fetched: Fetched) -> Path | None:

@@ -107,6 +107,11 @@ class Proofs:
         files = self._fetched.files
         return [name for name in names if not files[name].hashed and proven.get(name) != self._proof(name)]
 
+    def complete(self, names: Iterable[str], hashed: Callable[[int], None]) -> None:
+        """Hash the files whose hash must still be computed. Raises SourceError as `add` does."""
+        for name in self.missing(names):
+            self.add(name, sha256_of(self._fetched.path(name), hashed))
+
     def add(self, name: str, digest: str) -> None:
         """Record that a file has its pinned hash. Raises SourceError if `digest` is another."""
         if digest != (pinned := self._fetched.files[name].sha256):
