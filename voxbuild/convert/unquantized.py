@@ -91,7 +91,7 @@ def unquantized_folder(work: Workspace, source: Source) -> Path:
 def proven_folder(work: Workspace, source: Source) -> Path:
     """The same folder, whose weights have the hashes by which they are known. Raises SourceError.
 
-    Conversion verifies pinned hashes, but it may run later: what wrong weights were heard to say would be kept.
+    Conversion verifies pinned hashes, but may run later: what wrong weights were heard to say would be kept.
     """
     folder, fetched = unquantized_folder(work, source), Fetched.load(work.source_file(source.name))
     if folder != work.unquantized(source.name):
