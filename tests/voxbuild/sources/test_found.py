@@ -91,6 +91,23 @@ def test_the_files_of_a_checkpoint_are_recognised(find, tmp_path, make, weights,
     assert source.origin.folder(tmp_path) == tmp_path / "mine"
 
 
+def test_other_weights_that_lie_there_are_said(find, tmp_path):
+    """A fine-tune may have been saved into a copy of the upstream's folder, whose weights are read first."""
+    mistrals(tmp_path / "mine")
+    assert find(tmp_path / "mine").faults == ()
+    write_checkpoint(tmp_path / "mine/model.safetensors", [Tensor("x", "BF16", (1,))])
+    assert find(tmp_path / "mine").faults == (
+        "model.safetensors: consolidated.safetensors is read instead; move it away if it is not the model"
+        " that you mean",
+    )
+    shutil.copytree(adapter(tmp_path / "lora", "maker/base"), tmp_path / "mine", dirs_exist_ok=True)
+    assert (
+        f"adapter_model.safetensors: to merge it, say adapter={tmp_path}/mine too"
+        in find(tmp_path / "mine").faults
+    )
+    assert find(tmp_path / "mine", tmp_path / "mine").source.adapter
+
+
 def test_links_are_followed(find, tmp_path):
     mistrals(tmp_path / "real")
     (tmp_path / "mine").mkdir()

@@ -1,6 +1,7 @@
 """Which files of a folder or a repository are the checkpoint: the weights, the sizes, the tokenizer."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
@@ -72,6 +73,15 @@ def checkpoint_files(place: Place) -> CheckpointFiles:
         )
     _check_content(place, (*weights, params, TOKENIZER_FILE))
     return CheckpointFiles(weights, params, TOKENIZER_FILE, tensors)
+
+
+def unread_weights(place: Place, weights: tuple[str, ...]) -> Iterator[str]:
+    """A phrase for other weights that lie there: perhaps they are the fine-tune that was meant."""
+    if others := [name for name in _safetensors(place) if name not in weights]:
+        instead = f"{weights[0]} is read instead; move it away if it is not the model that you mean"
+        yield f"{', '.join(others)}: {instead}"
+    if ADAPTER_WEIGHTS in place.files:
+        yield f"{ADAPTER_WEIGHTS}: to merge it, say adapter={place.key} too"
 
 
 def _index(place: Place) -> str | None:

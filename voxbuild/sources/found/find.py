@@ -15,7 +15,7 @@ from voxbuild.recipes.source import Source
 from voxbuild.sources.header import read_source
 from voxbuild.workspace import Workspace
 
-from .files import ADAPTER_CONFIG, QUANTIZED, check_adapter, checkpoint_files, is_adapter
+from .files import ADAPTER_CONFIG, QUANTIZED, check_adapter, checkpoint_files, is_adapter, unread_weights
 from .kept import Found, keep, kept_for
 from .place import ABSOLUTE, Place, folder_place, hub_place
 from .reference import Reference, refer
@@ -180,6 +180,7 @@ def _of_source(work: Workspace, base: Source, told: Told) -> dict[str, Any]:
 def _of_place(place: Place, told: Told) -> dict[str, Any]:
     """The values of a checkpoint's place. Raises SourceError if it is none, or quantized."""
     names = checkpoint_files(place)
+    told.faults.extend(unread_weights(place, names.weights))
     read_told(place, told)
     weights: Any = names.weights[0] if len(names.weights) == 1 else list(names.weights)
     files = dict.fromkeys((*names.weights, names.params, names.tokenizer))
