@@ -40,7 +40,7 @@ def task_card() -> Iterator[Task]:
             "file_dep": [
                 artifact_file(variant, VALIDATION),
                 recipe_file(variant),
-                local(workspace().cards / variant.recipe.card),
+                _template(variant),
                 *_record_file(variant),
                 *([os.path.relpath(public_key, workspace().root)] if public_key else []),
             ],
@@ -107,7 +107,7 @@ def task_views() -> Iterator[Task]:
                 "name": key(variant),
                 "actions": [doing(stages.make_views, variant)],
                 "task_dep": [f"manifest:{key(variant)}"],
-                "file_dep": [artifact_file(variant, MANIFEST), *_record_file(variant)],
+                "file_dep": [artifact_file(variant, MANIFEST), _template(variant), *_record_file(variant)],
                 "uptodate": [
                     (up_to_date.views_untouched, [[local(view.folder) for view in views]]),
                     (up_to_date.same_facts, [{"the loaders": repr([view.loader for view in views])}]),
@@ -146,6 +146,11 @@ def _descriptions(variant: Variant) -> list[str]:
 
 def _card_names(variant: Variant) -> list[str]:
     return card_names(variant.clip_sets.values(), others(record(variant), variant))
+
+
+def _template(variant: Variant) -> str:
+    """The card's template, which may say other things of an artifact and of its views."""
+    return local(workspace().cards / variant.recipe.card)
 
 
 def _record_file(variant: Variant) -> list[str]:

@@ -116,6 +116,15 @@ def test_the_documents_name_the_model_as_it_is_called_now(built):
         assert "# My-Prompts-4bit" in (folder / "README.md").read_text()
 
 
+def test_what_a_template_says_of_views_alone_reaches_them(built):
+    edit(built / "model_cards/voxtral.md.j2", "may compute otherwise.", "may compute in another way.")
+    process = doit(built, "build")
+    assert process.returncode == 0, process.stdout
+    assert stages_of(process) == {"card", "views"}
+    assert "may compute in another way." in (built / "out/tiny/4bit.mlx-audio/README.md").read_text()
+    assert executed(doit(built, "build")) == []
+
+
 def test_a_moved_project_model_and_recordings_run_nothing_but_fetch(built, tmp_path):
     before = contents(built / "out")
     moved = built.rename(tmp_path / "elsewhere")
