@@ -55,6 +55,19 @@ def test_a_missing_recording_is_named(base):
         read_clips(LOCAL, base)
 
 
+def test_two_recordings_of_one_name_and_those_in_folders_below_are_refused(base):
+    """One would be heard for the other; and a change of those below would not be noticed."""
+    (base / "words/a.wav").write_bytes(b"sound")
+    (base / "words/transcripts.tsv").write_text("a.flac\tyes\na.wav\tno\n")
+    with pytest.raises(SourceError, match=r"'a\.flac' and 'a\.wav' are both called words/a; rename one"):
+        read_clips(LOCAL, base)
+    (base / "words/below").mkdir()
+    (base / "words/a.flac").rename(base / "words/below/a.flac")
+    (base / "words/transcripts.tsv").write_text("below/a.flac\tyes\n")
+    with pytest.raises(SourceError, match=r"below/a\.flac: put the recording beside transcripts\.tsv"):
+        read_clips(LOCAL, base)
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

@@ -50,12 +50,23 @@ class ClipFolder(pydantic.RootModel[str], Corpus, frozen=True):
         return (self.root,)
 
     def clips(self, name: str, base: Path) -> list[Clip]:
-        """A clip for each line of transcripts.tsv."""
+        """A clip for each line of transcripts.tsv.
+
+        Raises SourceError, also for two of one name, and for one in a folder below, which `files` leaves out.
+        """
         folder = (base / self.root).resolve()
-        return [
-            Clip(f"{name}/{Path(file).stem}", present(folder, file), text)
-            for file, text, *_ in read_table(folder / TRANSCRIPTS, 2)
-        ]
+        clips: dict[str, Clip] = {}
+        for file, text, *_ in read_table(folder / TRANSCRIPTS, 2):
+            clip = Clip(f"{name}/{Path(file).stem}", present(folder, file), text)
+            if clip.path.parent != folder:
+                raise SourceError(
+                    f"{folder / file}: put the recording beside {TRANSCRIPTS}, not in a folder below"
+                )
+            if other := clips.get(clip.name):
+                both = f"{shown(other.path.name)} and {shown(file)}"
+                raise SourceError(f"{folder / TRANSCRIPTS}: {both} are both called {clip.name}; rename one")
+            clips[clip.name] = clip
+        return list(clips.values())
 
     def files(self, base: Path) -> list[Path]:
         """Everything in the folder."""
