@@ -71,6 +71,7 @@ def settle(work: Workspace, variables: Variables) -> str | None:
                 )
             find_clips(work, clips, language, known(work).clips)
     if name:
+        _changed_book(work, variables)  # an error now: a wrong value is not kept
         _keep_choices(work, name, values)
     return name
 
@@ -80,11 +81,12 @@ def _keep_choices(work: Workspace, name: str, values: Mapping[str, str]) -> None
     found = kept.kept_as(work, name)
     if found is None or name in read_book(work.recipes).sources:
         return
-    chosen = dict(found.choices) | {each: values[each] for each in OF_RECIPES if each in values}
+    given = {each: values[each] for each in OF_RECIPES if each in values}
+    if given.get("private") == "no":  # to publish a private source publicly, ask each time
+        del given["private"]
+    chosen = dict(found.choices) | given
     if clips := _clips(values):
         chosen["clips"] = ",".join(str(absolute(each)) if is_path(each) else each for each in clips)
-    if chosen.get("private") == "no":  # to publish a private source publicly, ask each time
-        del chosen["private"]
     kept.choose(work, name, chosen)
 
 
@@ -106,6 +108,10 @@ def choices(work: Workspace, values: Mapping[str, str]) -> dict[str, str]:
 @cache
 def changed(work: Workspace, variables: Variables) -> Book:
     """All recipes, sources and clip sets as the command line changes them. Raises RecipeError."""
+    return _changed_book(work, variables)
+
+
+def _changed_book(work: Workspace, variables: Variables) -> Book:
     book, values = known(work), dict(variables)
     values |= choices(work, values)
     recipes = [name for name in values.get("recipe", "").split(",") if name] or list(book.recipes)
@@ -138,7 +144,9 @@ def _settle_source(work: Workspace, values: Mapping[str, str]) -> str | None:
     if "adapter" in values:
         adapter = refer(values["adapter"], {}, "adapter")
         return find.find(work, source, adapter, facts, book.sources, project).source.name
-    if not facts and (name := _defined_at(work, source)):
+    if "name" not in facts and (name := _defined_at(work, source)):
+        if facts:
+            _override(work, name, facts)
         return name
     if source.kind != "source":
         return find.find(work, source, None, facts, book.sources, project).source.name
@@ -209,7 +217,7 @@ def _changed(recipe: Recipe, values: Mapping[str, str], sets: list[str]) -> Reci
         content["publish"].pop("view", None)  # it may be another owner's
     if "private" in values:
         if values["private"] not in YES_NO:
-            raise RecipeError(f"private={values['private']}: say yes or no")
+            raise RecipeError(f"private={values['private']}: say private=yes or private=no")
         content["publish"]["private"] = YES_NO[values["private"]]
     if sets:
         content["validate"]["clips"] = sets

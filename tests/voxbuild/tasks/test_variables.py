@@ -69,7 +69,17 @@ def test_a_found_source_is_kept_by_copying_it(say, project):
     assert again.source == found
     assert again.book.found == frozenset()
     assert "edit " in refused(say, source="mine", license="mit")
+    assert "edit " in refused(say, source="../mine", license="mit")
     assert "of this name already" in refused(say, source="../mine", name="tiny")
+
+
+def test_a_copied_source_stays_private_and_names_what_belongs_into_a_recipe(say, project):
+    say(source="../mine", recipe="4bit", private="yes", repo="me/{model}-{recipe}", clips="../own")
+    text = (project / "out/.sources/mine.yaml").read_text()
+    assert "belongs into a recipe: repo=me/{model}-{recipe} clips=" in text
+    (project / "recipes/sources/mine.yaml").write_text(text)
+    copied = say(source="mine", recipe="4bit")[0]
+    assert copied.book.private(copied.source, copied.recipe)
 
 
 def test_a_place_that_the_project_describes_is_that_source(say):
@@ -100,9 +110,28 @@ def test_what_changes_recipes_is_kept_with_a_found_source_but_for_private_no(say
         assert (list(later.clip_sets), later.digest) == (["own"], built.digest)
     assert say(recipe="4bit")[0].repo.startswith("someone/"), "another source"
     assert say(recipe="4bit", source="mine", private="no")[0].recipe.publish.private is False
-    assert not say(recipe="4bit", source="mine")[0].recipe.publish.private, "as the recipe says"
+    assert say(recipe="4bit", source="mine")[0].recipe.publish.private, "private=no was for one command"
     assert say(recipe="4bit", source="mine", repo="you/{model}")[0].repo == "you/mine"
     assert say(recipe="4bit", source="mine")[0].repo == "you/mine"
+
+
+@pytest.mark.parametrize("wrong", [{"private": "ja"}, {"repo": "me"}, {"repo": "me/{modle}"}])
+def test_a_wrong_value_is_not_kept(say, wrong):
+    say(recipe="4bit", source="../mine", repo="me/{model}-{recipe}", private="yes")
+    assert next(f"{name}={value}: " for name, value in wrong.items()) in refused(say, source="mine", **wrong)
+    later = say(recipe="4bit", source="mine")[0]
+    assert (later.repo, later.recipe.publish.private) == ("me/mine-4bit", True)
+
+
+def test_a_moved_folder_keeps_what_was_said_of_it(say, project, capsys):
+    built = say(recipe="4bit", source="../mine", license="mit", private="yes", repo="me/{model}", clips="../own")
+    (project.parent / "elsewhere").mkdir()
+    (project.parent / "mine").rename(project.parent / "elsewhere/mine")
+    moved = say(recipe="4bit", source="../elsewhere/mine")[0]
+    assert (moved.source.license, moved.repo) == ("mit", "me/mine")
+    assert (moved.recipe.publish.private, list(moved.clip_sets)) == (True, ["own"])
+    assert moved.digest == built[0].digest
+    assert "mine was in" in capsys.readouterr().err
 
 
 def test_views_follow_the_repository(say, project):
@@ -166,8 +195,10 @@ def test_an_adapter_belongs_to_the_recipes_source(say, project):
         ({"source": "../mine", "name": ""}, "name= has no value"),
         ({"source": "../mine", "name": "x/y"}, "name=x/y: not a valid name"),
         ({"source": "../mine", "base_model": "x"}, "base_model=x: "),
-        ({"private": "maybe"}, "private=maybe: say yes or no"),
-        ({"repo": "me", "recipe": "4bit"}, "repo=me: "),
+        ({"private": "maybe"}, "private=maybe: say private=yes or private=no"),
+        ({"repo": "me", "recipe": "4bit"}, "repo=me: not OWNER/NAME"),
+        ({"repo": "me/{modl}", "recipe": "4bit"}, "only {model} and {recipe} are filled in"),
+        ({"source": "https://hub.example/me/mine"}, "name it as OWNER/NAME, without the address"),
         ({"repo": "me/one"}, "repo=me/one: 2 recipes need {recipe} in it"),
         ({"clips": "nothing"}, "clips=nothing: no such clip set and no such folder; known: few"),
         ({"clips": "../mine"}, "no transcripts.tsv is there"),
@@ -231,6 +262,7 @@ def test_a_fine_tune_is_built_published_and_verified_without_yaml(project):
         in doit(project, "explain", "recipe=4bit", source[0], *choices).stdout
     )
     assert "mine" in doit(project, "table").stdout
+    assert "name it with source=" in doit(project, "verify").stdout
     everything = doit(project, "publish", "--dry-run")
     assert "mine" not in everything.stdout, "a found source is published only if it is named"
 

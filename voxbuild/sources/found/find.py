@@ -16,7 +16,7 @@ from voxbuild.sources.header import read_source
 from voxbuild.workspace import Workspace
 
 from .files import ADAPTER_CONFIG, QUANTIZED, check_adapter, checkpoint_files, is_adapter
-from .kept import Found, keep, kept_for
+from .kept import Found, keep, kept_as, kept_for
 from .place import ABSOLUTE, Place, folder_place, hub_place
 from .reference import Reference, refer
 from .told import Told, read_told
@@ -52,10 +52,20 @@ def find(
             f"{source.key}: the Hub cannot be reached; the source {name} stays at {commit}", file=sys.stderr
         )
         found = before
+    before = before or _moved(work, given.get("name", found.source.name), source.key)
     found = replace(found, asked=source.key, adapter=key, choices=before.choices if before else {})
     found = settled(found, given, before)
     keep(work, found, project)
     return found
+
+
+def _moved(work: Workspace, name: str, key: str) -> Found | None:
+    """The source of this name whose folder is gone: it was moved, and stays what was said of it."""
+    before = kept_as(work, name)
+    if before is None or not before.place_is_gone:
+        return None
+    print(f"the source {name} was in {before.asked}, which is gone; from now on it is {key}", file=sys.stderr)
+    return before
 
 
 def overridden(

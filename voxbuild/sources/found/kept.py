@@ -12,6 +12,7 @@ from voxbuild.files import read_state, write_json, write_text
 from voxbuild.recipes.schema import Strict, load
 from voxbuild.recipes.source import Source
 from voxbuild.workspace import Workspace
+from voxrun.messages import sentence
 
 HEAD = """\
 # Found by `{command}`, which writes this file anew.
@@ -66,21 +67,28 @@ def keep(work: Workspace, found: Found, names: Mapping[str, Source]) -> None:
                 f"{found.asked}: the source {other.source.name} is already that of {other.command};"
                 " choose another with name="
             )
-    _write_record(work, found)
-    head = HEAD.format(command=f"doit plan {found.command}", folder="recipes/sources")
-    write_section(work.found / f"{name}.yaml", found.source, head)
+    _write(work, found)
 
 
 def choose(work: Workspace, name: str, choices: Mapping[str, str]) -> None:
     """Keep these choices with a found source, for later commands."""
     found = kept_as(work, name)
     if found and dict(found.choices) != choices:
-        _write_record(work, replace(found, choices=choices))
+        _write(work, replace(found, choices=choices))
 
 
-def _write_record(work: Workspace, found: Found) -> None:
+def _write(work: Workspace, found: Found) -> None:
+    """Write how it was found, and its YAML, so that a copy of it is as private as the source."""
     names = ("asked", "adapter", "origins", "faults", "choices")
     write_json(_record(work, found.source.name), {name: getattr(found, name) for name in names})
+    head = HEAD.format(command=sentence(f"doit plan {found.command}"), folder="recipes/sources")
+    chosen = dict(found.choices)
+    private = chosen.pop("private", None) == "yes" or found.source.private
+    if chosen:
+        said = " ".join(f"{name}={value}" for name, value in chosen.items())
+        head += sentence(f"# What was chosen for it besides belongs into a recipe: {said}") + "\n"
+    source = found.source.model_copy(update={"private": private})
+    write_section(work.found / f"{found.source.name}.yaml", source, head)
 
 
 def write_section(path: Path, section: Strict, head: str) -> None:

@@ -35,6 +35,8 @@ def refer(text: str, sources: Mapping[str, Source], what: str = "source") -> Ref
     repo, _, revision = text.partition("@")
     if is_repo(repo):
         return Reference("hub", repo, revision or None)
+    if "://" in text:
+        raise SourceError(f"{text}: name it as OWNER/NAME, without the address of the Hub")
     names = f"; {known_names(sources)}" if sources else ""
     raise SourceError(
         f"there is no {what} {text}{names}; name a folder by its path, such as ./{text}, and a repository on"
