@@ -124,7 +124,9 @@ def test_a_wrong_value_is_not_kept(say, wrong):
 
 
 def test_a_moved_folder_keeps_what_was_said_of_it(say, project, capsys):
-    built = say(recipe="4bit", source="../mine", license="mit", private="yes", repo="me/{model}", clips="../own")
+    built = say(
+        recipe="4bit", source="../mine", license="mit", private="yes", repo="me/{model}", clips="../own"
+    )
     (project.parent / "elsewhere").mkdir()
     (project.parent / "mine").rename(project.parent / "elsewhere/mine")
     moved = say(recipe="4bit", source="../elsewhere/mine")[0]
