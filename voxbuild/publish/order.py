@@ -29,6 +29,13 @@ class Order:
         """The target. Raises PublishError."""
         return TARGETS[self.target or DEFAULT_TARGET](work)
 
+    def not_built(self, book: Book) -> str:
+        """A line that says so, for a recipe that is not named."""
+        own = (
+            "; to choose a source of your own, name it with source=" if book.found and not self.source else ""
+        )
+        return f"{self.recipe}: not built{own}"
+
     def variants(self, work: Workspace, book: Book) -> list[Variant]:
         """The recipe's artifacts, each followed by its views. Raises RecipeError, PublishError."""
         if self.recipe is None:

@@ -34,8 +34,8 @@ def _check_repo(value: str) -> str:
 def _check_view(value: str) -> str:
     if not _VIEW.fullmatch(value):
         raise ValueError(
-            "not OWNER/NAME, such as {repo}-{dialect}; only {repo}, {model}, {recipe} and {dialect} are filled"
-            " in, and other characters are letters, digits, dots, dashes and underscores"
+            "not OWNER/NAME, such as {repo}-{dialect}; only {repo}, {model}, {recipe} and {dialect} are"
+            " filled in, and other characters are letters, digits, dots, dashes and underscores"
         )
     return value
 

@@ -60,8 +60,8 @@ def refuse_missing_folder(source: Source, base: Path) -> None:
         folder = origin.folder(base) if origin else None
         if folder and not folder.is_dir():
             raise SourceError(
-                f"{folder}: there is no such folder, in which the source {source.name} is; give its new place:"
-                f" source=PATH name={source.name}, or `path:` in recipes/sources/{source.name}.yaml"
+                f"{folder}: there is no such folder, in which the source {source.name} is; give its new"
+                f" place: source=PATH name={source.name}, or `path:` in recipes/sources/{source.name}.yaml"
             )
 
 

@@ -35,7 +35,8 @@ def _forget_only_failed(database: Any) -> None:
 
     doit forgets them, too, so that a source that is missing for a moment would be converted again.
     """
-    forget, failed = database.remove_success, set()
+    forget = database.remove_success
+    failed: set[str] = set()
 
     def remove_success(task: Any) -> None:
         prevented = failed.intersection(task.task_dep)

@@ -113,6 +113,11 @@ class HubFiles(Strict, Origin):
             ) from error
         except errors.RevisionNotFoundError as error:
             raise SourceError(f"{self.repo}: no revision {self.revision} on the Hub") from error
+        except errors.HfHubHTTPError as error:
+            refused = getattr(error.response, "status_code", None) == 401
+            hint = "; log in with `hf auth login`, or correct HF_TOKEN" if refused else ""
+            reason = error.server_message or one_line(error)
+            raise SourceError(f"{self.repo} at {self.revision}: {one_line(reason)}{hint}") from error
         except (OSError, ValueError) as error:  # HfHubHTTPError is an OSError
             raise SourceError(f"{self.repo} at {self.revision}: {one_line(error)}") from error
         except errors.HTTPError as error:  # type: ignore[attr-defined]
