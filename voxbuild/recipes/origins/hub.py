@@ -11,6 +11,7 @@ import pydantic
 from voxbuild.errors import SourceError, UnreachableError, one_line
 from voxbuild.recipes.hub_terms import Repo as Repo
 from voxbuild.recipes.schema import Strict
+from voxrun.messages import sentence
 
 from .base import Origin
 
@@ -116,8 +117,8 @@ class HubFiles(Strict, Origin):
         except errors.HfHubHTTPError as error:
             refused = getattr(error.response, "status_code", None) == 401
             hint = "; log in with `hf auth login`, or correct HF_TOKEN" if refused else ""
-            reason = error.server_message or one_line(error)
-            raise SourceError(f"{self.repo} at {self.revision}: {one_line(reason)}{hint}") from error
+            reason = sentence(error.server_message or one_line(error))
+            raise SourceError(f"{self.repo} at {self.revision}: {reason}{hint}") from error
         except (OSError, ValueError) as error:  # HfHubHTTPError is an OSError
             raise SourceError(f"{self.repo} at {self.revision}: {one_line(error)}") from error
         except errors.HTTPError as error:  # type: ignore[attr-defined]
