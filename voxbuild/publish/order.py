@@ -31,9 +31,7 @@ class Order:
 
     def not_built(self, book: Book) -> str:
         """A line that says so, for a recipe that is not named."""
-        own = (
-            "; to choose a source of your own, name it with source=" if book.found and not self.source else ""
-        )
+        own = "; a source of your own: source=NAME" if book.found and not self.source else ""
         return f"{self.recipe}: not built{own}"
 
     def variants(self, work: Workspace, book: Book) -> list[Variant]:

@@ -123,6 +123,25 @@ def test_a_wrong_value_is_not_kept(say, wrong):
     assert (later.repo, later.recipe.publish.private) == ("me/mine-4bit", True)
 
 
+def test_a_repository_of_one_recipe_is_kept_for_that_recipe(say):
+    say(recipe="4bit", source="../mine", repo="me/one", private="yes")
+    assert say(recipe="4bit", source="mine")[0].repo == "me/one"
+    repos = {variant.recipe.name: variant.repo for variant in say(source="mine")}
+    assert repos == {"4bit": "me/one", "2bit": "someone/mine-2bit"}
+    assert all(variant.private for variant in say(source="mine"))
+    assert say(recipe="2bit", source="mine", repo="me/{recipe}")[0].repo == "me/2bit"
+    assert say(recipe="4bit", source="mine")[0].repo == "me/4bit"
+
+
+def test_choices_are_kept_for_an_adapter_and_are_not_those_of_its_model(say, project):
+    adapter(project.parent / "lora", "maker/base")
+    say(source="../mine", repo="me/{recipe}", clips="../own")
+    assert say(recipe="4bit", source="mine", adapter="../lora")[0].repo == "someone/mine-lora-4bit"
+    say(recipe="4bit", adapter="../lora", repo="you/{recipe}", private="yes")
+    again = say(recipe="4bit", adapter="../lora")[0]
+    assert (again.source.name, again.repo, again.private) == ("tiny-lora", "you/4bit", True)
+
+
 def test_a_moved_folder_keeps_what_was_said_of_it(say, project, capsys):
     built = say(
         recipe="4bit", source="../mine", license="mit", private="yes", repo="me/{model}", clips="../own"
@@ -239,6 +258,10 @@ def test_the_plan_says_what_was_found_and_what_is_missing(say, project, capsys):
     show_plans([("mine", "4bit")], "json", False)
     (name,) = [m for m in json.loads(capsys.readouterr().out)[0]["found"]["missing"] if "repo=" in m]
     assert "would be published by your-name" in name
+    say(recipe="4bit", source="mine")
+    show_plans([("mine", "4bit")], "json", False)
+    facts = json.loads(capsys.readouterr().out)[0]["found"]["facts"]
+    assert facts["licence"] == {"value": "mit", "from": "an earlier command line"}
     show_plans([("mine", "4bit")], "table", False)
     text = capsys.readouterr().out
     assert "missing: the languages; give them: languages=en,de" in text
@@ -264,7 +287,7 @@ def test_a_fine_tune_is_built_published_and_verified_without_yaml(project):
         in doit(project, "explain", "recipe=4bit", source[0], *choices).stdout
     )
     assert "mine" in doit(project, "table").stdout
-    assert "name it with source=" in doit(project, "verify").stdout
+    assert "a source of your own: source=NAME" in doit(project, "verify").stdout
     everything = doit(project, "publish", "--dry-run")
     assert "mine" not in everything.stdout, "a found source is published only if it is named"
 

@@ -19,6 +19,9 @@ HEAD = """\
 # To keep it and to edit it, copy it to {folder}/.
 """
 
+ONLY = "repo's recipe"
+"""Among the choices: the one recipe that `repo` is for, if it has no {recipe} in it."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -34,7 +37,14 @@ class Found:
     faults: tuple[str, ...] = ()
     """What could not be read on the way, a phrase each."""
     choices: Mapping[str, str] = field(default_factory=dict)
-    """Variables of earlier commands that change the recipes over it: `repo`, `private`, `clips`."""
+    """Variables of earlier commands that change the recipes over it: `repo`, `private`, `clips`; and ONLY."""
+
+    def choices_for(self, recipe: str) -> dict[str, str]:
+        """Those that hold for a recipe."""
+        chosen = dict(self.choices)
+        if chosen.pop(ONLY, recipe) != recipe:
+            del chosen["repo"]
+        return chosen
 
     @property
     def place_is_gone(self) -> bool:
@@ -82,7 +92,7 @@ def _write(work: Workspace, found: Found) -> None:
     names = ("asked", "adapter", "origins", "faults", "choices")
     write_json(_record(work, found.source.name), {name: getattr(found, name) for name in names})
     head = HEAD.format(command=sentence(f"doit plan {found.command}"), folder="recipes/sources")
-    chosen = dict(found.choices)
+    chosen = {name: value for name, value in found.choices.items() if name != ONLY}
     private = chosen.pop("private", None) == "yes" or found.source.private
     if chosen:
         said = " ".join(f"{name}={value}" for name, value in chosen.items())
