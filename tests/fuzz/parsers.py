@@ -17,9 +17,12 @@ from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import Strict, load
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.sources.clips import read_clips
+from voxbuild.sources.found.find import find
+from voxbuild.sources.found.reference import refer
 from voxbuild.tensors.adapter import read_adapter
 from voxbuild.tensors.adapter_config import read_config
 from voxbuild.tensors.checkpoint import Checkpoint
+from voxbuild.workspace import Workspace
 from voxrun.checkpoint.layout import INDEX, Layout
 from voxrun.checkpoint.tensors import read_header_of
 from voxrun.errors import TrustError, VoxrunError
@@ -65,6 +68,12 @@ def _adapter(folder: Path) -> None:
     dict(read_adapter(folder, SIZES).updates)
 
 
+def _found(folder: Path) -> None:
+    """The source in FOLDER/source, as `source=` finds it."""
+    found = find(Workspace(folder), refer(str(folder / "source"), {}), None, {}, {}, {})
+    assert load(folder / "out/.sources/source.yaml", Source) == found.source
+
+
 def _section(kind: type[Strict], folder: Path) -> None:
     load(folder / "it.yaml", kind)
 
@@ -105,11 +114,23 @@ TINY = Path(__file__).resolve().parents[2] / "tiny/checkpoint"
 SIZES = Layout(TINY).config
 LORA = json.dumps({"peft_type": "LORA", "r": 1, "lora_alpha": 2}).encode()
 SHARDS = tuple((f"{n}.safetensors", packed({n: entry(0, 4)}, bytes(4))) for n in "ab")
+SOURCE = tuple(
+    (f"source/{name}", content)
+    for name, content in (
+        ("a.safetensors", SHARDS[0][1]),
+        ("b.safetensors", SHARDS[1][1]),
+        ("params.json", (TINY / "params.json").read_bytes()),
+        ("tekken.json", b"{}"),
+    )
+)
 PARSERS = {
     "header": Parser("model.safetensors", (lambda f: read_header_of(f / "model.safetensors"), _checkpoint)),
     "index": Parser(INDEX, (lambda folder: Layout(folder).headers,), SHARDS),
     "adapter": Parser("adapter_model.safetensors", (_adapter,), (("adapter_config.json", LORA),)),
     "adapter-config": Parser("adapter_config.json", (read_config,)),
+    "card": Parser("source/README.md", (_found,), SOURCE),
+    "source-index": Parser("source/model.safetensors.index.json", (_found,), SOURCE),
+    "source-config": Parser("source/config.json", (_found,), SOURCE),
     "config": Parser("config.json", (lambda folder: Layout(folder).config,)),
     "tekken": Parser("tekken.json", (Tokenizer,)),
     "manifest": Parser("manifest.json", (Manifest.load,)),

@@ -91,6 +91,13 @@ def load(path: Path, kind: type[Section]) -> Section:
     return section
 
 
+def parse_yaml(text: str) -> Any:
+    """The value of an untrusted YAML text. Raises StrictError, yaml.YAMLError and those in UNREADABLE."""
+    _check_events(text)
+    _count_nodes(yaml.compose(text, Loader=LOADER), {})
+    return yaml.load(text, Loader=LOADER)
+
+
 def load_folder(folder: Path, kind: type[Section]) -> dict[str, Section]:
     """Every YAML file of a folder by its name, in alphabetical order. Raises RecipeError."""
     if not folder.is_dir():

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from adapters import write_adapter
 from conversions import built, source_of, stored_tensors
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,9 +19,10 @@ from voxbuild.errors import CheckpointError, PlanError
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS
 from voxbuild.tensors.naming import naming_of
-from voxbuild.tensors.quantize import cast
+from voxbuild.tensors.quantize import cast, to_rows
 from voxbuild.tensors.writer import CheckpointWriter
 from voxbuild.workspace import Workspace
+from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.device import mx
 
@@ -88,6 +90,39 @@ def test_a_quantized_transformers_source_has_the_bytes_of_mistrals(tmp_path, wor
     write_view(LOADERS["transformers"], plain, view, lambda done: None)
     four = stored_tensors(built(work, book, source_of(original), "4bit"))
     assert stored_tensors(built(work, book, source_of(view, name="other"), "4bit")) == four
+
+
+MERGED = ("language_model.layers.0.attention.q_proj", "encoder.layers.0.attention.k_proj", "adapter.w_in")
+
+
+@pytest.mark.parametrize("base", ["transformers", "voxmlx", "prefixed"])
+def test_an_adapter_is_merged_alike_into_a_base_of_any_dialect(tmp_path, work, book, base):
+    original = write_folder(tmp_path / "mistral")
+    plain = built(work, book, source_of(original))
+    pairs = write_adapter(tmp_path / "lora", ModelConfig.from_dict(PARAMS), list(MERGED), rank=4, alpha=6)
+    adapter = {"adapter": {"path": str(tmp_path / "lora")}}
+    merged = stored_tensors(built(work, book, source_of(original, name="merged", **adapter)))
+    before = stored_tensors(plain)
+    assert {name for name in before if merged[name] != before[name]} == {f"{m}.weight" for m in MERGED}
+    for module, (a, b) in pairs.items():
+        was, now = (floats(tensors[f"{module}.weight"]) for tensors in (before, merged))
+        assert np.abs(now - (was + 1.5 * b.astype(np.float64) @ a)).max() < 2.0**-9
+    folder = plain
+    if base == "transformers":
+        folder = tmp_path / "view"
+        folder.mkdir()
+        write_view(LOADERS[base], plain, folder, lambda done: None)
+    elif base == "prefixed":
+        arrays = write_checkpoint(tmp_path / "plain", HEADER)
+        header = [Tensor(f"module.{t.name}", t.dtype, t.shape) for t in HEADER]
+        folder = write_folder(tmp_path / base, header, {f"module.{n}": a for n, a in arrays.items()})
+    assert stored_tensors(built(work, book, source_of(folder, name=base, **adapter))) == merged
+
+
+def floats(tensor):
+    """The values of a stored BF16 tensor."""
+    _, shape, data = tensor
+    return cast(to_rows(data, "BF16", shape), "BF16", "F32")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import yaml
 
 from voxbuild.errors import SourceError
 from voxbuild.recipes.origins.hub import HUB, HubFiles
-from voxbuild.recipes.schema import UNREADABLE
+from voxbuild.recipes.schema import UNREADABLE, parse_yaml
 from voxrun.checkpoint.layout import CONFIG
 from voxrun.messages import sentence, shown
 
@@ -18,6 +18,8 @@ from .files import ADAPTER_CONFIG
 from .place import Place, is_repo
 
 CARD = "README.md"
+FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
+"""The YAML at the head of a card, between two lines of dashes."""
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]+)*")
 
 
@@ -44,10 +46,9 @@ class Told:
 def read_told(place: Place, told: Told) -> None:
     """Add what a place says of itself. A file that cannot be read is a fault, not an error."""
     card = read_front_matter(place, told.faults)
-    base_models = card.get("base_model")
-    if isinstance(base_models, str):
-        base_models = [base_models]
-    found = next((each for each in base_models or () if isinstance(each, str) and is_repo(each)), None)
+    named = card.get("base_model")
+    base_models = named if isinstance(named, list) else [named]
+    found = next((each for each in base_models if isinstance(each, str) and is_repo(each)), None)
     told.tell(
         "card",
         base_model=found,
@@ -66,13 +67,12 @@ def read_front_matter(place: Place, faults: list[str]) -> dict[str, Any]:
     """The card's front matter; empty if there is none, with a fault if it cannot be read."""
     if CARD not in place.files:
         return {}
-    from huggingface_hub import ModelCard
-    from huggingface_hub.utils import logging
-
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
-        card = ModelCard(place.text(CARD), ignore_metadata_errors=True)
-        return dict(card.data.to_dict())  # type: ignore[no-untyped-call]
+        front = FRONT_MATTER.match(place.text(CARD))
+        values = parse_yaml(front[1]) if front else {}
+        if values is not None and not isinstance(values, dict):
+            raise TypeError(f"it holds no keys, but {shown(values)}")
+        return values or {}
     except (yaml.YAMLError, SourceError, *UNREADABLE) as error:
         faults.append(sentence(f"{CARD}: its front matter cannot be read ({error})"))
         return {}
