@@ -68,6 +68,8 @@ def _facts(found: Found, header: Header, given: Mapping[str, str]) -> dict[str, 
             facts[label] = (value, origin(key))
     if source.adapter:
         place = found.adapter or found.asked
+        if over := found.origins.get("adapter"):
+            place += f", {over}"
         facts["adapter"] = (place, BY_HAND if found.adapter else "adapter_config.json")
     return facts
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from doit.exceptions import InvalidTask
@@ -11,10 +12,13 @@ from found_folders import adapter, files_of
 from projects import ROOT, doit, edit, make_project, skipped
 
 from voxbuild.files import read_json
+from voxbuild.plan.finding import finding
 from voxbuild.recipes.book import read_book
+from voxbuild.sources.found import kept
 from voxbuild.tasks import actions, selection
 from voxbuild.tasks import variables as variables_module
 from voxbuild.tasks.show import show_plans
+from voxrun.checkpoint.tensors import Tensor
 
 REPO = "repo=me/{model}-{recipe}"
 
@@ -208,6 +212,15 @@ def test_an_adapter_belongs_to_the_recipes_source(say, project):
     assert source.adapter.origin.folder(project) == project.parent / "lora"
 
 
+def test_the_plan_says_over_which_model_an_adapter_was_trained(say, project):
+    adapter(project.parent / "lora", "maker/another")
+    say(recipe="4bit", adapter="../lora")
+    found = kept.kept_as(actions.workspace(), "tiny-lora")
+    header = SimpleNamespace(tensors=[Tensor("norm.weight", "BF16", (1,))], nbytes=1)
+    facts = finding(found, actions.variant_of("tiny-lora", "4bit").recipe, header, {})["facts"]
+    assert facts["adapter"]["value"] == f"{project.parent / 'lora'}, trained over maker/another"
+
+
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
@@ -275,6 +288,7 @@ def test_a_fine_tune_is_built_published_and_verified_without_yaml(project):
     source = ("source=../mine", "license=mit", "languages=en")
     process = doit(project, "-n", "2", "build", "recipe=4bit", *source, *choices)
     assert process.returncode == 0, process.stdout
+    assert "4bit over mine passes its gates\n" in process.stdout, "tables of parallel builds have a name"
     folder = project / "out/mine/4bit"
     assert read_json(folder / "validation.json")["sets"].keys() == {"own"}
     assert "license: mit" in (folder / "README.md").read_text()

@@ -14,6 +14,7 @@ from voxbuild.recipes.origins.hub import HubFiles
 from voxbuild.recipes.source import Source
 from voxbuild.sources.header import read_source
 from voxbuild.workspace import Workspace
+from voxrun.messages import sentence
 
 from .files import ADAPTER_CONFIG, QUANTIZED, check_adapter, checkpoint_files, is_adapter
 from .kept import Found, keep, kept_as, kept_for
@@ -149,6 +150,8 @@ def _described(
     if added:
         check_adapter(added)
         read_told(added, told)
+        if named := added.json(ADAPTER_CONFIG).get("base_model_name_or_path"):
+            told.origins["adapter"] = sentence(f"trained over {named}")
         told.tell(ADAPTER_CONFIG, base_model=base.origin.base_model)
     values = _of_source(work, base, told) if isinstance(base, Source) else _of_place(base, told)
     if added:

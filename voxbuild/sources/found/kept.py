@@ -33,7 +33,10 @@ class Found:
     adapter: str | None = None
     """The same of adapter=, if it was given."""
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Key of the source -> where its value comes from: `card`, `command line` and others."""
+    """Key of the source -> where its value comes from: `card`, `command line` and others.
+
+    Of `adapter`: over which model it was trained, as its configuration says.
+    """
     faults: tuple[str, ...] = ()
     """What could not be read on the way, a phrase each."""
     choices: Mapping[str, str] = field(default_factory=dict)
