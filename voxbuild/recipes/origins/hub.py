@@ -115,11 +115,12 @@ class HubFiles(Strict, Origin):
         except errors.RevisionNotFoundError as error:
             raise SourceError(f"{self.repo}: no revision {self.revision} on the Hub") from error
         except errors.HfHubHTTPError as error:
-            refused = getattr(error.response, "status_code", None) == 401
-            hint = "; log in with `hf auth login`, or correct HF_TOKEN" if refused else ""
-            reason = sentence(error.server_message or one_line(error))
-            raise SourceError(f"{self.repo} at {self.revision}: {reason}{hint}") from error
-        except (OSError, ValueError) as error:  # HfHubHTTPError is an OSError
+            said = one_line(error)
+            if error.response.status_code == 401:
+                reason = sentence(error.server_message or "401")
+                said = f"{reason}; log in with `hf auth login`, or correct HF_TOKEN"
+            raise SourceError(f"{self.repo} at {self.revision}: {said}") from error
+        except (OSError, ValueError) as error:
             raise SourceError(f"{self.repo} at {self.revision}: {one_line(error)}") from error
         except errors.HTTPError as error:  # type: ignore[attr-defined]
             raise self._unreachable(error) from error
