@@ -157,7 +157,7 @@ def validate(variant: Variant) -> str:
         raise ValidationError(
             f"{variant.name} does not pass its gates; {folder} is kept, but cannot be published\n{table}"
         )
-    return table
+    return f"{variant.name} passes its gates\n{table}"
 
 
 def write_card(variant: Variant) -> None:

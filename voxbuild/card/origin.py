@@ -32,11 +32,14 @@ def base_of(source: Source, quantized: bool) -> Base | None:
 
 
 def converted_from(source: Source) -> str:
-    """The checkpoint and its base model, as Markdown. Never a path on this disk."""
+    """The checkpoint and its base model, as Markdown. Never a path on this disk.
+
+    With an adapter, the source's name is that of both together.
+    """
     if source.hub:
         text = f"{_link(source.hub.repo)} at revision `{source.hub.revision}`"
     else:
-        text = f"the local checkpoint `{source.name}`"
+        text = "a local checkpoint" if source.adapter else f"the local checkpoint `{source.name}`"
     based = source.base_model and source.base_model != source.origin.base_model
     return f"{text}, a fine-tune of {_link(str(source.base_model))}," if based else text
 

@@ -32,10 +32,10 @@ def finding(found: Found, recipe: Recipe, header: Header, given: Mapping[str, st
 
     `given` are the variables on the command line.
     """
-    facts = {**_facts(found, header), **_choices(found, recipe, given)}
+    facts = {**_facts(found, header, given), **_choices(found, recipe, given)}
     return {
         "facts": {name: {"value": value, "from": origin} for name, (value, origin) in facts.items()},
-        "missing": list(_missing(found.source, recipe, {**found.choices, **given})),
+        "missing": list(_missing(found.source, recipe, {**found.choices_for(recipe.name), **given})),
         "faults": list(found.faults),
     }
 
@@ -48,22 +48,28 @@ def finding_text(shown: Mapping[str, Any]) -> str:
     return "\n".join([markdown(rows, ["found", "", "from"]), *([""] if lines else []), *lines])
 
 
-def _facts(found: Found, header: Header) -> dict[str, Fact]:
+def _facts(found: Found, header: Header, given: Mapping[str, str]) -> dict[str, Fact]:
+    def origin(variable: str, default: str = "default") -> str:
+        told = found.origins.get(variable, default)
+        return EARLIER if told == BY_HAND and variable not in given else told
+
     source, files = found.source, len(found.source.weight_files)
     dialect = naming_of(tensor.name for tensor in header.tensors).dialect.name
     count = f"{files} file{'s' if files > 1 else ''}"
     facts = {
         "weights": (f"{count}, {header.nbytes:,} bytes, named as by {dialect}", _place(source)),
-        "name": (source.name, found.origins.get("name", "the kept source")),
-        "licence": (source.license, found.origins.get("license", "default")),
-        "languages": (", ".join(source.languages) or NONE, found.origins.get("languages", "default")),
-        "base model": (source.base_model or UNKNOWN, found.origins.get("base_model", "default")),
+        "name": (source.name, origin("name", "the kept source")),
+        "licence": (source.license, origin("license")),
+        "languages": (", ".join(source.languages) or NONE, origin("languages")),
+        "base model": (source.base_model or UNKNOWN, origin("base_model")),
     }
     for key, label in (("license_name", "licence's name"), ("license_link", "licence's link")):
         if value := getattr(source, key):
-            facts[label] = (value, found.origins.get(key, "default"))
+            facts[label] = (value, origin(key))
     if source.adapter:
         place = found.adapter or found.asked
+        if over := found.origins.get("adapter"):
+            place += f", {over}"
         facts["adapter"] = (place, BY_HAND if found.adapter else "adapter_config.json")
     return facts
 
@@ -75,12 +81,12 @@ def _place(source: Source) -> str:
 
 def _choices(found: Found, recipe: Recipe, given: Mapping[str, str]) -> dict[str, Fact]:
     """What the recipe says, unless this or an earlier command line says something else."""
-    source = found.source
+    source, earlier = found.source, found.choices_for(recipe.name)
 
     def origin(variable: str) -> str:
         if variable in given:
             return BY_HAND
-        return EARLIER if variable in found.choices else f"recipe {recipe.name}"
+        return EARLIER if variable in earlier else f"recipe {recipe.name}"
 
     inherited = source.private and recipe.publish.private is None
     repo = recipe.publish.repo.format(model=source.model, recipe=recipe.name)

@@ -29,6 +29,11 @@ class Order:
         """The target. Raises PublishError."""
         return TARGETS[self.target or DEFAULT_TARGET](work)
 
+    def not_built(self, book: Book) -> str:
+        """A line that says so, for a recipe that is not named."""
+        own = "; a source of your own: source=NAME" if book.found and not self.source else ""
+        return f"{self.recipe}: not built{own}"
+
     def variants(self, work: Workspace, book: Book) -> list[Variant]:
         """The recipe's artifacts, each followed by its views. Raises RecipeError, PublishError."""
         if self.recipe is None:

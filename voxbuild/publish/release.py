@@ -46,7 +46,10 @@ def prepare(
     if not manifest.validated or VALIDATION not in manifest.files:
         raise PublishError(f"{folder}: not validated; run `doit build` to see why")
     if manifest.recipe.get("digest") != recipe_digest:
-        raise PublishError(f"{folder}: the recipe has changed since it was built; run `doit build` again")
+        raise PublishError(
+            f"{folder}: the recipe has changed since it was built; run `doit build` again, with the repo=,"
+            " private= and clips= that you give here"
+        )
     manifest.refuse_unlisted(folder)
     with progress_bar("check " + folder.name, manifest.nbytes, "B") as bar:
         damaged = sorted(manifest.damaged(folder, progress=bar.update))

@@ -47,7 +47,7 @@ def publish(
     if problems:
         raise PublishError("\n".join(problems))
     if not built:
-        print(f"{order.recipe}: not built")
+        print(order.not_built(book))
 
 
 def _open_target(work: Workspace, order: Order, destination: Destination) -> PublishTarget:

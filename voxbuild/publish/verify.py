@@ -30,6 +30,8 @@ def verify(work: Workspace, book: Book, order: Order) -> None:
     target = order.open_target(work)
     wanted = order.variants(work, book)
     results = [_verify(target, variant, order) for variant in wanted if order.named or variant.is_built]
+    if not results:
+        print(order.not_built(book))
     if not all(results):
         raise DifferenceError
 

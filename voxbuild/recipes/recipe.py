@@ -1,5 +1,6 @@
 """A recipe: one artifact variant, as its YAML file describes it."""
 
+import re
 from typing import Annotated, Literal
 
 import pydantic
@@ -17,13 +18,30 @@ SHIPPED_OWNERS = (PLACEHOLDER, "voxbuild")
 """Owners in the recipes as they come."""
 UNITS = {"MB": 10**6, "GB": 10**9}
 Tag = Annotated[str, pydantic.AfterValidator(check_tag)]
-RepoTemplate = Annotated[
-    str, pydantic.Field(pattern=r"^([\w.-]|\{(model|recipe)\})+/([\w.-]|\{(model|recipe)\})+$")
-]
-ViewTemplate = Annotated[
-    str,
-    pydantic.Field(pattern=r"^(\{repo\}|([\w.-]|\{(model|recipe)\})+/)([\w.-]|\{(model|recipe|dialect)\})+$"),
-]
+_REPO = re.compile(r"([\w.-]|\{(model|recipe)\})+/([\w.-]|\{(model|recipe)\})+")
+_VIEW = re.compile(r"(\{repo\}|([\w.-]|\{(model|recipe)\})+/)([\w.-]|\{(model|recipe|dialect)\})+")
+
+
+def _check_repo(value: str) -> str:
+    if not _REPO.fullmatch(value):
+        raise ValueError(
+            "not OWNER/NAME, such as me/{model}-{recipe}; only {model} and {recipe} are filled in, and other"
+            " characters are letters, digits, dots, dashes and underscores"
+        )
+    return value
+
+
+def _check_view(value: str) -> str:
+    if not _VIEW.fullmatch(value):
+        raise ValueError(
+            "not OWNER/NAME, such as {repo}-{dialect}; only {repo}, {model}, {recipe} and {dialect} are"
+            " filled in, and other characters are letters, digits, dots, dashes and underscores"
+        )
+    return value
+
+
+RepoTemplate = Annotated[str, pydantic.AfterValidator(_check_repo)]
+ViewTemplate = Annotated[str, pydantic.AfterValidator(_check_view)]
 
 
 class Validate(Strict):

@@ -15,6 +15,8 @@ from voxbuild.tensors.source_files import SourceFiles, Stamps
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.files.hashes import sha256_of
 
+from .header import refuse_missing_folder
+
 
 @dataclass(frozen=True)
 class FetchedFile:
@@ -138,6 +140,7 @@ def fetch(source: Source, base: Path, hashed: Callable[[int], None]) -> Fetched:
     it reads them. `base` is the folder that local paths are relative to; `hashed` gets bytes as they are
     hashed. Raises SourceError.
     """
+    refuse_missing_folder(source, base)
     folder = source.origin.fetch(base, [file.name for file in source.files])
     files = {f.name: _checked(folder, f, source, hashed) for f in source.files}
     return Fetched(folder, files, _fetch_adapter(source, base, hashed) if source.adapter else None)
@@ -156,7 +159,7 @@ def _checked(folder: Path, file: SourceFile, source: Source, hashed: Callable[[i
     if not path.is_file():
         raise SourceError(
             f"{folder / file.name}: the file is missing, though the source {source.name} lists it;"
-            " fetch again, online if it is on the Hub"
+            " put it back, or fetch again, online if it is on the Hub"
         )
     before = stamp(path)
     if file.size is not None and before[0] != file.size:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxbuild.errors import SourceError
 from voxbuild.recipes.source import Source
 from voxbuild.tensors.adapter import ADAPTER_FILES, Adapter, read_adapter
 from voxbuild.tensors.checkpoint import header_length, parse_header
@@ -41,6 +42,7 @@ def read_source(source: Source, base: Path) -> Header:
     read at the pinned revision, and the configuration is downloaded.
     Raises SourceError, CheckpointError; voxrun's ConfigError for an invalid configuration.
     """
+    refuse_missing_folder(source, base)
     if files := local_weights(source, base):
         with SourceFiles(files) as weights:
             tensors, nbytes = tuple(weights.tensors.values()), weights.nbytes
@@ -50,6 +52,17 @@ def read_source(source: Source, base: Path) -> Header:
         nbytes = sum(size for _, size in found)
     params = _params(source, base)
     return Header(tensors, params, bool(files), nbytes, _local_adapter(source, base, params))
+
+
+def refuse_missing_folder(source: Source, base: Path) -> None:
+    """Raise SourceError if the source, or its adapter, is in a local folder that does not exist."""
+    for origin in (source.origin, source.adapter.origin if source.adapter else None):
+        folder = origin.folder(base) if origin else None
+        if folder and not folder.is_dir():
+            raise SourceError(
+                f"{folder}: there is no such folder, in which the source {source.name} is; give its new"
+                f" place: source=PATH name={source.name}, or `path:` in recipes/sources/{source.name}.yaml"
+            )
 
 
 def local_weights(source: Source, base: Path) -> dict[str, Path] | None:

@@ -1,6 +1,7 @@
 """Words on the command line that name a recipe or a source where doit expects a task."""
 
 import sys
+from functools import wraps
 from typing import Any
 
 from doit.cmd_run import Run as DoitRun
@@ -21,7 +22,29 @@ class Hints:
 
 
 class Run(Hints, DoitRun):  # type: ignore[misc]
-    """doit's own `run`, with hints."""
+    """doit's own `run`, with hints; what a failure prevents is not done again when that is repaired."""
+
+    @wraps(DoitRun._execute)  # doit reads the names of its parameters
+    def _execute(self, *arguments: Any, **options: Any) -> Any:
+        _forget_only_failed(self.dep_manager)
+        return super()._execute(*arguments, **options)
+
+
+def _forget_only_failed(database: Any) -> None:
+    """Let doit's database keep the tasks that did not run because one before them failed.
+
+    doit forgets them, too, so that a source that is missing for a moment would be converted again.
+    """
+    forget = database.remove_success
+    failed: set[str] = set()
+
+    def remove_success(task: Any) -> None:
+        prevented = failed.intersection(task.task_dep)
+        failed.add(task.name)
+        if not prevented:
+            forget(task)
+
+    database.remove_success = remove_success
 
 
 def _hint(error: InvalidCommand) -> InvalidCommand | None:

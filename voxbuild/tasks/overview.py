@@ -13,6 +13,8 @@ from voxbuild.recipes.book import Book
 from voxbuild.validate.reproduce import diff
 from voxbuild.workspace import Workspace
 
+from . import variables
+
 VARIANT_HEADER = [
     *("recipe", "bits/weight", "MB", "WER %", "worst set", "CER %"),
     *("top-1 %", "KL mean", "KL p99", "gates"),
@@ -40,10 +42,13 @@ def show_matrix(work: Workspace, book: Book) -> str:
 
 def show_table(work: Workspace, book: Book, source: str | None, names: Sequence[str]) -> str | None:
     """The variants of these recipes, or (none) of all, that are built: a table for each source."""
-    recipes = [book.recipe(name) for name in names or book.recipes]
+    names = [book.recipe(name).name for name in names or book.recipes]
     tables = []
     for each in [book.source(source)] if source else book.sources.values():
-        variants = [Variant(work, book, each, recipe) for recipe in recipes]
+        known = book
+        if each.name in book.found and not source:  # with what is kept for it, such as its clips
+            known = variables.changed(work, (("source", each.name),))
+        variants = [Variant(work, known, known.source(each.name), known.recipe(name)) for name in names]
         if rows := [_row(variant) for variant in variants if variant.is_built]:
             tables.append(f"{each.name}\n\n{markdown(rows, VARIANT_HEADER)}\n")
     return "\n".join(tables) or None

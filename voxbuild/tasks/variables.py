@@ -71,6 +71,7 @@ def settle(work: Workspace, variables: Variables) -> str | None:
                 )
             find_clips(work, clips, language, known(work).clips)
     if name:
+        _changed_book(work, variables)  # an error now: a wrong value is not kept
         _keep_choices(work, name, values)
     return name
 
@@ -80,54 +81,62 @@ def _keep_choices(work: Workspace, name: str, values: Mapping[str, str]) -> None
     found = kept.kept_as(work, name)
     if found is None or name in read_book(work.recipes).sources:
         return
-    chosen = dict(found.choices) | {each: values[each] for each in OF_RECIPES if each in values}
+    given = {each: values[each] for each in OF_RECIPES if each in values}
+    if given.get("private") == "no":  # to publish a private source publicly, ask each time
+        del given["private"]
+    chosen = dict(found.choices) | given
+    if "repo" in given:
+        chosen.pop(kept.ONLY, None)
+        if "{recipe}" not in given["repo"]:
+            chosen[kept.ONLY] = _recipes(known(work), values)[0]
     if clips := _clips(values):
         chosen["clips"] = ",".join(str(absolute(each)) if is_path(each) else each for each in clips)
-    if chosen.get("private") == "no":  # to publish a private source publicly, ask each time
-        del chosen["private"]
     kept.choose(work, name, chosen)
 
 
-def choices(work: Workspace, values: Mapping[str, str]) -> dict[str, str]:
-    """The choices that are kept with the source that is named, without those that are given again."""
-    if "source" not in values:
-        return {}
-    place = refer(values["source"], known(work).sources)
+def _named(work: Workspace, book: Book, values: Mapping[str, str]) -> kept.Found | None:
+    """The found source that is named, or that was found where source= and adapter= say."""
+    text = _source_text(book, values)
+    if text is None:
+        return None
+    place = refer(text, book.sources)
     adapter = refer(values["adapter"], {}, "adapter").key if "adapter" in values else None
     for found in kept.kept(work):
-        asked = (found.asked, found.adapter) == (place.key, adapter)
-        if found.source.name == values["source"] or (
-            asked and values.get("name") in (None, found.source.name)
-        ):
-            return {name: value for name, value in found.choices.items() if name not in values}
-    return {}
+        there = (found.asked, found.adapter) == (place.key, adapter)
+        named = found.source.name == text and adapter is None
+        if named or (there and values.get("name") in (None, found.source.name)):
+            return found
+    return None
 
 
 @cache
 def changed(work: Workspace, variables: Variables) -> Book:
     """All recipes, sources and clip sets as the command line changes them. Raises RecipeError."""
-    book, values = known(work), dict(variables)
-    values |= choices(work, values)
-    recipes = [name for name in values.get("recipe", "").split(",") if name] or list(book.recipes)
-    if "repo" in values and len(recipes) > 1 and "{recipe}" not in values["repo"]:
-        raise RecipeError(f"repo={values['repo']}: {len(recipes)} recipes need {{recipe}} in it")
-    sets = [_clip_set(work, book, clips) for clips in _clips(values)]
-    book = replace(book, recipes={n: _changed(r, values, sets) for n, r in book.recipes.items()})
+    return _changed_book(work, variables)
+
+
+def _changed_book(work: Workspace, variables: Variables) -> Book:
+    book, given = known(work), dict(variables)
+    recipes, found = _recipes(book, given), _named(work, book, given)
+    if "repo" in given and len(recipes) > 1 and "{recipe}" not in given["repo"]:
+        raise RecipeError(f"repo={given['repo']}: {len(recipes)} recipes need {{recipe}} in it")
+    values = {n: {**(found.choices_for(n) if found else {}), **given} for n in book.recipes}
+    clips = given.get("clips") or (found.choices.get("clips") if found else None)
+    sets = [_clip_set(work, book, each) for each in _clips({"clips": clips or ""})]
+    book = replace(book, recipes={n: _changed(r, values[n], sets) for n, r in book.recipes.items()})
     if sets:
         sources = {n: s.model_copy(update={"clips": ()}) for n, s in book.sources.items()}
         book = replace(book, sources=sources)
         for recipe in (book.recipes[name] for name in recipes if name in book.recipes):
             if name := book.heard_twice(book.sources[recipe.source], recipe):
-                raise RecipeError(
-                    f"clips={values['clips']}: {name} calibrates {recipe.name}, so it cannot validate it"
-                )
+                raise RecipeError(f"clips={clips}: {name} calibrates {recipe.name}, so it cannot validate it")
     return book
 
 
 def _settle_source(work: Workspace, values: Mapping[str, str]) -> str | None:
     book, project = known(work), read_book(work.recipes).sources
     facts = {name: _fact(name, values[name]) for name in OF_SOURCES if name in values}
-    text = values.get("source") or (_only_source(book, values) if "adapter" in values else None)
+    text = _source_text(book, values)
     if text is None:
         if facts:
             raise RecipeError(
@@ -138,7 +147,9 @@ def _settle_source(work: Workspace, values: Mapping[str, str]) -> str | None:
     if "adapter" in values:
         adapter = refer(values["adapter"], {}, "adapter")
         return find.find(work, source, adapter, facts, book.sources, project).source.name
-    if not facts and (name := _defined_at(work, source)):
+    if "name" not in facts and (name := _defined_at(work, source)):
+        if facts:
+            _override(work, name, facts)
         return name
     if source.kind != "source":
         return find.find(work, source, None, facts, book.sources, project).source.name
@@ -158,10 +169,19 @@ def _override(work: Workspace, name: str, facts: Mapping[str, Any]) -> None:
     find.overridden(work, found, facts, project)
 
 
+def _source_text(book: Book, values: Mapping[str, str]) -> str | None:
+    """What source= says; without it, an adapter belongs to the recipes' source."""
+    return values.get("source") or (_only_source(book, values) if "adapter" in values else None)
+
+
+def _recipes(book: Book, values: Mapping[str, str]) -> list[str]:
+    """The names of the recipes that recipe= selects; without it, all."""
+    return [name for name in values.get("recipe", "").split(",") if name] or list(book.recipes)
+
+
 def _only_source(book: Book, values: Mapping[str, str]) -> str:
     """The source of the chosen recipes, to which an adapter without source= belongs."""
-    names = [name for name in values.get("recipe", "").split(",") if name] or list(book.recipes)
-    sources = {book.recipe(name).source for name in names}
+    sources = {book.recipe(name).source for name in _recipes(book, values)}
     if len(sources) > 1:
         raise RecipeError(f"adapter={values['adapter']}: name the model to which it belongs with source=")
     return sources.pop()
@@ -209,7 +229,7 @@ def _changed(recipe: Recipe, values: Mapping[str, str], sets: list[str]) -> Reci
         content["publish"].pop("view", None)  # it may be another owner's
     if "private" in values:
         if values["private"] not in YES_NO:
-            raise RecipeError(f"private={values['private']}: say yes or no")
+            raise RecipeError(f"private={values['private']}: say private=yes or private=no")
         content["publish"]["private"] = YES_NO[values["private"]]
     if sets:
         content["validate"]["clips"] = sets

@@ -71,7 +71,10 @@ def test_two_recordings_of_one_name_and_those_in_folders_below_are_refused(base)
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"a.flac\tone\nb.flac\n", r"transcripts\.tsv:2: 1 columns instead of 2"),
+        (
+            b"a.flac\tone\nb.flac\n",
+            r"transcripts\.tsv:2: 1 columns instead of 2; columns are separated by tabs$",
+        ),
         (b"a.flac\t\xff\xfe\n", "the transcripts cannot be read"),
         (b"a.flac\t" + b"x" * 200_000, "the transcripts cannot be read"),
     ],
@@ -82,10 +85,17 @@ def test_malformed_transcripts_are_reported(base, content, expected):
         read_clips(LOCAL, base)
 
 
+def test_transcripts_may_have_empty_lines_and_a_byte_order_mark(base):
+    expected = read_clips(LOCAL, base)
+    table = base / "words/transcripts.tsv"
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes().replace(b"\n", b"\r\n\r\n"))
+    assert read_clips(LOCAL, base) == expected
+
+
 @pytest.mark.parametrize("name", ["../a.flac", "/etc/hostname", "x" * 300, "a\0", "", ".", "\x1b[2J"])
 def test_an_invalid_recording_name_is_reported(base, name):
     (base / "words/transcripts.tsv").write_text(f"{name}\tone\n")
-    with pytest.raises(SourceError, match=r"which is not the name of a recording$"):
+    with pytest.raises(SourceError, match=r"which is not the name of a recording in this folder$"):
         read_clips(LOCAL, base)
 
 

@@ -91,7 +91,9 @@ def test_a_missing_file_and_a_missing_folder_are_reported(base):
     (base / "model/params.json").unlink()
     said = refused(base)
     assert said.startswith(f"{base / 'model/params.json'}: the file is missing, though the source here lists")
-    assert "the file is missing" in refused(base, path="elsewhere")
+    assert "elsewhere: there is no such folder, in which the source here is" in refused(
+        base, path="elsewhere"
+    )
 
 
 FETCH = """

@@ -109,6 +109,13 @@ def test_an_unknown_repository_and_revision_are_reported(hub, find, files):
         find("owner/name@v9")
 
 
+def test_a_wrong_token_is_reported_with_what_to_do(hub, find, monkeypatch):
+    connect(monkeypatch, hub.url, "hf_wrong")
+    expected = r"^owner/name at main: [^:]*; log in with `hf auth login`, or correct HF_TOKEN$"
+    with pytest.raises(SourceError, match=expected):
+        find("owner/name")
+
+
 def test_an_adapter_on_the_hub_brings_its_model_and_both_are_pinned(hub, find, files, tmp_path):
     base = hub.add("models", "maker/base", files)
     trainers = {"step-5/model.safetensors": b"", "step-5/model.safetensors.index.json": b"{}"}

@@ -164,6 +164,22 @@ def test_a_copied_project_reads_its_own_adapter(tmp_path):
     assert executed(doit(copied, "fetch")) == ["fetch:tiny"]
 
 
+@pytest.mark.parametrize("processes", [(), ("-n", "2")])
+def test_what_a_failure_prevents_is_not_done_again(built, processes):
+    tiny = built / "tiny"
+    place = tiny.readlink() if tiny.is_symlink() else None
+    tiny.rename(built / "away")
+    assert "there is no such folder" in doit(built, "plan", "recipe=4bit").stdout
+    process = doit(built, *processes, "build")
+    assert process.returncode != 0
+    assert "there is no such folder, in which the source tiny is; give its new place" in process.stdout
+    (built / "away").rename(tiny)
+    assert tiny.is_symlink() == (place is not None)
+    process = doit(built, *processes, "build")
+    assert process.returncode == 0, process.stdout
+    assert executed(process) == ["fetch:tiny"]
+
+
 def test_changed_recordings_weights_and_views_are_heard(built):
     for change in (
         lambda: (built / "few/transcripts.tsv").write_text("none.flac\tnone\n"),

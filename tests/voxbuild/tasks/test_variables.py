@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from adapters import write_config
@@ -12,10 +13,13 @@ from found_folders import adapter, files_of
 from projects import ROOT, doit, edit, make_project, skipped
 
 from voxbuild.files import read_json
+from voxbuild.plan.finding import finding
 from voxbuild.recipes.book import read_book
+from voxbuild.sources.found import kept
 from voxbuild.tasks import actions, selection
 from voxbuild.tasks import variables as variables_module
 from voxbuild.tasks.show import show_plans
+from voxrun.checkpoint.tensors import Tensor
 
 REPO = "repo=me/{model}-{recipe}"
 
@@ -70,7 +74,17 @@ def test_a_found_source_is_kept_by_copying_it(say, project):
     assert again.source == found
     assert again.book.found == frozenset()
     assert "edit " in refused(say, source="mine", license="mit")
+    assert "edit " in refused(say, source="../mine", license="mit")
     assert "of this name already" in refused(say, source="../mine", name="tiny")
+
+
+def test_a_copied_source_stays_private_and_names_what_belongs_into_a_recipe(say, project):
+    say(source="../mine", recipe="4bit", private="yes", repo="me/{model}-{recipe}", clips="../own")
+    text = (project / "out/.sources/mine.yaml").read_text()
+    assert "belongs into a recipe: repo=me/{model}-{recipe} clips=" in text
+    (project / "recipes/sources/mine.yaml").write_text(text)
+    copied = say(source="mine", recipe="4bit")[0]
+    assert copied.book.private(copied.source, copied.recipe)
 
 
 def test_a_place_that_the_project_describes_is_that_source(say):
@@ -113,9 +127,49 @@ def test_what_changes_recipes_is_kept_with_a_found_source_but_for_private_no(say
         assert (list(later.clip_sets), later.digest) == (["own"], built.digest)
     assert say(recipe="4bit")[0].repo.startswith("someone/"), "another source"
     assert say(recipe="4bit", source="mine", private="no")[0].recipe.publish.private is False
-    assert not say(recipe="4bit", source="mine")[0].recipe.publish.private, "as the recipe says"
+    assert say(recipe="4bit", source="mine")[0].recipe.publish.private, "private=no was for one command"
     assert say(recipe="4bit", source="mine", repo="you/{model}")[0].repo == "you/mine"
     assert say(recipe="4bit", source="mine")[0].repo == "you/mine"
+
+
+@pytest.mark.parametrize("wrong", [{"private": "ja"}, {"repo": "me"}, {"repo": "me/{modle}"}])
+def test_a_wrong_value_is_not_kept(say, wrong):
+    say(recipe="4bit", source="../mine", repo="me/{model}-{recipe}", private="yes")
+    assert next(f"{name}={value}: " for name, value in wrong.items()) in refused(say, source="mine", **wrong)
+    later = say(recipe="4bit", source="mine")[0]
+    assert (later.repo, later.recipe.publish.private) == ("me/mine-4bit", True)
+
+
+def test_a_repository_of_one_recipe_is_kept_for_that_recipe(say):
+    say(recipe="4bit", source="../mine", repo="me/one", private="yes")
+    assert say(recipe="4bit", source="mine")[0].repo == "me/one"
+    repos = {variant.recipe.name: variant.repo for variant in say(source="mine")}
+    assert repos == {"4bit": "me/one", "2bit": "someone/mine-2bit"}
+    assert all(variant.private for variant in say(source="mine"))
+    assert say(recipe="2bit", source="mine", repo="me/{recipe}")[0].repo == "me/2bit"
+    assert say(recipe="4bit", source="mine")[0].repo == "me/4bit"
+
+
+def test_choices_are_kept_for_an_adapter_and_are_not_those_of_its_model(say, project):
+    adapter(project.parent / "lora", "maker/base")
+    say(source="../mine", repo="me/{recipe}", clips="../own")
+    assert say(recipe="4bit", source="mine", adapter="../lora")[0].repo == "someone/mine-lora-4bit"
+    say(recipe="4bit", adapter="../lora", repo="you/{recipe}", private="yes")
+    again = say(recipe="4bit", adapter="../lora")[0]
+    assert (again.source.name, again.repo, again.private) == ("tiny-lora", "you/4bit", True)
+
+
+def test_a_moved_folder_keeps_what_was_said_of_it(say, project, capsys):
+    built = say(
+        recipe="4bit", source="../mine", license="mit", private="yes", repo="me/{model}", clips="../own"
+    )
+    (project.parent / "elsewhere").mkdir()
+    (project.parent / "mine").rename(project.parent / "elsewhere/mine")
+    moved = say(recipe="4bit", source="../elsewhere/mine")[0]
+    assert (moved.source.license, moved.repo) == ("mit", "me/mine")
+    assert (moved.recipe.publish.private, list(moved.clip_sets)) == (True, ["own"])
+    assert moved.digest == built[0].digest
+    assert "mine was in" in capsys.readouterr().err
 
 
 def test_views_follow_the_repository(say, project):
@@ -183,6 +237,15 @@ def test_an_adapter_belongs_to_the_recipes_source(say, project):
     assert source.adapter.origin.folder(project) == project.parent / "lora"
 
 
+def test_the_plan_says_over_which_model_an_adapter_was_trained(say, project):
+    adapter(project.parent / "lora", "maker/another")
+    say(recipe="4bit", adapter="../lora")
+    found = kept.kept_as(actions.workspace(), "tiny-lora")
+    header = SimpleNamespace(tensors=[Tensor("norm.weight", "BF16", (1,))], nbytes=1)
+    facts = finding(found, actions.variant_of("tiny-lora", "4bit").recipe, header, {})["facts"]
+    assert facts["adapter"]["value"] == f"{project.parent / 'lora'}, trained over maker/another"
+
+
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
@@ -191,8 +254,10 @@ def test_an_adapter_belongs_to_the_recipes_source(say, project):
         ({"source": "../mine", "name": ""}, "name= has no value"),
         ({"source": "../mine", "name": "x/y"}, "name=x/y: not a valid name"),
         ({"source": "../mine", "base_model": "x"}, "base_model=x: "),
-        ({"private": "maybe"}, "private=maybe: say yes or no"),
-        ({"repo": "me", "recipe": "4bit"}, "repo=me: "),
+        ({"private": "maybe"}, "private=maybe: say private=yes or private=no"),
+        ({"repo": "me", "recipe": "4bit"}, "repo=me: not OWNER/NAME"),
+        ({"repo": "me/{modl}", "recipe": "4bit"}, "only {model} and {recipe} are filled in"),
+        ({"source": "https://hub.example/me/mine"}, "name it as OWNER/NAME, without the address"),
         ({"repo": "me/one"}, "repo=me/one: 2 recipes need {recipe} in it"),
         ({"clips": "nothing"}, "clips=nothing: no such clip set and no such folder; known: few"),
         ({"clips": "../mine"}, "no transcripts.tsv is there"),
@@ -231,6 +296,10 @@ def test_the_plan_says_what_was_found_and_what_is_missing(say, project, capsys):
     show_plans([("mine", "4bit")], "json", False)
     (name,) = [m for m in json.loads(capsys.readouterr().out)[0]["found"]["missing"] if "repo=" in m]
     assert "would be published by your-name" in name
+    say(recipe="4bit", source="mine")
+    show_plans([("mine", "4bit")], "json", False)
+    facts = json.loads(capsys.readouterr().out)[0]["found"]["facts"]
+    assert facts["licence"] == {"value": "mit", "from": "an earlier command line"}
     show_plans([("mine", "4bit")], "table", False)
     text = capsys.readouterr().out
     assert "missing: the languages; give them: languages=en,de" in text
@@ -244,6 +313,7 @@ def test_a_fine_tune_is_built_published_and_verified_without_yaml(project):
     source = ("source=../mine", "license=mit", "languages=en")
     process = doit(project, "-n", "2", "build", "recipe=4bit", *source, *choices)
     assert process.returncode == 0, process.stdout
+    assert "4bit over mine passes its gates\n" in process.stdout, "tables of parallel builds have a name"
     folder = project / "out/mine/4bit"
     assert read_json(folder / "validation.json")["sets"].keys() == {"own"}
     assert "license: mit" in (folder / "README.md").read_text()
@@ -255,7 +325,10 @@ def test_a_fine_tune_is_built_published_and_verified_without_yaml(project):
         "up to date  validate:mine:4bit"
         in doit(project, "explain", "recipe=4bit", source[0], *choices).stdout
     )
-    assert "mine" in doit(project, "table").stdout
+    table = doit(project, "table").stdout
+    assert "mine\n" in table
+    assert table.splitlines()[-1].endswith("| pass    |"), table
+    assert "a source of your own: source=NAME" in doit(project, "verify").stdout
     everything = doit(project, "publish", "--dry-run")
     assert "mine" not in everything.stdout, "a found source is published only if it is named"
 

@@ -32,7 +32,7 @@ LATER = "publish again later, which continues where this stopped"
 HINTS = {
     401: "log in with `hf auth login`, or set HF_TOKEN",
     403: "the token needs write access to the repository",
-    404: "there is no such repository, or the token has no access to it",
+    404: "there is no such repository, branch or tag, or the token has no access to it",
     409: "there was another change at the same time; publish again",
     413: "the upload is too large",
     429: "too many requests; publish again later",

@@ -76,14 +76,16 @@ class ClipFolder(pydantic.RootModel[str], Corpus, frozen=True):
 def read_table(path: Path, least: int) -> list[list[str]]:
     """The rows of a table of transcripts with at least `least` columns. Raises SourceError."""
     try:
-        text = read_bytes(path, MAX_TABLE).decode("utf-8")
+        text = read_bytes(path, MAX_TABLE).decode("utf-8-sig")
         rows = list(csv.reader(StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE))
     except (OSError, ValueError, csv.Error) as error:
         raise SourceError(f"{path}: the transcripts cannot be read ({sentence(error)})") from error
     for number, row in enumerate(rows, 1):
-        if len(row) < least:
-            raise SourceError(f"{path}:{number}: {len(row)} columns instead of {least}")
-    return rows
+        if row and len(row) < least:
+            raise SourceError(
+                f"{path}:{number}: {len(row)} columns instead of {least}; columns are separated by tabs"
+            )
+    return [row for row in rows if row]
 
 
 def present(folder: Path, name: str) -> Path:
@@ -92,7 +94,10 @@ def present(folder: Path, name: str) -> Path:
     if not is_plain(name):
         raise SourceError(
             f"{folder}: the transcripts list {shown(name)}, which is not the name of a recording"
+            " in this folder"
         )
     if not path.is_file():
-        raise SourceError(f"{path}: the recording is missing, though the transcripts list it")
+        raise SourceError(
+            f"{path}: the recording is missing, though the transcripts list it (they have no header)"
+        )
     return path

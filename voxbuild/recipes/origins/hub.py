@@ -11,6 +11,7 @@ import pydantic
 from voxbuild.errors import SourceError, UnreachableError, one_line
 from voxbuild.recipes.hub_terms import Repo as Repo
 from voxbuild.recipes.schema import Strict
+from voxrun.messages import sentence
 
 from .base import Origin
 
@@ -113,7 +114,13 @@ class HubFiles(Strict, Origin):
             ) from error
         except errors.RevisionNotFoundError as error:
             raise SourceError(f"{self.repo}: no revision {self.revision} on the Hub") from error
-        except (OSError, ValueError) as error:  # HfHubHTTPError is an OSError
+        except errors.HfHubHTTPError as error:
+            said = one_line(error)
+            if error.response.status_code == 401:
+                reason = sentence(error.server_message or "401")
+                said = f"{reason}; log in with `hf auth login`, or correct HF_TOKEN"
+            raise SourceError(f"{self.repo} at {self.revision}: {said}") from error
+        except (OSError, ValueError) as error:
             raise SourceError(f"{self.repo} at {self.revision}: {one_line(error)}") from error
         except errors.HTTPError as error:  # type: ignore[attr-defined]
             raise self._unreachable(error) from error

@@ -14,9 +14,10 @@ from voxbuild.recipes.origins.hub import HubFiles
 from voxbuild.recipes.source import Source
 from voxbuild.sources.header import read_source
 from voxbuild.workspace import Workspace
+from voxrun.messages import sentence
 
 from .files import ADAPTER_CONFIG, QUANTIZED, check_adapter, checkpoint_files, is_adapter, unread_weights
-from .kept import Found, keep, kept_for
+from .kept import Found, keep, kept_as, kept_for
 from .place import ABSOLUTE, Place, folder_place, hub_place
 from .reference import Reference, refer
 from .told import Told, read_told
@@ -52,10 +53,20 @@ def find(
             f"{source.key}: the Hub cannot be reached; the source {name} stays at {commit}", file=sys.stderr
         )
         found = before
+    before = before or _moved(work, given.get("name", found.source.name), source.key)
     found = replace(found, asked=source.key, adapter=key, choices=before.choices if before else {})
     found = settled(found, given, before)
     keep(work, found, project)
     return found
+
+
+def _moved(work: Workspace, name: str, key: str) -> Found | None:
+    """The source of this name whose folder is gone: it was moved, and stays what was said of it."""
+    before = kept_as(work, name)
+    if before is None or not before.place_is_gone:
+        return None
+    print(f"the source {name} was in {before.asked}, which is gone; from now on it is {key}", file=sys.stderr)
+    return before
 
 
 def overridden(
@@ -139,6 +150,8 @@ def _described(
     if added:
         check_adapter(added)
         read_told(added, told)
+        if named := added.json(ADAPTER_CONFIG).get("base_model_name_or_path"):
+            told.origins["adapter"] = sentence(f"trained over {named}")
         told.tell(ADAPTER_CONFIG, base_model=base.origin.base_model)
     values = _of_source(work, base, told) if isinstance(base, Source) else _of_place(base, told)
     if added:

@@ -12,11 +12,15 @@ from voxbuild.files import read_state, write_json, write_text
 from voxbuild.recipes.schema import Strict, load
 from voxbuild.recipes.source import Source
 from voxbuild.workspace import Workspace
+from voxrun.messages import sentence
 
 HEAD = """\
 # Found by `{command}`, which writes this file anew.
 # To keep it and to edit it, copy it to {folder}/.
 """
+
+ONLY = "repo's recipe"
+"""Among the choices: the one recipe that `repo` is for, if it has no {recipe} in it."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,21 @@ class Found:
     adapter: str | None = None
     """The same of adapter=, if it was given."""
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Key of the source -> where its value comes from: `card`, `command line` and others."""
+    """Key of the source -> where its value comes from: `card`, `command line` and others.
+
+    Of `adapter`: over which model it was trained, as its configuration says.
+    """
     faults: tuple[str, ...] = ()
     """What could not be read on the way, a phrase each."""
     choices: Mapping[str, str] = field(default_factory=dict)
-    """Variables of earlier commands that change the recipes over it: `repo`, `private`, `clips`."""
+    """Variables of earlier commands that change the recipes over it: `repo`, `private`, `clips`; and ONLY."""
+
+    def choices_for(self, recipe: str) -> dict[str, str]:
+        """Those that hold for a recipe."""
+        chosen = dict(self.choices)
+        if chosen.pop(ONLY, recipe) != recipe:
+            del chosen["repo"]
+        return chosen
 
     @property
     def place_is_gone(self) -> bool:
@@ -66,21 +80,28 @@ def keep(work: Workspace, found: Found, names: Mapping[str, Source]) -> None:
                 f"{found.asked}: the source {other.source.name} is already that of {other.command};"
                 " choose another with name="
             )
-    _write_record(work, found)
-    head = HEAD.format(command=f"doit plan {found.command}", folder="recipes/sources")
-    write_section(work.found / f"{name}.yaml", found.source, head)
+    _write(work, found)
 
 
 def choose(work: Workspace, name: str, choices: Mapping[str, str]) -> None:
     """Keep these choices with a found source, for later commands."""
     found = kept_as(work, name)
     if found and dict(found.choices) != choices:
-        _write_record(work, replace(found, choices=choices))
+        _write(work, replace(found, choices=choices))
 
 
-def _write_record(work: Workspace, found: Found) -> None:
+def _write(work: Workspace, found: Found) -> None:
+    """Write how it was found, and its YAML, so that a copy of it is as private as the source."""
     names = ("asked", "adapter", "origins", "faults", "choices")
     write_json(_record(work, found.source.name), {name: getattr(found, name) for name in names})
+    head = HEAD.format(command=sentence(f"doit plan {found.command}"), folder="recipes/sources")
+    chosen = {name: value for name, value in found.choices.items() if name != ONLY}
+    private = chosen.pop("private", None) == "yes" or found.source.private
+    if chosen:
+        said = " ".join(f"{name}={value}" for name, value in chosen.items())
+        head += sentence(f"# What was chosen for it besides belongs into a recipe: {said}") + "\n"
+    source = found.source.model_copy(update={"private": private})
+    write_section(work.found / f"{found.source.name}.yaml", source, head)
 
 
 def write_section(path: Path, section: Strict, head: str) -> None:

@@ -40,6 +40,8 @@ def refer(text: str, sources: Mapping[str, Source], what: str = "source") -> Ref
     if is_repo(repo):
         return Reference("hub", repo, revision or None)
     names, said = f"; {known_names(sources)}" if sources else "", sentence(text, LONGEST)
+    if "://" in text:
+        raise SourceError(f"{said}: name it as OWNER/NAME, without the address of the Hub")
     raise SourceError(
         f"there is no {what} {said}{names}; name a folder by its path, such as ./{said}, and a repository on"
         " the Hub as OWNER/NAME or OWNER/NAME@REVISION"
