@@ -19,7 +19,7 @@ KEY = "VOXBUILD_SIGNING_KEY"
 """Environment variable: the path of the private key, a PEM file."""
 PASSWORD = "VOXBUILD_SIGNING_PASSWORD"
 """Environment variable: the password of the private key, if it has one."""
-MISSING = "signing needs model-signing and pyopenssl, not installed here: pip install 'voxbuild[signing]'"
+MISSING = "signing needs model-signing and pyopenssl, not installed here: pip install model-signing pyopenssl"
 
 
 def sign(folder: Path, private: Path, public: Path | None) -> None:
