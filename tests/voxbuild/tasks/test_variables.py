@@ -302,7 +302,7 @@ def test_a_fine_tune_is_built_published_and_verified_without_yaml(project):
     )
     table = doit(project, "table").stdout
     assert "mine\n" in table
-    assert table.splitlines()[-1].endswith("| pass    |"), table
+    assert table.strip().splitlines()[-1].endswith("| pass    |"), table
     assert "a source of your own: source=NAME" in doit(project, "verify").stdout
     everything = doit(project, "publish", "--dry-run")
     assert "mine" not in everything.stdout, "a found source is published only if it is named"
