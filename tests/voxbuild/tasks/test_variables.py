@@ -119,10 +119,21 @@ def test_what_changes_recipes_is_kept_with_a_found_source_but_for_private_no(say
     assert say(recipe="4bit", source="mine")[0].repo == "you/mine"
 
 
-@pytest.mark.parametrize("wrong", [{"private": "ja"}, {"repo": "me"}, {"repo": "me/{modle}"}])
-def test_a_wrong_value_is_not_kept(say, wrong):
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"private": "ja"}, "private=ja: "),
+        ({"repo": "me"}, "repo=me: "),
+        ({"repo": "me/{modle}-{recipe}"}, "repo=me/{modle}-{recipe}: "),
+        ({"repo": "me/{model}--{recipe}"}, "me/mine--4bit cannot be a repository"),
+    ],
+)
+def test_a_wrong_value_is_not_kept(say, wrong, expected):
     say(recipe="4bit", source="../mine", repo="me/{model}-{recipe}", private="yes")
-    assert next(f"{name}={value}: " for name, value in wrong.items()) in refused(say, source="mine", **wrong)
+    assert expected in refused(say, recipe="4bit", source="mine", **wrong)
+    assert expected in refused(say, recipe="4bit", source="tiny", **wrong).replace(
+        "Voxtral-Tiny-Prompts", "mine"
+    )
     later = say(recipe="4bit", source="mine")[0]
     assert (later.repo, later.recipe.publish.private) == ("me/mine-4bit", True)
 
