@@ -121,7 +121,7 @@ def test_a_public_key_given_as_private_is_reported(artifact, keys):
 
 def test_missing_libraries_are_reported(artifact, keys, monkeypatch):
     monkeypatch.setitem(sys.modules, "model_signing", None)
-    with pytest.raises(SigningError, match=r"pip install -e '\.\[signing\]'"):
+    with pytest.raises(SigningError, match=r"pip install 'voxbuild\[signing\]'"):
         sign(artifact, *keys)
 
 

@@ -240,6 +240,10 @@ def test_the_plan_says_over_which_model_an_adapter_was_trained(say, project):
         ({"source": "../mine", "name": ""}, "name= has no value"),
         ({"source": "../mine", "name": "x/y"}, "name=x/y: not a valid name"),
         ({"source": "../mine", "base_model": "x"}, "base_model=x: "),
+        (
+            {"source": "../mine", "license": "mit", "license_name": "x"},
+            "license_name= belongs to license=other, and the licence is mit",
+        ),
         ({"private": "maybe"}, "private=maybe: say private=yes or private=no"),
         ({"repo": "me", "recipe": "4bit"}, "repo=me: not OWNER/NAME"),
         ({"repo": "me/{modl}", "recipe": "4bit"}, "only {model} and {recipe} are filled in"),
