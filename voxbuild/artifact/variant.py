@@ -66,12 +66,17 @@ class Variant:
         try:
             return self.book.repo(self.source, self.recipe, self.dialect)
         except ValueError as error:
-            raise RecipeError(f"{self.recipe.name}.yaml: publish: {error}") from error
+            raise RecipeError(f"recipe {self.recipe.name}: publish: {error}") from error
 
     @property
     def private(self) -> bool:
         """Whether it must not be published publicly: as the recipe says, else as the source."""
         return self.book.private(self.source, self.recipe)
+
+    def check_names(self) -> None:
+        """Raise RecipeError if the artifact or one of its views cannot have the name of its repository."""
+        for each in (self, *self.views):
+            each.repo  # noqa: B018
 
     @property
     def tag(self) -> str:

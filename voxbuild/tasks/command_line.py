@@ -1,24 +1,28 @@
 """Words on the command line that name a recipe or a source where doit expects a task."""
 
+import re
 import sys
 from functools import wraps
 from typing import Any
 
 from doit.cmd_run import Run as DoitRun
+from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
 
 from .selection import book
 
 
 class Hints:
-    """For doit's commands: if a recipe or a source is said as a task, the error says the right command."""
+    """For doit's commands: if a recipe or a source is said as a task or an option, the error says how."""
 
     def execute(self, params: Any, args: list[str]) -> Any:
-        """Execute the command. Raises InvalidCommand."""
+        """Execute the command. Raises InvalidCommand, CmdParseError."""
         try:
             return super().execute(params, args)  # type: ignore[misc]
         except InvalidCommand as error:
             raise _hint(error) or error from None
+        except CmdParseError as error:
+            raise _option_hint(str(error)) or error from None
 
 
 class Run(Hints, DoitRun):  # type: ignore[misc]
@@ -54,6 +58,18 @@ def _hint(error: InvalidCommand) -> InvalidCommand | None:
     if kind is None:
         return None
     return InvalidCommand(f"{name} is a {kind}, not a task; did you mean: {' '.join(['doit', *_meant()])}")
+
+
+def _option_hint(said: str) -> CmdParseError | None:
+    """The error to show instead of doit's, which lists its own objects; None if it is of another kind."""
+    unknown = re.search(r"option (\S+) not recognized", said)
+    if unknown is None:
+        return None
+    options = [f"--{name}" for name in re.findall(r"'long':'([^']+)'", said)]
+    listed = f", but {', '.join(options)}" if options else ""
+    return CmdParseError(
+        f"there is no option {unknown[1]} here{listed}; values are given as NAME=VALUE, such as recipe=4bit"
+    )
 
 
 def _known() -> dict[str, Any]:

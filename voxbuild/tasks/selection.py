@@ -46,7 +46,10 @@ def builds() -> list[Variant]:
     known, source = book(), source_name()
     with _invalid_task():
         recipes = [known.recipe(name) for name in recipe_names() or known.recipes]
-        return [Variant(workspace(), known, known.source(source or each.source), each) for each in recipes]
+        chosen = [Variant(workspace(), known, known.source(source or each.source), each) for each in recipes]
+        for variant in chosen:
+            variant.check_names()
+        return chosen
 
 
 def recipe_names() -> list[str]:

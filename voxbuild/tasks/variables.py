@@ -14,6 +14,7 @@ from typing import Any
 import pydantic
 from doit import get_var
 
+from voxbuild.artifact.variant import Variant
 from voxbuild.errors import RecipeError
 from voxbuild.recipes.book import Book, read_book, with_found
 from voxbuild.recipes.origins.folder import LocalFolder
@@ -71,7 +72,9 @@ def settle(work: Workspace, variables: Variables) -> str | None:
                 )
             find_clips(work, clips, language, known(work).clips)
     if name:
-        _changed_book(work, variables)  # an error now: a wrong value is not kept
+        book = _changed_book(work, variables)  # an error now: a wrong value is not kept
+        for recipe in _recipes(book, values):
+            Variant(work, book, book.source(name), book.recipe(recipe)).check_names()
         _keep_choices(work, name, values)
     return name
 
@@ -236,6 +239,9 @@ def _changed(recipe: Recipe, values: Mapping[str, str], sets: list[str]) -> Reci
     try:
         return Recipe.model_validate_json(json.dumps(content))
     except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        problem = first["msg"].removeprefix("Value error, ")
+        if wrong := next((name for name in OF_RECIPES if name in values and name in first["loc"]), None):
+            raise RecipeError(sentence(f"{wrong}={values[wrong]}: {problem}")) from error
         said = " ".join(f"{name}={values[name]}" for name in OF_RECIPES if name in values)
-        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise RecipeError(sentence(f"{said}: {problem} (recipe {recipe.name})")) from error

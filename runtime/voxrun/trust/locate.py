@@ -90,6 +90,8 @@ def _on_hub(name: str, revision: str | None, whole: bool) -> Path:
         HFValidationError,
         HTTPError,
         LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
     )
 
     fetch = partial(huggingface_hub.snapshot_download, name)
@@ -98,6 +100,13 @@ def _on_hub(name: str, revision: str | None, whole: bool) -> Path:
     except LocalEntryNotFoundError as error:
         at = f" at {revision}" if revision else ""
         raise ModelError(f"{name}{at} is not in the cache, nor can the Hub be reached") from error
+    except RepositoryNotFoundError as error:
+        raise ModelError(
+            f"{name}: no such repository on the Hub, or a private or gated one; correct the name, or log in"
+            " with `hf auth login` (or HF_TOKEN) to an account with access"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ModelError(f"{name}: no revision {revision} on the Hub") from error
     except (HTTPError, HFValidationError, OSError) as error:  # HTTPError: the Hub's answer, or none
         raise ModelError(f"{name}: {' '.join(str(error).split())}") from error
     return Path(snapshot)

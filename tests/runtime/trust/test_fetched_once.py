@@ -64,6 +64,26 @@ def names(folder: Path) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (
+            "RepoNotFound",
+            f"{NAME}: no such repository on the Hub, or a private or gated one; correct the name",
+        ),
+        ("RevisionNotFound", f"{NAME}: no revision v9 on the Hub"),
+    ],
+)
+def test_what_is_not_on_the_hub_is_said_plainly(
+    hub: HubServer, commit: str, failure: str, expected: str
+) -> None:
+    hub.fail("GET .*", 404, code=failure)
+    process = locate(hub, "v9")
+    assert expected in process.stderr
+    assert "http" not in process.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
 def test_a_commit_in_the_cache_needs_no_network(hub: HubServer, commit: str) -> None:
     folder = found(locate(hub, commit))
     assert names(folder) == {"params.json", "tekken.json", "consolidated.safetensors"}

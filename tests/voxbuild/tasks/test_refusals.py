@@ -48,6 +48,7 @@ def test_an_unknown_name_is_one_line(project, said, expected):
     assert "Traceback" not in process.stdout
 
 
+VALUES = "; values are given as NAME=VALUE, such as recipe=4bit"
 HINTS = {
     "build 4bit": "4bit is a recipe, not a task; did you mean: doit build recipe=4bit",
     "build tiny": "tiny is a source, not a task; did you mean: doit build source=tiny",
@@ -57,6 +58,11 @@ HINTS = {
     ),
     "publish --dry-run 4bit target=hub": (
         "4bit is a recipe, not a task; did you mean: doit publish --dry-run recipe=4bit target=hub"
+    ),
+    "plan --recipe=4bit": f"there is no option --recipe here, but --format, --tensors{VALUES}",
+    "build --recipe 4bit": f"there is no option --recipe here{VALUES}",
+    "publish --pullrequest": (
+        f"there is no option --pullrequest here, but --pull-request, --dry-run, --prune{VALUES}"
     ),
     "explain 4bit": "4bit is a recipe, not a task; did you mean: doit explain recipe=4bit",
     "clean tiny": "tiny is a source, not a task; did you mean: doit clean source=tiny",

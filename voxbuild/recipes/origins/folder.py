@@ -78,6 +78,11 @@ def read_table(path: Path, least: int) -> list[list[str]]:
     try:
         text = read_bytes(path, MAX_TABLE).decode("utf-8-sig")
         rows = list(csv.reader(StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE))
+    except FileNotFoundError as error:
+        raise SourceError(
+            f"{path}: the transcripts cannot be read, as there is no such file; put it back, or give the"
+            " recordings' new place: clips=FOLDER, or `folder:` of the clip set"
+        ) from error
     except (OSError, ValueError, csv.Error) as error:
         raise SourceError(f"{path}: the transcripts cannot be read ({sentence(error)})") from error
     for number, row in enumerate(rows, 1):

@@ -10,6 +10,7 @@ from typing import Any
 import pydantic
 
 from voxbuild.errors import SourceError
+from voxbuild.recipes.hub_terms import OTHER
 from voxbuild.recipes.source import Source
 from voxrun.messages import sentence
 
@@ -19,6 +20,7 @@ from .told import Told, phrase
 BY_HAND = "command line"
 VARIABLES = ("license", "license_name", "license_link", "base_model", "languages")
 """Keys of a found source that the command line may give; `name` is another."""
+OWN_LICENSE = ("license_name", "license_link")
 RESERVED = ("registry",)
 """Folders of out/ that no source can have, in any case of letters."""
 LONGEST_NAME = 60
@@ -64,7 +66,7 @@ def settled(found: Found, given: Mapping[str, Any], before: Found | None) -> Fou
     earlier = before.source.model_dump(mode="json") if before else {}
     by_hand = {n: earlier[n] for n, o in (before.origins if before else {}).items() if o == BY_HAND}
     chosen = {**by_hand, **given}
-    for name in ("license_name", "license_link"):
+    for name in OWN_LICENSE:
         if "license" in given and name not in given:  # they belong to the licence that was given before
             chosen.pop(name, None)
         if "license" in chosen and name in told.values:  # these, to that of the card
@@ -77,6 +79,8 @@ def settled(found: Found, given: Mapping[str, Any], before: Found | None) -> Fou
     for name, value in chosen.items():
         told.values[name], told.origins[name] = value, BY_HAND
     source = validated(found.asked, values, told)
+    if source.license != OTHER and (own := next((n for n in OWN_LICENSE if n in given), None)):
+        raise SourceError(f"{own}= belongs to license=other, and the licence is {source.license}")
     return replace(found, source=source, origins=told.origins, faults=tuple(told.faults))
 
 
