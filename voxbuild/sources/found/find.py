@@ -18,7 +18,7 @@ from voxrun.messages import sentence
 
 from .files import ADAPTER_CONFIG, QUANTIZED, check_adapter, checkpoint_files, is_adapter, unread_weights
 from .kept import Found, keep, kept_as, kept_for
-from .place import ABSOLUTE, Place, folder_place, hub_place
+from .place import ABSOLUTE, COMMIT, Place, folder_place, hub_place
 from .reference import Reference, refer
 from .told import Told, read_told
 from .values import VARIABLES, settled, valid_name, validated
@@ -114,8 +114,10 @@ class _Places:
                 f"{adapter.key}/{ADAPTER_CONFIG}: it does not name its model; give it:"
                 f" source=MODEL adapter={adapter.key}"
             )
+        other = COMMIT.fullmatch(str(revision))  # a commit, which must be the source's
         for source in sources.values():
-            if source.origin.base_model == base and source.adapter is None:
+            same = not other or source.origin.identity.get("revision") == revision
+            if same and source.origin.base_model == base and source.adapter is None:
                 return source
         reference = refer(base, {}, "model")
         pin = self._pins.get(reference.key)
