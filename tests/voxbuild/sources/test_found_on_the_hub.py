@@ -141,3 +141,9 @@ def test_an_adapter_is_merged_into_the_commit_that_it_names(hub, find, files, tm
     for name, revision, expected in (("a", first, first), ("b", None, latest), ("c", latest, latest)):
         (lora / "adapter_config.json").write_text(json.dumps(config | {"revision": revision}))
         assert find(str(lora), name=name).hub.revision == expected
+
+
+def test_the_base_model_is_that_into_which_the_adapter_is_merged(hub, find, files, tmp_path):
+    hub.add("models", "maker/base", files)
+    lora = adapter(tmp_path / "lora", "outputs/checkpoint-500", CARD.replace("maker/base", "maker/other"))
+    assert find("maker/base", str(lora)).base_model == "maker/base"
