@@ -151,8 +151,8 @@ def _described(
         title, name_of = f"{title}-{added.title}", f"{name_of} and the adapter's"
     if added:
         check_adapter(added)
-        own = base.base_model if isinstance(base, Source) else None
-        told.tell("the adapter's model", base_model=base.origin.base_model or own)  # before the adapter's files
+        own = base.base_model if isinstance(base, Source) else None  # told before what the adapter says
+        told.tell("the adapter's model", base_model=base.origin.base_model or own)
         read_told(added, told)
         if named := added.json(ADAPTER_CONFIG).get("base_model_name_or_path"):
             told.origins["adapter"] = sentence(f"trained over {named}")
