@@ -37,7 +37,10 @@ def test_a_folder_is_read_in_the_order_of_its_transcripts(base):
     clips = read_clips(LOCAL, base)
     assert [(c.name, c.text) for c in clips] == [("words/b", 'she said "no"'), ("words/a", "été")]
     assert [c.path for c in clips] == [base / "words/b.flac", base / "words/a.flac"]
+    (base / "words/a diary.txt").write_text("private")
     assert LOCAL.corpus.files(base) == [base / f"words/{n}" for n in ("a.flac", "b.flac", "transcripts.tsv")]
+    (base / "words/transcripts.tsv").write_text("no table")
+    assert LOCAL.corpus.files(base) == [base / "words/transcripts.tsv"]
 
 
 def test_a_set_without_clips_or_words_is_refused(base):

@@ -1,5 +1,7 @@
 """Sources that are named by a repository on the Hub: a branch becomes a commit, and stays it."""
 
+import json
+
 import pytest
 from found_folders import CARD, adapter, files_of, mistrals
 from hub_server import TOKEN
@@ -128,3 +130,20 @@ def test_an_adapter_on_the_hub_brings_its_model_and_both_are_pinned(hub, find, f
     hub.add("models", "maker/base", files | {"more.txt": b""})
     assert find("owner/lora").hub.revision == base, "the model's commit stays that of the first time"
     assert find("maker/base", "owner/lora").name == "base-lora"
+
+
+def test_an_adapter_is_merged_into_the_commit_that_it_names(hub, find, files, tmp_path):
+    first = hub.add("models", "maker/base", files)
+    latest = hub.add("models", "maker/base", files | {"more.txt": b""})
+    assert find("maker/base").hub.revision == latest, "a source that is known already"
+    lora = adapter(tmp_path / "lora", "maker/base")
+    config = json.loads((lora / "adapter_config.json").read_text())
+    for name, revision, expected in (("a", first, first), ("b", None, latest), ("c", latest, latest)):
+        (lora / "adapter_config.json").write_text(json.dumps(config | {"revision": revision}))
+        assert find(str(lora), name=name).hub.revision == expected
+
+
+def test_the_base_model_is_that_into_which_the_adapter_is_merged(hub, find, files, tmp_path):
+    hub.add("models", "maker/base", files)
+    lora = adapter(tmp_path / "lora", "outputs/checkpoint-500", CARD.replace("maker/base", "maker/other"))
+    assert find("maker/base", str(lora)).base_model == "maker/base"

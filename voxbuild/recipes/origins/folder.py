@@ -69,8 +69,13 @@ class ClipFolder(pydantic.RootModel[str], Corpus, frozen=True):
         return list(clips.values())
 
     def files(self, base: Path) -> list[Path]:
-        """Everything in the folder."""
-        return sorted(path for path in (base / self.root).glob("*") if path.is_file())
+        """The transcripts and what they list: other files of a folder are not read, and not in provenance."""
+        folder = base / self.root
+        try:
+            listed = {row[0] for row in read_table(folder / TRANSCRIPTS, 2)}
+        except SourceError:  # the stage that reads them says it
+            listed = set()
+        return sorted(p for p in folder.glob("*") if p.name in {TRANSCRIPTS, *listed} and p.is_file())
 
 
 def read_table(path: Path, least: int) -> list[list[str]]:

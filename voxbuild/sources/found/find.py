@@ -18,7 +18,7 @@ from voxrun.messages import sentence
 
 from .files import ADAPTER_CONFIG, QUANTIZED, check_adapter, checkpoint_files, is_adapter, unread_weights
 from .kept import Found, keep, kept_as, kept_for
-from .place import ABSOLUTE, Place, folder_place, hub_place
+from .place import ABSOLUTE, COMMIT, Place, folder_place, hub_place
 from .reference import Reference, refer
 from .told import Told, read_told
 from .values import VARIABLES, settled, valid_name, validated
@@ -114,8 +114,10 @@ class _Places:
                 f"{adapter.key}/{ADAPTER_CONFIG}: it does not name its model; give it:"
                 f" source=MODEL adapter={adapter.key}"
             )
+        other = COMMIT.fullmatch(str(revision))  # a commit, which must be the source's
         for source in sources.values():
-            if source.origin.base_model == base and source.adapter is None:
+            same = not other or source.origin.identity.get("revision") == revision
+            if same and source.origin.base_model == base and source.adapter is None:
                 return source
         reference = refer(base, {}, "model")
         pin = self._pins.get(reference.key)
@@ -149,10 +151,11 @@ def _described(
         title, name_of = f"{title}-{added.title}", f"{name_of} and the adapter's"
     if added:
         check_adapter(added)
+        own = base.base_model if isinstance(base, Source) else None  # told before what the adapter says
+        told.tell("the adapter's model", base_model=base.origin.base_model or own)
         read_told(added, told)
         if named := added.json(ADAPTER_CONFIG).get("base_model_name_or_path"):
             told.origins["adapter"] = sentence(f"trained over {named}")
-        told.tell(ADAPTER_CONFIG, base_model=base.origin.base_model)
     values = _of_source(work, base, told) if isinstance(base, Source) else _of_place(base, told)
     if added:
         if values.pop("adapter", None):
