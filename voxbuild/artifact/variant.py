@@ -73,6 +73,18 @@ class Variant:
         """Whether it must not be published publicly: as the recipe says, else as the source."""
         return self.book.private(self.source, self.recipe)
 
+    @property
+    def asked_public(self) -> bool:
+        """Whether `private: false` or private=no says that it may be public, whatever its source is."""
+        return self.recipe.publish.private is False
+
+    @property
+    def hub_sources(self) -> tuple[str, ...]:
+        """The repositories on the Hub that it is made from: the source's and its adapter's."""
+        adapter = self.source.adapter
+        origins = (self.source.origin, *([adapter.origin] if adapter else []))
+        return tuple(repo for origin in origins if (repo := origin.base_model))
+
     def check_names(self) -> None:
         """Raise RecipeError if the artifact or one of its views cannot have the name of its repository."""
         for each in (self, *self.views):

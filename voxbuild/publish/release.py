@@ -33,12 +33,14 @@ def prepare(
     signer: Path | None = None,
     record: Record = (),
     private: bool = False,
+    made_from: tuple[str, ...] = (),
 ) -> Release:
     """Check that exactly the bytes in the folder were validated, by the current recipe. Raises VoxbuildError.
 
     `signer` is the public key that the artifact must be signed for; None: a signature is optional, but must
-    be valid. Other files are refused. `record` lists the published variants that the card shows; `private`:
-    it must not be published publicly. The manifest is read once, so a target sends what was checked here.
+    be valid. Other files are refused. `record` lists the published variants that the card shows; `private`
+    and `made_from` are those of the release. The manifest is read once, so a target sends what was checked
+    here.
     """
     check_tag(tag)
     raw = manifest_bytes(folder)
@@ -70,4 +72,4 @@ def prepare(
         proofs(files, read, signer)  # what `doit verify` checks
     except (PublishError, VoxrunError) as error:
         raise PublishError(f"{folder}: {error}; build it again, and sign it (`doit sign`)") from error
-    return Release(folder, repo, tag, files, private)
+    return Release(folder, repo, tag, files, private, made_from)

@@ -25,6 +25,8 @@ class Release:
     """Path relative to the folder -> size and hash; the manifest and an existing signature come last."""
     private: bool = False
     """Whether it must not be published publicly; else a new repository is public."""
+    made_from: tuple[str, ...] = ()
+    """Repositories on the Hub that must be public, as nobody asked for making it public by name."""
 
 
 @dataclass(frozen=True)

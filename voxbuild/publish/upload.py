@@ -75,14 +75,19 @@ def _publish(
     variant.check_current()
     record = read_record(variant.record_file)
     tag = order.tag or variant.tag
-    release = prepare(
-        variant.folder, variant.digest, variant.repo, tag, variant.public_key, record, variant.private
-    )
+    folder, digest, key = variant.folder, variant.digest, variant.public_key
+    sources = must_be_public(variant)
+    release = prepare(folder, digest, variant.repo, tag, key, record, variant.private, sources)
     if destination.is_main and target.published(release):
         return f"already published as {release.repo} at {tag}"
     if dry_run:
         return _preview(target, release, destination)
     return f"published {target.publish(release, destination, lambda line: print(line, flush=True))}"
+
+
+def must_be_public(variant: Variant) -> tuple[str, ...]:
+    """The sources on the Hub that must be public; none if the variant is private, or public by request."""
+    return () if variant.private or variant.asked_public else variant.hub_sources
 
 
 def _preview(target: PublishTarget, release: Release, destination: Destination) -> str:

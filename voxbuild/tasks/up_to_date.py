@@ -44,7 +44,7 @@ def source_untouched(task: Any, values: Values, source: str) -> bool:
         return _stale(task, f"the source {source} was not fetched")
     fetched = Fetched.load(path)
     if touched := fetched.touched():
-        return _stale(task, f"{', '.join(touched)} in {fetched.folder} changed or missing")
+        return _stale(task, f"{', '.join(touched)} of the source {source} changed or missing")
     if moved := fetched.moved(read().source(source), workspace().recipes / "sources"):
         return _stale(task, f"the source {source} moved {moved}")
     return True

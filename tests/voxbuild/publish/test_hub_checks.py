@@ -7,9 +7,15 @@ from hub_server import TOKEN
 from hub_server.faults import Faults
 from publishers import CARD, attempt, release_of
 
+from voxbuild.artifact.variant import Variant
 from voxbuild.errors import PublishError
 from voxbuild.publish.hub.target import Hub
 from voxbuild.publish.target import Destination
+from voxbuild.publish.upload import must_be_public
+from voxbuild.recipes.book import read_book
+from voxbuild.recipes.origins.hub import HubFiles
+from voxbuild.recipes.source import Adapter
+from voxbuild.workspace import Workspace
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the client uploads
 REQUEST = Destination(pull_request=True)
@@ -183,3 +189,45 @@ def test_an_account_that_only_reads_in_an_organisation_is_refused(world, login):
     assert doubt == (
         f"{world.repo}: me may only read in someone, but for its resource groups; the Hub may refuse it"
     )
+
+
+SOURCE = "someone/a-fine-tune"
+
+
+@pytest.mark.parametrize("kind", ["private", "gated"])
+def test_what_is_made_from_a_private_source_is_not_public_unasked(world, kind):
+    if f"models/{SOURCE}" not in world.hub.repos:
+        world.hub.add("models", SOURCE, {})
+    world.hub.restrict(SOURCE, private=False, gated=False)
+    made = replace(world.release, made_from=(SOURCE,))
+    assert Hub().check(made) == [f"{world.repo}: a new repository, public"]
+    world.hub.restrict(SOURCE, **{kind: True if kind == "private" else "auto"})
+    assert refused(world, made) == (
+        f"{world.repo}: made from {SOURCE}, which is {kind}; publish it privately with private=yes, or"
+        " publicly with private=no (`publish.private` in the recipe)"
+    )
+
+
+def test_a_source_that_the_hub_does_not_show_is_mentioned(world):
+    made = replace(world.release, made_from=("someone/nothing",))
+    assert (
+        Hub()
+        .check(made)[0]
+        .endswith("shows no someone/nothing, from which it was made, so it may be private")
+    )
+
+
+@pytest.mark.parametrize(("private", "asked"), [(None, (SOURCE, "someone/a-lora")), (True, ()), (False, ())])
+def test_the_sources_are_looked_at_unless_the_recipe_says_who_sees_it(root, tmp_path, private, asked):
+    book = read_book(root / "recipes")
+    pinned = {"revision": "0" * 40}
+    source = book.source("voxtral-mini-4b-realtime-2602").model_copy(
+        update={
+            "hub": HubFiles(repo=SOURCE, **pinned),
+            "adapter": Adapter(hub=HubFiles(repo="someone/a-lora", **pinned)),
+        }
+    )
+    recipe = book.recipe("4bit")
+    publishing = recipe.publish.model_copy(update={"private": private})
+    variant = Variant(Workspace(tmp_path), book, source, recipe.model_copy(update={"publish": publishing}))
+    assert must_be_public(variant) == asked

@@ -130,7 +130,7 @@ def test_a_changed_source_is_named(tmp_path):
     news = f"params.json in {project}/source: changed or missing since out/tiny/4bit was built"
     assert doit(project, "plan").stdout.splitlines()[-1] == news
     told = explained(project, "convert")
-    assert told["fetch:tiny"] == ("runs", f"params.json in {project}/source changed or missing")
+    assert told["fetch:tiny"] == ("runs", "params.json of the source tiny changed or missing")
     assert told[PLAN] == ("may run", "fetch:tiny will run first")
     assert told["convert:tiny:4bit"] == ("may run", "plan:tiny:4bit may run first")
 

@@ -11,7 +11,7 @@ from voxbuild.publish.target import Destination, Release
 from voxbuild.recipes.hub_terms import UNKNOWN
 
 from .account import check_rights
-from .client import again, plain
+from .client import again, is_missing, plain
 from .reader import MAIN, in_the_way
 from .writer import HubRepo
 
@@ -27,8 +27,9 @@ def check(
 ) -> list[str]:
     """All checks; `card` is the release's README.md, if it has one."""
     link = check_metadata(api, repo.name, card) if card is not None else None
+    lines = [line for each in release.made_from for line in check_source(api, repo.name, each)]
     exists = repo.exists()
-    lines = check_rights(api, repo.name, request=exists and destination.pull_request)
+    lines += check_rights(api, repo.name, request=exists and destination.pull_request)
     check_branch(repo, release, destination, exists)
     there, beside = _beside(repo, release, destination) if exists else (set(), [])
     lines += [f"{repo.name}: {'an existing' if exists else 'a new'} repository, {repo.visibility}", *beside]
@@ -49,6 +50,23 @@ def check_metadata(api: "HfApi", repo: str, card: str) -> str | None:
         raise PublishError(f"{repo}: the licence is unknown; give license=ID, or `license:` in the source")
     link = metadata.get("license_link")
     return str(link) if link else None
+
+
+def check_source(api: "HfApi", repo: str, source: str) -> list[str]:
+    """Refuse a source that is private or gated: what is made from it is public only if that is asked for."""
+    try:
+        info = again(lambda: api.model_info(source))
+    except Exception as error:
+        if not is_missing(error):
+            raise
+        return [f"{repo}: the Hub shows no {source}, from which it was made, so it may be private"]
+    if info.private or info.gated:
+        kind = "private" if info.private else "gated"
+        raise PublishError(
+            f"{repo}: made from {source}, which is {kind}; publish it privately with private=yes, or publicly"
+            " with private=no (`publish.private` in the recipe)"
+        )
+    return []
 
 
 def check_branch(repo: HubRepo, release: Release, destination: Destination, exists: bool) -> None:
