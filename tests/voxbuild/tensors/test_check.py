@@ -78,6 +78,7 @@ def check(rows, dtype, how):
 @example(dtype="BF16", exponents=[-121], spread=0, signs=(-1, 0, 1), seed=0)  # 3e-37: mxfp8's scales wrap
 @example(dtype="BF16", exponents=[128], spread=0, signs=(-1, 0, 1), seed=0)
 @example(dtype="F16", exponents=[16], spread=0, signs=(-1, 0, 1), seed=0)
+@example(dtype="F16", exponents=[0, 20], spread=300, signs=(-1, 0, 1), seed=0)  # codes at an end unused
 def test_any_magnitude_is_stored_nearly_or_refused(how, dtype, exponents, spread, signs, seed):
     rng = np.random.default_rng(seed)
     base = rng.choice(exponents, (4, COLUMNS // 64)).repeat(64, 1)
