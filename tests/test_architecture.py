@@ -76,3 +76,13 @@ def test_a_new_wing_needs_a_place_in_the_rules(copy):
 def test_a_wing_holds_a_docstring_that_says_what_it_may_import(init):
     (docstring,) = ast.parse(init.read_text(encoding="utf-8")).body
     assert "May import " in ast.literal_eval(docstring.value)
+
+
+@pytest.mark.slow
+def test_commands_start_without_what_only_a_stage_needs():
+    program = (
+        "import sys; from voxbuild.tasks import build, describe, publish, show;"
+        "print(*{'numba', 'matplotlib', 'huggingface_hub'} & sys.modules.keys())"
+    )
+    started = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert started.stdout.split() == []

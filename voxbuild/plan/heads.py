@@ -1,10 +1,10 @@
 """A separate output head: this architecture ties the head to the embedding (contract, sizes)."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from voxbuild.errors import PlanError
 from voxbuild.tensors.naming import naming_of
-from voxbuild.tensors.quantize import Rows, cast, to_rows
 from voxbuild.tensors.source_files import SourceFiles
 from voxrun.checkpoint.tensors import Tensor
 
@@ -46,6 +46,8 @@ def _equal(weights: SourceFiles, one: Tensor, other: Tensor) -> bool:
     return all((_single(one, n, a) == _single(other, n, b)).all() for (n, a), (_, b) in pairs)
 
 
-def _single(tensor: Tensor, count: int, data: memoryview) -> Rows:
+def _single(tensor: Tensor, count: int, data: memoryview) -> Any:
     """Rows as float32."""
+    from voxbuild.tensors.quantize import cast, to_rows  # slow: it compiles loops
+
     return cast(to_rows(data, tensor.dtype, (count, *tensor.shape[1:])), tensor.dtype, "F32")
