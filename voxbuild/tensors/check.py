@@ -23,6 +23,8 @@ E4M3_NUMBERS = np.array(
 """The magnitude of each code of 7 bits: of mxfp8's weights, and of nvfp4's scales."""
 E8M0_SCALES = np.array([2.0 ** (code - 127) for code in range(255)] + [np.inf], np.float32)
 """The scale of each code of 8 bits; MLX reads the last one as infinite."""
+LARGEST = {"BF16": np.float32(3.38e38), "F16": np.float32(65504), "F32": np.float32(3.4e38)}
+"""About the greatest finite number of each dtype."""
 TIMES = np.float32(4)
 """More than this many times its group's greatest weight, a stored number stands for no weight of it."""
 LEAST = np.float32(2.0**-7)
@@ -105,12 +107,21 @@ def _lines(parts: dict[str, Rows], dtype: str, how: Quantization, most: Rows) ->
     is not large, and the line passes or comes near to the weights.
     """
     scale, bias = _floats(parts["scales"], dtype), _floats(parts["biases"], dtype)
+    if _are_ordinary(scale, bias, how, dtype, most):
+        return np.abs(bias), np.ones(bias.shape, bool)
     product = _rounded(scale * np.float32(2**how.bits - 1), dtype)
     end = _rounded(product + bias, dtype)
     limit = TIMES * most + np.float32(2) * EPSILON  # the least scale, as any dtype rounds it
     nearer = np.where(np.sign(bias) == np.sign(end), np.minimum(np.abs(bias), np.abs(end)), 0)
     reach = np.maximum(np.abs(bias), np.abs(np.where(np.isfinite(product), end, product)))
     return reach, np.isfinite(reach) & (np.abs(scale) <= limit) & (nearer <= limit)
+
+
+def _are_ordinary(scale: Rows, bias: Rows, how: Quantization, dtype: str, most: Rows) -> bool:
+    """Whether all groups are right by so much that the rounding of steps cannot matter: nearly always."""
+    size, far = np.abs(bias), LARGEST[dtype] / np.float32(4)
+    bound = np.minimum(np.float32(2) * most, far)
+    return bool((size <= bound).all() and (np.abs(scale) * np.float32(2**how.bits - 1) <= 2 * bound).all())
 
 
 def _small_floats(parts: dict[str, Rows], dtype: str, how: Quantization, most: Rows) -> tuple[Rows, Rows]:
