@@ -142,6 +142,17 @@ def fp8(folder):
     _of_integers(folder, "F8_E4M3")
 
 
+@variant("8-bit floats with their scales")
+def fp8_with_scales(folder):
+    tensors = tiny()
+    for name, (_, shape, _) in list(tensors.items()):
+        if "feed_forward" in name and len(shape) == 2:
+            tensors[name] = "F8_E4M3", shape, np.ones(shape, np.uint8)
+            scale = name.replace(".weight", ".qscale_weight")
+            tensors[scale] = "F32", (1,), np.ones(1, np.float32)
+    write(folder, tensors)
+
+
 # names
 
 

@@ -28,14 +28,16 @@ def match_tensors(
     is the name of the configuration file.
     """
     naming = naming_of(tensor.name for tensor in header)
-    found = _matched(header, naming)
-    _check_dtypes(found.values())
+    found, unmatched = _matched(header, naming)
+    _check_dtypes(found.values())  # first: what is unknown may be the scales of such weights
+    if unmatched or not found:
+        raise PlanError(_unknown(unmatched, naming, found))
     _check_shapes(found, parameter_shapes(config), naming, origin)
     return naming, found
 
 
-def _matched(header: Iterable[Tensor], naming: Naming) -> dict[str, Tensor]:
-    """Canonical name -> tensor, in the header's order, without heads."""
+def _matched(header: Iterable[Tensor], naming: Naming) -> tuple[dict[str, Tensor], list[str]]:
+    """Canonical name -> tensor, in the header's order, without heads; and the unknown names."""
     found: dict[str, Tensor] = {}
     unmatched = []
     for tensor in header:
@@ -49,9 +51,7 @@ def _matched(header: Iterable[Tensor], naming: Naming) -> dict[str, Tensor]:
             raise PlanError(f"the checkpoint has {name} twice: as {both}")
         else:
             found[name] = tensor
-    if unmatched or not found:
-        raise PlanError(_unknown(unmatched, naming, found))
-    return found
+    return found, unmatched
 
 
 def _unknown(unmatched: list[str], naming: Naming, found: Mapping[str, Tensor]) -> str:
