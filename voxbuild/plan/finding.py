@@ -9,7 +9,8 @@ from voxbuild.recipes.book import Book
 from voxbuild.recipes.hub_terms import UNKNOWN
 from voxbuild.recipes.recipe import SHIPPED_OWNERS, Recipe
 from voxbuild.recipes.source import Source
-from voxbuild.sources.found.kept import Found, kept_as
+from voxbuild.sources.found.kept import TRAINED_OVER, Found, kept_as
+from voxbuild.sources.found.place import is_repo
 from voxbuild.sources.found.values import BY_HAND
 from voxbuild.sources.header import Header
 from voxbuild.tensors.naming import naming_of
@@ -28,7 +29,7 @@ def found_source(work: Workspace, source: Source) -> Found | None:
 
 
 def finding(found: Found, recipe: Recipe, header: Header, given: Mapping[str, str]) -> dict[str, Any]:
-    """JSON: facts (name -> value, from), missing and faults (a sentence each).
+    """JSON: facts (name -> value, from), missing, doubts and faults (a sentence each).
 
     `given` are the variables on the command line.
     """
@@ -36,6 +37,7 @@ def finding(found: Found, recipe: Recipe, header: Header, given: Mapping[str, st
     return {
         "facts": {name: {"value": value, "from": origin} for name, (value, origin) in facts.items()},
         "missing": list(_missing(found.source, recipe, {**found.choices_for(recipe.name), **given})),
+        "doubts": list(_doubts(found)),
         "faults": list(found.faults),
     }
 
@@ -44,6 +46,7 @@ def finding_text(shown: Mapping[str, Any]) -> str:
     """The same for people."""
     rows = [(name, fact["value"], fact["from"]) for name, fact in shown["facts"].items()]
     lines = [f"missing: {line}" for line in shown["missing"]]
+    lines += [f"to check: {line}" for line in shown["doubts"]]
     lines += [f"not read: {line}" for line in shown["faults"]]
     return "\n".join([markdown(rows, ["found", "", "from"]), *([""] if lines else []), *lines])
 
@@ -98,6 +101,17 @@ def _choices(found: Found, recipe: Recipe, given: Mapping[str, str]) -> dict[str
             "the source is private" if inherited else origin("private"),
         ),
     }
+
+
+def _doubts(found: Found) -> Iterator[str]:
+    """Whether an adapter is merged into another model than the one that it was trained over."""
+    base = found.source.origin.base_model
+    over = found.origins.get("adapter", "").removeprefix(TRAINED_OVER)
+    if found.source.adapter and base and is_repo(over) and over != base:
+        yield (
+            f"the adapter was trained over {over}, and would be merged into {base}; to merge it into its own"
+            f" model: source={over}"
+        )
 
 
 def _missing(source: Source, recipe: Recipe, given: Mapping[str, str]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from voxbuild.workspace import Workspace
 from voxrun.messages import sentence
 
 from .files import ADAPTER_CONFIG, QUANTIZED, check_adapter, checkpoint_files, is_adapter, unread_weights
-from .kept import Found, keep, kept_as, kept_for
+from .kept import TRAINED_OVER, Found, keep, kept_as, kept_for
 from .place import ABSOLUTE, COMMIT, Place, folder_place, hub_place
 from .reference import Reference, refer
 from .told import Told, read_told
@@ -155,7 +155,7 @@ def _described(
         told.tell("the adapter's model", base_model=base.origin.base_model or own)
         read_told(added, told)
         if named := added.json(ADAPTER_CONFIG).get("base_model_name_or_path"):
-            told.origins["adapter"] = sentence(f"trained over {named}")
+            told.origins["adapter"] = sentence(f"{TRAINED_OVER}{named}")
     values = _of_source(work, base, told) if isinstance(base, Source) else _of_place(base, told)
     if added:
         if values.pop("adapter", None):

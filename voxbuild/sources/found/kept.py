@@ -14,6 +14,8 @@ from voxbuild.recipes.source import Source
 from voxbuild.workspace import Workspace
 from voxrun.messages import sentence
 
+TRAINED_OVER = "trained over "
+"""Begins the origin of an adapter, before the model that its configuration names."""
 HEAD = """\
 # Found by `{command}`, which writes this file anew.
 # To keep it and to edit it, copy it to {folder}/.
