@@ -19,6 +19,7 @@ from voxbuild.convert.views import write_view
 from voxbuild.errors import CheckpointError, PlanError
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS
+from voxbuild.tensors import checkpoint
 from voxbuild.tensors.naming import naming_of
 from voxbuild.tensors.quantize import cast, to_rows
 from voxbuild.tensors.writer import CheckpointWriter
@@ -98,7 +99,7 @@ MERGED = ("language_model.layers.0.attention.q_proj", "encoder.layers.0.attentio
 
 
 @pytest.mark.parametrize("base", ["transformers", "voxmlx", "prefixed"])
-def test_an_adapter_is_merged_alike_into_a_base_of_any_dialect(tmp_path, work, book, base):
+def test_an_adapter_is_merged_alike_into_a_base_of_any_dialect(tmp_path, work, book, base, monkeypatch):
     original = write_folder(tmp_path / "mistral")
     plain = built(work, book, source_of(original))
     pairs = write_adapter(tmp_path / "lora", ModelConfig.from_dict(PARAMS), list(MERGED), rank=4, alpha=6)
@@ -118,6 +119,7 @@ def test_an_adapter_is_merged_alike_into_a_base_of_any_dialect(tmp_path, work, b
         arrays = write_checkpoint(tmp_path / "plain", HEADER)
         header = [Tensor(f"module.{t.name}", t.dtype, t.shape) for t in HEADER]
         folder = write_folder(tmp_path / base, header, {f"module.{n}": a for n, a in arrays.items()})
+    monkeypatch.setattr(checkpoint, "CHUNK_BYTES", 4096)  # many chunks, or a head at a time
     assert stored_tensors(built(work, book, source_of(folder, name=base, **adapter))) == merged
 
 
@@ -274,13 +276,16 @@ def test_an_adapter_that_was_replaced_after_it_was_fetched_is_not_merged(tmp_pat
     assert stages.convert(variant_of(work, book, source)) == resumed
 
 
+def beside_a_tie(bits, dropped, steps):
+    """A float64 beside the middle of two numbers, which have so many bits fewer than float32."""
+    middle = np.uint32(bits >> dropped << dropped | 1 << (dropped - 1)).view(np.float32)
+    return float(middle) * (1 + steps * 2.0**-45)
+
+
+FINITE_BITS = st.integers(0, 0x7F7FFFFF)
 NEAR = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False, width=64),
-    st.builds(
-        lambda start, ulps: float(np.float32(start)) * (1 + ulps * 2.0**-45),
-        st.floats(-(2.0**100), 2.0**100, width=32),
-        st.integers(-3, 3),
-    ),
+    st.builds(beside_a_tie, FINITE_BITS, st.sampled_from([13, 16]), st.integers(-3, 3)),
 )
 
 
