@@ -20,7 +20,7 @@ class Journal:
 
     def __init__(self, folder: Path, identity: str) -> None:
         self.folder = folder
-        self._path = folder.with_name(f"{folder.name}.journal.json")
+        self._path = journal_of(folder)
         self._identity = identity
         stored = read_state(self._path)
         matches = isinstance(stored, dict) and stored.get("identity") == identity
@@ -44,6 +44,11 @@ class Journal:
         """Delete the record."""
         self._shards.clear()
         self._path.unlink(missing_ok=True)
+
+
+def journal_of(folder: Path) -> Path:
+    """The file of a folder's journal."""
+    return folder.with_name(f"{folder.name}.journal.json")
 
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -108,7 +113,8 @@ def _clear_up(final: Path, partial: Path, old: Path, journal: Journal | None) ->
     if old.exists() and not final.exists():
         old.rename(final)
     _remove(old, *([] if journal else [partial]))
-    for torn in partial.glob(TORN_FILES):
+    torn_journals = partial.parent.glob(f".{journal_of(partial).name}.*.partial")
+    for torn in (*partial.glob(TORN_FILES), *torn_journals):
         torn.unlink()
 
 

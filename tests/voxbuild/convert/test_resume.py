@@ -314,6 +314,14 @@ def test_kill_9_at_any_moment_then_the_same_command_gives_the_same_bytes(undistu
     assert not any((project / "out/.partial").iterdir())
 
 
+def test_a_journal_that_a_killed_run_left_unfinished_is_deleted(build):
+    torn = build.work.partial("tiny", "4bit").with_name(".tiny--4bit.journal.json.123.partial")
+    torn.parent.mkdir(parents=True, exist_ok=True)
+    torn.write_text("{")
+    build.convert()
+    assert not torn.exists()
+
+
 def test_two_processes_do_not_build_the_same_artifact_at_once(build, monkeypatch):
     said = []
 
