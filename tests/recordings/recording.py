@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,8 +19,8 @@ class Recording:
 
     name: str
     about: str
-    make: Make
-    sound: np.ndarray | None = None
+    make: Make = field(repr=False)
+    sound: np.ndarray | None = field(default=None, repr=False)
     """Samples [n] at 16 kHz that it holds; None: not known sample by sample."""
     exact: bool = False
     """Whether these very samples must be heard; else their number within `within`, and their loudness."""

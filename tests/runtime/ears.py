@@ -8,7 +8,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class Heard:
     code: int
     text: str
     """Stands for the transcript: equal for equal samples only."""
-    samples: np.ndarray
+    samples: np.ndarray = field(repr=False)
     """[n], as the model was given them."""
     said: str
     """On stderr."""
@@ -85,7 +85,7 @@ class Ears:
 
     def _text(self) -> str:
         samples = self._samples()
-        return f" {len(samples)} samples {zlib.crc32(np.round(samples * 4096).astype('<i4').tobytes()):08x}"
+        return "" if not len(samples) else f" {len(samples)} samples {zlib.crc32(np.round(samples * 4096).astype('<i4').tobytes()):08x}"
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from recordings import KINDS, RECORDINGS, Recording
 pytestmark = pytest.mark.slow
 SAID_WITHIN = 0.25
 """Seconds by which what is told as lost may differ from what is."""
-LOUDNESS = 320
-"""Samples of a moment, 20 ms."""
-LEVEL = 0.02
+MOMENT = 320
+"""Samples, 20 ms."""
+MOST_PADDING = 3200
 
 
 @pytest.fixture
@@ -63,10 +63,24 @@ def check_sound(recording: Recording, heard: Heard) -> None:
 
 
 def likeness(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """The correlation of the loudness of two sounds over time."""
-    n = min(len(ours), len(theirs)) // LOUDNESS
-    each = [np.square(s[: n * LOUDNESS]).reshape(n, LOUDNESS).mean(axis=1) for s in (ours, theirs)]
-    return float(np.corrcoef(np.sqrt(each))[0, 1])
+    """The correlation of the loudness over time of two sounds: of their beginnings, or of their ends if less."""
+    half = len(theirs) // 2
+    backwards = likeness_of_beginning(ours[::-1], theirs[: half - 1 : -1])
+    return min(likeness_of_beginning(ours, theirs[:half]), backwards)
+
+
+def likeness_of_beginning(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The best of those with a padding of up to 0.2 s in front."""
+    n = len(theirs) // MOMENT
+    return max(
+        float(np.corrcoef(loudness(ours[padding:], n), loudness(theirs, n))[0, 1])
+        for padding in range(0, min(MOST_PADDING, len(ours) - n * MOMENT) + 1, MOMENT // 4)
+    )
+
+
+def loudness(samples: np.ndarray, n: int) -> np.ndarray:
+    """Of each of n moments."""
+    return np.sqrt(np.square(samples[: n * MOMENT]).reshape(n, MOMENT).mean(axis=1))
 
 
 def check_loss(recording: Recording, heard: Heard) -> None:
