@@ -4,6 +4,7 @@ A recording is opened only as the container that its first bytes name (`voxrun.a
 object, with all of FFmpeg's protocols off: no recording can make it read another file or the network.
 """
 
+import ctypes
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -24,6 +25,21 @@ OPTIONS = {"protocol_whitelist": "", "analyzeduration": "100000"}
 """No access to anything but the given bytes; 0.1 s of a live stream are read before it begins."""
 SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}
 """Full scale of FFmpeg's sample formats."""
+
+
+MOST_ALLOCATED = 128 * 2**20
+"""Bytes that FFmpeg may allocate at once: headers of a few bytes can claim gigabytes. The index of an MP4 of a
+day has 100 MB."""
+
+
+def _limit_allocations() -> None:
+    """Set FFmpeg's own limit, which PyAV does not offer: through the libraries that PyAV has loaded."""
+    limit = ctypes.CDLL(av._core.__file__).av_max_alloc
+    limit.argtypes, limit.restype = [ctypes.c_size_t], None
+    limit(MOST_ALLOCATED)
+
+
+_limit_allocations()
 
 
 class Container:
@@ -65,9 +81,9 @@ class Container:
         stream, container = self._stream, self._container
         if self._demuxer in ("flac", "mov", "aiff", "au") and stream.duration:
             return float(stream.duration * stream.time_base)
-        alone = len(container.streams) == 1
+        alone = len(container.streams) == 1  # beside a film, sound may end early
         if self._demuxer in ("matroska", "asf") and alone and container.duration:
-            return container.duration / float(av.time_base)
+            return float(container.duration / av.time_base)
         return None
 
     def sound(self, gaps: "TimedGaps | PlacedGaps | None" = None) -> Iterator[tuple[FloatArray, int]]:

@@ -1,10 +1,8 @@
 """Recordings in files, of every container in `voxrun.audio.formats`."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
 from .bytestream import ByteStream

@@ -106,8 +106,8 @@ def recognise(stream: ByteStream, guess_raw: bool) -> Format:
         return _behind_tags(stream)
     if demuxer := _by_magic(head):
         return Format(demuxer)
-    if found := next((name for name in SYNCS if frames_at(head, 0, name)), None):
-        return Format(found)
+    if demuxer := next((name for name in SYNCS if frames_at(head, 0, name)), None):
+        return Format(demuxer)
     if other := next((name for magic, name in OTHERS if head.lstrip().startswith(magic)), None):
         if found := _behind_junk(stream, FAR):
             return found

@@ -39,5 +39,7 @@ class Loudness:
         loudest = float(self._channels.max()) / len(self._channels) ** 2
         if not one_channel and len(self._channels) > 1 and self._average < CANCELLED * loudest:
             best = int(self._channels.argmax()) + 1
-            return f"the channels cancel each other when they are averaged; --channel {best} hears one of them"
+            return (
+                f"the channels cancel each other when they are averaged; --channel {best} hears one of them"
+            )
         return None

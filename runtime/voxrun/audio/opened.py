@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-
 from voxrun.errors import AudioError
 
 from .choice import Choice
@@ -14,7 +13,9 @@ from .recorded import StreamSource
 from .source import Source
 
 
-def open_audio(audio: Any, rate: int, *, sample_rate: int | None = None, choice: Choice | None = None) -> Source:
+def open_audio(
+    audio: Any, rate: int, *, sample_rate: int | None = None, choice: Choice | None = None
+) -> Source:
     """A source of blocks at `rate`, from a path, a bytes-like or a binary file object.
 
     Raises AudioError if it is none of these, or no audio.

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxrun.arrays import FloatArray
-from voxrun.errors import AudioError
 
 from .bytestream import ByteStream
 from .choice import Choice, Raw
@@ -27,8 +26,16 @@ HEAD = 4096
 """Bytes in which a header may promise a length."""
 PLAIN = {
     "u8": (PCM, 8, "<"),
-    **{f"s{bits}{end}": (PCM, bits, order) for bits in (16, 24, 32) for end, order in (("le", "<"), ("be", ">"))},
-    **{f"f{bits}{end}": (FLOAT, bits, order) for bits in (32, 64) for end, order in (("le", "<"), ("be", ">"))},
+    **{
+        f"s{bits}{end}": (PCM, bits, order)
+        for bits in (16, 24, 32)
+        for end, order in (("le", "<"), ("be", ">"))
+    },
+    **{
+        f"f{bits}{end}": (FLOAT, bits, order)
+        for bits in (32, 64)
+        for end, order in (("le", "<"), ("be", ">"))
+    },
 }
 """Raw codecs that are plain numbers: format code as in WAV, bits, byte order."""
 
@@ -148,7 +155,7 @@ class Placed:
 class OggChain:
     """Ogg: one recording after another, each of any codec and rate."""
 
-    seconds = None
+    seconds: float | None = None
 
     def __init__(self, stream: ByteStream, choice: Choice) -> None:
         self._stream, self._choice, self.losses = stream, choice, Losses()

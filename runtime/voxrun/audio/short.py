@@ -13,7 +13,7 @@ from .choice import Choice
 from .losses import Losses
 
 MAGIC = b"fLaC"
-MOST_BYTES = 1 << 20
+MOST_BYTES, MOST_SAMPLES = 1 << 20, 1 << 23
 
 
 class Whole:
@@ -46,7 +46,9 @@ def _decoded(data: bytes) -> Whole | None:
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             promised, rate = file.frames, int(file.samplerate)
-            samples = file.read(promised, dtype="float32", always_2d=True) if promised < 2**28 else ()
+            if not 0 < promised <= MOST_SAMPLES:
+                return None
+            samples = file.read(promised, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, ValueError, MemoryError):
         return None
-    return Whole(samples, rate) if len(samples) == promised > 0 else None
+    return Whole(samples, rate) if len(samples) == promised else None

@@ -85,7 +85,12 @@ def _ts_size(data: bytes, start: int) -> int:
     return 188 if data[start : start + 1] == b"\x47" else 0
 
 
-SYNCS = {"mp3": (0xFF, _mpeg_size), "aac": (0xFF, _adts_size), "loas": (0x56, _loas_size), "mpegts": (0x47, _ts_size)}
+SYNCS = {
+    "mp3": (0xFF, _mpeg_size),
+    "aac": (0xFF, _adts_size),
+    "loas": (0x56, _loas_size),
+    "mpegts": (0x47, _ts_size),
+}
 """First byte of a frame, and its size by its header (0: none), by FFmpeg's name of the format."""
 
 

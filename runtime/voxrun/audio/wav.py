@@ -1,7 +1,8 @@
 """WAV: its header, and samples that are plain numbers, whatever lengths the header claims.
 
-One reader for files and pipes: a live stream is heard at once (FFmpeg's waits for 64 KB), and a recorder that
-crashed, a length that is unknown or wrong, and joined recordings lose nothing. Other codecs in WAV go to FFmpeg.
+One reader for files and pipes: a live stream is heard at once (FFmpeg's waits for 64 KB), and a recorder
+that crashed, a length that is unknown or wrong, and joined recordings lose nothing. Other codecs in WAV go to
+FFmpeg.
 """
 
 import math
@@ -137,7 +138,7 @@ class Samples:
     """Sound from samples that are plain numbers: WAV, or without any header."""
 
     def __init__(self, stream: ByteStream, layout: Layout, size: float = math.inf) -> None:
-        """`size`: bytes of samples that a WAV header promises; infinite if it does not know, or there is none."""
+        """`size`: bytes of samples that a WAV header promises; infinite if it does not know."""
         self._stream, self._layout, self._size = stream, layout, size
         self.losses = Losses()
         known = size < math.inf
@@ -151,7 +152,7 @@ class Samples:
 
     def _plain(self, size: float) -> Iterator[tuple[FloatArray, int]]:
         layout, data, left = self._layout, b"", size
-        most = min(max(1, round(READ_SECONDS * layout.rate)) * layout.frame, MOST_BYTES // layout.frame * layout.frame)
+        most = min(max(1, round(READ_SECONDS * layout.rate)), MOST_BYTES // layout.frame) * layout.frame
         while left > 0 and (new := self._stream.read(int(min(left, most)))):
             data, left = data + new, left - len(new)
             whole = len(data) - len(data) % layout.frame
