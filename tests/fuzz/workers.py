@@ -5,6 +5,7 @@ import resource
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
@@ -108,7 +109,9 @@ def _work(prepare: Callable[[], Try], part: range, connection) -> None:
         try:
             end = attempt(index)
         except Exception as error:  # a defect by definition: it is counted and shown
-            end, defect = "defect", f"{type(error).__name__}: {error}"[:300]
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
+            end, defect = "defect", f"{type(error).__name__} at {where}: {error}"[:300]
         grown = peak() - before
         connection.send((index, end, time.monotonic() - start, grown, defect))
         if grown > MOST / 4:  # the peak stays: the next inputs would hide below it

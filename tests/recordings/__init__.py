@@ -6,7 +6,7 @@ A new one is a line in the module of its kind. `python -m recordings FOLDER` (in
 """
 
 from . import damaged, formats, joined, lengths, levels, not_sound, tagged, truncated, video
-from .recording import UNKNOWN, Recording
+from .recording import ANY, UNKNOWN, Recording
 
 KINDS = {
     "Formats": formats.ALL,
@@ -23,4 +23,4 @@ KINDS = {
 RECORDINGS = {each.name: each for kind in KINDS.values() for each in kind}
 assert len(RECORDINGS) == sum(map(len, KINDS.values())), "two recordings have the same name"
 
-__all__ = ["KINDS", "RECORDINGS", "UNKNOWN", "Recording"]
+__all__ = ["ANY", "KINDS", "RECORDINGS", "UNKNOWN", "Recording"]

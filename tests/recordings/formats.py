@@ -89,7 +89,7 @@ LOSSY = [
     lossy("wav-adpcm-ima", "WAV, IMA ADPCM", ffmpeg("wav", "adpcm_ima_wav"), SOUND),
     lossy("wav-gsm", "WAV, GSM", lambda: by_libsndfile(at_rate(SOUND, 8000), "WAV", "GSM610", 8000), SOUND),
     lossy("wav-mp3", "WAV, MP3", ffmpeg("wav", "libmp3lame"), SOUND),
-    lossy("mp3", "MP3", ffmpeg("mp3", "libmp3lame"), SOUND, 0),
+    lossy("mp3", "MP3", ffmpeg("mp3", "libmp3lame"), SOUND, 0.02),
     lossy("mp2", "MPEG layer 2", ffmpeg("mp2", "mp2"), SOUND),
     lossy("vorbis", "Ogg Vorbis", libsndfile("OGG", "VORBIS"), SOUND, 0),
     lossy("opus", "Ogg Opus", ffmpeg("ogg", "libopus"), SOUND, 0.001),

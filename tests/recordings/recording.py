@@ -10,6 +10,8 @@ from .sounds import RATE
 
 UNKNOWN = math.nan
 """Seconds that are lost, but how many cannot be known."""
+ANY = -1.0
+"""The container cannot tell whether it is complete: both are right."""
 Make = Callable[[], bytes]
 
 
@@ -29,7 +31,8 @@ class Recording:
     within: float = 0.0
     """Seconds by which what is heard may differ: of lossy codecs the padding."""
     lost: float = 0.0
-    """Seconds that must be told as lost, within 0.2; 0: nothing may be told; UNKNOWN: told without a figure."""
+    """Seconds that must be told as lost, within 0.2; 0: nothing may be told; UNKNOWN: told, with a
+    figure or without; ANY: told or not."""
     exit: int = 0
     """The command's exit code."""
 

@@ -5,7 +5,7 @@ from .damaged import SECONDS, SOUND, long, m4a
 from .encode import by_libsndfile
 from .joined import flac, opus, vorbis
 from .mpeg import VBR, bare, mp3
-from .recording import UNKNOWN, Make, Recording, partial, refused
+from .recording import ANY, Make, Recording, partial, refused
 from .riff import form, pcm16, rf64, wav
 from .sounds import in_channels
 
@@ -19,7 +19,7 @@ def cut(make: Make, share: float = SHARE) -> Make:
 
 def shorter(name: str, about: str, make: Make, known: bool = True, within: float = 0.35) -> Recording:
     """Cut: what is missing is told in seconds if the header tells how long it was."""
-    lost = SECONDS * (1 - SHARE) if known else UNKNOWN
+    lost = SECONDS * (1 - SHARE) if known else ANY
     return partial(name, about, cut(make), SECONDS * SHARE, within, lost)
 
 
@@ -59,10 +59,10 @@ ALL = [
     ),
     shorter("webm-cut", "WebM cut at 70 %", long("webm", "libopus")),
     shorter("mkv-pipe-cut", "Matroska of unknown length cut at 70 %", long("matroska", "pcm_s16le", pipe=True), False),
-    shorter("avi-cut", "AVI cut at 70 %", long("avi", "pcm_s16le")),
+    shorter("avi-cut", "AVI cut at 70 %", long("avi", "pcm_s16le"), False),
     shorter("wma-cut", "WMA cut at 70 %", long("asf", "wmav2", options={"b": "32000"}), within=0.6),
     shorter("ts-cut", "transport stream cut at 70 %", long("mpegts", "aac"), False, 0.5),
-    shorter("tta-cut", "True Audio cut at 70 %", long("tta", "tta", form="s16"), within=1.1),
+    shorter("tta-cut", "True Audio cut at 70 %", long("tta", "tta", form="s16"), False, within=1.1),
     refused("m4a-cut", "M4A whose index, behind the sound, is missing", cut(long("ipod", "aac"))),
     refused("wav-header", "the header of a WAV", first(lambda: wav(pcm16(SOUND)), 44)),
     refused("wav-half-header", "half the header of a WAV", first(lambda: wav(pcm16(SOUND)), 30)),

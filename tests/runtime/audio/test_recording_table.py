@@ -7,7 +7,7 @@ import pytest
 from committed import ROOT
 from ears import Ears, Heard
 from recording_table import DOCUMENT, document
-from recordings import KINDS, RECORDINGS, Recording
+from recordings import ANY, KINDS, RECORDINGS, Recording
 
 pytestmark = pytest.mark.slow
 SAID_WITHIN = 0.25
@@ -42,7 +42,6 @@ def test_it_is_heard_to_its_end_or_what_is_missing_is_told(ears, rows, tmp_path,
 
 def check(recording: Recording, heard: Heard) -> None:
     """What was heard is what the recording says of itself."""
-    assert heard.said.count("\n") == len(heard.said.splitlines())
     assert "Traceback" not in heard.said
     assert heard.code == recording.exit, heard.said
     if recording.refused:
@@ -53,7 +52,7 @@ def check(recording: Recording, heard: Heard) -> None:
 
 
 def check_sound(recording: Recording, heard: Heard) -> None:
-    filled = 0.0 if math.isnan(recording.lost) else recording.lost  # silence may stand for what is missing
+    filled = recording.lost if recording.lost > 0 else 0.0  # silence may stand for what is missing
     least, most = recording.seconds - recording.within, recording.seconds + filled + recording.within
     assert least - 1e-6 <= heard.seconds <= most + 1e-6, heard.said
     if recording.exact:
@@ -63,19 +62,21 @@ def check_sound(recording: Recording, heard: Heard) -> None:
 
 
 def likeness(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """The correlation of the loudness over time of two sounds: of their beginnings, or of their ends if less."""
+    """How alike the loudness over time of two sounds is, in the first half and in the last: 1 at most."""
     half = len(theirs) // 2
-    backwards = likeness_of_beginning(ours[::-1], theirs[: half - 1 : -1])
-    return min(likeness_of_beginning(ours, theirs[:half]), backwards)
+    return min(best_match(ours, theirs[:half]), best_match(ours[::-1], theirs[: half - 1 : -1]))
 
 
-def likeness_of_beginning(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """The best of those with a padding of up to 0.2 s in front."""
-    n = len(theirs) // MOMENT
-    return max(
-        float(np.corrcoef(loudness(ours[padding:], n), loudness(theirs, n))[0, 1])
-        for padding in range(0, min(MOST_PADDING, len(ours) - n * MOMENT) + 1, MOMENT // 4)
-    )
+def best_match(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The correlation of loudness at the best shift: codecs add a beginning, or cut one."""
+    shifts = range(-MOST_PADDING, MOST_PADDING + 1, MOMENT // 4)
+    return max(correlation(ours[max(0, shift) :], theirs[max(0, -shift) :]) for shift in shifts)
+
+
+def correlation(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Of the loudness of two sounds."""
+    n = min(len(ours), len(theirs)) // MOMENT
+    return float(np.corrcoef(loudness(ours, n), loudness(theirs, n))[0, 1])
 
 
 def loudness(samples: np.ndarray, n: int) -> np.ndarray:
@@ -84,6 +85,8 @@ def loudness(samples: np.ndarray, n: int) -> np.ndarray:
 
 
 def check_loss(recording: Recording, heard: Heard) -> None:
+    if recording.lost == ANY:
+        return
     if recording.lost == 0:
         assert heard.lost == 0, heard.said
     elif math.isnan(recording.lost):
