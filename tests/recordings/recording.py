@@ -33,8 +33,6 @@ class Recording:
     lost: float = 0.0
     """Seconds that must be told as lost, within 0.2; 0: nothing may be told; UNKNOWN: told, with a
     figure or without; ANY: told or not."""
-    exit: int = 0
-    """The command's exit code."""
 
     @property
     def refused(self) -> bool:
@@ -51,20 +49,16 @@ def exact(name: str, about: str, make: Make, sound: np.ndarray) -> Recording:
     return Recording(name, about, make, sound, True, len(sound) / RATE)
 
 
-def lossy(
-    name: str, about: str, make: Make, sound: np.ndarray, within: float = PADDING, lost: float = 0.0, exit: int = 0
-) -> Recording:
+def lossy(name: str, about: str, make: Make, sound: np.ndarray, within: float = PADDING) -> Recording:
     """As long as the sound, and as loud at each moment."""
-    return Recording(name, about, make, sound, False, len(sound) / RATE, within, lost, exit)
+    return Recording(name, about, make, sound, False, len(sound) / RATE, within)
 
 
-def partial(
-    name: str, about: str, make: Make, seconds: float, within: float, lost: float, exit: int = 0
-) -> Recording:
+def partial(name: str, about: str, make: Make, seconds: float, within: float, lost: float) -> Recording:
     """Some of its sound is missing."""
-    return Recording(name, about, make, None, False, seconds, within, lost, exit)
+    return Recording(name, about, make, None, False, seconds, within, lost)
 
 
 def refused(name: str, about: str, make: Make) -> Recording:
     """Nothing can be heard: one line says so."""
-    return Recording(name, about, make, exit=2)
+    return Recording(name, about, make)
