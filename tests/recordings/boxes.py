@@ -33,3 +33,25 @@ def _moved(box: bytes, by: int) -> bytes:
         offsets = struct.unpack(f">{count}I", box[16:size])
         return box[:16] + struct.pack(f">{count}I", *(offset + by for offset in offsets))
     return box
+
+
+def referring(data: bytes, path: str) -> bytes:
+    """A movie whose sound lies in another file: its data reference is an alias of that path."""
+    name = path.rpartition("/")[2].encode()
+    target = path.encode() + bytes(len(path) % 2)
+    alias = bytes(10) + b"\x04disk".ljust(28, b"\0") + bytes(12) + bytes([len(name)]) + name.ljust(63, b"\0")
+    alias += bytes(16) + struct.pack(">hh", 1, 1) + bytes(16)
+    alias += struct.pack(">HH", 2, len(target)) + target + struct.pack(">hH", -1, 0)
+    entry = struct.pack(">I4sI", len(alias) + 12, b"alis", 0) + alias
+    return b"".join(_with_reference(box, entry) for _, box in boxes(data))
+
+
+def _with_reference(box: bytes, entry: bytes) -> bytes:
+    kind = box[4:8]
+    if kind in (*PARENTS, b"dinf"):
+        body = b"".join(_with_reference(inner, entry) for _, inner in boxes(box[8:]))
+    elif kind == b"dref":
+        body = bytes(4) + struct.pack(">I", 1) + entry
+    else:
+        return box
+    return struct.pack(">I4s", len(body) + 8, kind) + body

@@ -1,24 +1,23 @@
 """Every odd recording is heard to its end, or what is missing is told: docs/recordings.md."""
 
+import io
 import math
 
 import numpy as np
 import pytest
 from committed import ROOT
 from ears import Ears, Heard
+from likeness import LIKE, likeness
 from recording_table import DOCUMENT, document
 from recordings import ANY, KINDS, RECORDINGS, Recording
 
+from voxrun.audio.opened import open_audio
 from voxrun.audio.source import SHORTEST
+from voxrun.errors import AudioError
 
 pytestmark = pytest.mark.slow
 SAID_WITHIN = 0.25
 """Seconds by which what is told as lost may differ from what is."""
-MOMENT = 80
-"""Samples, 5 ms."""
-LIKE = 0.85
-MOST_PADDING = 40
-"""Moments."""
 
 
 @pytest.fixture
@@ -42,6 +41,16 @@ def test_it_is_heard_to_its_end_or_what_is_missing_is_told(ears, rows, tmp_path,
     for each in (heard, piped):
         check(recording, each)
     assert recording.refused or piped.text == heard.text
+    check_object(recording, io.BytesIO(data), heard)
+
+
+def check_object(recording: Recording, file: io.BytesIO, heard: Heard) -> None:
+    """A Python program hears what the command hears."""
+    if recording.refused:
+        with pytest.raises(AudioError):
+            list(open_audio(file, 16000))
+    else:
+        assert np.array_equal(np.concatenate(list(open_audio(file, 16000))), heard.samples)
 
 
 def check(recording: Recording, heard: Heard) -> None:
@@ -63,29 +72,6 @@ def check_sound(recording: Recording, heard: Heard) -> None:
         assert np.array_equal(heard.samples, recording.sound)
     elif recording.sound is not None:
         assert likeness(heard.samples, recording.sound) > LIKE
-
-
-def likeness(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """How alike the loudness over time of two sounds is, in the first half and in the last: 1 at most."""
-    first, last = np.array_split(loudness(theirs), 2)
-    return min(best_match(loudness(ours), first), best_match(loudness(ours)[::-1], last[::-1]))
-
-
-def best_match(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """The correlation of loudness at the best shift: codecs add a beginning, or cut one."""
-    shifts = range(-MOST_PADDING, MOST_PADDING + 1)
-    return max(correlation(ours[max(0, shift) :], theirs[max(0, -shift) :]) for shift in shifts)
-
-
-def correlation(ours: np.ndarray, theirs: np.ndarray) -> float:
-    n = min(len(ours), len(theirs))
-    return float(np.corrcoef(ours[:n], theirs[:n])[0, 1])
-
-
-def loudness(samples: np.ndarray) -> np.ndarray:
-    """Of each moment and the three after it, so that it is smooth."""
-    moments = np.square(samples[: len(samples) // MOMENT * MOMENT]).reshape(-1, MOMENT).mean(axis=1)
-    return np.sqrt(np.convolve(moments, np.ones(4), "valid"))
 
 
 def check_loss(recording: Recording, heard: Heard) -> None:
