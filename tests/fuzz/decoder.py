@@ -16,6 +16,7 @@ import random
 import sys
 import tempfile
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,11 @@ LONGEST_MESSAGE = 1000
 
 def main() -> int:
     args = _arguments()
-    made = seeds()
     if args.keep:
-        args.keep.write_bytes(input_of(made, args.first)[0])
+        args.keep.write_bytes(input_of(seeds(), args.first)[0])
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_memory()) as folder:
         inputs = range(args.first, args.first + args.inputs)
-        outcome = try_all(lambda: trial(made, Path(folder)), inputs, args.workers)
+        outcome = try_all(partial(trial, Path(folder)), inputs, args.workers)
     report(outcome)
     return int(bool(outcome.defects))
 
@@ -83,8 +83,9 @@ def input_of(made: dict[str, bytes], index: int) -> tuple[bytes, str, Choice]:
     return data, "file" if given == "pipe" and len(data) > PIPE_HOLDS else given, choice
 
 
-def trial(made: dict[str, bytes], folder: Path) -> Try:
+def trial(folder: Path) -> Try:
     """What a worker does with each input; files are written into the folder."""
+    made = seeds()
     logging.getLogger("voxrun").setLevel(logging.CRITICAL)
     warnings.simplefilter("error")  # a user would see them
     warnings.simplefilter("ignore", ResourceWarning)

@@ -14,6 +14,7 @@ LONGEST = 10
 """Seconds for an input; then the system ends the process."""
 MOST = 300e6
 """Bytes by which an input may enlarge the process."""
+SPAWN = multiprocessing.get_context("spawn")
 BATCH = 2000
 """Inputs after which a process is replaced: what leaks a little does not look like one large input."""
 Try = Callable[[int], str]
@@ -48,14 +49,14 @@ class Outcome:
 
 
 def try_all(prepare: Callable[[], Try], inputs: range, workers: int) -> Outcome:
-    """Try each input in one of several processes; `prepare` makes the trial in each of them."""
+    """Try each input in one of several processes; `prepare`, which is pickled, makes the trial in each."""
     outcome, parts = Outcome(), [inputs[at : at + BATCH] for at in range(0, len(inputs), BATCH)]
     running: dict = {}
     while parts or running:
         while parts and len(running) < workers:
             part = parts.pop(0)
-            ours, theirs = multiprocessing.Pipe(duplex=False)
-            process = multiprocessing.get_context("fork").Process(target=_work, args=(prepare, part, theirs))
+            ours, theirs = SPAWN.Pipe(duplex=False)
+            process = SPAWN.Process(target=_work, args=(prepare, part, theirs))
             process.start()
             theirs.close()
             running[ours] = process, part
@@ -102,7 +103,6 @@ def _death(code: int) -> str:
 
 def _work(prepare: Callable[[], Try], part: range, connection) -> None:
     attempt = prepare()
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     for index in part:
         signal.alarm(LONGEST)
         before, start, defect = peak(), time.monotonic(), ""
