@@ -1,0 +1,153 @@
+"""Recordings that the ffmpeg command makes, heard by voxrun: seconds, samples and words as ffmpeg's.
+
+    python benchmarks/containers.py --out docs/benchmarks/containers.md
+
+Every container and codec of `tests/recordings/matrix.py`, mono, stereo and 5.1, at 8 to 192 kHz where the codec
+can. Each is read as a file and through a pipe. Needs the `dev` extra, which brings ffmpeg.
+"""
+
+import argparse
+import io
+import sys
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from figures import markdown
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path += [str(ROOT / "tests"), str(ROOT)]  # both have a folder voxbuild: the real package wins anywhere on it
+
+from recordings.matrix import KINDS, Kind, Made, ffmpeg, made
+from recordings.sounds import clip
+
+from voxbuild.validate.error_rates import error_rates
+from voxrun.audio.file import FileSource
+from voxrun.audio.opened import open_audio
+from voxrun.errors import AudioError
+from voxrun.transcriber import Transcriber
+
+CLIPS = ("prompts/to-call-this-number", "prompts/please-try-again", "prompts/vm-tempgreeting")
+NEAR = 0.001
+"""Seconds; ffmpeg and we decode with different versions of FFmpeg."""
+HEAD = """# Recordings that ffmpeg makes
+
+{made} files in {kinds} kinds of containers and codecs, mono, stereo and 5.1, at {rates}, made by {version} from
+{seconds:.1f} s of {clips} clips; the FLAC of 16 kHz, mono, says "{text}". `seconds`: how many of the files are heard
+as long as ffmpeg hears them, to a millisecond, with nothing told as lost; `samples`: how many of the lossless
+ones are bit for bit what ffmpeg decodes; `pipe`: how many give the same samples through a pipe. `WER`: of what the embedded
+model hears, against what it hears in the FLAC (8 kHz is half of its band). Made by `python benchmarks/containers.py`.
+
+"""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What voxrun makes of one file."""
+
+    made: Made
+    seconds_right: bool
+    samples_right: bool
+    pipe_right: bool
+    text: str
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", type=Path, default=ROOT / "tiny/checkpoint", help="a folder")
+    parser.add_argument("--out", type=Path, help="write the tables to this file, too")
+    parser.add_argument("--kind", default="", help="only kinds whose name holds this")
+    args = parser.parse_args()
+    sound = np.concatenate([clip(name) for name in CLIPS])
+    transcriber = Transcriber.open(args.model)
+    said = transcript(transcriber, sound.tobytes())
+    rows: dict[Kind, list[Heard]] = {}
+    for kind in KINDS:
+        if args.kind in kind.name:
+            with tempfile.TemporaryDirectory() as folder:
+                rows[kind] = [heard(each, transcriber) for each in made(kind, sound, Path(folder))]
+            print(row(kind, rows[kind], said), flush=True)
+    text = document(rows, sound, said)
+    print(text)
+    if args.out:
+        args.out.write_text(text, encoding="utf-8")
+
+
+def heard(made: Made, transcriber: Transcriber) -> Heard:
+    """A file, a pipe, the samples and the words."""
+    theirs = made.samples.mean(axis=1, dtype=np.float32)
+    try:
+        native = samples(FileSource(made.path, made.rate))
+        source = FileSource(made.path, transcriber.rate)
+        ours = samples(source)
+        piped = samples(open_audio(Unseekable(made.path.read_bytes()), transcriber.rate))
+    except AudioError as error:
+        print(f"{made.path.name}: {error}", file=sys.stderr)
+        return Heard(made, False, False, False, "")
+    return Heard(
+        made,
+        abs(len(native) - len(theirs)) <= NEAR * made.rate and source.whole,
+        np.array_equal(native, theirs),
+        np.array_equal(ours, piped),
+        transcript(transcriber, ours.tobytes()),
+    )
+
+
+class Unseekable(io.BytesIO):
+    """Bytes that can be read once, as a pipe's."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def samples(source) -> np.ndarray:
+    return np.concatenate(list(source))
+
+
+@cache
+def transcript(transcriber: Transcriber, data: bytes) -> str:
+    """The words of float32 samples; most kinds give the same samples."""
+    sound, session = np.frombuffer(data, np.float32), transcriber.session()
+    return (session.feed(sound).text + session.finish().text).strip()
+
+
+def row(kind: Kind, files: list[Heard], said: str) -> list[str]:
+    """A line of the table."""
+    count = len(files)
+    by_rate = defaultdict(list)
+    for each in files:
+        by_rate["8" if each.made.rate == 8000 else "more"].append(each.text)
+    wers = [f"{error_rates([said] * len(t), t).wer:.1f}" if (t := by_rate[band]) else "-" for band in ("8", "more")]
+    return [
+        kind.name,
+        str(count),
+        f"{sum(each.seconds_right for each in files)}",
+        f"{sum(each.samples_right for each in files)}" if kind.lossless else "-",
+        f"{sum(each.pipe_right for each in files)}",
+        *wers,
+    ]
+
+
+def document(rows: dict[Kind, list[Heard]], sound: np.ndarray, said: str) -> str:
+    """The page."""
+    files = [each for kind in rows.values() for each in kind]
+    rates = sorted({each.made.rate for each in files})
+    version = ffmpeg("-version").stdout.decode().split(" Copyright")[0]
+    head = HEAD.format(
+        made=len(files),
+        kinds=len(rows),
+        rates=", ".join(f"{rate / 1000:g}" for rate in rates) + " kHz",
+        version=version,
+        seconds=len(sound) / 16000,
+        clips=len(CLIPS),
+        text=said,
+    )
+    titles = ["container and codec", "files", "seconds", "samples", "pipe", "WER at 8 kHz, %", "above, %"]
+    return head + markdown(titles, [row(kind, each, said) for kind, each in rows.items()]) + "\n"
+
+
+if __name__ == "__main__":
+    main()
