@@ -99,6 +99,9 @@ class Seekable:
         self._kept: Any = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115
         self._length = self._at = 0
 
+    def __del__(self) -> None:
+        self._kept.close()
+
     def read(self, n: int) -> bytes:
         """Up to n bytes; empty only at the end."""
         self._keep(self._at + n)

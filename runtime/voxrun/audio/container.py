@@ -29,6 +29,10 @@ UNSIZED = {"wav", "caf", "mpegts"}
 SIZED = {"flac", "mov", "aiff", "au", "wv", "tta", "ape", "tak"}
 """Containers whose headers tell the length of each track."""
 MISSING = {"mov": "its index is missing or damaged, as in a recording that was cut short"}
+STRICT = {"err_detect": "crccheck+explode"}
+"""FLAC frames have checksums; FFmpeg looks at them if it is asked to."""
+MOST_UNDECODED = 5000
+"""Packets in a row that cannot be decoded, after which nothing more is expected: 100 s of most codecs."""
 SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}
 """Full scale of FFmpeg's sample formats."""
 
@@ -72,6 +76,8 @@ class Container:
             missing = MISSING.get(demuxer) or reason(error)
             raise AudioError(f"{name}: cannot be read as audio ({missing})") from error
         self._stream = self._track(track)
+        if demuxer == "flac":
+            self._stream.codec_context.options = STRICT
 
     def _track(self, track: int | None) -> Any:
         streams = self._container.streams.audio
@@ -100,13 +106,19 @@ class Container:
         """
         gaps = gaps or self._timed_gaps()
         numbers = FrameTimes() if self._demuxer == "flac" else None
+        undecoded = 0
         for packet in self._packets():
             seconds = float((packet.duration or 0) * (packet.time_base or 0))
             frames = self._decode(packet)
             if not frames:
                 if packet.size and frames is None:
                     gaps.failure(packet.pos, packet.size, seconds)
+                    undecoded += 1
+                if undecoded > MOST_UNDECODED:
+                    self.losses.cut = True
+                    return
                 continue
+            undecoded = 0
             number = numbers.of(bytes(packet), frames[0].samples, frames[0].sample_rate) if numbers else None
             for frame in frames:
                 length = frame.samples / frame.sample_rate
@@ -162,7 +174,8 @@ def samples_of(frame: Any) -> FloatArray:
     values = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
     if kind == "u8":
         values = values.astype(np.float32) - 128
-    floats: FloatArray = np.ascontiguousarray(values / SCALES[kind], np.float32)
+    with np.errstate(all="ignore"):  # the source refuses what is not finite
+        floats: FloatArray = np.ascontiguousarray(values / SCALES[kind], np.float32)
     return floats
 
 

@@ -4,16 +4,19 @@ A reader iterates once over (samples [n, channels], samples a second). `seconds`
 tells one; `losses` are complete when the sound has ended.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
+from .aiff import unsized_aiff
 from .bytestream import ByteStream
 from .choice import Choice, Raw
-from .formats import SEEKING, UNTIMED, Format, recognise
+from .formats import CHAINED, SEEKING, UNTIMED, Format, recognise
 from .losses import Losses
+from .parts import parts
 from .promises import caf_seconds, index_comes_first
 from .source import log
 from .sync import Promise, Walk, mpeg_promise
@@ -21,7 +24,7 @@ from .wav import FLOAT, PCM, Layout, Samples, read_header
 
 if TYPE_CHECKING:  # FFmpeg's libraries are loaded only for what needs them
     from .container import Container
-    from .links import FlacLink, OggLink
+    from .links import MarkedLink, OggLink
     from .tags import Tagged
 
 Sound = Iterator[tuple[FloatArray, int]]
@@ -65,7 +68,9 @@ def reader_for(stream: ByteStream, choice: Choice, rate: int, guess_raw: bool = 
         return _raw(stream, Raw("s16le", rate))
     if form.demuxer in ("wav", "w64"):
         return _wav(stream, choice)
-    if form.demuxer in ("ogg", "flac"):
+    if form.demuxer == "aiff" and (samples := unsized_aiff(stream)):
+        return samples
+    if form.demuxer in CHAINED:
         return Chain(stream, form.demuxer, choice.track)
     if form.demuxer in UNTIMED:
         return _untimed(stream, form.demuxer, choice)
@@ -101,7 +106,9 @@ def _timed(stream: ByteStream, form: Format, choice: Choice) -> Reader:
     promised = caf_seconds(head) if form.demuxer == "caf" else None
     seeking = form.demuxer in SEEKING and not (form.demuxer == "mov" and index_comes_first(head))
     file = stream.seekable() if seeking else stream
-    return Timed(_container(file, form.demuxer, stream.name, choice.track), promised)
+    windows = parts(file, form.demuxer) if seeking else [file]
+    first, *others = (partial(_container, each, form.demuxer, stream.name, choice.track) for each in windows)
+    return Joined(Timed(first(), promised), others)
 
 
 def _container(
@@ -154,6 +161,23 @@ class Placed:
             self.losses.settle(self._promised.seconds, heard, complete)
 
 
+class Joined:
+    """A recording, and others behind it in the same file."""
+
+    def __init__(self, first: Timed, others: "Sequence[Callable[[], Container]]") -> None:
+        """`others` open the containers behind the first."""
+        self._first, self._others = first, others
+        self.seconds, self.losses = first.seconds, first.losses
+
+    def __iter__(self) -> Sound:
+        """(samples [n, channels], samples a second), silence included where some are missing."""
+        yield from self._first
+        for opened in self._others:
+            following = Timed(opened())
+            yield from following
+            self.losses.add(following.losses)
+
+
 class Chain:
     """Recordings one after another, each with its own header, and maybe of another codec or rate."""
 
@@ -162,7 +186,7 @@ class Chain:
         self._next = self._open()
         self.seconds = self._next[1].seconds
 
-    def _open(self) -> "tuple[OggLink | FlacLink, Timed]":
+    def _open(self) -> "tuple[OggLink | MarkedLink, Timed]":
         from .links import LINKS
 
         link = LINKS[self._demuxer](self._stream)

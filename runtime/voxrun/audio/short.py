@@ -51,7 +51,7 @@ def _decoded(data: bytes) -> Whole | None:
 
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            if file.subtype != "PCM_16" or not 0 < file.frames <= MOST_SAMPLES:
+            if file.subtype != "PCM_16" or not 0 < file.frames * file.channels <= MOST_SAMPLES:
                 return None
             samples, rate = file.read(file.frames, dtype="<i2", always_2d=True), int(file.samplerate)
     except (soundfile.LibsndfileError, ValueError, TypeError):
