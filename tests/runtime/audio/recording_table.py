@@ -1,6 +1,7 @@
 """docs/recordings.md, written from the outcomes of tests/runtime/audio/test_recording_table.py."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from ears import Heard
@@ -20,38 +21,37 @@ recording that has a clock, silence stands for it, so that the times of later wo
 """
 
 
+TITLES = """\
+| | | in it, s | heard, s | lost, s | exit | said |
+|---|---|---:|---:|---:|---:|---|
+"""
+
+
 def document(kinds: Mapping[str, Sequence[Recording]], rows: Mapping[str, tuple[Heard, Heard]]) -> str:
     """All of it; `rows`: name -> what the file and the pipe gave."""
     return HEAD + "".join(_chapter(title, kind, rows) for title, kind in kinds.items())
 
 
 def _chapter(title: str, kind: Sequence[Recording], rows: Mapping[str, tuple[Heard, Heard]]) -> str:
-    refused = all(each.refused for each in kind)
-    head = "| | | exit | said |\n|---|---|---:|---|\n" if refused else (
-        "| | | in it, s | heard, s | told as lost, s | exit |\n|---|---|---:|---:|---:|---:|\n"
-    )
-    row = _refusal if refused else _row
-    return f"\n## {title}\n\n{head}" + "".join(row(each, *rows[each.name]) for each in kind)
+    return f"\n## {title}\n\n{TITLES}" + "".join(_row(each, *rows[each.name]) for each in kind)
 
 
 def _row(recording: Recording, file: Heard, pipe: Heard) -> str:
-    held = "-" if recording.seconds is None else f"{recording.seconds:.2f}"
-    cells = (_heard(recording, file), _lost(file), str(file.code))
-    piped = (_heard(recording, pipe), _lost(pipe), str(pipe.code))
-    shown = [one if one == other else f"{one}; pipe {other}" for one, other in zip(cells, piped, strict=True)]
+    held = "-" if recording.refused else f"{recording.seconds:.2f}"
+    cells, piped = _cells(recording, file), _cells(recording, pipe)
+    shown = [one if one == other else f"{one}; pipe: {other}" for one, other in zip(cells, piped, strict=True)]
     return f"| {recording.name} | {recording.about} | {held} | {' | '.join(shown)} |\n"
 
 
-def _heard(recording: Recording, heard: Heard) -> str:
-    if recording.refused:
-        return "refused"
-    return f"{heard.seconds:.2f}" + (", exact" if recording.exact else "")
+def _cells(recording: Recording, heard: Heard) -> tuple[str, str, str, str]:
+    """Seconds heard, seconds told as lost, exit code, what is said."""
+    exact = ", exact" if recording.exact else ""
+    seconds = "-" if recording.refused else f"{heard.seconds:.2f}{exact}"
+    lost = "some" if math.isnan(heard.lost) else f"{heard.lost:.1f}" if heard.lost else ""
+    return seconds, lost, str(heard.code), _said(heard)
 
 
-def _lost(heard: Heard) -> str:
-    return "some" if math.isnan(heard.lost) else f"{heard.lost:.1f}" if heard.lost else ""
-
-
-def _refusal(recording: Recording, file: Heard, pipe: Heard) -> str:
-    said = file.said.strip().rpartition(f"{recording.name}: ")[2]
-    return f"| {recording.name} | {recording.about} | {file.code} | {said.replace('|', '/')} |\n"
+def _said(heard: Heard) -> str:
+    """The line on stderr, without the program and the recording's name."""
+    assert heard.said.count("\n") <= 1
+    return re.sub(r"voxrun: (/\S*|standard input):? ", "", heard.said.strip()).replace("|", "/")
