@@ -1,4 +1,4 @@
-"""Recordings in files, of every container in `voxrun.audio.formats`."""
+"""Recordings in files, of every container in `voxrun.audio.decode.formats`."""
 
 import io
 import os
@@ -8,11 +8,11 @@ from pathlib import Path
 from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
-from .bytestream import ByteStream
 from .choice import Choice
-from .readers import Reader, reader_for
+from .decode.bytestream import ByteStream
+from .decode.readers import Reader
+from .decode.short import short_flac
 from .recorded import Recorded
-from .short import short_flac
 
 
 class FileSource(Recorded):
@@ -31,7 +31,8 @@ class FileSource(Recorded):
             self._file = file = self.path.open("rb", buffering=0)
             size = os.fstat(file.fileno()).st_size
             stream = ByteStream(file, self.name, size)
-            return short_flac(stream, self._choice) or reader_for(stream, self._choice, self.rate)
+            plain = self._choice.raw is None and self._choice.track in (None, 1)
+            return (short_flac(stream) if plain else None) or self._reader_for(stream)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             self._close()
             missing = isinstance(error, FileNotFoundError)

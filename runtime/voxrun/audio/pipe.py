@@ -13,9 +13,9 @@ import numpy as np
 from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
-from .bytestream import ByteStream
-from .choice import Choice
-from .readers import Reader, reader_for
+from .choice import Choice, Raw
+from .decode.bytestream import ByteStream
+from .decode.readers import Reader
 from .recorded import BLOCK_SECONDS, Recorded
 
 NAME = "standard input"
@@ -97,7 +97,7 @@ class PipeSource(Recorded):
         self._pipe.close()
 
     def _open(self) -> Reader:
-        return reader_for(ByteStream(self._pipe, self.name), self._choice, self.rate, guess_raw=True)
+        return self._reader_for(ByteStream(self._pipe, self.name), guess=Raw("s16le", self.rate))
 
     def _blocks(self) -> Iterator[FloatArray]:
         """Blocks as they arrive, an empty one for a pause. Raises AudioError."""

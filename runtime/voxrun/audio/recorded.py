@@ -9,10 +9,10 @@ import numpy as np
 from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
-from .bytestream import ByteStream, Readable
-from .choice import Choice
+from .choice import Choice, Raw
+from .decode.bytestream import ByteStream, Readable
+from .decode.readers import Reader, reader_for
 from .loudness import Loudness
-from .readers import Reader, reader_for
 from .source import Source, log, resampled
 
 BLOCK_SECONDS = 5.0
@@ -33,6 +33,9 @@ class Recorded(Source):
     @abstractmethod
     def _open(self) -> Reader:
         """A reader at the beginning of the sound. Raises AudioError."""
+
+    def _reader_for(self, stream: ByteStream, guess: Raw | None = None) -> Reader:
+        return reader_for(stream, self._choice.track, self._choice.raw, guess)
 
     def _blocks(self) -> Iterator[FloatArray]:
         """Blocks of 5 s at `rate`. Raises AudioError for what cannot be read, and for what is too short."""
@@ -98,7 +101,7 @@ class StreamSource(Recorded):
         self.seconds = self._reader.seconds
 
     def _open(self) -> Reader:
-        return reader_for(self._stream, self._choice, self.rate)
+        return self._reader_for(self._stream)
 
 
 def joined(parts: Iterable[tuple[FloatArray, int]], size: int) -> Iterator[FloatArray]:

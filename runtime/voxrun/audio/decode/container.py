@@ -1,6 +1,6 @@
 """Every container but plain WAV, decoded by FFmpeg (PyAV) as a stream, through damage and to the end.
 
-A recording is opened only as the container that its first bytes name (`voxrun.audio.formats`), from a file
+A recording is opened only as the container that its first bytes name (`formats.py`), from a file
 object, with all of FFmpeg's protocols off: no recording can make it read another file or the network.
 """
 
