@@ -119,6 +119,13 @@ def test_the_runtimes_readme_documents_the_options_of_voxrun_and_no_others() -> 
     assert told == known
 
 
+def test_the_help_of_voxrun_has_the_exit_codes_of_the_runtimes_readme() -> None:
+    table = text_of("runtime/README.md").partition("| code | meaning |")[2].partition("\n\n")[0]
+    told = re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE)
+    helped = parser().format_help().partition("exit codes:\n")[2]
+    assert re.findall(r"^  (\d[\d, ]*?)  ", helped, re.MULTILINE) == told
+
+
 def test_the_runtimes_readme_documents_every_public_name() -> None:
     told = {name for line in code_of("runtime/README.md") for name in re.findall(r"\w+", line)}
     assert set(voxrun.__all__) - {"__version__"} <= told

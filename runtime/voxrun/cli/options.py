@@ -34,11 +34,11 @@ A second one aborts. A file for --output is not written if only a part of its \
 recording was heard; from the microphone and a pipe, all that was heard is.
 
 exit codes:
-  0    all was transcribed; microphone and pipe: also if Ctrl-C ended them
-  1    standard output was closed by its reader
-  2    bad options, model or sound; a bad recording's line is empty, and the \
-others are still transcribed
-  130  Ctrl-C ended a file, or aborted (143: SIGTERM did)
+  0         all was transcribed; microphone and pipe: also if Ctrl-C ended them
+  1         standard output was closed by its reader
+  2         bad options, model or sound; a bad recording's line is empty, and \
+the others are still transcribed
+  130, 143  Ctrl-C (130) or SIGTERM (143) ended a recording, or aborted
 """
 
 

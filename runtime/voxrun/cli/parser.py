@@ -96,7 +96,7 @@ class Help(argparse.HelpFormatter):
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         from textwrap import wrap  # only the help needs it
 
-        lines = [(line, " " * 7 if line.startswith(" ") else "") for line in text.splitlines()]
+        lines = [(line, " " * 12 if line.startswith(" ") else "") for line in text.splitlines()]
         return "\n".join("\n".join(wrap(line, width, subsequent_indent=deeper)) for line, deeper in lines)
 
 

@@ -46,7 +46,7 @@ class Run:
         self._places = places(args.output, names, args.format) if args.output else []
         self._model = pinned_model(args.lock) if args.model is None else args.model
         self._transcriber = self._open()
-        self._stats.loaded()
+        self._stats.loaded(self._model, self._transcriber.model, self._delay_ms)
 
     def _open(self) -> Transcriber:
         args = self._args
@@ -77,8 +77,9 @@ class Run:
             return _report(error)
 
     def _transcribe(self, index: int) -> None:
-        source = self._inputs[index].open(self._transcriber.rate)
-        with self._output(index) as output, screen_for(source) as screen:
+        source, name = self._inputs[index].open(self._transcriber.rate), self._inputs[index].name
+        screen = screen_for(source, name, index, len(self._inputs))
+        with self._output(index) as output, screen:
             failure = self._listen(source, Document(self._writer(index)), output, screen)
             interrupted = source.stopped and not source.live
             if interrupted and self._places:
@@ -94,13 +95,15 @@ class Run:
     ) -> VoxrunError | None:
         """Transcribe a source to its end, or to the failure of a live one, which is returned."""
         session, failure = self._session(source.live), None
+        position = self._transcriber.model.config.audio.samples_per_position / self._transcriber.rate
+        screen.done = lambda: session.n_tokens * position
         self._interruption.source = source
         self._stats.start()
         try:
             output.write(document.begin())
             for result in listen(session, source):
                 text = document.add(result)
-                screen.show(source, document.saying)
+                screen.show(document.saying)
                 output.write(text)
         except (AudioError, DeviceError) as error:
             if not (source.live and source.heard):
@@ -122,13 +125,16 @@ class Run:
             live=live,
         )
 
-    def _writer(self, index: int) -> Writer:
+    @property
+    def _delay_ms(self) -> float:
         default = self._transcriber.tokenizer.default_delay_ms
-        delay = default if self._args.delay_ms is None else self._args.delay_ms
+        return default if self._args.delay_ms is None else float(self._args.delay_ms)
+
+    def _writer(self, index: int) -> Writer:
         name, live = self._inputs[index].name, self._inputs[index].live
         watched = live and not self._places and _is_watched()
         kind = WRITERS[self._args.format].kind(live, watched)
-        return kind(Recording(name, self._model, delay))
+        return kind(Recording(name, self._model, self._delay_ms))
 
     def _output(self, index: int) -> Output:
         live = self._inputs[index].live

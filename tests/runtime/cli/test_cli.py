@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import soundfile
 from committed import CHECKPOINT, CLIPS
 
+from voxrun.cli import stats
 from voxrun.cli.main import main, parser
 from voxrun.stream.results import Result
 from voxrun.stream.session import Session
@@ -186,11 +188,26 @@ def test_stats_are_printed_to_stderr(capsys: pytest.CaptureFixture[str]) -> None
     out, err = capsys.readouterr()
     assert out == "please try again\nyou entered\n"
     figures = dict(line.split(maxsplit=1) for line in err.splitlines()[1:])
-    assert list(figures) == ["load", "audio", "wall", "decode", "memory"]
+    assert list(figures) == ["model", "device", "load", "audio", "wall", "decode", "memory"]
+    assert figures["model"] == f"{CHECKPOINT}, not quantized, computed in float32, delay 480 ms"
+    assert re.fullmatch(r"CPU .+, \d+ cores, voxrun's kernels", figures["device"])
     assert figures["audio"] == "2.22 s"
     assert "real-time factor" in figures["wall"]
-    assert re.fullmatch(r"\d+ steps in \d+ passes, [\d.]+ ms a step, encoder and all", figures["decode"])
+    decoded = r"(\d+) tokens in (\d+) passes \(([\d.]+) a token\), [\d.]+ ms a token, encoder and all"
+    told = re.fullmatch(decoded, figures["decode"])
+    assert told and float(told[3]) == round(int(told[2]) / int(told[1]), 2)
     assert re.fullmatch(r"\d+ MB resident at most, \d+ MB of it MLX's", figures["memory"])
+
+
+def test_stats_tell_quantization_and_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = SimpleNamespace(quantization={"bits": 4, "group_size": 64, "head": {"bits": 6}, "norm": False})
+    model: Any = SimpleNamespace(config=config, dtype="mlx.core.bfloat16")
+    kinds = "4-bit affine in groups of 64 and 6-bit affine in groups of 64"
+    assert stats.weights(model) == f"{kinds}, computed in bfloat16"
+    monkeypatch.setenv("VOXRUN_KERNELS", "none")
+    assert stats.device().endswith("cores, MLX's kernels (VOXRUN_KERNELS=none)")
+    monkeypatch.setattr(stats, "on_cpu", lambda: False)
+    assert re.fullmatch("GPU .+, MLX's kernels", stats.device())
 
 
 @pytest.mark.parametrize(
@@ -239,4 +256,4 @@ def test_help_names_every_option_and_exit_code(
     for word in [*parser()._option_string_actions, "VOXRUN_MODEL", "VOXRUN_REGISTRY", "130", "143"]:
         assert word in text
     assert max(map(len, text.splitlines())) <= 80
-    assert len(text.splitlines()) <= 80  # a minute's reading
+    assert len(text.splitlines()) <= 90  # a minute's reading
