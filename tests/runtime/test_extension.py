@@ -83,7 +83,7 @@ def test_an_audio_source_is_a_class(
     monkeypatch.setattr(
         sources,
         "recording",
-        lambda name: sources.Input(name, False, Clip) if name == "clip:" else others(name),
+        lambda name, choice: sources.Input(name, False, Clip) if name == "clip:" else others(name, choice),
     )
 
     assert main(["--model", str(CHECKPOINT), "--audio", "clip:", str(CLIP)]) == 0

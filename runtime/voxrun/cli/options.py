@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voxrun import __version__
+from voxrun.audio.choice import Choice, Raw
+from voxrun.errors import AudioError
 from voxrun.transcripts.writers import WRITERS
 from voxrun.trust.defaults import DEFAULT_REGISTRY, REGISTRY_VARIABLE
 
@@ -72,6 +74,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     mistake = next(filter(None, _mistakes(args)), None)
     if mistake:
         p.error(mistake)
+    args.choice = Choice(args.track, args.channel, args.raw)
     return args
 
 
@@ -134,6 +137,7 @@ def _add_sound(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--raw",
+        type=_raw,
         metavar="CODEC:RATE[:CHANNELS]",
         help="raw samples without a header, such as s16le:16000",
     )
@@ -226,6 +230,13 @@ def _key(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("the path of a public key is empty")
     return Path(text)
+
+
+def _raw(text: str) -> Raw:
+    try:
+        return Raw.parse(text)
+    except AudioError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _from_one(text: str) -> int:

@@ -41,7 +41,7 @@ class Run:
     def __init__(self, args: argparse.Namespace, interruption: Interruption) -> None:
         self._args, self._interruption, self._stats = args, interruption, Stats()
         # What cannot be done is reported before a model of gigabytes is loaded for nothing.
-        self._inputs = inputs(args.audio, args.device)
+        self._inputs = inputs(args.audio, args.device, args.choice)
         names = [each.name for each in self._inputs]
         self._places = places(args.output, names, args.format) if args.output else []
         self._model = pinned_model(args.lock) if args.model is None else args.model

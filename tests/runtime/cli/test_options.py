@@ -5,9 +5,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from committed import CHECKPOINT, CLIPS
 
+from voxrun.audio.choice import Choice, Raw
 from voxrun.cli import habits
 from voxrun.cli.main import main, parser
 from voxrun.cli.options import parse
@@ -62,9 +65,9 @@ def test_recordings_may_stand_anywhere_and_keep_their_order(line: str, recording
 def test_options_between_recordings_keep_their_values() -> None:
     args = parse("a --temp 1 b --model=X c --output -o.txt --track 2 d --channel 1 --verify".split())  # noqa: SIM905
     assert (args.temp, args.model, args.verify, args.output) == (1, "X", True, "-o.txt")
-    assert (args.track, args.channel, args.raw) == (2, 1, None)
+    assert args.choice == Choice(track=2, channel=1)
     assert str(parse(["a", "--verify=KEY"]).verify) == "KEY"
-    assert parse(["-", "--raw", "s16le:8000:2"]).raw == "s16le:8000:2"
+    assert parse(["-", "--raw", "s16le:8000:2"]).choice == Choice(raw=Raw("s16le", 8000, 2))
 
 
 @pytest.mark.parametrize(
@@ -83,6 +86,11 @@ def test_options_between_recordings_keep_their_values() -> None:
         ("--stats=yes a", "argument --stats: ignored explicit argument 'yes'"),
         ("a --seed x", "argument --seed: 'x' is not a whole number"),
         ("a --track 0", "argument --track: 0 is not possible; the first is 1"),
+        (
+            "- --raw s16:16000",
+            "argument --raw: raw samples of codec 's16' are not known; one of u8, s8, s16le, s16be, s24le,"
+            " s24be, s32le, s32be, f32le, f32be, f64le, f64be, alaw, mulaw, g722, gsm, ulaw is",
+        ),
         ("--channel 1", "--track, --channel and --raw are of a recording: name one, or - for standard input"),
         ("- --raw s16le:16000 --track 1", "--raw and --track: raw samples have no tracks"),
         ("--device 1 a", "--device is a microphone, a a recording: choose one"),
@@ -197,6 +205,17 @@ def test_what_is_no_model_gets_a_sentence(
 def test_a_folder_named_like_a_whisper_model_is_a_model(empty_folder: Path) -> None:
     (empty_folder / "base").mkdir()
     assert parse(["--model", "base"]).model == "base"
+
+
+def test_the_choice_reaches_the_recording(empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = soundfile.read(CLIP)[0]
+    soundfile.write("two.wav", np.stack([np.zeros_like(said), said], axis=1), 16000)
+    Path("two.raw").write_bytes((said * 32767).astype("<i2").tobytes())
+    model = ["--model", str(CHECKPOINT)]
+    assert main([*model, "two.wav", "--channel", "2"]) == 0
+    assert main([*model, "two.raw", "--raw", "s16le:16000"]) == 0
+    assert main([*model, str(CLIP), "--track", "2"]) == 2
+    assert capsys.readouterr().out == "please try again\n" * 2 + "\n"
 
 
 @pytest.mark.parametrize("columns", ["40", "80", "200"])

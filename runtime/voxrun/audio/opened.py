@@ -1,0 +1,72 @@
+"""The source for whatever a Python program has: a path, bytes, a file object, or an array with its rate."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+from voxrun.errors import AudioError
+
+from .choice import Choice
+from .file import FileSource
+from .recorded import StreamSource
+from .source import Source
+
+
+def open_audio(
+    audio: Any, rate: int, *, sample_rate: int | None = None, choice: Choice | None = None
+) -> Source:
+    """A source of blocks at `rate`, from a path, a bytes-like or a binary file object.
+
+    Raises AudioError if it is none of these, or no audio.
+    """
+    if isinstance(audio, str | os.PathLike):
+        return FileSource(Path(os.fsdecode(audio)), rate, choice)
+    if isinstance(audio, bytes | bytearray | memoryview):
+        data = bytes(audio)
+        return StreamSource(io.BytesIO(data), f"{len(data):,} bytes", rate, choice, len(data))
+    if callable(getattr(audio, "read", None)):
+        return StreamSource(FileObject(audio), _name_of(audio), rate, choice)
+    raise AudioError(f"{type(audio).__name__} is no recording: a path, bytes, a binary file or an array is")
+
+
+def _name_of(file: Any) -> str:
+    name = getattr(file, "name", None)
+    return name if isinstance(name, str) else type(file).__name__
+
+
+class FileObject:
+    """A binary file of a Python program."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._begin = file.tell() if _seekable(file) else None
+
+    def read(self, n: int) -> bytes:
+        """Up to n bytes; empty at the end. Raises AudioError if the file gives no bytes."""
+        data = self._file.read(n)
+        if data is None:
+            raise AudioError(f"{_name_of(self._file)}: has no data yet; a file that blocks is needed")
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise AudioError(f"{_name_of(self._file)}: is a text file; open it in binary mode ('rb')")
+        return bytes(data)
+
+    def seekable(self) -> bool:
+        """Whether its beginning can be read again."""
+        return self._begin is not None
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a byte, counted from where the recording begins."""
+        begin = self._begin or 0
+        at: int = self._file.seek(offset + begin if whence == io.SEEK_SET else offset, whence)
+        return at - begin
+
+    def tell(self) -> int:
+        """The byte to be read next."""
+        at: int = self._file.tell()
+        return at - (self._begin or 0)
+
+
+def _seekable(file: Any) -> bool:
+    seekable = getattr(file, "seekable", None)
+    return bool(seekable and seekable() and hasattr(file, "seek") and hasattr(file, "tell"))
