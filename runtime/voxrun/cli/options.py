@@ -57,7 +57,7 @@ def parser() -> Parser:
     p.add_argument(
         "--version", action="version", version=f"voxrun {__version__}", help="print the version, and exit"
     )
-    _add_sound(p.add_argument_group("sound (without a recording: the microphone)"))
+    _add_sound(p.add_argument_group("sound (default: the microphone)"))
     _add_model(p.add_argument_group("model"))
     _add_results(p.add_argument_group("results"))
     _add_decoding(p.add_argument_group("decoding"))

@@ -7,14 +7,15 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from itertools import accumulate
 from threading import Event, Thread
 
 from tqdm import tqdm
-from tqdm.utils import disp_len, disp_trim
+from tqdm.utils import disp_len
 
 from voxrun.audio.microphone import Microphone
 from voxrun.audio.source import Source, log
-from voxrun.messages import sentence
+from voxrun.messages import MAX_MESSAGE, sentence
 
 QUIETEST = -60.0
 """Decibels below full scale at the left end of the meter."""
@@ -56,7 +57,7 @@ class Screen(ABC):
 
     def fitted(self, columns: int) -> str:
         """What to show, never more than so many columns: a longer line could not be drawn over."""
-        return disp_trim(self.line(columns), columns)
+        return cut(self.line(columns), columns)
 
     @abstractmethod
     def line(self, columns: int) -> str:
@@ -95,9 +96,9 @@ class Progress(Screen):
         heard, total = self.heard, self._source.seconds
         figures = progress(heard, total, self.speed)
         if total and (room := columns - METER - len(figures) - 3) >= LEAST_TITLE:
-            return f"{beginning(self._title, room)} {bar(heard / total)} {figures}"
+            return f"{shortened(self._title, room)} {bar(heard / total)} {figures}"
         room = columns - len(figures) - 1
-        return f"{beginning(self._title, room)} {figures}" if room > 1 else figures
+        return f"{shortened(self._title, room)} {figures}" if room > 1 else figures
 
 
 class Pipe(Screen):
@@ -134,18 +135,20 @@ def progress(heard: float, total: float | None, speed: float) -> str:
     return f"{heard:.0f} of {total:.0f} s, {speed:.1f}x, {left} left"
 
 
-def beginning(text: str, columns: int) -> str:
+def cut(text: str, columns: int) -> str:
     """The beginning of a text in so many columns; characters of East Asia take two."""
-    return text if disp_len(text) <= columns else f"{disp_trim(text, max(columns - 1, 0))}…"
+    return text[: sum(width <= columns for width in accumulate(map(disp_len, text)))]
 
 
-def ending(text: str, columns: int) -> str:
-    """The end of a text in so many columns."""
-    return disp_trim(text[::-1], max(columns, 0))[::-1]
+def shortened(text: str, columns: int) -> str:
+    """A text in so many columns, with a sign that it is cut."""
+    return text if disp_len(text) <= columns else f"{cut(text, columns - 1)}…"
 
 
 def _with_words(state: str, text: str, columns: int) -> str:
-    return f"{state} {ending(text, columns - len(state) - 1)}"
+    """A state, and the end of a text in the columns that are left."""
+    words = sentence(text[-MAX_MESSAGE:])
+    return f"{state} {cut(words[::-1], columns - len(state) - 1)[::-1]}"
 
 
 def _columns() -> int:
