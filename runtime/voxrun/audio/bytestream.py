@@ -63,7 +63,7 @@ class ByteStream:
             n -= len(data)
 
     def ready(self) -> bool:
-        """Whether the next bytes, or the end, are there or come soon; a pipe may be left open behind its end."""
+        """Whether the next bytes, or the end, are there or come soon: a pipe may stay open behind its end."""
         wait = getattr(self._source, "is_ready", None)
         return bool(self._buffer) or wait is None or bool(wait(SOON))
 

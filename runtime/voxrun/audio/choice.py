@@ -29,9 +29,7 @@ class Raw:
         """CODEC:RATE[:CHANNELS], such as s16le:16000 or mulaw:8000. Raises AudioError."""
         codec, *numbers = text.lower().split(":")
         if codec not in RAW_CODECS:
-            raise AudioError(
-                f"raw samples of codec {codec!r} are not known; one of {', '.join(RAW_CODECS)} is"
-            )
+            raise AudioError(f"{codec!r} is no codec of raw samples; these are: {', '.join(RAW_CODECS)}")
         if len(numbers) not in (1, 2) or not all(each.isdecimal() for each in numbers):
             raise AudioError(f"{text}: raw samples are given as CODEC:RATE[:CHANNELS], such as s16le:16000")
         raw = cls(RAW_CODECS[codec], *map(int, numbers))

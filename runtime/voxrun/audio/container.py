@@ -5,6 +5,7 @@ object, with all of FFmpeg's protocols off: no recording can make it read anothe
 """
 
 import ctypes
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -16,20 +17,25 @@ from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
 from .flac import FrameTimes
-from .gaps import LEAST_GAP, PlacedGaps, TimedGaps
+from .gaps import PlacedGaps, TimedGaps
 from .losses import Losses
 
 MOST_FAILURES = 20
 """Failures of a container in a row, without a packet between them, that end it."""
 OPTIONS = {"protocol_whitelist": "", "analyzeduration": "100000"}
 """No access to anything but the given bytes; 0.1 s of a live stream are read before it begins."""
+UNSIZED = {"wav", "caf", "mpegts"}
+"""Containers whose last packet may be shorter than FFmpeg asked for, though nothing is missing."""
+SIZED = {"flac", "mov", "aiff", "au", "wv", "tta", "ape", "tak"}
+"""Containers whose headers tell the length of each track."""
+MISSING = {"mov": "its index is missing or damaged, as in a recording that was cut short"}
 SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}
 """Full scale of FFmpeg's sample formats."""
 
 
 MOST_ALLOCATED = 128 * 2**20
-"""Bytes that FFmpeg may allocate at once: headers of a few bytes can claim gigabytes. The index of an MP4 of a
-day has 100 MB."""
+"""Bytes that FFmpeg may allocate at once: a few bytes of a header can claim gigabytes. The index of an MP4 of
+a day has 100 MB."""
 
 
 def _limit_allocations() -> None:
@@ -62,8 +68,9 @@ class Container:
                 metadata_errors="replace",
                 container_options={**OPTIONS, **(options or {})},
             )
-        except (av.FFmpegError, ValueError) as error:
-            raise AudioError(f"{name}: cannot be read as audio ({reason(error)})") from error
+        except (av.FFmpegError, OSError, ValueError) as error:
+            missing = MISSING.get(demuxer) or reason(error)
+            raise AudioError(f"{name}: cannot be read as audio ({missing})") from error
         self._stream = self._track(track)
 
     def _track(self, track: int | None) -> Any:
@@ -79,7 +86,7 @@ class Container:
     def seconds(self) -> float | None:
         """The length of the track by the container's header, if it tells one."""
         stream, container = self._stream, self._container
-        if self._demuxer in ("flac", "mov", "aiff", "au") and stream.duration:
+        if self._demuxer in SIZED and stream.duration:
             return float(stream.duration * stream.time_base)
         alone = len(container.streams) == 1  # beside a film, sound may end early
         if self._demuxer in ("matroska", "asf") and alone and container.duration:
@@ -100,10 +107,11 @@ class Container:
                 if packet.size and frames is None:
                     gaps.failure(packet.pos, packet.size, seconds)
                 continue
+            number = numbers.of(bytes(packet), frames[0].samples, frames[0].sample_rate) if numbers else None
             for frame in frames:
                 length = frame.samples / frame.sample_rate
                 if numbers:
-                    at = numbers.of(bytes(packet), frame.samples, frame.sample_rate)
+                    at, number = number, None
                 else:
                     at = None if frame.pts is None else float(frame.pts * (frame.time_base or Fraction(0)))
                 silence = gaps.sound(packet.pos, packet.size, at, length)
@@ -116,8 +124,10 @@ class Container:
     def _timed_gaps(self) -> TimedGaps:
         if self._demuxer == "flac":  # its frames are numbered: every missing one is known
             return TimedGaps(self.losses, 0.0, least=0.001)
-        start = self._container.start_time
-        return TimedGaps(self.losses, None if start is None else start / float(av.time_base), LEAST_GAP)
+        if self._container.start_time is None:
+            return TimedGaps(self.losses, None)
+        start = self._container.start_time / float(av.time_base)
+        return TimedGaps(self.losses, start, math.inf if self.seconds is None else self.seconds)
 
     def _packets(self) -> Iterator[Any]:
         failures, corrupt = 0, False
@@ -129,9 +139,9 @@ class Container:
                 break
             except AudioError:
                 raise
-            except (av.FFmpegError, IndexError):  # IndexError: a stream that began in the middle
+            except (av.FFmpegError, OSError, IndexError):  # OSError: seeking; IndexError: a new stream
                 failures += 1
-        self.losses.cut = self.losses.cut or corrupt
+        self.losses.cut = self._demuxer not in UNSIZED and corrupt
 
     def _decode(self, packet: Any) -> "list[Any] | None":
         """Its frames; None if it cannot be decoded."""

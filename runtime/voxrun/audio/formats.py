@@ -20,6 +20,10 @@ NEAR, FAR = 1 << 13, 1 << 20
 """Bytes in which the first frame may lie behind junk: of what may be raw samples (0.26 s of speech, which a
 live stream waits for), of anything else."""
 LONGEST_TAG = 1 << 24
+QUIET = 1e-5
+"""Power (-50 dB) below which samples may be anything: the noise of a room."""
+MOST_CHANGE = 1.5
+"""Power of the differences of neighbouring samples to their own: 2 in data and noise, below 1 in speech."""
 
 MAGICS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"OggS", "ogg"),
@@ -67,6 +71,15 @@ SEEKING = {"mov", "caf", "aiff", "avi", "rm", "mpc8"}
 UNTIMED = {"mp3", "aac", "loas", "ac3", "dts", "amr"}
 """Formats whose packets have no time of their own: what is missing shows in bytes only."""
 OTHERS = (
+    (b"\x7fELF", "a program"),
+    (b"\xff\xfe", "text in UTF-16"),
+    (b"\xfe\xff", "text in UTF-16"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ", "xz"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard"),
+    (b"SQLite format 3", "a database"),
+    (b"\x93NUMPY", "a NumPy array"),
     (b"<", "XML or HTML"),
     (b"{", "JSON"),
     (b"#EXTM3U", "a playlist"),
@@ -108,7 +121,7 @@ def recognise(stream: ByteStream, guess_raw: bool) -> Format:
         return Format(demuxer)
     if demuxer := next((name for name in SYNCS if frames_at(head, 0, name)), None):
         return Format(demuxer)
-    if other := next((name for magic, name in OTHERS if head.lstrip().startswith(magic)), None):
+    if other := _other(head):
         if found := _behind_junk(stream, FAR):
             return found
         raise AudioError(f"{stream.name}: cannot be read as audio (this is {other})")
@@ -122,6 +135,14 @@ def recognise(stream: ByteStream, guess_raw: bool) -> Format:
         f"{stream.name}: cannot be read as audio (no known format; samples without a header need"
         " --raw CODEC:RATE, such as --raw s16le:16000)"
     )
+
+
+def _other(head: bytes) -> str | None:
+    if head[257:262] == b"ustar":
+        return "a tar archive"
+    if head[8:10] == b'{"':
+        return "weights in safetensors"
+    return next((name for magic, name in OTHERS if head.lstrip().startswith(magic)), None)
 
 
 def _by_magic(head: bytes) -> str | None:
@@ -153,14 +174,14 @@ def _behind_junk(stream: ByteStream, most: int) -> Format | None:
 
 
 def looks_like_samples(head: bytes) -> bool:
-    """Whether bytes may be 16-bit samples: neither text nor compressed, which is as loud and flat as noise."""
+    """Whether bytes may be 16-bit samples: not text, and each near the one before unless they are quiet."""
     if _is_text(head):
         return False
     samples = np.frombuffer(head[: len(head) // 2 * 2], "<i2").astype(np.float64) / 2**15
     power = float(np.mean(samples**2)) if len(samples) else 0.0
-    if power < 0.1:  # that of uniform noise is 1/3
+    if power < QUIET:
         return True
-    return float(np.mean(np.diff(samples) ** 2)) < power  # twice as much in noise, far less in loud speech
+    return float(np.mean(np.diff(samples) ** 2)) < MOST_CHANGE * power
 
 
 def _is_text(head: bytes) -> bool:

@@ -1,10 +1,12 @@
 """Finds what is missing between decoded packets: by their times, or by their places where they have none."""
 
+import math
+
 from .losses import LEAST, Losses
 from .tags import Tagged
 
 LEAST_GAP = 0.5
-"""Seconds between packets from which sound is missing; shorter gaps are rounding, or silence that was not sent."""
+"""Seconds between packets from which sound is missing; shorter: rounding, or silence that is not sent."""
 MOST_GAP = 600.0
 """Seconds; a longer gap is another clock, not a gap."""
 
@@ -12,9 +14,12 @@ MOST_GAP = 600.0
 class TimedGaps:
     """For packets with times: silence stands for what is missing, so that later times stay right."""
 
-    def __init__(self, losses: Losses, start: float | None, least: float = LEAST_GAP) -> None:
-        """`start`: the container's time of its beginning; `least`: seconds of the shortest gap that counts."""
-        self._losses, self._next, self._least = losses, start, least
+    def __init__(
+        self, losses: Losses, start: float | None, length: float = math.inf, least: float = LEAST_GAP
+    ) -> None:
+        """`start`: the container's time of its beginning; `length`: its seconds; `least`: the shortest gap."""
+        self._losses, self._next, self._length, self._least = losses, start, length, least
+        self._sounded = 0.0  # silence included
         self._begun, self._failed = False, 0.0
 
     def failure(self, place: int | None, size: int, seconds: float) -> None:
@@ -28,9 +33,11 @@ class TimedGaps:
         self._begun, self._failed = True, 0.0
         self._next = at + seconds if at is not None else self._next and self._next + seconds
         least = min(LEAST, self._least) if failed else self._least
-        if least <= gap <= MOST_GAP:
+        self._sounded += seconds
+        if least <= gap <= MOST_GAP and self._sounded + gap <= self._length + LEAST:
             if begun:
                 self._losses.damage(gap)
+            self._sounded += gap
             return gap
         if begun and failed:
             self._losses.damage(0.0 if at is not None else failed)
@@ -38,7 +45,7 @@ class TimedGaps:
 
 
 class PlacedGaps:
-    """For packets without times: bytes between them that are neither sound nor tags, at the recording's rate."""
+    """For packets without times: bytes between them that are no tags, at the recording's mean rate."""
 
     def __init__(self, losses: Losses, tags: Tagged) -> None:
         self._losses, self._tags = losses, tags
@@ -64,3 +71,8 @@ class PlacedGaps:
         self._bytes += size
         self._seconds += seconds
         return 0.0
+
+    def finish(self) -> None:
+        """The sound has ended: what FFmpeg skipped without a word counts too."""
+        if missing := self._tags.skipped * self._seconds / max(self._bytes, 1):
+            self._losses.damage(max(0.0, missing - self._losses.seconds))

@@ -30,9 +30,12 @@ class Losses:
         if seconds >= LEAST:
             self.seconds += seconds
 
-    def settle(self, promised: float | None, heard: float) -> None:
-        """The header's length is exact where an estimate from bytes is not."""
-        if promised is None or heard > promised + LEAST:  # of the first of several joined recordings
+    def settle(self, promised: float, heard: float, complete: bool) -> None:
+        """A header's length is exact where an estimate from bytes is not.
+
+        `complete`: all bytes that the header promises have come, so that nothing is cut off.
+        """
+        if heard > promised + LEAST or (complete and not self.damaged):  # joined recordings; a wrong header
             return
         missing = max(0.0, promised - heard)
         self.seconds = missing if self.damaged or missing >= LEAST else 0.0

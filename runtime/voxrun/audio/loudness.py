@@ -7,7 +7,7 @@ from voxrun.arrays import FloatArray
 QUIET = 10 ** (-50 / 20)
 """Peak below which a recording is told to be very quiet: speech has peaks of -30 dB and more."""
 CANCELLED = 0.05
-"""Part of the power of the loudest channel that is left in the average, times the channels' number squared."""
+"""The average's power below which channels cancel, as a part of what the loudest one alone would leave."""
 
 
 class Loudness:
@@ -39,7 +39,5 @@ class Loudness:
         loudest = float(self._channels.max()) / len(self._channels) ** 2
         if not one_channel and len(self._channels) > 1 and self._average < CANCELLED * loudest:
             best = int(self._channels.argmax()) + 1
-            return (
-                f"the channels cancel each other when they are averaged; --channel {best} hears one of them"
-            )
+            return f"the channels cancel each other when they are averaged; --channel {best} hears one"
         return None

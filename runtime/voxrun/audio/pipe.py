@@ -51,7 +51,7 @@ class Pipe:
         os.write(self._waker, b".")
 
     def read(self, n: int) -> bytes:
-        """The available bytes, n at most; waits for the first, and is empty only at the end. Raises OSError."""
+        """The available bytes, n at most; waits for the first; empty only at the end. Raises OSError."""
         while True:
             ready = self._wait(None)
             if self._woken in ready:

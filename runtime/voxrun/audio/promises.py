@@ -1,26 +1,10 @@
-"""Seconds of sound that headers promise where FFmpeg does not say: Wave64 and CAF.
+"""What headers tell that FFmpeg does not: the length of CAF; whether an MP4 must be read to its end first.
 
-Sources: Sony's Wave64 description, Apple's Core Audio Format specification.
+Source: Apple's Core Audio Format specification.
 """
 
 import struct
 from collections.abc import Iterator
-
-W64_HEAD = 40
-"""Bytes before the first chunk: two names and a size."""
-
-
-def w64_seconds(head: bytes) -> float | None:
-    """The length of Wave64 sound by its first bytes."""
-    rate, at = 0, W64_HEAD
-    while at + 24 <= len(head):
-        name, (size,) = head[at : at + 4], struct.unpack_from("<Q", head, at + 16)
-        if name == b"fmt " and at + 36 <= len(head):
-            (rate,) = struct.unpack_from("<I", head, at + 24 + 8)
-        if name == b"data":
-            return (size - 24) / rate if rate and 24 < size < 2**62 else None
-        at += max(24, size + -size % 8)
-    return None
 
 
 def caf_seconds(head: bytes) -> float | None:
@@ -45,7 +29,7 @@ def _caf_chunks(head: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def index_comes_first(head: bytes) -> bool:
-    """Whether an MP4's index lies before its sound, so that it can be heard as it comes (ISO/IEC 14496-12)."""
+    """Whether an MP4's index lies before its sound, which can be heard as it comes (ISO/IEC 14496-12)."""
     at = 0
     while at + 8 <= len(head):
         size, kind = struct.unpack_from(">I4s", head, at)

@@ -1,4 +1,4 @@
-"""From bytes to sound: which reader a recording needs, by its format. A new kind of reader is a function here.
+"""From bytes to sound: which reader a recording needs, by its format. A new kind is a function here.
 
 A reader iterates once over (samples [n, channels], samples a second). `seconds` is the length if the header
 tells one; `losses` are complete when the sound has ended.
@@ -8,34 +8,31 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxrun.arrays import FloatArray
+from voxrun.errors import AudioError
 
 from .bytestream import ByteStream
 from .choice import Choice, Raw
 from .formats import SEEKING, UNTIMED, Format, recognise
 from .losses import Losses
-from .promises import caf_seconds, index_comes_first, w64_seconds
+from .promises import caf_seconds, index_comes_first
 from .source import log
-from .sync import mpeg_seconds
+from .sync import Promise, Walk, mpeg_promise
 from .wav import FLOAT, PCM, Layout, Samples, read_header
 
 if TYPE_CHECKING:  # FFmpeg's libraries are loaded only for what needs them
     from .container import Container
+    from .links import FlacLink, OggLink
+    from .tags import Tagged
 
 Sound = Iterator[tuple[FloatArray, int]]
 HEAD = 4096
 """Bytes in which a header may promise a length."""
 PLAIN = {
     "u8": (PCM, 8, "<"),
-    **{
-        f"s{bits}{end}": (PCM, bits, order)
-        for bits in (16, 24, 32)
-        for end, order in (("le", "<"), ("be", ">"))
-    },
-    **{
-        f"f{bits}{end}": (FLOAT, bits, order)
-        for bits in (32, 64)
-        for end, order in (("le", "<"), ("be", ">"))
-    },
+    **{f"s{bits}le": (PCM, bits, "<") for bits in (16, 24, 32)},
+    **{f"s{bits}be": (PCM, bits, ">") for bits in (16, 24, 32)},
+    **{f"f{bits}le": (FLOAT, bits, "<") for bits in (32, 64)},
+    **{f"f{bits}be": (FLOAT, bits, ">") for bits in (32, 64)},
 }
 """Raw codecs that are plain numbers: format code as in WAV, bits, byte order."""
 
@@ -66,10 +63,10 @@ def reader_for(stream: ByteStream, choice: Choice, rate: int, guess_raw: bool = 
             rate,
         )
         return _raw(stream, Raw("s16le", rate))
-    if form.demuxer == "wav":
+    if form.demuxer in ("wav", "w64"):
         return _wav(stream, choice)
-    if form.demuxer == "ogg":
-        return OggChain(stream, choice)
+    if form.demuxer in ("ogg", "flac"):
+        return Chain(stream, form.demuxer, choice.track)
     if form.demuxer in UNTIMED:
         return _untimed(stream, form.demuxer, choice)
     return _timed(stream, form, choice)
@@ -94,14 +91,14 @@ def _wav(stream: ByteStream, choice: Choice) -> Reader:
 def _untimed(stream: ByteStream, demuxer: str, choice: Choice) -> Reader:
     from .tags import Tagged
 
-    promised = mpeg_seconds(stream.peek(HEAD)) if demuxer == "mp3" else None
-    tagged = Tagged(stream)
+    promised = mpeg_promise(stream.peek(HEAD)) if demuxer == "mp3" else None
+    tagged = Tagged(stream, Walk(demuxer) if demuxer in ("aac", "loas") else None)
     return Placed(_container(tagged, demuxer, stream.name, choice.track), tagged, promised)
 
 
 def _timed(stream: ByteStream, form: Format, choice: Choice) -> Reader:
     head = stream.peek(HEAD)
-    promised = {"w64": w64_seconds, "caf": caf_seconds}.get(form.demuxer, lambda _: None)(head)
+    promised = caf_seconds(head) if form.demuxer == "caf" else None
     seeking = form.demuxer in SEEKING and not (form.demuxer == "mov" and index_comes_first(head))
     file = stream.seekable() if seeking else stream
     return Timed(_container(file, form.demuxer, stream.name, choice.track), promised)
@@ -136,47 +133,56 @@ class Timed:
 class Placed:
     """Sound whose packets have no times: MPEG audio, AAC without a container and the like."""
 
-    def __init__(self, container: "Container", tags: Any, promised: float | None) -> None:
-        """`tags`: the stream's `Tagged`; `promised`: seconds by the header of the first frame."""
+    def __init__(self, container: "Container", tags: "Tagged", promised: Promise | None) -> None:
+        """`promised`: by the header of the first frame."""
         self._container, self._tags, self.losses = container, tags, container.losses
-        self.seconds = promised
+        self._promised = promised
+        self.seconds = promised.seconds if promised else None
 
     def __iter__(self) -> Sound:
         """(samples [n, channels], samples a second)."""
         from .gaps import PlacedGaps
 
-        heard = 0.0
-        for samples, rate in self._container.sound(PlacedGaps(self.losses, self._tags)):
+        heard, gaps = 0.0, PlacedGaps(self.losses, self._tags)
+        for samples, rate in self._container.sound(gaps):
             heard += len(samples) / rate
             yield samples, rate
-        self.losses.settle(self.seconds, heard)
+        gaps.finish()
+        if self._promised:
+            size = self._promised.bytes
+            complete = size is not None and self._tags.length >= size
+            self.losses.settle(self._promised.seconds, heard, complete)
 
 
-class OggChain:
-    """Ogg: one recording after another, each of any codec and rate."""
+class Chain:
+    """Recordings one after another, each with its own header, and maybe of another codec or rate."""
 
-    seconds: float | None = None
+    def __init__(self, stream: ByteStream, demuxer: str, track: int | None) -> None:
+        self._stream, self._demuxer, self._track, self.losses = stream, demuxer, track, Losses()
+        self._next = self._open()
+        self.seconds = self._next[1].seconds
 
-    def __init__(self, stream: ByteStream, choice: Choice) -> None:
-        self._stream, self._choice, self.losses = stream, choice, Losses()
-        self._link = self._open()
+    def _open(self) -> "tuple[OggLink | FlacLink, Timed]":
+        from .links import LINKS
 
-    def _open(self) -> Any:
-        from .ogg import OggLink
-
-        link = OggLink(self._stream)
-        return link, _container(link, "ogg", self._stream.name, self._choice.track)
+        link = LINKS[self._demuxer](self._stream)
+        return link, Timed(_container(link, self._demuxer, self._stream.name, self._track))
 
     def __iter__(self) -> Sound:
         """(samples [n, channels], samples a second), silence included where some are missing."""
         while True:
-            link, container = self._link
-            yield from container.sound()
-            self.losses.add(container.losses)
+            link, recording = self._next
+            yield from recording
+            self.losses.add(recording.losses)
+            link.skip()
             if not self._stream.peek(1):
                 break
-            self._link = self._open()
-        self.losses.cut = not link.is_complete
+            try:
+                self._next = self._open()
+            except AudioError:  # the last one is cut short in its header
+                self.losses.cut = True
+                return
+        self.losses.cut = self.losses.cut or not link.is_complete
 
 
 class Prefixed:

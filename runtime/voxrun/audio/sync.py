@@ -1,11 +1,16 @@
 """MPEG audio and AAC frames by their headers: for streams that begin with nothing else, and for their length.
 
 A frame header says how long its frame is, so that several in a row are no coincidence.
-Sources: ISO/IEC 11172-3 and 13818-3 (MPEG audio), 14496-3 (ADTS, LOAS), the Xing, LAME and VBRI headers of encoders.
+Sources: ISO/IEC 11172-3 and 13818-3 (MPEG audio), 14496-3 (ADTS, LOAS), the encoders' Xing, LAME and VBRI
+headers.
 """
 
 from dataclasses import dataclass
 
+WALK_AHEAD = 1 << 15
+"""Bytes that are looked at before a frame counts: four of the longest."""
+SIDE_INFORMATION = {(True, True): 17, (True, False): 32, (False, True): 9, (False, False): 17}
+"""Bytes between the header of a Layer III frame and a Xing header, by (MPEG 1, mono)."""
 FRAMES = 4
 """Frames in a row that identify a stream."""
 BITRATES = {
@@ -122,27 +127,77 @@ def _first(data: bytes, demuxer: str) -> int | None:
     return None
 
 
-def mpeg_seconds(data: bytes) -> float | None:
-    """Seconds that the header in an MPEG stream's first frame promises, without the encoder's padding.
+class Walk:
+    """Follows the frames of a stream by their headers, and notes what lies between them."""
 
-    `data` begins with that frame. None if it has no such header, as when the encoder wrote into a pipe.
+    def __init__(self, demuxer: str) -> None:
+        self._demuxer, (_, self._size_of) = demuxer, SYNCS[demuxer]
+        self._buffer, self._at = b"", 0
+        self._lost: int | None = 0  # where the frames were lost; None while they are followed
+        self.skipped: list[tuple[int, int]] = []
+        """Where bytes that are no frames begin and end, with frames behind them."""
+
+    def feed(self, data: bytes) -> None:
+        """The stream's next bytes; none at its end."""
+        self._buffer += data
+        done, ahead = 0, WALK_AHEAD if data else 1
+        while len(self._buffer) - done >= ahead:
+            size = self._size_of(self._buffer, done) if self._lost is None else 0
+            done = done + size if size else self._search(done, ahead)
+        self._buffer, self._at = self._buffer[done:], self._at + done
+
+    def _search(self, done: int, ahead: int) -> int:
+        """Look for frames from here on; returns how far the bytes are known."""
+        if self._lost is None:
+            self._lost = self._at + done
+        start = _first(self._buffer[done:], self._demuxer)
+        if start is None:
+            return len(self._buffer) - ahead + 1
+        if self._at + done + start > self._lost > 0:
+            self.skipped.append((self._lost, self._at + done + start))
+        self._lost = None
+        return done + start
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What the header in an MPEG stream's first frame says of the whole stream."""
+
+    seconds: float
+    """Without the encoder's padding."""
+    bytes: int | None
+    """None if it does not say."""
+
+
+def mpeg_promise(data: bytes) -> Promise | None:
+    """The promise of a Xing, Info or VBRI header; `data` begins with the first frame.
+
+    None if it has no such header, as when the encoder wrote into a pipe.
     """
     frame = MpegFrame.at(data)
     if frame is None:
         return None
-    side = {(True, True): 17, (True, False): 32, (False, True): 9, (False, False): 17}[
-        frame.version == 1, frame.mono
-    ]
-    xing = data[4 + side : 4 + side + 4 + 4 + 4 + 4 + 100 + 4 + 24]
-    padding = 0
-    if xing[:4] in (b"Xing", b"Info") and xing[7] & 1:
-        frames = int.from_bytes(xing[8:12], "big")
-        lame = 12 + 4 * bool(xing[7] & 2) + 100 * bool(xing[7] & 4) + 4 * bool(xing[7] & 8)
-        if xing[lame : lame + 4] in (b"LAME", b"Lavf", b"Lavc") and len(xing) >= lame + 24:
-            delays = int.from_bytes(xing[lame + 21 : lame + 24], "big")
-            padding = (delays >> 12) + (delays & 0xFFF)
-    elif data[36:40] == b"VBRI" and len(data) >= 54:
-        frames = int.from_bytes(data[50:54], "big")
-    else:
+    side = SIDE_INFORMATION[frame.version == 1, frame.mono]
+    return _xing(data[4 + side :], frame) or _vbri(data[36:], frame)
+
+
+def _xing(data: bytes, frame: MpegFrame) -> Promise | None:
+    if data[:4] not in (b"Xing", b"Info") or len(data) < 16 or not data[7] & 1:
         return None
-    return max(0, frames * frame.samples - padding) / frame.rate if frames else None
+    frames, at, size = int.from_bytes(data[8:12], "big"), 12, None
+    if data[7] & 2:
+        size, at = int.from_bytes(data[at : at + 4], "big"), at + 4
+    lame = data[at + 100 * bool(data[7] & 4) + 4 * bool(data[7] & 8) :][:24]
+    padding = 0
+    if lame[:4] in (b"LAME", b"Lavf", b"Lavc") and len(lame) == 24:
+        delays = int.from_bytes(lame[21:24], "big")
+        padding = (delays >> 12) + (delays & 0xFFF)
+    seconds = max(0, frames * frame.samples - padding) / frame.rate
+    return Promise(seconds, size) if frames else None
+
+
+def _vbri(data: bytes, frame: MpegFrame) -> Promise | None:
+    if data[:4] != b"VBRI" or len(data) < 18:
+        return None
+    size, frames = int.from_bytes(data[10:14], "big"), int.from_bytes(data[14:18], "big")
+    return Promise(frames * frame.samples / frame.rate, size) if frames else None

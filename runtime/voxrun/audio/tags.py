@@ -5,6 +5,7 @@ Sources: the ID3v2.3 and 2.4 documents, the APEv2 specification, Lyrics3 v2.
 
 from .bytestream import ByteStream
 from .formats import id3_size
+from .sync import Walk
 
 MARKS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 LONGEST_HEAD = 32
@@ -15,8 +16,9 @@ ID3V1 = 128
 class Tagged:
     """A file object over a stream that notes the tags that pass."""
 
-    def __init__(self, stream: ByteStream) -> None:
-        self._stream = stream
+    def __init__(self, stream: ByteStream, walk: Walk | None = None) -> None:
+        """`walk` follows the frames where FFmpeg's reader does not tell what it skipped."""
+        self._stream, self._walk = stream, walk
         self._tail, self._read = b"", 0
         self._spans: list[tuple[int, int]] = []
 
@@ -26,7 +28,20 @@ class Tagged:
         self._note(self._tail + data, self._read - len(self._tail), last=not data)
         self._read += len(data)
         self._tail = (self._tail + data)[-LONGEST_HEAD:]
+        if self._walk:
+            self._walk.feed(data)
         return data
+
+    @property
+    def skipped(self) -> int:
+        """Bytes between frames, by the walk, that are no tags."""
+        spans = self._walk.skipped if self._walk else []
+        return sum(end - start - self.between(start, end) for start, end in spans)
+
+    @property
+    def length(self) -> int:
+        """Bytes read so far."""
+        return self._read
 
     def between(self, start: int, end: int) -> int:
         """Bytes of tags in this part of the stream."""
@@ -38,7 +53,7 @@ class Tagged:
         return total
 
     def _note(self, data: bytes, begin: int, last: bool) -> None:
-        """Note the tags whose heads lie in these bytes, whole; what is cut comes again with the next bytes."""
+        """Note the tags whose heads lie in these bytes, whole; a cut one comes again with the next bytes."""
         whole = len(data) if last else len(data) - LONGEST_HEAD
         for mark in MARKS:
             at = data.find(mark, 0)

@@ -22,6 +22,7 @@ PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 WIDTHS = {PCM: (8, 16, 24, 32, 64), FLOAT: (32, 64)}
 """Bits a sample, by format code."""
 ORDERS = {b"RIFF": "<", b"RF64": "<", b"RIFX": ">"}
+W64 = b"riff\x2e\x91\xcf\x11"
 UNKNOWN_SIZE = 0x7FFF0000
 """Sizes from here on mean an unknown length: ffmpeg, sox and arecord write such headers into pipes."""
 MOST_CHANNELS = 64
@@ -99,26 +100,48 @@ class Header:
 
 def read_header(stream: ByteStream) -> Header:
     """Read up to the first sample. Raises AudioError if the header ends early or is impossible."""
-    magic = stream.exactly(12)[:4]
-    order = ORDERS[magic]
+    if stream.peek(len(W64)) == W64:
+        return _header(stream, _w64_chunks(stream), "<")
+    return _header(stream, _chunks(stream), ORDERS[stream.peek(4)])
+
+
+def _header(stream: ByteStream, chunks: Iterator[tuple[bytes, float]], order: str) -> Header:
+    """Consume the chunks up to that of the samples."""
     body, long_size = b"", math.inf
-    while True:
-        head = stream.exactly(8)
-        if len(head) < 8:
-            raise AudioError(f"{stream.name}: the WAV header breaks off before any samples")
-        kind, size = struct.unpack(f"{order}4sI", head)
+    for kind, size in chunks:
         if kind == b"data":
-            break
-        kept = stream.exactly(min(size, LONGEST_FORMAT))
-        stream.skip(size + size % 2 - len(kept))  # chunks are padded to even lengths
+            size = long_size if size >= UNKNOWN_SIZE and long_size < 2**63 else size
+            return Header(_layout(body, order, stream.name), body, size or math.inf)
+        kept = stream.exactly(int(min(size, LONGEST_FORMAT)))
+        stream.skip(int(size) - len(kept))
         if kind == b"fmt ":
             body = kept
         if kind == b"ds64" and len(kept) >= 16:
             (long_size,) = struct.unpack_from("<Q", kept, 8)
-    if magic == b"RF64" and size == 0xFFFFFFFF:
-        size = long_size
-    known = 0 < size < UNKNOWN_SIZE or (magic == b"RF64" and 0 < size < 2**63)
-    return Header(_layout(body, order, stream.name), body, size if known else math.inf)
+    raise AudioError(f"{stream.name}: the WAV header breaks off before any samples")
+
+
+def _chunks(stream: ByteStream) -> Iterator[tuple[bytes, float]]:
+    """(name, size) of each chunk, whose body the caller consumes; the size may be unknown: infinite."""
+    order = ORDERS[stream.exactly(12)[:4]]
+    while len(head := stream.exactly(8)) == 8:
+        kind, size = struct.unpack(f"{order}4sI", head)
+        yield kind, size if size < UNKNOWN_SIZE or kind != b"data" else math.inf
+        if size % 2 and not _is_name(stream.peek(4)):  # chunks are padded to even lengths, by most writers
+            stream.skip(1)
+
+
+def _w64_chunks(stream: ByteStream) -> Iterator[tuple[bytes, float]]:
+    """The same of Sony Wave64: names of 16 bytes, sizes of 64 bits with the head included, padded to 8."""
+    stream.skip(40)
+    while len(head := stream.exactly(24)) == 24:
+        kind, (size,) = head[:4], struct.unpack_from("<Q", head, 16)
+        yield kind, max(0, size - 24) if size < 2**62 else math.inf
+        stream.skip(-size % 8)
+
+
+def _is_name(data: bytes) -> bool:
+    return len(data) == 4 and all(32 <= byte < 127 for byte in data)
 
 
 def _layout(body: bytes, order: str, name: str) -> Layout:
@@ -165,14 +188,14 @@ class Samples:
     def _next_size(self) -> float:
         """Bytes of samples that follow the promised ones: of a joined recording, or of a wrong header."""
         stream, order = self._stream, "little" if self._layout.order == "<" else "big"
-        if self._size % 2 and stream.ready() and stream.peek(1) == b"\0":
+        if self._size % 2 and stream.ready() and not _is_name(stream.peek(4)):
             stream.skip(1)
         first = True
         while stream.ready() and len(head := stream.peek(12)) == 12:
             kind, size = head[:4], int.from_bytes(head[4:8], order)  # type: ignore[arg-type]
             if kind in ORDERS and head[8:12] == b"WAVE":
                 return self._joined()
-            if not all(32 <= byte < 127 for byte in kind):
+            if not _is_name(kind):
                 return math.inf if first else 0  # no chunk: the samples go on
             stream.skip(8 + size + size % 2)
             first = False

@@ -10,10 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 MODEL_FILES = ("config.json", "params.json")
 WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt", ".npz")
-WHISPER = re.compile(
-    r"(tiny|base|small|medium|large|turbo)([.-](en|v\d|v3-turbo|turbo))?|.*/(distil-)?whisper-.*"
-)
-URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+WHISPER = r"(tiny|base|small|medium|large|turbo)([.-](en|v\d|turbo|v3-turbo))?|.*/.*whisper.*"
+URL = r"(?i)[a-z][a-z0-9+.-]+://"
 
 
 def not_a_recording(name: str) -> str | None:
@@ -27,7 +25,7 @@ def not_a_recording(name: str) -> str | None:
         return None
     if name.lower().startswith("file://"):
         return f"{name}: is an address; write the path, {quote(unquote(urlsplit(name).path))}"
-    if URL.match(name):
+    if re.match(URL, name):
         return f"{name}: is an address; pipe it: ffmpeg -v error -i {quote(name)} -f wav - | voxrun -"
     if any(sign in name for sign in "*?["):
         return f"{name}: no file has a name like this"
@@ -48,6 +46,6 @@ def not_a_model(name: str) -> str | None:
         if name.lower().endswith(WEIGHTS):
             return f"--model {name}: is a file; write the folder that has it and config.json"
         return f"--model {name}: is a file, no model; a recording needs no option: voxrun {quote(name)}"
-    if not os.path.lexists(name) and WHISPER.fullmatch(name):
+    if not os.path.lexists(name) and re.fullmatch(WHISPER, name):
         return f"--model {name}: is a Whisper model; voxrun runs Voxtral-Mini-4B-Realtime only"
     return None
