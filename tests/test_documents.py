@@ -15,7 +15,7 @@ from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import Strict
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.tasks import build, describe, publish, selection, show
-from voxrun.cli.main import parser
+from voxrun.cli.options import parser
 
 ROOT = Path(__file__).parents[1]
 PATTERNS = (

@@ -15,5 +15,17 @@ def shown(value: Any) -> str:
 
 def sentence(message: object, limit: int = MAX_MESSAGE) -> str:
     """A message as one printable line of at most `limit` characters."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(message)).split())
+    line = " ".join("".join(c if c.isprintable() else " " for c in readable(str(message))).split())
     return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+def readable(text: str) -> str:
+    """Text with the name of a file, whose bytes need not be UTF-8 nor of the locale's encoding, as UTF-8.
+
+    Other bytes become U+FFFD.
+    """
+    try:
+        name = text.encode(errors="surrogateescape")  # as Python decodes names
+    except UnicodeEncodeError:
+        name = text.encode(errors="replace")
+    return name.decode(errors="replace")

@@ -11,6 +11,7 @@ from voxrun.trust.defaults import DEFAULT_REGISTRY, REGISTRY_VARIABLE
 DEFAULT_MODEL = "mlx-community/Voxtral-Mini-4B-Realtime-6bit"
 MODEL_VARIABLE = "VOXRUN_MODEL"
 STDIN = "-"
+STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 DESCRIPTION = """\
 Transcribe recordings, streams and the microphone with MLX weights of
 Voxtral-Mini-4B-Realtime. Standard output carries the transcript, nothing else.
@@ -57,6 +58,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p = parser()
     args = p.parse_args(argv)
     args.format = args.format or _format_of(args.output)
+    args.output = None if args.output in STDOUT else args.output
     files = args.audio or []
     if args.model is None and args.lock is None:
         args.model = os.environ.get(MODEL_VARIABLE, DEFAULT_MODEL)
@@ -73,7 +75,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _format_of(output: str | None) -> str:
-    suffix = Path(output or "").suffix[1:]
+    suffix = Path(output or "").suffix[1:].lower()
     return suffix if suffix in WRITERS else "txt"
 
 
@@ -137,8 +139,8 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--output",
         metavar="PATH",
-        help="file to write instead of standard output; or a folder (there already, ending in /, or for"
-        " several recordings), which gets NAME.FORMAT for each; a file appears when it is complete",
+        help="file to write, or - for standard output, the default; or a folder (there already, ending in /,"
+        " or for several recordings), which gets NAME.FORMAT for each; a file appears when it is complete",
     )
     group.add_argument(
         "--alternatives",

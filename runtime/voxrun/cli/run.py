@@ -6,10 +6,11 @@ from pathlib import Path
 
 from voxrun.audio.microphone import input_devices
 from voxrun.audio.source import Source, log
-from voxrun.errors import AudioError, DeviceError, VoxrunError
+from voxrun.errors import AudioError, DeviceError, OutputError, VoxrunError
 from voxrun.stream.session import Session
 from voxrun.transcriber import Transcriber, listen
-from voxrun.transcripts.output import Output, Stdout, output_at, places
+from voxrun.transcripts.output import Output, Stdout, output_at
+from voxrun.transcripts.places import places
 from voxrun.transcripts.writers import WRITERS, Document, Recording, Writer
 from voxrun.trust.locate import in_registry
 from voxrun.trust.open import pinned_model, trusted
@@ -28,7 +29,8 @@ def run(args: argparse.Namespace, interruption: Interruption) -> int:
     show_log()
     try:
         if args.list_devices:
-            print("\n".join(input_devices()), flush=True)
+            with Stdout(live=False) as output:
+                output.write("".join(f"{device}\n" for device in input_devices()))
             return 0
         return Run(args, interruption).all()
     except VoxrunError as error:
@@ -44,6 +46,8 @@ class Run:
         self._inputs = inputs(args.audio, args.device)
         names = [each.name for each in self._inputs]
         self._places = places(args.output, names, args.format) if args.output else []
+        if not self._places:
+            Stdout.check()
         self._model = pinned_model(args.lock) if args.model is None else args.model
         self._transcriber = self._open()
         self._stats.loaded()
@@ -53,6 +57,7 @@ class Run:
         verify = args.verify or args.write_lock is not None
         folder = trusted(self._model, args.revision, args.registry, verify, args.lock)
         transcriber = Transcriber.load(folder)
+        self._interruption.at_once = False  # from now on there may be something to clean up
         if args.write_lock:
             write_lock(Pin.of(folder, in_registry(self._model, args.registry)), args.write_lock)
         return transcriber
@@ -66,7 +71,7 @@ class Run:
                 print_above(f"voxrun: stats\n{self._stats.report()}")
 
     def _try(self, index: int) -> int:
-        """Transcribe one input; a bad recording does not stop the others."""
+        """Transcribe one input; a bad recording or a bad place does not stop the others."""
         try:
             self._transcribe(index)
             return 0
@@ -74,6 +79,10 @@ class Run:
             if not self._places and not self._inputs[index].live:
                 with self._output(index) as output:
                     output.write(self._writer(index).failure(error))
+            return _report(error)
+        except OutputError as error:
+            if not self._places:  # standard output, which all others share
+                raise
             return _report(error)
 
     def _transcribe(self, index: int) -> None:

@@ -59,8 +59,16 @@ class Live(Screen):
     def show(self, source: Source, text: str) -> None:
         """One line, as wide as there is room."""
         if not self._bar.disable:
-            room = max(1, os.get_terminal_size(sys.stderr.fileno()).columns - METER - 4)
+            room = max(1, _columns() - METER - 4)
             self._bar.set_description_str(f"{meter(source.level)} {text[-room:]}")
+
+
+def _columns() -> int:
+    """The width of the terminal; that of one that was closed is no longer known."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:
+        return 80
 
 
 def screen_for(source: Source) -> Screen:

@@ -80,3 +80,10 @@ def is_plain(name: str) -> bool:
 def is_tools(name: str) -> bool:
     """Whether a plain name lies in TOOLS, in any case of letters: such a file is never verified."""
     return name.partition("/")[0].casefold() in {tool.casefold() for tool in TOOLS}
+
+
+def fitting(stem: str, ending: str) -> str:
+    """The name `stem` + `ending`, its stem cut at a character if it would be too long for a file system."""
+    room = LONGEST_PART - len(os.fsencode(ending))
+    kept = os.fsencode(stem)
+    return (stem if len(kept) <= room else kept[:room].decode(errors="ignore")) + ending

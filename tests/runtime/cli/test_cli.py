@@ -11,7 +11,8 @@ import pytest
 import soundfile
 from committed import CHECKPOINT, CLIPS
 
-from voxrun.cli.main import main, parser
+from voxrun.cli.main import main
+from voxrun.cli.options import parser
 from voxrun.stream.results import Result
 from voxrun.stream.session import Session
 

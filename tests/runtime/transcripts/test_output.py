@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from voxrun.errors import AudioError, OutputError
-from voxrun.transcripts.output import AtomicFile, Stdout, output_at, places
+from voxrun.transcripts.output import AtomicFile, Stdout, output_at
 
 
 def parts(folder: Path) -> list[str]:
@@ -158,7 +158,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         OutputError, match=r"nowhere/talk\.txt: cannot be written \(No such file or directory\)"
     ):
-        AtomicFile(tmp_path / "nowhere" / "talk.txt", live=False)
+        AtomicFile(tmp_path / "nowhere" / "talk.txt", live=False).__enter__()
 
 
 def test_standard_output_waits_for_a_file_and_not_for_live_sound(capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,37 +174,3 @@ def test_a_damaged_recording_prints_nothing(capsys: pytest.CaptureFixture[str]) 
         output.write("heard")
         raise ValueError
     assert capsys.readouterr().out == ""
-
-
-def test_one_recording_goes_to_the_file(tmp_path: Path) -> None:
-    assert places(str(tmp_path / "a.srt"), ["talk.flac"], "srt") == [tmp_path / "a.srt"]
-
-
-def test_a_name_that_is_too_long_is_one_sentence() -> None:
-    (path,) = places("x" * 300, ["talk.flac"], "srt")
-    with pytest.raises(OutputError, match=r"x: cannot be written \(File name too long\)"):
-        output_at(path, live=False)
-
-
-def test_a_folder_that_is_there_or_meant_gets_a_file_for_each(tmp_path: Path) -> None:
-    assert places(str(tmp_path), ["x/talk.flac"], "srt") == [tmp_path / "talk.srt"]
-    assert places(f"{tmp_path}/new/", ["talk.flac"], "vtt") == [tmp_path / "new" / "talk.vtt"]
-    assert places(f"{tmp_path}/two", ["a.flac", "b.tar.wav"], "txt") == [
-        tmp_path / "two" / "a.txt",
-        tmp_path / "two" / "b.tar.txt",
-    ]
-    assert (tmp_path / "two").is_dir()
-
-
-def test_one_document_never_overwrites_another_nor_a_recording(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="two recordings would be written there"):
-        places(f"{tmp_path}/out", ["a/talk.flac", "b/talk.wav"], "txt")
-    recording = str(tmp_path / "talk.flac")
-    with pytest.raises(OutputError, match="the recording itself would be overwritten"):
-        places(recording, [recording], "txt")
-
-
-def test_several_recordings_need_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(OutputError, match="cannot be a folder for transcripts"):
-        places(str(tmp_path / "file"), ["a.flac", "b.flac"], "txt")
