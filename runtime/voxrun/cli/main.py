@@ -1,6 +1,6 @@
 """The command `voxrun`: only the transcript on stdout; progress and errors on stderr.
 
-Imports little, so that a Ctrl-C is handled soon after the start.
+It imports little before signals are handled: until then a Ctrl-C is Python's, which prints a traceback.
 """
 
 import os
@@ -8,7 +8,6 @@ import sys
 from typing import NoReturn
 
 from .signals import Interruption
-from .streams import open_streams
 
 READER_GONE = 1
 BAD_OUTPUT = 2
@@ -34,6 +33,8 @@ def command() -> NoReturn:
     """Run `main`, then exit without clean-up: unloading compiled code takes half a second."""
     interruption = Interruption()
     try:
+        from .streams import open_streams
+
         open_streams()
         os._exit(_printed(_main(interruption)))
     except KeyboardInterrupt:

@@ -49,6 +49,7 @@ class Run:
         if not self._places:
             Stdout.check()
         self._model = pinned_model(args.lock) if args.model is None else args.model
+        self._output: Output | None = None
         self._transcriber = self._open()
         self._stats.loaded()
 
@@ -66,6 +67,10 @@ class Run:
         """Transcribe everything; return the exit code."""
         try:
             return max(self._try(index) for index in range(len(self._inputs)))
+        except KeyboardInterrupt:
+            if self._output:
+                self._output.abort()
+            raise
         finally:
             if self._args.stats:
                 print_above(f"voxrun: stats\n{self._stats.report()}")
@@ -77,7 +82,7 @@ class Run:
             return 0
         except AudioError as error:
             if not self._places and not self._inputs[index].live:
-                with self._output(index) as output:
+                with self._output_of(index) as output:
                     output.write(self._writer(index).failure(error))
             return _report(error)
         except OutputError as error:
@@ -87,7 +92,7 @@ class Run:
 
     def _transcribe(self, index: int) -> None:
         source = self._inputs[index].open(self._transcriber.rate)
-        with self._output(index) as output, screen_for(source) as screen:
+        with self._output_of(index) as output, screen_for(source) as screen:
             failure = self._listen(source, Document(self._writer(index)), output, screen)
             interrupted = source.stopped and not source.live
             if interrupted and self._places:
@@ -139,9 +144,10 @@ class Run:
         kind = WRITERS[self._args.format].kind(live, watched)
         return kind(Recording(name, self._model, delay))
 
-    def _output(self, index: int) -> Output:
+    def _output_of(self, index: int) -> Output:
         live = self._inputs[index].live
-        return output_at(self._places[index], live) if self._places else Stdout(live)
+        self._output = output_at(self._places[index], live) if self._places else Stdout(live)
+        return self._output
 
 
 def write_lock(pin: Pin, path: Path) -> None:

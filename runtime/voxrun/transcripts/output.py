@@ -47,6 +47,10 @@ class Output(ABC):
     def discard(self) -> None:
         """Leave no document."""
 
+    @abstractmethod
+    def abort(self) -> None:
+        """After a KeyboardInterrupt at any moment, also amid the methods above: leave nothing half done."""
+
     def __enter__(self) -> "Output":
         return self
 
@@ -85,6 +89,8 @@ class Stream(Output):
     def discard(self) -> None:
         """Print nothing more."""
         self._text = ""
+
+    abort = discard
 
 
 class Stdout(Stream):
@@ -159,9 +165,6 @@ class AtomicFile(Output):
             self._file = self._created()
         except OSError as error:
             raise _refusal(f"{self._name}:", error) from error
-        except KeyboardInterrupt:
-            self._remove()
-            raise
         return self
 
     def _created(self) -> TextIO:
@@ -190,22 +193,21 @@ class AtomicFile(Output):
             self._part.replace(self._path)
         except OSError as error:
             raise self._given_up(error) from error
-        except KeyboardInterrupt:
-            if self.live:
-                with suppress(OSError):
-                    self._part.replace(self._path)
-            self.discard()
-            raise
 
     def discard(self) -> None:
         """Remove the partial file, unless it was kept after a failure."""
         _close(self._file)
         if not self._kept:
-            self._remove()
+            with suppress(OSError):
+                self._part.unlink(missing_ok=True)
 
-    def _remove(self) -> None:
+    def abort(self) -> None:
+        """Put live audio's file in its place, if it is not there yet, and remove any other."""
         with suppress(OSError):
-            self._part.unlink(missing_ok=True)
+            if self.live and self._begun and not self._kept:
+                self._part.replace(self._path)
+            elif not self._kept:
+                self._part.unlink(missing_ok=True)
 
     def _given_up(self, error: OSError) -> OutputError:
         """The error for a file that can no longer be written; it names the partial file of live audio."""
