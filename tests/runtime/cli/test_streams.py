@@ -11,6 +11,7 @@ import sys
 import termios
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,8 @@ def test_messages_wait_for_a_reader_too(tmp_path: Path) -> None:
     os.close(writer)
     assert process.stdout is not None
     assert process.stdout.readline() == b"please try again\n"
+    with suppress(subprocess.TimeoutExpired):  # a slow reader
+        process.wait(2)
     with os.fdopen(reader, encoding="utf-8") as file:
         assert file.read(filled) == "." * filled
         lines = file.read().splitlines()
