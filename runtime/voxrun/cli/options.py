@@ -61,7 +61,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args.output = None if args.output in STDOUT else args.output
     files = args.audio or []
     if args.model is None and args.lock is None:
-        args.model = os.environ.get(MODEL_VARIABLE, DEFAULT_MODEL)
+        args.model = os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL
     if STDIN in files and len(files) > 1:
         p.error("--audio -: standard input cannot be one of several recordings")
     if args.device is not None and files:

@@ -34,7 +34,10 @@ def open_regular(path: Path) -> BinaryIO:
 
     The open file itself is examined, so that it cannot be exchanged; a pipe without a writer does not block.
     """
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    try:
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    except ValueError as error:  # a NUL character, or half of a surrogate pair
+        raise StrictError("no file can have that name") from error
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise StrictError("not a regular file")

@@ -44,7 +44,7 @@ def test_what_json_says_is_read_as_it_is(value: Any, ascii_only: bool, indent: i
         (b'["\\"",' + b"[" * 100, "nested deeper"),
         (b'["\\\\",' + b"[" * 100, "nested deeper"),
         (b"[" + b"[]," * MAX_MARKS, "more than"),
-        (b"", "Expecting value"),
+        (b"", "empty; download it again"),
     ],
     ids=lambda value: repr(value[:24]),
 )
