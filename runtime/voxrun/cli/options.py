@@ -25,15 +25,15 @@ examples:
   voxrun                                       the microphone, until Ctrl-C
   voxrun --model registry:Voxtral-4bit@v1      weights from the local registry
 
-Ctrl-C or SIGTERM ends the sound: what was heard until then is still printed.
+Ctrl-C, SIGTERM or SIGHUP ends the sound: what was heard is still printed.
 A second one aborts. A file for --output is not written if only a part of
 its recording was heard; from the microphone and a pipe, all that was heard is.
 
 exit codes:
   0    all was transcribed; microphone and pipe: also if Ctrl-C ended them
   1    standard output was closed by its reader
-  2    bad input: its line is empty, other files are still transcribed
-  130  Ctrl-C ended a file, or aborted (143: SIGTERM did)
+  2    bad input or output: its line is empty, others are still transcribed
+  130  Ctrl-C ended a file, or aborted (143: SIGTERM did, 129: SIGHUP)
 """
 
 
