@@ -1,14 +1,13 @@
 """Quoting untrusted files in messages: short, printable, on one line."""
 
 from reprlib import Repr
-from typing import Any
 
 MAX_MESSAGE = 1000
 _SHORTENED = Repr()
 _SHORTENED.maxlevel, _SHORTENED.maxstring, _SHORTENED.maxother, _SHORTENED.maxlong = 2, 60, 60, 60
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value from a file as a message quotes it: at most a few dozen printable characters."""
     return _SHORTENED.repr(value).encode("ascii", "backslashreplace").decode()
 

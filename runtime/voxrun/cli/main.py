@@ -5,9 +5,12 @@ It imports little before signals are handled: until then a Ctrl-C is Python's, w
 
 import os
 import sys
-from typing import NoReturn
 
 from .signals import Interruption
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 READER_GONE = 1
 BAD_OUTPUT = 2
@@ -29,7 +32,7 @@ def main(argv: list[str] | None = None, interruption: Interruption | None = None
         return READER_GONE
 
 
-def command() -> NoReturn:
+def command() -> "NoReturn":
     """Run `main`, then exit without clean-up: unloading compiled code takes half a second."""
     interruption = Interruption()
     try:

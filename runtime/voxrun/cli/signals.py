@@ -5,8 +5,8 @@ import os
 import signal
 import time
 from types import FrameType
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:  # signals are handled before the audio libraries are imported
     from voxrun.audio.source import Source
 

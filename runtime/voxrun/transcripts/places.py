@@ -2,6 +2,8 @@
 
 import errno
 import os
+import sys
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,20 +42,22 @@ def places(target: str, names: Sequence[str], suffix: str) -> list[Path]:
 
 
 def _check_overwriting(paths: Sequence[Path], names: Sequence[str]) -> None:
-    recordings = {os.path.realpath(name) for name in names} | {_identity(name) for name in names} - {None}
+    recordings, taken = set(map(_identity, names)), set[object]()
     for path in paths:
-        if paths.count(path) > 1:
-            raise OutputError(f"{path}: two recordings would be written there")
-        if os.path.realpath(path) in recordings or _identity(path) in recordings:
+        if _identity(path) in recordings:
             raise OutputError(f"{path}: the recording itself would be overwritten")
+        if _identity(path) in taken:
+            raise OutputError(f"{path}: two recordings would be written there")
+        taken.add(_identity(path))
 
 
-def _identity(path: str | Path) -> tuple[int, int] | None:
-    """What all names of one file have in common: links, and other cases where a file system ignores those."""
+def _identity(path: str | Path) -> object:
+    """What all names of one file have in common: links, and another case where a file system ignores that."""
     try:
         there = os.stat(path)  # noqa: PTH116
-    except (OSError, ValueError):
-        return None
+    except (OSError, ValueError):  # it is not there yet
+        real = os.path.realpath(path)
+        return unicodedata.normalize("NFC", real).casefold() if sys.platform == "darwin" else real
     return there.st_dev, there.st_ino
 
 

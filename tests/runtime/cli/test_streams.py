@@ -128,7 +128,8 @@ def test_closed_streams_do_not_matter_to_a_file(tmp_path: Path, closed: tuple[in
     out = tmp_path / "out"
     code, stdout, err = run_without(closed, *MODEL, "--audio", CLIP, "absent", "--output", f"{out}/")
     assert (code, stdout) == (2, "")
-    assert err == ("" if 2 in closed else "voxrun: absent: cannot be read as audio (no such file)\n")
+    assert err.startswith("" if 2 in closed else "voxrun: absent: cannot be read as audio")
+    assert err.count("\n") == (2 not in closed)
     assert {path.name: path.read_text(encoding="utf-8") for path in out.iterdir()} == {
         "please-try-again.txt": "please try again\n"
     }
@@ -209,7 +210,7 @@ def test_names_stay_readable_without_a_locale(tmp_path: Path, locale: dict[str, 
     assert result.returncode == 2
     assert [json.loads(line)["file"] for line in result.stdout.splitlines()] == [heard, absent]
     assert heard in result.stdout
-    assert result.stderr == f"voxrun: {absent}: cannot be read as audio (no such file)\n"
+    assert result.stderr.startswith(f"voxrun: {absent}: cannot be read as audio")
     assert run(*arguments, "--output", f"{tmp_path}/音/", env=environment).returncode == 2
     (path,) = (tmp_path / "音").iterdir()
     assert path.name == "naïve-録音.json"
@@ -219,12 +220,11 @@ def test_an_encoding_that_was_asked_for_is_kept(tmp_path: Path) -> None:
     absent = str(tmp_path / "naïve.flac")
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
     result = run(*MODEL, "--audio", absent, env=environment, encoding="latin-1")
-    assert result.stderr == f"voxrun: {absent}: cannot be read as audio (no such file)\n"
+    assert result.stderr.startswith(f"voxrun: {absent}: cannot be read as audio")
 
 
 def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
     name = os.fsencode(tmp_path) + b"/na\xefve.flac"
     result = subprocess.run([*map(os.fsencode, [*VOXRUN, *MODEL]), b"--audio", name], capture_output=True)
     assert result.returncode == 2
-    message = f"voxrun: {tmp_path}/na\ufffdve.flac: cannot be read as audio (no such file)\n"
-    assert result.stderr.decode() == message
+    assert result.stderr.decode().startswith(f"voxrun: {tmp_path}/na\ufffdve.flac: cannot be read as audio")

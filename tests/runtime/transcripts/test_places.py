@@ -1,7 +1,9 @@
 """Each recording's transcript has a place of its own, which is known before anything is heard."""
 
 import os
+import sys
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +90,20 @@ def test_one_document_never_overwrites_another_nor_a_recording(tmp_path: Path) -
     for target in (recording, f"{tmp_path}/hard.srt", f"{tmp_path}/soft.srt"):
         with pytest.raises(OutputError, match="the recording itself would be overwritten"):
             places(target, [recording], "txt")
+
+
+def test_two_names_of_one_file_are_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").touch()
+    (tmp_path / "b.txt").symlink_to("a.txt")
+    (tmp_path / "d.txt").symlink_to("c.txt")  # is not there yet
+    for names in (["a.flac", "b.flac"], ["c.flac", "d.flac"]):
+        with pytest.raises(OutputError, match=r"[bd]\.txt: two recordings would be written there"):
+            places(str(tmp_path), names, "txt")
+    names = ["naïve.flac", unicodedata.normalize("NFD", "Naïve.flac")]
+    assert len(places(str(tmp_path), names, "txt")) == 2
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(OutputError, match="two recordings would be written there"):
+        places(str(tmp_path), names, "txt")
 
 
 @pytest.mark.parametrize("name", ["talk.srt", "talk.SRT", "talk.txt", "talk.json"])
