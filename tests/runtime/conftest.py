@@ -24,7 +24,7 @@ mx.set_default_device(mx.cpu)
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
     """The command line takes the signals over."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -18,6 +18,7 @@ from .parser import RECORDINGS, STDIN, Help, Parser
 
 DEFAULT_MODEL = "mlx-community/Voxtral-Mini-4B-Realtime-6bit"
 MODEL_VARIABLE = "VOXRUN_MODEL"
+STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 DESCRIPTION = (
     "Transcribe recordings, streams and the microphone with MLX weights of Voxtral-Mini-4B-Realtime."
     " Standard output carries the transcript, nothing else."
@@ -31,16 +32,18 @@ examples:
   voxrun                                      the microphone, until Ctrl-C
   voxrun talk.flac --model out/tiny/4bit      weights from a folder
 
-Ctrl-C or SIGTERM ends the sound: what was heard until then is still printed. \
-A second one aborts. A file for --output is not written if only a part of its \
+Ctrl-C, SIGTERM or SIGHUP ends the sound: what was heard is still printed. A \
+second one aborts. A file for --output is not written if only a part of its \
 recording was heard; from the microphone and a pipe, all that was heard is.
 
 exit codes:
   0         all was transcribed; microphone and pipe: also if Ctrl-C ended them
   1         standard output was closed by its reader
-  2         bad options, model or sound; a bad recording's line is empty, and \
-the others are still transcribed
-  130, 143  Ctrl-C (130) or SIGTERM (143) ended a recording, or aborted
+  2         bad options, model, sound or output; a bad recording's line is \
+empty, and the others are still transcribed
+  129, 130, 143
+            SIGHUP (129), Ctrl-C (130) or SIGTERM (143) ended a recording, or \
+aborted
 """
 
 
@@ -69,8 +72,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p = parser()
     args = p.read(sys.argv[1:] if argv is None else argv)
     args.format = args.format or _format_of(args.output)
+    args.output = None if args.output in STDOUT else args.output
     if args.model is None and args.lock is None:
-        args.model = os.environ.get(MODEL_VARIABLE, DEFAULT_MODEL)
+        args.model = os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL
     mistake = next(filter(None, _mistakes(args)), None)
     if mistake:
         p.error(mistake)
@@ -105,7 +109,7 @@ def _mistakes(args: argparse.Namespace) -> Iterator[str | None]:
 
 
 def _format_of(output: str | None) -> str:
-    suffix = Path(output or "").suffix[1:]
+    suffix = Path(output or "").suffix[1:].lower()
     return suffix if suffix in WRITERS else "txt"
 
 
@@ -191,8 +195,8 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--output",
         metavar="PATH",
-        help="file to write instead of standard output; or a folder (there already, ending in /, or for"
-        " several recordings), which gets NAME.FORMAT for each; a file appears when it is complete",
+        help="file to write, or - for standard output, the default; or a folder (there already, ending in /,"
+        " or for several recordings), which gets NAME.FORMAT for each; a file appears when it is complete",
     )
     group.add_argument(
         "--alternatives",

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from voxrun.audio.microphone import input_devices
 from voxrun.audio.source import Source, log
-from voxrun.errors import AudioError, DeviceError, VoxrunError
+from voxrun.errors import AudioError, DeviceError, OutputError, VoxrunError
 from voxrun.stream.session import Session
 from voxrun.transcriber import Transcriber, listen
-from voxrun.transcripts.output import Output, Stdout, output_at, places
+from voxrun.transcripts.output import Output, Stdout, output_at
+from voxrun.transcripts.places import places
 from voxrun.transcripts.writers import WRITERS, Document, Recording, Writer
 from voxrun.trust.locate import in_registry
 from voxrun.trust.open import pinned_model, trusted
@@ -28,7 +29,8 @@ def run(args: argparse.Namespace, interruption: Interruption) -> int:
     show_log()
     try:
         if args.list_devices:
-            print("\n".join(input_devices()), flush=True)
+            with Stdout(live=False) as output:
+                output.write("".join(f"{device}\n" for device in input_devices()))
             return 0
         return Run(args, interruption).all()
     except VoxrunError as error:
@@ -44,7 +46,10 @@ class Run:
         self._inputs = inputs(args.audio, args.device, args.choice)
         names = [each.name for each in self._inputs]
         self._places = places(args.output, names, args.format) if args.output else []
+        if not self._places:
+            Stdout.check()
         self._model = pinned_model(args.lock) if args.model is None else args.model
+        self._output: Output | None = None
         self._transcriber = self._open()
         self._stats.loaded(self._model, self._transcriber.model, self._delay_ms)
 
@@ -53,6 +58,7 @@ class Run:
         verify = args.verify or args.write_lock is not None
         folder = trusted(self._model, args.revision, args.registry, verify, args.lock)
         transcriber = Transcriber.load(folder)
+        self._interruption.at_once = False  # from now on there may be something to clean up
         if args.write_lock:
             write_lock(Pin.of(folder, in_registry(self._model, args.registry)), args.write_lock)
         return transcriber
@@ -61,25 +67,33 @@ class Run:
         """Transcribe everything; return the exit code."""
         try:
             return max(self._try(index) for index in range(len(self._inputs)))
+        except KeyboardInterrupt:
+            if self._output:
+                self._output.abort()
+            raise
         finally:
             if self._args.stats:
                 print_above(f"voxrun: stats\n{self._stats.report()}")
 
     def _try(self, index: int) -> int:
-        """Transcribe one input; a bad recording does not stop the others. Returns its exit code."""
+        """Transcribe one input; a bad recording or place does not stop the others. Returns the exit code."""
         try:
             return 0 if self._transcribe(index) else BAD_INPUT
         except AudioError as error:
             if not self._places and not self._inputs[index].live:
-                with self._output(index) as output:
+                with self._output_of(index) as output:
                     output.write(self._writer(index).failure(error))
+            return _report(error)
+        except OutputError as error:
+            if not self._places:  # standard output, which all others share
+                raise
             return _report(error)
 
     def _transcribe(self, index: int) -> bool:
         """Returns whether nothing of the recording is missing."""
         source, name = self._inputs[index].open(self._transcriber.rate), self._inputs[index].name
         screen = screen_for(source, name, index, len(self._inputs))
-        with self._output(index) as output, screen:
+        with self._output_of(index) as output, screen:
             failure = self._listen(source, Document(self._writer(index)), output, screen)
             interrupted = source.stopped and not source.live
             if interrupted and self._places:
@@ -137,9 +151,10 @@ class Run:
         kind = WRITERS[self._args.format].kind(live, watched)
         return kind(Recording(name, self._model, self._delay_ms))
 
-    def _output(self, index: int) -> Output:
+    def _output_of(self, index: int) -> Output:
         live = self._inputs[index].live
-        return output_at(self._places[index], live) if self._places else Stdout(live)
+        self._output = output_at(self._places[index], live) if self._places else Stdout(live)
+        return self._output
 
 
 def write_lock(pin: Pin, path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from voxrun.messages import readable
 from voxrun.stream.results import Result, Token, Word
 
 from .segments import Segment, Segmenter
@@ -127,8 +128,8 @@ class Json(Writer):
     def end(self, seconds: float) -> str:
         """The whole object."""
         return _line(
-            file=_readable(self.recording.name),
-            model=_readable(self.recording.model),
+            file=readable(self.recording.name),
+            model=readable(self.recording.model),
             delay_ms=self.recording.delay_ms,
             seconds=round(seconds, 3),
             text="".join(self._pieces),
@@ -137,7 +138,7 @@ class Json(Writer):
 
     def failure(self, error: Exception) -> str:
         """An object with the error."""
-        return _line(file=_readable(self.recording.name), error=_readable(str(error)))
+        return _line(file=readable(self.recording.name), error=readable(str(error)))
 
 
 class Srt(Writer):
@@ -216,11 +217,6 @@ def _token(token: Token) -> dict[str, Any]:
 
 def _line(**fields: Any) -> str:
     return json.dumps(fields, ensure_ascii=False) + "\n"
-
-
-def _readable(name: str) -> str:
-    """A name as JSON can hold it: bytes that are not UTF-8 become U+FFFD."""
-    return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
 class Document:

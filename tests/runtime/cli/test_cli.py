@@ -13,7 +13,8 @@ import soundfile
 from committed import CHECKPOINT, CLIPS
 
 from voxrun.cli import stats
-from voxrun.cli.main import main, parser
+from voxrun.cli.main import main
+from voxrun.cli.options import parser
 from voxrun.stream.results import Result
 from voxrun.stream.session import Session
 
@@ -165,8 +166,34 @@ def test_a_folder_gets_a_file_for_each_good_recording(
     assert (out / "you-entered.srt").read_text(encoding="utf-8").endswith("you entered\n\n")
 
 
+def test_a_bad_place_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "please-try-again.txt").mkdir()
+    assert main([*MODEL, "--audio", str(FIRST), str(SECOND), "--output", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"voxrun: {tmp_path}/please-try-again.txt: cannot be written (Is a directory)\n"
+    assert (tmp_path / "you-entered.txt").read_text(encoding="utf-8") == "you entered\n"
+
+
+def test_a_recording_of_the_longest_name(tmp_path: Path) -> None:
+    name = "録" * 83 + ".flac"
+    shutil.copy(FIRST, tmp_path / name)
+    for target in (f"{tmp_path}/out/", f"{tmp_path}/{'話' * 83}.json"):
+        command = [*MODEL, "--audio", str(tmp_path / name), "--output", target, "--format", "json"]
+        assert main(command) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["録" * 83 + ".json"]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_the_format_follows_from_the_name(tmp_path: Path) -> None:
-    for name, opening in [("a.vtt", "WEBVTT"), ("a.srt", "1\n"), ("a.json", '{"file"'), ("a.md", "please")]:
+    openings = [
+        ("a.vtt", "WEBVTT"),
+        ("a.srt", "1\n"),
+        ("A.SRT", "1\n"),
+        ("a.json", '{"file"'),
+        ("a.md", "please"),
+    ]
+    for name, opening in openings:
         assert main([*MODEL, "--audio", str(FIRST), "--output", str(tmp_path / name)]) == 0
         assert (tmp_path / name).read_text(encoding="utf-8").startswith(opening)
 
@@ -218,6 +245,10 @@ def test_stats_tell_quantization_and_kernels(monkeypatch: pytest.MonkeyPatch) ->
         (["--audio", "a.wav", "--alternatives", "2"], "--format json only"),
         (["--audio", "a.wav", "--alternatives", "-1"], "-1 is negative"),
         (["--audio", "a.wav", "b.wav", "--format", "srt"], "several recordings as srt need --output FOLDER"),
+        (
+            ["--audio", "a.wav", "b.wav", "--format", "srt", "--output", "-"],
+            "several recordings as srt need --output FOLDER",
+        ),
         (["--audio", "a.wav", "--format", "docx"], "invalid choice"),
     ],
 )

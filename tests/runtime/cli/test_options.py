@@ -12,8 +12,8 @@ from committed import CHECKPOINT, CLIPS
 
 from voxrun.audio.choice import Choice, Raw
 from voxrun.cli import habits
-from voxrun.cli.main import main, parser
-from voxrun.cli.options import parse
+from voxrun.cli.main import main
+from voxrun.cli.options import parse, parser
 
 CLIP = CLIPS / "prompts" / "please-try-again.flac"
 Refused = Callable[..., str]
