@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from voxrun import __version__
+from voxrun.transcripts.layout import CUE, HIGHLIGHT, MOST_LINES, Layout
 from voxrun.transcripts.writers import WRITERS
 from voxrun.trust.defaults import DEFAULT_REGISTRY, REGISTRY_VARIABLE
 
@@ -19,6 +20,7 @@ EPILOG = """\
 examples:
   voxrun --audio talk.flac interview.mp3       a line of text for each
   voxrun --audio talk.flac --output talk.srt   subtitles
+  voxrun --audio talk.flac --output talk.vtt --line-length 37 --lines 1
   voxrun --audio *.flac --format json --output out/
   ffmpeg -v error -i URL -f wav - | voxrun --audio -
   voxrun                                       the microphone, until Ctrl-C
@@ -67,9 +69,23 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     if args.alternatives and not WRITERS[args.format].shows_alternatives:
         able = (name for name, writer in WRITERS.items() if writer.shows_alternatives)
         p.error(f"--alternatives appear in --format {' or '.join(able)} only")
-    if len(files) > 1 and WRITERS[args.format].needs_files and args.output is None:
-        p.error(f"several recordings as {args.format} need --output FOLDER")
+    args.layout = _layout(p, args)
+    writer = WRITERS[args.format].kind(live=False, watched=False, layout=args.layout)
+    if len(files) > 1 and writer.needs_files and args.output is None:
+        p.error(f"several recordings as {args.format}{' with times' * args.timestamps} need --output FOLDER")
     return args
+
+
+def _layout(p: argparse.ArgumentParser, args: argparse.Namespace) -> Layout:
+    """The layout that is asked for; leaves the program if the format cannot have it."""
+    layout = Layout(args.line_length, args.lines, args.words, args.timestamps)
+    for option in layout.asked:
+        if option not in WRITERS[args.format].takes:
+            able = [name for name, writer in WRITERS.items() if option in writer.takes]
+            p.error(f"{option} belongs to --format {' or '.join(able)}, not {args.format}")
+    if layout.words == CUE and (args.line_length or args.lines):
+        p.error(f"--words {CUE} has one word in a cue: --line-length and --lines do not belong to it")
+    return layout
 
 
 def _format_of(output: str | None) -> str:
@@ -141,6 +157,28 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
         " several recordings), which gets NAME.FORMAT for each; a file appears when it is complete",
     )
     group.add_argument(
+        "--line-length",
+        type=_positive,
+        metavar="N",
+        help="srt, vtt: columns of a line, where a wide character takes two (default: 42; 32 for Chinese and"
+        " Korean, 26 for Japanese); no line is broken inside a word",
+    )
+    group.add_argument(
+        "--lines",
+        type=_positive,
+        metavar="N",
+        help=f"srt, vtt: most lines of a subtitle (default {MOST_LINES})",
+    )
+    group.add_argument(
+        "--words",
+        choices=[CUE, HIGHLIGHT],
+        help=f"{CUE}: a cue for each word (tsv: a row); {HIGHLIGHT}: in vtt, each word lights up when it is"
+        " spoken",
+    )
+    group.add_argument(
+        "--timestamps", action="store_true", help="txt: a line for each segment, with its start and end"
+    )
+    group.add_argument(
         "--alternatives",
         type=_count,
         default=0,
@@ -174,6 +212,13 @@ def _key(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("the path of a public key is empty")
     return Path(text)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
 
 
 def _count(text: str) -> int:

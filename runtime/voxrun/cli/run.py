@@ -9,8 +9,10 @@ from voxrun.audio.source import Source, log
 from voxrun.errors import AudioError, DeviceError, VoxrunError
 from voxrun.stream.session import Session
 from voxrun.transcriber import Transcriber, listen
+from voxrun.transcripts.document import Document
 from voxrun.transcripts.output import Output, Stdout, output_at, places
-from voxrun.transcripts.writers import WRITERS, Document, Recording, Writer
+from voxrun.transcripts.writer import Recording, Writer
+from voxrun.transcripts.writers import WRITERS
 from voxrun.trust.locate import in_registry
 from voxrun.trust.open import pinned_model, trusted
 from voxrun.trust.pin import Pin
@@ -127,8 +129,9 @@ class Run:
         delay = default if self._args.delay_ms is None else self._args.delay_ms
         name, live = self._inputs[index].name, self._inputs[index].live
         watched = live and not self._places and _is_watched()
-        kind = WRITERS[self._args.format].kind(live, watched)
-        return kind(Recording(name, self._model, delay))
+        layout = self._args.layout
+        kind = WRITERS[self._args.format].kind(live, watched, layout)
+        return kind(Recording(name, self._model, delay), layout)
 
     def _output(self, index: int) -> Output:
         live = self._inputs[index].live
