@@ -20,7 +20,6 @@ EPILOG = """\
 examples:
   voxrun --audio talk.flac interview.mp3       a line of text for each
   voxrun --audio talk.flac --output talk.srt   subtitles
-  voxrun --audio talk.flac --output talk.vtt --line-length 37 --lines 1
   voxrun --audio *.flac --format json --output out/
   ffmpeg -v error -i URL -f wav - | voxrun --audio -
   voxrun                                       the microphone, until Ctrl-C
@@ -160,8 +159,8 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
         "--line-length",
         type=_positive,
         metavar="N",
-        help="srt, vtt: columns of a line, where a wide character takes two (default: 42; 32 for Chinese and"
-        " Korean, 26 for Japanese); no line is broken inside a word",
+        help="srt, vtt: columns of a line; a wide character takes two (default: 42; Chinese and Korean 32;"
+        " Japanese 26)",
     )
     group.add_argument(
         "--lines",
@@ -172,11 +171,10 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--words",
         choices=[CUE, HIGHLIGHT],
-        help=f"{CUE}: a cue for each word (tsv: a row); {HIGHLIGHT}: in vtt, each word lights up when it is"
-        " spoken",
+        help=f"{CUE}: a cue (tsv: a row) for each word; {HIGHLIGHT}: vtt marks each word when it is spoken",
     )
     group.add_argument(
-        "--timestamps", action="store_true", help="txt: a line for each segment, with its start and end"
+        "--timestamps", action="store_true", help="txt: a line for each segment, with its times"
     )
     group.add_argument(
         "--alternatives",
@@ -215,10 +213,9 @@ def _key(text: str) -> Path:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return number
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
+    return int(text)
 
 
 def _count(text: str) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from .layout import CUE, Layout
 from .lines import lines
-from .pieces import Piece
+from .pieces import Piece, whole_words
 from .segments import MOST_SECONDS, SHORTEST, Segment
 
 AT_LEAST = 5 / 6
@@ -23,8 +23,8 @@ GAP = 0.08
 """Seconds between cues: two frames of 25 a second."""
 FLICKER = 0.5
 """Seconds: a cue stays until a next one that follows within this time."""
-INSTANT = 0.002
-"""Seconds of a word that the model gave no time; more than the step of a millisecond."""
+INSTANT = 0.001
+"""Seconds of a word that the model gave no time: the step of the formats."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,17 @@ class Cue:
 
 
 def cues_of(segment: Segment, layout: Layout) -> list[Cue]:
-    """The cues of a segment: one, or one for each word. None begins before the one before it ended."""
+    """The cues of a segment: one, or one for each word; they do not overlap, and lie inside its time."""
     if layout.words != CUE:
         return [Cue(segment.start, segment.end, lines(segment.pieces, layout))]
+    words = whole_words(segment.pieces)
     found: list[Cue] = []
-    now = segment.start
-    for piece in segment.pieces:
-        start = max(piece.start, now)
-        now = max(piece.end, start + INSTANT)
-        found.append(Cue(start, now, [[piece]]))
+    now, end = round(segment.start, 3), round(segment.end, 3)
+    for index, word in enumerate(words):
+        latest = end - INSTANT * (len(words) - index)  # leaves time for the words that follow
+        start = max(now, min(word.start, latest))
+        now = max(start + INSTANT, min(word.end, latest + INSTANT))
+        found.append(Cue(start, now, [[word]]))
     return found
 
 

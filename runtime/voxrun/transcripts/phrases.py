@@ -3,7 +3,8 @@
 SENTENCE_ENDS, SURE_SENTENCE_ENDS = (".", "!", "?", "…"), ("。", "！", "？", "؟", "۔", "।")  # noqa: RUF001
 """The sure ones never end an abbreviation."""
 CLAUSE_ENDS = (",", ";", ":", "，", "、", "；", "：", "،", "؛")  # noqa: RUF001
-CLOSING = "\"'”’»)]」』"  # noqa: RUF001
+CLOSING = "\"'”’»)]」』》）"  # noqa: RUF001
+PAIRS = ("«»", "()", "[]", "「」", "『』", "《》", "（）")  # noqa: RUF001
 FULL_SENTENCE = 20
 """Characters; a shorter text that ends with a full stop is more likely an abbreviation."""
 SHORT = 3
@@ -13,7 +14,8 @@ _LEADING = """
 about after because before between from into onto over since that than their them then they this these those
 under until when where which while will with without would your have been were there
 aber auch denn dass durch eine einem einen einer eines gegen nach nicht oder ohne über unter wenn weil sein
-avant après avec chez dans depuis elle elles leur leurs mais nous notre pour quand sans sous vers votre vous comme cette
+avant après avec chez dans depuis elle elles leur leurs mais nous notre pour quand sans sous vers votre vous
+comme cette
 como cuando desde donde entre esta este hacia hasta para pero porque sobre aunque
 alla allo come dalla dello della delle degli nella quando questo questa sono sulla
 pela pelo mais quem quando seus suas
@@ -26,8 +28,10 @@ prepositions, and never between an article, adjective, pronoun or auxiliary and 
 
 
 def ends_sentence(text: str) -> bool:
-    """Whether a sentence ends with this text."""
-    text = text.rstrip(CLOSING)
+    """Whether a sentence ends with this text, and no quotation or bracket is open: `« Fin. »`, 「そう。」."""
+    if any(text.count(pair[0]) > text.count(pair[1]) for pair in PAIRS):
+        return False
+    text = text.rstrip(CLOSING + " ")
     return text.endswith(SURE_SENTENCE_ENDS) or (text.endswith(SENTENCE_ENDS) and len(text) >= FULL_SENTENCE)
 
 

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -39,6 +39,22 @@ def joined(pieces: Sequence[Piece]) -> str:
     return "".join(" " * (piece.spaced and index > 0) + piece.text for index, piece in enumerate(pieces))
 
 
+def plain(words: Sequence[Word]) -> str:
+    """The words' text on one line."""
+    return " ".join("".join(word.text for word in words).split())
+
+
+def whole_words(pieces: Sequence[Piece]) -> list[Piece]:
+    """The words of the model again, without the breaks that its script allows inside them."""
+    found: list[Piece] = []
+    for piece in pieces:
+        if piece.seam or not found:
+            found.append(piece)
+        else:
+            found[-1] = replace(found[-1], text=found[-1].text + piece.text, end=piece.end)
+    return found
+
+
 def pieces(words: Sequence[Word]) -> list[Piece]:
     """The pieces of these words, in order; joined, they are the words' text on one line."""
     text, owners = _flat(words)
@@ -54,12 +70,12 @@ def pieces(words: Sequence[Word]) -> list[Piece]:
     return found
 
 
-def is_glued(words: Sequence[Word], following: Word) -> bool:
-    """Whether no line or cue may end between these words and the following one."""
-    if not words or words[-1].text[-1:].isspace() or following.text[:1].isspace():
-        return False
-    seam, text = len(_flat(words)[0]), _flat([*words, following])[0]
-    return 0 < seam < len(text) and seam not in _cuts(text, {seam})
+def places(words: Sequence[Word]) -> list[int]:
+    """Before which of these words, by their index, a line or cue may begin; the others continue a word."""
+    text, owners = _flat(words)
+    first = {owners[i]: i for i in reversed(range(len(text))) if text[i] != " "}
+    cuts = _cuts(text, set(first.values()))
+    return sorted(index for index, start in first.items() if start in cuts)
 
 
 def _flat(words: Sequence[Word]) -> tuple[str, list[int]]:

@@ -9,7 +9,7 @@ from voxrun.stream.results import LONGEST_WORD, Result, Word
 from .layout import PLAIN, Layout
 from .lines import fits
 from .phrases import ends_phrase, ends_sentence, leads
-from .pieces import Piece, is_glued, joined, pieces
+from .pieces import Piece, pieces, places, plain
 
 SHORTEST, MOST_SECONDS = 0.08, 7.0
 """Of a segment, in seconds; 7 s is the longest subtitle of the Netflix Timed Text Style Guide."""
@@ -46,11 +46,6 @@ class Segment:
     def pieces(self) -> list[Piece]:
         """What lines and cues are made of; joined, they are the text."""
         return pieces(self.words)
-
-
-def plain(words: Sequence[Word]) -> str:
-    """The words' text on one line."""
-    return " ".join("".join(word.text for word in words).split())
 
 
 class Segmenter:
@@ -94,19 +89,14 @@ class Segmenter:
         return self._cut(len(self._words))
 
     def _parts(self, word: Word) -> list[Word]:
-        """The word; a group that the model did not divide, and that no subtitle can hold, as several."""
-        whole = pieces([word])
-        if fits(whole, self._layout):
+        """The word, or what the model did not divide and no subtitle can hold, as several."""
+        stuck = bool(self._words) and self._is_too_much([*self._words, word]) and not self._best_cut(word)
+        if fits([word], self._layout) and not stuck:
             return [word]
-        parts: list[list[Piece]] = [[]]
-        for piece in whole:
-            if not fits([*parts[-1], piece], self._layout):
-                parts.append([])
-            parts[-1].append(piece)
-        texts = [" " * part[0].spaced + joined(part) for part in parts]
-        texts[0] = word.text[: len(word.text) - len(word.text.lstrip())] + texts[0].lstrip()
-        words = [Word(text, part[0].start, part[-1].end) for text, part in zip(texts, parts, strict=True)]
-        return [replace(words[0], tokens=word.tokens), *words[1:]]  # no word's token is lost
+        whole = pieces([word])
+        parts = [Word(" " * part.spaced + part.text, part.start, part.end) for part in whole]
+        blank = word.text[: len(word.text) - len(word.text.lstrip())]
+        return [replace(parts[0], text=blank + parts[0].text, tokens=word.tokens), *parts[1:]]
 
     def _before(self, word: Word) -> list[Segment]:
         """The segments that end before this word."""
@@ -127,7 +117,7 @@ class Segmenter:
         return []
 
     def _is_too_much(self, words: list[Word]) -> bool:
-        return _is_too_long(words) or not fits(pieces(words), self._layout)
+        return _is_too_long(words) or not fits(words, self._layout)
 
     def _best_cut(self, following: Word) -> int:
         """How many words to cut off, up to the end of a clause or the widest gap in the latter half.
@@ -135,7 +125,7 @@ class Segmenter:
         Not after a word that leads a phrase, if there is another place. 0: there is no place at all.
         """
         words, after = self._words, [*self._words[1:], following]
-        allowed = [n for n in range(1, len(words) + 1) if not is_glued(words[:n], after[n - 1])]
+        allowed = places([*words, following])
         if not allowed and _is_too_long([*words, following]):
             return len(words)  # nobody speaks so long a word: memory must stay bounded
 

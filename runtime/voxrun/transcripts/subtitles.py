@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from .cues import GAP, Cue, Pacing, cues_of
 from .layout import CUE, HIGHLIGHT, PLAIN, Layout
-from .pieces import joined
+from .pieces import joined, whole_words
 from .segments import Segment
 from .writer import Recording, Writer, milliseconds, span, timestamp
 
@@ -85,12 +85,12 @@ def _highlighted(cue: Cue) -> str:
     last, end, rows = milliseconds(cue.start), milliseconds(cue.end), []
     for line in cue.lines:
         row = ""
-        for index, piece in enumerate(line):
-            row += " " * (piece.spaced and index > 0)
-            if last < milliseconds(piece.start) < end:
-                last = milliseconds(piece.start)
-                row += f"<{timestamp(piece.start, '.')}>"
-            row += f"<c>{_escaped(piece.text)}</c>"
+        for index, word in enumerate(whole_words(line)):
+            row += " " * (word.spaced and index > 0)
+            if last < milliseconds(word.start) < end:
+                last = milliseconds(word.start)
+                row += f"<{timestamp(word.start, '.')}>"
+            row += f"<c>{_escaped(word.text)}</c>"
         rows.append(row)
     return "\n".join(rows)
 

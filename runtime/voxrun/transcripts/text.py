@@ -59,7 +59,7 @@ class Text(Writer):
 class Tsv(Writer):
     """A table with tabs: start and end in whole milliseconds, and the text, as Whisper writes it."""
 
-    about, takes, needs_files = "a table: start, end (milliseconds), text", (f"--words {CUE}",), True
+    about, takes, needs_files = "a table: start and end in ms, text", (f"--words {CUE}",), True
 
     def begin(self) -> str:
         """The names of the columns."""
