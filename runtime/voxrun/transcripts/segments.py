@@ -73,10 +73,7 @@ class Segmenter:
         """The segments that became final with this result."""
         final: list[Segment] = []
         for word in result.words:
-            for part in self._parts(word):
-                final += self._before(part)
-                if self.open or part.text.strip():  # a segment starts with its first word that shows
-                    self._words.append(part)
+            final += self._take(word)
             if ends_sentence(self.open):
                 final += self._cut(len(self._words))
         if result.tokens and not result.partial:
@@ -88,27 +85,26 @@ class Segmenter:
         """The last segment."""
         return self._cut(len(self._words))
 
-    def _parts(self, word: Word) -> list[Word]:
-        """The word, or what the model did not divide and no subtitle can hold, as several."""
-        stuck = bool(self._words) and self._is_too_much([*self._words, word]) and not self._best_cut(word)
-        if fits([word], self._layout) and not stuck:
-            return [word]
-        whole = pieces([word])
-        parts = [Word(" " * part.spaced + part.text, part.start, part.end) for part in whole]
-        blank = word.text[: len(word.text) - len(word.text.lstrip())]
-        return [replace(parts[0], text=blank + parts[0].text, tokens=word.tokens), *parts[1:]]
-
-    def _before(self, word: Word) -> list[Segment]:
-        """The segments that end before this word."""
-        if self._words and word.end - self._words[-1].end > PAUSE:
-            return self._cut(len(self._words))
+    def _take(self, word: Word) -> list[Segment]:
+        """Add a word; the segments that end before it."""
         final: list[Segment] = []
+        if self._words and word.end - self._words[-1].end > PAUSE:
+            final += self._cut(len(self._words))
         while self._words and self._is_too_much([*self._words, word]):
             cut = self._best_cut(word)
             if not cut:
-                break
+                run, self._words = [*self._words, word], []
+                return final + self._take_divided(run)
             final += self._cut(cut)
+        if not fits([word], self._layout):
+            return final + self._take_divided([word])
+        if self.open or word.text.strip():  # a segment starts with its first word that shows
+            self._words.append(word)
         return final
+
+    def _take_divided(self, words: list[Word]) -> list[Segment]:
+        """Add what the model did not divide and no subtitle can hold, in parts."""
+        return [segment for part in _divided(words) for segment in self._take(part)]
 
     def _after(self, now: float) -> list[Segment]:
         """The segment that a long pause has ended: no later word can belong to it."""
@@ -143,6 +139,14 @@ class Segmenter:
         segment = Segment(words, self._last_end)
         self._last_end = segment.end
         return [segment]
+
+
+def _divided(words: list[Word]) -> list[Word]:
+    """Words that have no space between them as the smallest parts that their script allows."""
+    parts = [Word(" " * part.spaced + part.text, part.start, part.end) for part in pieces(words)]
+    blank = words[0].text[: len(words[0].text) - len(words[0].text.lstrip())]
+    tokens = tuple(token for word in words for token in word.tokens)  # which part they belong to is not known
+    return [replace(parts[0], text=blank + parts[0].text, tokens=tokens), *parts[1:]]
 
 
 def _is_too_long(words: Sequence[Word]) -> bool:
