@@ -23,7 +23,8 @@ from voxrun.cli.main import main
 from voxrun.device import tree_flatten
 from voxrun.model.load import load_model
 from voxrun.transcripts.segments import Segment
-from voxrun.transcripts.writers import WRITERS, Writer
+from voxrun.transcripts.writer import Writer
+from voxrun.transcripts.writers import WRITERS
 
 CLIP = CLIPS / "prompts" / "please-try-again.flac"
 

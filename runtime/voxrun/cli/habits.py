@@ -24,8 +24,12 @@ HABITS = {
     "output-format otxt ovtt osrt ocsv olrc owts oj ojf output-txt output-vtt output-srt output-csv"
     " output-lrc output-words output-json output-json-full": "a format is --format",
     "word-timestamps return-timestamps timestamp-granularities dtw": (
-        "--format json has the start and the end of every word"
+        "--format json has the start and the end of every word, and --words gives each a cue"
     ),
+    "highlight-words": "--words highlight marks them, with --format vtt",
+    "max-line-width max-len ml": "the columns of a line are --line-length",
+    "max-line-count": "the lines of a subtitle are --lines",
+    "max-words-per-line split-on-word sow": "--words cue has one word in a subtitle; else see --line-length",
     "nt no-timestamps without-timestamps": "--format txt, the default, has no times; leave it out",
     "temperature tp temperature-inc temperature-increment-on-fallback tpi": "the temperature is --temp",
     "beam-size bs best-of bo patience length-penalty repetition-penalty no-repeat-ngram-size et"

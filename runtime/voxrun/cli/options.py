@@ -9,6 +9,7 @@ from pathlib import Path
 from voxrun import __version__
 from voxrun.audio.choice import Choice, Raw
 from voxrun.errors import AudioError
+from voxrun.transcripts.layout import CUE, HIGHLIGHT, MOST_LINES, Layout
 from voxrun.transcripts.writers import WRITERS
 from voxrun.trust.defaults import DEFAULT_REGISTRY, REGISTRY_VARIABLE
 
@@ -75,37 +76,54 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args.output = None if args.output in STDOUT else args.output
     if args.model is None and args.lock is None:
         args.model = os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL
+    args.choice = Choice(args.track, args.channel, args.raw)
+    args.layout = Layout(args.line_length, args.lines, args.words, args.timestamps)
     mistake = next(filter(None, _mistakes(args)), None)
     if mistake:
         p.error(mistake)
-    args.choice = Choice(args.track, args.channel, args.raw)
     return args
 
 
 def _mistakes(args: argparse.Namespace) -> Iterator[str | None]:
     """What is found wrong without opening a file. A bad recording among others is reported in its turn."""
-    files, writer = args.audio, WRITERS[args.format]
-    yield from map(misplaced_model, files)
-    reasons = [not_a_recording(name) for name in files]
-    if all(reasons):
-        yield from reasons
+    yield from _mistakes_of_recordings(args)
     if args.model is not None:
         yield not_a_model(args.model)
-    if STDIN in files and len(files) > 1:
-        yield "-: standard input cannot be one of several recordings"
     if args.device is not None:
         yield device_advice(args.device)
-        if files:
-            yield f"--device is a microphone, {files[0]} a recording: choose one"
-    if not files and (args.track or args.channel or args.raw):
+        if args.audio:
+            yield f"--device is a microphone, {args.audio[0]} a recording: choose one"
+    yield from _mistakes_of_format(args)
+
+
+def _mistakes_of_recordings(args: argparse.Namespace) -> Iterator[str | None]:
+    yield from map(misplaced_model, args.audio)
+    reasons = [not_a_recording(name) for name in args.audio]
+    if all(reasons):
+        yield from reasons
+    if STDIN in args.audio and len(args.audio) > 1:
+        yield "-: standard input cannot be one of several recordings"
+    if not args.audio and (args.track or args.channel or args.raw):
         yield "--track, --channel and --raw are of a recording: name one, or - for standard input"
     if args.raw and args.track:
         yield "--raw and --track: raw samples have no tracks"
+
+
+def _mistakes_of_format(args: argparse.Namespace) -> Iterator[str | None]:
+    writer, layout = WRITERS[args.format], args.layout
     if args.alternatives and not writer.shows_alternatives:
         able = (name for name, writer in WRITERS.items() if writer.shows_alternatives)
         yield f"--alternatives appear in --format {' or '.join(able)} only"
-    if len(files) > 1 and writer.needs_files and args.output is None:
-        yield f"several recordings as {args.format} need --output FOLDER"
+    for option in layout.asked:
+        if option not in writer.takes:
+            able = (name for name, writer in WRITERS.items() if option in writer.takes)
+            yield f"{option} belongs to --format {' or '.join(able)}, not {args.format}"
+    if layout.words == CUE and (args.line_length or args.lines):
+        yield f"--words {CUE} has one word in a cue: --line-length and --lines do not belong to it"
+    document = writer.kind(live=False, watched=False, layout=layout)
+    if len(args.audio) > 1 and document.needs_files and args.output is None:
+        times = " with times" * args.timestamps
+        yield f"several recordings as {args.format}{times} need --output FOLDER"
 
 
 def _format_of(output: str | None) -> str:
@@ -129,13 +147,13 @@ def _add_sound(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--track",
-        type=_from_one,
+        type=_positive,
         metavar="N",
         help="the sound track to hear, from 1 (default: the first)",
     )
     group.add_argument(
         "--channel",
-        type=_from_one,
+        type=_positive,
         metavar="N",
         help="the channel to hear, from 1 (default: the average of all)",
     )
@@ -199,6 +217,27 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
         " or for several recordings), which gets NAME.FORMAT for each; a file appears when it is complete",
     )
     group.add_argument(
+        "--line-length",
+        type=_positive,
+        metavar="N",
+        help="srt, vtt: columns of a line; a wide character takes two (default: 42; Chinese and Korean 32;"
+        " Japanese 26)",
+    )
+    group.add_argument(
+        "--lines",
+        type=_positive,
+        metavar="N",
+        help=f"srt, vtt: most lines of a subtitle (default {MOST_LINES})",
+    )
+    group.add_argument(
+        "--words",
+        choices=[CUE, HIGHLIGHT],
+        help=f"{CUE}: a cue (tsv: a row) for each word; {HIGHLIGHT}: vtt marks each word when it is spoken",
+    )
+    group.add_argument(
+        "--timestamps", action="store_true", help="txt: a line for each segment, with its times"
+    )
+    group.add_argument(
         "--alternatives",
         type=_count,
         default=0,
@@ -243,11 +282,10 @@ def _raw(text: str) -> Raw:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _from_one(text: str) -> int:
-    number = _whole(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not possible; the first is 1")
-    return number
+def _positive(text: str) -> int:
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
+    return int(text)
 
 
 def _count(text: str) -> int:

@@ -9,9 +9,11 @@ from voxrun.audio.source import Source, log
 from voxrun.errors import AudioError, DeviceError, OutputError, VoxrunError
 from voxrun.stream.session import Session
 from voxrun.transcriber import Transcriber, listen
+from voxrun.transcripts.document import Document
 from voxrun.transcripts.output import Output, Stdout, output_at
 from voxrun.transcripts.places import places
-from voxrun.transcripts.writers import WRITERS, Document, Recording, Writer
+from voxrun.transcripts.writer import Recording, Writer
+from voxrun.transcripts.writers import WRITERS
 from voxrun.trust.locate import in_registry
 from voxrun.trust.open import pinned_model, trusted
 from voxrun.trust.pin import Pin
@@ -148,8 +150,9 @@ class Run:
     def _writer(self, index: int) -> Writer:
         name, live = self._inputs[index].name, self._inputs[index].live
         watched = live and not self._places and _is_watched()
-        kind = WRITERS[self._args.format].kind(live, watched)
-        return kind(Recording(name, self._model, self._delay_ms))
+        layout = self._args.layout
+        kind = WRITERS[self._args.format].kind(live, watched, layout)
+        return kind(Recording(name, self._model, self._delay_ms), layout)
 
     def _output_of(self, index: int) -> Output:
         live = self._inputs[index].live

@@ -136,6 +136,24 @@ def test_subtitles_of_a_recording(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_lines_and_words_as_they_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*MODEL, "--audio", str(FIRST)]) == 0
+    said = capsys.readouterr().out.split()
+    assert (
+        main([*MODEL, "--audio", str(FIRST), "--format", "vtt", "--line-length", "10", "--lines", "1"]) == 0
+    )
+    lines = capsys.readouterr().out.splitlines()[3::3]
+    assert " ".join(lines).split() == said
+    assert len(lines) > 1
+    assert all(len(line) <= 10 or " " not in line for line in lines)
+    assert main([*MODEL, "--audio", str(FIRST), "--format", "tsv", "--words", "cue"]) == 0
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert [row.split("\t")[2] for row in rows] == said
+    assert main([*MODEL, "--audio", str(FIRST), "--timestamps"]) == 0
+    times, _, text = capsys.readouterr().out.partition("] ")
+    assert (times[:18], text.split()) == ("[00:00:00.000 --> ", said)
+
+
 def test_json_is_a_line_a_recording_the_bad_ones_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -249,7 +267,23 @@ def test_stats_tell_quantization_and_kernels(monkeypatch: pytest.MonkeyPatch) ->
             ["--audio", "a.wav", "b.wav", "--format", "srt", "--output", "-"],
             "several recordings as srt need --output FOLDER",
         ),
+        (["--audio", "a.wav", "b.wav", "--format", "tsv"], "several recordings as tsv need --output FOLDER"),
+        (["--audio", "a.wav", "b.wav", "--timestamps"], "several recordings as txt with times need --output"),
         (["--audio", "a.wav", "--format", "docx"], "invalid choice"),
+        (
+            ["--audio", "a.wav", "--line-length", "42"],
+            "--line-length belongs to --format srt or vtt, not txt",
+        ),
+        (["--format", "json", "--lines", "1"], "--lines belongs to --format srt or vtt, not json"),
+        (
+            ["--format", "json", "--words", "cue"],
+            "--words cue belongs to --format srt or vtt or tsv, not json",
+        ),
+        (["--output", "a.srt", "--words", "highlight"], "--words highlight belongs to --format vtt, not srt"),
+        (["--output", "a.vtt", "--timestamps"], "--timestamps belongs to --format txt, not vtt"),
+        (["--output", "a.srt", "--words", "cue", "--lines", "1"], "--words cue has one word in a cue"),
+        (["--output", "a.srt", "--lines", "0"], "0 is not a whole number of 1 or more"),
+        (["--output", "a.srt", "--line-length", "wide"], "wide is not a whole number of 1 or more"),
     ],
 )
 def test_invalid_options_are_refused_before_the_model_is_loaded(
@@ -287,4 +321,4 @@ def test_help_names_every_option_and_exit_code(
     for word in [*parser()._option_string_actions, "VOXRUN_MODEL", "VOXRUN_REGISTRY", "130", "143"]:
         assert word in text
     assert max(map(len, text.splitlines())) <= 80
-    assert len(text.splitlines()) <= 90  # a minute's reading
+    assert len(text.splitlines()) <= 100  # a minute's reading

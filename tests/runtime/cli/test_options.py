@@ -76,7 +76,7 @@ def test_options_between_recordings_keep_their_values() -> None:
         ("--languag", "--languag: no such option; voxrun --help lists all"),
         ("a --outpt x", "--outpt: no such option; did you mean --output?"),
         ("--regis X a", "--regis: no such option; did you mean --registry?"),  # no abbreviations
-        ("--li X", "--li: no such option; did you mean --list-devices?"),
+        ("--list X", "--list: no such option; did you mean --list-devices?"),
         ("a --DELAY_MS=80", "--DELAY_MS: no such option; did you mean --delay-ms?"),
         ("\N{EM DASH}model X a", "\N{EM DASH}model: no such option; did you mean --model?"),
         ("-x", "-x: no such option; voxrun --help lists all"),
@@ -85,7 +85,7 @@ def test_options_between_recordings_keep_their_values() -> None:
         ("--output --language en", "--output needs a value: --output PATH"),
         ("--stats=yes a", "argument --stats: ignored explicit argument 'yes'"),
         ("a --seed x", "argument --seed: 'x' is not a whole number"),
-        ("a --track 0", "argument --track: 0 is not possible; the first is 1"),
+        ("a --track 0", "argument --track: 0 is not a whole number of 1 or more"),
         ("--channel 1", "--track, --channel and --raw are of a recording: name one, or - for standard input"),
         ("- --raw s16le:16000 --track 1", "--raw and --track: raw samples have no tracks"),
         ("--device 1 a", "--device is a microphone, a a recording: choose one"),
