@@ -76,7 +76,7 @@ def test_options_between_recordings_keep_their_values() -> None:
         ("--languag", "--languag: no such option; voxrun --help lists all"),
         ("a --outpt x", "--outpt: no such option; did you mean --output?"),
         ("--regis X a", "--regis: no such option; did you mean --registry?"),  # no abbreviations
-        ("--li X", "--li: no such option; did you mean --list-devices?"),
+        ("--list X", "--list: no such option; did you mean --list-devices?"),
         ("a --DELAY_MS=80", "--DELAY_MS: no such option; did you mean --delay-ms?"),
         ("\N{EM DASH}model X a", "\N{EM DASH}model: no such option; did you mean --model?"),
         ("-x", "-x: no such option; voxrun --help lists all"),
