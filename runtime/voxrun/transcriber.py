@@ -78,7 +78,7 @@ class Transcriber:
         progress: Callable[[float, str], None] | None = None,
         **options: Any,
     ) -> Transcript:
-        """Transcribe a recording in any format that libsndfile reads, at any rate; channels are averaged.
+        """Transcribe a recording of any format and rate; channels are averaged.
 
         `progress` is called with the seconds transcribed so far and the new text; the options are those of
         `Session`. Raises AudioError if the file cannot be read, VoxrunError for an impossible option.

@@ -21,6 +21,10 @@ from voxrun.transcriber import Transcriber
 mx.set_default_device(mx.cpu)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-recordings", action="store_true", help="write docs/recordings.md anew")
+
+
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
     """The command line takes the signals over."""

@@ -9,6 +9,7 @@ from voxrun.errors import AudioError
 SPOOL_BYTES = 16 * 2**20
 """Bytes of a pipe that are kept in memory before the rest goes to a temporary file."""
 CHUNK = 1 << 16
+"""Bytes that are asked for at once; a pipe gives what is there."""
 SOON = 0.5
 """Seconds."""
 
@@ -35,11 +36,16 @@ class ByteStream:
         if len(self._buffer) < n:
             pieces = [self._buffer]
             missing = n - len(self._buffer)
-            while missing > 0 and (data := self._fetch(missing)):
+            while missing > 0 and (data := self._fetch(max(missing, CHUNK))):
                 pieces.append(data)
                 missing -= len(data)
             self._buffer = b"".join(pieces)
         return self._buffer[:n]
+
+    def look(self, least: int, most: int) -> bytes:
+        """At least so many of the next bytes, and up to `most` of those that are there. Raises AudioError."""
+        self.peek(least)
+        return self._buffer[:most]
 
     def read(self, n: int) -> bytes:
         """Up to n bytes; waits for the first, and is empty only at the end. Raises AudioError."""

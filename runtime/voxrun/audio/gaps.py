@@ -17,7 +17,7 @@ class TimedGaps:
     def __init__(
         self, losses: Losses, start: float | None, length: float = math.inf, least: float = LEAST_GAP
     ) -> None:
-        """`start`: the container's time of its beginning; `length`: its seconds; `least`: the shortest gap."""
+        """`start`: the container's time of its beginning; `length`: its seconds; `least`: of the shortest gap."""
         self._losses, self._next, self._length, self._least = losses, start, length, least
         self._sounded = 0.0  # silence included
         self._begun, self._failed = False, 0.0

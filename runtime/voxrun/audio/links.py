@@ -82,7 +82,7 @@ class FlacLink:
     def read(self, n: int) -> bytes:
         """Up to n bytes; empty at the end of the link. Raises AudioError."""
         first = 0 if self._begun else len(MARK)
-        data = self._stream.peek(max(n, 2 * len(FLAC_MARKS[0])))
+        data = self._stream.look(2 * len(FLAC_MARKS[0]), n)
         found = [at for mark in FLAC_MARKS if (at := data.find(mark, first)) >= 0]
         # What may be the beginning of a mark is left for the next call, unless nothing follows it.
         certain = min(found) if found else len(data) - len(FLAC_MARKS[0]) + 1

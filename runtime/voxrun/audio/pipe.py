@@ -40,6 +40,8 @@ class Pipe:
             raise AudioError(f"{name} is closed") from error
         self._descriptor, self._name = descriptor, name
         self._woken, self._waker = os.pipe()
+        self.arrived = time.monotonic()
+        """When bytes came last."""
 
     def __del__(self) -> None:
         if hasattr(self, "_woken"):
@@ -57,7 +59,9 @@ class Pipe:
             if self._woken in ready:
                 return b""
             try:
-                return os.read(self._descriptor, n)
+                data = os.read(self._descriptor, n)
+                self.arrived = time.monotonic()
+                return data
             except BlockingIOError:  # another process read first from what both have open
                 continue
 
@@ -116,6 +120,8 @@ class PipeSource(Recorded):
             try:
                 blocks = decoder.next(self._patience() if waits else None, round(BLOCK_SECONDS * self.rate))
             except queue.Empty:
+                if time.monotonic() - self._pipe.arrived < PAUSE:  # not enough for a packet yet
+                    continue
                 waits = False
                 yield np.zeros(0, np.float32)
                 continue

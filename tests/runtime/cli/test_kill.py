@@ -182,7 +182,8 @@ def test_a_pipe_that_stays_open(
     seen = read_until(process, TEXT)  # while the pipe is open
     process.send_signal(number)
     code, out, err = ended(process)
-    assert (code, seen + out, err) == (0, TEXT + b"\n", b"")
+    assert (code, seen + out) == (0, TEXT + b"\n")
+    assert err == b"" if header else b"no known format; read as raw samples" in err
 
 
 @pytest.mark.slow
