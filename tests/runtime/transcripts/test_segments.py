@@ -5,7 +5,11 @@ import random
 import pytest
 
 from voxrun.stream.results import Result, Token, Word
-from voxrun.transcripts.segments import MOST_CHARACTERS, MOST_SECONDS, Segment, Segmenter
+from voxrun.transcripts.columns import LATIN
+from voxrun.transcripts.layout import MOST_LINES
+from voxrun.transcripts.segments import MOST_SECONDS, Segment, Segmenter
+
+MOST_CHARACTERS = LATIN * MOST_LINES
 
 
 def spoken(text: str, start: float = 0.0, pace: float = 0.4) -> list[Word]:
