@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -76,6 +77,19 @@ def test_a_slow_reader_of_a_pipe_that_does_not_block_gets_everything(large: str,
     with os.fdopen(reader, encoding="utf-8") as file:
         assert file.read() == large
     assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_signal_ends_the_waiting_for_a_reader(blocking: bool) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, blocking)
+    process = subprocess.Popen([*VOXRUN, *LARGE], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    wait_until_full(reader)
+    process.terminate()
+    assert process.communicate(timeout=60)[1] == b""
+    assert process.returncode == 128 + signal.SIGTERM
+    os.close(reader)
 
 
 def test_a_reader_that_goes_amid_a_transcript_is_told_by_the_exit_code() -> None:
