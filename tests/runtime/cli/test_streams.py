@@ -237,6 +237,26 @@ def test_an_encoding_that_was_asked_for_is_kept(tmp_path: Path) -> None:
     assert result.stderr.startswith(f"voxrun: {absent}: cannot be read as audio")
 
 
+@pytest.mark.parametrize("locale", [{}, LOCALES[-1]], ids=str)
+@pytest.mark.parametrize("name", ["モデル".encode(), b"mod\xe8le"], ids=ascii)
+def test_a_model_in_a_folder_of_any_name(tmp_path: Path, name: bytes, locale: dict[str, str]) -> None:
+    """MLX itself reads names in UTF-8 only."""
+    folder = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118 - of bytes
+    shutil.copytree(os.fsencode(CHECKPOINT), folder)
+    command = [
+        *map(os.fsencode, VOXRUN),
+        b"--model",
+        folder,
+        b"--audio",
+        os.fsencode(CLIP),
+        b"--format",
+        b"json",
+    ]
+    result = subprocess.run(command, capture_output=True, env=os.environ | locale)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert json.loads(result.stdout)["model"] == folder.decode(errors="replace")
+
+
 def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
     name = os.fsencode(tmp_path) + b"/na\xefve.flac"
     result = subprocess.run([*map(os.fsencode, [*VOXRUN, *MODEL]), b"--audio", name], capture_output=True)
