@@ -241,6 +241,8 @@ def test_an_encoding_that_was_asked_for_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["モデル".encode(), b"mod\xe8le"], ids=ascii)
 def test_a_model_in_a_folder_of_any_name(tmp_path: Path, name: bytes, locale: dict[str, str]) -> None:
     """MLX itself reads names in UTF-8 only."""
+    if sys.platform == "darwin" and b"\xe8" in name:
+        pytest.skip("no file there can have such a name")
     folder = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118 - of bytes
     shutil.copytree(os.fsencode(CHECKPOINT), folder)
     command = [
