@@ -1,9 +1,12 @@
 """Real signals to real processes: what was heard is printed, and nothing is left half done."""
 
+import fcntl
 import os
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from voxrun.transcriber import Transcriber
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 ALL = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+VOXRUN = [sys.executable, "-m", "voxrun", "--model", str(CHECKPOINT)]
 RATE = 16000
 CLIP = CLIPS / "prompts" / "please-try-again.flac"
 CHAIN = CLIPS / "chains" / "chain-1.flac"
@@ -243,6 +247,28 @@ def test_while_a_file_is_written(tmp_path: Path, place: str) -> None:
     assert b"Traceback" not in err
     assert target.read_text(encoding="utf-8") == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_loses_nothing_of_a_file(samples: np.ndarray, tmp_path: Path) -> None:
+    """It sends SIGHUP; without that, what is shown on it is lost, and nothing else."""
+    ours, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    process = subprocess.Popen(
+        [*VOXRUN, "--audio", "-", "--output", str(tmp_path / "talk.txt")],
+        stdin=subprocess.PIPE,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    sound = (np.concatenate([samples, np.zeros(2 * RATE)]) * 32767).astype("<i2").tobytes()
+    assert process.stdin is not None
+    process.stdin.write(sound)
+    process.stdin.flush()
+    os.read(ours, 1)
+    os.close(ours)
+    process.communicate(sound, timeout=120)
+    assert process.returncode == 0
+    assert (tmp_path / "talk.txt").read_bytes() == TEXT + b" " + TEXT + b"\n"
 
 
 def test_a_reader_that_goes_ends_the_microphone(tmp_path: Path, samples: np.ndarray) -> None:

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -76,6 +77,19 @@ def test_a_slow_reader_of_a_pipe_that_does_not_block_gets_everything(large: str,
     with os.fdopen(reader, encoding="utf-8") as file:
         assert file.read() == large
     assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_signal_ends_the_waiting_for_a_reader(blocking: bool) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, blocking)
+    process = subprocess.Popen([*VOXRUN, *LARGE], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    wait_until_full(reader)
+    process.terminate()
+    assert process.communicate(timeout=60)[1] == b""
+    assert process.returncode == 128 + signal.SIGTERM
+    os.close(reader)
 
 
 def test_a_reader_that_goes_amid_a_transcript_is_told_by_the_exit_code() -> None:
@@ -221,6 +235,28 @@ def test_an_encoding_that_was_asked_for_is_kept(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
     result = run(*MODEL, "--audio", absent, env=environment, encoding="latin-1")
     assert result.stderr.startswith(f"voxrun: {absent}: cannot be read as audio")
+
+
+@pytest.mark.parametrize("locale", [{}, LOCALES[-1]], ids=str)
+@pytest.mark.parametrize("name", ["モデル".encode(), b"mod\xe8le"], ids=ascii)
+def test_a_model_in_a_folder_of_any_name(tmp_path: Path, name: bytes, locale: dict[str, str]) -> None:
+    """MLX itself reads names in UTF-8 only."""
+    if sys.platform == "darwin" and b"\xe8" in name:
+        pytest.skip("no file there can have such a name")
+    folder = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118 - of bytes
+    shutil.copytree(os.fsencode(CHECKPOINT), folder)
+    command = [
+        *map(os.fsencode, VOXRUN),
+        b"--model",
+        folder,
+        b"--audio",
+        os.fsencode(CLIP),
+        b"--format",
+        b"json",
+    ]
+    result = subprocess.run(command, capture_output=True, env=os.environ | locale)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert json.loads(result.stdout)["model"] == folder.decode(errors="replace")
 
 
 def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
