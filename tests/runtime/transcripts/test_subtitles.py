@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import regex
@@ -95,7 +96,8 @@ def speech(draw: st.DrawFn) -> list[Word]:
 
 def document(name: str, words: Sequence[Word], layout: Layout = PLAIN, chunk: int = 1) -> str:
     """What is written when `chunk` words come at a time."""
-    made = Document(WRITERS[name](Recording("talk.flac", "team/voice", 480.0), layout))
+    kind = WRITERS[name].kind(live=False, watched=False, layout=layout)
+    made = Document(kind(Recording("talk.flac", "team/voice", 480.0), layout))
     text = made.begin()
     for start in range(0, len(words), chunk):
         new = tuple(words[start : start + chunk])
@@ -344,6 +346,7 @@ def test_what_the_model_did_not_divide_is_divided_if_no_subtitle_can_hold_it() -
     cues = parsed("vtt", document("vtt", [Word(text, 0.0, 0.8)]))
     assert " ".join(row for cue in cues for row in cue.text.split("\n")) == text.strip()
     assert max(len(row) for cue in cues for row in cue.text.split("\n")) <= 42
+    assert max(cue.text.count("\n") for cue in cues) == 1
     together = [Word(" 42", 0.0, 0.4), Word("我们公司", 0.4, 0.8)]
     assert [cue.text for cue in parsed("srt", document("srt", together, Layout(4)))] == ["42我\n们公", "司"]
 
@@ -369,6 +372,28 @@ def test_a_subtitle_lasts_7_seconds_at_most() -> None:
     ]
     cues = parsed("srt", document("srt", [*words, Word(" after", 7.3, 8.3)]))
     assert [cue.end for cue in cues] == [7000, 8300]
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "lines"),
+    [
+        ("srt", PLAIN, 9),
+        ("tsv", PLAIN, 3),
+        ("txt", Layout(timestamps=True), 2),
+        ("vtt", Layout(words=CUE), slice(5, 10)),
+        ("vtt", Layout(words=HIGHLIGHT), slice(7, 9)),
+    ],
+)
+def test_the_examples_in_the_readme(name: str, layout: Layout, lines: int | slice) -> None:
+    text = (Path(__file__).parents[3] / "runtime" / "README.md").read_text(encoding="utf-8")
+    said = "Our company has a new strategic initiative to increase market penetration,"
+    said += " maximise brand loyalty and enhance intangible assets."
+    words = [
+        Word(f" {each}", round(i * 0.3, 1), round(i * 0.3 + 0.3, 1)) for i, each in enumerate(said.split())
+    ]
+    words = words[:3] if layout.words == HIGHLIGHT else words
+    shown = document(name, words, layout).splitlines()[lines if isinstance(lines, slice) else slice(lines)]
+    assert "\n".join(shown) in text
 
 
 def test_markup_in_srt_is_text() -> None:
