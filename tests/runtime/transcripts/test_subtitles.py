@@ -105,6 +105,19 @@ def document(name: str, words: Sequence[Word], layout: Layout = PLAIN, chunk: in
     return text + made.end(words[-1].end if words else 0.0)
 
 
+def live(name: str, words: Sequence[Word], layout: Layout) -> str:
+    """What is written when words come one by one, with results without words while there is silence."""
+    made = Document(WRITERS[name](Recording("microphone", "team/voice", 480.0), layout))
+    text, now = made.begin(), 0.0
+    for word in words:
+        while word.end - now > 0.32 and word.end < 1000:
+            now += 0.32
+            text += made.add(Result("", (), "", (Token(32, now),)))
+        now = word.end
+        text += made.add(Result(word.text, (word,), "", (Token(32, now),)))
+    return text + made.end(words[-1].end if words else 0.0)
+
+
 def parsed(name: str, text: str) -> list[Cue]:
     """The cues of a file as webvtt-py reads it."""
     captions = webvtt.from_buffer(text.splitlines(keepends=True), format=name, strict=True) if text else []
@@ -189,7 +202,9 @@ def test_however_words_arrive_the_file_is_the_same(
     name: str, words: list[Word], chunk: int, words_as: str | None
 ) -> None:
     layout = Layout(words=words_as)
-    assert document(name, words, layout, chunk) == document(name, words, layout)
+    whole = document(name, words, layout)
+    assert document(name, words, layout, chunk) == whole
+    assert live(name, words, layout) == whole
 
 
 @pytest.mark.parametrize(
