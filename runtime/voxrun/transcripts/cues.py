@@ -59,7 +59,7 @@ def cues_of(segment: Segment, layout: Layout) -> list[Cue]:
 
 
 class Pacing:
-    """Gives cues their times on the screen. It holds one cue, until is known when the next one begins."""
+    """Gives cues their times on the screen. It holds one cue until it is known when the next begins."""
 
     def __init__(self, gap: float = GAP) -> None:
         """`gap`: seconds between two cues."""

@@ -15,7 +15,7 @@ STYLE = "STYLE\n::cue(:future) {\n  color: gray;\n}\n\n"
 
 
 class Subtitles(Writer):
-    """Cues, each written as soon as is known how long it stays."""
+    """Cues, each written as soon as it is known how long it stays."""
 
     needs_files = True
 
@@ -80,7 +80,7 @@ class Vtt(Subtitles):
 def _highlighted(cue: Cue) -> str:
     """The lines with the time before each word; these times increase, and lie inside the cue.
 
-    Each word is in a `<c>`: a style for what is past or future applies to elements only.
+    Each word is in a `<c>`: a style for what is past or future applies to elements only (W3C bug 16875).
     """
     last, end, rows = milliseconds(cue.start), milliseconds(cue.end), []
     for line in cue.lines:

@@ -27,8 +27,12 @@ ANYWHERE = regex.compile(
     r"|(?<=\u200B)(?=\S)"
 )
 """Where text without spaces may be broken, whether or not the model saw the end of a word there."""
+_THAI_NO_START = (
+    r"\p{M}\p{Grapheme_Cluster_Break=Extend}\p{Grapheme_Cluster_Break=SpacingMark}"
+    r"\u0E2F\u0E30\u0E32\u0E45\u0E46\u0EAF\u0EB0\u0EB2\u0EC6"
+)
+"""Marks, and vowels and signs of Thai and Lao that follow the letter they belong to."""
 BETWEEN_WORDS = regex.compile(
-    r"(?<=\p{lb=SA})(?<!\p{Logical_Order_Exception})"
-    r"(?=\p{lb=SA})(?![\p{M}\p{Grapheme_Cluster_Break=Extend}\p{Grapheme_Cluster_Break=SpacingMark}])"
+    rf"(?<=\p{{lb=SA}})(?<!\p{{Logical_Order_Exception}})(?=\p{{lb=SA}})(?![{_THAI_NO_START}])"
 )
 """Where Thai, Lao, Khmer and Burmese may be broken if the model saw the end of a word there."""

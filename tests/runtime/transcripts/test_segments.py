@@ -88,6 +88,11 @@ def test_a_long_sentence_is_cut_at_a_comma() -> None:
     assert texts(text, pace=0.1)[0].endswith("at last,")
 
 
+def test_a_comma_near_the_start_does_not_make_a_short_segment() -> None:
+    text = "well, nobody here could possibly have foreseen everything that happened yesterday evening in town"
+    assert len(texts(text, pace=0.1)[0]) > 42
+
+
 def test_a_long_sentence_without_a_comma_is_cut_at_its_widest_gap() -> None:
     words = spoken("one two three four five six seven eight", pace=0.5)
     words += [Word(f" {i}", 4.4 + i * 0.5, 4.9 + i * 0.5) for i in range(10)]  # 0.4 s later

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import regex
@@ -95,11 +96,25 @@ def speech(draw: st.DrawFn) -> list[Word]:
 
 def document(name: str, words: Sequence[Word], layout: Layout = PLAIN, chunk: int = 1) -> str:
     """What is written when `chunk` words come at a time."""
-    made = Document(WRITERS[name](Recording("talk.flac", "team/voice", 480.0), layout))
+    kind = WRITERS[name].kind(live=False, watched=False, layout=layout)
+    made = Document(kind(Recording("talk.flac", "team/voice", 480.0), layout))
     text = made.begin()
     for start in range(0, len(words), chunk):
         new = tuple(words[start : start + chunk])
         text += made.add(Result("".join(word.text for word in new), new, "", (Token(32, new[-1].end),)))
+    return text + made.end(words[-1].end if words else 0.0)
+
+
+def live(name: str, words: Sequence[Word], layout: Layout) -> str:
+    """What is written when words come one by one, with results without words while there is silence."""
+    made = Document(WRITERS[name](Recording("microphone", "team/voice", 480.0), layout))
+    text, now = made.begin(), 0.0
+    for word in words:
+        while word.end - now > 0.32 and word.end < 1000:
+            now += 0.32
+            text += made.add(Result("", (), "", (Token(32, now),)))
+        now = word.end
+        text += made.add(Result(word.text, (word,), "", (Token(32, now),)))
     return text + made.end(words[-1].end if words else 0.0)
 
 
@@ -138,7 +153,7 @@ def shown(name: str, words: Sequence[Word]) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["srt", "vtt"])
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(speech(), LAYOUTS)
 def test_nothing_is_lost_no_word_divided_no_line_too_long(
     name: str, words: list[Word], layout: Layout
@@ -163,7 +178,7 @@ def test_nothing_is_lost_no_word_divided_no_line_too_long(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words_as", [None, CUE, HIGHLIGHT])
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(speech())
 def test_cues_follow_one_another_and_last(words_as: str | None, words: list[Word]) -> None:
     text = document("vtt", words, Layout(words=words_as))
@@ -181,13 +196,15 @@ def test_cues_follow_one_another_and_last(words_as: str | None, words: list[Word
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["srt", "vtt", "tsv"])
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(speech(), st.integers(2, 7), st.sampled_from([None, CUE]))
 def test_however_words_arrive_the_file_is_the_same(
     name: str, words: list[Word], chunk: int, words_as: str | None
 ) -> None:
     layout = Layout(words=words_as)
-    assert document(name, words, layout, chunk) == document(name, words, layout)
+    whole = document(name, words, layout)
+    assert document(name, words, layout, chunk) == whole
+    assert live(name, words, layout) == whole
 
 
 @pytest.mark.parametrize(
@@ -199,8 +216,8 @@ def test_however_words_arrive_the_file_is_the_same(
             ["when they came home at last,", "nobody was waiting there any more"],
         ),
         (
-            "everybody travelled through the mountains in winter",  # not between an article and its noun
-            ["everybody travelled through", "the mountains in winter"],
+            "travellers coming along over the mountains returned happily",  # not after a preposition
+            ["travellers coming along", "over the mountains returned happily"],
         ),
         (
             "aaaaaaaa bbbbbbbb cccccccc dddddddd eeeeeeee",  # the lower line is the longer one
@@ -259,6 +276,27 @@ def test_text_without_spaces_is_broken_where_its_script_allows_it(text: str, lin
     assert unbroken(text)[0].split("\n") == lines
 
 
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ("我们公司", "我 们 公 司"),
+        ("你好。（再见）吗?!", "你 好。 （再 见） 吗?!"),  # noqa: RUF001
+        ("ああっいーう々え…お", "あ あっ いー う々 え… お"),
+        ("約￥50の3％が「いい」と", "約 ￥50の 3％ が 「い い」 と"),  # noqa: RUF001
+        ("在ABC-DE的e\u0301", "在 ABC-DE 的 e\u0301"),
+        ("漢字는 한국어", "漢 字는 한국어"),
+        ("สวัสดี|ครับ|า|เ|ชา", "สวัสดี ครับา เชา"),  # no break before a mark, nor after a vowel that precedes
+        ("well-known|it's|don", "well-knownit'sdon"),
+        ("好👨‍👩‍👧‍👦好👍🏽🇩🇪", "好 👨‍👩‍👧‍👦 好 👍🏽🇩🇪"),
+        ("« oui » ( non ) quoi ? ¿ sí ?", "«_oui_» (_non_) quoi_? ¿_sí_?"),
+    ],
+)
+def test_what_stays_together(words: str, parts: str) -> None:
+    """Kinsoku, numbers with units, Korean between spaces; `|` ends a word of the model, `_` is a space."""
+    said = [Word(text, 0.0, 1.0) for text in words.split("|")]
+    assert [piece.text.replace(" ", "_") for piece in pieces(said)] == parts.split(" ")
+
+
 def test_chinese_is_broken_between_the_models_words() -> None:
     words = [
         Word(text, i * 0.4, i * 0.4 + 0.4)
@@ -294,6 +332,85 @@ def test_a_live_subtitle_is_written_when_it_is_final() -> None:
     assert made.end(10.0) == ""
 
 
+def test_fast_speech_stays_until_it_can_be_read() -> None:
+    words = [Word(f" quick{i:03}", i * 0.08, i * 0.08 + 0.08) for i in range(8)]  # 71 columns in 0.64 s
+    assert [cue.end for cue in parsed("vtt", document("vtt", [*words, Word(" Then", 8.0, 8.4)]))] == [
+        2140,
+        8400,
+    ]
+
+
+def test_the_parts_of_a_word_stay_together_in_one_cue() -> None:
+    """The model may mark the end of a word inside one; there a subtitle would be full here."""
+    words = [Word(f" {'w' * 7}", i * 0.4, i * 0.4 + 0.4) for i in range(9)]
+    words += [Word(" super", 3.6, 4.0), Word("titlewriter", 4.0, 4.4), Word(" again", 4.4, 4.8)]
+    assert [cue.text.split()[-1] for cue in parsed("srt", document("srt", words))] == ["w" * 7, "again"]
+
+
+def test_a_cue_does_not_end_with_an_article_or_divide_a_quotation() -> None:
+    text = "nobody there knew anything about what happened between yesterday evening and the morning"
+    assert subtitles(text)[0].endswith("evening")
+    assert subtitles("Il nous disait toujours : « Je reviens demain. » Et voilà") == [
+        "Il nous disait toujours :\n« Je reviens demain. »",
+        "Et voilà",
+    ]
+
+
+def test_what_the_model_did_not_divide_is_divided_if_no_subtitle_can_hold_it() -> None:
+    text = " one two three four" * 8
+    cues = parsed("vtt", document("vtt", [Word(text, 0.0, 0.8)]))
+    assert " ".join(row for cue in cues for row in cue.text.split("\n")) == text.strip()
+    assert max(len(row) for cue in cues for row in cue.text.split("\n")) <= 42
+    assert max(cue.text.count("\n") for cue in cues) == 1
+    together = [Word(" 42", 0.0, 0.4), Word("我们公司", 0.4, 0.8)]
+    assert [cue.text for cue in parsed("srt", document("srt", together, Layout(4)))] == ["42我\n们公", "司"]
+
+
+def test_words_without_an_end_do_not_fill_the_memory() -> None:
+    cues = parsed("vtt", document("vtt", [Word("glued", i * 0.4, i * 0.4 + 0.4) for i in range(200)]))
+    assert max(len(cue.text) for cue in cues) == 5 * 17  # 7 s
+
+
+def test_words_without_a_time_of_their_own_follow_one_another() -> None:
+    said = ["This", "is", "a", "full", "sentence.", "And", "this", "is", "one."]
+    words = [Word(f" {text}", 1.0, 1.0) for text in said]
+    cues = parsed("srt", document("srt", words))
+    assert [(cue.start, cue.end) for cue in cues] == [(1000, 1080), (1080, 1160)]
+    starts = [cue.start for cue in parsed("srt", document("srt", words, Layout(words=CUE)))]
+    assert starts == [*range(1000, 1005), *range(1080, 1084)]
+
+
+def test_a_subtitle_lasts_7_seconds_at_most() -> None:
+    words = [
+        Word(f" {text}", i * 1.15, i * 1.15 + 1.15)
+        for i, text in enumerate(["aa", "bb", "cc", "dd", "ee", "ff"])
+    ]
+    cues = parsed("srt", document("srt", [*words, Word(" after", 7.3, 8.3)]))
+    assert [cue.end for cue in cues] == [7000, 8300]
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "lines"),
+    [
+        ("srt", PLAIN, 9),
+        ("tsv", PLAIN, 3),
+        ("txt", Layout(timestamps=True), 2),
+        ("vtt", Layout(words=CUE), slice(5, 10)),
+        ("vtt", Layout(words=HIGHLIGHT), slice(7, 9)),
+    ],
+)
+def test_the_examples_in_the_readme(name: str, layout: Layout, lines: int | slice) -> None:
+    text = (Path(__file__).parents[3] / "runtime" / "README.md").read_text(encoding="utf-8")
+    said = "Our company has a new strategic initiative to increase market penetration,"
+    said += " maximise brand loyalty and enhance intangible assets."
+    words = [
+        Word(f" {each}", round(i * 0.3, 1), round(i * 0.3 + 0.3, 1)) for i, each in enumerate(said.split())
+    ]
+    words = words[:3] if layout.words == HIGHLIGHT else words
+    shown = document(name, words, layout).splitlines()[lines if isinstance(lines, slice) else slice(lines)]
+    assert "\n".join(shown) in text
+
+
 def test_markup_in_srt_is_text() -> None:
     words = [Word(" <b>bold</b> a < b {\\an8} -->", 0.0, 1.0)]
     assert document("srt", words).splitlines()[2] == "‹b>bold‹/b> a < b {/an8} →"  # noqa: RUF001
@@ -317,6 +434,11 @@ def test_a_cue_for_each_word() -> None:
     ]
     cues = parsed("srt", document("srt", words, Layout(words=CUE)))
     assert cues == [Cue(0, 400, "Well,"), Cue(400, 1600, "subtitles !")]
+    words = [Word("公司", 0.0, 0.4), Word("的战略", 0.4, 0.8)]  # the model's words, not their characters
+    assert [cue.text for cue in parsed("srt", document("srt", words, Layout(words=CUE)))] == [
+        "公司",
+        "的战略",
+    ]
 
 
 def test_hours_may_pass_99() -> None:
