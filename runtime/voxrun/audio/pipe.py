@@ -35,7 +35,7 @@ class Pipe:
     def __init__(self, descriptor: int, name: str = NAME) -> None:
         """Raises AudioError if it is closed."""
         try:
-            os.fstat(descriptor)
+            os.read(descriptor, 0)  # also fails if the command put something in the place of a closed one
         except OSError as error:
             raise AudioError(f"{name} is closed") from error
         self._descriptor, self._name = descriptor, name

@@ -73,13 +73,19 @@ class ByteStream:
         wait = getattr(self._source, "is_ready", None)
         return bool(self._buffer) or wait is None or bool(wait(SOON))
 
-    def seekable(self) -> Any:
+    @property
+    def can_seek(self) -> bool:
+        """Whether the source itself can be read again."""
+        seekable = getattr(self._source, "seekable", None)
+        return bool(seekable and seekable())
+
+    def as_seekable(self) -> Any:
         """A file object with the same bytes from the beginning, which can seek; the stream is not read on."""
+        if not self.can_seek:
+            return Seekable(self)
         source: Any = self._source
-        if hasattr(source, "seek") and (not hasattr(source, "seekable") or source.seekable()):
-            source.seek(0)
-            return source
-        return Seekable(self)
+        source.seek(0)
+        return source
 
     def _fetch(self, n: int) -> bytes:
         try:
@@ -121,6 +127,10 @@ class Seekable:
     def tell(self) -> int:
         """The byte to be read next."""
         return self._at
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
 
     def _keep(self, until: int | None) -> None:
         """Read on until so many bytes are kept; None: to the end."""

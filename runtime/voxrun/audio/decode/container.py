@@ -5,6 +5,7 @@ object, with all of FFmpeg's protocols off: no recording can make it read anothe
 """
 
 import ctypes
+import io
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -65,14 +66,17 @@ class Container:
     ) -> None:
         """`track` counts from 1; `options` are the demuxer's. Raises AudioError."""
         self._name, self._demuxer, self.losses = name, demuxer, Losses()
+        self._file = Guarded(file)
         try:
             self._container = av.open(
-                file,
+                self._file,
+                mode="r",
                 format=demuxer,
                 metadata_errors="replace",
                 container_options={**OPTIONS, **(options or {})},
             )
         except (av.FFmpegError, OSError, ValueError) as error:
+            self._file.check()
             missing = MISSING.get(demuxer) or reason(error)
             raise AudioError(f"{name}: cannot be read as audio ({missing})") from error
         self._stream = self._track(track)
@@ -104,7 +108,12 @@ class Container:
 
         Raises AudioError if reading fails; what cannot be decoded is noted in `losses`.
         """
-        gaps = gaps or self._timed_gaps()
+        try:
+            yield from self._sound(gaps or self._timed_gaps())
+        finally:
+            self._container.close()
+
+    def _sound(self, gaps: "TimedGaps | PlacedGaps") -> Iterator[tuple[FloatArray, int]]:
         numbers = FrameTimes() if self._demuxer == "flac" else None
         undecoded = 0
         for packet in self._packets():
@@ -135,7 +144,7 @@ class Container:
 
     def _timed_gaps(self) -> TimedGaps:
         if self._demuxer == "flac":  # its frames are numbered: every missing one is known
-            return TimedGaps(self.losses, 0.0, least=0.001)
+            return TimedGaps(self.losses, 0.0, least=0.001, late=False)
         if self._container.start_time is None:
             return TimedGaps(self.losses, None)
         start = self._container.start_time / float(av.time_base)
@@ -146,12 +155,12 @@ class Container:
         while failures < MOST_FAILURES:
             try:
                 for packet in self._container.demux(self._stream):
+                    self._file.check()
                     failures, corrupt = 0, packet.is_corrupt if packet.size else corrupt
                     yield packet
                 break
-            except AudioError:
-                raise
             except (av.FFmpegError, OSError, IndexError):  # OSError: seeking; IndexError: a new stream
+                self._file.check()
                 failures += 1
         self.losses.cut = self._demuxer not in UNSIZED and corrupt
 
@@ -162,9 +171,38 @@ class Container:
         except av.FFmpegError:
             return None
 
-    def close(self) -> None:
-        """Free FFmpeg's memory."""
-        self._container.close()
+
+class Guarded:
+    """A file object whose errors, also Ctrl-C, wait until FFmpeg has returned: it would swallow them."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._error: BaseException | None = None
+        seekable = getattr(file, "seekable", None)
+        self.seekable = seekable if callable(seekable) else lambda: False
+
+    def read(self, n: int) -> bytes:
+        """Up to n bytes; empty at the end and after an error."""
+        try:
+            data: bytes = self._file.read(n) if self._error is None else b""
+        except BaseException as error:
+            self._error, data = error, b""
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a byte. Raises OSError."""
+        at: int = self._file.seek(offset, whence)
+        return at
+
+    def tell(self) -> int:
+        """The byte to be read next."""
+        at: int = self._file.tell()
+        return at
+
+    def check(self) -> None:
+        """Raises the error that a read ended with."""
+        if self._error is not None:
+            raise self._error
 
 
 def samples_of(frame: Any) -> FloatArray:

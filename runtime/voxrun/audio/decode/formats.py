@@ -66,7 +66,7 @@ FORMS = {
     (b"FORM", b"8SVX"): "iff",
 }
 """IFF-like containers: first four bytes, and those from the eighth on."""
-SEEKING = {"mov", "caf", "aiff", "avi", "rm", "mpc8"}
+SEEKING = {"mov", "caf", "aiff", "avi", "rm", "mpc8", "wv"}
 """Containers that may keep behind the sound what is needed to decode it."""
 CHAINED = {"ogg", "flac", "flv", "amr"}
 """Containers that are joined by writing one behind the other (`voxrun.audio.decode.links`)."""

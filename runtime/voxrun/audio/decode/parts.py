@@ -32,6 +32,10 @@ class Window:
         """The byte to be read next."""
         return self._at
 
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
 
 def parts(file: Any, demuxer: str) -> list[Any]:
     """The recordings in a file, one after another; the file itself if there is only one."""

@@ -109,8 +109,9 @@ def _untimed(stream: ByteStream, demuxer: str, track: int | None) -> Reader:
 def _timed(stream: ByteStream, form: Format, track: int | None) -> Reader:
     head = stream.peek(HEAD)
     promised = caf_seconds(head) if form.demuxer == "caf" else None
-    seeking = form.demuxer in SEEKING and not (form.demuxer == "mov" and index_comes_first(head))
-    file = stream.seekable() if seeking else stream
+    streamed = form.demuxer == "mov" and not stream.can_seek and index_comes_first(head)
+    seeking = form.demuxer in SEEKING and not streamed
+    file = stream.as_seekable() if seeking else stream
     windows = parts(file, form.demuxer) if seeking else [file]
     first, *others = (partial(_container, each, form.demuxer, stream.name, track) for each in windows)
     return Joined(Timed(first(), promised), others)
@@ -178,7 +179,11 @@ class Joined:
         """(samples [n, channels], samples a second), silence included where some are missing."""
         yield from self._first
         for opened in self._others:
-            following = Timed(opened())
+            try:
+                following = Timed(opened())
+            except AudioError:  # the last one is cut short in its header
+                self.losses.cut = True
+                return
             yield from following
             self.losses.add(following.losses)
 
