@@ -67,7 +67,9 @@ def report(outcome: Outcome) -> None:
     for end, count in sorted(outcome.ends.items()):
         print(f"{count:9,}  {end}")
     (seconds, slow), (grown, large) = outcome.longest, outcome.largest
-    print(f"{outcome.tried:,} inputs; longest {seconds:.1f} s ({slow}), largest {grown / 1e6:.0f} MB ({large})")
+    print(
+        f"{outcome.tried:,} inputs; longest {seconds:.1f} s ({slow}), largest {grown / 1e6:.0f} MB ({large})"
+    )
     for index, defect in sorted(outcome.defects):
         print(f"input {index}: {defect}")
     print(f"{len(outcome.defects)} defects")

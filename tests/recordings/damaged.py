@@ -1,6 +1,5 @@
 """Recordings with damage in the middle: what is before and behind it is heard, and the seconds between are told."""
 
-
 from .boxes import index_first
 from .encode import encoded
 from .formats import ffmpeg
@@ -79,12 +78,20 @@ def long(container: str, codec: str, **how: object) -> Make:
 TENTH = SHARE * SECONDS
 ALL = [
     missing("flac-zeros", "FLAC, a tenth zeros", zeros(lambda: flac(SOUND)), TENTH, 0.8),
-    missing("flac-pipe-zeros", "FLAC of unknown length, a tenth zeros", zeros(lambda: flac(SOUND, pipe=True)), TENTH, 0.8),
+    missing(
+        "flac-pipe-zeros",
+        "FLAC of unknown length, a tenth zeros",
+        zeros(lambda: flac(SOUND, pipe=True)),
+        TENTH,
+        0.8,
+    ),
     missing("flac-html", "FLAC with an HTML page in it", with_html(lambda: flac(SOUND)), 0),
     missing("flac-hole", "FLAC, a tenth missing", hole(lambda: flac(SOUND)), TENTH, 0.8),
     missing("flac-bit", "FLAC with a wrong bit", flipped(lambda: flac(SOUND)), 0),
     missing("mp3-zeros", "MP3, a tenth zeros", zeros(lambda: mp3(SOUND)), TENTH),
-    missing("mp3-bare-zeros", "VBR MP3 without Xing, a tenth zeros", zeros(lambda: bare(SOUND, VBR)), TENTH, 0.6),
+    missing(
+        "mp3-bare-zeros", "VBR MP3 without Xing, a tenth zeros", zeros(lambda: bare(SOUND, VBR)), TENTH, 0.6
+    ),
     missing("mp3-html", "MP3 with an HTML page in it", with_html(lambda: mp3(SOUND)), 0),
     missing("mp3-bare-html", "MP3 without Xing, with an HTML page in it", with_html(lambda: bare(SOUND)), 0),
     missing("vorbis-zeros", "Ogg Vorbis, a tenth zeros", zeros(lambda: vorbis(SOUND)), TENTH, 1.2),
@@ -94,9 +101,17 @@ ALL = [
     missing("aac-zeros", "AAC, a tenth zeros", zeros(long("adts", "aac")), TENTH),
     missing("aac-html", "AAC with an HTML page in it", with_html(long("adts", "aac")), 0),
     missing("m4a-zeros", "M4A, a tenth zeros", zeros(m4a), TENTH),
-    missing("alac-zeros", "Apple Lossless, a tenth zeros", zeros(lambda: index_first(long("ipod", "alac", form="s16p")())), TENTH, 0.6),
+    missing(
+        "alac-zeros",
+        "Apple Lossless, a tenth zeros",
+        zeros(lambda: index_first(long("ipod", "alac", form="s16p")())),
+        TENTH,
+        0.6,
+    ),
     missing("webm-zeros", "WebM, a tenth zeros", zeros(long("webm", "libopus")), TENTH, 1.5),
-    missing("mkv-html", "Matroska with an HTML page in it", with_html(long("matroska", "libmp3lame")), 0, 2.2),
+    missing(
+        "mkv-html", "Matroska with an HTML page in it", with_html(long("matroska", "libmp3lame")), 0, 2.2
+    ),
     missing("ts-zeros", "transport stream, a tenth zeros", zeros(long("mpegts", "aac")), TENTH, 0.6),
     missing("wma-zeros", "WMA, a tenth zeros", zeros(long("asf", "wmav2", options={"b": "32000"})), TENTH, 1),
 ]

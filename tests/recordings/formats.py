@@ -49,7 +49,12 @@ PCM = [
     exact("wav-24", "WAV, 24 bits", libsndfile("WAV", "PCM_24"), SOUND),
     exact("wav-32", "WAV, 32 bits", libsndfile("WAV", "PCM_32"), SOUND),
     exact("wav-float", "WAV, float", lambda: by_libsndfile(SOUND, "WAV", "FLOAT"), SOUND),
-    exact("wav-double", "WAV, double", lambda: wav(SOUND.astype("<f8").tobytes(), fmt=form(FLOAT, bits=64)), SOUND),
+    exact(
+        "wav-double",
+        "WAV, double",
+        lambda: wav(SOUND.astype("<f8").tobytes(), fmt=form(FLOAT, bits=64)),
+        SOUND,
+    ),
     exact("wav-extensible", "WAV, extensible format", lambda: wav(pcm16(SOUND), fmt=extensible()), SOUND),
     exact("rf64", "RF64", lambda: rf64(pcm16(SOUND)), SOUND),
     exact("rifx", "RIFX, big-endian WAV", lambda: rifx(SOUND), SOUND),
@@ -106,7 +111,9 @@ LOSSY = [
     lossy("webm", "WebM", ffmpeg("webm", "libopus"), SOUND, 0.001),
     lossy("webm-pipe", "WebM, length unknown", ffmpeg("webm", "libopus", pipe=True), SOUND, 0.02),
     lossy("amr", "AMR", lambda: encoded("amr", "libopencore_amrnb", at_rate(SOUND, 8000), rate=8000), SOUND),
-    lossy("3gp", "3GP, AMR", lambda: encoded("3gp", "libopencore_amrnb", at_rate(SOUND, 8000), rate=8000), SOUND),
+    lossy(
+        "3gp", "3GP, AMR", lambda: encoded("3gp", "libopencore_amrnb", at_rate(SOUND, 8000), rate=8000), SOUND
+    ),
     lossy("wma", "WMA", ffmpeg("asf", "wmav2", options={"b": "32000"}), SOUND),
     lossy("ts", "MPEG transport stream", ffmpeg("mpegts", "aac"), SOUND),
     lossy("mpeg", "MPEG program stream", ffmpeg("mpeg", "mp2"), SOUND),

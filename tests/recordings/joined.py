@@ -48,8 +48,18 @@ ALL = [
         0.02,
     ),
     exact("flac-joined", "two FLAC joined", lambda: flac(SOUND) + flac(OTHER), BOTH),
-    exact("flac-joined-pipe", "two FLAC of unknown length", lambda: flac(SOUND, pipe=True) + flac(OTHER, pipe=True), BOTH),
-    exact("flac-joined-tag", "two FLAC with tags between", lambda: flac(SOUND) + id3v1() + id3v2(1000) + flac(OTHER), BOTH),
+    exact(
+        "flac-joined-pipe",
+        "two FLAC of unknown length",
+        lambda: flac(SOUND, pipe=True) + flac(OTHER, pipe=True),
+        BOTH,
+    ),
+    exact(
+        "flac-joined-tag",
+        "two FLAC with tags between",
+        lambda: flac(SOUND) + id3v1() + id3v2(1000) + flac(OTHER),
+        BOTH,
+    ),
     lossy(
         "flac-joined-rates",
         "FLAC of 16 and 44.1 kHz stereo, joined",
@@ -71,8 +81,10 @@ ALL = [
     lossy(
         "wav-joined-rates",
         "WAV of 16 and 44.1 kHz stereo, joined",
-        lambda: wav(pcm16(SOUND))
-        + wav(pcm16(in_channels(at_rate(OTHER, 44100), 2)), fmt=form(channels=2, rate=44100)),
+        lambda: (
+            wav(pcm16(SOUND))
+            + wav(pcm16(in_channels(at_rate(OTHER, 44100), 2)), fmt=form(channels=2, rate=44100))
+        ),
         BOTH,
         0.01,
     ),

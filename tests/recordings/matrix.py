@@ -35,7 +35,10 @@ class Kind:
 
 
 KINDS = (
-    *(Kind("wav", codec, lossless=True) for codec in ("pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le")),
+    *(
+        Kind("wav", codec, lossless=True)
+        for codec in ("pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le")
+    ),
     *(Kind("wav", codec, lossless=True) for codec in ("pcm_f64le", "pcm_alaw", "pcm_mulaw")),
     *(Kind("wav", codec) for codec in ("adpcm_ms", "adpcm_ima_wav")),
     Kind("wav", "pcm_s16le", ("-rf64", "always"), True, "RF64"),
@@ -93,7 +96,7 @@ class Made:
     rate: int
     """Samples a second in the file; codecs that lack a rate take another."""
     path: Path
-    samples: np.ndarray
+    samples: np.ndarray = field(repr=False)
     """float32 [n, channels] by ffmpeg."""
 
     @property
@@ -140,7 +143,9 @@ def _source(sound: np.ndarray, rate: int, channels: int, folder: Path) -> Path:
 
 def ffmpeg(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     """Run the ffmpeg command."""
-    return subprocess.run([executable(), "-v", "error", *arguments], capture_output=True, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        [executable(), "-v", "error", *arguments], capture_output=True, stdin=subprocess.DEVNULL
+    )
 
 
 @cache

@@ -66,7 +66,11 @@ ALL: list[Recording] = [
     refused("text", "a text", lambda: TEXT),
     refused("text-utf16", "a text in UTF-16", lambda: TEXT.decode().encode("utf-16")),
     refused("json", "JSON", lambda: json.dumps({"error": ["not found"] * 300}).encode()),
-    refused("lfs", "a pointer of git-lfs", lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"),
+    refused(
+        "lfs",
+        "a pointer of git-lfs",
+        lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+    ),
     refused("subtitles", "subtitles", lambda: b"1\n00:00:01,000 --> 00:00:02,000\nhello\n\n" * 50),
     refused("lyrics", "lyrics", lambda: b"[00:01.00]hello\n" * 50),
     refused("zip", "a ZIP with a WAV in it", zipped),
@@ -78,8 +82,14 @@ ALL: list[Recording] = [
     refused("pdf", "a PDF", lambda: b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\n" * 50 + b"%%EOF\n"),
     refused("elf", "a program", lambda: b"\x7fELF\2\1\1" + bytes(range(256)) * 40),
     refused("midi", "MIDI notes", lambda: b"MThd\0\0\0\6\0\0\0\1\0\x60MTrk\0\0\0\4\0\xff\x2f\0" + bytes(500)),
-    refused("safetensors", "weights", lambda: (200).to_bytes(8, "little") + b'{"a":{"dtype":"F32"}}'.ljust(200) + bytes(999)),
-    refused("mp4-of-nothing", "an MP4 without tracks", lambda: b"\0\0\0\x14ftypisom\0\0\0\0isom\0\0\0\x08mdat"),
+    refused(
+        "safetensors",
+        "weights",
+        lambda: (200).to_bytes(8, "little") + b'{"a":{"dtype":"F32"}}'.ljust(200) + bytes(999),
+    ),
+    refused(
+        "mp4-of-nothing", "an MP4 without tracks", lambda: b"\0\0\0\x14ftypisom\0\0\0\0isom\0\0\0\x08mdat"
+    ),
     refused("video-only-ts", "the beginning of a transport stream", lambda: ffmpeg("mpegts", "aac")()[:564]),
 ]
 """Files; through a pipe they are refused too."""

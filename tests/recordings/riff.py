@@ -23,7 +23,12 @@ def chunk(kind: bytes, body: bytes, size: int | None = None, order: str = "<") -
 
 
 def form(
-    code: int = PCM, channels: int = 1, rate: int = RATE, bits: int = 16, extension: bytes = b"", order: str = "<"
+    code: int = PCM,
+    channels: int = 1,
+    rate: int = RATE,
+    bits: int = 16,
+    extension: bytes = b"",
+    order: str = "<",
 ) -> bytes:
     """A `fmt ` chunk."""
     frame = channels * bits // 8

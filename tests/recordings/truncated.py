@@ -35,7 +35,9 @@ def data_only(n: int) -> bytes:
 
 ALL = [
     shorter("wav-cut", "WAV cut at 70 %", lambda: wav(pcm16(SOUND)), within=0.01),
-    shorter("wav-float-cut", "float WAV cut at 70 %", lambda: by_libsndfile(SOUND, "WAV", "FLOAT"), within=0.01),
+    shorter(
+        "wav-float-cut", "float WAV cut at 70 %", lambda: by_libsndfile(SOUND, "WAV", "FLOAT"), within=0.01
+    ),
     shorter("rf64-cut", "RF64 cut at 70 %", lambda: rf64(pcm16(SOUND)), within=0.01),
     shorter("w64-cut", "Wave64 cut at 70 %", lambda: by_libsndfile(SOUND, "W64", "PCM_16"), within=0.01),
     shorter("aiff-cut", "AIFF cut at 70 %", lambda: by_libsndfile(SOUND, "AIFF", "PCM_16"), within=0.01),
@@ -49,7 +51,9 @@ ALL = [
     shorter("opus-cut", "Ogg Opus cut at 70 %", lambda: opus(SOUND), False, 1.2),
     shorter("aac-cut", "AAC cut at 70 %", long("adts", "aac"), False),
     shorter("m4a-first-cut", "M4A, index in front, cut at 70 %", m4a),
-    shorter("alac-cut", "Apple Lossless, index in front, cut at 70 %", lambda: index_first(long("ipod", "alac")())),
+    shorter(
+        "alac-cut", "Apple Lossless, index in front, cut at 70 %", lambda: index_first(long("ipod", "alac")())
+    ),
     shorter(
         "m4a-fragments-cut",
         "M4A in fragments cut at 70 %",
@@ -58,7 +62,12 @@ ALL = [
         0.8,
     ),
     shorter("webm-cut", "WebM cut at 70 %", long("webm", "libopus")),
-    shorter("mkv-pipe-cut", "Matroska of unknown length cut at 70 %", long("matroska", "pcm_s16le", pipe=True), False),
+    shorter(
+        "mkv-pipe-cut",
+        "Matroska of unknown length cut at 70 %",
+        long("matroska", "pcm_s16le", pipe=True),
+        False,
+    ),
     shorter("avi-cut", "AVI cut at 70 %", long("avi", "pcm_s16le"), False),
     shorter("wma-cut", "WMA cut at 70 %", long("asf", "wmav2", options={"b": "32000"}), within=0.6),
     shorter("ts-cut", "transport stream cut at 70 %", long("mpegts", "aac"), False, 0.5),

@@ -17,12 +17,16 @@ ALL: list[Recording] = [
     lossy("mkv-video", "Matroska video", film("matroska", "libopus", SOUND), SOUND),
     lossy("avi-video", "AVI video", film("avi", "libmp3lame", SOUND), SOUND),
     lossy("ts-video", "transport stream of video", film("mpegts", "aac", SOUND), SOUND),
-    lossy("mp4-tracks", "MP4 video with two sound tracks, the first", film("mp4", "aac", SOUND, OTHER), SOUND),
+    lossy(
+        "mp4-tracks", "MP4 video with two sound tracks, the first", film("mp4", "aac", SOUND, OTHER), SOUND
+    ),
     refused("mp4-no-sound", "MP4 video without sound", film("mp4", "aac")),
     refused("mkv-no-sound", "Matroska video without sound", film("matroska", "aac")),
 ]
 SECOND_TRACK = {
-    container: lossy(f"{container}-track-2", "the second sound track", film(container, "aac", SOUND, OTHER), OTHER)
+    container: lossy(
+        f"{container}-track-2", "the second sound track", film(container, "aac", SOUND, OTHER), OTHER
+    )
     for container in ("mp4", "matroska", "mov", "mpegts")
 }
 """With --track 2."""

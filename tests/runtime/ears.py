@@ -85,7 +85,11 @@ class Ears:
 
     def _text(self) -> str:
         samples = self._samples()
-        return "" if not len(samples) else f" {len(samples)} samples {zlib.crc32(np.round(samples * 4096).astype('<i4').tobytes()):08x}"
+        return (
+            ""
+            if not len(samples)
+            else f" {len(samples)} samples {zlib.crc32(np.round(samples * 4096).astype('<i4').tobytes()):08x}"
+        )
 
 
 @contextmanager

@@ -39,7 +39,9 @@ def _chapter(title: str, kind: Sequence[Recording], rows: Mapping[str, tuple[Hea
 def _row(recording: Recording, file: Heard, pipe: Heard) -> str:
     held = "-" if recording.refused else f"{recording.seconds:.2f}"
     cells, piped = _cells(recording, file), _cells(recording, pipe)
-    shown = [one if one == other else f"{one}; pipe: {other}" for one, other in zip(cells, piped, strict=True)]
+    shown = [
+        one if one == other else f"{one}; pipe: {other}" for one, other in zip(cells, piped, strict=True)
+    ]
     return f"| {recording.name} | {recording.about} | {held} | {' | '.join(shown)} |\n"
 
 

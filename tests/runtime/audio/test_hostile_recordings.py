@@ -42,7 +42,9 @@ PLAYLISTS = {
 
 
 @pytest.fixture
-def ears(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], transcriber: Transcriber) -> Ears:
+def ears(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], transcriber: Transcriber
+) -> Ears:
     return Ears(monkeypatch, capsys, transcriber)
 
 
@@ -84,7 +86,9 @@ def test_a_movie_whose_sound_is_in_another_file_opens_nothing(ears: Ears, tmp_pa
         assert not heard.text or likeness(heard.samples, SOUND) < 0.5
 
 
-def test_what_nothing_knows_is_refused_as_a_file_and_said_to_be_raw_in_a_pipe(ears: Ears, tmp_path: Path) -> None:
+def test_what_nothing_knows_is_refused_as_a_file_and_said_to_be_raw_in_a_pipe(
+    ears: Ears, tmp_path: Path
+) -> None:
     (tmp_path / "noise.bin").write_bytes(noise())
     refused = ears.file(tmp_path / "noise.bin")
     assert (refused.code, refused.seconds) == (2, 0)

@@ -16,11 +16,24 @@ from voxrun.audio.opened import open_audio
 
 RATE = 16000
 FORMS = {
-    **{f"WAV-{width}": ("WAV", width) for width in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")},
+    **{
+        f"WAV-{width}": ("WAV", width)
+        for width in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+    },
     **{f"WAVEX-{width}": ("WAVEX", width) for width in ("PCM_16", "PCM_24", "FLOAT")},
-    **{f"{form}-{width}": (form, width) for form in ("W64", "RF64", "CAF") for width in ("PCM_16", "PCM_24", "FLOAT")},
-    **{f"AIFF-{width}": ("AIFF", width) for width in ("PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")},
-    **{f"AU-{width}": ("AU", width) for width in ("PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "ULAW", "ALAW")},
+    **{
+        f"{form}-{width}": (form, width)
+        for form in ("W64", "RF64", "CAF")
+        for width in ("PCM_16", "PCM_24", "FLOAT")
+    },
+    **{
+        f"AIFF-{width}": ("AIFF", width)
+        for width in ("PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+    },
+    **{
+        f"AU-{width}": ("AU", width)
+        for width in ("PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "ULAW", "ALAW")
+    },
     **{f"WAV-{law}": ("WAV", law) for law in ("ULAW", "ALAW")},
     **{f"FLAC-{width}": ("FLAC", width) for width in ("PCM_S8", "PCM_16", "PCM_24")},
 }
