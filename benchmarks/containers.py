@@ -2,8 +2,8 @@
 
     python benchmarks/containers.py --out docs/benchmarks/containers.md
 
-Every container and codec of `tests/recordings/matrix.py`, mono, stereo and 5.1, at 8 to 192 kHz where the codec
-can. Each is read as a file and through a pipe. Needs the `dev` extra, which brings ffmpeg.
+Every container and codec of `tests/recordings/matrix.py`, of one to eight channels, at 8 to 192 kHz where the
+codec can. Each is read as a file and through a pipe. Needs the `dev` extra, which brings ffmpeg.
 """
 
 import argparse
@@ -18,11 +18,8 @@ from pathlib import Path
 import numpy as np
 from figures import markdown
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path += [
-    str(ROOT / "tests"),
-    str(ROOT),
-]  # both have a folder voxbuild: the real package wins anywhere on it
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # tests/ has a folder voxbuild, too
 
 from recordings.matrix import KINDS, Kind, Made, ffmpeg, made
 from recordings.sounds import clip
@@ -30,21 +27,23 @@ from recordings.sounds import clip
 from voxbuild.validate.error_rates import error_rates
 from voxrun.audio.file import FileSource
 from voxrun.audio.opened import open_audio
+from voxrun.audio.source import Source
 from voxrun.errors import AudioError
 from voxrun.transcriber import Transcriber
 
+ROOT = Path(__file__).resolve().parent.parent
 CLIPS = ("prompts/to-call-this-number", "prompts/please-try-again", "prompts/vm-tempgreeting")
 WERS = ("WER at 8 kHz, %", "above, %")
 SHORTER = 0.001
 """Seconds by which a whole recording may be shorter than ffmpeg's."""
 HEAD = """# Recordings that ffmpeg makes
 
-{made} files in {kinds} kinds of containers and codecs, mono, stereo and 5.1, at {rates}, made by
+{made} files in {kinds} kinds of containers and codecs, of one to eight channels, at {rates}, made by
 {version} from {seconds:.1f} s of {clips} clips; of the FLAC the embedded model hears
 "{text}".
 
-- *heard*: how many are heard to the end, with nothing told as lost; *differs*: by how many milliseconds of sound
-  at most from what ffmpeg decodes (padding of the encoder at the end);
+- *heard*: how many are heard to the end, with nothing told as lost; *differs*: by how many milliseconds at
+  most from what ffmpeg decodes (padding of the encoder at the end);
 - *same samples*: how many of the lossless ones are bit for bit what ffmpeg decodes;
 - *pipe*: how many give the same samples through a pipe;
 - *WER*: of what the model hears, against what it hears in the FLAC; 8 kHz has half of its band.
@@ -69,6 +68,7 @@ class Heard:
 
 
 def main() -> None:
+    """Make, hear, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", type=Path, default=ROOT / "tiny/checkpoint", help="a folder")
     parser.add_argument("--out", type=Path, help="write the tables to this file, too")
@@ -114,10 +114,12 @@ class Unseekable(io.BytesIO):
     """Bytes that can be read once, as a pipe's."""
 
     def seekable(self) -> bool:
+        """No."""
         return False
 
 
-def samples(source) -> np.ndarray:
+def samples(source: Source) -> np.ndarray:
+    """All of it."""
     return np.concatenate(list(source))
 
 
@@ -134,10 +136,7 @@ def row(kind: Kind, files: list[Heard], said: str) -> list[str]:
     by_rate = defaultdict(list)
     for each in files:
         by_rate["8" if each.made.rate == 8000 else "more"].append(each.text)
-    wers = [
-        f"{error_rates([said] * len(t), t).wer:.1f}" if (t := by_rate[band]) else "-"
-        for band in ("8", "more")
-    ]
+    wers = [wer(by_rate[band], said) for band in ("8", "more")]
     return [
         kind.name,
         str(count),
@@ -147,6 +146,11 @@ def row(kind: Kind, files: list[Heard], said: str) -> list[str]:
         str(sum(each.same_piped for each in files)),
         *wers,
     ]
+
+
+def wer(texts: list[str], said: str) -> str:
+    """In per cent, against one text."""
+    return f"{error_rates([said] * len(texts), texts).wer:.1f}" if texts else "-"
 
 
 def document(rows: dict[Kind, list[Heard]], sound: np.ndarray, said: str) -> str:

@@ -20,8 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from sound_corpus import seeds
 from sound_mutations import mutated
@@ -43,6 +42,7 @@ LONGEST_MESSAGE = 1000
 
 
 def main() -> int:
+    """Fuzz, and report; 1 if there is a defect."""
     args = _arguments()
     if args.keep:
         args.keep.write_bytes(input_of(seeds(), args.first)[0])

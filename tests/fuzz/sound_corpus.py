@@ -1,6 +1,6 @@
-"""Small valid recordings of every container, the seeds of the decoder's fuzzing: name -> bytes. Made, not stored."""
+"""Small valid recordings of every container, the seeds of the decoder's fuzzing. Made, not stored."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from recordings.encode import by_libsndfile, encoded
@@ -95,6 +95,3 @@ def _made() -> Iterator[tuple[str, bytes]]:
 def _sound(rate: int) -> np.ndarray:
     whole = at_rate(phrase(), rate)
     return whole[round(0.3 * rate) : round((0.3 + SECONDS) * rate)]
-
-
-Seeds = Callable[[], dict[str, bytes]]

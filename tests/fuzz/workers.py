@@ -1,4 +1,4 @@
-"""Many inputs in processes that may die: which input ended a process, how, and how long and large others were."""
+"""Many inputs in processes that may die: what each did, how long it took, how large the process became."""
 
 import multiprocessing
 import resource

@@ -1,8 +1,7 @@
-"""Recordings with damage in the middle: what is before and behind it is heard, and the seconds between are told."""
+"""Recordings with damage in the middle: the rest is heard, and the seconds that are lost are told."""
 
 from .boxes import index_first
 from .encode import encoded
-from .formats import ffmpeg
 from .joined import flac, opus, vorbis
 from .mpeg import VBR, bare, mp3
 from .recording import UNKNOWN, Make, Recording, partial

@@ -45,8 +45,8 @@ def encoded(
 ) -> bytes:
     """A recording whose sound tracks hold samples [n] or [n, channels] at `rate`.
 
-    `form`: the sample format, if the codec has several; `pipe`: written as into a pipe; `video`: with a picture
-    track in front; `options` of the codec, `muxer` and `metadata` of the container.
+    `form`: the sample format, if the codec has several; `pipe`: written as into a pipe; `video`: with a
+    picture track in front; `options` of the codec, `muxer` and `metadata` of the container.
     """
     file: Any = Pipe() if pipe else io.BytesIO()
     with av.open(file, "w", format=container, container_options=muxer or {}) as output:

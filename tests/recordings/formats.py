@@ -69,6 +69,15 @@ PCM = [
     exact("avi", "AVI, 16 bits", ffmpeg("avi", "pcm_s16le"), SOUND),
     exact("mkv-pcm", "Matroska, 16 bits", ffmpeg("matroska", "pcm_s16le"), SOUND),
 ]
+
+
+def surround(name: str, container: str, codec: str) -> Recording:
+    """Eight channels."""
+    sound = in_channels(at_rate(SOUND, 48000), 8)
+    about = f"7.1 channels, {codec}"
+    return lossy(name, about, lambda: encoded(container, codec, sound, rate=48000), SOUND)
+
+
 LOSSLESS = [
     exact("flac", "FLAC", ffmpeg("flac", "flac", form="s16"), SOUND),
     exact("flac-24", "FLAC, 24 bits", ffmpeg("flac", "flac", form="s32"), SOUND),
@@ -121,4 +130,10 @@ LOSSY = [
     lossy("ac3", "AC-3", lambda: encoded("ac3", "ac3", at_rate(SOUND, 48000), rate=48000), SOUND),
     lossy("eac3", "E-AC-3", lambda: encoded("eac3", "eac3", at_rate(SOUND, 48000), rate=48000), SOUND),
 ]
-ALL = PCM + LOSSLESS + LOSSY
+SURROUND = [
+    surround("flac-7.1", "flac", "flac"),
+    surround("aac-7.1", "adts", "aac"),
+    surround("m4a-7.1", "ipod", "aac"),
+    surround("opus-7.1", "ogg", "libopus"),
+]
+ALL = PCM + LOSSLESS + LOSSY + SURROUND

@@ -1,4 +1,4 @@
-"""Recordings made by the ffmpeg command, which is the yardstick: it tells what a full decoder hears of each."""
+"""Recordings made by the ffmpeg command, which is the yardstick: it tells what is in each."""
 
 import subprocess
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ import soundfile
 
 from .sounds import at_rate, in_channels
 
-RATES = (8000, 16000, 44100, 48000, 96000, 192000)
+RATES = (8000, 16000, 44100, 96000, 192000)
 ALWAYS = {"libopus": 48000}
 """Codecs that always give this rate; of the others, a rate that they lack is left out."""
-CHANNELS = {"mono": 1, "stereo": 2, "5.1": 6}
+CHANNELS = {"mono": 1, "stereo": 2, "5.1": 6, "7.1": 8}
 
 
 @dataclass(frozen=True)

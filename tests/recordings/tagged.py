@@ -1,4 +1,4 @@
-"""Tags, covers and junk in front of the sound and behind it: nothing is missing, so nothing may be told as lost."""
+"""Tags, covers and junk in front of the sound and behind it: nothing may be told as lost."""
 
 from .encode import encoded
 from .formats import SOUND, ffmpeg

@@ -1,4 +1,4 @@
-"""How alike two recordings of the same words sound: the loudness of each moment, whatever a codec adds in front."""
+"""How alike two recordings sound: the loudness of each moment, whatever a codec adds in front."""
 
 import numpy as np
 

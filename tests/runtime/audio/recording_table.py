@@ -15,9 +15,10 @@ it, seconds heard, seconds told on stderr as lost, exit code. `tests/recordings/
 `tests/runtime/audio/test_recording_table.py` checks each row and that this table shows it, and
 `pytest tests/runtime/audio --write-recordings` writes it again.
 
-File and pipe give the same samples, so the same text, for each of them. "Exact" means that every sample is the
-one that was recorded. A lossy codec may add up to 0.15 s of padding. Where sound is missing in the middle of a
-recording that has a clock, silence stands for it, so that the times of later words are right.
+File and pipe give the same samples, so the same text, for each of them; so does a Python file object. "Exact"
+means that every sample is the one that was recorded. A lossy codec may add up to 0.15 s of padding. Where
+sound is missing in the middle of a recording that has a clock, silence stands for it, so that the times of
+later words are right.
 """
 
 

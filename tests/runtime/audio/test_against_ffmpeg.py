@@ -1,4 +1,4 @@
-"""A small part of `benchmarks/containers.py`: what the ffmpeg command makes is heard as long as ffmpeg hears it."""
+"""A small part of `benchmarks/containers.py`: what ffmpeg makes is heard as long as ffmpeg hears it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which sound is heard: a track, a channel, all channels averaged; and what is said if it is next to nothing."""
+"""Which sound is heard: a track, a channel, all averaged; and what is said if it is next to nothing."""
 
 import numpy as np
 import pytest
@@ -31,9 +31,7 @@ def test_the_second_sound_track_of_a_video(container) -> None:
 
 @pytest.mark.parametrize("track", [3, 100])
 def test_a_track_that_is_not_there_is_named(track) -> None:
-    with pytest.raises(
-        AudioError, match=f"there is no sound track {track}; the recording has 2 sound tracks"
-    ):
+    with pytest.raises(AudioError, match=f"no sound track {track}; the recording has 2 sound tracks"):
         heard(film("mp4", "aac", SOUND, OTHER)(), track=track)
 
 
@@ -57,9 +55,7 @@ def test_next_to_nothing_is_told_in_one_line_and_sound_is_not(
     assert said.count("\n") == (recording in SILENT), said
 
 
-def test_channels_that_cancel_each_other_point_to_the_option(
-    monkeypatch, capsys, transcriber, tmp_path
-) -> None:
+def test_channels_that_cancel_out_point_to_the_option(monkeypatch, capsys, transcriber, tmp_path) -> None:
     path = tmp_path / "talk.wav"
     path.write_bytes(STEREO)
     assert "--channel" in Ears(monkeypatch, capsys, transcriber).file(path).said

@@ -30,12 +30,16 @@ PLAYLISTS = {
     "m3u": "#EXTM3U\n#EXTINF:2,a\n{url}\n",
     "ffconcat": "ffconcat version 1.0\nfile '{url}'\n",
     "pls": "[playlist]\nFile1={url}\nNumberOfEntries=1\n",
-    "xspf": '<?xml version="1.0"?><playlist><trackList><track><location>{url}</location></track></trackList></playlist>',
+    "xspf": '<?xml version="1.0"?><playlist><trackList><track><location>{url}</location></track>'
+    "</trackList></playlist>",
     "asx": '<asx version="3.0"><entry><ref href="{url}"/></entry></asx>',
     "mpd": MPD,
-    "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\na=control:{url}\nm=audio 5004 RTP/AVP 0\n",
-    "ism": '<?xml version="1.0"?><SmoothStreamingMedia Duration="2"><StreamIndex Url="{url}"/></SmoothStreamingMedia>',
-    "f4m": '<?xml version="1.0"?><manifest xmlns="http://ns.adobe.com/f4m/1.0"><media url="{url}"/></manifest>',
+    "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\n"
+    "a=control:{url}\nm=audio 5004 RTP/AVP 0\n",
+    "ism": '<?xml version="1.0"?><SmoothStreamingMedia Duration="2">'
+    '<StreamIndex Url="{url}"/></SmoothStreamingMedia>',
+    "f4m": '<?xml version="1.0"?><manifest xmlns="http://ns.adobe.com/f4m/1.0">'
+    '<media url="{url}"/></manifest>',
     "rtsp": "RTSPtext\nrtsp://{url}\n",
     "smil": '<smil><body><audio src="{url}"/></body></smil>',
 }

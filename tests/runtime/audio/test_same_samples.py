@@ -1,4 +1,4 @@
-"""PCM and FLAC give the very samples that libsndfile gives, so that greedy tokens do not depend on the decoder."""
+"""PCM and FLAC give the very samples that libsndfile gives: greedy tokens do not depend on the decoder."""
 
 import io
 from pathlib import Path
