@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from voxrun.audio.file import FileSource
+from voxrun.audio.opened import Audio, open_audio
+from voxrun.audio.source import Source
 from voxrun.checkpoint.layout import TOKENIZER_FILE
 from voxrun.model.load import load_model
 from voxrun.model.voxtral import VoxtralRealtime
@@ -15,12 +16,15 @@ from voxrun.trust.open import trusted
 
 from .arrays import FloatArray
 from .errors import AudioError, ConfigError, DeviceError
+from .model_thread import computed
 
 
 class Transcriber:
     """A loaded model with its tokenizer; it holds no audio, and any number of sessions may share it.
 
     `Transcriber.open("out/tiny/4bit").transcribe("talk.flac").text`
+
+    All threads may use it and its sessions at the same time: see `voxrun.model_thread`.
     """
 
     def __init__(self, model: VoxtralRealtime, tokenizer: Tokenizer) -> None:
@@ -55,7 +59,7 @@ class Transcriber:
 
         Raises ConfigError, WeightsError.
         """
-        loaded, tokenizer = load_model(folder), Tokenizer(folder)
+        loaded, tokenizer = computed(load_model, folder), Tokenizer(folder)
         if tokenizer.size != loaded.config.vocab_size:
             raise ConfigError(
                 f"{folder}: {TOKENIZER_FILE} has {tokenizer.size} tokens, the model"
@@ -74,21 +78,41 @@ class Transcriber:
 
     def transcribe(
         self,
-        path: str | Path,
+        audio: Audio,
         progress: Callable[[float, str], None] | None = None,
+        *,
+        rate: float | None = None,
+        channel: int | None = None,
         **options: Any,
     ) -> Transcript:
-        """Transcribe a recording in any format that libsndfile reads, at any rate; channels are averaged.
+        """Transcribe a recording: a path, bytes, a binary file object, or samples in NumPy arrays.
 
+        `rate`: of samples in arrays, in Hz. An array is [n] or [n, channels], of integers or floats.
+        `channel`: the one to hear, counted from 1; without it they are averaged.
         `progress` is called with the seconds transcribed so far and the new text; the options are those of
-        `Session`. Raises AudioError if the file cannot be read, VoxrunError for an impossible option.
+        `Session`. Raises AudioError if the audio cannot be read, VoxrunError for an impossible option.
         """
-        source, results = FileSource(path, self.rate), []
-        for result in listen(self.session(**options), source):
+        source = open_audio(audio, self.rate, sample_rate=rate, channel=channel)
+        results = []
+        for result in self._results(source, options):
             if progress is not None:
                 progress(source.heard, result.text)
             results.append(result)
         return Transcript.of(results, source.heard)
+
+    def stream(
+        self, source: Audio, *, rate: float | None = None, channel: int | None = None, **options: Any
+    ) -> Iterator[Result]:
+        """The results of audio as they come: the same kinds of audio, and the same options, as `transcribe`.
+
+        An iterable of arrays is live audio (the option `live` is True if it is not given), and an empty array
+        in it is a pause, in which the words that are behind the delay come out. Raises what `transcribe`
+        raises; if the audio fails in the middle, after the words that were heard until then.
+        """
+        return self._results(open_audio(source, self.rate, sample_rate=rate, channel=channel), options)
+
+    def _results(self, source: Source, options: dict[str, Any]) -> Iterator[Result]:
+        return listen(self.session(**{"live": source.live, **options}), source)
 
 
 def listen(session: Session, source: Iterable[FloatArray]) -> Iterator[Result]:
