@@ -68,12 +68,13 @@ def test_a_session_may_be_fed_by_one_thread_after_the_other(
     """As a callback of a sound library or of a window would."""
     sessions: list[Session] = []
     results: list[Result] = []
+
+    def feed(piece: np.ndarray) -> None:
+        results.append(sessions[0].feed(piece))
+
     steps = [
         lambda: sessions.append(transcriber.session()),
-        *(
-            lambda piece=piece: results.append(sessions[0].feed(piece))
-            for piece in np.array_split(samples, 7)
-        ),
+        *(partial(feed, piece) for piece in np.array_split(samples, 7)),
         lambda: results.append(sessions[0].finish()),
     ]
     for step in steps:
