@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from voxrun.audio.choice import Choice, Raw
 from voxrun.audio.opened import Audio, open_audio
 from voxrun.audio.source import Source
 from voxrun.checkpoint.layout import TOKENIZER_FILE
@@ -82,18 +83,23 @@ class Transcriber:
         progress: Callable[[float, str], None] | None = None,
         *,
         rate: float | None = None,
+        track: int | None = None,
         channel: int | None = None,
+        raw: str | None = None,
         **options: Any,
     ) -> Transcript:
         """Transcribe a recording: a path, bytes, a binary file object, or samples in NumPy arrays.
 
-        `rate`: of samples in arrays, in Hz. An array is [n] or [n, channels], of integers or floats.
-        `channel`: the one to hear, counted from 1; without it they are averaged.
-        `progress` is called with the seconds transcribed so far and the new text; the options are those of
-        `Session`. Raises AudioError if the audio cannot be read, VoxrunError for an impossible option.
+        `progress` is called with the seconds transcribed so far and the new text.
+        `rate`: samples a second of arrays, which are [n] or [n, channels], of integers or floats.
+        `track`, `channel`: which to hear, counted from 1; without them, the first track and all its channels,
+        averaged.
+        `raw`: how to read samples without a header, such as s16le:16000 (`voxrun.audio.choice`).
+        The options are those of `Session`.
+
+        Raises AudioError if the audio cannot be read, VoxrunError for an impossible option.
         """
-        source = open_audio(audio, self.rate, sample_rate=rate, channel=channel)
-        results = []
+        source, results = self._open_audio(audio, rate, track, channel, raw), []
         for result in self._results(source, options):
             if progress is not None:
                 progress(source.heard, result.text)
@@ -101,15 +107,30 @@ class Transcriber:
         return Transcript.of(results, source.heard)
 
     def stream(
-        self, source: Audio, *, rate: float | None = None, channel: int | None = None, **options: Any
+        self,
+        source: Audio,
+        *,
+        rate: float | None = None,
+        track: int | None = None,
+        channel: int | None = None,
+        raw: str | None = None,
+        **options: Any,
     ) -> Iterator[Result]:
-        """The results of audio as they come: the same kinds of audio, and the same options, as `transcribe`.
+        """The results of audio as they come; takes the same audio and options as `transcribe`.
 
-        An iterable of arrays is live audio (the option `live` is True if it is not given), and an empty array
-        in it is a pause, in which the words that are behind the delay come out. Raises what `transcribe`
-        raises; if the audio fails in the middle, after the words that were heard until then.
+        Arrays from an iterable are live audio: the option `live` is True if it is not given, and an empty
+        array is a pause, in which the words that are behind the delay come out.
+
+        Raises AudioError, VoxrunError as `transcribe` does: at once if the source cannot be opened, while
+        iterating if it fails later, after the words that were heard until then.
         """
-        return self._results(open_audio(source, self.rate, sample_rate=rate, channel=channel), options)
+        return self._results(self._open_audio(source, rate, track, channel, raw), options)
+
+    def _open_audio(
+        self, audio: Audio, rate: float | None, track: int | None, channel: int | None, raw: str | None
+    ) -> Source:
+        choice = Choice(track, channel, None if raw is None else Raw.parse(raw))
+        return open_audio(audio, self.rate, sample_rate=rate, choice=choice)
 
     def _results(self, source: Source, options: dict[str, Any]) -> Iterator[Result]:
         return listen(self.session(**{"live": source.live, **options}), source)

@@ -1,4 +1,4 @@
-"""Samples that a program already has, as audio sources: one NumPy array, or an iterable of them."""
+"""Samples that a Python program already has: one NumPy array, or arrays as they come."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -6,92 +6,93 @@ from typing import Any
 from voxrun.arrays import Array, FloatArray, as_floats
 from voxrun.errors import AudioError
 
-from .source import Source, resampled
+from .choice import MOST_CHANNELS, Choice
+from .losses import Losses
+from .readers import Reader, Sound
+from .recorded import BLOCK_SECONDS, Recorded
 
-BLOCK_SECONDS = 5.0
-MOST_CHANNELS = 64
-"""More is taken for an array of the other orientation."""
+
+class Blocks:
+    """Reads blocks of samples [n] or [n, channels], integers or floats of any width, at one rate."""
+
+    def __init__(self, blocks: Iterable[Any], rate: int, name: str, seconds: float | None = None) -> None:
+        self._blocks, self._rate, self._name = blocks, rate, name
+        self.seconds, self.losses = seconds, Losses()
+
+    def __iter__(self) -> Sound:
+        """(samples [n, channels], samples a second). Raises AudioError for what is no array of samples."""
+        for block in self._blocks:
+            yield self._in_columns(as_floats(block)), self._rate
+
+    def _in_columns(self, samples: FloatArray) -> FloatArray:
+        columns = samples[:, None] if samples.ndim == 1 else samples
+        if columns.ndim != 2 or not 1 <= columns.shape[1] <= MOST_CHANNELS:
+            raise AudioError(
+                f"{self._name}: samples must be [n] or [n, channels] with up to {MOST_CHANNELS} channels,"
+                f" not {list(samples.shape)}"
+            )
+        return columns
 
 
-class BlockSource(Source):
-    """Blocks of samples [n] or [n, channels] as they come; an empty one is a pause.
+class ArraySource(Recorded):
+    """One array of samples [n] or [n, channels], a recording."""
 
-    Integers or floats of any width, see `voxrun.arrays.as_floats`.
-    """
+    def __init__(self, samples: Array, native: float | None, rate: int, choice: Choice | None = None) -> None:
+        """`native`: samples a second. Raises AudioError for an impossible rate."""
+        super().__init__("the array", rate, _of_samples(choice))
+        self._samples, self._native = samples, _whole(native)
+        self._check_rate(self._native)
+        self.seconds = len(samples) / self._native if samples.ndim else 0.0
+
+    def _open(self) -> Reader:
+        return Blocks(self._pieces(), self._native, self.name, self.seconds)
+
+    def _pieces(self) -> Iterator[Array]:
+        size = round(BLOCK_SECONDS * self._native)
+        if self._samples.ndim == 0:
+            yield self._samples  # refused by its shape
+        else:
+            yield from (self._samples[first : first + size] for first in range(0, len(self._samples), size))
+
+
+class BlockSource(Recorded):
+    """Arrays of samples [n] or [n, channels] as they come; an empty one is a pause."""
 
     live = True
 
     def __init__(
-        self,
-        blocks: Iterable[Any],
-        native_rate: float | None,
-        rate: int,
-        *,
-        channel: int | None = None,
-        name: str = "blocks",
+        self, blocks: Iterable[Any], native: float | None, rate: int, choice: Choice | None = None
     ) -> None:
-        """`channel`: which to hear, counted from 1; None: their average. Raises AudioError for a bad rate."""
-        super().__init__(name, rate)
-        self._given, self._channel = blocks, channel
-        self._native_rate = _whole(native_rate, name)
-        self._check_rate(self._native_rate)
+        """`native`: samples a second. Raises AudioError for an impossible rate."""
+        super().__init__("the stream", rate, _of_samples(choice))
+        self._given, self._native = blocks, _whole(native)
+        self._check_rate(self._native)
+
+    def _open(self) -> Reader:
+        return Blocks(self._given, self._native, self.name)
 
     def _blocks(self) -> Iterator[FloatArray]:
-        """Raises AudioError for a block that is no array of samples."""
-        return resampled(self._native_blocks(), self._native_rate, self.rate)
-
-    def _native_blocks(self) -> Iterator[FloatArray]:
-        for block in self._given:
-            if self.stopped:
-                return
-            yield self._one_channel(as_floats(block))
-
-    def _one_channel(self, block: FloatArray) -> FloatArray:
-        """Samples [n] or [n, channels] as [n]."""
-        if block.ndim == 1 and self._channel in (None, 1):
-            return block
-        channels = block.shape[1] if block.ndim == 2 else 1
-        if block.ndim not in (1, 2) or not 0 < channels <= MOST_CHANNELS:
-            raise AudioError(f"{self.name}: samples must be [n] or [n, channels], not {list(block.shape)}")
-        if self._channel is None:
-            return self._mono(block)
-        if not 1 <= self._channel <= channels:
-            raise AudioError(f"{self.name}: there is no channel {self._channel}, only {channels}")
-        return block[:, self._channel - 1]
+        """Blocks at `rate`. Raises AudioError for what is no array of samples."""
+        reader = self._open()
+        yield from self._sound(reader, 0)
+        self._end(reader)
 
 
-class ArraySource(BlockSource):
-    """One array of samples [n] or [n, channels]."""
-
-    live = False
-    seconds: float
-
-    def __init__(
-        self, samples: Array, native_rate: float | None, rate: int, *, channel: int | None = None
-    ) -> None:
-        """`channel` is the one to hear, counted from 1. Raises AudioError for a bad rate or shape."""
-        super().__init__([], native_rate, rate, channel=channel, name="array")
-        self._samples_given = samples
-        self._one_channel(as_floats(samples[:0] if samples.ndim else samples))
-        self.seconds = len(samples) / self._native_rate
-        self._check_length(self.seconds)
-
-    def _native_blocks(self) -> Iterator[FloatArray]:
-        size = max(1, round(BLOCK_SECONDS * self._native_rate))
-        for first in range(0, len(self._samples_given), size):
-            if self.stopped:
-                return
-            yield self._one_channel(as_floats(self._samples_given[first : first + size]))
+def _of_samples(choice: Choice | None) -> Choice:
+    """Raises AudioError if the choice is one that only encoded recordings offer."""
+    if choice and (choice.track or choice.raw):
+        raise AudioError("a track or a raw codec is chosen from encoded recordings; arrays have neither")
+    return choice or Choice()
 
 
-def _whole(rate: float | None, name: str) -> int:
+def _whole(rate: float | None) -> int:
     """A rate as a whole number. Raises AudioError."""
     if rate is None:
-        raise AudioError(f"{name}: samples do not say their rate; give it in Hz (rate=16000)")
+        raise AudioError("arrays do not say their rate: give it too, in samples a second (rate=16000)")
     try:
         whole = int(rate)
     except (TypeError, ValueError, OverflowError):
-        raise AudioError(f"{name}: a rate is a number of samples a second, not {rate!r}") from None
-    if whole != rate:
-        raise AudioError(f"{name}: {rate} samples a second is not a supported rate")
+        whole = -1
+    if whole != rate or isinstance(rate, str):
+        raise AudioError(f"{rate!r} is no rate: give a whole number of samples a second")
     return whole

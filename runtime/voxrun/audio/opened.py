@@ -1,11 +1,10 @@
-"""Whatever a program holds audio in, as a source: a path, bytes, a file object, an array, or blocks."""
+"""The source for whatever a Python program has: a path, bytes, a file object, or arrays with their rate."""
 
 import io
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,48 +12,90 @@ from voxrun.arrays import Array
 from voxrun.errors import AudioError
 
 from .array import ArraySource, BlockSource
+from .choice import Choice
 from .file import FileSource
+from .recorded import StreamSource
 from .source import Source
 
-Audio = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Array | Iterable[Array]
+
+class BinaryFile(Protocol):
+    """A file object whose `read` gives bytes; it need not be able to seek."""
+
+    def read(self, n: int, /) -> bytes:
+        """Up to n bytes; empty at the end."""
+
+
+Audio = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryFile | Array | Iterable[Array]
 """What can be transcribed."""
 
 
 def open_audio(
-    audio: Audio, rate: int, *, sample_rate: float | None = None, channel: int | None = None
+    audio: Audio, rate: int, *, sample_rate: float | None = None, choice: Choice | None = None
 ) -> Source:
-    """The audio as mono samples at `rate`; `sample_rate` is that of samples in arrays, and of nothing else.
+    """A source of blocks at `rate`; `sample_rate` is that of samples in arrays.
 
-    Raises AudioError if it cannot be read.
+    Raises AudioError if it is none of these, or no audio.
     """
     if isinstance(audio, np.ndarray):
-        return ArraySource(audio, sample_rate, rate, channel=channel)
-    encoded = isinstance(audio, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(audio, "read")
-    if encoded and sample_rate is not None:
-        raise AudioError("rate belongs to arrays of samples; a file says its own")
+        return ArraySource(audio, sample_rate, rate, choice)
+    encoded = isinstance(audio, str | os.PathLike | bytes | bytearray | memoryview)
+    if not encoded and not callable(getattr(audio, "read", None)):
+        if isinstance(audio, Iterable):
+            return BlockSource(audio, sample_rate, rate, choice)
+        raise AudioError(
+            f"{type(audio).__name__} is no audio: a path, bytes, a binary file or arrays of samples are"
+        )
+    if sample_rate is not None:
+        raise AudioError("a recording says its rate itself: rate is for arrays (and raw for raw samples)")
+    return _encoded(audio, rate, choice)
+
+
+def _encoded(audio: Any, rate: int, choice: Choice | None) -> Source:
     if isinstance(audio, str | os.PathLike):
-        return FileSource(os.fspath(audio), rate)
+        return FileSource(Path(os.fsdecode(audio)), rate, choice)
     if isinstance(audio, bytes | bytearray | memoryview):
-        return CopySource(io.BytesIO(audio), rate)
-    if encoded:
-        return CopySource(audio, rate)
-    if isinstance(audio, Iterable):
-        return BlockSource(audio, sample_rate, rate, channel=channel)
-    raise AudioError(
-        "audio must be a path, bytes, a binary file, a NumPy array or an iterable of arrays, not"
-        f" {type(audio).__name__}"
-    )
+        data = bytes(audio)
+        return StreamSource(io.BytesIO(data), f"{len(data):,} bytes", rate, choice, len(data))
+    return StreamSource(FileObject(audio), _name_of(audio), rate, choice)
 
 
-class CopySource(FileSource):
-    """A file object, read to its end into a temporary file."""
+def _name_of(file: Any) -> str:
+    name = getattr(file, "name", None)
+    return name if isinstance(name, str) else type(file).__name__
 
-    def __init__(self, file: Any, rate: int) -> None:
-        """Raises AudioError if it gives no bytes, or no audio."""
-        self._copy = tempfile.NamedTemporaryFile()  # noqa: SIM115 - it lives as long as the source
-        try:
-            shutil.copyfileobj(file, self._copy)
-        except TypeError as error:
-            raise AudioError("a file object must be opened in binary mode") from error
-        self._copy.flush()
-        super().__init__(self._copy.name, rate)
+
+class FileObject:
+    """A binary file of a Python program."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._begin = file.tell() if _seekable(file) else None
+
+    def read(self, n: int) -> bytes:
+        """Up to n bytes; empty at the end. Raises AudioError if the file gives no bytes."""
+        data = self._file.read(n)
+        if data is None:
+            raise AudioError(f"{_name_of(self._file)}: has no data yet; a file that blocks is needed")
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise AudioError(f"{_name_of(self._file)}: is a text file; open it in binary mode ('rb')")
+        return bytes(data)
+
+    def seekable(self) -> bool:
+        """Whether its beginning can be read again."""
+        return self._begin is not None
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a byte, counted from where the recording begins."""
+        begin = self._begin or 0
+        at: int = self._file.seek(offset + begin if whence == io.SEEK_SET else offset, whence)
+        return at - begin
+
+    def tell(self) -> int:
+        """The byte to be read next."""
+        at: int = self._file.tell()
+        return at - (self._begin or 0)
+
+
+def _seekable(file: Any) -> bool:
+    seekable = getattr(file, "seekable", None)
+    return bool(seekable and seekable() and hasattr(file, "seek") and hasattr(file, "tell"))

@@ -1,8 +1,10 @@
-"""Standard input as an audio source: raw 16-bit samples, or WAV, transcribed while the pipe is open."""
+"""Standard input and other pipes as audio sources, transcribed while they are open."""
 
-import math
 import os
+import queue
 import select
+import stat
+import threading
 import time
 from collections.abc import Iterator
 
@@ -11,39 +13,32 @@ import numpy as np
 from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
-from .file import BLOCK_SECONDS, LEAST_LOSS
-from .source import Source, log, resampled
-from .wav import Layout, is_wav, read_header
+from .bytestream import ByteStream
+from .choice import Choice
+from .readers import Reader, reader_for
+from .recorded import BLOCK_SECONDS, Recorded
 
 NAME = "standard input"
-MOST_BYTES = 1 << 22
-"""Bytes read at once at most, for any header."""
 PAUSE = 2.0
 """Seconds by which data may be late before it counts as a pause."""
 LONGEST_BURST = 10.0
 """Seconds of audio that may arrive at once, with nothing after it for as long: streams come in segments."""
-OTHER_FORMATS = {
-    b"fLaC": "FLAC",
-    b"OggS": "Ogg",
-    b"ID3": "MP3",
-    b"FORM": "AIFF",
-    b"caff": "CAF",
-    b".snd": "AU",
-}
-"""First bytes of formats that would be noise if they were read as raw samples."""
+MOST_WAITING = 64
+"""Blocks that may wait for a slow model; then the writer of the pipe waits."""
+PIECE = 0.5
+"""Seconds of a block at most, of those."""
 
 
 class Pipe:
     """The bytes of a file descriptor as they arrive; a signal handler can end the waiting."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, name: str = NAME) -> None:
         """Raises AudioError if it is closed."""
         try:
             os.fstat(descriptor)
         except OSError as error:
-            raise AudioError(f"{NAME} is closed") from error
-        self._descriptor = descriptor
-        self._buffer = b""
+            raise AudioError(f"{name} is closed") from error
+        self._descriptor, self._name = descriptor, name
         self._woken, self._waker = os.pipe()
 
     def __del__(self) -> None:
@@ -55,51 +50,41 @@ class Pipe:
         """End all waiting: the stream counts as ended. May be called from a signal handler."""
         os.write(self._waker, b".")
 
-    def peek(self, n: int) -> bytes:
-        """The next n bytes, without consuming them; fewer only at the end."""
-        while len(self._buffer) < n and (data := self._read(n - len(self._buffer))):
-            self._buffer += data
-        return self._buffer[:n]
-
-    def exactly(self, n: int) -> bytes:
-        """The next n bytes; fewer only at the end."""
-        data = self.peek(n)
-        self._buffer = self._buffer[n:]
-        return data
-
-    def some(self, n: int) -> bytes:
-        """The available bytes, n at most; waits for the first, and is empty only at the end."""
-        data = self.exactly(min(n, len(self._buffer))) or self._read(n)
-        while len(data) < n and (more := self._read(n - len(data), timeout=0)):
-            data += more
-        return data
+    def read(self, n: int) -> bytes:
+        """The available bytes, n at most; waits for the first; empty only at the end. Raises OSError."""
+        while True:
+            ready = self._wait(None)
+            if self._woken in ready:
+                return b""
+            try:
+                return os.read(self._descriptor, n)
+            except BlockingIOError:  # another process read first from what both have open
+                continue
 
     def is_ready(self, timeout: float) -> bool:
         """Whether there is data, or the end, within so many seconds."""
-        return bool(self._buffer) or bool(self._wait(timeout))
+        return bool(self._wait(timeout))
 
     def _wait(self, timeout: float | None) -> list[int]:
         return select.select([self._descriptor, self._woken], [], [], timeout)[0]
 
-    def _read(self, n: int, timeout: float | None = None) -> bytes:
-        ready = self._wait(timeout)
-        try:
-            return os.read(self._descriptor, n) if ready == [self._descriptor] else b""
-        except OSError as error:
-            raise AudioError(f"{NAME} cannot be read ({error.strerror})") from error
 
+class PipeSource(Recorded):
+    """A pipe: any container that can be read without seeking, or raw 16-bit samples; of any length.
 
-class PipeSource(Source):
-    """Standard input: s16le mono at the model's rate, or WAV of any rate and layout, of any length."""
+    A thread of its own decodes, so that a pause in the data is noticed while FFmpeg waits for more.
+    """
 
     live = True
 
-    def __init__(self, rate: int, descriptor: int = 0) -> None:
-        """Raises AudioError if standard input is a terminal or closed."""
-        super().__init__(NAME, rate)
+    def __init__(
+        self, rate: int, descriptor: int = 0, choice: Choice | None = None, name: str = NAME
+    ) -> None:
+        """Raises AudioError if it is a terminal or closed."""
+        super().__init__(name, rate, choice or Choice())
+        self._pipe = Pipe(descriptor, name)
         if os.isatty(descriptor):
-            raise AudioError(f"{NAME} is a terminal; pipe WAV, or s16le at {rate} Hz, into voxrun")
-        self._pipe = Pipe(descriptor)
+            raise AudioError(f"{name} is a terminal; pipe a recording, or s16le at {rate} Hz, into voxrun")
         self._due = 0.0  # when all audio so far would end if it were played
 
     def stop(self) -> None:
@@ -107,52 +92,111 @@ class PipeSource(Source):
         super().stop()
         self._pipe.close()
 
+    def _open(self) -> Reader:
+        return reader_for(ByteStream(self._pipe, self.name), self._choice, self.rate, guess_raw=True)
+
     def _blocks(self) -> Iterator[FloatArray]:
-        """Blocks as they arrive, an empty one for a pause.
-
-        Raises AudioError for another format than WAV or raw, and if the audio is too short.
-        """
+        """Blocks as they arrive, an empty one for a pause. Raises AudioError."""
+        decoder = Decoder(self)
         try:
-            layout = self._layout()
-        except AudioError:
-            if self.stopped:  # within the header
+            yield from self._played(decoder)
+        finally:
+            decoder.abandon()
+            self._pipe.close()
+        if decoder.failure is not None:
+            if isinstance(decoder.failure, AudioError) and self.stopped:  # within the header
                 return
-            raise
-        self._check_rate(layout.rate)
-        yield from resampled(self._native_blocks(layout), layout.rate, self.rate)
-        self._check_length(self.heard)
+            raise decoder.failure
+        assert self._reader is not None
+        self._end(self._reader)
 
-    def _layout(self) -> Layout:
-        head = self._pipe.peek(12)
-        if is_wav(head):
-            return read_header(self._pipe.exactly, NAME)
-        for magic, title in OTHER_FORMATS.items():
-            if head.startswith(magic):
-                raise AudioError(f"{NAME}: {title} cannot be read from a pipe; WAV can")
-        return Layout(self.rate, channels=1)
-
-    def _native_blocks(self, layout: Layout) -> Iterator[FloatArray]:
-        data, left = b"", layout.size
-        most = min(round(BLOCK_SECONDS * layout.bytes_per_second), MOST_BYTES // layout.frame * layout.frame)
-        while left > 0:
-            if not self._pipe.is_ready(self._patience()):
-                yield np.zeros(0, np.float32)  # once: then it waits without a limit
-            if not (new := self._pipe.some(int(min(left, most)))):
-                break
-            data, left = data + new, left - len(new)
-            self._due = max(self._due, time.monotonic()) + len(new) / layout.bytes_per_second
-            whole = len(data) - len(data) % layout.frame
-            if whole:
-                yield self._mono(layout.decode(data[:whole]))
-                data = data[whole:]
-        self._warn_of_loss(layout, left)
+    def _played(self, decoder: "Decoder") -> Iterator[FloatArray]:
+        waits = True  # for a limited time: one pause is told once
+        while True:
+            try:
+                blocks = decoder.next(self._patience() if waits else None, round(BLOCK_SECONDS * self.rate))
+            except queue.Empty:
+                waits = False
+                yield np.zeros(0, np.float32)
+                continue
+            if not blocks:
+                return
+            waits, block = True, np.concatenate(blocks)
+            self._due = max(self._due, time.monotonic()) + len(block) / self.rate
+            yield block
 
     def _patience(self) -> float:
         """Seconds to wait for data: after a burst, none is expected before it would have been played."""
         ahead = self._due - time.monotonic()
         return PAUSE + min(max(ahead, 0.0), LONGEST_BURST)
 
-    def _warn_of_loss(self, layout: Layout, left: float) -> None:
-        lost = 0.0 if left == math.inf else left / layout.bytes_per_second
-        if lost >= LEAST_LOSS and not self.stopped:
-            log.warning("%s ended %.1f s before its header says", NAME, lost)
+    def decoded(self) -> Iterator[FloatArray]:
+        """Blocks at `rate` as they come, on the decoder's thread. Raises AudioError."""
+        self._reader = self._open()
+        yield from self._sound(self._reader, 0)
+
+
+class Decoder:
+    """A thread that decodes a pipe ahead of the model, by a few blocks."""
+
+    def __init__(self, source: PipeSource) -> None:
+        self.failure: BaseException | None = None
+        """What ended the decoding, once `next` has returned nothing."""
+        self._queue: queue.Queue[FloatArray | None] = queue.Queue(MOST_WAITING)  # None: the end
+        self._abandoned = False
+        threading.Thread(target=self._run, args=(source,), name="voxrun-pipe", daemon=True).start()
+
+    def next(self, timeout: float | None, most: int) -> list[FloatArray]:
+        """The blocks that wait, of `most` samples or a block more; none at the end. Raises queue.Empty."""
+        block = self._queue.get(timeout=timeout)
+        blocks: list[FloatArray] = []
+        length = 0
+        while block is not None:
+            blocks.append(block)
+            length += len(block)
+            if length >= most or self._queue.empty():
+                return blocks
+            block = self._queue.get()
+        if blocks:
+            self._queue.put(None)
+        return blocks
+
+    def abandon(self) -> None:
+        """No more blocks are wanted."""
+        self._abandoned = True
+
+    def _run(self, source: PipeSource) -> None:
+        try:
+            for block in source.decoded():
+                if len(block):
+                    self._put(block)
+                if self._abandoned:
+                    return
+        except BaseException as error:
+            self.failure = error
+        finally:
+            self._put(None)
+
+    def _put(self, block: FloatArray | None) -> None:
+        while not self._abandoned:
+            try:
+                return self._queue.put(block, timeout=0.2)
+            except queue.Full:
+                continue
+
+
+def is_pipe(path: str) -> bool:
+    """Whether a path names a pipe, such as the shell's <(...)."""
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH116
+    except (OSError, ValueError):
+        return False
+
+
+def pipe_at(path: str, choice: Choice, rate: int) -> PipeSource:
+    """The source for a named pipe; waits for its writer. Raises AudioError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read as audio ({error.strerror})") from error
+    return PipeSource(rate, descriptor, choice, path)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import soxr
 
-from voxrun.arrays import Array, FloatArray
+from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
 log = logging.getLogger("voxrun")
@@ -27,6 +27,10 @@ class Source(ABC):
     """Whether it has no end of its own."""
     seconds: float | None = None
     """Length, if it is known in advance."""
+    lost = 0.0
+    """Seconds that are known to be missing, once the sound has ended."""
+    whole = True
+    """Whether nothing is missing, as far as can be known, once the sound has ended."""
     level = 0.0
     """Root mean square of the last block of a microphone, 1.0 at full scale."""
 
@@ -57,14 +61,6 @@ class Source(ABC):
     @abstractmethod
     def _blocks(self) -> Iterator[FloatArray]:
         """Blocks at `rate`; ends by itself after `stop`."""
-
-    def _mono(self, block: Array) -> FloatArray:
-        """Samples [n, channels], averaged [n]. Raises AudioError if one is not finite."""
-        with np.errstate(all="ignore"):  # reported below instead
-            mono: FloatArray = block.mean(axis=1, dtype=np.float32)
-        if not np.isfinite(mono).all():
-            raise AudioError(f"{self.name}: the recording holds NaN or infinite samples")
-        return mono
 
     def _check_rate(self, rate: int) -> None:
         if rate not in RATES:

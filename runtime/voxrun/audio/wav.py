@@ -1,29 +1,37 @@
-"""WAV from a pipe: the header is read once, the length of the samples may be unknown.
+"""WAV: its header, and samples that are plain numbers, whatever lengths the header claims.
 
-No library does this: libsndfile seeks, and takes 0xFFFFFFFF for a length; `wave` needs a length and integers.
-Chunks before the samples are skipped; anything after them is not read.
+One reader for files and pipes: a live stream is heard at once (FFmpeg's waits for 64 KB), and a recorder
+that crashed, a length that is unknown or wrong, and joined recordings lose nothing. Other codecs in WAV go to
+FFmpeg.
 """
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from voxrun.arrays import Array
+from voxrun.arrays import Array, FloatArray
 from voxrun.errors import AudioError
 
+from .bytestream import ByteStream
+from .losses import Losses
+
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
-WIDTHS = {PCM: (8, 16, 24, 32), FLOAT: (32, 64)}
+WIDTHS = {PCM: (8, 16, 24, 32, 64), FLOAT: (32, 64)}
 """Bits a sample, by format code."""
-MAGICS = (b"RIFF", b"RF64")
+ORDERS = {b"RIFF": "<", b"RF64": "<", b"RIFX": ">"}
+W64 = b"riff\x2e\x91\xcf\x11"
 UNKNOWN_SIZE = 0x7FFF0000
 """Sizes from here on mean an unknown length: ffmpeg, sox and arecord write such headers into pipes."""
 MOST_CHANNELS = 64
 """More is taken for a damaged header."""
-SHORTEST_FORMAT, LONGEST_FORMAT = 16, 40
-"""Bytes of a `fmt ` chunk; an extensible one, the longest, has its real format code at byte 24."""
+LONGEST_FORMAT = 4096
+"""Bytes of a `fmt ` chunk at most; an extensible one has its real format code at byte 24."""
+MOST_BYTES = 1 << 22
+"""Bytes read at once at most, for any header."""
+READ_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -34,8 +42,7 @@ class Layout:
     channels: int
     code: int = PCM
     bits: int = 16
-    size: float = math.inf
-    """Bytes of samples; infinite: until the stream ends."""
+    order: str = "<"
 
     @property
     def frame(self) -> int:
@@ -43,73 +50,160 @@ class Layout:
         return self.channels * self.bits // 8
 
     @property
-    def bytes_per_second(self) -> int:
-        """Bytes of a second of sound."""
-        return self.rate * self.frame
+    def is_plain(self) -> bool:
+        """Whether the samples are numbers, not a codec's packets."""
+        return self.bits in WIDTHS.get(self.code, ())
 
     def decode(self, data: bytes) -> Array:
         """Whole frames of bytes -> samples [n, channels] in -1..1."""
         numbers: Array
         if self.code == FLOAT:
-            numbers = np.frombuffer(data, f"<f{self.bits // 8}")
+            numbers = np.frombuffer(data, f"{self.order}f{self.bits // 8}")
         elif self.bits == 8:
             numbers = (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
         elif self.bits == 24:  # the upper three bytes of 32
             padded = np.zeros((len(data) // 3, 4), np.uint8)
-            padded[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
-            numbers = padded.view("<i4")[:, 0] / 2.0**31
+            upper = slice(1, 4) if self.order == "<" else slice(0, 3)
+            padded[:, upper] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+            numbers = padded.view(f"{self.order}i4")[:, 0] / 2.0**31
         else:
-            numbers = np.frombuffer(data, f"<i{self.bits // 8}") / 2.0 ** (self.bits - 1)
+            numbers = np.frombuffer(data, f"{self.order}i{self.bits // 8}") / 2.0 ** (self.bits - 1)
         return numbers.reshape(-1, self.channels)
 
 
-def is_wav(head: bytes) -> bool:
-    """Whether a stream with these first 12 bytes is WAV."""
-    return head[:4] in MAGICS and head[8:12] == b"WAVE"
+@dataclass(frozen=True)
+class Header:
+    """A WAV header up to the first sample."""
+
+    layout: Layout
+    format: bytes
+    """The body of the `fmt ` chunk."""
+    size: float
+    """Bytes of samples; infinite if unknown."""
+
+    @property
+    def seconds(self) -> float | None:
+        """The length, if the header knows it."""
+        rate = self.layout.frame * self.layout.rate
+        if not self.layout.is_plain:
+            (rate,) = struct.unpack_from(f"{self.layout.order}I", self.format, 8)
+        return self.size / rate if rate and self.size < math.inf else None
+
+    def rebuilt(self) -> bytes:
+        """A header with nothing but what a decoder needs: other chunks may claim gigabytes."""
+        magic = b"RIFX" if self.layout.order == ">" else b"RIFF"
+        number = struct.Struct(f"{self.layout.order}I").pack
+        size = number(int(self.size) if self.size < UNKNOWN_SIZE else 0xFFFFFFFF)
+        form = self.format + bytes(len(self.format) % 2)
+        return magic + number(0xFFFFFFFF) + b"WAVEfmt " + number(len(self.format)) + form + b"data" + size
 
 
-def read_header(read: Callable[[int], bytes], name: str) -> Layout:
-    """Read up to the first sample; `read(n)` gives n bytes, fewer only at the end.
+def read_header(stream: ByteStream) -> Header:
+    """Read up to the first sample. Raises AudioError if the header ends early or is impossible."""
+    if stream.peek(len(W64)) == W64:
+        return _header(stream, _w64_chunks(stream), "<")
+    return _header(stream, _chunks(stream), ORDERS[stream.peek(4)])
 
-    Raises AudioError if the header ends early, or describes samples that are not plain numbers.
-    """
-    read(12)
-    layout = None
-    while True:
-        head = read(8)
-        if len(head) < 8:
-            raise AudioError(f"{name}: the WAV header breaks off before any samples")
-        kind, size = struct.unpack("<4sI", head)
+
+def _header(stream: ByteStream, chunks: Iterator[tuple[bytes, float]], order: str) -> Header:
+    """Consume the chunks up to that of the samples."""
+    body, long_size = b"", math.inf
+    for kind, size in chunks:
         if kind == b"data":
-            break
-        body = read(min(size, LONGEST_FORMAT))
-        _skip(read, size + size % 2 - len(body))  # chunks are padded to even lengths
+            size = long_size if size >= UNKNOWN_SIZE and long_size < 2**63 else size
+            return Header(_layout(body, order, stream.name), body, size or math.inf)
+        kept = stream.exactly(int(min(size, LONGEST_FORMAT)))
+        stream.skip(int(size) - len(kept))
         if kind == b"fmt ":
-            layout = _layout(body, name)
-    if layout is None:
+            body = kept
+        if kind == b"ds64" and len(kept) >= 16:
+            (long_size,) = struct.unpack_from("<Q", kept, 8)
+    raise AudioError(f"{stream.name}: the WAV header breaks off before any samples")
+
+
+def _chunks(stream: ByteStream) -> Iterator[tuple[bytes, float]]:
+    """(name, size) of each chunk, whose body the caller consumes; the size may be unknown: infinite."""
+    order = ORDERS[stream.exactly(12)[:4]]
+    while len(head := stream.exactly(8)) == 8:
+        kind, size = struct.unpack(f"{order}4sI", head)
+        yield kind, size if size < UNKNOWN_SIZE or kind != b"data" else math.inf
+        if size % 2 and not _is_name(stream.peek(4)):  # chunks are padded to even lengths, by most writers
+            stream.skip(1)
+
+
+def _w64_chunks(stream: ByteStream) -> Iterator[tuple[bytes, float]]:
+    """The same of Sony Wave64: names of 16 bytes, sizes of 64 bits with the head included, padded to 8."""
+    stream.skip(40)
+    while len(head := stream.exactly(24)) == 24:
+        kind, (size,) = head[:4], struct.unpack_from("<Q", head, 16)
+        yield kind, max(0, size - 24) if size < 2**62 else math.inf
+        stream.skip(-size % 8)
+
+
+def _is_name(data: bytes) -> bool:
+    return len(data) == 4 and all(32 <= byte < 127 for byte in data)
+
+
+def _layout(body: bytes, order: str, name: str) -> Layout:
+    if len(body) < 16:
         raise AudioError(f"{name}: the WAV header does not describe its samples")
-    known = 0 < size < UNKNOWN_SIZE
-    return Layout(layout.rate, layout.channels, layout.code, layout.bits, size if known else math.inf)
-
-
-def _skip(read: Callable[[int], bytes], n: int) -> None:
-    while n > 0 and (skipped := len(read(min(n, 1 << 16)))):
-        n -= skipped
-
-
-def _layout(body: bytes, name: str) -> Layout:
-    if len(body) < SHORTEST_FORMAT:
-        raise AudioError(f"{name}: the WAV header breaks off before any samples")
-    code, channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:SHORTEST_FORMAT])
+    code, channels, rate, _, _, bits = struct.unpack_from(f"{order}HHIIHH", body)
     if code == EXTENSIBLE and len(body) >= 26:
-        (code,) = struct.unpack("<H", body[24:26])
-    if channels == 0 or bits not in WIDTHS.get(code, ()):
-        raise AudioError(
-            f"{name}: WAV with format code {code}, {bits} bits and {channels} channels cannot be read from a"
-            " pipe; integers of 8, 16, 24 and 32 bits and floats can"
-        )
-    if channels > MOST_CHANNELS:
+        (code,) = struct.unpack_from(f"{order}H", body, 24)
+    if not 1 <= channels <= MOST_CHANNELS:
         raise AudioError(
             f"{name}: WAV of {channels} channels is damaged; {MOST_CHANNELS} can be read at most"
         )
-    return Layout(rate, channels, code, bits)
+    return Layout(rate, channels, code, bits, order)
+
+
+class Samples:
+    """Sound from samples that are plain numbers: WAV, or without any header."""
+
+    def __init__(self, stream: ByteStream, layout: Layout, size: float = math.inf) -> None:
+        """`size`: bytes of samples that a WAV header promises; infinite if it does not know."""
+        self._stream, self._layout, self._size = stream, layout, size
+        self.losses = Losses()
+        known = size < math.inf
+        self.seconds = size / (layout.frame * layout.rate) if known and layout.rate else None
+
+    def __iter__(self) -> Iterator[tuple[FloatArray, int]]:
+        """(samples [n, channels], samples a second), as they come. Raises AudioError."""
+        yield from self._plain(self._size)
+        while self._size < math.inf and (follows := self._next_size()):
+            yield from self._plain(follows)
+
+    def _plain(self, size: float) -> Iterator[tuple[FloatArray, int]]:
+        layout, data, left = self._layout, b"", size
+        most = min(max(1, round(READ_SECONDS * layout.rate)), MOST_BYTES // layout.frame) * layout.frame
+        while left > 0 and (new := self._stream.read(int(min(left, most)))):
+            data, left = data + new, left - len(new)
+            whole = len(data) - len(data) % layout.frame
+            if whole:
+                yield layout.decode(data[:whole]), layout.rate
+                data = data[whole:]
+        if 0 < left < math.inf:
+            self.losses.tail(left / (layout.frame * layout.rate))
+
+    def _next_size(self) -> float:
+        """Bytes of samples that follow the promised ones: of a joined recording, or of a wrong header."""
+        stream, order = self._stream, "little" if self._layout.order == "<" else "big"
+        if self._size % 2 and stream.ready() and not _is_name(stream.peek(4)):
+            stream.skip(1)
+        first = True
+        while stream.ready() and len(head := stream.peek(12)) == 12:
+            kind, size = head[:4], int.from_bytes(head[4:8], order)  # type: ignore[arg-type]
+            if kind in ORDERS and head[8:12] == b"WAVE":
+                return self._joined()
+            if not _is_name(kind):
+                return math.inf if first else 0  # no chunk: the samples go on
+            stream.skip(8 + size + size % 2)
+            first = False
+        return 0
+
+    def _joined(self) -> float:
+        header = read_header(self._stream)
+        if not header.layout.is_plain:
+            return 0
+        self._layout, self._size = header.layout, header.size
+        return header.size

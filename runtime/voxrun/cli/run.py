@@ -66,17 +66,17 @@ class Run:
                 print_above(f"voxrun: stats\n{self._stats.report()}")
 
     def _try(self, index: int) -> int:
-        """Transcribe one input; a bad recording does not stop the others."""
+        """Transcribe one input; a bad recording does not stop the others. Returns its exit code."""
         try:
-            self._transcribe(index)
-            return 0
+            return 0 if self._transcribe(index) else BAD_INPUT
         except AudioError as error:
             if not self._places and not self._inputs[index].live:
                 with self._output(index) as output:
                     output.write(self._writer(index).failure(error))
             return _report(error)
 
-    def _transcribe(self, index: int) -> None:
+    def _transcribe(self, index: int) -> bool:
+        """Returns whether nothing of the recording is missing."""
         source = self._inputs[index].open(self._transcriber.rate)
         with self._output(index) as output, screen_for(source) as screen:
             failure = self._listen(source, Document(self._writer(index)), output, screen)
@@ -88,6 +88,7 @@ class Run:
             raise KeyboardInterrupt
         if failure:
             raise failure
+        return source.whole
 
     def _listen(
         self, source: Source, document: Document, output: Output, screen: Screen

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from voxrun.audio.choice import Choice
 from voxrun.audio.file import FileSource
 from voxrun.audio.microphone import Microphone, sounddevice_library
-from voxrun.audio.pipe import PipeSource
+from voxrun.audio.pipe import PipeSource, is_pipe, pipe_at
 from voxrun.audio.source import Source
 
 from .options import STDIN
@@ -24,16 +25,18 @@ class Input:
     """Opens the source at a sampling rate in Hz. Raises AudioError."""
 
 
-def inputs(audio: list[str] | None, device: str | None) -> list[Input]:
+def inputs(audio: list[str] | None, device: str | None, choice: Choice | None = None) -> list[Input]:
     """What is to be transcribed, in order. Raises DeviceError if a microphone is needed without PortAudio."""
     if audio:
-        return [recording(name) for name in audio]
+        return [recording(name, choice or Choice()) for name in audio]
     sounddevice_library()
     return [Input("microphone", Microphone.live, partial(Microphone, device=device))]
 
 
-def recording(name: str) -> Input:
+def recording(name: str, choice: Choice) -> Input:
     """The input that one argument of --audio names."""
     if name == STDIN:
-        return Input("stdin", PipeSource.live, PipeSource)
-    return Input(name, FileSource.live, partial(FileSource, name))
+        return Input("stdin", PipeSource.live, partial(PipeSource, choice=choice))
+    if is_pipe(name):
+        return Input(name, PipeSource.live, partial(pipe_at, name, choice))
+    return Input(name, FileSource.live, partial(FileSource, name, choice=choice))

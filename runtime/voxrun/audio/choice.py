@@ -1,0 +1,56 @@
+"""Which sound of a recording is wanted, and how samples without a header are to be read."""
+
+from dataclasses import dataclass
+
+from voxrun.errors import AudioError
+
+RAW_CODECS = {
+    **{name: name for name in ("u8", "s8", "s16le", "s16be", "s24le", "s24be", "s32le", "s32be")},
+    **{name: name for name in ("f32le", "f32be", "f64le", "f64be")},
+    **{name: name for name in ("alaw", "mulaw", "g722", "gsm")},
+    "ulaw": "mulaw",
+}
+"""Codecs of samples without a header, and FFmpeg's names of them."""
+MOST_CHANNELS = 64
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Samples without a header."""
+
+    codec: str
+    """One of RAW_CODECS."""
+    rate: int
+    """Samples a second."""
+    channels: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Raw":
+        """CODEC:RATE[:CHANNELS], such as s16le:16000 or mulaw:8000. Raises AudioError."""
+        codec, *numbers = text.lower().split(":")
+        if codec not in RAW_CODECS:
+            raise AudioError(f"{codec!r} is no codec of raw samples; these are: {', '.join(RAW_CODECS)}")
+        if len(numbers) not in (1, 2) or not all(each.isdecimal() for each in numbers):
+            raise AudioError(f"{text}: raw samples are given as CODEC:RATE[:CHANNELS], such as s16le:16000")
+        raw = cls(RAW_CODECS[codec], *map(int, numbers))
+        if not 1 <= raw.channels <= MOST_CHANNELS:
+            raise AudioError(f"{text}: a recording has 1 to {MOST_CHANNELS} channels")
+        return raw
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of a recording is heard; the defaults are its first sound track, all channels averaged."""
+
+    track: int | None = None
+    """A sound track, counted from 1."""
+    channel: int | None = None
+    """A channel, counted from 1; None: all, averaged."""
+    raw: Raw | None = None
+    """How to read samples without a header; None: the recording says so itself."""
+
+    def __post_init__(self) -> None:
+        """Raises AudioError for a track or channel below 1."""
+        for name, number in (("track", self.track), ("channel", self.channel)):
+            if number is not None and number < 1:
+                raise AudioError(f"{name} {number} is not possible: they are counted from 1")

@@ -1,0 +1,179 @@
+"""Every container but plain WAV, decoded by FFmpeg (PyAV) as a stream, through damage and to the end.
+
+A recording is opened only as the container that its first bytes name (`voxrun.audio.formats`), from a file
+object, with all of FFmpeg's protocols off: no recording can make it read another file or the network.
+"""
+
+import ctypes
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+
+from voxrun.arrays import FloatArray
+from voxrun.errors import AudioError
+
+from .flac import FrameTimes
+from .gaps import PlacedGaps, TimedGaps
+from .losses import Losses
+
+MOST_FAILURES = 20
+"""Failures of a container in a row, without a packet between them, that end it."""
+OPTIONS = {"protocol_whitelist": "", "analyzeduration": "100000"}
+"""No access to anything but the given bytes; 0.1 s of a live stream are read before it begins."""
+UNSIZED = {"wav", "caf", "mpegts"}
+"""Containers whose last packet may be shorter than FFmpeg asked for, though nothing is missing."""
+SIZED = {"flac", "mov", "aiff", "au", "wv", "tta", "ape", "tak"}
+"""Containers whose headers tell the length of each track."""
+MISSING = {"mov": "its index is missing or damaged, as in a recording that was cut short"}
+SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}
+"""Full scale of FFmpeg's sample formats."""
+
+
+MOST_ALLOCATED = 128 * 2**20
+"""Bytes that FFmpeg may allocate at once: a few bytes of a header can claim gigabytes. The index of an MP4 of
+a day has 100 MB."""
+
+
+def _limit_allocations() -> None:
+    """Set FFmpeg's own limit, which PyAV does not offer: through the libraries that PyAV has loaded."""
+    limit = ctypes.CDLL(av._core.__file__).av_max_alloc
+    limit.argtypes, limit.restype = [ctypes.c_size_t], None
+    limit(MOST_ALLOCATED)
+
+
+_limit_allocations()
+
+
+class Container:
+    """The sound of one track, from a file object that is read once."""
+
+    def __init__(
+        self,
+        file: Any,
+        demuxer: str,
+        name: str,
+        track: int | None = None,
+        options: dict[str, str] | None = None,
+    ) -> None:
+        """`track` counts from 1; `options` are the demuxer's. Raises AudioError."""
+        self._name, self._demuxer, self.losses = name, demuxer, Losses()
+        try:
+            self._container = av.open(
+                file,
+                format=demuxer,
+                metadata_errors="replace",
+                container_options={**OPTIONS, **(options or {})},
+            )
+        except (av.FFmpegError, OSError, ValueError) as error:
+            missing = MISSING.get(demuxer) or reason(error)
+            raise AudioError(f"{name}: cannot be read as audio ({missing})") from error
+        self._stream = self._track(track)
+
+    def _track(self, track: int | None) -> Any:
+        streams = self._container.streams.audio
+        if not streams:
+            raise AudioError(f"{self._name}: the recording has no sound track")
+        if (track or 1) > len(streams):
+            tracks = "one sound track" if len(streams) == 1 else f"{len(streams)} sound tracks"
+            raise AudioError(f"{self._name}: there is no sound track {track}; the recording has {tracks}")
+        return streams[(track or 1) - 1]
+
+    @property
+    def seconds(self) -> float | None:
+        """The length of the track by the container's header, if it tells one."""
+        stream, container = self._stream, self._container
+        if self._demuxer in SIZED and stream.duration:
+            return float(stream.duration * stream.time_base)
+        alone = len(container.streams) == 1  # beside a film, sound may end early
+        if self._demuxer in ("matroska", "asf") and alone and container.duration:
+            return float(container.duration / av.time_base)
+        return None
+
+    def sound(self, gaps: "TimedGaps | PlacedGaps | None" = None) -> Iterator[tuple[FloatArray, int]]:
+        """(samples [n, channels], samples a second), with silence where some are missing.
+
+        Raises AudioError if reading fails; what cannot be decoded is noted in `losses`.
+        """
+        gaps = gaps or self._timed_gaps()
+        numbers = FrameTimes() if self._demuxer == "flac" else None
+        for packet in self._packets():
+            seconds = float((packet.duration or 0) * (packet.time_base or 0))
+            frames = self._decode(packet)
+            if not frames:
+                if packet.size and frames is None:
+                    gaps.failure(packet.pos, packet.size, seconds)
+                continue
+            number = numbers.of(bytes(packet), frames[0].samples, frames[0].sample_rate) if numbers else None
+            for frame in frames:
+                length = frame.samples / frame.sample_rate
+                if numbers:
+                    at, number = number, None
+                else:
+                    at = None if frame.pts is None else float(frame.pts * (frame.time_base or Fraction(0)))
+                silence = gaps.sound(packet.pos, packet.size, at, length)
+                samples = samples_of(frame)
+                if silence:
+                    n = round(silence * frame.sample_rate)
+                    yield from _silence(n, samples.shape[1], frame.sample_rate)
+                yield samples, frame.sample_rate
+
+    def _timed_gaps(self) -> TimedGaps:
+        if self._demuxer == "flac":  # its frames are numbered: every missing one is known
+            return TimedGaps(self.losses, 0.0, least=0.001)
+        if self._container.start_time is None:
+            return TimedGaps(self.losses, None)
+        start = self._container.start_time / float(av.time_base)
+        return TimedGaps(self.losses, start, math.inf if self.seconds is None else self.seconds)
+
+    def _packets(self) -> Iterator[Any]:
+        failures, corrupt = 0, False
+        while failures < MOST_FAILURES:
+            try:
+                for packet in self._container.demux(self._stream):
+                    failures, corrupt = 0, packet.is_corrupt if packet.size else corrupt
+                    yield packet
+                break
+            except AudioError:
+                raise
+            except (av.FFmpegError, OSError, IndexError):  # OSError: seeking; IndexError: a new stream
+                failures += 1
+        self.losses.cut = self._demuxer not in UNSIZED and corrupt
+
+    def _decode(self, packet: Any) -> "list[Any] | None":
+        """Its frames; None if it cannot be decoded."""
+        try:
+            return [frame for frame in packet.decode() if frame.samples]
+        except av.FFmpegError:
+            return None
+
+    def close(self) -> None:
+        """Free FFmpeg's memory."""
+        self._container.close()
+
+
+def samples_of(frame: Any) -> FloatArray:
+    """The samples [n, channels] of a decoded frame, in -1..1."""
+    kind = frame.format.name.removesuffix("p")
+    values = frame.to_ndarray()
+    values = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
+    if kind == "u8":
+        values = values.astype(np.float32) - 128
+    floats: FloatArray = np.ascontiguousarray(values / SCALES[kind], np.float32)
+    return floats
+
+
+def _silence(n: int, channels: int, rate: int) -> Iterator[tuple[FloatArray, int]]:
+    while n > 0:
+        block = min(n, rate)
+        yield np.zeros((block, channels), np.float32), rate
+        n -= block
+
+
+def reason(error: Exception) -> str:
+    """FFmpeg's reason, without its number and file name."""
+    text = getattr(error, "strerror", None) or str(error)
+    return text[0].lower() + text[1:] if text else type(error).__name__

@@ -1,0 +1,197 @@
+"""From bytes to sound: which reader a recording needs, by its format. A new kind is a function here.
+
+A reader iterates once over (samples [n, channels], samples a second). `seconds` is the length if the header
+tells one; `losses` are complete when the sound has ended.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from voxrun.arrays import FloatArray
+from voxrun.errors import AudioError
+
+from .bytestream import ByteStream
+from .choice import Choice, Raw
+from .formats import SEEKING, UNTIMED, Format, recognise
+from .losses import Losses
+from .promises import caf_seconds, index_comes_first
+from .source import log
+from .sync import Promise, Walk, mpeg_promise
+from .wav import FLOAT, PCM, Layout, Samples, read_header
+
+if TYPE_CHECKING:  # FFmpeg's libraries are loaded only for what needs them
+    from .container import Container
+    from .links import FlacLink, OggLink
+    from .tags import Tagged
+
+Sound = Iterator[tuple[FloatArray, int]]
+HEAD = 4096
+"""Bytes in which a header may promise a length."""
+PLAIN = {
+    "u8": (PCM, 8, "<"),
+    **{f"s{bits}le": (PCM, bits, "<") for bits in (16, 24, 32)},
+    **{f"s{bits}be": (PCM, bits, ">") for bits in (16, 24, 32)},
+    **{f"f{bits}le": (FLOAT, bits, "<") for bits in (32, 64)},
+    **{f"f{bits}be": (FLOAT, bits, ">") for bits in (32, 64)},
+}
+"""Raw codecs that are plain numbers: format code as in WAV, bits, byte order."""
+
+
+class Reader(Protocol):
+    """The sound of a recording."""
+
+    seconds: float | None
+    losses: Losses
+
+    def __iter__(self) -> Sound:
+        """(samples [n, channels], samples a second). Raises AudioError."""
+
+
+def reader_for(stream: ByteStream, choice: Choice, rate: int, guess_raw: bool = False) -> Reader:
+    """The reader for a stream of bytes.
+
+    `guess_raw`: whether what nothing else fits may be raw 16-bit samples at `rate`. Raises AudioError.
+    """
+    if choice.raw:
+        return _raw(stream, choice.raw)
+    form = recognise(stream, guess_raw)
+    stream.skip(form.junk)
+    if form.demuxer == "raw":
+        log.warning(
+            "%s: no known format; read as raw samples (s16le, mono, %d Hz; --raw says otherwise)",
+            stream.name,
+            rate,
+        )
+        return _raw(stream, Raw("s16le", rate))
+    if form.demuxer in ("wav", "w64"):
+        return _wav(stream, choice)
+    if form.demuxer in ("ogg", "flac"):
+        return Chain(stream, form.demuxer, choice.track)
+    if form.demuxer in UNTIMED:
+        return _untimed(stream, form.demuxer, choice)
+    return _timed(stream, form, choice)
+
+
+def _raw(stream: ByteStream, raw: Raw) -> Reader:
+    if raw.codec in PLAIN:
+        code, bits, order = PLAIN[raw.codec]
+        return Samples(stream, Layout(raw.rate, raw.channels, code, bits, order))
+    options = {"sample_rate": str(raw.rate), "ch_layout": f"{raw.channels}c"}
+    return Timed(_container(stream, raw.codec, stream.name, options=options))
+
+
+def _wav(stream: ByteStream, choice: Choice) -> Reader:
+    header = read_header(stream)
+    if header.layout.is_plain:
+        return Samples(stream, header.layout, header.size)
+    container = _container(Prefixed(header.rebuilt(), stream), "wav", stream.name, choice.track)
+    return Timed(container, header.seconds)
+
+
+def _untimed(stream: ByteStream, demuxer: str, choice: Choice) -> Reader:
+    from .tags import Tagged
+
+    promised = mpeg_promise(stream.peek(HEAD)) if demuxer == "mp3" else None
+    tagged = Tagged(stream, Walk(demuxer) if demuxer in ("aac", "loas") else None)
+    return Placed(_container(tagged, demuxer, stream.name, choice.track), tagged, promised)
+
+
+def _timed(stream: ByteStream, form: Format, choice: Choice) -> Reader:
+    head = stream.peek(HEAD)
+    promised = caf_seconds(head) if form.demuxer == "caf" else None
+    seeking = form.demuxer in SEEKING and not (form.demuxer == "mov" and index_comes_first(head))
+    file = stream.seekable() if seeking else stream
+    return Timed(_container(file, form.demuxer, stream.name, choice.track), promised)
+
+
+def _container(
+    file: Any, demuxer: str, name: str, track: int | None = None, options: dict[str, str] | None = None
+) -> "Container":
+    from .container import Container
+
+    return Container(file, demuxer, name, track, options)
+
+
+class Timed:
+    """Sound whose packets have times."""
+
+    def __init__(self, container: "Container", promised: float | None = None) -> None:
+        """`promised`: seconds by the header, where FFmpeg does not know them."""
+        self._container, self.losses = container, container.losses
+        self.seconds = container.seconds if promised is None else promised
+
+    def __iter__(self) -> Sound:
+        """(samples [n, channels], samples a second), silence included where some are missing."""
+        heard = 0.0
+        for samples, rate in self._container.sound():
+            heard += len(samples) / rate
+            yield samples, rate
+        if self.seconds is not None:
+            self.losses.tail(self.seconds - heard)
+
+
+class Placed:
+    """Sound whose packets have no times: MPEG audio, AAC without a container and the like."""
+
+    def __init__(self, container: "Container", tags: "Tagged", promised: Promise | None) -> None:
+        """`promised`: by the header of the first frame."""
+        self._container, self._tags, self.losses = container, tags, container.losses
+        self._promised = promised
+        self.seconds = promised.seconds if promised else None
+
+    def __iter__(self) -> Sound:
+        """(samples [n, channels], samples a second)."""
+        from .gaps import PlacedGaps
+
+        heard, gaps = 0.0, PlacedGaps(self.losses, self._tags)
+        for samples, rate in self._container.sound(gaps):
+            heard += len(samples) / rate
+            yield samples, rate
+        gaps.finish()
+        if self._promised:
+            size = self._promised.bytes
+            complete = size is not None and self._tags.length >= size
+            self.losses.settle(self._promised.seconds, heard, complete)
+
+
+class Chain:
+    """Recordings one after another, each with its own header, and maybe of another codec or rate."""
+
+    def __init__(self, stream: ByteStream, demuxer: str, track: int | None) -> None:
+        self._stream, self._demuxer, self._track, self.losses = stream, demuxer, track, Losses()
+        self._next = self._open()
+        self.seconds = self._next[1].seconds
+
+    def _open(self) -> "tuple[OggLink | FlacLink, Timed]":
+        from .links import LINKS
+
+        link = LINKS[self._demuxer](self._stream)
+        return link, Timed(_container(link, self._demuxer, self._stream.name, self._track))
+
+    def __iter__(self) -> Sound:
+        """(samples [n, channels], samples a second), silence included where some are missing."""
+        while True:
+            link, recording = self._next
+            yield from recording
+            self.losses.add(recording.losses)
+            link.skip()
+            if not self._stream.peek(1):
+                break
+            try:
+                self._next = self._open()
+            except AudioError:  # the last one is cut short in its header
+                self.losses.cut = True
+                return
+        self.losses.cut = self.losses.cut or not link.is_complete
+
+
+class Prefixed:
+    """A file object with some bytes before a stream."""
+
+    def __init__(self, prefix: bytes, stream: ByteStream) -> None:
+        self._prefix, self._stream = prefix, stream
+
+    def read(self, n: int) -> bytes:
+        """Up to n bytes; empty at the end. Raises AudioError."""
+        data, self._prefix = self._prefix[:n], self._prefix[n:]
+        return data or self._stream.read(n)
