@@ -40,7 +40,7 @@ class ArraySource(Recorded):
     def __init__(self, samples: Array, native: float | None, rate: int, choice: Choice | None = None) -> None:
         """`native`: samples a second. Raises AudioError for an impossible rate."""
         super().__init__("the array", rate, _of_samples(choice))
-        self._samples, self._native = samples, _whole(native)
+        self._array, self._native = samples, _whole(native)
         self._check_rate(self._native)
         self.seconds = len(samples) / self._native if samples.ndim else 0.0
 
@@ -49,10 +49,10 @@ class ArraySource(Recorded):
 
     def _pieces(self) -> Iterator[Array]:
         size = round(BLOCK_SECONDS * self._native)
-        if self._samples.ndim == 0:
-            yield self._samples  # refused by its shape
+        if self._array.ndim == 0:
+            yield self._array  # refused by its shape
         else:
-            yield from (self._samples[first : first + size] for first in range(0, len(self._samples), size))
+            yield from (self._array[first : first + size] for first in range(0, len(self._array), size))
 
 
 class BlockSource(Recorded):
