@@ -17,7 +17,7 @@ from voxrun.trust.open import trusted
 
 from .arrays import FloatArray
 from .errors import AudioError, ConfigError, DeviceError
-from .model_thread import computed
+from .mlx_thread import computed
 
 
 class Transcriber:
@@ -25,7 +25,7 @@ class Transcriber:
 
     `Transcriber.open("out/tiny/4bit").transcribe("talk.flac").text`
 
-    All threads may use it and its sessions at the same time: see `voxrun.model_thread`.
+    All threads may use it and its sessions at the same time: see `voxrun.mlx_thread`.
     """
 
     def __init__(self, model: VoxtralRealtime, tokenizer: Tokenizer) -> None:

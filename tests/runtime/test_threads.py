@@ -16,7 +16,7 @@ from committed import CHECKPOINT, ROOT
 from scripted import ScriptedModel
 from threadpoolctl import threadpool_info
 
-from voxrun import model_thread
+from voxrun import mlx_thread
 from voxrun.stream.results import Result, Transcript
 from voxrun.stream.session import Session
 from voxrun.stream.tokenizer import Tokenizer
@@ -103,7 +103,7 @@ def test_all_work_on_models_is_done_in_one_thread(
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(hear, range(2)))
-    assert at_work == {model_thread.NAME}
+    assert at_work == {mlx_thread.NAME}
 
 
 def test_an_exception_comes_to_the_caller_with_its_traceback() -> None:
@@ -111,16 +111,16 @@ def test_an_exception_comes_to_the_caller_with_its_traceback() -> None:
         raise ZeroDivisionError("in the model")
 
     with pytest.raises(ZeroDivisionError, match="in the model") as caught:
-        model_thread.computed(fail)
+        mlx_thread.computed(fail)
     frames = [frame.name for frame in traceback.extract_tb(caught.tb)]
     assert frames[0] == "test_an_exception_comes_to_the_caller_with_its_traceback"
     assert frames[-1] == "fail"
-    assert model_thread.computed(lambda: 7) == 7
+    assert mlx_thread.computed(lambda: 7) == 7
 
 
 def test_a_destructor_in_the_models_thread_may_use_a_session() -> None:
     """The garbage collector calls destructors in whatever thread it runs."""
-    assert model_thread.computed(lambda: model_thread.computed(lambda: 7)) == 7
+    assert mlx_thread.computed(lambda: mlx_thread.computed(lambda: 7)) == 7
 
 
 def test_ctrl_c_loses_nothing_of_a_session(tokenizer: Tokenizer) -> None:

@@ -1,8 +1,10 @@
 """Recordings in files, of every container in `voxrun.audio.formats`."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
 from .bytestream import ByteStream
@@ -29,5 +31,17 @@ class FileSource(Recorded):
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             reason = getattr(error, "strerror", None) or error
             raise AudioError(f"{self.name}: cannot be read as audio ({reason})") from error
+        self._file = file
         stream = ByteStream(file, self.name, size)
         return short_flac(stream, self._choice) or reader_for(stream, self._choice, self.rate)
+
+    def _blocks(self) -> Iterator[FloatArray]:
+        """Blocks of 5 s at `rate`. Raises AudioError for what cannot be read, and for what is too short."""
+        try:
+            yield from super()._blocks()
+        finally:
+            self._file.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()

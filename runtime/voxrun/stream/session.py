@@ -12,8 +12,8 @@ import numpy as np
 from voxrun.arrays import Array, FloatArray, mono
 from voxrun.device import mx
 from voxrun.errors import VoxrunError
+from voxrun.mlx_thread import check_process, computed, submit
 from voxrun.model.voxtral import VoxtralRealtime
-from voxrun.model_thread import check_process, computed, submit
 from voxrun.parallel import one_blas_thread
 
 from .clock import FrameClock
@@ -34,7 +34,7 @@ class Session:
 
     How the audio is divided among calls never changes the tokens. Memory does not grow with the length of
     the stream. A session does no input or output. Its calls may come from any thread, one at a time; the
-    model's work is done in the model's thread (`voxrun.model_thread`), a block at a time.
+    work on the model is done in MLX's thread (`voxrun.mlx_thread`), a block at a time.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class Session:
         )
 
     def _compute(self) -> list[Position]:
-        """In the model's thread: the tokens of the next block of samples."""
+        """In MLX's thread: the tokens of the next block of samples."""
         block = self._next_block()
         if self._generator.ended:
             return []

@@ -22,7 +22,7 @@ T = TypeVar("T")
 NAME = "voxrun-model"
 
 
-class ModelThread:
+class MlxThread:
     """Does the work that is submitted, in order, in a thread of its own."""
 
     def __init__(self) -> None:
@@ -101,11 +101,11 @@ class ModelThread:
         self._starting = threading.Lock()  # another thread may have held it at the fork
 
 
-_THREAD = ModelThread()
+_THREAD = MlxThread()
 submit = _THREAD.submit
 check_process = _THREAD.check_process
 
 
 def computed(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """The result of function(*args, **kwargs), called in the model's thread; exceptions are raised here."""
+    """The result of function(*args, **kwargs), called in MLX's thread; its exceptions are raised here."""
     return submit(function, *args, **kwargs).result()
