@@ -120,7 +120,7 @@ def test_an_exception_comes_to_the_caller_with_its_traceback() -> None:
 
 def test_a_destructor_in_the_models_thread_may_use_a_session() -> None:
     """The garbage collector calls destructors in whatever thread it runs."""
-    assert mlx_thread.computed(lambda: mlx_thread.computed(lambda: 7)) == 7
+    assert mlx_thread.submit(lambda: mlx_thread.submit(lambda: 7).result(timeout=30)).result() == 7
 
 
 def test_ctrl_c_loses_nothing_of_a_session(tokenizer: Tokenizer) -> None:
@@ -202,6 +202,35 @@ if __name__ == "__main__":
 """,
     )
     assert said == ["please try again"] * 5
+
+
+@pytest.mark.slow
+def test_the_cores_can_be_used_in_a_forked_process(tmp_path: Path) -> None:
+    """The threads of the parent's pool stay in the parent."""
+    said = run(
+        tmp_path,
+        """
+import time
+from voxrun import parallel
+
+def rows():
+    done = []
+    with parallel.one_blas_thread():
+        parallel.in_parts(lambda *span: done.append(span), 9, work=2**30)
+    return sum(last - first for first, last in done)
+
+parallel.cores = lambda: 3
+say(rows())
+time.sleep(0.3)  # until the pool's threads wait for more
+parallel.one_blas_thread()._lock.acquire()  # as if another thread held it
+child = os.fork()
+if child == 0:
+    say(rows())
+    sys.exit()
+assert os.waitpid(child, 0)[1] == 0
+""",
+    )
+    assert said == ["9", "9"]
 
 
 @pytest.mark.slow
