@@ -215,9 +215,14 @@ from voxrun import parallel
 
 def rows():
     done = []
+
+    def part(first, last):
+        time.sleep(0.1)  # so that the pool needs all its threads
+        done.append(last - first)
+
     with parallel.one_blas_thread():
-        parallel.in_parts(lambda *span: done.append(span), 9, work=2**30)
-    return sum(last - first for first, last in done)
+        parallel.in_parts(part, 9, work=2**30)
+    return sum(done)
 
 parallel.cores = lambda: 3
 say(rows())
