@@ -15,7 +15,7 @@ from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import Strict
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.tasks import build, describe, publish, selection, show
-from voxrun.cli.main import parser
+from voxrun.cli.options import parser
 
 ROOT = Path(__file__).parents[1]
 PATTERNS = (
@@ -117,6 +117,13 @@ def test_the_runtimes_readme_documents_the_options_of_voxrun_and_no_others() -> 
     told = {option for line in code_of("runtime/README.md") for option in options_in(line.split())}
     known = {option for option in parser()._option_string_actions if option.startswith("--")}
     assert told == known
+
+
+def test_the_help_of_voxrun_has_the_exit_codes_of_the_runtimes_readme() -> None:
+    table = text_of("runtime/README.md").partition("| code | meaning |")[2].partition("\n\n")[0]
+    told = re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE)
+    helped = parser().format_help().partition("exit codes:\n")[2]
+    assert re.findall(r"^  (\d[\d, ]*?)(?:  |$)", helped, re.MULTILINE) == told
 
 
 def test_the_runtimes_readme_documents_every_public_name() -> None:

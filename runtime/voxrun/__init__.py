@@ -8,7 +8,6 @@ name is first used, so that `import voxrun` and `voxrun --help` wait for neither
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from .errors import (
     AudioError,
@@ -21,6 +20,7 @@ from .errors import (
     WeightsError,
 )
 
+TYPE_CHECKING = False  # to import `typing` takes longer than all else here, and a Ctrl-C is not handled yet
 if TYPE_CHECKING:
     from .stream.results import Alternative, Result, Token, Transcript, Word
     from .stream.session import Session
@@ -53,7 +53,7 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public class on first use. Raises AttributeError for any other name."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,10 +21,14 @@ from voxrun.transcriber import Transcriber
 mx.set_default_device(mx.cpu)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-recordings", action="store_true", help="write docs/recordings.md anew")
+
+
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
     """The command line takes the signals over."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

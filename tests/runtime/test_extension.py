@@ -23,7 +23,8 @@ from voxrun.cli.main import main
 from voxrun.device import tree_flatten
 from voxrun.model.load import load_model
 from voxrun.transcripts.segments import Segment
-from voxrun.transcripts.writers import WRITERS, Writer
+from voxrun.transcripts.writer import Writer
+from voxrun.transcripts.writers import WRITERS
 
 CLIP = CLIPS / "prompts" / "please-try-again.flac"
 
@@ -83,7 +84,7 @@ def test_an_audio_source_is_a_class(
     monkeypatch.setattr(
         sources,
         "recording",
-        lambda name: sources.Input(name, False, Clip) if name == "clip:" else others(name),
+        lambda name, choice: sources.Input(name, False, Clip) if name == "clip:" else others(name, choice),
     )
 
     assert main(["--model", str(CHECKPOINT), "--audio", "clip:", str(CLIP)]) == 0

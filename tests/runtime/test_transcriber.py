@@ -139,7 +139,7 @@ def test_a_folder_may_have_an_at_in_its_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nowhere", "./team/voice", "a/b/c", "/no/such/folder", "/model"])
 def test_what_is_neither_folder_nor_repository_is_named(name: str) -> None:
-    with pytest.raises(ModelError, match=f"^{name}: no such folder, and no repository name like owner/name$"):
+    with pytest.raises(ModelError, match=f"^{name}: no such folder"):
         locate(name)
 
 

@@ -9,7 +9,7 @@ from small_sources import ROOT
 
 from voxbuild.recipes.book import read_book
 from voxbuild.tasks import build, describe, publish, selection, show
-from voxrun.cli.main import parser
+from voxrun.cli.options import parser
 
 WORKFLOW = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
 JOBS = yaml.safe_load(WORKFLOW)["jobs"]

@@ -6,9 +6,10 @@ from typing import Any
 from voxrun.arrays import Array, FloatArray, as_floats
 from voxrun.errors import AudioError
 
-from .choice import MOST_CHANNELS, Choice
-from .losses import Losses
-from .readers import Reader, Sound
+from .choice import Choice
+from .decode.losses import Losses
+from .decode.raw import MOST_CHANNELS
+from .decode.readers import Reader, Sound
 from .recorded import BLOCK_SECONDS, Recorded
 
 

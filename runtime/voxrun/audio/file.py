@@ -1,5 +1,6 @@
-"""Recordings in files, of every container in `voxrun.audio.formats`."""
+"""Recordings in files, of every container in `voxrun.audio.decode.formats`."""
 
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +8,11 @@ from pathlib import Path
 from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
-from .bytestream import ByteStream
 from .choice import Choice
-from .readers import Reader, reader_for
+from .decode.bytestream import ByteStream
+from .decode.readers import Reader
+from .decode.short import short_flac
 from .recorded import Recorded
-from .short import short_flac
 
 
 class FileSource(Recorded):
@@ -21,27 +22,37 @@ class FileSource(Recorded):
         """Raises AudioError if the file is absent, or no audio."""
         super().__init__(str(path), rate, choice or Choice())
         self.path = Path(path)
+        self._file: io.FileIO | None = None
         self._reader = self._open()
         self.seconds = self._reader.seconds
 
     def _open(self) -> Reader:
         try:
-            file = self.path.open("rb", buffering=0)
+            self._file = file = self.path.open("rb", buffering=0)
             size = os.fstat(file.fileno()).st_size
+            stream = ByteStream(file, self.name, size)
+            plain = self._choice.raw is None and self._choice.track in (None, 1)
+            return (short_flac(stream) if plain else None) or self._reader_for(stream)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-            reason = getattr(error, "strerror", None) or error
+            self._close()
+            missing = isinstance(error, FileNotFoundError)
+            reason = "no such file" if missing else getattr(error, "strerror", None) or error
             raise AudioError(f"{self.name}: cannot be read as audio ({reason})") from error
-        self._file = file
-        stream = ByteStream(file, self.name, size)
-        return short_flac(stream, self._choice) or reader_for(stream, self._choice, self.rate)
+        except AudioError:
+            self._close()
+            raise
 
     def _blocks(self) -> Iterator[FloatArray]:
         """Blocks of 5 s at `rate`. Raises AudioError for what cannot be read, and for what is too short."""
         try:
             yield from super()._blocks()
         finally:
+            self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
             self._file.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_file"):
-            self._file.close()
+        if hasattr(self, "_file"):  # else it never began
+            self._close()

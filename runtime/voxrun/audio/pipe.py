@@ -13,9 +13,9 @@ import numpy as np
 from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
-from .bytestream import ByteStream
-from .choice import Choice
-from .readers import Reader, reader_for
+from .choice import Choice, Raw
+from .decode.bytestream import ByteStream
+from .decode.readers import Reader
 from .recorded import BLOCK_SECONDS, Recorded
 
 NAME = "standard input"
@@ -35,11 +35,13 @@ class Pipe:
     def __init__(self, descriptor: int, name: str = NAME) -> None:
         """Raises AudioError if it is closed."""
         try:
-            os.fstat(descriptor)
+            os.read(descriptor, 0)  # also fails if the command put something in the place of a closed one
         except OSError as error:
             raise AudioError(f"{name} is closed") from error
         self._descriptor, self._name = descriptor, name
         self._woken, self._waker = os.pipe()
+        self.arrived = time.monotonic()
+        """When bytes came last."""
 
     def __del__(self) -> None:
         if hasattr(self, "_woken"):
@@ -57,7 +59,9 @@ class Pipe:
             if self._woken in ready:
                 return b""
             try:
-                return os.read(self._descriptor, n)
+                data = os.read(self._descriptor, n)
+                self.arrived = time.monotonic()
+                return data
             except BlockingIOError:  # another process read first from what both have open
                 continue
 
@@ -93,7 +97,7 @@ class PipeSource(Recorded):
         self._pipe.close()
 
     def _open(self) -> Reader:
-        return reader_for(ByteStream(self._pipe, self.name), self._choice, self.rate, guess_raw=True)
+        return self._reader_for(ByteStream(self._pipe, self.name), guess=Raw("s16le", self.rate))
 
     def _blocks(self) -> Iterator[FloatArray]:
         """Blocks as they arrive, an empty one for a pause. Raises AudioError."""
@@ -116,6 +120,8 @@ class PipeSource(Recorded):
             try:
                 blocks = decoder.next(self._patience() if waits else None, round(BLOCK_SECONDS * self.rate))
             except queue.Empty:
+                if time.monotonic() - self._pipe.arrived < PAUSE:  # not enough for a packet yet
+                    continue
                 waits = False
                 yield np.zeros(0, np.float32)
                 continue

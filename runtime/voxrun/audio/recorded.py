@@ -9,10 +9,10 @@ import numpy as np
 from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
-from .bytestream import ByteStream, Readable
-from .choice import Choice
+from .choice import Choice, Raw
+from .decode.bytestream import ByteStream, Readable
+from .decode.readers import Reader, reader_for
 from .loudness import Loudness
-from .readers import Reader, reader_for
 from .source import Source, log, resampled
 
 BLOCK_SECONDS = 5.0
@@ -28,10 +28,14 @@ class Recorded(Source):
         super().__init__(name, rate)
         self._choice, self._loudness = choice, Loudness()
         self._reader: Reader | None = None
+        self._seconds = 0.0  # of sound, before resampling
 
     @abstractmethod
     def _open(self) -> Reader:
         """A reader at the beginning of the sound. Raises AudioError."""
+
+    def _reader_for(self, stream: ByteStream, guess: Raw | None = None) -> Reader:
+        return reader_for(stream, self._choice.track, self._choice.raw, guess)
 
     def _blocks(self) -> Iterator[FloatArray]:
         """Blocks of 5 s at `rate`. Raises AudioError for what cannot be read, and for what is too short."""
@@ -52,6 +56,7 @@ class Recorded(Source):
                 break
             mono = self._mono(samples)
             self._loudness.add(samples, mono)
+            self._seconds += len(mono) / native if native else 0.0
             yield mono, native
 
     def _mono(self, samples: FloatArray) -> FloatArray:
@@ -75,7 +80,7 @@ class Recorded(Source):
             raise AudioError(f"{self.name}: cannot be read as audio (none of its sound can be decoded)")
         if not self.heard:
             raise AudioError(f"{self.name}: the recording is empty")
-        self._check_length(self.heard)
+        self._check_length(self._seconds)
         self.lost, self.whole = reader.losses.seconds, not reader.losses.told
         if not self.whole:
             log.warning("%s: %s", self.name, reader.losses.sentence())
@@ -96,18 +101,21 @@ class StreamSource(Recorded):
         self.seconds = self._reader.seconds
 
     def _open(self) -> Reader:
-        return reader_for(self._stream, self._choice, self.rate)
+        return self._reader_for(self._stream)
 
 
-def joined(parts: Iterable[tuple[FloatArray, int]], most: int) -> Iterator[FloatArray]:
-    """Blocks of at least `most` samples, but for the last one."""
+def joined(parts: Iterable[tuple[FloatArray, int]], size: int) -> Iterator[FloatArray]:
+    """Blocks of `size` samples, but for the last one; of size 0: as they come."""
     waiting: list[FloatArray] = []
     length = 0
     for part, _ in parts:
         waiting.append(part)
         length += len(part)
-        if length >= most:
-            yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
-            waiting, length = [], 0
+        while length >= size and waiting:
+            block = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+            cut = size or length
+            yield block[:cut]
+            length -= cut
+            waiting = [block[cut:]] if length else []
     if waiting:
         yield np.concatenate(waiting)

@@ -67,7 +67,7 @@ class Source(ABC):
             raise AudioError(f"{self.name}: {rate} samples a second is not a supported rate")
 
     def _check_length(self, seconds: float) -> None:
-        if seconds < SHORTEST and not self.stopped:
+        if seconds < SHORTEST - 1e-9 and not self.stopped:
             raise AudioError(f"{self.name}: {seconds:.3f} s are too short to transcribe")
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from voxrun.arrays import Array
 from voxrun.errors import WeightsError
+from voxrun.files.downloads import failed_download
 from voxrun.files.paths import StrictError, open_regular, reason
 from voxrun.files.strict import parse
 from voxrun.messages import shown
@@ -98,7 +99,8 @@ def header_length(prefix: bytes, total: int, origin: Path | str) -> int:
     """The length of the JSON behind a file's first 8 bytes; `total` is its size. Raises WeightsError."""
     length = int(struct.unpack("<Q", prefix)[0]) if len(prefix) == PREFIX else 0
     if not 2 <= length <= min(MAX_HEADER, total - PREFIX):
-        raise WeightsError(f"{origin}: not a safetensors file, or cut off in its header")
+        failure = failed_download(prefix) or "not a safetensors file, or cut off in its header"
+        raise WeightsError(f"{origin}: {failure}")
     return length
 
 
@@ -118,7 +120,7 @@ def parse_header(text: bytes, total: int, origin: Path | str) -> list[Tensor]:
         end += tensor.nbytes
     if end != total:
         kind = "truncated" if total < end else "longer than its header says"
-        raise WeightsError(f"{origin}: {kind}: {total:,} bytes instead of {end:,}")
+        raise WeightsError(f"{origin}: {kind}: {total:,} bytes instead of {end:,}; download it again")
     return tensors
 
 

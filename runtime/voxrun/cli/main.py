@@ -1,27 +1,27 @@
-"""The command `voxrun`: only the transcript on stdout; progress and errors on stderr."""
+"""The command `voxrun`: only the transcript on stdout; progress and errors on stderr.
 
-import codecs
-import io
-import json
+It imports little before signals are handled: until then a Ctrl-C is Python's, which prints a traceback.
+"""
+
 import os
 import sys
-from typing import NoReturn
 
-from .options import parse, parser
 from .signals import Interruption
 
-__all__ = ["main", "parser"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 READER_GONE = 1
-ESCAPE = "voxrun.escape"
+BAD_OUTPUT = 2
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command; return its exit code."""
+def main(argv: list[str] | None = None, interruption: Interruption | None = None) -> int:
+    """Run the command; return its exit code. Raises SystemExit after --help and for impossible options."""
+    from .options import parse
+
     args = parse(argv)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors=ESCAPE)  # a character that the encoding lacks is no error
-    interruption = Interruption()
+    interruption = interruption or Interruption()
     try:
         from .run import run  # imports MLX, which --help and usage errors do not need
 
@@ -29,22 +29,36 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return interruption.exit_code
     except BrokenPipeError:  # stdout has no reader: end quietly
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
 
 
-def _escaped(error: UnicodeError) -> tuple[str, int]:
-    """Characters that cannot be encoded as JSON escapes, so that JSON stays valid."""
-    assert isinstance(error, UnicodeEncodeError)
-    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
-
-
-codecs.register_error(ESCAPE, _escaped)
-
-
-def command() -> NoReturn:
+def command() -> "NoReturn":
     """Run `main`, then exit without clean-up: unloading compiled code takes half a second."""
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    interruption = Interruption()
+    try:
+        from .streams import open_streams
+
+        open_streams()
+        os._exit(_printed(_main(interruption)))
+    except KeyboardInterrupt:
+        os._exit(interruption.exit_code)
+
+
+def _main(interruption: Interruption) -> int:
+    try:
+        return main(None, interruption)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+def _printed(code: int) -> int:
+    """The exit code, or another one if something that was printed could not be written."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return READER_GONE
+    except OSError as error:
+        if code == 0:  # else it was reported
+            print(f"voxrun: standard output cannot be written ({error.strerror})", file=sys.stderr)
+        return code or BAD_OUTPUT
+    return code

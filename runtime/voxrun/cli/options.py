@@ -2,49 +2,65 @@
 
 import argparse
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from voxrun import __version__
+from voxrun.audio.choice import Choice, Raw
+from voxrun.errors import AudioError
+from voxrun.transcripts.layout import CUE, HIGHLIGHT, MOST_LINES, Layout
 from voxrun.transcripts.writers import WRITERS
 from voxrun.trust.defaults import DEFAULT_REGISTRY, REGISTRY_VARIABLE
 
+from .arguments import misplaced_model, not_a_model, not_a_recording
+from .habits import device_advice
+from .parser import RECORDINGS, STDIN, Help, Parser
+
 DEFAULT_MODEL = "mlx-community/Voxtral-Mini-4B-Realtime-6bit"
 MODEL_VARIABLE = "VOXRUN_MODEL"
-STDIN = "-"
-DESCRIPTION = """\
-Transcribe recordings, streams and the microphone with MLX weights of
-Voxtral-Mini-4B-Realtime. Standard output carries the transcript, nothing else.
-"""
+STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+DESCRIPTION = (
+    "Transcribe recordings, streams and the microphone with MLX weights of Voxtral-Mini-4B-Realtime."
+    " Standard output carries the transcript, nothing else."
+)
 EPILOG = """\
 examples:
-  voxrun --audio talk.flac interview.mp3       a line of text for each
-  voxrun --audio talk.flac --output talk.srt   subtitles
-  voxrun --audio *.flac --format json --output out/
-  ffmpeg -v error -i URL -f wav - | voxrun --audio -
-  voxrun                                       the microphone, until Ctrl-C
-  voxrun --model registry:Voxtral-4bit@v1      weights from the local registry
+  voxrun talk.m4a interview.mp3               a line of text for each
+  voxrun talk.flac --output talk.srt          subtitles
+  voxrun *.flac --format json --output out/   a file for each
+  ffmpeg -v error -i URL -f wav - | voxrun -  a stream
+  voxrun                                      the microphone, until Ctrl-C
+  voxrun talk.flac --model out/tiny/4bit      weights from a folder
 
-Ctrl-C or SIGTERM ends the sound: what was heard until then is still printed.
-A second one aborts. A file for --output is not written if only a part of
-its recording was heard; from the microphone and a pipe, all that was heard is.
+Ctrl-C, SIGTERM or SIGHUP ends the sound: what was heard is still printed. A \
+second one aborts. A file for --output is not written if only a part of its \
+recording was heard; from the microphone and a pipe, all that was heard is.
 
 exit codes:
-  0    all was transcribed; microphone and pipe: also if Ctrl-C ended them
-  1    standard output was closed by its reader
-  2    bad input: its line is empty, other files are still transcribed
-  130  Ctrl-C ended a file, or aborted (143: SIGTERM did)
+  0         all was transcribed; microphone and pipe: also if Ctrl-C ended them
+  1         standard output was closed by its reader
+  2         bad options, model, sound or output; a bad recording's line is \
+empty, and the others are still transcribed
+  129, 130, 143
+            SIGHUP (129), Ctrl-C (130) or SIGTERM (143) ended a recording, or \
+aborted
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    p = argparse.ArgumentParser(
+    p = Parser(
         prog="voxrun",
+        usage="voxrun [FILE ...] [OPTION ...]",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
+        allow_abbrev=False,  # what a script means must not depend on the options to come
     )
-    p.add_argument("--version", action="version", version=f"voxrun {__version__}")
+    p.add_argument(
+        "--version", action="version", version=f"voxrun {__version__}", help="print the version, and exit"
+    )
     _add_sound(p.add_argument_group("sound (default: the microphone)"))
     _add_model(p.add_argument_group("model"))
     _add_results(p.add_argument_group("results"))
@@ -55,40 +71,100 @@ def parser() -> argparse.ArgumentParser:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line; leaves the program, with code 2, if it makes no sense."""
     p = parser()
-    args = p.parse_args(argv)
+    args = p.read(sys.argv[1:] if argv is None else argv)
     args.format = args.format or _format_of(args.output)
-    files = args.audio or []
+    args.output = None if args.output in STDOUT else args.output
     if args.model is None and args.lock is None:
-        args.model = os.environ.get(MODEL_VARIABLE, DEFAULT_MODEL)
-    if STDIN in files and len(files) > 1:
-        p.error("--audio -: standard input cannot be one of several recordings")
-    if args.device is not None and files:
-        p.error("--device is a microphone, --audio a recording: choose one")
-    if args.alternatives and not WRITERS[args.format].shows_alternatives:
-        able = (name for name, writer in WRITERS.items() if writer.shows_alternatives)
-        p.error(f"--alternatives appear in --format {' or '.join(able)} only")
-    if len(files) > 1 and WRITERS[args.format].needs_files and args.output is None:
-        p.error(f"several recordings as {args.format} need --output FOLDER")
+        args.model = os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL
+    args.choice = Choice(args.track, args.channel, args.raw)
+    args.layout = Layout(args.line_length, args.lines, args.words, args.timestamps)
+    mistake = next(filter(None, _mistakes(args)), None)
+    if mistake:
+        p.error(mistake)
     return args
 
 
+def _mistakes(args: argparse.Namespace) -> Iterator[str | None]:
+    """What is found wrong without opening a file. A bad recording among others is reported in its turn."""
+    yield from _mistakes_of_recordings(args)
+    if args.model is not None:
+        yield not_a_model(args.model)
+    if args.device is not None:
+        yield device_advice(args.device)
+        if args.audio:
+            yield f"--device is a microphone, {args.audio[0]} a recording: choose one"
+    yield from _mistakes_of_format(args)
+
+
+def _mistakes_of_recordings(args: argparse.Namespace) -> Iterator[str | None]:
+    yield from map(misplaced_model, args.audio)
+    reasons = [not_a_recording(name) for name in args.audio]
+    if all(reasons):
+        yield from reasons
+    if STDIN in args.audio and len(args.audio) > 1:
+        yield "-: standard input cannot be one of several recordings"
+    if not args.audio and (args.track or args.channel or args.raw):
+        yield "--track, --channel and --raw are of a recording: name one, or - for standard input"
+    if args.raw and args.track:
+        yield "--raw and --track: raw samples have no tracks"
+
+
+def _mistakes_of_format(args: argparse.Namespace) -> Iterator[str | None]:
+    writer, layout = WRITERS[args.format], args.layout
+    if args.alternatives and not writer.shows_alternatives:
+        able = (name for name, writer in WRITERS.items() if writer.shows_alternatives)
+        yield f"--alternatives appear in --format {' or '.join(able)} only"
+    for option in layout.asked:
+        if option not in writer.takes:
+            able = (name for name, writer in WRITERS.items() if option in writer.takes)
+            yield f"{option} belongs to --format {' or '.join(able)}, not {args.format}"
+    if layout.words == CUE and (args.line_length or args.lines):
+        yield f"--words {CUE} has one word in a cue: --line-length and --lines do not belong to it"
+    document = writer.kind(live=False, watched=False, layout=layout)
+    if len(args.audio) > 1 and document.needs_files and args.output is None:
+        times = " with times" * args.timestamps
+        yield f"several recordings as {args.format}{times} need --output FOLDER"
+
+
 def _format_of(output: str | None) -> str:
-    suffix = Path(output or "").suffix[1:]
+    suffix = Path(output or "").suffix[1:].lower()
     return suffix if suffix in WRITERS else "txt"
 
 
 def _add_sound(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--audio",
-        nargs="+",
+        RECORDINGS,
+        nargs="*",
         metavar="FILE",
-        help="recordings in any format libsndfile reads; or - for standard input: WAV of any rate and length,"
-        " or raw s16le, mono, at 16 kHz",
+        help="recordings, audio or video; or - for standard input",
+    )
+    group.add_argument(
+        "--audio",
+        metavar="FILE",
+        dest=RECORDINGS,
+        default=argparse.SUPPRESS,
+        help="the same; FILE may begin with a dash, as all behind -- may",
+    )
+    group.add_argument(
+        "--track",
+        type=_positive,
+        metavar="N",
+        help="the sound track to hear, from 1 (default: the first)",
+    )
+    group.add_argument(
+        "--channel",
+        type=_positive,
+        metavar="N",
+        help="the channel to hear, from 1 (default: the average of all)",
+    )
+    group.add_argument(
+        "--raw",
+        type=_raw,
+        metavar="CODEC:RATE[:CHANNELS]",
+        help="raw samples without a header, such as s16le:16000",
     )
     group.add_argument("--device", metavar="NAME|NUMBER", help="which microphone")
-    group.add_argument(
-        "--list-devices", action="store_true", help="print the microphones there are, and exit"
-    )
+    group.add_argument("--list-devices", action="store_true", help="print the microphones, and exit")
 
 
 def _add_model(group: argparse._ArgumentGroup) -> None:
@@ -137,8 +213,29 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--output",
         metavar="PATH",
-        help="file to write instead of standard output; or a folder (there already, ending in /, or for"
-        " several recordings), which gets NAME.FORMAT for each; a file appears when it is complete",
+        help="file to write, or - for standard output, the default; or a folder (there already, ending in /,"
+        " or for several recordings), which gets NAME.FORMAT for each; a file appears when it is complete",
+    )
+    group.add_argument(
+        "--line-length",
+        type=_positive,
+        metavar="N",
+        help="srt, vtt: columns of a line; a wide character takes two (default: 42; Chinese and Korean 32;"
+        " Japanese 26)",
+    )
+    group.add_argument(
+        "--lines",
+        type=_positive,
+        metavar="N",
+        help=f"srt, vtt: most lines of a subtitle (default {MOST_LINES})",
+    )
+    group.add_argument(
+        "--words",
+        choices=[CUE, HIGHLIGHT],
+        help=f"{CUE}: a cue (tsv: a row) for each word; {HIGHLIGHT}: vtt marks each word when it is spoken",
+    )
+    group.add_argument(
+        "--timestamps", action="store_true", help="txt: a line for each segment, with its times"
     )
     group.add_argument(
         "--alternatives",
@@ -147,7 +244,9 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="json: the N likeliest tokens at each position of a word, with their probabilities",
     )
-    group.add_argument("--stats", action="store_true", help="print speed and memory to stderr in the end")
+    group.add_argument(
+        "--stats", action="store_true", help="print device, speed and memory to stderr in the end"
+    )
 
 
 def _add_decoding(group: argparse._ArgumentGroup) -> None:
@@ -176,8 +275,28 @@ def _key(text: str) -> Path:
     return Path(text)
 
 
+def _raw(text: str) -> Raw:
+    try:
+        return Raw.parse(text)
+    except AudioError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _positive(text: str) -> int:
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
+    return int(text)
+
+
 def _count(text: str) -> int:
-    number = int(text)
+    number = _whole(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
     return number
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error

@@ -1,28 +1,33 @@
-"""Ctrl-C and SIGTERM: the first ends the audio, the second the program."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first ends the audio, the second the program."""
 
 import math
+import os
 import signal
 import time
 from types import FrameType
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:  # signals are handled before the audio libraries are imported
     from voxrun.audio.source import Source
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN = 0.3
 """Seconds; a signal that comes sooner is a repetition: timeout(1) signals a process, then its group."""
 
 
 class Interruption:
     """Handles the signals. While a source is transcribed, the first signal stops the source: the model is not
-    interrupted in an update, which would make its caches useless for the rest of the text.
+    interrupted in an update, which would make its caches useless for the rest of the text. The second raises
+    KeyboardInterrupt, for the outputs to be committed or discarded; one more ends the process at once.
     """
 
     def __init__(self) -> None:
         self.source: Source | None = None
         """The source that is being transcribed."""
-        self._number, self._last = signal.SIGINT, -math.inf
+        self.at_once = True
+        """Whether the first signal ends the process: there is nothing to clean up while it imports and loads,
+        and libraries may swallow exceptions."""
+        self._number, self._last, self._aborting = signal.SIGINT, -math.inf, False
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a job in the background
                 signal.signal(number, self._take)
@@ -34,9 +39,14 @@ class Interruption:
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         now, last = time.monotonic(), self._last
-        self._number, self._last = signal.Signals(number), now
-        if self.source is not None and self.source.stopped and now - last < AGAIN:
+        self._last = now
+        stopped = self._aborting or (self.source is not None and self.source.stopped)
+        if stopped and now - last < AGAIN:
             return
-        if self.source is None or self.source.stopped:
+        self._number = signal.Signals(number)
+        if self.at_once or self._aborting:
+            os._exit(self.exit_code)
+        if self.source is None or stopped:
+            self._aborting = True
             raise KeyboardInterrupt
         self.source.stop()

@@ -1,16 +1,19 @@
-"""Which source `--audio` and `--device` name. A new kind is a class in `voxrun.audio` and a line here."""
+"""Which source a recording and `--device` name. A new kind is a class in `voxrun.audio` and a line here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import NoReturn
 
 from voxrun.audio.choice import Choice
 from voxrun.audio.file import FileSource
 from voxrun.audio.microphone import Microphone, sounddevice_library
 from voxrun.audio.pipe import PipeSource, is_pipe, pipe_at
 from voxrun.audio.source import Source
+from voxrun.errors import AudioError
 
-from .options import STDIN
+from .arguments import not_a_recording
+from .parser import STDIN
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,15 @@ def inputs(audio: list[str] | None, device: str | None, choice: Choice | None = 
 
 
 def recording(name: str, choice: Choice) -> Input:
-    """The input that one argument of --audio names."""
+    """The input that one of the recordings names."""
     if name == STDIN:
         return Input("stdin", PipeSource.live, partial(PipeSource, choice=choice))
+    if reason := not_a_recording(name):
+        return Input(name, FileSource.live, partial(_refuse, reason))
     if is_pipe(name):
         return Input(name, PipeSource.live, partial(pipe_at, name, choice))
     return Input(name, FileSource.live, partial(FileSource, name, choice=choice))
+
+
+def _refuse(reason: str, rate: int) -> NoReturn:
+    raise AudioError(reason)

@@ -1,10 +1,15 @@
-"""Speed and memory of a run, for --stats."""
+"""What ran, where, how fast and in how much memory, for --stats."""
 
+import os
 import resource
 import sys
 import time
 
-from voxrun.device import mx
+from voxrun.checkpoint.quantization import module_settings
+from voxrun.device import KERNELS_VARIABLE, mx, on_cpu, own_kernels
+from voxrun.messages import sentence
+from voxrun.model.voxtral import VoxtralRealtime
+from voxrun.parallel import cores
 
 
 class Stats:
@@ -13,10 +18,12 @@ class Stats:
     def __init__(self) -> None:
         self.loading = self.audio = self.wall = 0.0
         self.steps = self.passes = 0
+        self.model = ""
         self._since = time.perf_counter()
 
-    def loaded(self) -> None:
-        """The model is loaded now."""
+    def loaded(self, name: str, model: VoxtralRealtime, delay_ms: float) -> None:
+        """A model of this name is loaded now, to be used with this delay."""
+        self.model = f"{sentence(name)}, {weights(model)}, delay {delay_ms:g} ms"
         self.loading = time.perf_counter() - self._since
 
     def start(self) -> None:
@@ -35,14 +42,42 @@ class Stats:
         rate = self.audio / self.wall if self.wall else 0.0
         factor = self.wall / self.audio if self.audio else 0.0
         step = 1000 * self.wall / self.steps if self.steps else 0.0
+        passes = self.passes / self.steps if self.steps else 0.0
         return (
+            f"model   {self.model}\n"
+            f"device  {device()}\n"
             f"load    {self.loading:.2f} s\n"
             f"audio   {self.audio:.2f} s\n"
             f"wall    {self.wall:.2f} s, real-time factor {factor:.3f} ({rate:.1f} times as fast)\n"
-            f"decode  {self.steps} steps in {self.passes} passes, {step:.2f} ms a step, encoder and all\n"
+            f"decode  {self.steps} tokens in {self.passes} passes ({passes:.2f} a token),"
+            f" {step:.2f} ms a token, encoder and all\n"
             f"memory  {peak_resident() / 1e6:.0f} MB resident at most,"
             f" {mx.get_peak_memory() / 1e6:.0f} MB of it MLX's"
         )
+
+
+def weights(model: VoxtralRealtime) -> str:
+    """How the weights are stored, and what is computed with them."""
+    quantization, computed = model.config.quantization, str(model.dtype).removeprefix("mlx.core.")
+    if not quantization:
+        return f"not quantized, computed in {computed}"
+    chosen = (module_settings(quantization, path) for path in ("", *quantization))
+    kinds = {_kind(**settings) for settings in chosen if settings}
+    return f"{' and '.join(sorted(kinds))}, computed in {computed}"
+
+
+def _kind(mode: str, bits: int = 0, group_size: int = 0) -> str:
+    return f"{bits}-bit {mode} in groups of {group_size}"
+
+
+def device() -> str:
+    """What computes, by its name if it has one, and by whose kernels."""
+    name = str(mx.device_info().get("device_name", "of unknown name"))
+    if not on_cpu():
+        return f"GPU {name}, MLX's kernels"
+    choice = os.environ.get(KERNELS_VARIABLE)
+    kernels = "voxrun's kernels" if own_kernels() else f"MLX's kernels ({KERNELS_VARIABLE}={choice})"
+    return f"CPU {name}, {cores()} cores, {kernels}"
 
 
 def peak_resident() -> int:

@@ -34,7 +34,10 @@ def open_regular(path: Path) -> BinaryIO:
 
     The open file itself is examined, so that it cannot be exchanged; a pipe without a writer does not block.
     """
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    try:
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    except ValueError as error:  # a NUL character, or half of a surrogate pair
+        raise StrictError("no file can have that name") from error
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise StrictError("not a regular file")
@@ -80,3 +83,10 @@ def is_plain(name: str) -> bool:
 def is_tools(name: str) -> bool:
     """Whether a plain name lies in TOOLS, in any case of letters: such a file is never verified."""
     return name.partition("/")[0].casefold() in {tool.casefold() for tool in TOOLS}
+
+
+def fitting(stem: str, ending: str) -> str:
+    """The name `stem` + `ending`, its stem cut at a character if it would be too long for a file system."""
+    room = LONGEST_PART - len(os.fsencode(ending))
+    kept = os.fsencode(stem)
+    return (stem if len(kept) <= room else kept[:room].decode(errors="ignore")) + ending

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from voxrun.messages import shown
 
+from .downloads import failed_download
 from .paths import MAX_BYTES, StrictError, read_bytes
 
 MAX_DEPTH = 32
@@ -35,6 +36,8 @@ def load(path: Path, limit: int = MAX_BYTES) -> Any:
 
 def parse(text: bytes) -> Any:
     """The value of a JSON text in UTF-8. Raises StrictError."""
+    if failure := failed_download(text):
+        raise StrictError(failure)
     try:
         decoded = text.decode("utf-8")
         _check_structure(text)

@@ -1,5 +1,6 @@
 """From a folder to a model, strictly: every tensor must be there, known, and of the right shape."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -64,12 +65,21 @@ def _read(layout: Layout) -> tuple[ModelConfig, dict[str, mx.array]]:
     stored: dict[str, mx.array] = {}
     for path in headers:
         try:
-            shard = mx.load(str(path))
+            shard = _lazily(path)
         except (RuntimeError, ValueError, OSError) as error:
             raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
         assert isinstance(shard, dict)
         stored |= shard
     return replace(config, quantization=quantization), _canonical(stored, layout, config)
+
+
+def _lazily(path: Path) -> Any:
+    """A file's tensors, not yet read. MLX takes a name in UTF-8 only; /dev/fd names a file of any other."""
+    try:
+        return mx.load(os.fsencode(path).decode("utf-8"))
+    except UnicodeDecodeError:
+        with path.open("rb") as file:
+            return mx.load(f"/dev/fd/{file.fileno()}", format="safetensors")
 
 
 def _mapped(layout: Layout, config: ModelConfig) -> dict[str, Any]:

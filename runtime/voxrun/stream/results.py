@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+LONGEST_WORD = 0.8
+"""Seconds. The model marks where a word ends, not where it starts: after a pause, its assumed length."""
+
 
 @dataclass(frozen=True)
 class Alternative:

@@ -1,10 +1,8 @@
 """Tokens to words with times: a word begins at [STREAMING_WORD] and ends at the next, or in a pause."""
 
-from .results import Token, Word
+from .results import LONGEST_WORD, Token, Word
 from .tokenizer import TextDecoder, Tokenizer
 
-LONGEST_WORD = 0.8
-"""Seconds. The model marks where a word ends, not where it starts: after a pause, its assumed length."""
 MOST_TOKENS = 32
 """Tokens at which a word is cut: a model that marks no words must not fill the memory."""
 PAUSE_POSITIONS = 4

@@ -1,9 +1,11 @@
 """Where transcripts are written: standard output, or files that appear when they are complete."""
 
+import errno
 import os
+import re
+import stat
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
@@ -11,11 +13,16 @@ from typing import TextIO
 from tqdm import tqdm
 
 from voxrun.errors import AudioError, DeviceError, OutputError
+from voxrun.files.paths import fitting
+
+from .descriptors import check_writable, writer
 
 LOST = (AudioError, DeviceError, OutputError)
 """Errors after which live audio leaves no document: nothing was heard, or nothing can be written."""
-STREAMS = (Path("/dev"), Path("/dev/fd"))
+STREAMS = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
 """Names in these folders stand for open files, even where those are regular files."""
+STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
+DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,6})")
 
 
 class Output(ABC):
@@ -39,6 +46,10 @@ class Output(ABC):
     @abstractmethod
     def discard(self) -> None:
         """Leave no document."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """After a KeyboardInterrupt at any moment, also amid the methods above: leave nothing half done."""
 
     def __enter__(self) -> "Output":
         return self
@@ -79,6 +90,8 @@ class Stream(Output):
         """Print nothing more."""
         self._text = ""
 
+    abort = discard
+
 
 class Stdout(Stream):
     """Standard output."""
@@ -86,14 +99,24 @@ class Stdout(Stream):
     def __init__(self, live: bool) -> None:
         super().__init__(live, sys.stdout, "standard output")
 
+    @staticmethod
+    def check() -> None:
+        """Raises OutputError if it is closed. What Python code put in its place is not looked at."""
+        try:
+            if sys.stdout is None or sys.stdout.fileno() == 1:
+                check_writable(1)
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                raise OutputError("standard output is closed: open it, or use --output FILE") from error
+
 
 class Special(Stream):
-    """A file that is not regular (a FIFO, /dev/null, /dev/stdout): it is written to, never replaced."""
+    """A file that is not regular (a FIFO, /dev/null, /dev/fd/3): it is written to, never replaced."""
 
     def __init__(self, path: Path, live: bool) -> None:
         """Waits for the reader of a FIFO. Raises OutputError."""
         try:
-            file = path.open("a", encoding="utf-8", newline="\n")
+            file = writer(_descriptor(path))
         except OSError as error:
             raise _refusal(f"{path}:", error) from error
         super().__init__(live, file, f"{path}:")
@@ -105,22 +128,54 @@ class Special(Stream):
             _close(self._file)
 
 
+def _descriptor(path: Path) -> int:
+    """A new descriptor to write to a special file.
+
+    Names of open descriptors are not opened again: that fails for sockets, and has an offset of its own.
+    """
+    number = STANDARD.get(str(path))
+    if number is None and (match := DESCRIPTOR.fullmatch(str(path))):
+        number = int(match[1])
+    if number is None:
+        return os.open(path, os.O_WRONLY | os.O_APPEND)
+    check_writable(number)
+    return os.dup(number)
+
+
 class AtomicFile(Output):
     """A file that is written beside its place and renamed when complete; until then an older one stays.
 
-    The target of a symbolic link is replaced. A live transcript that cannot be renamed is kept beside it.
+    The new one gets the older one's permissions, and its owner if that may be set. The target of a symbolic
+    link is replaced. A live transcript that cannot be renamed is kept beside it.
     """
 
+    _file: TextIO
+
     def __init__(self, path: Path, live: bool) -> None:
-        """Raises OutputError."""
         super().__init__(live)
         self._name, self._path = path, Path(os.path.realpath(path))
-        self._part = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
+        # Named anew each time: a killed process may have left one that holds all it heard.
+        ending = f".{os.getpid()}-{os.urandom(3).hex()}.part"
+        self._part = self._path.with_name(fitting(f".{self._path.name}", ending))
         self._kept = False  # the partial file stays
+
+    def __enter__(self) -> "Output":
+        """Create the partial file. Raises OutputError."""
         try:
-            self._file = self._part.open("w", encoding="utf-8", newline="\n")
+            self._file = self._created()
         except OSError as error:
-            raise _refusal(f"{path}:", error) from error
+            raise _refusal(f"{self._name}:", error) from error
+        return self
+
+    def _created(self) -> TextIO:
+        old = _writable(self._path)
+        descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        if old:
+            with suppress(OSError):  # it is another user's
+                os.fchown(descriptor, old.st_uid, old.st_gid)
+            with suppress(OSError):  # the file system has no permissions
+                os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+        return os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="\n")
 
     def write(self, text: str) -> None:
         """Add to the document."""
@@ -146,9 +201,17 @@ class AtomicFile(Output):
             with suppress(OSError):
                 self._part.unlink(missing_ok=True)
 
+    def abort(self) -> None:
+        """Put live audio's file in its place, if it is not there yet, and remove any other."""
+        with suppress(OSError):
+            if self.live and self._begun and not self._kept:
+                self._part.replace(self._path)
+            elif not self._kept:
+                self._part.unlink(missing_ok=True)
+
     def _given_up(self, error: OSError) -> OutputError:
         """The error for a file that can no longer be written; it names the partial file of live audio."""
-        self._kept = self.live and self._begun
+        self._kept = self.live and self._begun and self._part.exists()
         self.discard()
         rest = f"; what was heard is in {self._part}" if self._kept else ""
         return _refusal(f"{self._name}:", error, rest)
@@ -156,32 +219,32 @@ class AtomicFile(Output):
 
 def output_at(path: Path, live: bool) -> Output:
     """The output for a path. Raises OutputError."""
-    special = path.parent in STREAMS or (os.path.exists(path) and not os.path.isfile(path))  # noqa: PTH110, PTH113
-    return Special(path, live) if special else AtomicFile(path, live)
+    return Special(path, live) if is_special(path) else AtomicFile(path, live)
 
 
-def places(target: str, names: Sequence[str], suffix: str) -> list[Path]:
-    """The file for each recording: `target` itself, or NAME.SUFFIX in it if it is or must be a folder.
+def is_special(path: Path) -> bool:
+    """Whether a path is not that of a regular file, existing or not."""
+    return path.parent in STREAMS or (os.path.exists(path) and not os.path.isfile(path))  # noqa: PTH110, PTH113
 
-    Raises OutputError where one document would overwrite another, or a recording.
-    """
-    folder = Path(target)
-    # os.path, not Path: that raises for folders without permission and for names that are too long.
-    if len(names) == 1 and not os.path.isdir(folder) and not target.endswith("/"):  # noqa: PTH112
-        paths = [folder]
-    else:
-        paths = [folder / f"{Path(name).stem}.{suffix}" for name in names]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be a folder for transcripts ({error.strerror})") from error
-    recordings = {os.path.realpath(name) for name in names}
-    for path in paths:
-        if paths.count(path) > 1:
-            raise OutputError(f"{path}: two recordings would be written there")
-        if os.path.realpath(path) in recordings:
-            raise OutputError(f"{path}: the recording itself would be overwritten")
-    return paths
+
+def check_place(path: Path) -> None:
+    """Raises OutputError if no file can be put at a path; nothing is written to find out."""
+    try:
+        _writable(Path(os.path.realpath(path)))
+    except OSError as error:
+        raise _refusal(f"{path}:", error) from error
+
+
+def _writable(path: Path) -> os.stat_result | None:
+    """What is known of the file at a path, if there is one. Raises OSError unless it can be replaced."""
+    (path.parent / ".").stat()
+    try:
+        old = path.stat()
+    except FileNotFoundError:
+        old = None
+    if not os.access(path.parent, os.W_OK | os.X_OK) or (old and not os.access(path, os.W_OK)):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return old
 
 
 def _refusal(what: str, error: OSError, rest: str = "") -> OutputError:

@@ -1,22 +1,22 @@
 """Words to segments, each for one subtitle, cut at pauses and at the ends of sentences."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from voxrun.stream.results import Result, Word
+from voxrun.stream.results import LONGEST_WORD, Result, Word
 
-MOST_CHARACTERS = 84
-"""Two lines of a subtitle."""
+from .layout import PLAIN, Layout
+from .lines import fits
+from .phrases import ends_phrase, ends_sentence, leads
+from .pieces import Piece, pieces, places, plain
+
 SHORTEST, MOST_SECONDS = 0.08, 7.0
+"""Of a segment, in seconds; 7 s is the longest subtitle of the Netflix Timed Text Style Guide."""
 PAUSE = 1.2
 """Seconds from the end of one word to the end of the next: the model does not mark the starts of words."""
 SETTLED = 0.5
 """Seconds after a pause in which a word that was spoken before its end may still arrive."""
-FULL_SENTENCE = 20
-"""Characters; a shorter text that ends with a full stop is more likely an abbreviation."""
-SENTENCE_ENDS, WIDE_SENTENCE_ENDS = (".", "!", "?", "…"), ("。", "！", "？")  # noqa: RUF001
-CLAUSE_ENDS = (",", ";", ":", "，", "、", "；", "：")  # noqa: RUF001
-CLOSING = "\"'”’»)]」』"  # noqa: RUF001
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,13 @@ class Segment:
     """Words that belong together."""
 
     words: tuple[Word, ...]
+    after: float = 0.0
+    """Where the segment before it ended, in seconds."""
 
     @property
     def start(self) -> float:
-        """Seconds."""
-        return self.words[0].start
+        """Seconds; never before the end of the segment before it."""
+        return max(self.words[0].start, self.after)
 
     @property
     def end(self) -> float:
@@ -40,47 +42,69 @@ class Segment:
         """The text on one line."""
         return plain(self.words)
 
-
-def plain(words: Sequence[Word]) -> str:
-    """The words' text on one line."""
-    return " ".join("".join(word.text for word in words).split())
+    @cached_property
+    def pieces(self) -> list[Piece]:
+        """What lines and cues are made of; joined, they are the text."""
+        return pieces(self.words)
 
 
 class Segmenter:
     """Segments of a stream, each as soon as it is final; only the words of one segment are held."""
 
-    def __init__(self) -> None:
+    def __init__(self, layout: Layout = PLAIN) -> None:
+        """The layout says how long a segment may be: as long as what fits in a subtitle."""
+        self._layout = layout
         self._words: list[Word] = []
+        self._last_end = self._now = 0.0
 
     @property
     def open(self) -> str:
         """The text of the segment that is not final yet."""
         return plain(self._words)
 
+    @property
+    def next_start(self) -> tuple[float, bool]:
+        """When the next segment starts, in seconds, and whether that is final; if not, no earlier."""
+        if self.open:
+            return max(self._words[0].start, self._last_end), True
+        return max(self._now - SETTLED - LONGEST_WORD, self._last_end), False
+
     def feed(self, result: Result) -> list[Segment]:
         """The segments that became final with this result."""
         final: list[Segment] = []
         for word in result.words:
-            final += self._before(word)
-            self._words.append(word)
-            if _ends_sentence(plain(self._words)):
+            final += self._take(word)
+            if ends_sentence(self.open):
                 final += self._cut(len(self._words))
         if result.tokens and not result.partial:
-            final += self._after(result.tokens[-1].end)
+            self._now = result.tokens[-1].end
+            final += self._after(self._now)
         return final
 
     def finish(self) -> list[Segment]:
         """The last segment."""
         return self._cut(len(self._words))
 
-    def _before(self, word: Word) -> list[Segment]:
-        """The segments that end before this word."""
-        if self._words and word.end - self._words[-1].end > PAUSE:
-            return self._cut(len(self._words))
+    def _take(self, word: Word) -> list[Segment]:
+        """Add a word; the segments that end before it."""
         final: list[Segment] = []
+        if self._words and word.end - self._words[-1].end > PAUSE:
+            final += self._cut(len(self._words))
         while self._words and self._is_too_much([*self._words, word]):
-            final += self._cut(_best_cut(self._words, word))
+            cut = self._best_cut(word)
+            if not cut:
+                run, self._words = [*self._words, word], []
+                return final + self._take_divided(run)
+            final += self._cut(cut)
+        if not fits([word], self._layout):
+            return final + self._take_divided([word])
+        if self.open or word.text.strip():  # a segment starts with its first word that shows
+            self._words.append(word)
         return final
+
+    def _take_divided(self, words: list[Word]) -> list[Segment]:
+        """Add what the model did not divide and no subtitle can hold, in parts."""
+        return [segment for part in _divided(words) for segment in self._take(part)]
 
     def _after(self, now: float) -> list[Segment]:
         """The segment that a long pause has ended: no later word can belong to it."""
@@ -89,24 +113,41 @@ class Segmenter:
         return []
 
     def _is_too_much(self, words: list[Word]) -> bool:
-        return len(plain(words)) > MOST_CHARACTERS or words[-1].end - words[0].start > MOST_SECONDS
+        return _is_too_long(words) or not fits(words, self._layout)
+
+    def _best_cut(self, following: Word) -> int:
+        """How many words to cut off, up to the end of a clause or the widest gap in the latter half.
+
+        Not after a word that leads a phrase, if there is another place. 0: there is no place at all.
+        """
+        words, after = self._words, [*self._words[1:], following]
+        allowed = places([*words, following])
+        if not allowed and _is_too_long([*words, following]):
+            return len(words)  # nobody speaks so long a word: memory must stay bounded
+
+        def fitness(n: int) -> tuple[bool, bool, bool, float, int]:
+            gap = after[n - 1].start - words[n - 1].end
+            last = words[n - 1].text.strip()
+            return n > len(words) // 2, ends_phrase(last), not leads(last), round(gap, 3), n
+
+        return max(allowed, key=fitness, default=0)
 
     def _cut(self, n: int) -> list[Segment]:
         words, self._words = tuple(self._words[:n]), self._words[n:]
-        return [Segment(words)] if plain(words) else []
+        if not plain(words):
+            return []
+        segment = Segment(words, self._last_end)
+        self._last_end = segment.end
+        return [segment]
 
 
-def _ends_sentence(text: str) -> bool:
-    text = text.rstrip(CLOSING)
-    return text.endswith(WIDE_SENTENCE_ENDS) or (text.endswith(SENTENCE_ENDS) and len(text) >= FULL_SENTENCE)
+def _divided(words: list[Word]) -> list[Word]:
+    """Words that have no space between them as the smallest parts that their script allows."""
+    parts = [Word(" " * part.spaced + part.text, part.start, part.end) for part in pieces(words)]
+    blank = words[0].text[: len(words[0].text) - len(words[0].text.lstrip())]
+    tokens = tuple(token for word in words for token in word.tokens)  # which part they belong to is not known
+    return [replace(parts[0], text=blank + parts[0].text, tokens=tokens), *parts[1:]]
 
 
-def _best_cut(words: list[Word], following: Word) -> int:
-    """How many words to cut off: up to the end of a clause in the latter half, else up to its widest gap."""
-    after = [*words[1:], following]
-
-    def fitness(n: int) -> tuple[bool, float, int]:
-        gap = after[n - 1].start - words[n - 1].end
-        return plain(words[:n]).endswith(CLAUSE_ENDS), round(gap, 3), n
-
-    return max(range(len(words) // 2 + 1, len(words) + 1), key=fitness)
+def _is_too_long(words: Sequence[Word]) -> bool:
+    return words[-1].end - words[0].start > MOST_SECONDS

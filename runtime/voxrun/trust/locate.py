@@ -12,6 +12,7 @@ from voxrun.errors import ModelError, VoxrunError
 
 from .defaults import DEFAULT_REGISTRY, REGISTRY_VARIABLE
 from .manifest import MANIFEST, SIGNATURE, read_manifest
+from .mistyped import complaint, is_path, suggestion
 from .registry import COMMIT, LATEST, WITHDRAWN, Registry
 
 PREFIX = "registry:"
@@ -25,7 +26,8 @@ def locate(
 
     `registry` is the only place where a repository is looked for; if it is None, `registry:` means
     VOXRUN_REGISTRY, or out/registry. A repository of the Hub is downloaded once into the cache: the files
-    that are loaded, and with `whole` all that its manifest lists. Raises ModelError.
+    that are loaded, and with `whole` all that its manifest lists. A mistyped path is not sent to the Hub.
+    Raises ModelError.
     """
     name = str(model)
     if name.startswith(PREFIX):
@@ -33,7 +35,11 @@ def locate(
     elif registry is None and _is_folder(name):
         return Path(name)
     repo, revision = _repo_and_revision(without_prefix(name), revision)
-    return _in_registry(registry, repo, revision) if registry else _on_hub(repo, revision, whole)
+    if registry:
+        return _in_registry(Path(registry), repo, revision)
+    if is_path(name, revision):
+        raise ModelError(complaint(name))
+    return _on_hub(repo, revision, whole)
 
 
 def in_registry(model: str | Path, registry: Path | None) -> bool:
@@ -83,8 +89,6 @@ def _in_registry(folder: Path, name: str, revision: str | None) -> Path:
 
 def _on_hub(name: str, revision: str | None, whole: bool) -> Path:
     """A snapshot of a Hub repository, in the client's cache."""
-    if name.count("/") != 1 or name.startswith((".", "/")):
-        raise ModelError(f"{name}: no such folder, and no repository name like owner/name")
     import huggingface_hub
     from huggingface_hub.errors import (  # type: ignore[attr-defined]
         HFValidationError,
@@ -99,11 +103,13 @@ def _on_hub(name: str, revision: str | None, whole: bool) -> Path:
         snapshot = _kept(fetch, revision, whole) or _fetched(fetch, revision, whole)
     except LocalEntryNotFoundError as error:
         at = f" at {revision}" if revision else ""
-        raise ModelError(f"{name}{at} is not in the cache, nor can the Hub be reached") from error
+        raise ModelError(
+            f"{name}{at} is not in the cache, nor can the Hub be reached{suggestion(name)}"
+        ) from error
     except RepositoryNotFoundError as error:
         raise ModelError(
             f"{name}: no such repository on the Hub, or a private or gated one; correct the name, or log in"
-            " with `hf auth login` (or HF_TOKEN) to an account with access"
+            f" with `hf auth login` (or HF_TOKEN) to an account with access{suggestion(name)}"
         ) from error
     except RevisionNotFoundError as error:
         raise ModelError(f"{name}: no revision {revision} on the Hub") from error

@@ -50,8 +50,10 @@ def test_channels_are_averaged(tmp_path: Path, rate: int) -> None:
 def test_formats(tmp_path: Path, suffix: str, tolerance: float) -> None:
     path, tone = tmp_path / f"recording.{suffix}", 0.5 * np.sin(np.arange(RATE) / 10)
     soundfile.write(path, tone, RATE)
-    assert FileSource(path, RATE).seconds == 1.0
-    assert np.abs(read(path) - tone).max() < tolerance  # 16 bits; vorbis is lossy
+    assert FileSource(path, RATE).seconds == (None if suffix == "ogg" else 1.0)
+    ours = read(path)
+    assert RATE <= len(ours) <= RATE * 1.01  # vorbis: to the end of its block
+    assert np.abs(ours[:RATE] - tone).max() < tolerance  # 16 bits; vorbis is lossy
 
 
 def test_a_long_recording_comes_in_blocks(tmp_path: Path) -> None:
@@ -65,7 +67,7 @@ def test_a_recording_can_be_stopped(tmp_path: Path) -> None:
     source = FileSource(tmp_path / "long.wav", RATE)
     for _ in source:
         source.stop()
-    assert source.heard == 5.0
+    assert 5.0 <= source.heard < 6.0  # what was read already
 
 
 def not_audio(path: Path) -> None:
@@ -88,10 +90,6 @@ def folder(path: Path) -> None:
     path.mkdir()
 
 
-def fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
 def with_nan(path: Path) -> None:
     write_with(path, [np.nan, 0.0])
 
@@ -110,11 +108,6 @@ def write_with(path: Path, values: list[float]) -> None:
     soundfile.write(path, samples, RATE, subtype="FLOAT", format="WAV")
 
 
-def cut_short(path: Path) -> None:
-    soundfile.write(path, noise(RATE), RATE, format="FLAC")
-    path.write_bytes(path.read_bytes()[:8000])
-
-
 @pytest.mark.parametrize(
     ("make", "name", "reason"),
     [
@@ -123,13 +116,11 @@ def cut_short(path: Path) -> None:
         (folder, "recording.wav", "Is a directory"),
         (not_audio, "recording.wav", "cannot be read as audio"),
         (not_audio, "recording.raw", "cannot be read as audio"),
-        (no_bytes, "recording.wav", "cannot be read as audio"),
+        (no_bytes, "recording.wav", "is empty"),
         (no_samples, "recording.wav", "is empty"),
-        (fifo, "recording.wav", "is a pipe"),
         (with_nan, "recording.wav", "NaN or infinite"),
         (with_infinity, "recording.wav", "NaN or infinite"),
         (with_opposite_infinities, "recording.wav", "NaN or infinite"),
-        (cut_short, "recording.flac", "is damaged"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
@@ -185,9 +176,12 @@ def test_damaged_vorbis_is_shorter_and_reported(tmp_path: Path, caplog: pytest.L
     middle = len(data) // 2
     data[middle : middle + len(data) // 10] = bytes(len(data) // 10)
     path.write_bytes(data)
-    lost = 10 - len(read(path)) / RATE
-    assert lost > 0.5
-    assert f"{lost:.1f} s of it are lost" in caplog.text
+    source = FileSource(path, RATE)
+    heard = np.concatenate(list(source))
+    assert len(heard) == pytest.approx(10 * RATE, abs=RATE / 100)  # silence stands for what is lost
+    assert 0.5 < source.lost < 2.5
+    assert np.mean(heard == 0) * 10 == pytest.approx(source.lost, abs=0.05)
+    assert f"{source.lost:.1f} s of it are lost" in caplog.text
 
 
 def test_a_truncated_ogg_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -226,14 +220,14 @@ def test_shorter_than_a_position_is_too_short(tmp_path: Path, rate: int) -> None
     soundfile.write(tmp_path / "click.wav", noise(enough - 1), rate)
     assert FileSource(tmp_path / "enough.wav", RATE).seconds == 0.08
     with pytest.raises(AudioError, match=r"click\.wav: 0\.080 s are too short to transcribe"):
-        FileSource(tmp_path / "click.wav", RATE)
+        read(tmp_path / "click.wav")
 
 
 @pytest.mark.parametrize("rate", [200, 2_000_000])
 def test_an_unsupported_rate_is_named(tmp_path: Path, rate: int) -> None:
     soundfile.write(tmp_path / "odd.wav", noise(rate), rate)
     with pytest.raises(AudioError, match=f"{rate} samples a second"):
-        FileSource(tmp_path / "odd.wav", RATE)
+        read(tmp_path / "odd.wav")
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (96000, 6), (192000, 8)])

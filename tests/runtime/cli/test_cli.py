@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 import soundfile
 from committed import CHECKPOINT, CLIPS
 
-from voxrun.cli.main import main, parser
+from voxrun.cli import stats
+from voxrun.cli.main import main
+from voxrun.cli.options import parser
 from voxrun.stream.results import Result
 from voxrun.stream.session import Session
 
@@ -133,6 +136,24 @@ def test_subtitles_of_a_recording(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_lines_and_words_as_they_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*MODEL, "--audio", str(FIRST)]) == 0
+    said = capsys.readouterr().out.split()
+    assert (
+        main([*MODEL, "--audio", str(FIRST), "--format", "vtt", "--line-length", "10", "--lines", "1"]) == 0
+    )
+    lines = capsys.readouterr().out.splitlines()[3::3]
+    assert " ".join(lines).split() == said
+    assert len(lines) > 1
+    assert all(len(line) <= 10 or " " not in line for line in lines)
+    assert main([*MODEL, "--audio", str(FIRST), "--format", "tsv", "--words", "cue"]) == 0
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert [row.split("\t")[2] for row in rows] == said
+    assert main([*MODEL, "--audio", str(FIRST), "--timestamps"]) == 0
+    times, _, text = capsys.readouterr().out.partition("] ")
+    assert (times[:18], text.split()) == ("[00:00:00.000 --> ", said)
+
+
 def test_json_is_a_line_a_recording_the_bad_ones_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,8 +184,34 @@ def test_a_folder_gets_a_file_for_each_good_recording(
     assert (out / "you-entered.srt").read_text(encoding="utf-8").endswith("you entered\n\n")
 
 
+def test_a_bad_place_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "please-try-again.txt").mkdir()
+    assert main([*MODEL, "--audio", str(FIRST), str(SECOND), "--output", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"voxrun: {tmp_path}/please-try-again.txt: cannot be written (Is a directory)\n"
+    assert (tmp_path / "you-entered.txt").read_text(encoding="utf-8") == "you entered\n"
+
+
+def test_a_recording_of_the_longest_name(tmp_path: Path) -> None:
+    name = "録" * 83 + ".flac"
+    shutil.copy(FIRST, tmp_path / name)
+    for target in (f"{tmp_path}/out/", f"{tmp_path}/{'話' * 83}.json"):
+        command = [*MODEL, "--audio", str(tmp_path / name), "--output", target, "--format", "json"]
+        assert main(command) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["録" * 83 + ".json"]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_the_format_follows_from_the_name(tmp_path: Path) -> None:
-    for name, opening in [("a.vtt", "WEBVTT"), ("a.srt", "1\n"), ("a.json", '{"file"'), ("a.md", "please")]:
+    openings = [
+        ("a.vtt", "WEBVTT"),
+        ("a.srt", "1\n"),
+        ("A.SRT", "1\n"),
+        ("a.json", '{"file"'),
+        ("a.md", "please"),
+    ]
+    for name, opening in openings:
         assert main([*MODEL, "--audio", str(FIRST), "--output", str(tmp_path / name)]) == 0
         assert (tmp_path / name).read_text(encoding="utf-8").startswith(opening)
 
@@ -186,11 +233,26 @@ def test_stats_are_printed_to_stderr(capsys: pytest.CaptureFixture[str]) -> None
     out, err = capsys.readouterr()
     assert out == "please try again\nyou entered\n"
     figures = dict(line.split(maxsplit=1) for line in err.splitlines()[1:])
-    assert list(figures) == ["load", "audio", "wall", "decode", "memory"]
+    assert list(figures) == ["model", "device", "load", "audio", "wall", "decode", "memory"]
+    assert figures["model"] == f"{CHECKPOINT}, not quantized, computed in float32, delay 480 ms"
+    assert re.fullmatch(r"CPU .+, \d+ cores, voxrun's kernels", figures["device"])
     assert figures["audio"] == "2.22 s"
     assert "real-time factor" in figures["wall"]
-    assert re.fullmatch(r"\d+ steps in \d+ passes, [\d.]+ ms a step, encoder and all", figures["decode"])
+    decoded = r"(\d+) tokens in (\d+) passes \(([\d.]+) a token\), [\d.]+ ms a token, encoder and all"
+    told = re.fullmatch(decoded, figures["decode"])
+    assert told and float(told[3]) == round(int(told[2]) / int(told[1]), 2)
     assert re.fullmatch(r"\d+ MB resident at most, \d+ MB of it MLX's", figures["memory"])
+
+
+def test_stats_tell_quantization_and_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = SimpleNamespace(quantization={"bits": 4, "group_size": 64, "head": {"bits": 6}, "norm": False})
+    model: Any = SimpleNamespace(config=config, dtype="mlx.core.bfloat16")
+    kinds = "4-bit affine in groups of 64 and 6-bit affine in groups of 64"
+    assert stats.weights(model) == f"{kinds}, computed in bfloat16"
+    monkeypatch.setenv("VOXRUN_KERNELS", "none")
+    assert stats.device().endswith("cores, MLX's kernels (VOXRUN_KERNELS=none)")
+    monkeypatch.setattr(stats, "on_cpu", lambda: False)
+    assert re.fullmatch("GPU .+, MLX's kernels", stats.device())
 
 
 @pytest.mark.parametrize(
@@ -201,7 +263,27 @@ def test_stats_are_printed_to_stderr(capsys: pytest.CaptureFixture[str]) -> None
         (["--audio", "a.wav", "--alternatives", "2"], "--format json only"),
         (["--audio", "a.wav", "--alternatives", "-1"], "-1 is negative"),
         (["--audio", "a.wav", "b.wav", "--format", "srt"], "several recordings as srt need --output FOLDER"),
+        (
+            ["--audio", "a.wav", "b.wav", "--format", "srt", "--output", "-"],
+            "several recordings as srt need --output FOLDER",
+        ),
+        (["--audio", "a.wav", "b.wav", "--format", "tsv"], "several recordings as tsv need --output FOLDER"),
+        (["--audio", "a.wav", "b.wav", "--timestamps"], "several recordings as txt with times need --output"),
         (["--audio", "a.wav", "--format", "docx"], "invalid choice"),
+        (
+            ["--audio", "a.wav", "--line-length", "42"],
+            "--line-length belongs to --format srt or vtt, not txt",
+        ),
+        (["--format", "json", "--lines", "1"], "--lines belongs to --format srt or vtt, not json"),
+        (
+            ["--format", "json", "--words", "cue"],
+            "--words cue belongs to --format srt or vtt or tsv, not json",
+        ),
+        (["--output", "a.srt", "--words", "highlight"], "--words highlight belongs to --format vtt, not srt"),
+        (["--output", "a.vtt", "--timestamps"], "--timestamps belongs to --format txt, not vtt"),
+        (["--output", "a.srt", "--words", "cue", "--lines", "1"], "--words cue has one word in a cue"),
+        (["--output", "a.srt", "--lines", "0"], "0 is not a whole number of 1 or more"),
+        (["--output", "a.srt", "--line-length", "wide"], "wide is not a whole number of 1 or more"),
     ],
 )
 def test_invalid_options_are_refused_before_the_model_is_loaded(
@@ -239,4 +321,4 @@ def test_help_names_every_option_and_exit_code(
     for word in [*parser()._option_string_actions, "VOXRUN_MODEL", "VOXRUN_REGISTRY", "130", "143"]:
         assert word in text
     assert max(map(len, text.splitlines())) <= 80
-    assert len(text.splitlines()) <= 80  # a minute's reading
+    assert len(text.splitlines()) <= 100  # a minute's reading

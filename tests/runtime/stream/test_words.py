@@ -5,10 +5,10 @@ import pytest
 from scripted import ScriptedModel
 
 from voxrun.stream.clock import FrameClock
-from voxrun.stream.results import Result, Word
+from voxrun.stream.results import LONGEST_WORD, Result, Word
 from voxrun.stream.session import Session
 from voxrun.stream.tokenizer import Tokenizer
-from voxrun.stream.words import LONGEST_WORD, MOST_TOKENS, PAUSE_POSITIONS
+from voxrun.stream.words import MOST_TOKENS, PAUSE_POSITIONS
 from voxrun.transcriber import Transcriber
 
 EOS, PAD, WORD = 2, 32, 33

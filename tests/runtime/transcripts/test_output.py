@@ -2,6 +2,8 @@
 
 import os
 import resource
+import shutil
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from voxrun.errors import AudioError, OutputError
-from voxrun.transcripts.output import AtomicFile, Stdout, output_at, places
+from voxrun.transcripts.output import AtomicFile, Stdout, output_at
 
 
 def parts(folder: Path) -> list[str]:
@@ -113,6 +115,51 @@ def test_of_a_link_the_target_is_replaced(tmp_path: Path) -> None:
     assert parts(tmp_path) == ["link.srt", "real.srt"]
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o755])
+def test_a_file_keeps_its_permissions(tmp_path: Path, mode: int) -> None:
+    target = tmp_path / "talk.srt"
+    target.touch()
+    target.chmod(mode)
+    with AtomicFile(target, live=False) as output:
+        output.write("secret")
+        (part,) = tmp_path.glob(".*.part")
+        assert stat.S_IMODE(part.stat().st_mode) == mode
+    assert target.read_text(encoding="utf-8") == "secret"
+    assert stat.S_IMODE(target.stat().st_mode) == mode
+
+
+def test_a_new_file_has_the_permissions_that_are_usual(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with AtomicFile(tmp_path / "talk.srt", live=False) as output:
+            output.write("text")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "talk.srt").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_folder_that_was_deleted_is_named_and_no_file_in_it(tmp_path: Path, live: bool) -> None:
+    (tmp_path / "out").mkdir()
+    with (
+        pytest.raises(OutputError, match=r"out/talk\.srt: cannot be written \(No such file or directory\)$"),
+        AtomicFile(tmp_path / "out" / "talk.srt", live) as output,
+    ):
+        output.write("heard")
+        shutil.rmtree(tmp_path / "out")
+
+
+def test_what_a_killed_process_left_is_not_overwritten(tmp_path: Path) -> None:
+    """In a container every process has the same number."""
+    first, second = (AtomicFile(tmp_path / "talk.srt", live=True) for _ in range(2))
+    first.__enter__().write("hours")
+    with second:
+        second.write("minutes")
+    (part,) = tmp_path.glob(".*.part")
+    assert part.read_text(encoding="utf-8") == "hours"
+    first.discard()
+
+
 def read_in_background(fifo: Path) -> tuple[threading.Thread, list[str]]:
     seen: list[str] = []
     reader = threading.Thread(target=lambda: seen.append(fifo.read_text(encoding="utf-8")), daemon=True)
@@ -143,6 +190,22 @@ def test_nothing_is_written_to_a_fifo_for_a_damaged_recording(tmp_path: Path) ->
     assert seen == [""]
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_a_fifo_whose_reader_goes_is_an_error(tmp_path: Path, live: bool) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    complaint = r"fifo: cannot be written \(Broken pipe\)"
+    with pytest.raises(OutputError, match=complaint), output_at(tmp_path / "fifo", live) as output:
+        os.close(reader)
+        output.write("heard")
+
+
+def test_a_full_device_is_an_error() -> None:
+    complaint = r"/dev/full: cannot be written \(No space left on device\)"
+    with pytest.raises(OutputError, match=complaint), output_at(Path("/dev/full"), live=False) as output:
+        output.write("heard")
+
+
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot be written \(Is a directory\)"):
         output_at(tmp_path, live=False)
@@ -158,7 +221,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         OutputError, match=r"nowhere/talk\.txt: cannot be written \(No such file or directory\)"
     ):
-        AtomicFile(tmp_path / "nowhere" / "talk.txt", live=False)
+        AtomicFile(tmp_path / "nowhere" / "talk.txt", live=False).__enter__()
 
 
 def test_standard_output_waits_for_a_file_and_not_for_live_sound(capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,37 +237,3 @@ def test_a_damaged_recording_prints_nothing(capsys: pytest.CaptureFixture[str]) 
         output.write("heard")
         raise ValueError
     assert capsys.readouterr().out == ""
-
-
-def test_one_recording_goes_to_the_file(tmp_path: Path) -> None:
-    assert places(str(tmp_path / "a.srt"), ["talk.flac"], "srt") == [tmp_path / "a.srt"]
-
-
-def test_a_name_that_is_too_long_is_one_sentence() -> None:
-    (path,) = places("x" * 300, ["talk.flac"], "srt")
-    with pytest.raises(OutputError, match=r"x: cannot be written \(File name too long\)"):
-        output_at(path, live=False)
-
-
-def test_a_folder_that_is_there_or_meant_gets_a_file_for_each(tmp_path: Path) -> None:
-    assert places(str(tmp_path), ["x/talk.flac"], "srt") == [tmp_path / "talk.srt"]
-    assert places(f"{tmp_path}/new/", ["talk.flac"], "vtt") == [tmp_path / "new" / "talk.vtt"]
-    assert places(f"{tmp_path}/two", ["a.flac", "b.tar.wav"], "txt") == [
-        tmp_path / "two" / "a.txt",
-        tmp_path / "two" / "b.tar.txt",
-    ]
-    assert (tmp_path / "two").is_dir()
-
-
-def test_one_document_never_overwrites_another_nor_a_recording(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="two recordings would be written there"):
-        places(f"{tmp_path}/out", ["a/talk.flac", "b/talk.wav"], "txt")
-    recording = str(tmp_path / "talk.flac")
-    with pytest.raises(OutputError, match="the recording itself would be overwritten"):
-        places(recording, [recording], "txt")
-
-
-def test_several_recordings_need_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(OutputError, match="cannot be a folder for transcripts"):
-        places(str(tmp_path / "file"), ["a.flac", "b.flac"], "txt")

@@ -5,7 +5,11 @@ import random
 import pytest
 
 from voxrun.stream.results import Result, Token, Word
-from voxrun.transcripts.segments import MOST_CHARACTERS, MOST_SECONDS, Segment, Segmenter
+from voxrun.transcripts.columns import LATIN
+from voxrun.transcripts.layout import MOST_LINES
+from voxrun.transcripts.segments import MOST_SECONDS, Segment, Segmenter
+
+MOST_CHARACTERS = LATIN * MOST_LINES
 
 
 def spoken(text: str, start: float = 0.0, pace: float = 0.4) -> list[Word]:
@@ -82,6 +86,11 @@ def test_a_long_sentence_is_cut_at_a_comma() -> None:
         "when the long night had come to its end at last, the others left that house without a further word"
     )
     assert texts(text, pace=0.1)[0].endswith("at last,")
+
+
+def test_a_comma_near_the_start_does_not_make_a_short_segment() -> None:
+    text = "well, nobody here could possibly have foreseen everything that happened yesterday evening in town"
+    assert len(texts(text, pace=0.1)[0]) > 42
 
 
 def test_a_long_sentence_without_a_comma_is_cut_at_its_widest_gap() -> None:

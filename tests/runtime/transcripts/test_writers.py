@@ -6,7 +6,10 @@ import os
 import pytest
 
 from voxrun.stream.results import Alternative, Result, Token, Word
-from voxrun.transcripts.writers import WRITERS, Document, Lines, Recording, Writer, timestamp
+from voxrun.transcripts.document import Document
+from voxrun.transcripts.text import Lines
+from voxrun.transcripts.writer import Recording, Writer, timestamp
+from voxrun.transcripts.writers import WRITERS
 
 LIVE_WRITERS = {name: writer.kind(live=True, watched=False) for name, writer in WRITERS.items()}
 RECORDING = Recording("talk.flac", "team/voice", 480.0)

@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 
 from voxbuild.errors import SourceError
 from voxrun.checkpoint.layout import CONFIG, INDEX, MAX_FILES, MISTRAL_WEIGHTS, PARAMS, SINGLE, TOKENIZER_FILE
+from voxrun.files.downloads import START, failed_download
 from voxrun.messages import shown
 
 from .place import ABSOLUTE, Place
@@ -21,7 +22,6 @@ OTHERS = {
     "*.npz": "save the weights as safetensors",
 }
 """Weights in other formats, and what to do about them."""
-POINTER = b"version https://git-lfs.github.com/spec/"
 PICKLES = (b"PK\3\4", b"\x80\2", b"\x80\4")
 """How the files of torch.save begin."""
 SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.safetensors")
@@ -159,17 +159,17 @@ def _params(place: Place, weights: tuple[str, ...]) -> str:
 
 
 def _check_content(place: Place, names: tuple[str, ...]) -> None:
-    """Raises SourceError for a local file that is only a pointer, or no safetensors file at all."""
+    """Raises SourceError for a local file that is none: what a failed download left, or a pickle."""
     folder = place.origin.folder(ABSOLUTE)
     for name in names if folder else ():
         assert folder is not None
         try:
             with (folder / name).open("rb") as file:
-                start = file.read(len(POINTER))
+                start = file.read(START)
         except OSError as error:
             raise SourceError(f"{folder / name}: {error.strerror}") from error
-        if start == POINTER:
-            raise SourceError(f"{folder / name}: only a pointer of git-lfs; run `git lfs pull` in its folder")
+        if failure := failed_download(start):
+            raise SourceError(f"{folder / name}: {failure}")
         if name.endswith(".safetensors") and start.startswith(PICKLES):
             raise SourceError(
                 f"{folder / name}: a file of torch.save, whatever its name says; {OTHERS['*.pt']}"

@@ -13,7 +13,6 @@ import numpy as np
 from voxrun.arrays import FloatArray
 
 from .bytestream import ByteStream
-from .choice import Choice
 from .losses import Losses
 
 MAGIC = b"fLaC"
@@ -36,9 +35,9 @@ class Whole:
             yield self._samples[start : start + self._rate], self._rate
 
 
-def short_flac(stream: ByteStream, choice: Choice) -> Whole | None:
+def short_flac(stream: ByteStream) -> Whole | None:
     """The sound of a short FLAC file, if it is whole; None, with nothing consumed, if FFmpeg must read it."""
-    if choice.raw or choice.track not in (None, 1) or stream.size is None or stream.size > MOST_BYTES:
+    if stream.size is None or stream.size > MOST_BYTES:
         return None
     if stream.peek(len(MAGIC)) != MAGIC:
         return None
@@ -51,7 +50,7 @@ def _decoded(data: bytes) -> Whole | None:
 
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            if file.subtype != "PCM_16" or not 0 < file.frames <= MOST_SAMPLES:
+            if file.subtype != "PCM_16" or not 0 < file.frames * file.channels <= MOST_SAMPLES:
                 return None
             samples, rate = file.read(file.frames, dtype="<i2", always_2d=True), int(file.samplerate)
     except (soundfile.LibsndfileError, ValueError, TypeError):

@@ -4,26 +4,30 @@ A reader iterates once over (samples [n, channels], samples a second). `seconds`
 tells one; `losses` are complete when the sound has ended.
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
+from .aiff import unsized_aiff
 from .bytestream import ByteStream
-from .choice import Choice, Raw
-from .formats import SEEKING, UNTIMED, Format, recognise
+from .formats import CHAINED, SEEKING, UNTIMED, Format, recognise
 from .losses import Losses
+from .parts import parts
 from .promises import caf_seconds, index_comes_first
-from .source import log
+from .raw import Raw
 from .sync import Promise, Walk, mpeg_promise
 from .wav import FLOAT, PCM, Layout, Samples, read_header
 
 if TYPE_CHECKING:  # FFmpeg's libraries are loaded only for what needs them
     from .container import Container
-    from .links import FlacLink, OggLink
+    from .links import MarkedLink, OggLink
     from .tags import Tagged
 
+log = logging.getLogger("voxrun")
 Sound = Iterator[tuple[FloatArray, int]]
 HEAD = 4096
 """Bytes in which a header may promise a length."""
@@ -47,29 +51,35 @@ class Reader(Protocol):
         """(samples [n, channels], samples a second). Raises AudioError."""
 
 
-def reader_for(stream: ByteStream, choice: Choice, rate: int, guess_raw: bool = False) -> Reader:
+def reader_for(
+    stream: ByteStream, track: int | None = None, raw: Raw | None = None, guess: Raw | None = None
+) -> Reader:
     """The reader for a stream of bytes.
 
-    `guess_raw`: whether what nothing else fits may be raw 16-bit samples at `rate`. Raises AudioError.
+    `track`: which sound track, from 1; `raw`: how to read samples without a header; `guess`: how to read what
+    no format fits and what looks like samples. Raises AudioError.
     """
-    if choice.raw:
-        return _raw(stream, choice.raw)
-    form = recognise(stream, guess_raw)
+    if raw:
+        return _raw(stream, raw)
+    form = recognise(stream, guess is not None)
     stream.skip(form.junk)
-    if form.demuxer == "raw":
+    if form.demuxer == "raw" and guess:
         log.warning(
-            "%s: no known format; read as raw samples (s16le, mono, %d Hz; --raw says otherwise)",
+            "%s: no known format; read as raw samples (%s at %d Hz; --raw says otherwise)",
             stream.name,
-            rate,
+            guess.codec,
+            guess.rate,
         )
-        return _raw(stream, Raw("s16le", rate))
+        return _raw(stream, guess)
     if form.demuxer in ("wav", "w64"):
-        return _wav(stream, choice)
-    if form.demuxer in ("ogg", "flac"):
-        return Chain(stream, form.demuxer, choice.track)
+        return _wav(stream, track)
+    if form.demuxer == "aiff" and (samples := unsized_aiff(stream)):
+        return samples
+    if form.demuxer in CHAINED:
+        return Chain(stream, form.demuxer, track)
     if form.demuxer in UNTIMED:
-        return _untimed(stream, form.demuxer, choice)
-    return _timed(stream, form, choice)
+        return _untimed(stream, form.demuxer, track)
+    return _timed(stream, form, track)
 
 
 def _raw(stream: ByteStream, raw: Raw) -> Reader:
@@ -80,28 +90,31 @@ def _raw(stream: ByteStream, raw: Raw) -> Reader:
     return Timed(_container(stream, raw.codec, stream.name, options=options))
 
 
-def _wav(stream: ByteStream, choice: Choice) -> Reader:
+def _wav(stream: ByteStream, track: int | None) -> Reader:
     header = read_header(stream)
     if header.layout.is_plain:
         return Samples(stream, header.layout, header.size)
-    container = _container(Prefixed(header.rebuilt(), stream), "wav", stream.name, choice.track)
+    container = _container(Prefixed(header.rebuilt(), stream), "wav", stream.name, track)
     return Timed(container, header.seconds)
 
 
-def _untimed(stream: ByteStream, demuxer: str, choice: Choice) -> Reader:
+def _untimed(stream: ByteStream, demuxer: str, track: int | None) -> Reader:
     from .tags import Tagged
 
     promised = mpeg_promise(stream.peek(HEAD)) if demuxer == "mp3" else None
     tagged = Tagged(stream, Walk(demuxer) if demuxer in ("aac", "loas") else None)
-    return Placed(_container(tagged, demuxer, stream.name, choice.track), tagged, promised)
+    return Placed(_container(tagged, demuxer, stream.name, track), tagged, promised)
 
 
-def _timed(stream: ByteStream, form: Format, choice: Choice) -> Reader:
+def _timed(stream: ByteStream, form: Format, track: int | None) -> Reader:
     head = stream.peek(HEAD)
     promised = caf_seconds(head) if form.demuxer == "caf" else None
-    seeking = form.demuxer in SEEKING and not (form.demuxer == "mov" and index_comes_first(head))
-    file = stream.seekable() if seeking else stream
-    return Timed(_container(file, form.demuxer, stream.name, choice.track), promised)
+    streamed = form.demuxer == "mov" and not stream.can_seek and index_comes_first(head)
+    seeking = form.demuxer in SEEKING and not streamed
+    file = stream.as_seekable() if seeking else stream
+    windows = parts(file, form.demuxer) if seeking else [file]
+    first, *others = (partial(_container, each, form.demuxer, stream.name, track) for each in windows)
+    return Joined(Timed(first(), promised), others)
 
 
 def _container(
@@ -154,6 +167,27 @@ class Placed:
             self.losses.settle(self._promised.seconds, heard, complete)
 
 
+class Joined:
+    """A recording, and others behind it in the same file."""
+
+    def __init__(self, first: Timed, others: "Sequence[Callable[[], Container]]") -> None:
+        """`others` open the containers behind the first."""
+        self._first, self._others = first, others
+        self.seconds, self.losses = first.seconds, first.losses
+
+    def __iter__(self) -> Sound:
+        """(samples [n, channels], samples a second), silence included where some are missing."""
+        yield from self._first
+        for opened in self._others:
+            try:
+                following = Timed(opened())
+            except AudioError:  # the last one is cut short in its header
+                self.losses.cut = True
+                return
+            yield from following
+            self.losses.add(following.losses)
+
+
 class Chain:
     """Recordings one after another, each with its own header, and maybe of another codec or rate."""
 
@@ -162,7 +196,7 @@ class Chain:
         self._next = self._open()
         self.seconds = self._next[1].seconds
 
-    def _open(self) -> "tuple[OggLink | FlacLink, Timed]":
+    def _open(self) -> "tuple[OggLink | MarkedLink, Timed]":
         from .links import LINKS
 
         link = LINKS[self._demuxer](self._stream)

@@ -1,10 +1,11 @@
 """Every container but plain WAV, decoded by FFmpeg (PyAV) as a stream, through damage and to the end.
 
-A recording is opened only as the container that its first bytes name (`voxrun.audio.formats`), from a file
+A recording is opened only as the container that its first bytes name (`formats.py`), from a file
 object, with all of FFmpeg's protocols off: no recording can make it read another file or the network.
 """
 
 import ctypes
+import io
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -29,6 +30,10 @@ UNSIZED = {"wav", "caf", "mpegts"}
 SIZED = {"flac", "mov", "aiff", "au", "wv", "tta", "ape", "tak"}
 """Containers whose headers tell the length of each track."""
 MISSING = {"mov": "its index is missing or damaged, as in a recording that was cut short"}
+STRICT = {"err_detect": "crccheck+explode"}
+"""FLAC frames have checksums; FFmpeg looks at them if it is asked to."""
+MOST_UNDECODED = 5000
+"""Packets in a row that cannot be decoded, after which nothing more is expected: 100 s of most codecs."""
 SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}
 """Full scale of FFmpeg's sample formats."""
 
@@ -61,17 +66,22 @@ class Container:
     ) -> None:
         """`track` counts from 1; `options` are the demuxer's. Raises AudioError."""
         self._name, self._demuxer, self.losses = name, demuxer, Losses()
+        self._file = Guarded(file)
         try:
             self._container = av.open(
-                file,
+                self._file,
+                mode="r",
                 format=demuxer,
                 metadata_errors="replace",
                 container_options={**OPTIONS, **(options or {})},
             )
         except (av.FFmpegError, OSError, ValueError) as error:
+            self._file.check()
             missing = MISSING.get(demuxer) or reason(error)
             raise AudioError(f"{name}: cannot be read as audio ({missing})") from error
         self._stream = self._track(track)
+        if demuxer == "flac":
+            self._stream.codec_context.options = STRICT
 
     def _track(self, track: int | None) -> Any:
         streams = self._container.streams.audio
@@ -98,15 +108,26 @@ class Container:
 
         Raises AudioError if reading fails; what cannot be decoded is noted in `losses`.
         """
-        gaps = gaps or self._timed_gaps()
+        try:
+            yield from self._sound(gaps or self._timed_gaps())
+        finally:
+            self._container.close()
+
+    def _sound(self, gaps: "TimedGaps | PlacedGaps") -> Iterator[tuple[FloatArray, int]]:
         numbers = FrameTimes() if self._demuxer == "flac" else None
+        undecoded = 0
         for packet in self._packets():
             seconds = float((packet.duration or 0) * (packet.time_base or 0))
             frames = self._decode(packet)
             if not frames:
                 if packet.size and frames is None:
                     gaps.failure(packet.pos, packet.size, seconds)
+                    undecoded += 1
+                if undecoded > MOST_UNDECODED:
+                    self.losses.cut = True
+                    return
                 continue
+            undecoded = 0
             number = numbers.of(bytes(packet), frames[0].samples, frames[0].sample_rate) if numbers else None
             for frame in frames:
                 length = frame.samples / frame.sample_rate
@@ -123,7 +144,7 @@ class Container:
 
     def _timed_gaps(self) -> TimedGaps:
         if self._demuxer == "flac":  # its frames are numbered: every missing one is known
-            return TimedGaps(self.losses, 0.0, least=0.001)
+            return TimedGaps(self.losses, 0.0, least=0.001, late=False)
         if self._container.start_time is None:
             return TimedGaps(self.losses, None)
         start = self._container.start_time / float(av.time_base)
@@ -134,12 +155,12 @@ class Container:
         while failures < MOST_FAILURES:
             try:
                 for packet in self._container.demux(self._stream):
+                    self._file.check()
                     failures, corrupt = 0, packet.is_corrupt if packet.size else corrupt
                     yield packet
                 break
-            except AudioError:
-                raise
             except (av.FFmpegError, OSError, IndexError):  # OSError: seeking; IndexError: a new stream
+                self._file.check()
                 failures += 1
         self.losses.cut = self._demuxer not in UNSIZED and corrupt
 
@@ -150,9 +171,38 @@ class Container:
         except av.FFmpegError:
             return None
 
-    def close(self) -> None:
-        """Free FFmpeg's memory."""
-        self._container.close()
+
+class Guarded:
+    """A file object whose errors, also Ctrl-C, wait until FFmpeg has returned: it would swallow them."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._error: BaseException | None = None
+        seekable = getattr(file, "seekable", None)
+        self.seekable = seekable if callable(seekable) else lambda: False
+
+    def read(self, n: int) -> bytes:
+        """Up to n bytes; empty at the end and after an error."""
+        try:
+            data: bytes = self._file.read(n) if self._error is None else b""
+        except BaseException as error:
+            self._error, data = error, b""
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a byte. Raises OSError."""
+        at: int = self._file.seek(offset, whence)
+        return at
+
+    def tell(self) -> int:
+        """The byte to be read next."""
+        at: int = self._file.tell()
+        return at
+
+    def check(self) -> None:
+        """Raises the error that a read ended with."""
+        if self._error is not None:
+            raise self._error
 
 
 def samples_of(frame: Any) -> FloatArray:
@@ -162,7 +212,8 @@ def samples_of(frame: Any) -> FloatArray:
     values = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
     if kind == "u8":
         values = values.astype(np.float32) - 128
-    floats: FloatArray = np.ascontiguousarray(values / SCALES[kind], np.float32)
+    with np.errstate(all="ignore"):  # the source refuses what is not finite
+        floats: FloatArray = np.ascontiguousarray(values / SCALES[kind], np.float32)
     return floats
 
 

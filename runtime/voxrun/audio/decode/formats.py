@@ -66,9 +66,11 @@ FORMS = {
     (b"FORM", b"8SVX"): "iff",
 }
 """IFF-like containers: first four bytes, and those from the eighth on."""
-SEEKING = {"mov", "caf", "aiff", "avi", "rm", "mpc8"}
+SEEKING = {"mov", "caf", "aiff", "avi", "rm", "mpc8", "wv"}
 """Containers that may keep behind the sound what is needed to decode it."""
-UNTIMED = {"mp3", "aac", "loas", "ac3", "dts", "amr"}
+CHAINED = {"ogg", "flac", "flv", "amr"}
+"""Containers that are joined by writing one behind the other (`voxrun.audio.decode.links`)."""
+UNTIMED = {"mp3", "aac", "loas", "ac3", "dts"}
 """Formats whose packets have no time of their own: what is missing shows in bytes only."""
 OTHERS = (
     (b"\x7fELF", "a program"),
@@ -178,7 +180,7 @@ def looks_like_samples(head: bytes) -> bool:
     if _is_text(head):
         return False
     samples = np.frombuffer(head[: len(head) // 2 * 2], "<i2").astype(np.float64) / 2**15
-    power = float(np.mean(samples**2)) if len(samples) else 0.0
+    power = float(np.mean(samples**2)) if len(samples) > 1 else 0.0
     if power < QUIET:
         return True
     return float(np.mean(np.diff(samples) ** 2)) < MOST_CHANGE * power

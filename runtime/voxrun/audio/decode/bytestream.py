@@ -9,6 +9,7 @@ from voxrun.errors import AudioError
 SPOOL_BYTES = 16 * 2**20
 """Bytes of a pipe that are kept in memory before the rest goes to a temporary file."""
 CHUNK = 1 << 16
+"""Bytes that are asked for at once; a pipe gives what is there."""
 SOON = 0.5
 """Seconds."""
 
@@ -35,11 +36,16 @@ class ByteStream:
         if len(self._buffer) < n:
             pieces = [self._buffer]
             missing = n - len(self._buffer)
-            while missing > 0 and (data := self._fetch(missing)):
+            while missing > 0 and (data := self._fetch(max(missing, CHUNK))):
                 pieces.append(data)
                 missing -= len(data)
             self._buffer = b"".join(pieces)
         return self._buffer[:n]
+
+    def look(self, least: int, most: int) -> bytes:
+        """At least so many of the next bytes, and up to `most` of those that are there. Raises AudioError."""
+        self.peek(least)
+        return self._buffer[:most]
 
     def read(self, n: int) -> bytes:
         """Up to n bytes; waits for the first, and is empty only at the end. Raises AudioError."""
@@ -67,13 +73,19 @@ class ByteStream:
         wait = getattr(self._source, "is_ready", None)
         return bool(self._buffer) or wait is None or bool(wait(SOON))
 
-    def seekable(self) -> Any:
+    @property
+    def can_seek(self) -> bool:
+        """Whether the source itself can be read again."""
+        seekable = getattr(self._source, "seekable", None)
+        return bool(seekable and seekable())
+
+    def as_seekable(self) -> Any:
         """A file object with the same bytes from the beginning, which can seek; the stream is not read on."""
+        if not self.can_seek:
+            return Seekable(self)
         source: Any = self._source
-        if hasattr(source, "seek") and (not hasattr(source, "seekable") or source.seekable()):
-            source.seek(0)
-            return source
-        return Seekable(self)
+        source.seek(0)
+        return source
 
     def _fetch(self, n: int) -> bytes:
         try:
@@ -92,6 +104,9 @@ class Seekable:
         self._stream = stream
         self._kept: Any = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115
         self._length = self._at = 0
+
+    def __del__(self) -> None:
+        self._kept.close()
 
     def read(self, n: int) -> bytes:
         """Up to n bytes; empty only at the end."""
@@ -112,6 +127,10 @@ class Seekable:
     def tell(self) -> int:
         """The byte to be read next."""
         return self._at
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
 
     def _keep(self, until: int | None) -> None:
         """Read on until so many bytes are kept; None: to the end."""

@@ -15,12 +15,20 @@ class TimedGaps:
     """For packets with times: silence stands for what is missing, so that later times stay right."""
 
     def __init__(
-        self, losses: Losses, start: float | None, length: float = math.inf, least: float = LEAST_GAP
+        self,
+        losses: Losses,
+        start: float | None,
+        length: float = math.inf,
+        least: float = LEAST_GAP,
+        late: bool = True,
     ) -> None:
-        """`start`: the container's time of its beginning; `length`: its seconds; `least`: the shortest gap."""
+        """`start`: the container's time of its beginning; `length`: its seconds.
+
+        `least`: seconds of the shortest gap that counts; `late`: whether sound may begin late, as in a film.
+        """
         self._losses, self._next, self._length, self._least = losses, start, length, least
         self._sounded = 0.0  # silence included
-        self._begun, self._failed = False, 0.0
+        self._begun, self._failed = not late, 0.0
 
     def failure(self, place: int | None, size: int, seconds: float) -> None:
         """A packet could not be decoded."""

@@ -112,6 +112,8 @@ def _header(stream: ByteStream, chunks: Iterator[tuple[bytes, float]], order: st
         if kind == b"data":
             size = long_size if size >= UNKNOWN_SIZE and long_size < 2**63 else size
             return Header(_layout(body, order, stream.name), body, size or math.inf)
+        if size == math.inf:
+            break
         kept = stream.exactly(int(min(size, LONGEST_FORMAT)))
         stream.skip(int(size) - len(kept))
         if kind == b"fmt ":

@@ -1,8 +1,11 @@
-"""Joined recordings, handed to FFmpeg one by one: chained Ogg, and FLAC after FLAC.
+"""Joined recordings, handed to FFmpeg one by one: chained Ogg, FLAC after FLAC and the like.
 
 FFmpeg's readers stumble over a link of another codec or rate, and do not tell whether Ogg lacks its end.
 Sources: RFC 3533 (Ogg pages: 27 bytes, then a table of segment lengths), RFC 9639 (FLAC's first block).
 """
+
+from collections.abc import Callable
+from functools import partial
 
 from .bytestream import ByteStream
 
@@ -12,8 +15,12 @@ FIRST, LAST = 2, 4
 PAGE_HEAD = 27
 SEARCH = 1 << 16
 """Bytes that are searched at once for a page behind damage."""
-FLAC_MARKS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
-"""The beginnings of FLAC: its name, and a first block of 34 bytes, which may be the only one."""
+MARKS = {
+    "flac": (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22"),  # its first block has 34 bytes
+    "amr": (b"#!AMR\n",),
+    "flv": tuple(b"FLV\x01" + bytes([tracks, 0, 0, 0, 9]) for tracks in (1, 4, 5)),  # video, sound, both
+}
+"""First bytes of a recording that appear nowhere else in it, by FFmpeg's name of the container."""
 
 
 class OggLink:
@@ -70,22 +77,23 @@ class OggLink:
         return self._stream.exactly(at if at > 0 else max(1, len(data) - len(MARK) + 1) if data else 0)
 
 
-class FlacLink:
-    """One of several FLAC recordings, as a file object; the stream stays at the first byte of the next."""
+class MarkedLink:
+    """One of several recordings with a mark at their beginnings, as a file object like `OggLink`."""
 
     is_complete = True
-    """FLAC has no mark at its end."""
+    """Such recordings have no mark at their ends."""
 
-    def __init__(self, stream: ByteStream) -> None:
-        self._stream, self._begun = stream, False
+    def __init__(self, stream: ByteStream, marks: tuple[bytes, ...]) -> None:
+        """`marks`: of which each begins a recording, all as long."""
+        self._stream, self._marks, self._begun = stream, marks, False
 
     def read(self, n: int) -> bytes:
         """Up to n bytes; empty at the end of the link. Raises AudioError."""
-        first = 0 if self._begun else len(MARK)
-        data = self._stream.peek(max(n, 2 * len(FLAC_MARKS[0])))
-        found = [at for mark in FLAC_MARKS if (at := data.find(mark, first)) >= 0]
+        length = len(self._marks[0])
+        data = self._stream.look(2 * length, n)
+        found = [at for mark in self._marks if (at := data.find(mark, 0 if self._begun else 1)) >= 0]
         # What may be the beginning of a mark is left for the next call, unless nothing follows it.
-        certain = min(found) if found else len(data) - len(FLAC_MARKS[0]) + 1
+        certain = min(found) if found else len(data) - length + 1
         if not found and certain <= 0:
             certain = len(data)
         self._begun = True
@@ -97,5 +105,8 @@ class FlacLink:
             pass
 
 
-LINKS: dict[str, type[OggLink] | type[FlacLink]] = {"ogg": OggLink, "flac": FlacLink}
+LINKS: dict[str, Callable[[ByteStream], OggLink | MarkedLink]] = {
+    "ogg": OggLink,
+    **{demuxer: partial(MarkedLink, marks=marks) for demuxer, marks in MARKS.items()},
+}
 """By FFmpeg's name of the container."""

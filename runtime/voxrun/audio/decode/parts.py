@@ -1,0 +1,102 @@
+"""Joined MP4, AIFF and CAF files: where each recording in a file begins and ends."""
+
+import io
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+MOST_BOXES = 1_000_000
+
+
+class Window:
+    """A file object with a part of another one."""
+
+    def __init__(self, file: Any, begin: int, end: int) -> None:
+        self._file, self._begin, self._end = file, begin, end
+        self._at = 0
+
+    def read(self, n: int) -> bytes:
+        """Up to n bytes; empty at the end of the part."""
+        self._file.seek(self._begin + self._at)
+        data: bytes = self._file.read(max(0, min(n, self._end - self._begin - self._at)))
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a byte of the part."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._end - self._begin}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """The byte to be read next."""
+        return self._at
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+
+def parts(file: Any, demuxer: str) -> list[Any]:
+    """The recordings in a file, one after another; the file itself if there is only one."""
+    walk = {"mov": _movies, "aiff": _forms, "caf": _caf_files}.get(demuxer)
+    begins = list(walk(file)) if walk else [0]
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if len(begins) < 2:
+        return [file]
+    ends = [*begins[1:], size]
+    return [Window(file, begin, end) for begin, end in zip(begins, ends, strict=True)]
+
+
+def _movies(file: Any) -> Iterator[int]:
+    """Where each MP4 begins: at its `ftyp` box (ISO/IEC 14496-12)."""
+    at = 0
+    yield at
+    for _ in range(MOST_BOXES):
+        head = _bytes_at(file, at, 16)
+        if len(head) < 8:
+            return
+        size, kind = struct.unpack_from(">I4s", head)
+        if kind == b"ftyp" and at:
+            yield at
+        if size == 1 and len(head) == 16:
+            (size,) = struct.unpack_from(">Q", head, 8)
+        if size < 8:
+            return
+        at += size
+
+
+def _forms(file: Any) -> Iterator[int]:
+    """Where each AIFF begins."""
+    at = 0
+    while (head := _bytes_at(file, at, 12))[:4] == b"FORM" and head[8:] in (b"AIFF", b"AIFC"):
+        yield at
+        (size,) = struct.unpack_from(">I", head, 4)
+        at += 8 + size + size % 2
+    if at == 0:
+        yield at
+
+
+def _caf_files(file: Any) -> Iterator[int]:
+    """Where each CAF begins: a chunk cannot have its name."""
+    at = 0
+    yield at
+    while len(head := _bytes_at(file, at, 12)) == 12:
+        if head[:4] == b"caff":
+            if at:
+                yield at
+            at += 8
+            continue
+        (size,) = struct.unpack_from(">q", head, 4)
+        if size < 0:
+            return
+        at += 12 + size
+
+
+def _bytes_at(file: Any, at: int, n: int) -> bytes:
+    file.seek(at)
+    data: bytes = file.read(n)
+    while len(data) < n and (more := file.read(n - len(data))):
+        data += more
+    return data

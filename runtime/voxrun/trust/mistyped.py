@@ -1,0 +1,79 @@
+"""Names of models that are no folder: which were meant as one, and which folder may have been meant."""
+
+import os
+import re
+from difflib import get_close_matches
+from pathlib import Path
+
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+PATH = re.compile(r"[./~]|[A-Za-z]:|.*[\\/]$|[^/]*\\")
+"""How a path begins, or ends, and a repository's name does not."""
+MOST_SHOWN = 5
+"""Names of folders in a message."""
+
+
+def is_path(name: str, revision: str | None = None) -> bool:
+    """Whether a name can only be meant as a path: by its form, or because its first folder is there.
+
+    A name with a revision, behind it or given separately, is one only by its form: a folder has none.
+    """
+    repo = name.partition("@")[0]
+    if PATH.match(name) or repo.count("/") != 1:
+        return True
+    return revision is None and os.path.isdir(repo.partition("/")[0])  # noqa: PTH112
+
+
+def complaint(name: str) -> str:
+    """What is wrong with a path that is not a folder's, for a message."""
+    if "://" in name:
+        return f"{name}: a URL; a repository is named owner/name"
+    path = _expanded(name)
+    if os.path.isfile(path):  # noqa: PTH113
+        return f"{name}: a file; name its folder, {path.parent}"
+    if not name:
+        return "the name of the model is empty"
+    if "/" not in name and not PATH.match(name):
+        return f"{name}: no such folder, and no repository name like owner/name{suggestion(name)}"
+    rest = suggestion(name) or _content(path)
+    if REPOSITORY.fullmatch(name) and not PATH.match(name):
+        rest += f"; if a repository of the Hub is meant: {name}@main"
+    return f"{name}: no such folder{rest}"
+
+
+def suggestion(name: str) -> str:
+    """A question for the folder whose path is most like this one; empty if none is."""
+    found = _nearest(_expanded(name))
+    return f"; did you mean {found}?" if found else ""
+
+
+def _expanded(name: str) -> Path:
+    """The path as a shell would expand it; of one that has a NUL character, no file has the name."""
+    return Path(os.path.expanduser(name.replace("\\", "/")))  # noqa: PTH111 - that raises for ~nobody/
+
+
+def _nearest(path: Path) -> Path | None:
+    found = Path(path.anchor)
+    for part in path.parts[bool(path.anchor) :]:
+        alike = [part] if os.path.isdir(found / part) else get_close_matches(part, _folders(found), 1)  # noqa: PTH112
+        if not alike:
+            return None
+        found /= alike[0]
+    return found if path.parts else None
+
+
+def _content(path: Path) -> str:
+    """What the nearest folder above holds, unless that is the current one or the root."""
+    above = next((each for each in path.parents if os.path.isdir(each)), Path())  # noqa: PTH112
+    names = _folders(above) if above.name else []
+    if not names:
+        return ""
+    more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+    return f"; in {above} there are {', '.join(names[:MOST_SHOWN])}{more}"
+
+
+def _folders(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != ".")
+    except (OSError, ValueError):
+        return []
