@@ -65,9 +65,9 @@ class MlxThread:
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
-                self._process = os.getpid()
-                self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=NAME, daemon=True)
+                thread.start()  # or RuntimeError, if the system has no more threads
+                self._thread, self._process = thread, os.getpid()
                 atexit.register(self._close)
         if self._closing.is_set():
             self._refuse()
