@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from threading import Lock
 
@@ -32,10 +32,18 @@ def in_parts(part: Callable[[int, int], None], n: int, work: int, *, blas: bool 
         if parts == 1:
             return part(0, n)
         ends = [n * i // parts for i in range(parts + 1)]
-        others = [_pool().submit(part, *span) for span in pairwise(ends[1:])]
+        others = [_begin(part, *span) for span in pairwise(ends[1:])]
         part(0, ends[1])
-        for other in others:
-            other.result()
+        for finish in others:
+            finish()
+
+
+def _begin(part: Callable[[int, int], None], first: int, last: int) -> Callable[[], None]:
+    """Begin part(first, last) in another thread; the function returned waits for its end."""
+    try:
+        return _pool().submit(part, first, last).result
+    except RuntimeError:  # the main thread has ended, and with it the pool; other threads may go on
+        return partial(part, first, last)
 
 
 @cache
@@ -75,3 +83,7 @@ def one_blas_thread() -> _OneBlasThread:
     cores that our threads need.
     """
     return _OneBlasThread()
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # its threads stay behind
+os.register_at_fork(after_in_child=one_blas_thread.cache_clear)

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from voxrun.audio.file import FileSource
+from voxrun.audio.choice import Choice, Raw
+from voxrun.audio.opened import Audio, open_audio
+from voxrun.audio.source import Source
 from voxrun.checkpoint.layout import TOKENIZER_FILE
 from voxrun.model.load import load_model
 from voxrun.model.voxtral import VoxtralRealtime
@@ -15,12 +17,15 @@ from voxrun.trust.open import trusted
 
 from .arrays import FloatArray
 from .errors import AudioError, ConfigError, DeviceError
+from .mlx_thread import computed
 
 
 class Transcriber:
     """A loaded model with its tokenizer; it holds no audio, and any number of sessions may share it.
 
     `Transcriber.open("out/tiny/4bit").transcribe("talk.flac").text`
+
+    All threads may use it and its sessions at the same time: see `voxrun.mlx_thread`.
     """
 
     def __init__(self, model: VoxtralRealtime, tokenizer: Tokenizer) -> None:
@@ -55,7 +60,7 @@ class Transcriber:
 
         Raises ConfigError, WeightsError.
         """
-        loaded, tokenizer = load_model(folder), Tokenizer(folder)
+        loaded, tokenizer = computed(load_model, folder), Tokenizer(folder)
         if tokenizer.size != loaded.config.vocab_size:
             raise ConfigError(
                 f"{folder}: {TOKENIZER_FILE} has {tokenizer.size} tokens, the model"
@@ -74,21 +79,61 @@ class Transcriber:
 
     def transcribe(
         self,
-        path: str | Path,
+        audio: Audio,
         progress: Callable[[float, str], None] | None = None,
+        *,
+        rate: float | None = None,
+        track: int | None = None,
+        channel: int | None = None,
+        raw: str | None = None,
         **options: Any,
     ) -> Transcript:
-        """Transcribe a recording of any format and rate; channels are averaged.
+        """Transcribe a recording: a path, bytes, a binary file object, or samples in NumPy arrays.
 
-        `progress` is called with the seconds transcribed so far and the new text; the options are those of
-        `Session`. Raises AudioError if the file cannot be read, VoxrunError for an impossible option.
+        `progress` is called with the seconds transcribed so far and the new text.
+        `rate`: samples a second of arrays, which are [n] or [n, channels], of integers or floats.
+        `track`, `channel`: which to hear, counted from 1; without them, the first track and all its channels,
+        averaged.
+        `raw`: how to read samples without a header, such as s16le:16000 (`voxrun.audio.choice`).
+        The options are those of `Session`.
+
+        Raises AudioError if the audio cannot be read, VoxrunError for an impossible option.
         """
-        source, results = FileSource(path, self.rate), []
-        for result in listen(self.session(**options), source):
+        source, results = self._open_audio(audio, rate, track, channel, raw), []
+        for result in self._results(source, options):
             if progress is not None:
                 progress(source.heard, result.text)
             results.append(result)
         return Transcript.of(results, source.heard)
+
+    def stream(
+        self,
+        source: Audio,
+        *,
+        rate: float | None = None,
+        track: int | None = None,
+        channel: int | None = None,
+        raw: str | None = None,
+        **options: Any,
+    ) -> Iterator[Result]:
+        """The results of audio as they come; takes the same audio and options as `transcribe`.
+
+        Arrays from an iterable are live audio: the option `live` is True if it is not given, and an empty
+        array is a pause, in which the words that are behind the delay come out.
+
+        Raises AudioError, VoxrunError as `transcribe` does: at once if the source cannot be opened, while
+        iterating if it fails later, after the words that were heard until then.
+        """
+        return self._results(self._open_audio(source, rate, track, channel, raw), options)
+
+    def _open_audio(
+        self, audio: Audio, rate: float | None, track: int | None, channel: int | None, raw: str | None
+    ) -> Source:
+        choice = Choice(track, channel, None if raw is None else Raw.parse(raw))
+        return open_audio(audio, self.rate, sample_rate=rate, choice=choice)
+
+    def _results(self, source: Source, options: dict[str, Any]) -> Iterator[Result]:
+        return listen(self.session(**{"live": source.live, **options}), source)
 
 
 def listen(session: Session, source: Iterable[FloatArray]) -> Iterator[Result]:

@@ -1,18 +1,15 @@
 """Sharing a CPU's cores: all rows are done, errors come out, and the process's BLAS is as it was."""
 
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from committed import CHECKPOINT
 from small_models import random_tensors, small_params, write_artifact
 from threadpoolctl import threadpool_info
 
 from voxrun import parallel
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.device import mx
-from voxrun.stream.results import Result
 from voxrun.transcriber import Transcriber
 
 
@@ -54,35 +51,16 @@ def test_an_error_comes_out_and_the_blas_is_as_it_was() -> None:
     assert blas_threads() == before
 
 
-@pytest.mark.slow
-def test_sessions_in_several_threads_leave_the_blas_as_it_was(
-    transcriber: Transcriber, samples: np.ndarray
+def test_every_row_is_done_after_the_main_thread_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before, texts = blas_threads(), []
+    """When the main thread has ended, the pool takes nothing more, but other threads may go on."""
 
-    def hear() -> None:
-        session = transcriber.session()
-        texts.append(str(session.feed(samples)) + str(session.finish()))
+    class Ended:
+        def submit(self, *_: object) -> None:
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
 
-    threads = [threading.Thread(target=hear) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert texts == [" please try again"] * 4
-    assert blas_threads() == before
-
-
-def test_a_session_may_be_fed_by_one_thread_after_the_other(samples: np.ndarray) -> None:
-    """As a callback of a sound library or of a window would: MLX's streams belong to threads."""
-    session = Transcriber.open(CHECKPOINT).session()
-    results: list[Result] = []
-    for piece in [*np.array_split(samples, 7), None]:
-        thread = threading.Thread(
-            target=lambda piece=piece: results.append(
-                session.finish() if piece is None else session.feed(piece)
-            )
-        )
-        thread.start()
-        thread.join()
-    assert "".join(map(str, results)) == " please try again"
+    monkeypatch.setattr(parallel, "_pool", Ended)
+    done: list[int] = []
+    parallel.in_parts(lambda first, last: done.extend(range(first, last)), 10, work=100)
+    assert sorted(done) == list(range(10))

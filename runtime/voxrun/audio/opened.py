@@ -1,33 +1,62 @@
-"""The source for whatever a Python program has: a path, bytes, a file object, or an array with its rate."""
+"""The source for whatever a Python program has: a path, bytes, a file object, or arrays with their rate."""
 
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
+
+from voxrun.arrays import Array
 from voxrun.errors import AudioError
 
+from .array import ArraySource, BlockSource
 from .choice import Choice
 from .file import FileSource
 from .recorded import StreamSource
 from .source import Source
 
 
+class BinaryFile(Protocol):
+    """A file object whose `read` gives bytes; it need not be able to seek."""
+
+    def read(self, n: int, /) -> bytes:
+        """Up to n bytes; empty at the end."""
+
+
+Audio = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryFile | Array | Iterable[Array]
+"""What can be transcribed."""
+
+
 def open_audio(
-    audio: Any, rate: int, *, sample_rate: int | None = None, choice: Choice | None = None
+    audio: Audio, rate: int, *, sample_rate: float | None = None, choice: Choice | None = None
 ) -> Source:
-    """A source of blocks at `rate`, from a path, a bytes-like or a binary file object.
+    """A source of blocks at `rate`; `sample_rate` is that of samples in arrays.
 
     Raises AudioError if it is none of these, or no audio.
     """
+    if isinstance(audio, np.ndarray):
+        return ArraySource(audio, sample_rate, rate, choice)
+    encoded = isinstance(audio, str | os.PathLike | bytes | bytearray | memoryview)
+    if not encoded and not callable(getattr(audio, "read", None)):
+        if isinstance(audio, Iterable):
+            return BlockSource(audio, sample_rate, rate, choice)
+        raise AudioError(
+            f"{type(audio).__name__} is no audio: a path, bytes, a binary file or arrays of samples are"
+        )
+    if sample_rate is not None:
+        raise AudioError("a recording says its rate itself: rate is for arrays (and raw for raw samples)")
+    return _encoded(audio, rate, choice)
+
+
+def _encoded(audio: Any, rate: int, choice: Choice | None) -> Source:
     if isinstance(audio, str | os.PathLike):
         return FileSource(Path(os.fsdecode(audio)), rate, choice)
     if isinstance(audio, bytes | bytearray | memoryview):
         data = bytes(audio)
         return StreamSource(io.BytesIO(data), f"{len(data):,} bytes", rate, choice, len(data))
-    if callable(getattr(audio, "read", None)):
-        return StreamSource(FileObject(audio), _name_of(audio), rate, choice)
-    raise AudioError(f"{type(audio).__name__} is no recording: a path, bytes, a binary file or an array is")
+    return StreamSource(FileObject(audio), _name_of(audio), rate, choice)
 
 
 def _name_of(file: Any) -> str:

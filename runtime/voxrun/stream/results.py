@@ -68,6 +68,7 @@ class Transcript:
     """The whole transcript of one recording."""
 
     text: str = ""
+    """Without the space that the first word begins with."""
     words: list[Word] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     """Ids of all generated tokens, control tokens included: one for each position after the prompt."""
@@ -78,7 +79,7 @@ class Transcript:
     def of(cls, results: Sequence[Result], seconds: float) -> "Transcript":
         """Join the results of one session; `seconds` is the length of its audio."""
         return cls(
-            text="".join(result.text for result in results),
+            text="".join(result.text for result in results).strip(),
             words=[word for result in results for word in result.words],
             tokens=[token.id for result in results for token in result.tokens],
             seconds=seconds,

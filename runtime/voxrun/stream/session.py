@@ -1,30 +1,40 @@
 """One stream of audio, from samples to text, for files, pipes and microphones alike."""
 
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 
-from voxrun.arrays import FloatArray
+from voxrun.arrays import Array, FloatArray, mono
 from voxrun.device import mx
 from voxrun.errors import VoxrunError
+from voxrun.mlx_thread import check_process, computed, submit
 from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.parallel import one_blas_thread
 
 from .clock import FrameClock
 from .generator import MOST_ROWS, Generator, Picked
 from .listener import BLOCK_POSITIONS, Listener
-from .results import Result, Token, Word
+from .results import Alternative, Result, Token, Word
 from .sampling import Sampler, Unstick, likeliest
 from .schedule import Schedule
 from .tokenizer import Tokenizer
 from .words import WordGrouper
+
+Position = tuple[int, tuple[Alternative, ...]]
+"""The token of a position, and the likeliest ones if they were asked for."""
 
 
 class Session:
     """One stream of audio: `feed` it, `flush` it in a pause, `finish` it; each call returns a `Result`.
 
     How the audio is divided among calls never changes the tokens. Memory does not grow with the length of
-    the stream. A session does no input or output.
+    the stream. A session does no input or output. Its calls may come from any thread, one at a time; the
+    work on the model is done in MLX's thread (`voxrun.mlx_thread`), a block at a time.
     """
 
     def __init__(
@@ -59,8 +69,9 @@ class Session:
         self._tokenizer, self._alternatives = tokenizer, alternatives
         self._schedule = schedule = Schedule.for_delay(model.config.audio, tokenizer, delay_ms)
         sampler = Sampler(tokenizer.pad, temperature, seed, Unstick() if unstick else None)
-        self._listener = Listener(model)
-        self._generator = Generator(
+        self._listener = computed(Listener, model)
+        self._generator = computed(
+            Generator,
             model,
             tokenizer,
             schedule,
@@ -72,49 +83,60 @@ class Session:
         self._clock = FrameClock(model.config.audio.sampling_rate, schedule.samples_per_position)
         self._words = WordGrouper(tokenizer)
         self._limit: int | None = None  # tokens in all, once the end is known
+        self._finished = False
         self._flushed = True  # nothing was fed since the last flush
         self._rate = model.config.audio.sampling_rate
+        self._turn = threading.Lock()
+        self._unheard: deque[FloatArray] = deque()
+        self._computing: Future[list[Position]] | None = None
+        self._untold: list[Result] = []
+        self._n_tokens = 0
         self._hear(np.zeros(schedule.left_samples, np.float32))  # shorter than the prompt: no token yet
 
-    def feed(self, samples: FloatArray) -> Result:
-        """Take mono floating samples [n] in -1..1 at `Transcriber.rate`, n of any size; return new text.
+    def feed(self, samples: Array) -> Result:
+        """Take mono samples [n] or [n, 1] at `Transcriber.rate`, n of any size; return new text.
 
-        A sample that is not finite counts as silence: it would silence the whole rest of the stream.
-        Raises VoxrunError for anything but a one-dimensional floating NumPy array, and after `finish`.
+        Floats of any width in -1..1, or integers of any width, which are divided by their full range (uint8
+        is centred at 128, as in WAV). A sample that is not finite counts as silence: it would silence the
+        whole rest of the stream.
+
+        Raises AudioError for anything else, and VoxrunError after `finish`.
         """
-        if not isinstance(samples, np.ndarray):
-            raise VoxrunError(f"a session takes NumPy arrays, not {type(samples).__name__}")
-        if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
-            raise VoxrunError(f"a session takes mono floats, not {samples.ndim}-d {samples.dtype}")
-        self._must_go_on()
-        self._clock.hear(len(samples))
-        self._flushed = self._flushed and not len(samples)
-        with np.errstate(over="ignore"):  # what exceeds float32 becomes infinite: silence too
-            floats = samples.astype(np.float32)
-        return self._hear(np.nan_to_num(floats, posinf=0.0, neginf=0.0))
+        samples = mono(samples)
+        with self._in_turn():
+            self._must_go_on()
+            self._clock.hear(len(samples))
+            self._flushed = self._flushed and not len(samples)
+            return self._hear(samples)
 
     def flush(self) -> Result:
         """Return the text that is still held back by the delay, by feeding silence; the stream may go on.
 
         Without new samples since the last flush it does nothing. Raises VoxrunError after `finish`.
         """
-        self._must_go_on()
-        if self._flushed:
-            return Result()
-        self._flushed = True
-        silence = self._schedule.right_samples(self._clock.fed)
-        self._clock.insert_silence(silence)
-        result = self._hear(np.zeros(silence, np.float32))
-        return _ended(result, "", self._words.close())
+        with self._in_turn():
+            self._must_go_on()
+            if self._flushed:
+                return Result()
+            self._flushed = True
+            silence = self._schedule.right_samples(self._clock.fed)
+            self._clock.insert_silence(silence)
+            result = self._hear(np.zeros(silence, np.float32))
+            return _ended(result, "", self._words.close())
 
     def finish(self) -> Result:
         """End the stream and return the last words; a second call does nothing."""
-        if self._limit is not None:
-            return Result()
-        fed = self._clock.fed
-        self._limit = self._schedule.n_tokens(fed)
-        silence = self._schedule.right_samples(fed) + self._listener.look_ahead
-        return _ended(self._hear(np.zeros(silence, np.float32)), *self._words.finish())
+        with self._in_turn():
+            if self._finished:
+                return Result()
+            silence = 0
+            if self._limit is None:  # or else the first call was interrupted
+                fed = self._clock.fed
+                self._limit = self._schedule.n_tokens(fed)
+                silence = self._schedule.right_samples(fed) + self._listener.look_ahead
+            result = self._hear(np.zeros(silence, np.float32))
+            self._finished = True
+            return _ended(result, *self._words.finish())
 
     @property
     def seconds(self) -> float:
@@ -131,38 +153,64 @@ class Session:
         """Passes of the decoder so far; with look-ahead they are fewer than tokens."""
         return self._generator.n_passes
 
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """One thread at a time. In a forked process an error, instead of a lock that nobody releases."""
+        check_process()
+        with self._turn:
+            yield
+
     def _must_go_on(self) -> None:
         if self._limit is not None:
             raise VoxrunError("the session is finished; start another")
 
     def _hear(self, samples: FloatArray) -> Result:
-        """Process samples of the stream, the caller's or silence, a block at a time."""
-        tokens: list[Token] = []
-        words: list[Word] = []
-        text = ""
-        step = BLOCK_POSITIONS * self._schedule.samples_per_position
-        for start in range(0, len(samples), step):
-            if self._generator.ended:
-                break
-            with one_blas_thread(), np.errstate(all="ignore"):  # a damaged model gives no warnings
-                new = self._new_tokens(samples[start : start + step])
-            for token in new:
-                piece, final = self._words.feed(token)
-                tokens.append(token)
-                words += final
-                text += piece
-        return Result(text, tuple(words), self._words.partial, tuple(tokens))
+        """Process samples of the stream, the caller's or silence, a block at a time.
 
-    def _new_tokens(self, samples: FloatArray) -> list[Token]:
-        first = self._generator.n_tokens
-        picked: list[Picked] = []
-        for block in self._listener.feed(samples):
-            picked += self._generator.feed(block, self._limit)
-        return [self._token(first + i, id, logits) for i, (id, logits) in enumerate(picked)]
+        If the wait is interrupted (Ctrl-C), nothing is lost: the next call goes on where this one was left.
+        """
+        self._unheard.append(samples)
+        while self._computing or self._unheard:
+            self._computing = self._computing or submit(self._compute)
+            positions = self._computing.result()
+            self._computing = None
+            self._untold += map(self._told, positions)
+        untold, self._untold = self._untold, []
+        return Result(
+            "".join(result.text for result in untold),
+            tuple(word for result in untold for word in result.words),
+            self._words.partial,
+            tuple(token for result in untold for token in result.tokens),
+        )
 
-    def _token(self, index: int, id: int, logits: mx.array | None) -> Token:
-        competing = () if logits is None else likeliest(logits, self._alternatives, self._tokenizer)
-        return Token(id, self._clock.end_of(index), competing)
+    def _compute(self) -> list[Position]:
+        """In MLX's thread: the tokens of the next block of samples."""
+        block = self._next_block()
+        if self._generator.ended:
+            return []
+        with one_blas_thread(), np.errstate(all="ignore"):  # a damaged model gives no warnings
+            picked: list[Picked] = []
+            for embeddings in self._listener.feed(block):
+                picked += self._generator.feed(embeddings, self._limit)
+            return [(id, self._competing(logits)) for id, logits in picked]
+
+    def _competing(self, logits: mx.array | None) -> tuple[Alternative, ...]:
+        return () if logits is None else likeliest(logits, self._alternatives, self._tokenizer)
+
+    def _next_block(self) -> FloatArray:
+        size = BLOCK_POSITIONS * self._schedule.samples_per_position
+        samples = self._unheard.popleft()
+        if len(samples) > size:
+            self._unheard.appendleft(samples[size:])
+        return samples[:size]
+
+    def _told(self, position: Position) -> Result:
+        """A position's token with its time, and the text and the word that it completes."""
+        id, competing = position
+        token = Token(id, self._clock.end_of(self._n_tokens), competing)
+        self._n_tokens += 1
+        text, words = self._words.feed(token)
+        return Result(text, tuple(words), tokens=(token,))
 
 
 def _ended(result: Result, text: str, words: list[Word]) -> Result:

@@ -55,7 +55,7 @@ heard = Transcriber.open("{CHECKPOINT}").transcribe("{CLIPS}/prompts/please-try-
 print(heard.text, "numba" in sys.modules)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout == " please try again False\n"
+    assert result.stdout == "please try again False\n"
 
 
 def test_without_numba_mlx_computes_a_large_model(monkeypatch: pytest.MonkeyPatch, large: None) -> None:

@@ -27,7 +27,7 @@ def in_chunks(samples: np.ndarray, size: int) -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def at_once(transcriber: Transcriber, samples: np.ndarray) -> Transcript:
     transcript = heard(transcriber.session(), [samples])
-    assert transcript.text.strip() == "please try again"
+    assert transcript.text == "please try again"
     return transcript
 
 
@@ -86,4 +86,4 @@ def test_random_chunks_of_any_audio_and_model(
     pieces = heard(random_model.session(delay_ms=delay_ms, live=live), np.split(samples, sorted(ends)))
     assert pieces == whole
     said = b"".join(map(random_model.tokenizer.text_bytes, whole.tokens))
-    assert whole.text == harmless(said.decode("utf-8", errors="replace"))
+    assert whole.text == harmless(said.decode("utf-8", errors="replace")).strip()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scripted import ScriptedModel
 
-from voxrun.errors import VoxrunError
+from voxrun.arrays import as_floats
+from voxrun.errors import AudioError, VoxrunError
 from voxrun.stream.listener import BLOCK_POSITIONS, Listener
 from voxrun.stream.results import Transcript
 from voxrun.stream.session import Session
@@ -86,10 +87,47 @@ def test_finish_twice_is_harmless(tokenizer: Tokenizer) -> None:
     assert not session.finish()
 
 
-@pytest.mark.parametrize("samples", [np.zeros(8, np.int16), np.zeros((8, 2), np.float32), [0.0]], ids=str)
-def test_what_is_not_mono_floats_is_refused(tokenizer: Tokenizer, samples: np.ndarray) -> None:
-    with pytest.raises(VoxrunError, match=r"takes (mono floats|NumPy arrays)"):
+INTEGERS = [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
+REFUSED = {
+    "list": [0.0],
+    "bytes": bytes(8),
+    "none": None,
+    "stereo": np.zeros((8, 2), np.float32),
+    "one number": np.float32(0),
+    "no axis": np.array(0.0),
+    "boolean": np.zeros(8, bool),
+    "complex": np.zeros(8, complex),
+    "text": np.array(["0"]),
+    "objects": np.array([0.0], object),
+    "dates": np.zeros(8, "datetime64[s]"),
+}
+
+
+@pytest.mark.parametrize("samples", REFUSED.values(), ids=REFUSED)
+def test_what_is_no_array_of_mono_samples_is_refused(tokenizer: Tokenizer, samples: np.ndarray) -> None:
+    with pytest.raises(AudioError, match=r"^(samples must be|a session takes mono samples)"):
         Session(ScriptedModel([]), tokenizer).feed(samples)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=lambda dtype: dtype.__name__)
+def test_integers_of_any_width_are_scaled_by_their_full_range(dtype: type) -> None:
+    limits = np.iinfo(dtype)
+    middle = 0 if limits.min else (limits.max + 1) // 2
+    levels = np.array([limits.min, middle, limits.max], dtype)
+    expected = [-1, 0, 1 - 2.0 ** (1 - limits.bits)]
+    np.testing.assert_array_equal(as_floats(levels), np.array(expected, np.float32))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.longdouble, ">f4", ">i2", np.int16, np.int32])
+def test_samples_of_any_type_give_the_same_tokens(
+    transcriber: Transcriber, samples: np.ndarray, dtype: type
+) -> None:
+    scale = 1 if np.dtype(dtype).kind == "f" else 2.0 ** (8 * np.dtype(dtype).itemsize - 1)
+    given = (samples.astype(np.float64) * scale).astype(dtype)
+    expected = heard(transcriber.session(), given.astype(np.float32) / np.float32(scale))
+    assert heard(transcriber.session(), given) == expected
+    assert heard(transcriber.session(), given[:, None]) == expected
+    assert not transcriber.session(live=True).feed(given[:0])
 
 
 def test_a_sample_that_is_not_finite_is_silence(transcriber: Transcriber, samples: np.ndarray) -> None:
@@ -107,8 +145,8 @@ def test_flush_brings_out_the_words_behind_the_delay_and_the_stream_goes_on(
     before = session.feed(samples)
     assert len(before.text) < len(expected)
     flushed = session.flush()
-    assert before.text + flushed.text == expected
-    assert "".join(word.text for word in (*before.words, *flushed.words)) == expected
+    assert (before.text + flushed.text).strip() == expected
+    assert "".join(word.text for word in (*before.words, *flushed.words)).strip() == expected
     more = Transcript.of([session.feed(samples), session.finish()], session.seconds)
     assert len(more.text) > 0
     assert more.seconds == pytest.approx(2 * len(samples) / 16000)

@@ -1,0 +1,111 @@
+"""The one thread in which MLX computes, whichever thread asks for it.
+
+MLX's streams belong to threads. For every thread that ever used MLX the process keeps another one, and on
+Linux with a CPU the end of such a thread can abort the whole process (mlx#4110). So all work on a model is
+handed to one thread. It starts with the first work, does the work in the order in which it was asked for, and
+lasts as long as the process. The results are plain data, or arrays that have been evaluated.
+"""
+
+import atexit
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import ParamSpec, TypeVar
+
+from .errors import VoxrunError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+NAME = "voxrun-model"
+
+
+class MlxThread:
+    """Does the work that is submitted, in order, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._thread: threading.Thread | None = None  # once it has started
+        self._process = 0  # in which it has
+        self._starting = threading.Lock()
+        self._closing, self._closed = threading.Event(), threading.Event()
+        os.register_at_fork(after_in_child=self._free_lock)
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have function(*args, **kwargs) called; its result, or its exception, comes with the future.
+
+        Raises VoxrunError in a process that was forked from the thread's own.
+        """
+        self.check_process()
+        future: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(function(*args, **kwargs))
+            except BaseException as error:  # whatever it is, it belongs to the caller
+                future.set_exception(error)
+
+        if threading.current_thread() is self._thread:  # a destructor that the garbage collector calls there
+            work()
+        else:
+            self._start()
+            self._work.put(work)
+        return future
+
+    def check_process(self) -> None:
+        """Raises VoxrunError if the thread was left behind by a fork."""
+        if self._process not in (0, os.getpid()):
+            raise VoxrunError(
+                "this process is a fork of one that had opened a model, and MLX works only in the original;"
+                " start it with multiprocessing's method 'spawn', or open models only in the fork"
+            )
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name=NAME, daemon=True)
+                thread.start()  # or RuntimeError, if the system has no more threads
+                self._thread, self._process = thread, os.getpid()
+                atexit.register(self._close)
+        if self._closing.is_set():
+            self._refuse()
+
+    def _run(self) -> None:
+        while True:
+            work = self._work.get()
+            if self._closing.is_set():
+                break
+            work()
+            del work  # or the last session would be kept until there is other work
+        self._closed.set()
+        threading.Event().wait()  # for ever: its end could abort the process
+
+    def _close(self) -> None:
+        """At the end of the process, after all threads but daemons: wait for what is being computed.
+
+        MLX must not be at work while Python is taken down.
+        """
+        if self._process == os.getpid():
+            self._closing.set()
+            self._work.put(lambda: None)
+            self._closed.wait()
+
+    def _refuse(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            raise VoxrunError("the process is ending; transcribe before its last exit functions are called")
+        threading.Event().wait()  # a daemon: it ends with the process
+
+    def _free_lock(self) -> None:
+        self._starting = threading.Lock()  # another thread may have held it at the fork
+
+
+_THREAD = MlxThread()
+submit = _THREAD.submit
+check_process = _THREAD.check_process
+
+
+def computed(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of function(*args, **kwargs), called in MLX's thread; its exceptions are raised here."""
+    return submit(function, *args, **kwargs).result()
