@@ -34,7 +34,9 @@ STRICT = {"err_detect": "crccheck+explode"}
 """FLAC frames have checksums; FFmpeg looks at them if it is asked to."""
 MOST_UNDECODED = 5000
 """Packets in a row that cannot be decoded, after which nothing more is expected: 100 s of most codecs."""
-SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}
+MOST_PLANES = 8
+"""Channels from which PyAV 18 reads planes beyond the last one, and ends the process."""
+SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}
 """Full scale of FFmpeg's sample formats."""
 
 
@@ -207,6 +209,10 @@ class Guarded:
 
 def samples_of(frame: Any) -> FloatArray:
     """The samples [n, channels] of a decoded frame, in -1..1."""
+    if frame.format.is_planar and frame.layout.nb_channels >= MOST_PLANES:
+        return np.concatenate([samples_of(each) for each in _converted(frame, frame.format.packed.name)])
+    if frame.format.name.startswith("s64"):  # PyAV makes no arrays of them
+        return np.concatenate([samples_of(each) for each in _converted(frame, "dbl")])
     kind = frame.format.name.removesuffix("p")
     values = frame.to_ndarray()
     values = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
@@ -215,6 +221,12 @@ def samples_of(frame: Any) -> FloatArray:
     with np.errstate(all="ignore"):  # the source refuses what is not finite
         floats: FloatArray = np.ascontiguousarray(values / SCALES[kind], np.float32)
     return floats
+
+
+def _converted(frame: Any, form: str) -> list[Any]:
+    """A frame in another sample format: one, or more."""
+    converted: list[Any] = av.AudioResampler(format=form).resample(frame)
+    return converted
 
 
 def _silence(n: int, channels: int, rate: int) -> Iterator[tuple[FloatArray, int]]:
