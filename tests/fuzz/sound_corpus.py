@@ -89,6 +89,13 @@ def _made() -> Iterator[tuple[str, bytes]]:
         yield name, encoded(container, codec, _sound(rate), **how)
     for name, (form, subtype) in BY_LIBSNDFILE.items():
         yield name, by_libsndfile(_sound(RATE), form, subtype)
+    for container, codec in (
+        ("aiff", "pcm_s16be"),
+        ("caf", "pcm_s16le"),
+        ("mov", "pcm_s16le"),
+        ("adts", "aac"),
+    ):
+        yield f"{container}-8-channels", encoded(container, codec, in_channels(_sound(8000), 8), rate=8000)
     yield "wav-6-channels", by_libsndfile(in_channels(_sound(8000), 6), "WAV", "PCM_16", 8000)
 
 

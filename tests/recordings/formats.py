@@ -132,6 +132,9 @@ LOSSY = [
 ]
 SURROUND = [
     surround("flac-7.1", "flac", "flac"),
+    surround("aiff-7.1", "aiff", "pcm_s16be"),
+    surround("caf-7.1", "caf", "pcm_s16le"),
+    surround("mov-7.1", "mov", "pcm_s16le"),
     surround("aac-7.1", "adts", "aac"),
     surround("m4a-7.1", "ipod", "aac"),
     surround("opus-7.1", "ogg", "libopus"),

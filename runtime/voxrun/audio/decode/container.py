@@ -92,7 +92,9 @@ class Container:
         if (track or 1) > len(streams):
             tracks = "one sound track" if len(streams) == 1 else f"{len(streams)} sound tracks"
             raise AudioError(f"{self._name}: there is no sound track {track}; the recording has {tracks}")
-        return streams[(track or 1) - 1]
+        stream = streams[(track or 1) - 1]
+        _without_order(stream.codec_context)
+        return stream
 
     @property
     def seconds(self) -> float | None:
@@ -205,6 +207,16 @@ class Guarded:
         """Raises the error that a read ended with."""
         if self._error is not None:
             raise self._error
+
+
+def _without_order(decoder: Any) -> None:
+    """Let a decoder forget an unusual order of channels: PyAV 18 frees the list of their places twice.
+
+    Reading `layout` frees it once already, so that it must be replaced at once.
+    """
+    layout = decoder.layout
+    if "(" in layout.name:  # such as "3 channels (FL+FC+FR)"
+        decoder.layout = f"{layout.nb_channels} channels"
 
 
 def samples_of(frame: Any) -> FloatArray:
