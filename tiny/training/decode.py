@@ -12,12 +12,11 @@ from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 from torch import Tensor
 
 from tiny.training.config import BEHIND, BOS, FIRST_TEXT, LEFT_PAD, PAD, SAMPLES_PER_POSITION
+from tiny.training.labels import Written
 from tiny.training.logmel import logmel
 from tiny.training.model import DecoderLayer, TinyVoxtral, delay_embeddings, rotate, rotation
 
 ROWS = 120  # decoded together, at most
-
-Written = list[tuple[int, int]]  # (position, text token)
 
 
 def transcribe(

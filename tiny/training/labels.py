@@ -16,6 +16,8 @@ from tiny.training.sequences import Sequence
 SHIFTS = (-2, -1, -1, 1, 1, 2)  # positions by which a shifted word is early or late
 UNHEARD = 4  # positions at the start of a midstream sequence whose sound lacks its past
 
+Written = list[tuple[int, int]]  # what a model wrote: (position, text token)
+
 
 @dataclass(frozen=True)
 class Labels:

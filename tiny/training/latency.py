@@ -5,7 +5,7 @@ from difflib import SequenceMatcher
 import numpy as np
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 
-from tiny.training.decode import Written
+from tiny.training.labels import Written
 
 
 def shifts(tekken: Tekkenizer, one: list[Written], other: list[Written]) -> np.ndarray:
