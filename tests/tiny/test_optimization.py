@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from takes import dataset
 
-from tiny.training.config import BOS, LEFT_PAD, MELS_PER_POSITION, PAD, PHASES, SILENCE, WORD, Shape
+from tiny.training.config import (
+    BOS,
+    FIRST_TEXT,
+    LEFT_PAD,
+    MELS_PER_POSITION,
+    PAD,
+    PHASES,
+    SILENCE,
+    WORD,
+    ModelConfig,
+    Shape,
+)
 
 try:
     import torch
@@ -74,7 +85,7 @@ def test_history_loses_words_and_gets_other_tokens():
     assert own_text(ids, guesses, 1.0)[0].tolist() == [BOS, PAD, WORD, 99, 71, PAD, WORD, 99]
 
 
-def test_pads_count_by_delay_and_uncounted_labels_do_not():
+def test_text_loss_is_the_weighted_mean_of_what_counts():
     from tiny.training.objective import pad_weights, text_loss
 
     made = batch()
@@ -82,9 +93,15 @@ def test_pads_count_by_delay_and_uncounted_labels_do_not():
         [1, 0.8, 0.7, 0.5]
     )
     logits = random_matrix(*made.labels.shape, 1024)
-    loss = text_loss(logits, made, SECOND_EDITION)
-    logits[~made.counted] = 1e3 * random_matrix(1024, seed=1)
-    assert text_loss(logits, made, SECOND_EDITION) == loss
+    logits[..., PAD] += 5  # pads are easy
+    total = weights = 0.0
+    for row, delay in enumerate(made.delays.tolist()):
+        for at in np.flatnonzero(made.counted[row].numpy()):
+            label = int(made.labels[row, at])
+            weight = {1: 1.0, 2: 0.8, 3: 0.7}.get(delay, 0.5) if label == PAD else 1.0
+            total -= weight * logits[row, at].log_softmax(-1)[label].item()
+            weights += weight
+    assert text_loss(logits, made, SECOND_EDITION).item() == pytest.approx(total / weights, rel=1e-4)
 
 
 # The network
@@ -107,6 +124,23 @@ def test_block_by_block_attention_is_that_of_the_whole_mask():
     mask = window_mask(range(length), range(length), 100)
     whole = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     torch.testing.assert_close(attend(query, key, value, 100), whole, rtol=1e-4, atol=1e-5)
+
+
+def test_batched_decoding_writes_what_the_model_predicts_after_it():
+    from tiny.training.decode import decode
+    from tiny.training.model import TinyVoxtral
+
+    model = TinyVoxtral(ModelConfig(sliding_window=20)).eval()
+    model.tok_embeddings.weight.data[:FIRST_TEXT] = 0  # so that every guess is text
+    sounds, delays = [random_matrix(70, 256), random_matrix(60, 256, seed=1)], [3, 8]
+    for sound, delay, written in zip(sounds, delays, decode(model, sounds, delays), strict=True):
+        first = LEFT_PAD + delay + 1
+        assert [position for position, _ in written] == list(range(first, len(sound)))
+        tokens = [token for _, token in written]
+        ids = torch.tensor([[BOS] + [PAD] * (first - 1) + tokens])
+        with torch.no_grad():
+            guesses = model.decode(sound[None], ids, torch.tensor([delay])).argmax(-1)
+        assert guesses[0, first - 1 : -1].tolist() == tokens
 
 
 # Weights
