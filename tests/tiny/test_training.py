@@ -10,10 +10,9 @@ import pytest
 import soundfile
 
 from tiny.training import clips, rope, sentences, speech, tokenizer, transcripts
-from tiny.training.__main__ import default_stages
+from tiny.training.__main__ import default_stages, main
 from tiny.training.align import warp
 from tiny.training.config import DELAY, PHASES, SILENCE, ModelConfig
-from tiny.training.errors import TrainingError
 from tiny.training.logmel import logmel
 from tiny.training.upstream import model_config, upstream_params
 from tiny.training.workspace import TINY, Workspace
@@ -182,8 +181,12 @@ def test_runs_from_different_checkpoints_are_kept_apart(tmp_path):
         (checkpoint / "consolidated.safetensors").write_bytes(content)
         folders.append(Workspace(start=checkpoint).run)
     assert len({*folders, Workspace().run}) == 3
-    with pytest.raises(TrainingError, match="no checkpoint"):
-        _ = Workspace(start=tmp_path).run
+
+
+def test_a_start_that_is_no_checkpoint_is_refused_before_any_stage(tmp_path, capsys):
+    assert main(["--start", str(tmp_path), "--data", str(tmp_path / "data")]) == 1
+    assert "is no checkpoint: it has no consolidated.safetensors" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
 
 
 def test_joined_clips_are_separated_by_silence():

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from tiny.training.errors import TrainingError
-from tiny.training.workspace import TRAINING, Workspace
+from tiny.training.workspace import TRAINING, Workspace, fingerprint
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     asked = options.stages or default_stages(continued=options.start is not None)
     try:
+        if work.start:
+            fingerprint(work.start)  # refused now, not after the first stages
         if "export" in asked and work.out:
             work.needs_free_export()  # now, not after the training
         for stage in STAGES:

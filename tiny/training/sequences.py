@@ -114,7 +114,7 @@ class Composer:
         end = start + rng.randint(0, FIRST_PAUSE)
         if self.chance(self.sound.late):
             end += rng.randint(0, LATEST)
-        run = self.run()
+        run = self.draw_run()
         placed: list[tuple[int, Piece]] = []
         while True:
             piece = self.louder(self.piece(self.take(run), room - end), run)
@@ -127,9 +127,9 @@ class Composer:
             if self.over(run):
                 if not self.sound.new_run:
                     return placed
-                run = self.run()
+                run = self.draw_run()
 
-    def run(self) -> Run:
+    def draw_run(self) -> Run:
         """A new run of clips, its properties drawn."""
         rng, sound = self.rng, self.sound
         gaps, weights = zip(*sound.gaps, strict=True)
