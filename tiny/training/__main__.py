@@ -46,7 +46,7 @@ STAGES = (
     Stage("speak", "speech", "speak transcripts and sentences with flite (4 minutes)"),
     Stage("align", "align", "first word and phone times, by DTW"),
     Stage("features", "features", "log-mels of all training audio"),
-    Stage("adopt", "adopt", "phases A to C from the checkpoint of --start", by_default=False),
+    Stage("adopt", "adopt", "phases A to C from --start (only with it)", by_default=False),
     Stage("train-a", "train", "phase A, from random weights (36 minutes)", phase="a"),
     Stage("train-b", "train", "phase B (9 minutes)", phase="b"),
     Stage("realign", "realign", "second word and phone times, by the phone head"),
