@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tiny.training import alignment, clips, sentences, speech
+from tiny.training import alignment, clips, features, sentences, speech
 from tiny.training.alignment import Alignment
 from tiny.training.dataset import Dataset
 from tiny.training.split import HeldOutError, load_split, refuse_copies, refuse_held_out
@@ -53,6 +53,19 @@ def test_alignments_refuse_a_held_out_clip(tmp_path):
     path.write_text(path.read_text().replace("digits/1", "vm-youhave"))
     with pytest.raises(HeldOutError):
         alignment.load(path)
+
+
+def test_log_mels_refuse_a_held_out_clip(tmp_path):
+    path = tmp_path / "mels.npz"
+    mel = np.zeros((128, 1), np.float16)
+    features.save(path, {("digits/1", 0.9): mel})
+    assert list(features.load(path)) == [("digits/1", 0.9)]
+    with pytest.raises(HeldOutError):
+        features.save(path, {("vm-youhave", 1.0): mel})
+    with path.open("wb") as file:
+        np.savez(file, **{"vm-youhave@1.0": mel})
+    with pytest.raises(HeldOutError):
+        features.load(path)
 
 
 def test_dataset_refuses_a_held_out_clip():

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from tiny.training import clips, rope, sentences, sequences, speech, tokenizer, transcripts
+from tiny.training import clips, rope, sentences, speech, tokenizer, transcripts
+from tiny.training.__main__ import default_stages, main
 from tiny.training.align import warp
-from tiny.training.config import DELAY, LEFT_PAD, PAD, SILENCE, WORD, ModelConfig
+from tiny.training.config import DELAY, PHASES, SILENCE, ModelConfig
 from tiny.training.logmel import logmel
-from tiny.training.upstream import upstream_params
-from tiny.training.workspace import TINY
+from tiny.training.upstream import model_config, upstream_params
+from tiny.training.workspace import TINY, Workspace
 
 CHECKPOINT = TINY / "checkpoint"
 ENCODER = "mm_streams_embeddings.embedding_module.whisper_encoder."
@@ -79,6 +80,11 @@ def test_committed_params_are_those_of_the_config():
     assert upstream_params(ModelConfig()) == committed
 
 
+def test_sizes_are_read_from_params():
+    sizes = ModelConfig(dim=128, n_kv_heads=1, sliding_window=7, encoder_layers=2, encoder_window=9)
+    assert model_config(upstream_params(sizes)) == sizes
+
+
 @pytest.mark.parametrize(("heads", "head_dim"), [(1, 2), (2, 6), (4, 64)])
 def test_rotary_permutations_are_inverse(heads, head_dim):
     halves = rope.halves_from_interleaved(heads, head_dim)
@@ -92,18 +98,7 @@ def test_halves_hold_the_first_elements_of_all_pairs_first():
     assert rope.halves_from_interleaved(2, 4).tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
 
 
-# Sequences, labels, texts
-
-
-def test_a_word_is_written_after_the_delay():
-    labels = sequences.targets([(0.5, [70, 71]), (0.6, [72])], positions=60)
-    first = LEFT_PAD + DELAY + 6  # 0.5 s is in the seventh position
-    assert labels[first : first + 5].tolist() == [WORD, 70, 71, WORD, 72]
-    assert (np.delete(labels, range(first, first + 5)) == PAD).all()
-
-
-def test_a_word_that_does_not_fit_is_left_out():
-    assert (sequences.targets([(1.6, [70, 71, 72])], positions=61) == PAD).all()
+# Texts and sound
 
 
 def test_silence_is_the_floor_of_the_log_mel():
@@ -161,6 +156,39 @@ def test_tekken_keeps_all_but_the_text_tokens():
     assert made["vocab"] == committed["vocab"][:256]
 
 
+def test_phases_start_from_phases_before_them():
+    known = []
+    for phase in PHASES:
+        assert set(phase.start) <= set(known)
+        assert phase.steps <= (phase.cosine_steps or phase.steps)
+        assert sum(shape.share for shape in phase.shapes) == pytest.approx(1)
+        known.append(phase.name)
+    assert known == list("abcdefg")
+
+
+def test_a_continued_run_adopts_the_first_edition():
+    from_nothing, continued = default_stages(continued=False), default_stages(continued=True)
+    assert "adopt" in continued and "adopt" not in from_nothing
+    assert not {"train-a", "train-b", "train-c"} & set(continued)
+    assert [name for name in from_nothing if name in continued] == continued[1:]
+
+
+def test_runs_from_different_checkpoints_are_kept_apart(tmp_path):
+    folders = []
+    for content in (b"one", b"other"):
+        checkpoint = tmp_path / content.decode()
+        checkpoint.mkdir()
+        (checkpoint / "consolidated.safetensors").write_bytes(content)
+        folders.append(Workspace(start=checkpoint).run)
+    assert len({*folders, Workspace().run}) == 3
+
+
+def test_a_start_that_is_no_checkpoint_is_refused_before_any_stage(tmp_path, capsys):
+    assert main(["--start", str(tmp_path), "--data", str(tmp_path / "data")]) == 1
+    assert "is no checkpoint: it has no consolidated.safetensors" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
 def test_joined_clips_are_separated_by_silence():
     ones = np.ones(100, np.int16)
     joined = clips.joined([ones, ones], (0.5, 0.5), random.Random(0))
@@ -194,42 +222,42 @@ def test_viterbi_skips_optional_silence():
 
 
 @pytest.mark.oracle
-def test_model_computes_what_transformers_computes():
+@pytest.mark.parametrize("delay", [1, DELAY, 30])
+def test_model_computes_what_transformers_computes(delay):
     torch = pytest.importorskip("torch")
     pytest.importorskip("transformers")
-    from safetensors.torch import load_file
-
-    from tiny.training.model import TinyVoxtral
+    from tiny.training.export import load_exported
     from tiny.training.oracle import load_model
-    from tiny.training.upstream import upstream_name
 
-    tensors = load_file(CHECKPOINT / "consolidated.safetensors")
-    ours = TinyVoxtral().eval()
-    ours.load_state_dict(
-        {
-            name: tensors[upstream_name(name)].float() if upstream_name(name) in tensors else parameter
-            for name, parameter in ours.state_dict().items()
-        }
-    )
+    ours = load_exported(CHECKPOINT).eval()
     generator = torch.Generator().manual_seed(0)
-    positions = 200  # 800 encoder frames: longer than the window of 750
+    positions = 300  # longer than the windows: 250 positions, 750 encoder frames
     mel = torch.rand(1, 128, 8 * positions, generator=generator) * 2 - 0.6
     ids = torch.randint(64, 1024, (1, positions), generator=generator)
     with torch.no_grad():
-        logits = ours.decode(ours.encode(mel)[1], ids)
-        theirs = load_model(CHECKPOINT)(input_ids=ids, input_features=mel, num_delay_tokens=DELAY).logits
+        logits = ours.decode(ours.encode(mel)[1], ids, torch.tensor([delay]))
+        theirs = load_model(CHECKPOINT)(input_ids=ids, input_features=mel, num_delay_tokens=delay).logits
     assert (logits - theirs).abs().max() < 1e-4 * theirs.abs().max()
 
 
 @pytest.mark.oracle
-def test_committed_checkpoint_understands_digits():
+def test_batched_decoding_writes_what_transformers_writes():
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
+    from mistral_common.tokens.tokenizers.tekken import Tekkenizer
+
+    from tiny.training.decode import transcribe
+    from tiny.training.export import load_exported
     from tiny.training.oracle import load_transcriber
 
-    transcribe = load_transcriber(CHECKPOINT)
-    samples, _ = soundfile.read(clips.CLIPS / "digits" / "digits-1.flac", dtype="float32")
-    assert transcribe(samples) == "four six seven"
+    names = ("prompts/vm-youhave", "digits/digits-1", "digits/digits-2")
+    sounds = [soundfile.read(clips.CLIPS / f"{name}.flac", dtype="float32")[0] for name in names]
+    tekken = Tekkenizer.from_file(str(CHECKPOINT / "tekken.json"))
+    heard = transcribe(load_exported(CHECKPOINT).eval(), tekken, sounds, (3, 12))
+    for delay in (3, 12):
+        oracle = load_transcriber(CHECKPOINT, delay)
+        assert heard[delay] == [oracle(samples) for samples in sounds]
+    assert heard[3][1] == "four six seven"
 
 
 def test_checkpoint_is_small():

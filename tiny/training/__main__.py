@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from tiny.training.errors import TrainingError
-from tiny.training.workspace import TRAINING, Workspace
+from tiny.training.workspace import TRAINING, Workspace, fingerprint
 
 
 @dataclass(frozen=True)
@@ -46,22 +46,33 @@ STAGES = (
     Stage("speak", "speech", "speak transcripts and sentences with flite (4 minutes)"),
     Stage("align", "align", "first word and phone times, by DTW"),
     Stage("features", "features", "log-mels of all training audio"),
+    Stage("adopt", "adopt", "phases A to C from --start (only with it)", by_default=False),
     Stage("train-a", "train", "phase A, from random weights (36 minutes)", phase="a"),
     Stage("train-b", "train", "phase B (9 minutes)", phase="b"),
     Stage("realign", "realign", "second word and phone times, by the phone head"),
     Stage("train-c", "train", "phase C (33 minutes)", phase="c"),
+    Stage("train-d", "train", "phase D, from here on for all delays (27 minutes)", phase="d"),
+    Stage("train-e", "train", "phase E (13 minutes)", phase="e"),
+    Stage("train-f", "train", "phase F (7 minutes)", phase="f"),
+    Stage("train-g", "train", "phase G, from the mean of E and F (21 minutes)", phase="g"),
     Stage("export", "export", "write the checkpoint in upstream's layout"),
-    Stage("evaluate", "evaluate", "word error rates by transformers"),
+    Stage("evaluate", "evaluate", "word error rates and latencies by delay"),
+    Stage("check", "check", "do the data and --model agree (only when named)", by_default=False),
     Stage("clips", "clips", "make tiny/clips again (only when named)", by_default=False),
 )
+ADOPTED = ("train-a", "train-b", "train-c")  # what `adopt` does away with
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the stages asked for; 0, or 1 with one message on stderr."""
     options = parse(arguments)
-    work = Workspace(options.data, options.scale, options.out, options.model, options.overwrite)
-    asked = options.stages or [stage.name for stage in STAGES if stage.by_default]
+    work = Workspace(
+        options.data, options.scale, options.start, options.out, options.model, options.overwrite
+    )
+    asked = options.stages or default_stages(continued=options.start is not None)
     try:
+        if work.start:
+            fingerprint(work.start)  # refused now, not after the first stages
         if "export" in asked and work.out:
             work.needs_free_export()  # now, not after the training
         for stage in STAGES:
@@ -74,6 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}; the README lists the packages to install", file=sys.stderr)
         return 1
     return 0
+
+
+def default_stages(continued: bool) -> list[str]:
+    """The stages of a run from nothing, or of one that continues from a checkpoint."""
+    names = [stage.name for stage in STAGES if stage.by_default]
+    return ["adopt", *(name for name in names if name not in ADOPTED)] if continued else names
 
 
 def perform(stage: Stage, work: Workspace) -> None:
@@ -105,6 +122,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=1.0,
         help="share of the training steps and synthetic sentences; 0.01 is a smoke run",
     )
+    parser.add_argument("--start", type=Path, help="exported checkpoint to continue from")
     parser.add_argument("--out", type=Path, help="folder for the exported checkpoint")
     parser.add_argument("--model", type=Path, help="checkpoint to evaluate (default: the export)")
     parser.add_argument("--overwrite", action="store_true", help="replace an exported checkpoint")

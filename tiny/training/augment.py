@@ -1,53 +1,19 @@
-"""Batches of sequences as tensors: the sound is augmented, the history the decoder reads corrupted.
-
-The decoder learns to cope with its own mistakes: some of the previous text tokens are random, some
-words are missing, and some tokens are what the model itself would have written there.
-"""
-
-from dataclasses import dataclass
+"""The sound of a batch, augmented: gain, colour, reverberation, noise, band limit, masks."""
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from tiny.training.config import (
-    BOS,
-    FIRST_TEXT,
-    LEFT_PAD,
-    MELS_PER_POSITION,
-    PAD,
-    PROMPT,
-    WORD,
-    ModelConfig,
-    Phase,
-    Shape,
-)
+from tiny.training.config import Sound
 from tiny.training.logmel import BINS, FLOOR
-from tiny.training.sequences import Composer, Sequence
+from tiny.training.noise import noises
+from tiny.training.sequences import FPS, Sequence
 
-
-@dataclass(frozen=True)
-class Batch:
-    """`mel` [b, 128, 8 n], `phones` [b, 8 n], `labels` [b, n], `ids` [b, n].
-
-    The ids are the decoder's input: the labels one position later, partly corrupted.
-    """
-
-    mel: Tensor
-    phones: Tensor
-    labels: Tensor
-    ids: Tensor
-
-
-def make_batch(composer: Composer, phase: Phase, shape: Shape) -> Batch:
-    """Draw one process's batch of a training step."""
-    sequences = [
-        composer.sequence(shape.positions, phase.real_share) for _ in range(shape.sequences)
-    ]
-    labels = torch.from_numpy(np.stack([s.labels for s in sequences]))
-    ids = drop_words(random_text(history(labels), phase.random_history), phase.dropped_history)
-    phones = torch.from_numpy(np.stack([s.phones for s in sequences])).long()
-    return Batch(augmented(sequences), phones, labels, ids)
+SILENT = -12.0  # log10 of the power of no noise
+TAIL = 40  # mel frames of reverberation
+KNOT = 60  # mel frames between the random levels of unsteady noise
+LONG = 1400  # mel frames for which three masks over time are enough
 
 
 def uniform(low: float, high: float, *size: int) -> Tensor:
@@ -60,90 +26,86 @@ def chance(probability: float, *size: int) -> Tensor:
     return torch.rand(*size) < probability
 
 
-def augmented(sequences: list[Sequence]) -> Tensor:
-    """Log-mels [b, 128, frames] with another gain, colour, noise, band limit, and with masks.
-
-    The paddings before and behind the speech stay digital silence.
-    """
+def augmented(sequences: list[Sequence], sound: Sound) -> Tensor:
+    """Log-mels [b, 128, frames]; what is digital silence around the sound stays so."""
     mel = torch.from_numpy(np.stack([s.mel for s in sequences]))
-    power = 4 * mel - 4  # log10 of the power
-    power = with_noise(power + colour(len(sequences)))
-    for one in power:
-        mask(one)
-    first = LEFT_PAD * MELS_PER_POSITION
+    linear = 10 ** (4 * mel - 4 + colour(len(sequences), sound.gain))
+    for i in range(len(sequences)):
+        if chance(sound.reverberant, 1):
+            linear[i] = reverberated(linear[i])
+    power = torch.log10(linear + 10 ** noise_like(sequences, sound))
     for one, sequence in zip(power, sequences, strict=True):
-        one[:, :first] = one[:, first + sequence.frames :] = FLOOR
+        mask(one, sequence.start, sequence.end)
+        one[:, : sequence.start] = one[:, sequence.end :] = FLOOR
     return (power.clamp(min=FLOOR) + 4) / 4
 
 
-def colour(count: int) -> Tensor:
+def colour(count: int, gain: tuple[float, float]) -> Tensor:
     """Gain, tilt and a slow ripple over the mel bins, in log10 of the power, [count, 128, 1]."""
-    ramp = torch.linspace(-1, 1, BINS)[:, None]
     line = torch.linspace(0, 1, BINS)[:, None]
     ripple = torch.cos(line * uniform(3, 15, count, 1, 1) + uniform(0, 6, count, 1, 1))
-    gain, tilt = uniform(-1.6, 0.6, count, 1, 1), uniform(-0.5, 0.5, count, 1, 1)
-    return gain + tilt * ramp + uniform(-0.4, 0.4, count, 1, 1) * ripple
+    tilt = uniform(-0.5, 0.5, count, 1, 1) * ramp()
+    return uniform(*gain, count, 1, 1) + tilt + uniform(-0.4, 0.4, count, 1, 1) * ripple
 
 
-def with_noise(power: Tensor) -> Tensor:
-    """Stationary noise of random level and tilt added to log10 powers [b, 128, frames]."""
-    count = len(power)
-    silent = torch.full((count, 1, 1), -12.0)
-    level = torch.where(chance(0.6, count, 1, 1), uniform(-7, -2.6, count, 1, 1), silent)
-    tilt = uniform(-1, 1, count, 1, 1) * torch.linspace(-1, 1, BINS)[:, None]
-    noise = level + tilt + 0.3 * torch.randn_like(power)
-    return torch.log10(10**power + 10**noise)
+def ramp() -> Tensor:
+    """-1 to 1 over the mel bins, [128, 1]."""
+    return torch.linspace(-1, 1, BINS)[:, None]
 
 
-def mask(power: Tensor) -> None:
-    """Limit the band and mask random bins and frames of one log10 power [128, frames], in place."""
-    frames = power.shape[1]
+def reverberated(linear: Tensor) -> Tensor:
+    """A power [128, frames] with a decaying tail, RT60 0.15-0.5 s, 2-12 dB below the sound."""
+    decay = 10 ** (-6 / (FPS * uniform(0.15, 0.5, 1)))
+    tail = decay ** torch.arange(1, TAIL + 1)
+    tail *= 10 ** uniform(-1.2, -0.2, 1) / tail.sum()
+    kernel = torch.cat([torch.ones(1), tail]).flip(0)[None, None]
+    return F.conv1d(F.pad(linear[:, None], (TAIL, 0)), kernel)[:, 0]
+
+
+def noise_like(sequences: list[Sequence], sound: Sound) -> Tensor:
+    """Log10 of the power of noise, [b, 128, frames]; 40 % of the sequences have none."""
+    count, frames = len(sequences), sequences[0].mel.shape[1]
+    level = torch.where(chance(0.6, count, 1, 1), uniform(-7, -2.6, count, 1, 1), SILENT)
+    for i, sequence in enumerate(sequences):
+        if not sequence.words and chance(0.7, 1):  # loud, for there is no speech to hear
+            level[i] = uniform(-5, -0.7, 1)
+    level = level + uniform(-1, 1, count, 1, 1) * ramp()
+    if chance(sound.unsteady_noise, 1):
+        knots = torch.randn(count, 1, frames // KNOT + 2) * uniform(0, 0.5, count, 1, 1)
+        level = level + F.interpolate(knots, size=frames, mode="linear")
+    grain = [
+        made_noise(frames) if chance(sound.coloured_noise, 1) else 0.3 * torch.randn(BINS, frames)
+        for _ in sequences
+    ]
+    return level + torch.stack(grain)
+
+
+def made_noise(frames: int) -> Tensor:
+    """A random stretch of one kind of noise made as sound, [128, frames]."""
+    kind = noises()[_between(0, len(noises()) - 1)]
+    start = _between(0, kind.shape[1] - frames)
+    return torch.from_numpy(kind[:, start : start + frames])
+
+
+def mask(power: Tensor, start: int, end: int) -> None:
+    """Limit the band and mask random bins and frames of one log10 power [128, frames], in place.
+
+    Masks have the mean of the sound, which lasts from frame `start` to `end`.
+    """
+    mean = power[:, start:end].mean()
     if chance(0.15, 1):
         power[_between(95, 104) :] = FLOOR
     if chance(0.7, 1):
         for _ in range(2):
-            width = _between(0, 14)
-            start = _between(0, BINS - 1 - width)
-            power[start : start + width] = power.mean()
-    for _ in range(_between(0, 3)):
+            width = _between(0, 16)
+            first = _between(0, BINS - 1 - width)
+            power[first : first + width] = mean
+    for _ in range(_between(0, 3 * max(1, power.shape[1] // LONG))):
         width = _between(1, 8)
-        start = _between(LEFT_PAD * MELS_PER_POSITION, frames - width)
-        power[:, start : start + width] = power.mean()
+        first = _between(start, max(start, end - width))
+        power[:, first : first + width] = mean
 
 
 def _between(low: int, high: int) -> int:
     """A random integer, both ends included."""
     return int(torch.randint(low, high + 1, ()))
-
-
-def history(labels: Tensor) -> Tensor:
-    """Decoder input [b, n]: BOS, pads over the prompt, then the labels one position later."""
-    ids = torch.full_like(labels, PAD)
-    ids[:, 0] = BOS
-    ids[:, PROMPT:] = labels[:, PROMPT - 1 : -1]
-    return ids
-
-
-def random_text(ids: Tensor, share: float) -> Tensor:
-    """Replace a share of the text tokens by random ones."""
-    other = torch.randint_like(ids, FIRST_TEXT, ModelConfig.vocab_size)
-    return torch.where((ids >= FIRST_TEXT) & chance(share, *ids.shape), other, ids)
-
-
-def drop_words(ids: Tensor, share: float) -> Tensor:
-    """Replace a share of the words by pads, as if the model had missed them."""
-    number = torch.cumsum(ids == WORD, 1)  # of the word at each position, from 1; 0 before
-    dropped = chance(share, len(ids), int(number.max()) + 1)
-    dropped[:, 0] = False
-    written = (ids == WORD) | (ids >= FIRST_TEXT)
-    return torch.where(torch.gather(dropped, 1, number) & written, PAD, ids)
-
-
-def own_text(ids: Tensor, guesses: Tensor, share: float) -> Tensor:
-    """Replace a share of the text tokens by the model's guesses [b, n] for the next position.
-
-    Only where both are text: the timing of the history stays true.
-    """
-    own = torch.cat([ids[:, :1], guesses[:, :-1]], 1)
-    both = (ids >= FIRST_TEXT) & (own >= FIRST_TEXT)
-    return torch.where(both & chance(share, *ids.shape), own, ids)

@@ -61,13 +61,16 @@ def mel_at(samples: np.ndarray, speed: float) -> np.ndarray:
 
 
 def save(path: Path, mels: Mels) -> None:
-    """Write {(key, speed): log-mel}."""
+    """Write {(key, speed): log-mel}; held-out keys are refused."""
+    refuse_held_out(key for key, _ in mels)
     with written_whole(path) as part, part.open("wb") as file:
         np.savez(file, **{f"{key}@{speed}": mel for (key, speed), mel in mels.items()})
 
 
 def load(path: Path) -> Mels:
-    """Read {(key, speed): log-mel}."""
+    """Read {(key, speed): log-mel}; held-out keys are refused."""
     with np.load(path) as file:
         pairs = ((name.rsplit("@", 1), file[name]) for name in file.files)
-        return {(key, float(speed)): mel for (key, speed), mel in pairs}
+        mels = {(key, float(speed)): mel for (key, speed), mel in pairs}
+    refuse_held_out(key for key, _ in mels)
+    return mels

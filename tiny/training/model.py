@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tiny.training.config import DELAY, PHONES, ModelConfig
+from tiny.training.config import PHONES, ModelConfig
+
+BLOCK = 256  # queries that attend at a time where a sequence is longer than the window
 
 
 class RMSNorm(nn.Module):
@@ -42,10 +44,31 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2)
 
 
-def window_mask(length: int, window: int) -> Tensor:
-    """[length, length], true where a query sees a key: itself and the window - 1 before it."""
-    age = torch.arange(length)[:, None] - torch.arange(length)
+def window_mask(queries: range, keys: range, window: int) -> Tensor:
+    """[queries, keys], true where a query sees a key: itself and the window - 1 before it."""
+    age = torch.arange(queries.start, queries.stop)[:, None] - torch.arange(keys.start, keys.stop)
     return (age >= 0) & (age < window)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
+    """Causal attention within a window, all [batch, heads, length, head_dim].
+
+    A long sequence attends block by block, so that the cost grows with its length alone.
+    """
+    length = query.shape[2]
+    if length <= window:
+        return F.scaled_dot_product_attention(query, key, value, is_causal=True)
+    blocks = []
+    for start in range(0, length, BLOCK):
+        queries = range(start, min(length, start + BLOCK))
+        keys = range(max(0, start - window + 1), queries.stop)
+        seen = slice(keys.start, keys.stop)
+        mask = window_mask(queries, keys, window)
+        heard = F.scaled_dot_product_attention(
+            query[:, :, start : queries.stop], key[:, :, seen], value[:, :, seen], attn_mask=mask
+        )
+        blocks.append(heard)
+    return torch.cat(blocks, 2)
 
 
 class Attention(nn.Module):
@@ -71,12 +94,7 @@ class Attention(nn.Module):
         query = rotate(self.split(self.wq(x)), cos, sin)
         key = rotate(self.split(self.wk(x)), cos, sin).repeat_interleave(self.groups, 1)
         value = self.split(self.wv(x)).repeat_interleave(self.groups, 1)
-        if x.shape[1] > self.window:
-            mask = window_mask(x.shape[1], self.window)
-            heard = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        else:
-            heard = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return self.wo(heard.transpose(1, 2).flatten(2))
+        return self.wo(attend(query, key, value, self.window).transpose(1, 2).flatten(2))
 
 
 class FeedForward(nn.Module):
@@ -96,7 +114,7 @@ class FeedForward(nn.Module):
 class EncoderLayer(nn.Module):
     """A pre-norm block of the encoder."""
 
-    def __init__(self, c: ModelConfig) -> None:
+    def __init__(self, c: ModelConfig, dropout: float) -> None:
         super().__init__()
         dim, heads = c.encoder_dim, c.encoder_heads
         self.attention_norm = RMSNorm(dim, c.norm_eps)
@@ -105,11 +123,12 @@ class EncoderLayer(nn.Module):
         )
         self.ffn_norm = RMSNorm(dim, c.norm_eps)
         self.feed_forward = FeedForward(dim, c.encoder_hidden_dim, biases=True)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """Map x [batch, frames, dim] to the same shape."""
-        x = x + self.attention(self.attention_norm(x), cos, sin)
-        return x + self.feed_forward(self.ffn_norm(x))
+        x = x + self.dropout(self.attention(self.attention_norm(x), cos, sin))
+        return x + self.dropout(self.feed_forward(self.ffn_norm(x)))
 
 
 class CausalConv(nn.Module):
@@ -128,9 +147,9 @@ class CausalConv(nn.Module):
 class Transformer(nn.Module):
     """The encoder's blocks and its final norm."""
 
-    def __init__(self, c: ModelConfig) -> None:
+    def __init__(self, c: ModelConfig, dropout: float) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(EncoderLayer(c) for _ in range(c.encoder_layers))
+        self.layers = nn.ModuleList(EncoderLayer(c, dropout) for _ in range(c.encoder_layers))
         self.norm = RMSNorm(c.encoder_dim, c.norm_eps)
         self.head_dim, self.theta = c.encoder_head_dim, c.rope_theta
 
@@ -145,12 +164,12 @@ class Transformer(nn.Module):
 class Encoder(nn.Module):
     """Log-mel [batch, 128, 2 n] to frames of 20 ms, [batch, n, encoder_dim]."""
 
-    def __init__(self, c: ModelConfig) -> None:
+    def __init__(self, c: ModelConfig, dropout: float) -> None:
         super().__init__()
         first = CausalConv(c.mel_bins, c.encoder_dim, stride=1)
         second = CausalConv(c.encoder_dim, c.encoder_dim, stride=2)
         self.conv_layers = nn.ModuleList([first, second])
-        self.transformer = Transformer(c)
+        self.transformer = Transformer(c, dropout)
 
     def forward(self, mel: Tensor) -> Tensor:
         """Encode a log-mel."""
@@ -178,7 +197,7 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, delay: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """Map x [batch, positions, dim] to the same shape; `delay` is its embedding [dim]."""
+        """Map x [batch, positions, dim] to the same shape; `delay` is embedded, [batch, 1, dim]."""
         x = x + self.dropout(self.attention(self.attention_norm(x), cos, sin))
         conditioned = self.ffn_norm(x) * (1 + self.ada_rms_norm_t_cond(delay))
         return x + self.dropout(self.feed_forward(conditioned))
@@ -187,10 +206,15 @@ class DecoderLayer(nn.Module):
 class TinyVoxtral(nn.Module):
     """The whole model; its parameters are named as upstream's, less a prefix (see `export`)."""
 
-    def __init__(self, config: ModelConfig | None = None, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        config: ModelConfig | None = None,
+        dropout: float = 0.0,
+        encoder_dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.config = c = config or ModelConfig()
-        self.whisper_encoder = Encoder(c)
+        self.whisper_encoder = Encoder(c, encoder_dropout)
         self.audio_language_projection = nn.Sequential(
             nn.Linear(c.encoder_dim * c.downsample_factor, c.dim, bias=False),
             nn.GELU(),
@@ -211,22 +235,25 @@ class TinyVoxtral(nn.Module):
         joined = frames.unflatten(1, (-1, self.config.downsample_factor)).flatten(2)
         return frames, self.audio_language_projection(joined)
 
-    def decode(self, audio: Tensor, ids: Tensor) -> Tensor:
-        """Positions [b, n, dim] and token ids [b, n] to logits of the next token, [b, n, vocab]."""
+    def decode(self, audio: Tensor, ids: Tensor, delays: Tensor) -> Tensor:
+        """Logits of the next token, [b, n, vocab], at delays [b] in positions.
+
+        `audio` [b, n, dim] and token ids [b, n] are what is heard and written at each position.
+        """
         c = self.config
         x = audio + self.tok_embeddings(ids)
-        delay = delay_embedding(DELAY, c.dim).to(x.dtype)
+        delay = delay_embeddings(delays, c.dim)[:, None].to(x.dtype)
         cos, sin = rotation(x.shape[1], c.head_dim, c.rope_theta)
         for layer in self.layers:
             x = layer(x, delay, cos, sin)
         return F.linear(self.norm(x), self.tok_embeddings.weight)
 
 
-def delay_embedding(delay: float, dim: int) -> Tensor:
-    """Sinusoidal embedding [dim] of a delay in positions."""
+def delay_embeddings(delays: Tensor, dim: int) -> Tensor:
+    """Sinusoidal embeddings [b, dim] of delays [b] in positions."""
     half = dim // 2
-    angles = delay * torch.exp(-math.log(1e4) * torch.arange(half) / half)
-    return torch.cat([angles.cos(), angles.sin()])
+    angles = delays[:, None] * torch.exp(-math.log(1e4) * torch.arange(half) / half)
+    return torch.cat([angles.cos(), angles.sin()], -1)
 
 
 def _initialise(module: nn.Module) -> None:

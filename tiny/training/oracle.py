@@ -15,12 +15,11 @@ from transformers.models.voxtral_realtime.feature_extraction_voxtral_realtime im
     VoxtralRealtimeFeatureExtractor,
 )
 
-from tiny.training.config import BOS, DELAY, FIRST_TEXT, LEFT_PAD, PAD, PROMPT, RIGHT_PAD
+from tiny.training.config import BEHIND, BOS, DELAY, FIRST_TEXT, LEFT_PAD, PAD, SAMPLES_PER_POSITION
 from tiny.training.errors import TrainingError
 from tiny.training.logmel import RATE
 from tiny.training.rope import halves_from_interleaved
 
-SAMPLES_PER_POSITION = 1280
 RENAMES = (  # upstream's name to transformers', each applied in turn
     (r"^mm_streams_embeddings\.embedding_module\.", ""),
     (r"^tok_embeddings\.", "model.language_model.embed_tokens."),
@@ -45,22 +44,23 @@ RENAMES = (  # upstream's name to transformers', each applied in turn
 Transcriber = Callable[[np.ndarray], str]  # float32 samples [n] at 16 kHz to text
 
 
-def load_transcriber(folder: Path) -> Transcriber:
-    """Greedy decoding in float32 of the checkpoint in `folder`, one clip at a time."""
+def load_transcriber(folder: Path, delay: int = DELAY) -> Transcriber:
+    """Greedy decoding in float32 of the checkpoint in `folder` at a delay, one clip at a time."""
     model = load_model(folder)
     tekken = Tekkenizer.from_file(str(folder / "tekken.json"))
     extract = VoxtralRealtimeFeatureExtractor()
+    prompt = [BOS] + [PAD] * (LEFT_PAD + delay)
 
     @torch.no_grad()
     def transcribe(samples: np.ndarray) -> str:
-        behind = -len(samples) % SAMPLES_PER_POSITION + RIGHT_PAD * SAMPLES_PER_POSITION
+        behind = -len(samples) % SAMPLES_PER_POSITION + (BEHIND + delay) * SAMPLES_PER_POSITION
         padded = np.pad(samples, (LEFT_PAD * SAMPLES_PER_POSITION, behind))
         mel = extract(padded, sampling_rate=RATE, return_tensors="pt")["input_features"]
         ids = model.generate(
-            input_ids=torch.tensor([[BOS] + [PAD] * (PROMPT - 1)]),
+            input_ids=torch.tensor([prompt]),
             input_features=mel,
-            num_delay_tokens=DELAY,
-            max_new_tokens=len(padded) // SAMPLES_PER_POSITION - PROMPT,
+            num_delay_tokens=delay,
+            max_new_tokens=len(padded) // SAMPLES_PER_POSITION - len(prompt),
             do_sample=False,
         )
         return tekken.decode([token for token in ids[0].tolist() if token >= FIRST_TEXT]).strip()

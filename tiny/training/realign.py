@@ -1,4 +1,4 @@
-"""Stage `realign`: a second alignment, by the phone head that phases A and B trained.
+"""Stage `realign`: a second alignment, by the phone head that phases A and B (or `adopt`) trained.
 
 A Viterbi pass fits flite's phones of each transcript to the recording, with optional silence around
 every word. It moves word ends little (median 0, 10 % / 90 % points -30 / +50 ms) and shows the
@@ -14,16 +14,10 @@ from tqdm import tqdm
 
 from tiny.training import align, alignment, features, speech, train
 from tiny.training.alignment import Alignment
-from tiny.training.config import (
-    FRAMES_PER_POSITION,
-    LEFT_PAD,
-    MELS_PER_POSITION,
-    PHONE_DELAY,
-    PHONES,
-    SILENCE,
-)
+from tiny.training.config import PHONES
 from tiny.training.dataset import PHONE_IDS
 from tiny.training.model import TinyVoxtral
+from tiny.training.phone_head import lagging_frames
 from tiny.training.speech import Utterance
 from tiny.training.workspace import Workspace
 
@@ -66,15 +60,8 @@ def run(work: Workspace) -> str:
 @torch.no_grad()
 def phone_likelihoods(model: TinyVoxtral, mel: np.ndarray) -> np.ndarray:
     """Log-mel [128, frames] to log-likelihoods [frames / 2, phones], the head's lag removed."""
-    frames = mel.shape[1]
-    positions = LEFT_PAD + -(-frames // MELS_PER_POSITION) + 4
-    padded = torch.full((1, len(mel), positions * MELS_PER_POSITION), SILENCE)
-    start = LEFT_PAD * MELS_PER_POSITION
-    padded[0, :, start : start + frames] = torch.from_numpy(mel.astype(np.float32))
-    encoded, _ = model.encode(padded)
-    start = LEFT_PAD * FRAMES_PER_POSITION + PHONE_DELAY
-    heard = torch.log_softmax(model.phone_head(encoded), -1)
-    return heard[0, start : start + frames // 2].numpy()
+    heard = model.phone_head(lagging_frames(model, mel))
+    return torch.log_softmax(heard, -1).numpy()
 
 
 def fit(likelihoods: np.ndarray, spoken: Utterance) -> tuple[Alignment, float]:

@@ -1,8 +1,6 @@
-"""Training sequences: random chains of clips and of word-aligned crops, with streaming targets.
+"""Training sequences: random chains of clips, of word-aligned crops and of pauses.
 
-A word that ends t seconds after the left padding is written from position 32 + 6 + floor(t / 0.08)
-on: [STREAMING_WORD], then its tokens, one per position; directly after the previous word where
-that one is still being written. Every other position is [STREAMING_PAD].
+A sequence begins as a stream does, behind the left padding, or as from the midst of one.
 """
 
 import random
@@ -10,22 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tiny.training.config import (
-    DELAY,
-    LEFT_PAD,
-    MELS_PER_POSITION,
-    PAD,
-    POSITION_SECONDS,
-    SILENCE,
-    SPEEDS,
-    WORD,
-)
+from tiny.training.config import LEFT_PAD, MELS_PER_POSITION, SILENCE, SPEEDS, Sound
 from tiny.training.dataset import FPS, PHONE_IDS, Dataset, Take
 
 MARGIN = 12  # mel frames of a clip kept around its speech, at most
-GAPS = (0.02, 0.1, 0.3, 0.8, 1.2)  # the longest gap of a sequence in seconds, drawn from
 SHORTEST = 150  # mel frames of a sequence that is not filled
-MOST_DIGITS = 9  # clips in a string of digits
+FIRST_PAUSE, LATEST = 60, 400  # mel frames before the first clip, at most; those of late speech
+BEHIND_SPEECH = 40  # mel frames of noise behind the last clip, at most
+MOST_DIGITS = 10  # clips in a string of digits
 MODES = {"digits": 0.16, "letters": 0.05, "phonetic": 0.03, "numbers": 0.06, "prompts": 0.70}
 
 
@@ -43,26 +33,49 @@ class Piece:
         return self.mel.shape[1]
 
 
+@dataclass
+class Run:
+    """Clips of one kind: `gap` is the longest in mel frames, `gain` in log10 of the power."""
+
+    real: bool
+    mode: str
+    speed: int
+    gap: int
+    gain: float
+    clips: int = 0
+
+
 @dataclass(frozen=True)
 class Sequence:
-    """`mel` float32 [128, 8 n], `phones` [8 n], `labels` int64 [n].
+    """`mel` float32 [128, 8 n], `phones` [8 n], `words` as (end in s behind `start`, tokens).
 
-    Speech and its surroundings fill `frames` mel frames behind the left padding; the rest is
-    digital silence.
+    Sound fills the mel frames `start` to `end`; the rest is digital silence. `midstream` sequences
+    have no left padding: their `start` is 0.
     """
 
     mel: np.ndarray
     phones: np.ndarray
-    labels: np.ndarray
-    frames: int
+    words: list[tuple[float, list[int]]]
+    start: int
+    end: int
+
+    @property
+    def midstream(self) -> bool:
+        """Whether the sequence starts in the midst of a stream."""
+        return self.start == 0
+
+    @property
+    def positions(self) -> int:
+        """Length of the sequence in positions."""
+        return self.mel.shape[1] // MELS_PER_POSITION
 
 
 class Composer:
     """Draws training sequences from a data set."""
 
-    def __init__(self, dataset: Dataset, right_pad: int, seed: int) -> None:
+    def __init__(self, dataset: Dataset, sound: Sound, seed: int) -> None:
         self.rng = random.Random(seed)
-        self.right_pad = right_pad
+        self.sound = sound
         self.synthetic = dataset.synthetic
         real = dataset.real
         self.pools = {
@@ -76,36 +89,70 @@ class Composer:
         self.other = [takes for key, takes in real.items() if not key.startswith(special)]
         self.all = list(real.values())
 
-    def sequence(self, positions: int, real_share: float) -> Sequence:
-        """A sequence of real speech with probability `real_share`, else of synthetic speech."""
-        most = (positions - LEFT_PAD - self.right_pad) * MELS_PER_POSITION
-        real = self.rng.random() < real_share
-        placed, frames = self.chain(real, most)
-        return lay_out(placed, positions, min(frames + self.rng.randint(0, 40), most))
+    def chance(self, share: float) -> bool:
+        """True with probability `share`."""
+        return self.rng.random() < share
 
-    def chain(self, real: bool, most: int) -> tuple[list[tuple[int, Piece]], int]:
-        """Pieces with their first mel frame, in at most `most` frames, and where the last ends."""
+    def sequence(self, positions: int) -> Sequence:
+        """A sequence of so many positions."""
+        rng, sound = self.rng, self.sound
+        midstream = self.chance(sound.midstream)
+        start = 0 if midstream else LEFT_PAD * MELS_PER_POSITION
+        filled = midstream or self.chance(sound.filled)
+        most = (positions - (0 if filled else sound.right_pad)) * MELS_PER_POSITION
+        room = most if self.chance(0.6) else rng.randint(start + SHORTEST, most)
+        placed = [] if self.chance(sound.speechless) else self.chain(start, room)
+        end = room
+        if placed and not self.chance(sound.lingering):
+            last, piece = placed[-1]
+            end = min(most, last + piece.frames + rng.randint(0, BEHIND_SPEECH))
+        return lay_out(placed, positions, start, end)
+
+    def chain(self, start: int, room: int) -> list[tuple[int, Piece]]:
+        """Pieces with their first mel frame, all of them between the frames `start` and `room`."""
         rng = self.rng
-        room = most if rng.random() < 0.6 else rng.randint(SHORTEST, most)
-        mode = rng.choices(list(MODES), list(MODES.values()))[0]
-        speed = rng.randrange(len(SPEEDS))
-        gap = int(rng.choice(GAPS) * FPS)
-        end = rng.randint(0, 60)
+        end = start + rng.randint(0, FIRST_PAUSE)
+        if self.chance(self.sound.late):
+            end += rng.randint(0, LATEST)
+        run = self.draw_run()
         placed: list[tuple[int, Piece]] = []
-        while not (mode == "digits" and real and len(placed) > MOST_DIGITS):
-            if real:
-                takes = self.draw(mode, first=not placed)
-                jitter = rng.choice((-1, 0, 0, 1))
-                take = takes[min(len(SPEEDS) - 1, max(0, speed + jitter))]
-            else:
-                take = rng.choice(self.synthetic)
-            piece = self.piece(take, room - end)
-            start = end + (rng.randint(0, gap) if placed else 0)
-            if start + piece.frames > room:
-                break
-            placed.append((start, piece))
-            end = start + piece.frames
-        return placed, end
+        while True:
+            piece = self.louder(self.piece(self.take(run), room - end), run)
+            begin = end + (rng.randint(0, run.gap) if placed else 0)
+            end = begin + piece.frames
+            if end > room:
+                return placed
+            placed.append((begin, piece))
+            run.clips += 1
+            if self.over(run):
+                if not self.sound.new_run:
+                    return placed
+                run = self.draw_run()
+
+    def draw_run(self) -> Run:
+        """A new run of clips, its properties drawn."""
+        rng, sound = self.rng, self.sound
+        gaps, weights = zip(*sound.gaps, strict=True)
+        return Run(
+            real=self.chance(sound.real),
+            mode=rng.choices(list(MODES), list(MODES.values()))[0],
+            speed=rng.randrange(len(SPEEDS)),
+            gap=int(rng.choices(gaps, weights)[0] * FPS),
+            gain=rng.uniform(-sound.loudness, sound.loudness),
+        )
+
+    def over(self, run: Run) -> bool:
+        """Whether the run ends: a string of digits when it is long enough, each now and then."""
+        digits = run.real and run.mode == "digits"
+        return (digits and run.clips >= MOST_DIGITS) or self.chance(self.sound.new_run)
+
+    def take(self, run: Run) -> Take:
+        """The next take of a run; neighbours differ a little in speed."""
+        if not run.real:
+            return self.rng.choice(self.synthetic)
+        takes = self.draw(run.mode, first=run.clips == 0)
+        speed = run.speed + self.rng.choice((-1, 0, 0, 1))
+        return takes[min(len(SPEEDS) - 1, max(0, speed))]
 
     def draw(self, mode: str, first: bool) -> list[Take]:
         """The takes of a recording; a string of digits may have a prompt before it."""
@@ -141,32 +188,26 @@ class Composer:
         ends = [(word.end - start / FPS, word.tokens) for word in words[first:last]]
         return Piece(take.mel[:, start:end], take.phones[start:end], ends)
 
+    def louder(self, piece: Piece, run: Run) -> Piece:
+        """The piece as loud as its run, give or take a little."""
+        if not self.sound.loudness:
+            return piece
+        gain = run.gain + self.rng.uniform(-0.3, 0.3) * self.sound.loudness
+        mel = np.maximum(piece.mel.astype(np.float32) + gain / 4, SILENCE)  # a log-mel unit is 4
+        return Piece(mel, piece.phones, piece.words)
 
-def lay_out(placed: list[tuple[int, Piece]], positions: int, frames: int) -> Sequence:
-    """Put the pieces behind the left padding and write their words as targets."""
+
+def lay_out(placed: list[tuple[int, Piece]], positions: int, start: int, end: int) -> Sequence:
+    """Put the pieces into a sequence whose sound lasts from the mel frames `start` to `end`."""
     length = positions * MELS_PER_POSITION
     mel = np.full((128, length), SILENCE, np.float32)
     phones = np.full(length, PHONE_IDS["pau"], np.uint8)
     words = []
-    for start, piece in placed:
-        span = slice(LEFT_PAD * MELS_PER_POSITION + start, None)
-        mel[:, span][:, : piece.frames] = piece.mel
-        phones[span][: piece.frames] = piece.phones
-        words += [(start / FPS + end, tokens) for end, tokens in piece.words]
-    return Sequence(mel, phones, targets(words, positions), frames)
-
-
-def targets(words: list[tuple[float, list[int]]], positions: int) -> np.ndarray:
-    """Labels int64 [positions] of words given as (end in s behind the left padding, tokens)."""
-    labels = np.full(positions, PAD, np.int64)
-    free = LEFT_PAD + DELAY
-    for end, tokens in words:
-        start = max(free, LEFT_PAD + DELAY + int(end / POSITION_SECONDS))
-        free = start + 1 + len(tokens)
-        if free > positions:
-            break
-        labels[start:free] = [WORD, *tokens]
-    return labels
+    for first, piece in placed:
+        span = slice(first, first + piece.frames)
+        mel[:, span], phones[span] = piece.mel, piece.phones
+        words += [((first - start) / FPS + at, tokens) for at, tokens in piece.words]
+    return Sequence(mel, phones, words, start, end)
 
 
 def _is_letter(key: str) -> bool:

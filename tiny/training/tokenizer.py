@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
@@ -24,7 +25,11 @@ def output(work: Workspace) -> Path:
 
 
 def run(work: Workspace) -> str:
-    """Learn the merges on the training texts; put a tekken.json there first to keep another."""
+    """Learn the merges on the training texts, or take those of the checkpoint to start from."""
+    if work.start:
+        with written_whole(output(work)) as path:
+            shutil.copyfile(work.needs(work.start / "tekken.json", "export"), path)
+        return f"that of {work.start}"
     known = transcripts.load(work)
     prompts = [known[key] for key in load_split().training(sorted(known))]
     counts = count_words(sentences.load(work))

@@ -1,5 +1,6 @@
 """Upstream's file layout: the names of its tensors and the content of its params.json."""
 
+from dataclasses import fields
 from typing import Any
 
 from tiny.training.config import ModelConfig
@@ -70,3 +71,22 @@ def upstream_params(c: ModelConfig) -> dict[str, Any]:
         "ada_rms_norm_t_cond": True,
         "ada_rms_norm_t_cond_dim": c.ada_rms_norm_t_cond_dim,
     }
+
+
+def model_config(params: dict[str, Any]) -> ModelConfig:
+    """The sizes that the content of a params.json gives; the way back of `upstream_params`."""
+    named = {field.name for field in fields(ModelConfig)}
+    sizes = {name: value for name, value in params.items() if name in named}
+    encoder = params["multimodal"]["whisper_model_args"]["encoder_args"]
+    downsampling = params["multimodal"]["whisper_model_args"]["downsample_args"]
+    return ModelConfig(
+        **sizes,
+        mel_bins=encoder["audio_encoding_args"]["num_mel_bins"],
+        encoder_dim=encoder["dim"],
+        encoder_layers=encoder["n_layers"],
+        encoder_heads=encoder["n_heads"],
+        encoder_head_dim=encoder["head_dim"],
+        encoder_hidden_dim=encoder["hidden_dim"],
+        encoder_window=encoder["sliding_window"],
+        downsample_factor=downsampling["downsample_factor"],
+    )

@@ -1,8 +1,10 @@
 """Where the files of the training line live."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tiny.training.errors import TrainingError
@@ -17,11 +19,13 @@ class Workspace:
     """One run of the line: a folder for what it generates, and how large the run is.
 
     `scale` shortens a run: it multiplies the training steps of every phase and the number of
-    spoken synthetic sentences. Runs of different scale share the recordings and nothing else.
+    spoken synthetic sentences. `start` is an exported checkpoint to continue from. Runs that differ
+    in one of them share the recordings and nothing else.
     """
 
     data: Path = TRAINING / "data"
     scale: float = 1.0
+    start: Path | None = None
     out: Path | None = None
     model: Path | None = None
     overwrite: bool = False
@@ -39,7 +43,8 @@ class Workspace:
     @property
     def run(self) -> Path:
         """Folder of everything else this run generates."""
-        return self.data / f"scale-{self.scale:g}"
+        start = f"-from-{fingerprint(self.start)}" if self.start else ""
+        return self.data / f"scale-{self.scale:g}{start}"
 
     @property
     def export(self) -> Path:
@@ -65,6 +70,15 @@ class Workspace:
         """Refuse to replace a checkpoint unless the user said so."""
         if (self.export / WEIGHTS).exists() and not self.overwrite:
             raise TrainingError(f"{self.export} holds a checkpoint: --overwrite replaces it")
+
+
+@cache
+def fingerprint(checkpoint: Path) -> str:
+    """The first eight hexadecimal digits of the SHA-256 of a checkpoint's weights."""
+    weights = checkpoint / WEIGHTS
+    if not weights.exists():
+        raise TrainingError(f"{checkpoint} is no checkpoint: it has no {WEIGHTS}")
+    return hashlib.sha256(weights.read_bytes()).hexdigest()[:8]
 
 
 @contextmanager
