@@ -93,6 +93,8 @@ class Container:
             tracks = "one sound track" if len(streams) == 1 else f"{len(streams)} sound tracks"
             raise AudioError(f"{self._name}: there is no sound track {track}; the recording has {tracks}")
         stream = streams[(track or 1) - 1]
+        if stream.codec_context is None:
+            raise AudioError(f"{self._name}: cannot be read as audio (the codec of its sound is not known)")
         _without_order(stream.codec_context)
         return stream
 
