@@ -34,6 +34,8 @@ STRICT = {"err_detect": "crccheck+explode"}
 """FLAC frames have checksums; FFmpeg looks at them if it is asked to."""
 MOST_UNDECODED = 5000
 """Packets in a row that cannot be decoded, after which nothing more is expected: 100 s of most codecs."""
+MOST_SILENCE = 1 << 16
+"""Samples at once: a damaged header may claim any rate."""
 MOST_PLANES = 8
 """Channels from which PyAV 18 reads planes beyond the last one, and ends the process."""
 SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}
@@ -196,8 +198,11 @@ class Guarded:
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a byte. Raises OSError."""
-        at: int = self._file.seek(offset, whence)
+        """Go to a byte; negative, which is an error to FFmpeg, if there can be none."""
+        try:
+            at: int = self._file.seek(offset, whence)
+        except (OSError, OverflowError, ValueError):  # damaged headers lead anywhere
+            return -1
         return at
 
     def tell(self) -> int:
@@ -245,7 +250,7 @@ def _converted(frame: Any, form: str) -> list[Any]:
 
 def _silence(n: int, channels: int, rate: int) -> Iterator[tuple[FloatArray, int]]:
     while n > 0:
-        block = min(n, rate)
+        block = min(n, rate, MOST_SILENCE)
         yield np.zeros((block, channels), np.float32), rate
         n -= block
 
