@@ -1,8 +1,8 @@
-"""What the embedded model must do: follow the delay that is asked for, and hear minutes as it hears seconds.
+"""The embedded model follows the delay that is asked for, and hears the fifth minute like the first.
 
-A word is *written* at the position (80 ms each, from the beginning of the audio) at which its first text token
-is decoded. A token's `end` is the time of its position less the delay, so the delay is added again here. A model
-that follows the delay writes each word later by what the delay is longer, and `end` stays where it was.
+A word is *written* at the position (80 ms each, from the beginning of the audio) at which its first text
+token is decoded. A token's `end` is the time of its position less the delay: here the delay is added again. A
+model that follows the delay writes each word later by what the delay is longer, and `end` stays where it was.
 """
 
 import csv
