@@ -80,8 +80,7 @@ Size and format are the same. Made by `python benchmarks/search.py`.
 - *GB/s*: of bfloat16 input on one core, CPU time ({shape} matrix of normal values); *upstream*: seconds of
   one core for its {upstream} GB at that speed. Plain rounding is our own compiled loop.
 - What a column is worth (half by its moment, half like all; in the embedding all alike) was chosen by KL on
-  half of the `prompts` clips, at 2, 3 and 4 bits in groups of 32 and 64: this table is a little too kind
-  to `activation`.
+  half of the `prompts` clips, at 2, 3 and 4 bits in groups of 32 and 64, with the model's first edition.
 """
 
 
