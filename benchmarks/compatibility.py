@@ -30,7 +30,7 @@ from voxbuild.workspace import Workspace
 
 OURS = "voxrun"
 SOURCE = "tiny"
-CLIP = ROOT / "tiny" / "clips" / "prompts" / "vm-leavemsg.flac"
+CLIP = ROOT / "tiny" / "clips" / "prompts" / "vm-tempgreeting.flac"
 DEFAULT_EXTRA = "" if sys.platform == "darwin" else "cpu"
 TIMEOUT = 600
 HEAD = """\
@@ -43,7 +43,7 @@ its own, which then transcribes `{clip}`.
 
 - `equal`: it loaded the variant and heard what voxrun hears; that stands in voxrun's column.
 - `(view)`: it read `out/{source}/VARIANT.LOADER/`, the variant's view for it; otherwise the artifact itself.
-- `no`: it cannot read this variant, by its rules in `voxbuild/loaders.py`.
+- `no`: it cannot read this variant, by its rules in `voxbuild/recipes/loaders.py`.
 
 """
 

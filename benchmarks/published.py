@@ -29,7 +29,7 @@ from hub_server import TOKEN, HubServer, serving
 
 SOURCE = "tiny"
 TAG = "v0"
-CLIP = ROOT / "tiny/clips/prompts/vm-leavemsg.flac"
+CLIP = ROOT / "tiny/clips/prompts/vm-tempgreeting.flac"
 KEYS = "openssl ecparam -name prime256v1 -genkey -noout -out {0} && openssl ec -in {0} -pubout -out {1}"
 DOWNLOAD = "import huggingface_hub as h, sys; print(h.snapshot_download(sys.argv[1], revision=sys.argv[2]))"
 HEAD = """\

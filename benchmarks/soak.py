@@ -5,8 +5,6 @@ python benchmarks/soak.py realtime             an hour from a microphone that is
 """
 
 import argparse
-import json
-import tempfile
 from pathlib import Path
 
 from soak_audio import Speech
@@ -20,7 +18,6 @@ from voxrun.transcriber import Transcriber
 
 BLOCK = 5.0
 """Seconds fed at a time where speed is all, as of files."""
-PARAMS = "params.json"
 
 
 class Hours:
@@ -91,24 +88,10 @@ def realtime(args: argparse.Namespace, transcriber: Transcriber, speech: Speech,
     print(live.summary())
 
 
-def opened(model: Path, window: int | None) -> Transcriber:
-    """The model in a folder of Mistral's layout, with another window of the decoder if one is given."""
-    if window is None:
-        return Transcriber.open(model)
-    params = json.loads((model / PARAMS).read_text(encoding="utf-8")) | {"sliding_window": window}
-    with tempfile.TemporaryDirectory(dir=model.resolve().parent) as folder:
-        for file in model.resolve().iterdir():  # voxrun follows no link out of a model's folder
-            (Path(folder) / file.name).hardlink_to(file)
-        (Path(folder) / PARAMS).unlink()
-        (Path(folder) / PARAMS).write_text(json.dumps(params), encoding="utf-8")
-        return Transcriber.open(folder)
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--model", type=Path, default=Path("tiny/checkpoint"))
-    common.add_argument("--window", type=int, help="positions that the decoder sees, if not the model's own")
     common.add_argument("--clips", type=Path, default=Path("tiny/clips"), help="folders with transcripts.tsv")
     common.add_argument("--out", type=Path, default=Path("docs/soak"), help="folder for the CSV and the plot")
     common.add_argument("--seed", type=int, default=0)
@@ -131,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Ctrl-C ends a run early; what was measured by then is written."""
     args = parser().parse_args()
-    transcriber = opened(args.model, args.window)
+    transcriber = Transcriber.open(args.model)
     speech = Speech(args.clips, transcriber.rate, args.seed)
     record = Record(args.out, args.name, transcriber.tokenizer.default_delay_ms / 1000)
     args.run(args, transcriber, speech, record)

@@ -120,9 +120,9 @@ def test_the_command_and_the_module_run(installed, tmp_path):
 
 
 def test_a_clip_is_transcribed(installed, tmp_path):
-    clip, model = ROOT / "tiny/clips/prompts/vm-leavemsg.flac", ROOT / "tiny/checkpoint"
+    clip, model = ROOT / "tiny/clips/prompts/vm-tempgreeting.flac", ROOT / "tiny/checkpoint"
     said = run(installed[1].with_name("voxrun"), "--audio", clip, "--model", model, cwd=tmp_path)
-    assert said == "press five to leave a message\n"
+    assert said == "press one to record your temporary greeting\n"
 
 
 def test_voxbuilds_wheel_has_the_files_of_a_project_and_all_licences(wheels):
@@ -155,6 +155,6 @@ def test_a_project_builds_publishes_verifies_and_transcribes(installed, tmp_path
     doit("build", *chosen)
     doit("publish", *chosen)
     assert "me/Voxtral-Tiny-Prompts-4bit" in doit("verify", *chosen)
-    clip, model = "tiny/clips/prompts/vm-leavemsg.flac", "registry:Voxtral-Tiny-Prompts-4bit"
+    clip, model = "tiny/clips/prompts/vm-tempgreeting.flac", "registry:Voxtral-Tiny-Prompts-4bit"
     said = run(python.with_name("voxrun"), "--audio", clip, "--model", model, "--verify", cwd=project)
-    assert said == "press five to leave a message\n"
+    assert said == "press one to record your temporary greeting\n"

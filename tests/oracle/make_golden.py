@@ -5,7 +5,7 @@
 
 tokens.json: for each committed clip the greedy tokens, one for each position after the prompt, as
 `voxrun.stream.session.Session` yields them; `margin` is the clip's closest race between the best two logits,
-relative to the largest.
+relative to the largest. `delays`: the same of cases.DELAYED at cases.DELAYS_MS.
 NAME.npz, for each of cases.GOLDEN_CASES: the greedy tokens, and of each stage some rows (`STAGE_rows`),
 the logits teacher-forced with those tokens.
 """
@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
 from bench import Bench, Expected
-from cases import GOLDEN_CASES, TINY, Case
+from cases import DELAYED, DELAYS_MS, GOLDEN_CASES, TINY, Case
 from committed import CHECKPOINT, CLIPS, GOLDEN
 
 ROWS = {"mel": 24, "stem": 24, "encoder": 24, "adapter": 24, "gains": 24, "logits": 12}
@@ -35,7 +35,7 @@ def main() -> None:
     GOLDEN.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as models:
         bench = Bench(Path(models))
-        (GOLDEN / "tokens.json").write_text(as_json(clips(bench)), encoding="utf-8")
+        (GOLDEN / "tokens.json").write_text(as_json(clips(bench), delays(bench)), encoding="utf-8")
         for name, case in GOLDEN_CASES.items():
             np.savez_compressed(GOLDEN / f"{name}.npz", **arrays(bench.expected(case)))
 
@@ -44,8 +44,19 @@ def clips(bench: Bench) -> dict[str, dict]:
     """Tokens and closest race of each committed clip that validates."""
     paths = [path for path in CLIPS.glob("*/*.flac") if path.parent.name != "calibration"]
     names = sorted(path.relative_to(CLIPS).with_suffix("").as_posix() for path in paths)
-    decoded = {name: bench.oracle(TINY).greedy(Case(TINY, name).samples) for name in tqdm(names)}
-    return {f"{n}.flac": {"margin": round(m, 6), "tokens": tokens} for n, (tokens, m) in decoded.items()}
+    return {f"{name}.flac": decoded(bench, Case(TINY, name)) for name in tqdm(names)}
+
+
+def delays(bench: Bench) -> dict[str, dict]:
+    """The same of some clips at other delays, by `CLIP at MS`."""
+    cases = [Case(TINY, name, delay_ms) for name in DELAYED for delay_ms in DELAYS_MS]
+    return {f"{case.recording}.flac at {case.delay_ms}": decoded(bench, case) for case in tqdm(cases)}
+
+
+def decoded(bench: Bench, case: Case) -> dict:
+    """A case's greedy tokens and closest race."""
+    tokens, margin = bench.oracle(case.model).greedy(case.samples, case.n_delay)
+    return {"margin": round(margin, 6), "tokens": tokens}
 
 
 def arrays(expected: Expected) -> dict[str, np.ndarray]:
@@ -58,7 +69,7 @@ def arrays(expected: Expected) -> dict[str, np.ndarray]:
     return kept
 
 
-def as_json(clips: dict[str, dict]) -> str:
+def as_json(clips: dict[str, dict], delays: dict[str, dict]) -> str:
     """One clip a line, so that a diff shows which changed."""
     weights = (CHECKPOINT / "consolidated.safetensors").read_bytes()
     head = {
@@ -67,8 +78,10 @@ def as_json(clips: dict[str, dict]) -> str:
         "checkpoint_sha256": hashlib.sha256(weights).hexdigest(),
     }
     lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
-    each = ",\n".join(f"  {json.dumps(name)}: {json.dumps(clip)}" for name, clip in clips.items())
-    return "{\n" + ",\n".join([*lines, f' "clips": {{\n{each}\n }}']) + "\n}\n"
+    for key, group in (("clips", clips), ("delays", delays)):
+        each = ",\n".join(f"  {json.dumps(name)}: {json.dumps(clip)}" for name, clip in group.items())
+        lines.append(f' "{key}": {{\n{each}\n }}')
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 if __name__ == "__main__":

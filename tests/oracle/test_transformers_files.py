@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import numpy as np
-from committed import CHECKPOINT, CLIPS
+from committed import CHECKPOINT, CLIPS, SHOWN, SHOWN_TEXT
 from dialect_files import saved, write_folder
 from reference import Oracle
 from small_models import random_tensors, small_params, write_mistral
@@ -38,8 +38,8 @@ def saved_by_transformers(mistrals: Path, folder: Path, **options: Any) -> Path:
 def test_tiny_hears_the_same(tmp_path: Path, options: dict[str, str]) -> None:
     folder = saved_by_transformers(CHECKPOINT, tmp_path, **options)
     assert len(list(folder.glob("*.safetensors"))) > len(options)
-    heard = Transcriber.open(folder).transcribe(CLIPS / "prompts" / "vm-leavemsg.flac")
-    assert heard.text.strip() == "press five to leave a message"
+    heard = Transcriber.open(folder).transcribe(CLIPS / f"{SHOWN}.flac")
+    assert heard.text.strip() == SHOWN_TEXT
     found, expected = read_folder(folder)[1], read_folder(CHECKPOINT)[1]
     assert found.keys() == expected.keys()
     assert all(np.array_equal(found[name], expected[name].astype(mx.float32)) for name in expected)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from committed import CHECKPOINT, CLIPS
+from committed import CHECKPOINT, CLIPS, SHOWN
 from small_models import random_tensors, small_params, write_mistral
 
 from voxrun.checkpoint.config import ModelConfig
@@ -21,6 +21,8 @@ from voxrun.device import mx
 RATE = 16000
 EOS = 2
 TINY = "tiny"
+DELAYS_MS = (80, 160, 240, 960, 1200, 2400)
+"""Beside the default of 480."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,10 @@ CASES = [
     Case("window-37", "chirps, 16.3 s", 960),
     Case("window-37", "noise, 47 s", 80),
     Case(TINY, "prompts/please-try-again"),
-    Case(TINY, "prompts/vm-leavemsg"),
     Case(TINY, "digits/digits-1"),
-    Case(TINY, "two chains, 43 s"),
+    Case(TINY, SHOWN),
+    *(Case(TINY, SHOWN, delay_ms) for delay_ms in DELAYS_MS),
+    *(Case(TINY, "two chains, 43 s", delay_ms) for delay_ms in (80, 480, 2400)),
 ]
 GOLDEN_CASES = {
     "tiny": Case(TINY, "digits/digits-1"),
@@ -141,6 +144,8 @@ GOLDEN_CASES = {
     "window-750": Case("window-750", "noise, 16.3 s", 2400),
 }
 """What tests/data/golden keeps the oracle's stages of, by file: both windows of both stacks slide."""
+DELAYED = [SHOWN, "digits/digits-1"]
+"""Clips of which it keeps the greedy tokens at each of DELAYS_MS, too."""
 
 
 def folder_of(model: str, parent: Path) -> Path:

@@ -23,7 +23,7 @@ def small_params(*, encoder: dict[str, Any] | None = None, **decoder: Any) -> di
     """params.json of a small model; the arguments override sizes of the encoder and of the decoder."""
     params = copy.deepcopy(json.loads((CHECKPOINT / "params.json").read_text(encoding="utf-8")))
     params |= {"dim": 64, "n_layers": 2, "head_dim": 24, "hidden_dim": 96, "n_heads": 4, "n_kv_heads": 2}
-    params |= {"ada_rms_norm_t_cond_dim": 8} | decoder
+    params |= {"ada_rms_norm_t_cond_dim": 8, "sliding_window": 8192} | decoder
     sizes = {"dim": 48, "n_layers": 2, "head_dim": 32, "hidden_dim": 80, "n_heads": 3, "n_kv_heads": 3}
     params["multimodal"]["whisper_model_args"]["encoder_args"] |= sizes | (encoder or {})
     return params

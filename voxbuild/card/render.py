@@ -93,7 +93,7 @@ def render_card(templates: Path, subject: Subject, siblings: Record = ()) -> str
             recipe_text=recipe_text(variant),
             repo=repo,
             loader=loader,
-            usages={reader.name: reader.usage.format(repo=repo) for reader in _readers(subject)},
+            usages=[(r.name, r.usage.format(repo=repo), r.note) for r in _readers(subject)],
             original=variant.artifact.repo,
             clips=list(subject.clips.values()),
             fingerprint=subject.fingerprint,

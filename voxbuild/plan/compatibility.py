@@ -28,7 +28,8 @@ def _line(loader: Loader, recipe: Recipe, plan: Plan) -> str:
         return f"{loader.name} cannot read it: {fault}"
     made = "the artifact itself" if loader.reads_the_artifact else f"{recipe.name}.{loader.name}"
     wanted = "" if loader.name in recipe.dialects else f", if `dialects:` says {loader.name}"
-    return f"{loader.name} can read it: {made}{wanted}"
+    limit = loader.limit(ModelConfig.from_dict(plan.config))
+    return f"{loader.name} can read it: {made}{wanted}" + (f"; {limit}" if limit else "")
 
 
 def first_fault(loader: Loader, recipe: Recipe, plan: Plan) -> str | None:
@@ -48,6 +49,9 @@ def _size_faults(loader: Loader, config: ModelConfig) -> Iterator[str]:
     for name, value in loader.assumed.items():
         if sizes[name] != value:
             yield f"{name} is {sizes[name]}; its code has a fixed {value}"
+    window = config.decoder.sliding_window
+    if loader.window is not None and window > loader.window:
+        yield f"decoder.sliding_window is {window}; its code has a fixed {loader.window}"
     if loader.format is None:
         return
     places: dict[str, str] = {}

@@ -44,6 +44,8 @@ class Loader:
     dialect: Dialect
     usage: str
     """Python code that transcribes a file with the weights in `{repo}`."""
+    note: str | None = None
+    """What a user of it must know; stands under `usage` in a model card."""
     library: str = "mlx"
     """The Hub's `library_name`."""
     modes: tuple[str, ...] = ()
@@ -56,6 +58,9 @@ class Loader:
     """Modules with one of these in their paths, in its own naming, cannot be quantized."""
     assumed: Mapping[str, Any] = field(default_factory=dict)
     """Sizes that are fixed in its code, whatever a file says."""
+    window: int | None = None
+    """Positions of the decoder's window, if they are fixed in its code. A model of a longer window cannot
+    be read. One of a shorter window can, and is computed rightly up to the end of its own."""
     format: Format | None = None
     """The layout of its config.json; None: it reads the artifact's."""
     constants: Mapping[str, Any] = field(default_factory=dict)
@@ -67,6 +72,17 @@ class Loader:
     def reads_the_artifact(self) -> bool:
         """Whether it reads the artifact itself and needs no view."""
         return self.format is None
+
+    def limit(self, config: ModelConfig) -> str | None:
+        """How far into a stream it computes what a model of these sizes does; None: to the end."""
+        own = config.decoder.sliding_window
+        if self.window is None or own >= self.window:
+            return None
+        seconds = own / config.audio.frame_rate
+        return (
+            f"it is right up to position {own} ({seconds:.0f} s): decoder.sliding_window is {own},"
+            f" its code has a fixed {self.window}"
+        )
 
     def config_file(self, sizes: Mapping[str, Any]) -> JsonFile:
         """config.json without its quantization."""
@@ -96,6 +112,8 @@ VOXMLX_LOADER = Loader(
 from voxmlx import transcribe
 
 print(transcribe("talk.flac", model_path="{repo}"))""",
+    note="voxmlx's decoder looks back 8192 positions (11 minutes), whatever `sliding_window` says. If the"
+    " model's own window is shorter, voxmlx transcribes recordings longer than that worse than voxrun does.",
     modes=("affine",),
     uniform=True,
     assumed=_BIASES
@@ -106,8 +124,8 @@ print(transcribe("talk.flac", model_path="{repo}"))""",
         "audio.global_log_mel_max": 1.5,
         "encoder.norm_eps": 1e-5,
         "decoder.norm_eps": 1e-5,
-        "decoder.sliding_window": 8192,
     },
+    window=8192,
 )
 
 MLX_AUDIO_LOADER = Loader(

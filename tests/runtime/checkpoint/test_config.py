@@ -16,7 +16,7 @@ from voxrun.errors import ConfigError
 def test_sizes_come_from_the_file() -> None:
     config = Layout(CHECKPOINT).config
     assert (config.encoder.dim, config.encoder.n_heads, config.encoder.sliding_window) == (192, 4, 750)
-    assert (config.decoder.dim, config.decoder.n_kv_heads, config.decoder.sliding_window) == (256, 2, 8192)
+    assert (config.decoder.dim, config.decoder.n_kv_heads, config.decoder.sliding_window) == (256, 2, 250)
     assert (config.encoder.use_biases, config.decoder.use_biases) == (True, False)
     assert (config.vocab_size, config.ada_dim, config.downsample_factor) == (1024, 32, 4)
     assert (config.audio.samples_per_position, config.mel_per_position) == (1280, 8)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from committed import CHECKPOINT, CLIPS
+from committed import CHECKPOINT, CLIPS, SHOWN, SHOWN_TEXT
 from dialect_files import saved, write_folder
 from small_models import Tensors, random_tensors, small_params, write_artifact
 
@@ -106,8 +106,8 @@ def test_every_dialect_gives_the_same_transcript(
 ) -> None:
     params = json.loads((CHECKPOINT / "params.json").read_text(encoding="utf-8"))
     transcriber = Transcriber.open(write_folder(tmp_path, dialect, params, tiny))
-    heard = transcriber.transcribe(CLIPS / "prompts" / "vm-leavemsg.flac")
-    assert heard.text.strip() == "press five to leave a message"
+    heard = transcriber.transcribe(CLIPS / f"{SHOWN}.flac")
+    assert heard.text.strip() == SHOWN_TEXT
 
 
 def test_names_and_configuration_may_come_from_two_tools(tmp_path: Path, tiny: dict[str, mx.array]) -> None:

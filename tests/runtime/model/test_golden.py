@@ -40,6 +40,13 @@ def test_greedy_tokens_are_the_oracles(transcriber: Transcriber, clip: str) -> N
     assert transcriber.transcribe(CLIPS / clip).tokens == ORACLE["clips"][clip]["tokens"]
 
 
+@pytest.mark.parametrize("said", ORACLE["delays"])
+def test_greedy_tokens_are_the_oracles_at_every_delay(transcriber: Transcriber, said: str) -> None:
+    clip, delay_ms = said.split(" at ")
+    heard = transcriber.transcribe(CLIPS / clip, delay_ms=float(delay_ms))
+    assert heard.tokens == ORACLE["delays"][said]["tokens"]
+
+
 @pytest.fixture(scope="module", params=["unpacked", "mapped", "MLX's"])
 def kernels(request: pytest.FixtureRequest) -> Iterator[None]:
     """Who computes on a CPU; on a GPU it is always MLX."""

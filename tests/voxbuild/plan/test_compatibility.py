@@ -115,7 +115,7 @@ def test_a_plan_that_it_cannot_read_is_refused_by_dialect_module_and_rule(book, 
             {"ada_rms_norm_t_cond_dim": 16},
             r"decoder\.ada_dim is 16; its code has a fixed 32",
         ),
-        ("voxmlx", {"sliding_window": 100}, r"decoder\.sliding_window is 100; its code has a fixed 8192"),
+        ("voxmlx", {"sliding_window": 9000}, r"decoder\.sliding_window is 9000; its code has a fixed 8192"),
     ],
 )
 def test_sizes_that_a_loader_hard_codes_must_match(book, dialect, change, message):
@@ -144,6 +144,17 @@ def test_the_plan_has_a_line_for_each_loader(book):
     unquantized = recipe_of(book, "voxmlx", None)
     lines = dialect_lines(unquantized, make_plan(unquantized, header_of(params_of()), params_of()))
     assert "transformers can read it: bf16.transformers, if `dialects:` says transformers" in lines
+
+
+def test_the_plan_says_how_far_a_loader_is_right_that_ignores_a_short_window(book):
+    params = params_of() | {"sliding_window": 250}
+    recipe = recipe_of(book, "voxmlx", quantize())
+    plan = make_plan(recipe, header_of(params), params)
+    check_dialects(recipe, plan)
+    assert dialect_lines(recipe, plan).splitlines()[0] == (
+        "voxmlx can read it: the artifact itself; it is right up to position 250 (20 s):"
+        " decoder.sliding_window is 250, its code has a fixed 8192"
+    )
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,7 @@ def test_what_the_configuration_says_beyond_plain_lora_is_refused(tmp_path, keys
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "Expecting value"),
+        ("", "empty; download it again"),
         ("[]", "a JSON object was expected, not list"),
         ('{"r": NaN}', "NaN is no JSON number"),
         ('{"r": 1, "r": 2}', "twice"),
