@@ -95,7 +95,11 @@ def _caf_files(file: Any) -> Iterator[int]:
 
 
 def _bytes_at(file: Any, at: int, n: int) -> bytes:
-    file.seek(at)
+    """Bytes of the file; none at a place that no file reaches, as damaged sizes claim."""
+    try:
+        file.seek(at)
+    except (OSError, OverflowError, ValueError):
+        return b""
     data: bytes = file.read(n)
     while len(data) < n and (more := file.read(n - len(data))):
         data += more
