@@ -11,13 +11,12 @@ from voxrun.audio.choice import Choice, Raw
 from voxrun.errors import AudioError
 from voxrun.transcripts.layout import CUE, HIGHLIGHT, MOST_LINES, Layout
 from voxrun.transcripts.writers import WRITERS
-from voxrun.trust.defaults import DEFAULT_REGISTRY, REGISTRY_VARIABLE
+from voxrun.trust.defaults import DEFAULT_MODEL, DEFAULT_REGISTRY, REGISTRY_VARIABLE
 
 from .arguments import misplaced_model, not_a_model, not_a_recording
 from .habits import device_advice
 from .parser import RECORDINGS, STDIN, Help, Parser
 
-DEFAULT_MODEL = "mlx-community/Voxtral-Mini-4B-Realtime-6bit"
 MODEL_VARIABLE = "VOXRUN_MODEL"
 STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 DESCRIPTION = (

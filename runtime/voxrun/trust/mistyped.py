@@ -2,8 +2,9 @@
 
 import os
 import re
-from difflib import get_close_matches
 from pathlib import Path
+
+from .defaults import DEFAULT_MODEL
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 PATH = re.compile(r"[./~]|[A-Za-z]:|.*[\\/]$|[^/]*\\")
@@ -13,14 +14,25 @@ MOST_SHOWN = 5
 
 
 def is_path(name: str, revision: str | None = None) -> bool:
-    """Whether a name can only be meant as a path: by its form, or because its first folder is there.
+    """Whether a name is meant as a path: by its form, or because a folder here has a name much like it.
 
-    A name with a revision, behind it or given separately, is one only by its form: a folder has none.
+    By its form only are: a name with a revision, behind it or given separately, for a folder has none; the
+    default model; and a repository that is in the Hub's cache.
     """
     repo = name.partition("@")[0]
     if PATH.match(name) or repo.count("/") != 1:
         return True
-    return revision is None and os.path.isdir(repo.partition("/")[0])  # noqa: PTH112
+    if revision is not None or repo == DEFAULT_MODEL:
+        return False
+    owner, _, model = repo.partition("/")
+    return bool(_like(model, _folders(Path(owner)))) and not _is_cached(repo)
+
+
+def _is_cached(repo: str) -> bool:
+    """Whether the Hub's cache has something of a repository."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return os.path.isdir(os.path.join(HF_HUB_CACHE, f"models--{repo.replace('/', '--')}"))  # noqa: PTH112, PTH118
 
 
 def complaint(name: str) -> str:
@@ -34,16 +46,17 @@ def complaint(name: str) -> str:
         return "the name of the model is empty"
     if "/" not in name and not PATH.match(name):
         return f"{name}: no such folder, and no repository name like owner/name{suggestion(name)}"
-    rest = suggestion(name) or _content(path)
+    rest = suggestion(name)
     if REPOSITORY.fullmatch(name) and not PATH.match(name):
         rest += f"; if a repository of the Hub is meant: {name}@main"
     return f"{name}: no such folder{rest}"
 
 
 def suggestion(name: str) -> str:
-    """A question for the folder whose path is most like this one; empty if none is."""
-    found = _nearest(_expanded(name))
-    return f"; did you mean {found}?" if found else ""
+    """A question for the folder whose path is most like this one, else what the folder above it holds."""
+    path = _expanded(name)
+    found = _nearest(path)
+    return f"; did you mean {found}?" if found else _content(path)
 
 
 def _expanded(name: str) -> Path:
@@ -54,11 +67,18 @@ def _expanded(name: str) -> Path:
 def _nearest(path: Path) -> Path | None:
     found = Path(path.anchor)
     for part in path.parts[bool(path.anchor) :]:
-        alike = [part] if os.path.isdir(found / part) else get_close_matches(part, _folders(found), 1)  # noqa: PTH112
+        alike = [part] if os.path.isdir(found / part) else _like(part, _folders(found))  # noqa: PTH112
         if not alike:
             return None
         found /= alike[0]
     return found if path.parts else None
+
+
+def _like(name: str, names: list[str]) -> list[str]:
+    """The one of these names that is most like a mistyped one, if any is."""
+    from difflib import get_close_matches  # only a mistake needs it
+
+    return get_close_matches(name, names, 1)
 
 
 def _content(path: Path) -> str:

@@ -6,6 +6,7 @@ import huggingface_hub
 import pytest
 
 from voxrun.errors import ModelError
+from voxrun.trust.defaults import DEFAULT_MODEL
 from voxrun.trust.locate import locate
 
 
@@ -85,6 +86,25 @@ def test_a_folder_of_its_owners_name_does_not_hide_a_repository(monkeypatch: pyt
         locate("./out/voice", revision="main")
 
 
+def test_a_folder_that_holds_nothing_alike_does_not_hide_a_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does any folder hide the default model, or a repository in the cache."""
+    asked = []
+    monkeypatch.setattr(
+        huggingface_hub, "snapshot_download", lambda name, **_: asked.append(name) or "/snapshot"
+    )
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / f"{DEFAULT_MODEL.replace('6bit', '4bit')}").mkdir(parents=True)
+    (tmp_path / "cache/models--out--tinny").mkdir(parents=True)
+    names = [DEFAULT_MODEL, "out/voice", "out/tinny"]
+    for name in names:
+        locate(name)
+    assert asked == names
+    with pytest.raises(ModelError, match="did you mean mlx-community/"):
+        locate(DEFAULT_MODEL.replace("6bit", "5bit"))
+
+
 def test_what_is_not_on_the_hub_may_be_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(name: str, **_: object) -> str:
         raise huggingface_hub.errors.LocalEntryNotFoundError("nothing")
@@ -92,3 +112,5 @@ def test_what_is_not_on_the_hub_may_be_a_folder(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", nothing)
     with pytest.raises(ModelError, match=r"nor can the Hub be reached; did you mean out/tiny\?$"):
         locate("otu/tiny")
+    with pytest.raises(ModelError, match=r"nor can the Hub be reached; in out there are tiny$"):
+        locate("out/voice")
