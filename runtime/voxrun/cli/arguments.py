@@ -5,11 +5,14 @@ Names and folders are looked at; no file is opened. `os.path`, for `Path` raises
 
 import os
 import re
+import select
+import stat
 from shlex import quote
 from urllib.parse import unquote, urlsplit
 
+from voxrun.trust.mistyped import WEIGHTS, a_file
+
 MODEL_FILES = ("config.json", "params.json")
-WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt", ".npz")
 WHISPER = r"(tiny|base|small|medium|large|turbo)([.-](en|v\d|turbo|v3-turbo))?|.*/.*whisper.*"
 URL = r"(?i)[a-z][a-z0-9+.-]+://"
 
@@ -32,6 +35,24 @@ def not_a_recording(name: str) -> str | None:
     return None
 
 
+def ignored_input() -> str | None:
+    """What to write if standard input has sound, or will have it, but is not named; None if it is empty.
+
+    Else a room would be recorded instead. Cron, CI and ssh close it, or give it /dev/null.
+    """
+    try:
+        status = os.fstat(0)
+    except OSError:
+        return None
+    if stat.S_ISFIFO(status.st_mode):
+        poll = select.poll()
+        poll.register(0, select.POLLIN)
+        is_empty = any(event == select.POLLHUP for _, event in poll.poll(0))  # its writer wrote nothing
+    else:
+        is_empty = not (stat.S_ISREG(status.st_mode) and status.st_size)
+    return None if is_empty else "standard input is -: voxrun - (for the microphone: voxrun </dev/null)"
+
+
 def misplaced_model(name: str) -> str | None:
     """What to write instead of a model among the recordings; None if it is not one."""
     folder = any(os.path.isfile(os.path.join(name, file)) for file in MODEL_FILES)  # noqa: PTH113, PTH118
@@ -42,10 +63,10 @@ def misplaced_model(name: str) -> str | None:
 
 def not_a_model(name: str) -> str | None:
     """Why a name cannot be that of a model, and what to write; None if it can."""
-    if os.path.isfile(name):  # noqa: PTH113
+    if reason := a_file(name):
         if name.lower().endswith(WEIGHTS):
-            return f"--model {name}: is a file; write the folder that has it and config.json"
-        return f"--model {name}: is a file, no model; a recording needs no option: voxrun {quote(name)}"
+            return f"--model {reason}"
+        return f"--model {reason}; a recording needs no option: voxrun {quote(name)}"
     if not os.path.lexists(name) and re.fullmatch(WHISPER, name):
         return f"--model {name}: is a Whisper model; voxrun runs Voxtral-Mini-4B-Realtime only"
     return None

@@ -6,14 +6,12 @@ It imports little before signals are handled: until then a Ctrl-C is Python's, w
 import os
 import sys
 
+from .codes import BAD, DONE, READER_GONE
 from .signals import Interruption
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
-
-READER_GONE = 1
-BAD_OUTPUT = 2
 
 
 def main(argv: list[str] | None = None, interruption: Interruption | None = None) -> int:
@@ -58,7 +56,7 @@ def _printed(code: int) -> int:
     except BrokenPipeError:
         return READER_GONE
     except OSError as error:
-        if code == 0:  # else it was reported
+        if code == DONE:  # else it was reported
             print(f"voxrun: standard output cannot be written ({error.strerror})", file=sys.stderr)
-        return code or BAD_OUTPUT
+        return code or BAD
     return code

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,16 +10,19 @@ from pathlib import Path
 from voxrun import __version__
 from voxrun.audio.choice import Choice, Raw
 from voxrun.errors import AudioError
+from voxrun.messages import shown
+from voxrun.transcripts.descriptors import descriptor_at
 from voxrun.transcripts.layout import CUE, HIGHLIGHT, MOST_LINES, Layout
 from voxrun.transcripts.writers import WRITERS
 from voxrun.trust.defaults import DEFAULT_MODEL, DEFAULT_REGISTRY, REGISTRY_VARIABLE
 
-from .arguments import misplaced_model, not_a_model, not_a_recording
+from .arguments import ignored_input, misplaced_model, not_a_model, not_a_recording
 from .habits import device_advice
-from .parser import RECORDINGS, STDIN, Help, Parser
+from .parser import RECORDINGS, STDIN, STDOUT, Help, Parser
 
 MODEL_VARIABLE = "VOXRUN_MODEL"
-STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+MOST_DIGITS = 15
+"""Of a number."""
 DESCRIPTION = (
     "Transcribe recordings, streams and the microphone with MLX weights of Voxtral-Mini-4B-Realtime."
     " Standard output carries the transcript, nothing else."
@@ -72,7 +76,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p = parser()
     args = p.read(sys.argv[1:] if argv is None else argv)
     args.format = args.format or _format_of(args.output)
-    args.output = None if args.output in STDOUT else args.output
+    if args.output == STDOUT or descriptor_at(args.output or "") == 1:
+        args.output = None
     if args.model is None and args.lock is None:
         args.model = os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL
     args.choice = Choice(args.track, args.channel, args.raw)
@@ -102,6 +107,8 @@ def _mistakes_of_recordings(args: argparse.Namespace) -> Iterator[str | None]:
         yield from reasons
     if STDIN in args.audio and len(args.audio) > 1:
         yield "-: standard input cannot be one of several recordings"
+    if not (args.audio or args.device or args.list_devices):
+        yield ignored_input()
     if not args.audio and (args.track or args.channel or args.raw):
         yield "--track, --channel and --raw are of a recording: name one, or - for standard input"
     if args.raw and args.track:
@@ -205,6 +212,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
 def _add_results(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--format",
+        type=str.lower,
         choices=list(WRITERS),
         help="; ".join(f"{name}: {writer.about}" for name, writer in WRITERS.items())
         + " (default: by the name of --output, else txt)",
@@ -251,13 +259,13 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
 def _add_decoding(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--delay-ms",
-        type=float,
+        type=_number,
         metavar="MS",
         help="how long the model listens before it writes: 80 to 1200 in steps of 80, or 2400"
         " (default: the model's own, 480)",
     )
     group.add_argument(
-        "--temp", type=float, default=0.0, metavar="T", help="sampling temperature (default 0: greedy)"
+        "--temp", type=_number, default=0.0, metavar="T", help="sampling temperature (default 0: greedy)"
     )
     group.add_argument("--seed", type=_count, default=0, metavar="N", help="of the sampling (default 0)")
     group.add_argument(
@@ -282,20 +290,27 @@ def _raw(text: str) -> Raw:
 
 
 def _positive(text: str) -> int:
-    if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
-    return int(text)
+    return _whole(text, 1)
 
 
 def _count(text: str) -> int:
-    number = _whole(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    if re.fullmatch(r"[+-]?\d+", text, re.ASCII) and len(text) > MOST_DIGITS:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is too long for a number")
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a whole number of {least} or more")
     return number
 
 
-def _whole(text: str) -> int:
+def _number(text: str) -> float:
     try:
-        return int(text)
+        return float(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a number") from error

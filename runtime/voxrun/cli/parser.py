@@ -9,12 +9,12 @@ from typing import NoReturn
 from voxrun.messages import sentence
 
 from . import habits
+from .codes import BAD
 
-STDIN = "-"
+STDIN = STDOUT = "-"
 END_OF_OPTIONS = "--"
 RECORDINGS = "audio"
 """The attribute with all recordings. An option that stores there is another way to name one."""
-BAD_USAGE = 2
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,8 +37,12 @@ class Parser(argparse.ArgumentParser):
                 continue
             name, joined, value = word.partition("=")
             action = self._action(name)
+            if joined and action.nargs == 0:
+                self.error(f"{name} takes no value")
             if not joined and self._takes_value(action, name, rest):
                 joined, value = "=", rest.pop()
+            if joined and not value and action.dest != RECORDINGS:
+                self.error(_needs_a_value(action, name))
             if action.dest == RECORDINGS:
                 recordings.append(value)
             else:
@@ -47,7 +51,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One line instead of the usage."""
-        self.exit(BAD_USAGE, f"{self.prog}: {sentence(message)}\n")
+        self.exit(BAD, f"{self.prog}: {sentence(message)}\n")
 
     def format_help(self) -> str:
         """The help; an optional value is shown as `read` wants it, behind a `=`."""
@@ -80,7 +84,7 @@ class Parser(argparse.ArgumentParser):
                 f" a recording goes before {name}, or behind another option"
             )
         if action.nargs is None and not has_value:
-            self.error(f"{name} needs a value: {name} {action.metavar or action.dest.upper()}")
+            self.error(_needs_a_value(action, name))
         return action.nargs is None
 
     def _is_option(self, word: str) -> bool:
@@ -98,6 +102,11 @@ class Help(argparse.HelpFormatter):
 
         lines = [(line, " " * 12 if line.startswith(" ") else "") for line in text.splitlines()]
         return "\n".join("\n".join(wrap(line, width, subsequent_indent=deeper)) for line, deeper in lines)
+
+
+def _needs_a_value(action: argparse.Action, name: str) -> str:
+    value = "|".join(action.choices or ()) or action.metavar or action.dest.upper()
+    return f"{name} needs a value: {name}{'=' if action.nargs else ' '}{value}"
 
 
 def _is_dashed(word: str) -> bool:

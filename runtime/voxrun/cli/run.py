@@ -18,12 +18,11 @@ from voxrun.trust.locate import in_registry
 from voxrun.trust.open import pinned_model, trusted
 from voxrun.trust.pin import Pin
 
+from .codes import BAD, DONE
 from .screen import Screen, print_above, screen_for, show_log
 from .signals import Interruption
 from .sources import inputs
 from .stats import Stats
-
-BAD_INPUT = 2
 
 
 def run(args: argparse.Namespace, interruption: Interruption) -> int:
@@ -33,7 +32,7 @@ def run(args: argparse.Namespace, interruption: Interruption) -> int:
         if args.list_devices:
             with Stdout(live=False) as output:
                 output.write("".join(f"{device}\n" for device in input_devices()))
-            return 0
+            return DONE
         return Run(args, interruption).all()
     except VoxrunError as error:
         return _report(error)
@@ -80,7 +79,7 @@ class Run:
     def _try(self, index: int) -> int:
         """Transcribe one input; a bad recording or place does not stop the others. Returns the exit code."""
         try:
-            return 0 if self._transcribe(index) else BAD_INPUT
+            return DONE if self._transcribe(index) else BAD
         except AudioError as error:
             if not self._places and not self._inputs[index].live:
                 with self._output_of(index) as output:
@@ -173,4 +172,4 @@ def _is_watched() -> bool:
 
 def _report(error: VoxrunError) -> int:
     log.error("%s", error)
-    return BAD_INPUT
+    return BAD

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import stat
 import sys
 from abc import ABC, abstractmethod
@@ -15,14 +14,10 @@ from tqdm import tqdm
 from voxrun.errors import AudioError, DeviceError, OutputError
 from voxrun.files.paths import fitting
 
-from .descriptors import check_writable, writer
+from .descriptors import STREAMS, check_writable, descriptor_at, writer
 
 LOST = (AudioError, DeviceError, OutputError)
 """Errors after which live audio leaves no document: nothing was heard, or nothing can be written."""
-STREAMS = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
-"""Names in these folders stand for open files, even where those are regular files."""
-STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
-DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,6})")
 
 
 class Output(ABC):
@@ -133,9 +128,7 @@ def _descriptor(path: Path) -> int:
 
     Names of open descriptors are not opened again: that fails for sockets, and has an offset of its own.
     """
-    number = STANDARD.get(str(path))
-    if number is None and (match := DESCRIPTOR.fullmatch(str(path))):
-        number = int(match[1])
+    number = descriptor_at(str(path))
     if number is None:
         return os.open(path, os.O_WRONLY | os.O_APPEND)
     check_writable(number)
@@ -224,7 +217,7 @@ def output_at(path: Path, live: bool) -> Output:
 
 def is_special(path: Path) -> bool:
     """Whether a path is not that of a regular file, existing or not."""
-    return path.parent in STREAMS or (os.path.exists(path) and not os.path.isfile(path))  # noqa: PTH110, PTH113
+    return str(path.parent) in STREAMS or (os.path.exists(path) and not os.path.isfile(path))  # noqa: PTH110, PTH113
 
 
 def check_place(path: Path) -> None:

@@ -9,6 +9,8 @@ from .defaults import DEFAULT_MODEL
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 PATH = re.compile(r"[./~]|[A-Za-z]:|.*[\\/]$|[^/]*\\")
 """How a path begins, or ends, and a repository's name does not."""
+WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt", ".npz")
+"""Suffixes of files with weights."""
 MOST_SHOWN = 5
 """Names of folders in a message."""
 
@@ -39,9 +41,8 @@ def complaint(name: str) -> str:
     """What is wrong with a path that is not a folder's, for a message."""
     if "://" in name:
         return f"{name}: a URL; a repository is named owner/name"
-    path = _expanded(name)
-    if os.path.isfile(path):  # noqa: PTH113
-        return f"{name}: a file; name its folder, {path.parent}"
+    if reason := a_file(name):
+        return reason
     if not name:
         return "the name of the model is empty"
     if "/" not in name and not PATH.match(name):
@@ -50,6 +51,16 @@ def complaint(name: str) -> str:
     if REPOSITORY.fullmatch(name) and not PATH.match(name):
         rest += f"; if a repository of the Hub is meant: {name}@main"
     return f"{name}: no such folder{rest}"
+
+
+def a_file(name: str) -> str | None:
+    """Why a file is not what a model's name must be; None if there is no such file."""
+    path = _expanded(name)
+    if not os.path.isfile(path):  # noqa: PTH113
+        return None
+    if name.lower().endswith(WEIGHTS):
+        return f"{name}: is a file; name the model's folder, {path.parent}"
+    return f"{name}: is a file, not the folder of a model"
 
 
 def suggestion(name: str) -> str:

@@ -261,7 +261,7 @@ def test_stats_tell_quantization_and_kernels(monkeypatch: pytest.MonkeyPatch) ->
         (["--audio", "-", "a.wav"], "standard input cannot be one of several"),
         (["--audio", "a.wav", "--device", "1"], "choose one"),
         (["--audio", "a.wav", "--alternatives", "2"], "--format json only"),
-        (["--audio", "a.wav", "--alternatives", "-1"], "-1 is negative"),
+        (["--audio", "a.wav", "--alternatives", "-1"], "'-1' is not a whole number of 0 or more"),
         (["--audio", "a.wav", "b.wav", "--format", "srt"], "several recordings as srt need --output FOLDER"),
         (
             ["--audio", "a.wav", "b.wav", "--format", "srt", "--output", "-"],
@@ -282,8 +282,8 @@ def test_stats_tell_quantization_and_kernels(monkeypatch: pytest.MonkeyPatch) ->
         (["--output", "a.srt", "--words", "highlight"], "--words highlight belongs to --format vtt, not srt"),
         (["--output", "a.vtt", "--timestamps"], "--timestamps belongs to --format txt, not vtt"),
         (["--output", "a.srt", "--words", "cue", "--lines", "1"], "--words cue has one word in a cue"),
-        (["--output", "a.srt", "--lines", "0"], "0 is not a whole number of 1 or more"),
-        (["--output", "a.srt", "--line-length", "wide"], "wide is not a whole number of 1 or more"),
+        (["--output", "a.srt", "--lines", "0"], "'0' is not a whole number of 1 or more"),
+        (["--output", "a.srt", "--line-length", "wide"], "'wide' is not a whole number of 1 or more"),
     ],
 )
 def test_invalid_options_are_refused_before_the_model_is_loaded(

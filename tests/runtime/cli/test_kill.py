@@ -108,7 +108,7 @@ def start(*arguments: str | Path, script: str = "", **options: object) -> subpro
         [sys.executable, *code, "--model", str(CHECKPOINT), *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        **options,
+        **{"stdin": subprocess.DEVNULL, **options},
     )
 
 

@@ -1,5 +1,6 @@
 """What people type: recordings anywhere, options of other programs, and one line for every mistake."""
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -83,9 +84,15 @@ def test_options_between_recordings_keep_their_values() -> None:
         ("--model", "--model needs a value: --model PATH|REPO"),
         ("--audio --stats", "--audio needs a value: --audio FILE"),
         ("--output --language en", "--output needs a value: --output PATH"),
-        ("--stats=yes a", "argument --stats: ignored explicit argument 'yes'"),
-        ("a --seed x", "argument --seed: 'x' is not a whole number"),
-        ("a --track 0", "argument --track: 0 is not a whole number of 1 or more"),
+        ("--stats=yes a", "--stats takes no value"),
+        ("a --seed x", "argument --seed: 'x' is not a whole number of 0 or more"),
+        ("a --track 0", "argument --track: '0' is not a whole number of 1 or more"),
+        ("a --delay-ms x", "argument --delay-ms: 'x' is not a number"),
+        (f"a --lines {'1' * 16}", f"argument --lines: '{'1' * 16}' is too long for a number"),
+        ("--words", "--words needs a value: --words cue|highlight"),
+        ("--format", "--format needs a value: --format txt|json|srt|vtt|tsv"),
+        ("--output=", "--output needs a value: --output PATH"),
+        ("--verify=", "--verify needs a value: --verify=KEY"),
         ("--channel 1", "--track, --channel and --raw are of a recording: name one, or - for standard input"),
         ("- --raw s16le:16000 --track 1", "--raw and --track: raw samples have no tracks"),
         ("--device 1 a", "--device is a microphone, a a recording: choose one"),
@@ -93,6 +100,62 @@ def test_options_between_recordings_keep_their_values() -> None:
 )
 def test_a_mistake_is_one_line(line: str, complaint: str, refused: Refused) -> None:
     assert refused(*line.split()) == complaint
+
+
+@pytest.mark.parametrize(
+    "option", [option for option in parser()._option_string_actions if option != "--audio"]
+)
+def test_no_value_is_empty(option: str, refused: Refused) -> None:
+    """As that of a variable that is not set: `--output "$OUT"`."""
+    assert re.match(rf"{option}( needs a value: | takes no value$)", refused("a", f"{option}="))
+    if parser()._option_string_actions[option].nargs is None:
+        assert refused("a", option, "").startswith(f"{option} needs a value: ")
+
+
+@pytest.mark.parametrize(
+    ("given", "is_told"),
+    [
+        ("pipe", True),
+        ("written", True),
+        ("ended", False),
+        ("file", True),
+        ("empty", False),
+        ("/dev/null", False),
+    ],
+)
+def test_sound_in_standard_input_is_not_ignored(
+    given: str, is_told: bool, empty_folder: Path, refused: Refused
+) -> None:
+    """`cat talk.flac | voxrun` would record the room. Without sound there, as cron has it, it is meant so."""
+    reader, writer = os.pipe()
+    if given == "written":
+        os.write(writer, b"RIFF")
+    if given in ("written", "ended"):
+        os.close(writer)
+    (empty_folder / "file").write_bytes(b"RIFF")
+    (empty_folder / "empty").touch()
+    standard = os.dup(0)
+    with (
+        (empty_folder / given).open("rb")
+        if given in ("file", "empty", "/dev/null")
+        else os.fdopen(reader) as file
+    ):
+        os.dup2(file.fileno(), 0)
+    try:
+        if is_told:
+            assert refused() == "standard input is -: voxrun - (for the microphone: voxrun </dev/null)"
+        else:
+            assert parse([]).audio == []
+        assert parse(["--device", "1"]).device == "1"
+        assert parse(["--list-devices"]).list_devices
+        assert parse(["-"]).audio == ["-"]
+    finally:
+        os.dup2(standard, 0)
+        os.close(standard)
+
+
+def test_formats_in_capitals() -> None:
+    assert parse(["a", "--format", "SRT"]).format == parse(["a", "--output", "a.SRT"]).format == "srt"
 
 
 def test_raw_samples_of_an_unknown_codec_are_a_mistake_too(refused: Refused) -> None:
@@ -186,9 +249,10 @@ def test_a_model_among_recordings_is_never_one_of_them(refused: Refused) -> None
     [
         (
             "talk.flac",
-            "--model talk.flac: is a file, no model; a recording needs no option: voxrun talk.flac",
+            "--model talk.flac: is a file, not the folder of a model;"
+            " a recording needs no option: voxrun talk.flac",
         ),
-        ("m.safetensors", "--model m.safetensors: is a file; write the folder that has it and config.json"),
+        ("m.safetensors", "--model m.safetensors: is a file; name the model's folder, ."),
         ("large-v3", "--model large-v3: is a Whisper model; voxrun runs Voxtral-Mini-4B-Realtime only"),
         ("mlx-community/whisper-tiny", None),
         ("base.en", None),

@@ -38,7 +38,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         ("out/tiny/bf16", "no such folder; in out/tiny there are 4bit, 6bit"),
         ("./tiny", "no such folder"),
-        ("out/tiny/4bit/model.safetensors", "a file; name its folder, out/tiny/4bit"),
+        ("out/tiny/4bit/model.safetensors", "is a file; name the model's folder, out/tiny/4bit"),
         ("~/models/x", "no such folder; did you mean {home}/models/x?"),
         ("~/models/voice", "no such folder; in {home}/models there are x"),
         ("out\\tiny\\4bit", "no such folder; did you mean out/tiny/4bit?"),
