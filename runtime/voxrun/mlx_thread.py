@@ -93,9 +93,9 @@ class MlxThread:
             self._closed.wait()
 
     def _refuse(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            raise VoxrunError("the process is ending; transcribe before its last exit functions are called")
-        threading.Event().wait()  # a daemon: it ends with the process
+        if threading.current_thread().daemon:
+            threading.Event().wait()  # it ends with the process
+        raise VoxrunError("the process is ending; transcribe before its last exit functions are called")
 
     def _free_lock(self) -> None:
         self._starting = threading.Lock()  # another thread may have held it at the fork

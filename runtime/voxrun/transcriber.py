@@ -1,9 +1,11 @@
 """A loaded model with its tokenizer: open it from a folder, the Hub or a registry, start sessions."""
 
 from collections.abc import Callable, Iterable, Iterator
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from voxrun import habits
 from voxrun.audio.choice import Choice, Raw
 from voxrun.audio.opened import Audio, open_audio
 from voxrun.audio.source import Source
@@ -16,7 +18,7 @@ from voxrun.stream.tokenizer import Tokenizer
 from voxrun.trust.open import trusted
 
 from .arrays import FloatArray
-from .errors import AudioError, ConfigError, DeviceError
+from .errors import AudioError, ConfigError, DeviceError, VoxrunError
 from .mlx_thread import computed
 
 
@@ -55,11 +57,12 @@ class Transcriber:
         return cls.load(trusted(model, revision, registry, verify, lock))
 
     @classmethod
-    def load(cls, folder: Path) -> "Transcriber":
+    def load(cls, folder: str | Path) -> "Transcriber":
         """Load a folder by its path, whatever its name; nothing is located, downloaded or verified.
 
         Raises ConfigError, WeightsError.
         """
+        folder = Path(folder)
         loaded, tokenizer = computed(load_model, folder), Tokenizer(folder)
         if tokenizer.size != loaded.config.vocab_size:
             raise ConfigError(
@@ -68,6 +71,10 @@ class Transcriber:
             )
         return cls(loaded, tokenizer)
 
+    def __reduce__(self) -> NoReturn:
+        """Raises VoxrunError: a model is neither copied nor sent to another process."""
+        raise VoxrunError("a Transcriber cannot be sent to another process: open the model there")
+
     @property
     def rate(self) -> int:
         """Sampling rate in Hz of the audio that sessions take (16000 upstream)."""
@@ -75,6 +82,7 @@ class Transcriber:
 
     def session(self, **options: Any) -> Session:
         """A new stream of audio; the options are those of `Session`. Raises VoxrunError."""
+        _check_names(options)
         return Session(self.model, self.tokenizer, **options)
 
     def transcribe(
@@ -134,6 +142,18 @@ class Transcriber:
 
     def _results(self, source: Source, options: dict[str, Any]) -> Iterator[Result]:
         return listen(self.session(**{"live": source.live, **options}), source)
+
+
+def _check_names(options: Iterable[str]) -> None:
+    """Raises VoxrunError for an option that a session does not have."""
+    known = [
+        name for name, option in signature(Session).parameters.items() if option.kind == option.KEYWORD_ONLY
+    ]
+    for name in options:
+        if name not in known:
+            advice = habits.advice(name) or "--"
+            rest = f"there is no such option; these are: {', '.join(known)}"
+            raise VoxrunError(f"{name}: {rest if '--' in advice else advice}")  # --: advice for the command
 
 
 def listen(session: Session, source: Iterable[FloatArray]) -> Iterator[Result]:

@@ -2,8 +2,9 @@
 
 import io
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,6 +139,7 @@ REFUSED = [
     (None, {}, "NoneType is no audio: a path, bytes, a binary file or arrays of samples are"),
     (16000, {}, "int is no audio: "),
     (io.StringIO("talk"), {}, "StringIO: is a text file; open it in binary mode"),
+    ("", {}, "the path of the recording is empty"),
     (b"", {}, "0 bytes: "),
     (b"talk", {}, "4 bytes: "),
     ("no such file", {}, "no such file: cannot be read as audio"),
@@ -160,6 +162,16 @@ REFUSED = [
     ([0.0, 0.0], {"rate": 16000}, "samples must be a NumPy array, not float"),
     ([b"talk"], {"rate": 16000}, "samples must be a NumPy array, not bytes"),
     ([], {"rate": 16000}, "the stream: the recording is empty"),
+    (SECOND, {"rate": np.array([1, 2])}, r"array\(\[1, 2\]\) is no rate"),
+    (b"talk", {"track": "1"}, "track must be a whole number, not '1'"),
+    (b"talk", {"channel": 1.0}, "channel must be a whole number, not 1.0"),
+    (b"talk", {"raw": 16000}, "raw must be text such as 's16le:16000', not 16000"),
+    (b"talk", {"raw": f"s16le:{'1' * 5000}"}, "'s16le:1+.*: raw samples are given as CODEC:RATE"),
+    (
+        bytes(range(256)) * 99,
+        {},
+        "25,344 bytes: .* need --raw CODEC:RATE, in Python raw=, such as",
+    ),
     (b"talk", {"raw": "pcm"}, "'pcm' is no codec of raw samples"),
 ]
 
@@ -172,6 +184,64 @@ def test_anything_else_is_refused(
         transcriber.transcribe(audio, **options)
     with pytest.raises(AudioError, match=f"^{sentence}"):
         list(transcriber.stream(audio, **options))
+
+
+class Failing(io.BytesIO):
+    """A file object of a program, with a fault of its own behind the first bytes."""
+
+    def __init__(self, data: bytes, method: str) -> None:
+        super().__init__(data)
+        self._method = method
+
+    def read(self, n: int = -1) -> bytes:
+        return self._or_fail("read", super().read, n)
+
+    def seek(self, *where: int) -> int:
+        return self._or_fail("seek", super().seek, *where)
+
+    def seekable(self) -> bool:
+        return self._or_fail("seekable", super().seekable)
+
+    def _or_fail(self, method: str, function: Callable[..., Any], *arguments: int) -> Any:
+        if method == self._method and (method == "seekable" or self.tell() > 1000):
+            raise RuntimeError("unplugged")
+        return function(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("container", "method"),
+    [("FLAC", "read"), ("FLAC", "seekable"), ("CAF", "read"), ("CAF", "seek"), ("CAF", "seekable")],
+)
+def test_errors_of_a_file_object_are_of_the_audio(
+    transcriber: Transcriber, samples: np.ndarray, container: str, method: str
+) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.tile(samples, 9), 16000, format=container)
+    with pytest.raises(AudioError, match=r"^Failing: cannot be read \(unplugged\)$") as caught:
+        transcriber.transcribe(Failing(file.getvalue(), method))
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_a_text_file_and_a_closed_file_are_told_before_they_are_read(
+    transcriber: Transcriber, clip: Path
+) -> None:
+    with clip.open(encoding="latin-1") as file, pytest.raises(AudioError, match="open it in binary mode"):
+        transcriber.transcribe(file)
+    with clip.open("rb") as file:
+        pass
+    with pytest.raises(AudioError, match=r"cannot be read \(.*closed file"):
+        transcriber.transcribe(file)
+
+
+def test_options_of_other_programs_get_a_sentence(transcriber: Transcriber) -> None:
+    told = {
+        "language": "the model detects the language itself; leave it out",
+        "initial_prompt": "the model takes no prompt; leave it out",
+        "word_timestamps": "there is no such option; these are: delay_ms, temperature, seed, live,",
+    }
+    for name, sentence in told.items():
+        with pytest.raises(VoxrunError, match=f"^{name}: {sentence}"):
+            transcriber.transcribe(SECOND, rate=16000, **{name: "en"})
 
 
 def test_what_cannot_be_opened_is_refused_before_the_first_result(transcriber: Transcriber) -> None:

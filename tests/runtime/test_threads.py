@@ -1,6 +1,7 @@
 """Threads, forks and the end of a process: a model may be used from any thread, and no process aborts."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from scripted import ScriptedModel
 from threadpoolctl import threadpool_info
 
 from voxrun import mlx_thread
+from voxrun.errors import VoxrunError
 from voxrun.stream.results import Result, Transcript
 from voxrun.stream.session import Session
 from voxrun.stream.tokenizer import Tokenizer
@@ -236,6 +238,25 @@ assert os.waitpid(child, 0)[1] == 0
 """,
     )
     assert said == ["9", "9"]
+
+
+def test_a_model_is_not_sent_to_another_process(transcriber: Transcriber) -> None:
+    for one in (transcriber, transcriber.session()):
+        with pytest.raises(VoxrunError, match="cannot be sent to another process: open the model"):
+            pickle.dumps(one)
+
+
+def test_a_thread_that_others_may_wait_for_is_told_that_the_process_ends() -> None:
+    """As one that an exit function starts and joins; a daemon is never heard of again."""
+    ending = mlx_thread.MlxThread()
+    ending.submit(int).result()
+    ending._close()
+    with ThreadPoolExecutor(1) as pool, pytest.raises(VoxrunError, match="the process is ending"):
+        pool.submit(ending.submit, int).result(timeout=30)
+    daemon = threading.Thread(target=ending.submit, args=[int], daemon=True)
+    daemon.start()
+    daemon.join(0.1)
+    assert daemon.is_alive()
 
 
 @pytest.mark.slow

@@ -1,10 +1,12 @@
 """Samples that a Python program already has: one NumPy array, or arrays as they come."""
 
 from collections.abc import Iterable, Iterator
+from numbers import Real
 from typing import Any
 
 from voxrun.arrays import Array, FloatArray, as_floats
 from voxrun.errors import AudioError
+from voxrun.messages import shown
 
 from .choice import Choice
 from .decode.losses import Losses
@@ -90,10 +92,6 @@ def _whole(rate: float | None) -> int:
     """A rate as a whole number. Raises AudioError."""
     if rate is None:
         raise AudioError("arrays do not say their rate: give it too, in samples a second (rate=16000)")
-    try:
-        whole = int(rate)
-    except (TypeError, ValueError, OverflowError):
-        whole = -1
-    if whole != rate or isinstance(rate, str):
-        raise AudioError(f"{rate!r} is no rate: give a whole number of samples a second")
-    return whole
+    if not isinstance(rate, Real) or rate != rate // 1:
+        raise AudioError(f"{shown(rate)} is no rate: give a whole number of samples a second")
+    return int(rate)

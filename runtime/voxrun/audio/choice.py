@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from voxrun.errors import AudioError
+from voxrun.values import whole
 
 from .decode.raw import Raw
 
@@ -21,7 +22,7 @@ class Choice:
     """How to read samples without a header; None: the recording says so itself."""
 
     def __post_init__(self) -> None:
-        """Raises AudioError for a track or channel below 1."""
+        """Raises AudioError for a track or channel that is no whole number of 1 or more."""
         for name, number in (("track", self.track), ("channel", self.channel)):
-            if number is not None and number < 1:
+            if number is not None and whole(name, number, AudioError) < 1:
                 raise AudioError(f"{name} {number} is not possible: they are counted from 1")

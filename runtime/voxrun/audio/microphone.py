@@ -23,6 +23,9 @@ PATIENCE = 2.0
 REOPENING = 30.0
 """Seconds in which a disconnected device may return."""
 
+INSTEAD = "; or name a recording: voxrun FILE"
+"""What to do without a microphone."""
+
 
 class Milestones:
     """Whether a growing figure is worth another warning: when it has doubled, so that warnings stay few."""
@@ -139,7 +142,7 @@ class Microphone(Source):
             except (library.PortAudioError, ValueError) as error:
                 refusals.append(error)
         raise DeviceError(
-            f"no microphone can be opened ({refusals[0]}); see --list-devices, or try --audio FILE"
+            f"no microphone can be opened ({refusals[0]}); see --list-devices{INSTEAD}"
         ) from refusals[0]
 
     def _layouts(self, library: Any) -> list[tuple[int, int]]:
@@ -196,13 +199,16 @@ def input_devices() -> list[str]:
     return lines
 
 
-def sounddevice_library() -> Any:
-    """sounddevice, imported only where it is needed: it requires PortAudio. Raises DeviceError."""
+def sounddevice_library(instead: str = "") -> Any:
+    """sounddevice, imported only where it is needed: it requires PortAudio.
+
+    Raises DeviceError; the message ends with what to do `instead` of installing that.
+    """
     try:
         import sounddevice
     except OSError as error:
         raise DeviceError(
-            "PortAudio is not installed (Debian: apt install libportaudio2); try --audio FILE"
+            f"PortAudio is not installed (Debian: apt install libportaudio2){instead}"
         ) from error
     return sounddevice
 

@@ -2,7 +2,8 @@
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,7 +53,9 @@ def open_audio(
 
 def _encoded(audio: Any, rate: int, choice: Choice | None) -> Source:
     if isinstance(audio, str | os.PathLike):
-        return FileSource(Path(os.fsdecode(audio)), rate, choice)
+        if not (name := os.fsdecode(audio)):
+            raise AudioError("the path of the recording is empty")
+        return FileSource(Path(name), rate, choice)
     if isinstance(audio, bytes | bytearray | memoryview):
         data = bytes(audio)
         return StreamSource(io.BytesIO(data), f"{len(data):,} bytes", rate, choice, len(data))
@@ -65,19 +68,26 @@ def _name_of(file: Any) -> str:
 
 
 class FileObject:
-    """A binary file of a Python program."""
+    """A binary file of a Python program. Whatever it raises is an AudioError here, with that as its cause."""
 
     def __init__(self, file: Any) -> None:
-        self._file = file
-        self._begin = file.tell() if _seekable(file) else None
+        """Raises AudioError for a text file, and for a closed one."""
+        self._file, self._name = file, _name_of(file)
+        if isinstance(file, io.TextIOBase):
+            raise self._text_file()
+        with self._its_errors():
+            self._begin = file.tell() if _seekable(file) else None
 
     def read(self, n: int) -> bytes:
-        """Up to n bytes; empty at the end. Raises AudioError if the file gives no bytes."""
-        data = self._file.read(n)
+        """Up to n bytes; empty at the end. Raises AudioError."""
+        with self._its_errors():
+            data = self._file.read(n)
         if data is None:
-            raise AudioError(f"{_name_of(self._file)}: has no data yet; a file that blocks is needed")
+            raise AudioError(f"{self._name}: has no data yet; a file that blocks is needed")
+        if isinstance(data, str):
+            raise self._text_file()
         if not isinstance(data, bytes | bytearray | memoryview):
-            raise AudioError(f"{_name_of(self._file)}: is a text file; open it in binary mode ('rb')")
+            raise AudioError(f"{self._name}: its read gives no bytes, but {type(data).__name__}")
         return bytes(data)
 
     def seekable(self) -> bool:
@@ -85,15 +95,28 @@ class FileObject:
         return self._begin is not None
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a byte, counted from where the recording begins."""
+        """Go to a byte, counted from where the recording begins. Raises AudioError."""
         begin = self._begin or 0
-        at: int = self._file.seek(offset + begin if whence == io.SEEK_SET else offset, whence)
-        return at - begin
+        with self._its_errors():
+            at: int = self._file.seek(offset + begin if whence == io.SEEK_SET else offset, whence)
+            return at - begin
 
     def tell(self) -> int:
-        """The byte to be read next."""
-        at: int = self._file.tell()
-        return at - (self._begin or 0)
+        """The byte to be read next. Raises AudioError."""
+        with self._its_errors():
+            at: int = self._file.tell()
+            return at - (self._begin or 0)
+
+    @contextmanager
+    def _its_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            raise AudioError(f"{self._name}: cannot be read ({reason})") from error
+
+    def _text_file(self) -> AudioError:
+        return AudioError(f"{self._name}: is a text file; open it in binary mode ('rb')")
 
 
 def _seekable(file: Any) -> bool:

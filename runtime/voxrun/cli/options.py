@@ -10,6 +10,7 @@ from pathlib import Path
 from voxrun import __version__
 from voxrun.audio.choice import Choice, Raw
 from voxrun.errors import AudioError
+from voxrun.habits import device_advice
 from voxrun.messages import shown
 from voxrun.transcripts.descriptors import descriptor_at
 from voxrun.transcripts.layout import CUE, HIGHLIGHT, MOST_LINES, Layout
@@ -17,7 +18,6 @@ from voxrun.transcripts.writers import WRITERS
 from voxrun.trust.defaults import DEFAULT_MODEL, DEFAULT_REGISTRY, REGISTRY_VARIABLE
 
 from .arguments import ignored_input, misplaced_model, not_a_model, not_a_recording
-from .habits import device_advice
 from .parser import RECORDINGS, STDIN, STDOUT, Help, Parser
 
 MODEL_VARIABLE = "VOXRUN_MODEL"
@@ -193,7 +193,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         nargs="?",
         const=True,
         default=False,
-        type=_key,
+        type=Path,
         metavar="KEY",
         help="load nothing unless every file has the hash that the manifest says; with KEY, a public key,"
         " unless they are signed with its private key",
@@ -274,12 +274,6 @@ def _add_decoding(group: argparse._ArgumentGroup) -> None:
         help="wake a model that says nothing for over 16 s: handicaps silence by up to 7 logits (off: files;"
         " useful: live)",
     )
-
-
-def _key(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("the path of a public key is empty")
-    return Path(text)
 
 
 def _raw(text: str) -> Raw:

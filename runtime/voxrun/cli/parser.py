@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
+from voxrun import habits
 from voxrun.messages import sentence
 
-from . import habits
 from .codes import BAD
 
 STDIN = STDOUT = "-"

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from voxrun.audio.choice import Choice
 from voxrun.audio.file import FileSource
-from voxrun.audio.microphone import Microphone, sounddevice_library
+from voxrun.audio.microphone import INSTEAD, Microphone, sounddevice_library
 from voxrun.audio.pipe import PipeSource, is_pipe, pipe_at
 from voxrun.audio.source import Source
 from voxrun.errors import AudioError
@@ -32,7 +32,7 @@ def inputs(audio: list[str] | None, device: str | None, choice: Choice | None = 
     """What is to be transcribed, in order. Raises DeviceError if a microphone is needed without PortAudio."""
     if audio:
         return [recording(name, choice or Choice()) for name in audio]
-    sounddevice_library()
+    sounddevice_library(INSTEAD)
     return [Input("microphone", Microphone.live, partial(Microphone, device=device))]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import NoReturn
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from voxrun.errors import VoxrunError
 from voxrun.mlx_thread import check_process, computed, submit
 from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.parallel import one_blas_thread
+from voxrun.values import number, whole
 
 from .clock import FrameClock
 from .generator import MOST_ROWS, Generator, Picked
@@ -35,6 +37,8 @@ class Session:
     How the audio is divided among calls never changes the tokens. Memory does not grow with the length of
     the stream. A session does no input or output. Its calls may come from any thread, one at a time; the
     work on the model is done in MLX's thread (`voxrun.mlx_thread`), a block at a time.
+
+    If the model fails (out of memory), the call raises what the model raised, and all later ones VoxrunError.
     """
 
     def __init__(
@@ -60,8 +64,11 @@ class Session:
         `unstick`: wake a model that has fallen silent over speech, see `voxrun.stream.sampling.Unstick`.
         `look_ahead`: positions decoded in one pass at most; it changes the speed, never the tokens.
 
-        Raises VoxrunError for a value outside these ranges.
+        Raises VoxrunError for a value of another type or outside these ranges.
         """
+        delay_ms = None if delay_ms is None else number("delay_ms", delay_ms)
+        temperature, seed = number("temperature", temperature), whole("seed", seed)
+        look_ahead, alternatives = whole("look_ahead", look_ahead), whole("alternatives", alternatives)
         if look_ahead < 1 or alternatives < 0:
             raise VoxrunError(
                 "look_ahead must be at least 1, which turns it off, and alternatives at least 0"
@@ -87,10 +94,11 @@ class Session:
         self._flushed = True  # nothing was fed since the last flush
         self._rate = model.config.audio.sampling_rate
         self._turn = threading.Lock()
-        self._unheard: deque[FloatArray] = deque()
+        self._pending_samples: deque[FloatArray] = deque()
         self._computing: Future[list[Position]] | None = None
-        self._untold: list[Result] = []
+        self._pending_results: list[Result] = []
         self._n_tokens = 0
+        self._failure = ""  # what the model raised
         self._hear(np.zeros(schedule.left_samples, np.float32))  # shorter than the prompt: no token yet
 
     def feed(self, samples: Array) -> Result:
@@ -138,6 +146,10 @@ class Session:
             self._finished = True
             return _ended(result, *self._words.finish())
 
+    def __reduce__(self) -> NoReturn:
+        """Raises VoxrunError: a stream is neither copied nor sent to another process."""
+        raise VoxrunError("a Session cannot be sent to another process: open the model and begin it there")
+
     @property
     def seconds(self) -> float:
         """Seconds of audio fed so far."""
@@ -158,6 +170,8 @@ class Session:
         """One thread at a time. In a forked process an error, instead of a lock that nobody releases."""
         check_process()
         with self._turn:
+            if self._failure:
+                raise VoxrunError(f"the session has failed ({self._failure}); start another")
             yield
 
     def _must_go_on(self) -> None:
@@ -169,19 +183,28 @@ class Session:
 
         If the wait is interrupted (Ctrl-C), nothing is lost: the next call goes on where this one was left.
         """
-        self._unheard.append(samples)
-        while self._computing or self._unheard:
+        self._pending_samples.append(samples)
+        while self._computing or self._pending_samples:
             self._computing = self._computing or submit(self._compute)
+            if error := self._computing.exception():  # waits
+                self._fail(error)
             positions = self._computing.result()
             self._computing = None
-            self._untold += map(self._told, positions)
-        untold, self._untold = self._untold, []
+            self._pending_results += map(self._timed, positions)
+        results, self._pending_results = self._pending_results, []
         return Result(
-            "".join(result.text for result in untold),
-            tuple(word for result in untold for word in result.words),
+            "".join(result.text for result in results),
+            tuple(word for result in results for word in result.words),
             self._words.partial,
-            tuple(token for result in untold for token in result.tokens),
+            tuple(token for result in results for token in result.tokens),
         )
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        """Keep why no later call can succeed, and nothing else of the stream."""
+        self._failure = ": ".join(filter(None, (type(error).__name__, str(error))))
+        self._computing = None
+        self._pending_samples.clear()
+        raise error
 
     def _compute(self) -> list[Position]:
         """In MLX's thread: the tokens of the next block of samples."""
@@ -199,12 +222,12 @@ class Session:
 
     def _next_block(self) -> FloatArray:
         size = BLOCK_POSITIONS * self._schedule.samples_per_position
-        samples = self._unheard.popleft()
+        samples = self._pending_samples.popleft()
         if len(samples) > size:
-            self._unheard.appendleft(samples[size:])
+            self._pending_samples.appendleft(samples[size:])
         return samples[:size]
 
-    def _told(self, position: Position) -> Result:
+    def _timed(self, position: Position) -> Result:
         """A position's token with its time, and the text and the word that it completes."""
         id, competing = position
         token = Token(id, self._clock.end_of(self._n_tokens), competing)

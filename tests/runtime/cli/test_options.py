@@ -11,8 +11,8 @@ import pytest
 import soundfile
 from committed import CHECKPOINT, CLIPS
 
+from voxrun import habits
 from voxrun.audio.choice import Choice, Raw
-from voxrun.cli import habits
 from voxrun.cli.main import main
 from voxrun.cli.options import parse, parser
 

@@ -1,6 +1,7 @@
 """feed, flush, finish: what a session does with the model's tokens, for files and live."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -185,11 +186,34 @@ def test_sampling_follows_its_seed(transcriber: Transcriber, samples: np.ndarray
 
 
 @pytest.mark.parametrize(
-    "options", [{"look_ahead": 0}, {"alternatives": -1}, {"seed": -1}, {"seed": 2**32}], ids=str
+    "options",
+    [
+        *({"look_ahead": 0}, {"alternatives": -1}, {"seed": -1}, {"seed": 2**32}),
+        *({"look_ahead": 1.5}, {"alternatives": 1.5}, {"seed": "a"}, {"seed": None}, {"seed": True}),
+        *({"delay_ms": "480"}, {"delay_ms": [480]}, {"temperature": "0"}, {"temperature": np.zeros(2)}),
+    ],
+    ids=str,
 )
-def test_impossible_options_are_refused(tokenizer: Tokenizer, options: dict[str, int]) -> None:
-    with pytest.raises(VoxrunError):
+def test_impossible_options_are_refused(tokenizer: Tokenizer, options: dict[str, Any]) -> None:
+    with pytest.raises(VoxrunError, match=r"must be|not possible"):
         Session(ScriptedModel([]), tokenizer, **options)
+
+
+def test_numbers_of_numpy_are_numbers(tokenizer: Tokenizer) -> None:
+    options = {"delay_ms": np.float32(80), "seed": np.int64(7), "look_ahead": np.uint8(2)}
+    assert heard(Session(ScriptedModel([]), tokenizer, **options), SECOND)
+
+
+def test_a_session_whose_model_failed_says_so_from_then_on(tokenizer: Tokenizer) -> None:
+    model = ScriptedModel([])
+    session = Session(model, tokenizer)
+    model.encode = lambda *_: (_ for _ in ()).throw(MemoryError("full"))
+    with pytest.raises(MemoryError, match="full"):
+        session.feed(SECOND)
+    del model.encode
+    for call in (lambda: session.feed(SECOND), session.flush, session.finish, session.finish):
+        with pytest.raises(VoxrunError, match=r"^the session has failed \(MemoryError: full\); start"):
+            call()
 
 
 def test_alternatives_are_the_likeliest_tokens_best_first(

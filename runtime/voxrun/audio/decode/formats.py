@@ -135,7 +135,7 @@ def recognise(stream: ByteStream, guess_raw: bool) -> Format:
         return found
     raise AudioError(
         f"{stream.name}: cannot be read as audio (no known format; samples without a header need"
-        " --raw CODEC:RATE, such as --raw s16le:16000)"
+        " --raw CODEC:RATE, in Python raw=, such as s16le:16000)"
     )
 
 
