@@ -129,8 +129,8 @@ def test_no_microphone_is_one_sentence(device: FakeDevice, capsys: pytest.Captur
     assert main(COMMAND) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    complaint = "voxrun: no microphone can be opened (no default input device); see --list-devices,"
-    assert err == f"{complaint} or try --audio FILE\n"
+    complaint = "voxrun: no microphone can be opened (no default input device); see --list-devices;"
+    assert err == f"{complaint} or name a recording: voxrun FILE\n"
 
 
 def test_missing_portaudio_is_one_sentence(
@@ -142,9 +142,10 @@ def test_missing_portaudio_is_one_sentence(
     assert main(COMMAND) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines()[-1].startswith(
-        "voxrun: PortAudio is not installed (Debian: apt install libportaudio2)"
-    )
+    complaint = "voxrun: PortAudio is not installed (Debian: apt install libportaudio2)"
+    assert err == f"{complaint}; or name a recording: voxrun FILE\n"
+    assert main(["--list-devices"]) == 2
+    assert capsys.readouterr() == ("", f"{complaint}\n")
 
 
 def test_the_devices_that_record_are_listed(device: FakeDevice, capsys: pytest.CaptureFixture[str]) -> None:
