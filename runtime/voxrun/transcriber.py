@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator
 from inspect import signature
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from voxrun import habits
 from voxrun.audio.choice import Choice, Raw
-from voxrun.audio.opened import Audio, open_audio
 from voxrun.audio.source import Source
 from voxrun.checkpoint.layout import TOKENIZER_FILE
 from voxrun.model.load import load_model
@@ -20,6 +19,9 @@ from voxrun.trust.open import trusted
 from .arrays import FloatArray
 from .errors import AudioError, ConfigError, DeviceError, VoxrunError
 from .mlx_thread import computed
+
+if TYPE_CHECKING:
+    from voxrun.audio.opened import Audio
 
 
 class Transcriber:
@@ -87,7 +89,7 @@ class Transcriber:
 
     def transcribe(
         self,
-        audio: Audio,
+        audio: "Audio",
         progress: Callable[[float, str], None] | None = None,
         *,
         rate: float | None = None,
@@ -116,7 +118,7 @@ class Transcriber:
 
     def stream(
         self,
-        source: Audio,
+        source: "Audio",
         *,
         rate: float | None = None,
         track: int | None = None,
@@ -135,8 +137,10 @@ class Transcriber:
         return self._results(self._open_audio(source, rate, track, channel, raw), options)
 
     def _open_audio(
-        self, audio: Audio, rate: float | None, track: int | None, channel: int | None, raw: str | None
+        self, audio: "Audio", rate: float | None, track: int | None, channel: int | None, raw: str | None
     ) -> Source:
+        from voxrun.audio.opened import open_audio  # which the command does not need
+
         choice = Choice(track, channel, None if raw is None else Raw.parse(raw))
         return open_audio(audio, self.rate, sample_rate=rate, choice=choice)
 

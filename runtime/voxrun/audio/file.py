@@ -4,15 +4,18 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
 from .choice import Choice
 from .decode.bytestream import ByteStream
-from .decode.readers import Reader
 from .decode.short import short_flac
 from .recorded import Recorded
+
+if TYPE_CHECKING:  # short recordings need no other reader than theirs
+    from .decode.readers import Reader
 
 
 class FileSource(Recorded):
@@ -26,7 +29,7 @@ class FileSource(Recorded):
         self._reader = self._open()
         self.seconds = self._reader.seconds
 
-    def _open(self) -> Reader:
+    def _open(self) -> "Reader":
         try:
             self._file = file = self.path.open("rb", buffering=0)
             size = os.fstat(file.fileno()).st_size

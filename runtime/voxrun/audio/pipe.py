@@ -7,6 +7,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from voxrun.errors import AudioError
 
 from .choice import Choice, Raw
 from .decode.bytestream import ByteStream
-from .decode.readers import Reader
 from .recorded import BLOCK_SECONDS, Recorded
+
+if TYPE_CHECKING:
+    from .decode.readers import Reader
 
 NAME = "standard input"
 PAUSE = 2.0
@@ -96,7 +99,7 @@ class PipeSource(Recorded):
         super().stop()
         self._pipe.close()
 
-    def _open(self) -> Reader:
+    def _open(self) -> "Reader":
         return self._reader_for(ByteStream(self._pipe, self.name), guess=Raw("s16le", self.rate))
 
     def _blocks(self) -> Iterator[FloatArray]:

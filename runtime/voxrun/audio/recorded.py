@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from voxrun.errors import AudioError
 
 from .choice import Choice, Raw
 from .decode.bytestream import ByteStream, Readable
-from .decode.readers import Reader, reader_for
 from .loudness import Loudness
 from .source import Source, log, resampled
+
+if TYPE_CHECKING:  # short recordings need no other reader than theirs
+    from .decode.readers import Reader
 
 BLOCK_SECONDS = 5.0
 """About as much as a session encodes at once; up to this much is still transcribed after a stop."""
@@ -31,10 +34,12 @@ class Recorded(Source):
         self._seconds = 0.0  # of sound, before resampling
 
     @abstractmethod
-    def _open(self) -> Reader:
+    def _open(self) -> "Reader":
         """A reader at the beginning of the sound. Raises AudioError."""
 
-    def _reader_for(self, stream: ByteStream, guess: Raw | None = None) -> Reader:
+    def _reader_for(self, stream: ByteStream, guess: Raw | None = None) -> "Reader":
+        from .decode.readers import reader_for
+
         return reader_for(stream, self._choice.track, self._choice.raw, guess)
 
     def _blocks(self) -> Iterator[FloatArray]:
@@ -44,13 +49,13 @@ class Recorded(Source):
         yield from self._sound(reader, BLOCK_SECONDS)
         self._end(reader)
 
-    def _sound(self, reader: Reader, block_seconds: float) -> Iterator[FloatArray]:
+    def _sound(self, reader: "Reader", block_seconds: float) -> Iterator[FloatArray]:
         """Blocks [n] at `rate`, of so many seconds or, at 0, as they come."""
         for native, parts in groupby(self._parts(reader), key=lambda part: part[1]):
             self._check_rate(native)
             yield from resampled(joined(parts, round(block_seconds * native)), native, self.rate)
 
-    def _parts(self, reader: Reader) -> Iterator[tuple[FloatArray, int]]:
+    def _parts(self, reader: "Reader") -> Iterator[tuple[FloatArray, int]]:
         for samples, native in reader:
             if self.stopped:
                 break
@@ -72,7 +77,7 @@ class Recorded(Source):
             raise AudioError(f"{self.name}: the recording holds NaN or infinite samples")
         return mono
 
-    def _end(self, reader: Reader) -> None:
+    def _end(self, reader: "Reader") -> None:
         """Tell what is missing. Raises AudioError if there is next to nothing."""
         if self.stopped:
             return
@@ -100,7 +105,7 @@ class StreamSource(Recorded):
         self._reader = self._open()
         self.seconds = self._reader.seconds
 
-    def _open(self) -> Reader:
+    def _open(self) -> "Reader":
         return self._reader_for(self._stream)
 
 

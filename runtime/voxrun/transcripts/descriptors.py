@@ -12,12 +12,12 @@ from typing import Any, TextIO
 STREAMS = ("/dev", "/dev/fd", "/proc/self/fd")
 """Names in these folders stand for open files, even where those are regular files."""
 STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
-DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,6})")
+DESCRIPTOR = r"/(?:dev|proc/self)/fd/(\d{1,6})"
 
 
 def descriptor_at(path: str) -> int | None:
     """The open descriptor that a path names, if it names one."""
-    named = DESCRIPTOR.fullmatch(path)
+    named = re.fullmatch(DESCRIPTOR, path)
     return int(named[1]) if named else STANDARD.get(path)
 
 

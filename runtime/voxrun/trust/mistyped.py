@@ -6,8 +6,8 @@ from pathlib import Path
 
 from .defaults import DEFAULT_MODEL
 
-REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-PATH = re.compile(r"[./~]|[A-Za-z]:|.*[\\/]$|[^/]*\\")
+REPOSITORY = r"[\w.-]+/[\w.-]+"
+PATH = r"[./~]|[A-Za-z]:|.*[\\/]$|[^/]*\\"
 """How a path begins, or ends, and a repository's name does not."""
 WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt", ".npz")
 """Suffixes of files with weights."""
@@ -22,7 +22,7 @@ def is_path(name: str, revision: str | None = None) -> bool:
     default model; and a repository that is in the Hub's cache.
     """
     repo = name.partition("@")[0]
-    if PATH.match(name) or repo.count("/") != 1:
+    if re.match(PATH, name) or repo.count("/") != 1:
         return True
     if revision is not None or repo == DEFAULT_MODEL:
         return False
@@ -45,10 +45,10 @@ def complaint(name: str) -> str:
         return reason
     if not name:
         return "the name of the model is empty"
-    if "/" not in name and not PATH.match(name):
+    if "/" not in name and not re.match(PATH, name):
         return f"{name}: no such folder, and no repository name like owner/name{suggestion(name)}"
     rest = suggestion(name)
-    if REPOSITORY.fullmatch(name) and not PATH.match(name):
+    if re.fullmatch(REPOSITORY, name) and not re.match(PATH, name):
         rest += f"; if a repository of the Hub is meant: {name}@main"
     return f"{name}: no such folder{rest}"
 

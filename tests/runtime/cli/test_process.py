@@ -120,3 +120,12 @@ def test_help_does_not_wait_for_the_libraries() -> None:
     loaded = set(result.stdout.splitlines()[-1].split())
     assert "voxrun.cli.options" in loaded
     assert loaded & {"mlx", "mlx.core", "numpy", "soundfile", "voxrun.transcriber"} == set()
+
+
+def test_a_short_recording_does_not_wait_for_other_formats() -> None:
+    script = "import sys; from voxrun.cli.main import main; main(sys.argv[1:]); print(*sys.modules)"
+    arguments = [sys.executable, "-c", script, *MODEL, str(FIRST)]
+    result = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    loaded = set(result.stdout.splitlines()[-1].split())
+    others = ("opened", "array", "decode.readers", "decode.formats", "decode.sync", "decode.container")
+    assert loaded & {"av", "difflib", *(f"voxrun.audio.{name}" for name in others)} == set()

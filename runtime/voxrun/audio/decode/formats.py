@@ -12,7 +12,6 @@ import numpy as np
 from voxrun.errors import AudioError
 
 from .bytestream import ByteStream
-from .sync import SYNCS, first_frames, frames_at
 
 HEAD = 1 << 12
 """Bytes that identify most containers."""
@@ -121,7 +120,7 @@ def recognise(stream: ByteStream, guess_raw: bool) -> Format:
         return _behind_tags(stream)
     if demuxer := _by_magic(head):
         return Format(demuxer)
-    if demuxer := next((name for name in SYNCS if frames_at(head, 0, name)), None):
+    if demuxer := _by_frames(head):
         return Format(demuxer)
     if other := _other(head):
         if found := _behind_junk(stream, FAR):
@@ -152,13 +151,19 @@ def _by_magic(head: bytes) -> str | None:
     return form or next((name for at, magic, name in MAGICS if head.startswith(magic, at)), None)
 
 
+def _by_frames(head: bytes) -> str | None:
+    from .sync import SYNCS, frames_at  # most containers need it not
+
+    return next((name for name in SYNCS if frames_at(head, 0, name)), None)
+
+
 def _behind_tags(stream: ByteStream) -> Format:
     """The format behind ID3v2 tags; FFmpeg skips one tag itself."""
     start = 0
     while (size := id3_size(stream.peek(start + 10)[start:])) and start + size <= LONGEST_TAG:
         start += size
     head = stream.peek(start + HEAD)[start:]
-    demuxer = _by_magic(head) or next((name for name in SYNCS if frames_at(head, 0, name)), "mp3")
+    demuxer = _by_magic(head) or _by_frames(head) or "mp3"
     return Format(demuxer, start)
 
 
@@ -171,6 +176,8 @@ def id3_size(head: bytes) -> int:
 
 
 def _behind_junk(stream: ByteStream, most: int) -> Format | None:
+    from .sync import first_frames
+
     found = first_frames(stream.peek(most))
     return Format(*found) if found else None
 

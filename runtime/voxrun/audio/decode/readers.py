@@ -12,19 +12,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
-from .aiff import unsized_aiff
 from .bytestream import ByteStream
 from .formats import CHAINED, SEEKING, UNTIMED, Format, recognise
 from .losses import Losses
-from .parts import parts
-from .promises import caf_seconds, index_comes_first
 from .raw import Raw
-from .sync import Promise, Walk, mpeg_promise
 from .wav import FLOAT, PCM, Layout, Samples, read_header
 
 if TYPE_CHECKING:  # FFmpeg's libraries are loaded only for what needs them
     from .container import Container
     from .links import MarkedLink, OggLink
+    from .sync import Promise
     from .tags import Tagged
 
 log = logging.getLogger("voxrun")
@@ -73,8 +70,11 @@ def reader_for(
         return _raw(stream, guess)
     if form.demuxer in ("wav", "w64"):
         return _wav(stream, track)
-    if form.demuxer == "aiff" and (samples := unsized_aiff(stream)):
-        return samples
+    if form.demuxer == "aiff":
+        from .aiff import unsized_aiff
+
+        if samples := unsized_aiff(stream):
+            return samples
     if form.demuxer in CHAINED:
         return Chain(stream, form.demuxer, track)
     if form.demuxer in UNTIMED:
@@ -99,6 +99,7 @@ def _wav(stream: ByteStream, track: int | None) -> Reader:
 
 
 def _untimed(stream: ByteStream, demuxer: str, track: int | None) -> Reader:
+    from .sync import Walk, mpeg_promise
     from .tags import Tagged
 
     promised = mpeg_promise(stream.peek(HEAD)) if demuxer == "mp3" else None
@@ -107,6 +108,9 @@ def _untimed(stream: ByteStream, demuxer: str, track: int | None) -> Reader:
 
 
 def _timed(stream: ByteStream, form: Format, track: int | None) -> Reader:
+    from .parts import parts
+    from .promises import caf_seconds, index_comes_first
+
     head = stream.peek(HEAD)
     promised = caf_seconds(head) if form.demuxer == "caf" else None
     streamed = form.demuxer == "mov" and not stream.can_seek and index_comes_first(head)
@@ -146,7 +150,7 @@ class Timed:
 class Placed:
     """Sound whose packets have no times: MPEG audio, AAC without a container and the like."""
 
-    def __init__(self, container: "Container", tags: "Tagged", promised: Promise | None) -> None:
+    def __init__(self, container: "Container", tags: "Tagged", promised: "Promise | None") -> None:
         """`promised`: by the header of the first frame."""
         self._container, self._tags, self.losses = container, tags, container.losses
         self._promised = promised
