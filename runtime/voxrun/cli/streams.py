@@ -8,14 +8,15 @@ from voxrun.transcripts.descriptors import Diagnostics, writer
 
 ESCAPE = "voxrun.escape"
 UNUSABLE = {0: os.O_WRONLY, 1: os.O_RDONLY, 2: os.O_RDONLY}
-"""Descriptor -> how /dev/null takes its place if it is closed: using it fails, as if it still were."""
+"""Descriptor -> how /dev/null is opened in its place if it is closed: the wrong way round, so that reading
+from 0 and writing to 1 and 2 fail as they do on a closed descriptor."""
 
 
 def open_streams() -> None:
     """Make `sys.stdout` write everything or raise OSError, and `sys.stderr` never raise.
 
-    A closed descriptor is occupied: the next file that is opened would get its number, and with it all that
-    is written to the stream.
+    /dev/null takes the place of a closed descriptor. Else the next file that is opened would get its number,
+    and everything that is written to the stream would go there.
     """
     for descriptor, flags in UNUSABLE.items():
         try:

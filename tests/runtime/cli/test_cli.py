@@ -321,4 +321,5 @@ def test_help_names_every_option_and_exit_code(
     for word in [*parser()._option_string_actions, "VOXRUN_MODEL", "VOXRUN_REGISTRY", "130", "143"]:
         assert word in text
     assert max(map(len, text.splitlines())) <= 80
-    assert len(text.splitlines()) <= 100  # a minute's reading
+    assert len(text.splitlines()) <= 100
+    assert len(text.split()) <= 700  # three minutes' reading, of 240 words a minute

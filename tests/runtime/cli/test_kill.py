@@ -94,6 +94,7 @@ IN_THE_END = 'interrupt(session.Session, "finish", 1)'
 IN_CREATING = 'interrupt(output, "_writable", 2)'
 IN_WRITING = 'interrupt(output.AtomicFile, "write", 2)'
 IN_COMMITTING = 'interrupt(output.AtomicFile, "commit", 1)'
+IN_DISCARDING = 'interrupt(output.AtomicFile, "discard", 1)'
 IN_RENAMING = 'interrupt(Path, "replace", 1)'
 
 
@@ -225,6 +226,17 @@ def test_a_second_signal_aborts(number: signal.Signals) -> None:
     """The first amid the recording, the second while what was heard is brought out."""
     script = killed(number, IN_THE_MODEL, IN_THE_END)
     assert ended(start("--audio", CHAIN, script=script)) == (128 + number, b"", b"")
+
+
+@pytest.mark.slow
+def test_a_third_signal_ends_the_process_at_once(tmp_path: Path) -> None:
+    """While the second is removing the partial file, which therefore stays."""
+    target = tmp_path / "chain-1.txt"
+    script = killed(signal.SIGTERM, IN_THE_MODEL, IN_THE_END, IN_DISCARDING)
+    code, out, err = ended(start("--audio", CHAIN, "--output", target, script=script))
+    assert (code, out, err) == (128 + signal.SIGTERM, b"", b"")
+    (part,) = tmp_path.iterdir()
+    assert part.suffix == ".part"
 
 
 @pytest.mark.slow
