@@ -23,6 +23,9 @@ from .mlx_thread import computed
 if TYPE_CHECKING:
     from voxrun.audio.opened import Audio
 
+OPTIONS = [name for name, each in signature(Session).parameters.items() if each.kind == each.KEYWORD_ONLY]
+"""Of a session."""
+
 
 class Transcriber:
     """A loaded model with its tokenizer; it holds no audio, and any number of sessions may share it.
@@ -150,14 +153,12 @@ class Transcriber:
 
 def _check_names(options: Iterable[str]) -> None:
     """Raises VoxrunError for an option that a session does not have."""
-    known = [
-        name for name, option in signature(Session).parameters.items() if option.kind == option.KEYWORD_ONLY
-    ]
     for name in options:
-        if name not in known:
-            advice = habits.advice(name) or "--"
-            rest = f"there is no such option; these are: {', '.join(known)}"
-            raise VoxrunError(f"{name}: {rest if '--' in advice else advice}")  # --: advice for the command
+        if name not in OPTIONS:
+            advice = habits.advice(name)
+            if advice is None or "--" in advice:  # which is for the command line
+                advice = f"there is no such option; these are: {', '.join(OPTIONS)}"
+            raise VoxrunError(f"{name}: {advice}")
 
 
 def listen(session: Session, source: Iterable[FloatArray]) -> Iterator[Result]:

@@ -39,7 +39,7 @@ def registry(tmp_path: Path) -> Path:
 
 def test_a_folder_is_taken_as_it_is(transcriber: Transcriber) -> None:
     assert locate(CHECKPOINT) == locate(str(CHECKPOINT)) == CHECKPOINT
-    assert transcriber.rate == 16000
+    assert transcriber.rate == Transcriber.load(str(CHECKPOINT)).rate == 16000
 
 
 @pytest.mark.parametrize("revision", [None, "main", "v1", REVISION])
