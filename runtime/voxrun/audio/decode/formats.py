@@ -149,7 +149,7 @@ def _other(head: bytes) -> str | None:
         return "a tar archive"
     if head[4:10] == b'\0\0\0\0{"':
         return "weights in safetensors"
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff") and _is_text(head.decode("utf-16", "replace").encode()):
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") and head[2:].count(0) >= len(head) // 4:
         return "text in UTF-16"
     if _is_text(head):
         head = head.lstrip()

@@ -13,8 +13,9 @@ MANY_GAPS = 1.0
 """Seconds of shorter gaps, in all, that are told of a codec without pauses."""
 MOST_GAP = 600.0
 """Seconds; a longer gap is another clock, not a gap."""
-SPARE_SILENCE = 60.0
-"""Seconds of silence in excess of half the sound so far that are believed of damaged times."""
+LATEST_START, SPARE_SILENCE = 60.0, 10.0
+"""Seconds of silence that are believed, as times may be damaged: before any sound; later, in excess of half of
+the sound so far."""
 
 
 class TimedGaps:
@@ -52,9 +53,9 @@ class TimedGaps:
         if at is not None and (self._next is None or gap < -LEAST or gap - silence >= self._least):
             self._next = at  # another clock: of a joined recording, or of damaged times
         self._tell(silence)
-        self._begun = True
         self._sound += seconds
-        self._silence += silence
+        self._silence += silence if self._begun or self._length < math.inf else 0.0
+        self._begun = True
         self._next = None if self._next is None else self._next + silence + seconds
         return silence
 
@@ -68,7 +69,8 @@ class TimedGaps:
         silence = self._silence + gap
         if self._length < math.inf:
             return self._sound + silence + seconds <= self._length + LEAST
-        return gap <= MOST_GAP and silence <= SPARE_SILENCE + self._sound / 2
+        most = SPARE_SILENCE + self._sound / 2 if self._begun else LATEST_START
+        return gap <= MOST_GAP and silence <= most
 
     def _tell(self, silence: float) -> None:
         """Note what is missing before a frame."""
