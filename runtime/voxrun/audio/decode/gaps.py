@@ -14,8 +14,8 @@ MANY_GAPS = 1.0
 MOST_GAP = 600.0
 """Seconds; a longer gap is another clock, not a gap."""
 LATEST_START, SPARE_SILENCE = 60.0, 10.0
-"""Seconds of silence that are believed, as times may be damaged: before any sound; later, in excess of half of
-the sound so far."""
+"""Seconds of silence that are believed, as times may be damaged: before any sound; later, in excess of half
+of the sound so far."""
 
 
 class TimedGaps:
