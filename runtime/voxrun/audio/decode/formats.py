@@ -149,7 +149,7 @@ def _other(head: bytes) -> str | None:
         return "a tar archive"
     if head[4:10] == b'\0\0\0\0{"':
         return "weights in safetensors"
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff") and head[2:].count(0) >= len(head) // 4:
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") and _is_printable(head.decode("utf-16", "replace")[:200]):
         return "text in UTF-16"
     if _is_text(head):
         head = head.lstrip()
@@ -205,6 +205,10 @@ def looks_like_samples(head: bytes) -> bool:
 def _is_smooth(samples: Array) -> bool:
     power = float(np.mean(samples**2))
     return power > SILENT and float(np.mean(np.diff(samples) ** 2)) < MOST_CHANGE * power
+
+
+def _is_printable(text: str) -> bool:
+    return "".join(text.split()).isprintable()
 
 
 def _is_text(head: bytes) -> bool:

@@ -68,7 +68,8 @@ class TimedGaps:
         """Whether the recording can hold such a gap, and a frame of so many seconds behind it."""
         silence = self._silence + gap
         if self._length < math.inf:
-            return self._sound + silence + seconds <= self._length + LEAST
+            total = self._sound + silence + seconds
+            return total <= self._length + LEAST and silence <= MOST_GAP + self._sound
         most = SPARE_SILENCE + self._sound / 2 if self._begun else LATEST_START
         return gap <= MOST_GAP and silence <= most
 
