@@ -151,10 +151,11 @@ def _other(head: bytes) -> str | None:
         return "weights in safetensors"
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") and _is_printable(head.decode("utf-16", "replace")[:200]):
         return "text in UTF-16"
-    if _is_text(head):
-        head = head.lstrip()
-        return next((name for magic, name in TEXTS if head.startswith(magic)), "text")
-    return next((name for magic, name in OTHERS if head.startswith(magic)), None)
+    if other := next((name for magic, name in OTHERS if head.startswith(magic)), None):
+        return other
+    if not _is_text(head):
+        return None
+    return next((name for magic, name in TEXTS if head.lstrip().startswith(magic)), "text")
 
 
 def _by_magic(head: bytes) -> str | None:
