@@ -32,7 +32,7 @@ MARKS = {
 
 
 class Link(Protocol):
-    """One of several recordings in a stream, as a file object; the stream stays at the beginning of the next."""
+    """One of several recordings in a stream, as a file object; behind it begins the next."""
 
     @property
     def is_complete(self) -> bool:

@@ -14,7 +14,8 @@ from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
 from .aiff import unsized_aiff
-from .bytestream import ByteStream
+from .behind import following
+from .bytestream import CHUNK, ByteStream
 from .formats import SEEKING, UNTIMED, Format, recognise
 from .links import LINKS
 from .losses import Losses
@@ -22,7 +23,7 @@ from .parts import Window, parts
 from .promises import caf_seconds, index_comes_first
 from .raw import Raw
 from .sync import Promise, Walk, mpeg_promise
-from .wav import FLOAT, PCM, Layout, Samples, read_header
+from .wav import FLOAT, PCM, Header, Layout, Samples, read_header
 
 if TYPE_CHECKING:  # FFmpeg's libraries are loaded only for what needs them
     from .container import Container
@@ -65,7 +66,7 @@ def reader_for(
     no format fits and what looks like samples. Raises AudioError.
     """
     if raw:
-        return _raw(stream, raw)
+        return _only(_raw(stream, raw), stream.name, track)
     form = recognise(stream, guess is not None)
     stream.skip(form.junk)
     if form.demuxer == "raw" and guess:
@@ -75,11 +76,11 @@ def reader_for(
             guess.codec,
             guess.rate,
         )
-        return _raw(stream, guess)
+        return _only(_raw(stream, guess), stream.name, track)
     if form.demuxer in ("wav", "w64"):
-        return _wav(stream, track)
+        return Waves(stream, track)
     if form.demuxer == "aiff" and (samples := unsized_aiff(stream)):
-        return samples
+        return _only(samples, stream.name, track)
     if form.demuxer in LINKS and form.demuxer not in SEEKING:
         return Chain(stream, form.demuxer, track)
     if form.demuxer in UNTIMED:
@@ -95,12 +96,11 @@ def _raw(stream: ByteStream, raw: Raw) -> Reader:
     return Timed(_container(stream, raw.codec, stream.name, options=options))
 
 
-def _wav(stream: ByteStream, track: int | None) -> Reader:
-    header = read_header(stream)
-    if header.layout.is_plain:
-        return Samples(stream, header.layout, header.size)
-    container = _container(Prefixed(header.rebuilt(), stream), "wav", stream.name, track)
-    return Timed(container, header.seconds)
+def _only(reader: Reader, name: str, track: int | None) -> Reader:
+    """A reader of what has one sound track. Raises AudioError if another one is wanted."""
+    if (track or 1) > 1:
+        raise AudioError(f"{name}: there is no sound track {track}; the recording has one sound track")
+    return reader
 
 
 def _untimed(stream: ByteStream, demuxer: str, track: int | None) -> Reader:
@@ -237,13 +237,68 @@ class Chain:
         self.losses.cut |= silent or not self._link.is_complete
 
 
-class Prefixed:
-    """A file object with some bytes before a stream."""
+class Waves:
+    """A WAV, and others behind it."""
 
-    def __init__(self, prefix: bytes, stream: ByteStream) -> None:
-        self._prefix, self._stream = prefix, stream
+    def __init__(self, stream: ByteStream, track: int | None) -> None:
+        self._stream, self._track, self.losses = stream, track, Losses()
+        self._header = read_header(stream)
+        self._first = self._open()
+        self.seconds = self._first.seconds
+
+    def _open(self) -> Reader:
+        header, name = self._header, self._stream.name
+        self._body = Prefixed(b"" if header.layout.is_plain else header.rebuilt(), self._stream, header.size)
+        if header.layout.is_plain:
+            return _only(Samples(self._body, header.layout, header.size), name, self._track)
+        return Timed(_container(self._body, "wav", name, self._track), header.seconds)
+
+    def __iter__(self) -> Sound:
+        """(samples [n, channels], samples a second), as they come. Raises AudioError."""
+        yield from self._sound(self._first)
+        while header := self._following():
+            self._header = header
+            try:
+                recording = self._open()
+            except AudioError:  # the next one may be whole
+                self.losses.cut = True
+                self._body.skip()
+            else:
+                yield from self._sound(recording)
+
+    def _sound(self, recording: Reader) -> Sound:
+        yield from recording
+        self.losses.add(recording.losses)
+        self._body.skip()
+
+    def _following(self) -> Header | None:
+        try:
+            return following(self._stream, self._header)
+        except AudioError:  # cut short in its header
+            self.losses.cut = True
+            return None
+
+
+class Prefixed:
+    """A file object with some bytes before a part of a stream."""
+
+    def __init__(self, prefix: bytes, stream: ByteStream, size: float) -> None:
+        """`size`: bytes of the part; infinite: to the end."""
+        self._prefix, self._stream, self._left = prefix, stream, size
 
     def read(self, n: int) -> bytes:
         """Up to n bytes; empty at the end. Raises AudioError."""
-        data, self._prefix = self._prefix[:n], self._prefix[n:]
-        return data or self._stream.read(n)
+        if self._prefix:
+            data, self._prefix = self._prefix[:n], self._prefix[n:]
+            return data
+        if not self._left:  # a pipe may stay open
+            return b""
+        data = self._stream.read(int(min(n, self._left)))
+        self._left -= len(data)
+        return data
+
+    def skip(self) -> None:
+        """Go to the end of the part."""
+        self._prefix = b""
+        while self.read(CHUNK):
+            pass
