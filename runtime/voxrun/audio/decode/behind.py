@@ -14,7 +14,7 @@ log = logging.getLogger("voxrun")
 WAITS = 4
 """How often `ByteStream.ready` is asked, half a second each, whether a pipe goes on or ends."""
 NEAR, FAR = 1 << 13, 1 << 20
-"""Bytes that are looked at: at least, and at most of those that are there."""
+"""Bytes that are looked at: at least, else they are a tag, and at most of those that are there."""
 TAGS = {b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"cue ", b"fact", b"smpl", b"inst", b"_PMX", b"JUNK"}
 """Chunks whose sizes need not be right."""
 
@@ -76,7 +76,9 @@ def _is_sound(stream: ByteStream, header: Header, end: int) -> bool:
     if not 0 <= header.end - end <= padding:
         return True
     data = stream.look(NEAR, FAR) if stream.size is None else stream.peek(FAR)
-    return header.layout.is_plain and any(data) and looks_like_samples(_as_16_bits(data, header.layout))
+    if len(data) < NEAR or not any(data) or not header.layout.is_plain:
+        return False
+    return looks_like_samples(_as_16_bits(data, header.layout))
 
 
 def _as_16_bits(data: bytes, layout: Layout) -> bytes:
