@@ -14,7 +14,7 @@ log = logging.getLogger("voxrun")
 WAITS = 4
 """How often `ByteStream.ready` is asked, half a second each, whether a pipe goes on or ends."""
 NEAR, FAR = 1 << 13, 1 << 20
-"""Bytes that are looked at: at least, else they are a tag, and at most of those that are there."""
+"""Bytes of samples that are looked at, fewer are a tag; bytes in which they begin behind zeros."""
 TAGS = {b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"cue ", b"fact", b"smpl", b"inst", b"_PMX", b"JUNK"}
 """Chunks whose sizes need not be right."""
 
@@ -75,10 +75,12 @@ def _is_sound(stream: ByteStream, header: Header, end: int) -> bool:
     padding = 7 if header.is_wave64 else 1
     if not 0 <= header.end - end <= padding:
         return True
-    data = stream.look(NEAR, FAR) if stream.size is None else stream.peek(FAR)
-    if len(data) < NEAR or not any(data) or not header.layout.is_plain:
+    if not header.layout.is_plain:
         return False
-    return looks_like_samples(_as_16_bits(data, header.layout))
+    data = stream.look(NEAR, FAR) if stream.size is None else stream.peek(FAR)
+    zeros = len(data) - len(data.lstrip(b"\0"))  # silence, or nothing
+    sound = data[zeros - zeros % header.layout.frame :][:NEAR]
+    return len(sound) == NEAR and looks_like_samples(_as_16_bits(sound, header.layout))
 
 
 def _as_16_bits(data: bytes, layout: Layout) -> bytes:

@@ -116,15 +116,15 @@ def _timed(stream: ByteStream, form: Format, track: int | None) -> Reader:
     if form.demuxer == "mov" and not stream.can_seek and index_comes_first(head):
         return Chain(stream, "mov", track)
     promised = caf_seconds(head) if form.demuxer == "caf" else None
-    windows = parts(_seekable(stream, form.junk), form.demuxer) if form.demuxer in SEEKING else [stream]
+    windows = parts(_seekable(stream), form.demuxer) if form.demuxer in SEEKING else [stream]
     first, *others = (partial(_container, each, form.demuxer, stream.name, track) for each in windows)
     return Joined(Timed(first(), promised), others)
 
 
-def _seekable(stream: ByteStream, junk: int) -> Any:
-    """A file object with the recording behind the junk, which was skipped."""
-    file = stream.as_seekable()
-    return Window(file, junk, file.seek(0, io.SEEK_END)) if junk and stream.can_seek else file
+def _seekable(stream: ByteStream) -> Any:
+    """A file object with the recording, without the junk before it, which was read."""
+    begin, file = stream.position, stream.as_seekable()
+    return Window(file, begin, file.seek(0, io.SEEK_END)) if begin and stream.can_seek else file
 
 
 def _container(
