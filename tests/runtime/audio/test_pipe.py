@@ -15,6 +15,7 @@ import soxr
 
 from voxrun.audio import pipe as pipe_module
 from voxrun.audio.choice import Choice, Raw
+from voxrun.audio.decode import behind
 from voxrun.audio.decode.bytestream import ByteStream
 from voxrun.audio.decode.formats import recognise
 from voxrun.audio.pipe import Pipe, PipeSource, pipe_at
@@ -288,7 +289,10 @@ def test_no_header_makes_a_read_giant(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(asked) <= 1 << 22
 
 
-def test_sound_of_known_length_ends_though_the_pipe_stays_open(pipe: tuple[int, io.FileIO]) -> None:
+def test_sound_of_known_length_ends_though_the_pipe_stays_open(
+    pipe: tuple[int, io.FileIO], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(behind, "WAITS", 1)
     reader, writer = pipe
     writer.write(wav(TONE))
     end = threading.Timer(20, writer.close)  # so that this fails, should it not work
@@ -296,6 +300,20 @@ def test_sound_of_known_length_ends_though_the_pipe_stays_open(pipe: tuple[int, 
     assert sum(map(len, PipeSource(RATE, reader))) == RATE
     end.cancel()
     assert not writer.closed
+    assert "all of the WAV was heard, by its header, and the pipe is still open" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_second_wav_may_come_a_second_later(
+    pipe: tuple[int, io.FileIO], caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = pipe
+    writer.write(wav(TONE))
+    later = threading.Timer(1, lambda: (writer.write(wav(TONE)), writer.close()))
+    later.start()
+    assert sum(map(len, PipeSource(RATE, reader))) == 2 * RATE
+    later.join()
+    assert caplog.text == ""
 
 
 @pytest.mark.slow

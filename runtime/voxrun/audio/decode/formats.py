@@ -71,8 +71,6 @@ FORMS = {
 """IFF-like containers: first four bytes, and those from the eighth on."""
 SEEKING = {"mov", "caf", "aiff", "avi", "rm", "mpc8", "wv"}
 """Containers that may keep behind the sound what is needed to decode it."""
-CHAINED = {"ogg", "flac", "flv", "amr"}
-"""Containers that are joined by writing one behind the other (`voxrun.audio.decode.links`)."""
 UNTIMED = {"mp3", "aac", "loas", "ac3", "dts"}
 """Formats whose packets have no time of their own: what is missing shows in bytes only."""
 OTHERS = (
