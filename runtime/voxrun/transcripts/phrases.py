@@ -1,12 +1,25 @@
-"""Where a phrase ends, by its punctuation, and which words lead a phrase rather than end one."""
+"""Where a phrase ends, by its punctuation, and which words belong to the ones after or before them."""
+
+import re
 
 SENTENCE_ENDS, SURE_SENTENCE_ENDS = (".", "!", "?", "…"), ("。", "！", "？", "؟", "۔", "।")  # noqa: RUF001
 """The sure ones never end an abbreviation."""
 CLAUSE_ENDS = (",", ";", ":", "，", "、", "；", "：", "،", "؛")  # noqa: RUF001
+OPENING = "\"'“‘„‚«([¿¡"  # noqa: RUF001
 CLOSING = "\"'”’»)]」』》）"  # noqa: RUF001
 PAIRS = ("«»", "()", "[]", "「」", "『』", "《》", "（）")  # noqa: RUF001
 FULL_SENTENCE = 20
 """Characters; a shorter text that ends with a full stop is more likely an abbreviation."""
+LETTERS_WITH_STOPS = re.compile(r"(?:[^\W\d_]\.)+")
+"""Initials, `U.S.`, `e.g.`, and `z.B.` with or without a space."""
+_ABBREVIATIONS = """
+Mr Mrs Ms Dr St No Nos Prof Rev Hon Capt Col Lt Sgt Gov Mt vs approx
+Nr Hr Hrn Fr bzw ca vgl ggf evtl inkl sog
+Mme Mlle Mgr Sr Sra Srta Dra Dn núm pág Sig Dott dhr mevr drs bijv
+ул стр см проф
+"""
+ABBREVIATIONS = frozenset(f"{word}." for word in _ABBREVIATIONS.split())
+"""Those that something always follows; `No.` only with a capital: "no." is a word that ends sentences."""
 SHORT = 3
 """Letters: in most languages with an alphabet, words so short are articles, prepositions, conjunctions or
 pronouns."""
@@ -32,17 +45,29 @@ def ends_sentence(text: str) -> bool:
     if any(text.count(pair[0]) > text.count(pair[1]) for pair in PAIRS):
         return False
     text = text.rstrip(CLOSING + " ")
+    if _is_abbreviation(text):
+        return False
     return text.endswith(SURE_SENTENCE_ENDS) or (text.endswith(SENTENCE_ENDS) and len(text) >= FULL_SENTENCE)
 
 
 def ends_phrase(text: str) -> bool:
     """Whether a sentence or a clause ends with this text."""
-    return text.rstrip(CLOSING).endswith((*CLAUSE_ENDS, *SENTENCE_ENDS, *SURE_SENTENCE_ENDS))
+    text = text.rstrip(CLOSING)
+    return text.endswith((*CLAUSE_ENDS, *SENTENCE_ENDS, *SURE_SENTENCE_ENDS)) and not _is_abbreviation(text)
 
 
 def leads(word: str) -> bool:
     """Whether a line should rather begin than end with this word."""
+    if _is_abbreviation(word):
+        return True
     return word.isalpha() and (len(word) <= SHORT or word.casefold() in LEADING) and _is_alphabetic(word)
+
+
+def _is_abbreviation(text: str) -> bool:
+    """Whether the last word of a text is written with a stop that ends no sentence."""
+    last = text.split(" ")[-1].lstrip(OPENING)
+    small = last[:1].lower() + last[1:]  # `Bzw.` at the start of a sentence
+    return last in ABBREVIATIONS or small in ABBREVIATIONS or bool(LETTERS_WITH_STOPS.fullmatch(last))
 
 
 def _is_alphabetic(word: str) -> bool:

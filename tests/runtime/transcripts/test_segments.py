@@ -55,6 +55,7 @@ def test_times_are_those_of_the_words() -> None:
         'He said: "All is well now." Then he left us.',
         "Is there anybody here? Nobody answered me.",
         "Dies ist ein ganzer Satz… Und dies noch einer.",
+        "What they all said was no. Then they left us.",
     ],
 )
 def test_a_sentence_ends_a_segment(text: str) -> None:
@@ -63,7 +64,23 @@ def test_a_sentence_ends_a_segment(text: str) -> None:
     assert " ".join(parts) == text
 
 
-@pytest.mark.parametrize("text", ["Mr. Smith is here", "It is 3.5 or so", "No. Never"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mr. Smith is here",
+        "It is 3.5 or so",
+        "No. Never",
+        "I don't know what Mr. Smith and (Dr. Müller say",
+        "Das ist uns allen z. B. schon ganz klar",
+        "Das ist uns allen d.h. schon lange klar",
+        "they all lived together at No. 7 for years",
+        "nobody in the whole of the U. S. A. knows",
+        "nobody in the whole of the U.S. knows that",
+        "je ne sais pas ce que M. Dupont veut",
+        "no sabemos todavía lo que el Sr. García dice",
+        "wir trafen uns dort alle bei St. Anna",
+    ],
+)
 def test_an_abbreviation_does_not(text: str) -> None:
     assert texts(text) == [text]
 

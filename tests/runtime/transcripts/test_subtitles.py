@@ -228,6 +228,10 @@ def test_however_words_arrive_the_file_is_the_same(
             ["Voici ce que je dois faire :", "rentrer tout le bois sec"],
         ),
         (
+            "everybody at the party liked Mrs. Robinson better",  # not after an abbreviation
+            ["everybody at the party liked", "Mrs. Robinson better"],
+        ),
+        (
             "우리 회사는 시장 침투율을 높이고 브랜드 충성도를",  # Korean: at spaces
             ["우리 회사는 시장 침투율을", "높이고 브랜드 충성도를"],
         ),
