@@ -26,6 +26,7 @@ from voxrun.transcripts.writers import WRITERS
 
 POSITION = 0.08
 PLAIN = Layout()
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
 SAID = [
     *(
         " please",
@@ -63,6 +64,7 @@ SAID = [
         "สวัสดี",
         "ครับ",
         "２０２４年",
+        *("今日", "は", "人工知能", "技术", "ブランド", "ロイヤルティ", "最大化", "する", "战略计划"),
     ),
     " it then went down to the shop at the corner of the street and bought all the bread there was to be had",
     "我们公司有一个新的战略计划旨在提高市场渗透率最大限度地提高品牌忠诚度并增加无形资产为了实现这些目标我们启动",
@@ -168,12 +170,44 @@ def test_nothing_is_lost_no_word_divided_no_line_too_long(
 
     for cue in cues:
         rows = cue.text.split("\n")
-        alone = len(pieces([Word(cue.text, 0.0, 1.0)])) == 1
-        assert len(rows) <= layout.most_lines or alone
+        assert len(rows) <= layout.most_lines or not divisible(cue.text)
         for row in rows:
-            longest = layout.line_length or line_length(cue.text)
-            assert width(row) <= longest or len(pieces([Word(row, 0.0, 1.0)])) == 1
+            assert width(row) <= (layout.line_length or line_length(cue.text)) or not divisible(row)
             assert row.strip() == row != ""
+    assert not divided([shown(name, [word]) for word in words], cues, layout)
+
+
+def divisible(text: str) -> bool:
+    """Whether the text has a space between words, or two letters of a script that needs none."""
+    text = re.sub(r"« | »| \?", "", text)
+    return " " in text or "\n" in text or regex.search(rf"{UNSPACED}(?![ッィ]){UNSPACED}", text) is not None
+
+
+def divided(texts: Sequence[str], cues: Sequence[Cue], layout: Layout) -> list[str]:
+    """Words of Han and kana between others of their kind that lie on two lines, though one can hold them."""
+    breaks, position = set(), 0
+    for row in (row for cue in cues for row in cue.text.split("\n")):
+        position += len(squeezed(row))
+        breaks.add(position)
+    found, position = [], 0
+    for before, text, after in zip(["", *texts], texts, [*texts[1:], ""], strict=False):
+        inside = range(position + 1, position + len(squeezed(text)))
+        alone = regex.fullmatch(rf"(.*{UNSPACED}|\s*)", before) and regex.fullmatch(
+            rf"({UNSPACED}.*|\s*)", after
+        )
+        can_be_whole = alone and regex.fullmatch(rf"(?!ッ){UNSPACED}+", text) and not after.startswith("ッ")
+        if can_be_whole and width(text) <= (layout.line_length or 26) and breaks & set(inside):
+            found.append(text)
+        position = inside.stop
+    return found
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.text("今日人工知能技术最大化計画", min_size=1, max_size=7), max_size=40), LAYOUTS)
+def test_no_word_of_the_model_is_divided(texts: list[str], layout: Layout) -> None:
+    words = [Word(text, i * 0.2, i * 0.2 + 0.2) for i, text in enumerate(texts)]
+    assert not divided(texts, parsed("vtt", document("vtt", words, layout)), layout)
 
 
 @pytest.mark.slow
@@ -309,6 +343,26 @@ def test_chinese_is_broken_between_the_models_words() -> None:
     assert [cue.text for cue in parsed("srt", document("srt", words))] == [
         "我们公司有一个新的战略计划\n旨在提高市场渗"
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "cues"),
+    [
+        ("ブランド|ロイヤルティ|を|最大化|する", ["ブランドロイヤルティ\nを最大化する"]),
+        (
+            "我们公司有|一个新的战略计划|人工智能技术|旨在提高市场渗透率|品牌",
+            ["我们公司有一个新的战略计划\n人工智能技术旨在提高市场渗透率", "品牌"],
+        ),
+        ("無形資産", ["無形資産"]),
+        (
+            "旨在提高市场渗透率最大限度地提高品牌忠诚度",
+            ["旨在提高市场渗透率最\n大限度地提高品牌忠诚度"],
+        ),  # too long for a line
+    ],
+)
+def test_no_word_of_the_model_is_divided_if_a_line_can_hold_it(said: str, cues: list[str]) -> None:
+    words = [Word(text, i * 0.2, i * 0.2 + 0.2) for i, text in enumerate(said.split("|"))]
+    assert [cue.text for cue in parsed("srt", document("srt", words))] == cues
 
 
 def test_a_short_subtitle_stays_to_be_read_and_the_next_pushes_it_away() -> None:
