@@ -64,6 +64,7 @@ SAID = [
         "สวัสดี",
         "ครับ",
         "２０２４年",
+        " Rindfleischetikettierungsgesetz",
         *("今日", "は", "人工知能", "技术", "ブランド", "ロイヤルティ", "最大化", "する", "战略计划"),
     ),
     " it then went down to the shop at the corner of the street and bought all the bread there was to be had",
@@ -90,7 +91,7 @@ def speech(draw: st.DrawFn) -> list[Word]:
     words, now = [], draw(st.sampled_from([0.0, 359_990.0]))
     for text in draw(st.lists(st.sampled_from(SAID), max_size=40)):
         before = now
-        steps = draw(st.sampled_from([0, 1, 2, 4, 6, 12, 30]))
+        steps = draw(st.sampled_from([0, 1, 2, 4, 6, 12, 24, 30]))
         now = round(now + POSITION * (steps if text[0].isspace() else min(steps, 6)), 3)
         words.append(Word(text, max(before, now - 0.8), now))
     return words
@@ -441,7 +442,7 @@ def test_words_without_a_time_of_their_own_follow_one_another() -> None:
 def test_a_subtitle_lasts_7_seconds_at_most() -> None:
     words = [
         Word(f" {text}", i * 1.15, i * 1.15 + 1.15)
-        for i, text in enumerate(["aa", "bb", "cc", "dd", "ee", "ff"])
+        for i, text in enumerate(["aaaa", "bbbb", "cccc", "dddd", "eeee", "ffff"])
     ]
     cues = parsed("srt", document("srt", [*words, Word(" after", 7.3, 8.3)]))
     assert [cue.end for cue in cues] == [7000, 8300]
