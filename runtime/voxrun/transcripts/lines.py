@@ -13,13 +13,13 @@ from voxrun.stream.results import Word
 
 from .columns import line_length, width
 from .layout import Layout
-from .phrases import ends_phrase, leads
+from .phrases import PARTICLES, ends_phrase, follows, leads
 from .pieces import Piece, joined, pieces, plain, whole, word_groups
 
-BEFORE_LEADING, ORDINARY, AFTER_LEADING, INSIDE_WORD = 60, 150, 350, 500
-"""What a break costs: before a word that leads a phrase, anywhere, after such a word, inside a word of the
-model where its script allows it. A break after punctuation costs nothing; lines that differ by d columns cost
-d²/2."""
+GOOD, ORDINARY, APART, INSIDE_WORD = 60, 120, 240, 500
+"""What a break costs: before a word that leads a phrase or after a Japanese particle, anywhere, between words
+that belong together, inside a word of the model where its script allows it. A break after punctuation costs
+nothing; lines that differ by d columns cost d²/2: to keep words together, they differ by 19 columns."""
 LOWER_IS_LONGER = 2
 """Columns that a line has more than the one above it, if one can choose."""
 
@@ -115,9 +115,9 @@ def _break_cost(parts: Sequence[Piece], at: int) -> int:
         return 0
     if not after.seam:
         return INSIDE_WORD
-    if leads(before.text):
-        return AFTER_LEADING
-    return BEFORE_LEADING if leads(after.text) else ORDINARY
+    if leads(before.text) or follows(after.text, before.text):
+        return APART
+    return GOOD if leads(after.text) or before.text in PARTICLES else ORDINARY
 
 
 def _width(parts: Sequence[Piece]) -> int:

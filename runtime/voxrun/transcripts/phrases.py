@@ -25,8 +25,9 @@ SHORT = 3
 pronouns."""
 _LEADING = """
 about after because before between from into onto over since that than their them then they this these those
-under until when where which while will with without would your have been were there
-aber auch denn dass durch eine einem einen einer eines gegen nach nicht oder ohne über unter wenn weil sein
+under until when where whether which while will with without would could should might must shall your have
+been were there
+aber auch denn dass durch eine einem einen einer eines gegen nach oder ohne über unter wenn weil sein
 avant après avec chez dans depuis elle elles leur leurs mais nous notre pour quand sans sous vers votre vous
 comme cette
 como cuando desde donde entre esta este hacia hasta para pero porque sobre aunque
@@ -38,6 +39,12 @@ maar naar omdat voor want zijn deze door over toen
 LEADING = frozenset(_LEADING.split())
 """Longer words that lead a phrase. The Netflix Timed Text Style Guide breaks lines before conjunctions and
 prepositions, and never between an article, adjective, pronoun or auxiliary and what belongs to it."""
+NOT_LEADING = frozenset(
+    ["not", "now", "too", "ago", "yes", "him", "day", "nie", "pas", "già", "più", "так", "нет"]
+)
+"""Short words that do not lead one."""
+PARTICLES = frozenset([*"はがをにへとものでやかねよ", "から", "まで", "より", "など", "だけ", "です", "ます"])
+"""Of Japanese: they belong to what is before them, also if that ends in hiragana, and end a phrase."""
 
 
 def ends_sentence(text: str) -> bool:
@@ -60,7 +67,16 @@ def leads(word: str) -> bool:
     """Whether a line should rather begin than end with this word."""
     if _is_abbreviation(word):
         return True
-    return word.isalpha() and (len(word) <= SHORT or word.casefold() in LEADING) and _is_alphabetic(word)
+    if not word.isalpha() or not _is_alphabetic(word) or word.casefold() in NOT_LEADING:
+        return False
+    return len(word) <= SHORT or word.casefold() in LEADING
+
+
+def follows(word: str, before: str) -> bool:
+    """Whether a word of Japanese belongs to the one before it, so that no line should begin with it."""
+    if not (word and before and _is_hiragana(word[0])):
+        return False
+    return word.rstrip("、。") in PARTICLES or _is_kanji_or_katakana(before[-1])
 
 
 def _is_abbreviation(text: str) -> bool:
@@ -68,6 +84,14 @@ def _is_abbreviation(text: str) -> bool:
     last = text.split(" ")[-1].lstrip(OPENING)
     small = last[:1].lower() + last[1:]  # `Bzw.` at the start of a sentence
     return last in ABBREVIATIONS or small in ABBREVIATIONS or bool(LETTERS_WITH_STOPS.fullmatch(last))
+
+
+def _is_hiragana(letter: str) -> bool:
+    return "\u3041" <= letter <= "\u309f"
+
+
+def _is_kanji_or_katakana(letter: str) -> bool:
+    return "\u30a1" <= letter <= "\u30ff" or "\u3400" <= letter <= "\u9fff" or letter == "々"
 
 
 def _is_alphabetic(word: str) -> bool:

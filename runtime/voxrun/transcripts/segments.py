@@ -8,7 +8,7 @@ from voxrun.stream.results import LONGEST_WORD, Result, Word
 
 from .layout import PLAIN, Layout
 from .lines import fits
-from .phrases import ends_phrase, ends_sentence, leads
+from .phrases import ends_phrase, ends_sentence, follows, leads
 from .pieces import Piece, pieces, places, plain
 
 SHORTEST, MOST_SECONDS = 0.08, 7.0
@@ -123,7 +123,7 @@ class Segmenter:
     def _best_cut(self, following: Word) -> int:
         """How many words to cut off, up to the end of a clause or the widest gap in the latter half.
 
-        Not after a word that leads a phrase, if there is another place. 0: there is no place at all.
+        Not between words that belong together, if there is another place. 0: there is no place at all.
         """
         words, after = self._words, [*self._words[1:], following]
         allowed = places([*words, following])
@@ -132,8 +132,9 @@ class Segmenter:
 
         def fitness(n: int) -> tuple[bool, bool, bool, float, int]:
             gap = min(after[n - 1].start - words[n - 1].end, _silence(words[n - 1], after[n - 1]))
-            last = words[n - 1].text.strip()
-            return n > len(words) // 2, ends_phrase(last), not leads(last), round(gap, 3), n
+            last, first = words[n - 1].text.strip(), after[n - 1].text.strip()
+            apart = leads(last) or follows(first, last)
+            return n > len(words) // 2, ends_phrase(last), not apart, round(gap, 3), n
 
         return max(allowed, key=fitness, default=0)
 

@@ -267,6 +267,14 @@ def test_however_words_arrive_the_file_is_the_same(
             ["everybody at the party liked", "Mrs. Robinson better"],
         ),
         (
+            "asked us whether or not it would be able to do all of it",  # short words, but no short line
+            ["asked us whether or not", "it would be able to do all of it"],
+        ),
+        (
+            "she and I do all of it as if we had it in our own time",
+            ["she and I do all of it as", "if we had it in our own time"],
+        ),
+        (
             "우리 회사는 시장 침투율을 높이고 브랜드 충성도를",  # Korean: at spaces
             ["우리 회사는 시장 침투율을", "높이고 브랜드 충성도를"],
         ),
@@ -349,12 +357,17 @@ def test_chinese_is_broken_between_the_models_words() -> None:
 @pytest.mark.parametrize(
     ("said", "cues"),
     [
-        ("ブランド|ロイヤルティ|を|最大化|する", ["ブランドロイヤルティ\nを最大化する"]),
+        ("ブランド|ロイヤルティ|を|最大化|する", ["ブランドロイヤルティを\n最大化する"]),
         (
             "我们公司有|一个新的战略计划|人工智能技术|旨在提高市场渗透率|品牌",
             ["我们公司有一个新的战略计划\n人工智能技术旨在提高市场渗透率", "品牌"],
         ),
         ("無形資産", ["無形資産"]),
+        (
+            "今日|は|人工知能|が|私たち|の|生活|を",
+            ["今日は人工知能が\n私たちの生活を"],
+        ),  # no particle begins a line
+        ("これ|は|きれい|な|ところ|と|いう|こと|で|ある|の", ["これはきれいなところと\nいうことであるの"]),
         (
             "旨在提高市场渗透率最大限度地提高品牌忠诚度",
             ["旨在提高市场渗透率最\n大限度地提高品牌忠诚度"],
