@@ -324,6 +324,25 @@ def test_text_without_spaces_is_broken_where_its_script_allows_it(text: str, lin
 
 
 @pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("naïve", 5),
+        ("nai\u0308ve\u200b", 5),
+        ("हमारी कंपनी", 10),  # नी: a letter and a sign beside it; कं: the dot is above
+        ("क्षेत्र", 4),
+        ("நிறுவனம்", 7),
+        ("สวัสดีครับน้ำ", 9),
+        ("한국어 조선", 11),
+        ("\u1112\u1161\u11ab", 2),
+        ("日本ｱｲＡ", 8),
+        ("👨‍👩‍👧‍👦👍🏽🇩🇪1️⃣", 8),
+    ],
+)
+def test_columns(text: str, columns: int) -> None:
+    assert width(text) == columns
+
+
+@pytest.mark.parametrize(
     ("words", "parts"),
     [
         ("我们公司", "我 们 公 司"),
