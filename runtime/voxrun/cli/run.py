@@ -9,10 +9,9 @@ from voxrun.audio.source import Source, log
 from voxrun.errors import AudioError, DeviceError, OutputError, VoxrunError
 from voxrun.stream.session import Session
 from voxrun.transcriber import Transcriber, listen
-from voxrun.transcripts.document import Document
 from voxrun.transcripts.output import Output, Stdout, output_at
 from voxrun.transcripts.places import places
-from voxrun.transcripts.writer import Recording, Writer
+from voxrun.transcripts.writer import Document, Recording, Writer
 from voxrun.transcripts.writers import WRITERS
 from voxrun.trust.locate import in_registry
 from voxrun.trust.open import pinned_model, trusted

@@ -79,7 +79,7 @@ def pieces(words: Sequence[Word]) -> list[Piece]:
     return found
 
 
-def places(words: Sequence[Word]) -> list[int]:
+def cut_points(words: Sequence[Word]) -> list[int]:
     """Before which of these words, by their index, a line or cue may begin; the others continue a word."""
     text, owners = _flat(words)
     first = {owners[i]: i for i in reversed(range(len(text))) if text[i] != " "}

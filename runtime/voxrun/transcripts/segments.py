@@ -9,7 +9,7 @@ from voxrun.stream.results import LONGEST_WORD, Result, Word
 from .layout import PLAIN, Layout
 from .lines import fits
 from .phrases import ends_phrase, ends_sentence, follows, leads
-from .pieces import Piece, pieces, places, plain
+from .pieces import Piece, cut_points, pieces, plain
 
 SHORTEST, MOST_SECONDS = 0.08, 7.0
 """Of a segment, in seconds; 7 s is the longest subtitle of the Netflix Timed Text Style Guide."""
@@ -126,7 +126,7 @@ class Segmenter:
         Not between words that belong together, if there is another place. 0: there is no place at all.
         """
         words, after = self._words, [*self._words[1:], following]
-        allowed = places([*words, following])
+        allowed = cut_points([*words, following])
         if not allowed and _is_too_long([*words, following]):
             return len(words)  # nobody speaks so long a word: memory must stay bounded
 

@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 
 from voxrun.stream.results import Result, Token, Word
 from voxrun.transcripts.columns import line_length, width
-from voxrun.transcripts.document import Document
 from voxrun.transcripts.layout import CUE, HIGHLIGHT, Layout
 from voxrun.transcripts.pieces import pieces
-from voxrun.transcripts.writer import Recording
+from voxrun.transcripts.writer import Document, Recording
 from voxrun.transcripts.writers import WRITERS
 
 POSITION = 0.08
