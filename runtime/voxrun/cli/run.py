@@ -10,7 +10,7 @@ from voxrun.errors import AudioError, DeviceError, OutputError, VoxrunError
 from voxrun.stream.session import Session
 from voxrun.transcriber import Transcriber, listen
 from voxrun.transcripts.output import Output, Stdout, output_at
-from voxrun.transcripts.places import places
+from voxrun.transcripts.places import make_folder, places
 from voxrun.transcripts.writer import Document, Recording, Writer
 from voxrun.transcripts.writers import WRITERS
 from voxrun.trust.locate import in_registry
@@ -155,7 +155,11 @@ class Run:
 
     def _output_of(self, index: int) -> Output:
         live = self._inputs[index].live
-        self._output = output_at(self._places[index], live) if self._places else Stdout(live)
+        if self._places:
+            make_folder(self._places[index])
+            self._output = output_at(self._places[index], live)
+        else:
+            self._output = Stdout(live)
         return self._output
 
 
