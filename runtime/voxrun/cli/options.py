@@ -9,7 +9,7 @@ from pathlib import Path
 from voxrun import __version__
 from voxrun.audio.choice import Choice, Raw
 from voxrun.errors import AudioError
-from voxrun.transcripts.layout import CUE, HIGHLIGHT, MOST_LINES, Layout
+from voxrun.transcripts.typesetting.layout import CUE, HIGHLIGHT, MOST_LINES, Layout
 from voxrun.transcripts.writers import WRITERS
 from voxrun.trust.defaults import DEFAULT_REGISTRY, REGISTRY_VARIABLE
 

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from voxrun.stream.results import Result
-
-from .layout import PLAIN, Layout
-from .segments import Segment, Segmenter
+from voxrun.transcripts.typesetting.layout import PLAIN, Layout
+from voxrun.transcripts.typesetting.segments import Segment, Segmenter
 
 
 @dataclass(frozen=True)

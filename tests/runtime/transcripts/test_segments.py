@@ -5,9 +5,9 @@ import random
 import pytest
 
 from voxrun.stream.results import Result, Token, Word
-from voxrun.transcripts.columns import LATIN
-from voxrun.transcripts.layout import MOST_LINES
-from voxrun.transcripts.segments import MOST_SECONDS, Segment, Segmenter
+from voxrun.transcripts.typesetting.columns import LATIN
+from voxrun.transcripts.typesetting.layout import MOST_LINES
+from voxrun.transcripts.typesetting.segments import MOST_SECONDS, Segment, Segmenter
 
 MOST_CHARACTERS = LATIN * MOST_LINES
 

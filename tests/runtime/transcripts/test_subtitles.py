@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxrun.stream.results import Result, Token, Word
-from voxrun.transcripts.columns import line_length, width
-from voxrun.transcripts.layout import CUE, HIGHLIGHT, Layout
-from voxrun.transcripts.pieces import pieces
+from voxrun.transcripts.typesetting.columns import line_length, width
+from voxrun.transcripts.typesetting.layout import CUE, HIGHLIGHT, Layout
+from voxrun.transcripts.typesetting.pieces import pieces
 from voxrun.transcripts.writer import Document, Recording
 from voxrun.transcripts.writers import WRITERS
 
