@@ -214,7 +214,8 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
         "--output",
         metavar="PATH",
         help="file to write, or - for standard output, the default; or a folder (there already, ending in /,"
-        " or for several recordings), which gets NAME.FORMAT for each; a file appears when it is complete",
+        " or without a suffix for several recordings), which gets NAME.FORMAT for each; a file appears when"
+        " it is complete",
     )
     group.add_argument(
         "--line-length",

@@ -78,6 +78,7 @@ def test_times_are_those_of_the_words() -> None:
         "Is there anybody here? Nobody answered me.",
         "Dies ist ein ganzer Satz… Und dies noch einer.",
         "What they all said was no. Then they left us.",
+        "They all lived at number 7. Then they left us.",
     ],
 )
 def test_a_sentence_ends_a_segment(text: str) -> None:
@@ -101,6 +102,7 @@ def test_a_sentence_ends_a_segment(text: str) -> None:
         "je ne sais pas ce que M. Dupont veut",
         "no sabemos todavía lo que el Sr. García dice",
         "wir trafen uns dort alle bei St. Anna",
+        "wir treffen uns dort alle am 3. Oktober",
     ],
 )
 def test_an_abbreviation_does_not(text: str) -> None:

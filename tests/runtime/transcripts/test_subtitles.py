@@ -440,6 +440,8 @@ def test_the_parts_of_a_word_stay_together_in_one_cue() -> None:
 def test_a_cue_does_not_end_with_an_article_or_divide_a_quotation() -> None:
     text = "nobody there knew anything about what happened between yesterday evening and the morning"
     assert subtitles(text)[0].endswith("evening")
+    text = "the whole story was told in detail to everybody who was in that house by Mr. Smith who came later"
+    assert subtitles(text)[1].startswith("by Mr. Smith")
     assert subtitles("Il nous disait toujours : « Je reviens demain. » Et voilà") == [
         "Il nous disait toujours :\n« Je reviens demain. »",
         "Et voilà",

@@ -20,6 +20,8 @@ Mme Mlle Mgr Sr Sra Srta Dra Dn núm pág Sig Dott dhr mevr drs bijv
 """
 ABBREVIATIONS = frozenset(f"{word}." for word in _ABBREVIATIONS.split())
 """Those that something always follows; `No.` only with a capital: "no." is a word that ends sentences."""
+ORDINAL = re.compile(r"(?:(?:am|ab|bis|vom|zum|de[rmns]|die|das) )?\d{1,2}\.", re.IGNORECASE)
+"""The stop of German and Scandinavian numbers, as in `am 3. Oktober`."""
 SHORT = 3
 """Letters: in most languages with an alphabet, words so short are articles, prepositions, conjunctions or
 pronouns."""
@@ -81,9 +83,12 @@ def follows(word: str, before: str) -> bool:
 
 def _is_abbreviation(text: str) -> bool:
     """Whether the last word of a text is written with a stop that ends no sentence."""
-    last = text.split(" ")[-1].lstrip(OPENING)
+    words = [word.lstrip(OPENING) for word in text.split(" ")[-2:]]
+    last = words[-1]
     small = last[:1].lower() + last[1:]  # `Bzw.` at the start of a sentence
-    return last in ABBREVIATIONS or small in ABBREVIATIONS or bool(LETTERS_WITH_STOPS.fullmatch(last))
+    if last in ABBREVIATIONS or small in ABBREVIATIONS or LETTERS_WITH_STOPS.fullmatch(last):
+        return True
+    return ORDINAL.fullmatch(" ".join(words)) is not None
 
 
 def _is_hiragana(letter: str) -> bool:
