@@ -151,6 +151,7 @@ def test_a_word_longer_than_a_line_has_a_line_of_its_own() -> None:
             "我们公司有一个新的战略计划、旨在提高市场渗透率",
             ["我们公司有一个新的战略计划、", "旨在提高市场渗透率"],
         ),
+        ("我们公司有一个计划.旨在提高市场渗透率", ["我们公司有一个计划.", "旨在提高市场渗透率"]),
         ("私たちの会社には、市場浸透率を高め", ["私たちの会社には、", "市場浸透率を高め"]),
         # kinsoku: no small kana and no closing bracket at the start of a line, no opening one at its end
         ("あああああああああっいいいいいいい", ["ああああああああ", "あっいいいいいいい"]),

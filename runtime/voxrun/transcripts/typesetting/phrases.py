@@ -10,7 +10,7 @@ CLOSING = "\"'”’»)]」』》）"  # noqa: RUF001
 PAIRS = ("«»", "()", "[]", "「」", "『』", "《》", "（）")  # noqa: RUF001
 FULL_SENTENCE = 20
 """Characters; a shorter text that ends with a full stop is more likely an abbreviation."""
-LETTERS_WITH_STOPS = re.compile(r"(?:[^\W\d_]\.)+")
+LETTERS_WITH_STOPS = re.compile(r"(?:[^\W\d_\u0530-\U0010ffff]\.)+")
 """Initials, `U.S.`, `e.g.`, and `z.B.` with or without a space."""
 _ABBREVIATIONS = """
 Mr Mrs Ms Dr St No Nos Prof Rev Hon Capt Col Lt Sgt Gov Mt vs approx
