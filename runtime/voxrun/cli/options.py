@@ -9,7 +9,7 @@ from pathlib import Path
 from voxrun import __version__
 from voxrun.audio.choice import Choice, Raw
 from voxrun.errors import AudioError
-from voxrun.transcripts.layout import CUE, HIGHLIGHT, MOST_LINES, Layout
+from voxrun.transcripts.typesetting.layout import CUE, HIGHLIGHT, MOST_LINES, Layout
 from voxrun.transcripts.writers import WRITERS
 from voxrun.trust.defaults import DEFAULT_REGISTRY, REGISTRY_VARIABLE
 
@@ -214,7 +214,8 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
         "--output",
         metavar="PATH",
         help="file to write, or - for standard output, the default; or a folder (there already, ending in /,"
-        " or for several recordings), which gets NAME.FORMAT for each; a file appears when it is complete",
+        " or without a suffix for several recordings), which gets NAME.FORMAT for each; a file appears when"
+        " it is complete",
     )
     group.add_argument(
         "--line-length",

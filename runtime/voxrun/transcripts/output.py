@@ -13,9 +13,8 @@ from typing import TextIO
 from tqdm import tqdm
 
 from voxrun.errors import AudioError, DeviceError, OutputError
+from voxrun.files.descriptors import check_writable, writer
 from voxrun.files.paths import fitting
-
-from .descriptors import check_writable, writer
 
 LOST = (AudioError, DeviceError, OutputError)
 """Errors after which live audio leaves no document: nothing was heard, or nothing can be written."""
