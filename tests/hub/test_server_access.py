@@ -1,6 +1,6 @@
 """Permissions, renamed and deleted repositories, and a server that is full or reports wrong hashes."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2
@@ -219,6 +219,6 @@ def test_declared_wrong_hashes_appear_in_every_listing(hub: HubServer, client: H
 def test_a_skewed_clock_shows_in_dates(hub: HubServer, client: HfApi, repo: str) -> None:
     hub.skew = -timedelta(days=400).total_seconds()
     commit(client)
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     assert now - client.list_repo_commits(repo)[0].created_at > timedelta(days=399)
     assert str(now.year) not in httpx2.get(f"{hub.url}/api/models/{repo}").headers["date"]

@@ -6,7 +6,7 @@ Each property reads anew, so that what another process wrote is seen.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ Tree = dict[str, dict[str, Any]]
 
 def iso(moment: float) -> str:
     """Seconds since 1970 as the Hub writes dates."""
-    date = datetime.fromtimestamp(moment, timezone.utc)
+    date = datetime.fromtimestamp(moment, UTC)
     return f"{date:%Y-%m-%dT%H:%M:%S}.{date.microsecond // 1000:03}Z"
 
 

@@ -59,6 +59,23 @@ def flipped(make: Make) -> Make:
     return damaged
 
 
+def flipped_behind(make: Make, every: int = 300) -> Make:
+    """A wrong bit every 300 bytes from the middle on."""
+
+    def damaged() -> bytes:
+        data = bytearray(make())
+        for at in range(len(data) // 2, len(data), every):
+            data[at] ^= 0x5A
+        return bytes(data)
+
+    return damaged
+
+
+def headless_middle(data: bytes, start: int, n: int) -> bytes:
+    """Three times the same recording; in the header of the second, `n` bytes are overwritten."""
+    return data + data[:start] + bytes(n) + data[start + n :] + data
+
+
 def missing(name: str, about: str, make: Make, seconds: float, within: float = 0.4) -> Recording:
     """So many seconds cannot be heard."""
     return partial(name, about, make, SECONDS - seconds, within, seconds or UNKNOWN)
@@ -113,4 +130,44 @@ ALL = [
     ),
     missing("ts-zeros", "transport stream, a tenth zeros", zeros(long("mpegts", "aac")), TENTH, 0.6),
     missing("wma-zeros", "WMA, a tenth zeros", zeros(long("asf", "wmav2", options={"b": "32000"})), TENTH, 1),
+    partial(
+        "opus-half-bad",
+        "Ogg Opus, damaged from its middle on",
+        flipped_behind(lambda: opus(SOUND)),
+        3,
+        1.1,
+        UNKNOWN,
+    ),
+    partial(
+        "vorbis-half-bad",
+        "Ogg Vorbis, damaged from its middle on",
+        flipped_behind(lambda: vorbis(SOUND)),
+        3,
+        1.1,
+        UNKNOWN,
+    ),
+    partial(
+        "opus-cut-joined",
+        "half an Ogg Opus, and a whole one behind it",
+        lambda: (lambda data: data[: len(data) // 2] + data)(opus(SOUND)),
+        1.5 * SECONDS,
+        1.1,
+        UNKNOWN,
+    ),
+    partial(
+        "opus-headless",
+        "three Ogg Opus joined, the second without its header",
+        lambda: headless_middle(opus(SOUND), 28, 8),
+        2 * SECONDS,
+        0.1,
+        UNKNOWN,
+    ),
+    partial(
+        "flac-headless",
+        "three FLAC joined, the second without its header",
+        lambda: headless_middle(flac(SOUND), 8, 34),
+        2 * SECONDS,
+        0.1,
+        UNKNOWN,
+    ),
 ]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .boxes import index_first
 from .encode import by_libsndfile, encoded
 from .formats import SOUND
 from .mpeg import ape, bare, id3v1, id3v2, lyrics, mp3
@@ -28,6 +29,12 @@ def vorbis(sound: np.ndarray, rate: int = 16000) -> bytes:
 def each(container: str, codec: str, **how: object) -> bytes:
     """Both sounds in a container, joined."""
     return b"".join(encoded(container, codec, sound, **how) for sound in (SOUND, OTHER))  # type: ignore[arg-type]
+
+
+def in_fragments(sound: np.ndarray) -> bytes:
+    """M4A as live streams have it."""
+    fragments = {"movflags": "frag_keyframe+empty_moov", "frag_duration": "500000"}
+    return encoded("mp4", "aac", sound, muxer=fragments)
 
 
 def opus(sound: np.ndarray) -> bytes:
@@ -106,4 +113,36 @@ ALL = [
     lossy("au-joined", "two AU joined", lambda: each("au", "pcm_s16be"), BOTH, 0.002),
     exact("caf-joined", "two CAF joined", lambda: each("caf", "pcm_s16le"), BOTH),
     lossy("flv-joined", "two Flash videos joined", lambda: each("flv", "aac"), BOTH, TWICE),
+    lossy("wma-joined", "two WMA joined", lambda: each("asf", "wmav2", options={"b": "32000"}), BOTH, TWICE),
+    exact("voc-joined", "two VOC joined", lambda: each("voc", "pcm_s16le"), BOTH),
+    exact("tta-joined", "two True Audio joined", lambda: each("tta", "tta", form="s16"), BOTH),
+    exact("wavpack-joined", "two WavPack joined", lambda: each("wv", "wavpack", form="s16p"), BOTH),
+    exact("avi-joined", "two AVI joined", lambda: each("avi", "pcm_s16le"), BOTH),
+    exact(
+        "w64-joined",
+        "two Wave64 joined",
+        lambda: b"".join(by_libsndfile(sound, "W64", "PCM_16") for sound in (SOUND, OTHER)),
+        BOTH,
+    ),
+    lossy(
+        "wav-joined-codecs",
+        "WAV of 16 bits, mu-law and Microsoft ADPCM, joined",
+        lambda: wav(pcm16(SOUND)) + by_libsndfile(OTHER, "WAV", "ULAW") + encoded("wav", "adpcm_ms", SOUND),
+        np.concatenate([BOTH, SOUND]),
+        TWICE,
+    ),
+    lossy(
+        "m4a-first-joined",
+        "two M4A joined, index in front",
+        lambda: b"".join(index_first(encoded("ipod", "aac", sound)) for sound in (SOUND, OTHER)),
+        BOTH,
+        TWICE,
+    ),
+    lossy(
+        "m4a-fragments-joined",
+        "two M4A in fragments, joined",
+        lambda: in_fragments(SOUND) + in_fragments(OTHER),
+        BOTH,
+        TWICE,
+    ),
 ]

@@ -2,12 +2,14 @@
 
 import struct
 
+import numpy as np
+
 from .encode import encoded
 from .formats import SOUND, ffmpeg, libsndfile
 from .joined import flac
 from .mpeg import ABR, VBR, bare, mp3, with_frame_count, with_vbri
 from .recording import Make, Recording, exact, lossy
-from .riff import chunk, pcm16, rf64, rifx, wav
+from .riff import FLOAT, chunk, form, pcm16, rf64, rifx, wav
 
 DATA = pcm16(SOUND)
 N = len(DATA)
@@ -77,12 +79,26 @@ WAV = [
         ),
         SOUND,
     ),
-    lossy(
-        "wav-bytes-behind",
-        "WAV with 4,096 zeros behind, which are silence",
-        lambda: wav(DATA) + bytes(4096),
+    exact(
+        "wav-renewed",
+        "a header renewed before the end: half its length, and that of the RIFF too",
+        lambda: wav(DATA[: N // 2]) + DATA[N // 2 :],
         SOUND,
-        0.13,
+    ),
+    exact(
+        "wav-double-renewed",
+        "such a header of doubles",
+        lambda: (lambda data: wav(data[: N * 2], fmt=form(FLOAT, bits=64)) + data[N * 2 :])(
+            SOUND.astype("<f8").tobytes()
+        ),
+        SOUND,
+    ),
+    exact("wav-zeros-behind", "WAV with 4,096 zeros behind", lambda: wav(DATA) + bytes(4096), SOUND),
+    exact(
+        "wav-junk-behind",
+        "WAV with 200 kB of random bytes behind",
+        lambda: wav(DATA) + np.random.default_rng(1).bytes(200_000),
+        SOUND,
     ),
     lossy(
         "wav-odd-byte", "WAV with half a sample at the end", lambda: wav(DATA + b"\1", size=0), SOUND, 0.0001
@@ -119,6 +135,16 @@ OTHERS = [
         "aiff-0",
         "AIFF that claims no samples: a crash",
         replaced(replaced(libsndfile("AIFF", "PCM_16"), b"COMM", bytes(4), 6), b"SSND", struct.pack(">I", 8)),
+        SOUND,
+    ),
+    exact(
+        "aiff-7f000000",
+        "AIFF that claims 0x7F000000 bytes: sox into a pipe",
+        replaced(
+            replaced(libsndfile("AIFF", "PCM_16"), b"COMM", struct.pack(">I", 0x7F000000 // 2), 6),
+            b"SSND",
+            struct.pack(">I", 0x7F000008),
+        ),
         SOUND,
     ),
     exact("flac-pipe", "FLAC of unknown length", lambda: flac(SOUND, pipe=True), SOUND),

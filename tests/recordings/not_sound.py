@@ -90,6 +90,16 @@ ALL: list[Recording] = [
     refused(
         "mp4-of-nothing", "an MP4 without tracks", lambda: b"\0\0\0\x14ftypisom\0\0\0\0isom\0\0\0\x08mdat"
     ),
+    refused(
+        "mp4-box-2-63",
+        "an MP4 with a box of 2^63 bytes",
+        lambda: b"\0\0\0\x14ftypisom\0\0\0\0isom\0\0\0\x01free" + (1 << 63).to_bytes(8, "big") + bytes(100),
+    ),
+    refused(
+        "caf-chunk-2-63",
+        "a CAF with a chunk of 2^63 - 1 bytes",
+        lambda: b"caff\0\1\0\0desc" + ((1 << 63) - 1).to_bytes(8, "big") + bytes(144),
+    ),
     refused("video-only-ts", "the beginning of a transport stream", lambda: ffmpeg("mpegts", "aac")()[:564]),
 ]
 """Files; through a pipe they are refused too."""

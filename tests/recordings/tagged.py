@@ -60,6 +60,18 @@ ALL = [
         lambda: id3v2(100_000) + flac(SOUND) + id3v1(),
         SOUND,
     ),
+    lossy("m4a-id3v2", "M4A with ID3v2 in front", lambda: id3v2(5000) + ffmpeg("ipod", "aac")(), SOUND),
+    exact(
+        "aiff-id3v2", "AIFF with ID3v2 in front", lambda: id3v2(5000) + ffmpeg("aiff", "pcm_s16be")(), SOUND
+    ),
+    exact("caf-id3v2", "CAF with ID3v2 in front", lambda: id3v2(5000) + ffmpeg("caf", "pcm_s16le")(), SOUND),
+    exact("avi-id3v2", "AVI with ID3v2 in front", lambda: id3v2(5000) + ffmpeg("avi", "pcm_s16le")(), SOUND),
+    exact(
+        "wavpack-id3v2",
+        "WavPack with ID3v2 in front",
+        lambda: id3v2(5000) + ffmpeg("wv", "wavpack", form="s16p")(),
+        SOUND,
+    ),
     exact("flac-picture", "FLAC with a picture of 1 MB", lambda: flac_with_picture(COVER), SOUND),
     exact("flac-zeros-behind", "FLAC with 4,096 zeros behind", lambda: flac(SOUND) + bytes(4096), SOUND),
     exact("wav-id3v2", "WAV with ID3v2 in front", lambda: id3v2(5000) + wav(pcm16(SOUND)), SOUND),

@@ -22,7 +22,7 @@ from voxrun.cli import sources
 from voxrun.cli.main import main
 from voxrun.device import tree_flatten
 from voxrun.model.load import load_model
-from voxrun.transcripts.segments import Segment
+from voxrun.transcripts.typesetting.segments import Segment
 from voxrun.transcripts.writer import Writer
 from voxrun.transcripts.writers import WRITERS
 

@@ -1,7 +1,6 @@
 """Standard input and other pipes as audio sources, transcribed while they are open."""
 
 import os
-import queue
 import select
 import stat
 import threading
@@ -16,7 +15,8 @@ from voxrun.errors import AudioError
 
 from .choice import Choice, Raw
 from .decode.bytestream import ByteStream
-from .recorded import BLOCK_SECONDS, Recorded
+from .recorded import Recorded
+from .source import log
 
 if TYPE_CHECKING:
     from .decode.readers import Reader
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 NAME = "standard input"
 PAUSE = 2.0
 """Seconds by which data may be late before it counts as a pause."""
+JOIN_SECONDS = 1.0
+"""Seconds to wait for the decoding thread at the end; it waits for nothing but the pipe and the reader."""
 LONGEST_BURST = 10.0
 """Seconds of audio that may arrive at once, with nothing after it for as long: streams come in segments."""
-MOST_WAITING = 64
-"""Blocks that may wait for a slow model; then the writer of the pipe waits."""
-PIECE = 0.5
-"""Seconds of a block at most, of those."""
+MOST_WAITING = 5.0
+"""Seconds of sound that may wait for a slow model; then the writer of the pipe waits."""
 
 
 class Pipe:
@@ -43,8 +43,8 @@ class Pipe:
             raise AudioError(f"{name} is closed") from error
         self._descriptor, self._name = descriptor, name
         self._woken, self._waker = os.pipe()
-        self.arrived = time.monotonic()
-        """When bytes came last."""
+        self.arrived, self.received = time.monotonic(), 0
+        """When bytes came last, and how many in all."""
 
     def __del__(self) -> None:
         if hasattr(self, "_woken"):
@@ -63,7 +63,7 @@ class Pipe:
                 return b""
             try:
                 data = os.read(self._descriptor, n)
-                self.arrived = time.monotonic()
+                self.arrived, self.received = time.monotonic(), self.received + len(data)
                 return data
             except BlockingIOError:  # another process read first from what both have open
                 continue
@@ -73,7 +73,11 @@ class Pipe:
         return bool(self._wait(timeout))
 
     def _wait(self, timeout: float | None) -> list[int]:
-        return select.select([self._descriptor, self._woken], [], [], timeout)[0]
+        poll = select.poll()  # select() knows no descriptors from 1024 on
+        poll.register(self._descriptor, select.POLLIN)
+        poll.register(self._woken, select.POLLIN)
+        ready = poll.poll(None if timeout is None else timeout * 1000)
+        return [descriptor for descriptor, _ in ready]
 
 
 class PipeSource(Recorded):
@@ -85,13 +89,20 @@ class PipeSource(Recorded):
     live = True
 
     def __init__(
-        self, rate: int, descriptor: int = 0, choice: Choice | None = None, name: str = NAME
+        self,
+        rate: int,
+        descriptor: int = 0,
+        choice: Choice | None = None,
+        name: str = NAME,
+        *,
+        owned: bool = False,
     ) -> None:
-        """Raises AudioError if it is a terminal or closed."""
+        """`owned`: the descriptor is closed at the end. Raises AudioError if it is a terminal or closed."""
         super().__init__(name, rate, choice or Choice())
         self._pipe = Pipe(descriptor, name)
         if os.isatty(descriptor):
             raise AudioError(f"{name} is a terminal; pipe a recording, or s16le at {rate} Hz, into voxrun")
+        self._owned = descriptor if owned else None
         self._due = 0.0  # when all audio so far would end if it were played
 
     def stop(self) -> None:
@@ -108,21 +119,22 @@ class PipeSource(Recorded):
         try:
             yield from self._played(decoder)
         finally:
-            decoder.abandon()
             self._pipe.close()
-        if decoder.failure is not None:
-            if isinstance(decoder.failure, AudioError) and self.stopped:  # within the header
-                return
+            if decoder.abandon() and self._owned is not None:
+                os.close(self._owned)
+                self._owned = None
+        if self.stopped and not self.heard and self._pipe.received:
+            log.warning("%s: stopped before any of its sound could be heard", self.name)
+        if decoder.failure is not None and not (self.stopped and isinstance(decoder.failure, AudioError)):
             raise decoder.failure
-        assert self._reader is not None
-        self._end(self._reader)
+        if self._reader is not None:  # else it was stopped within the header
+            self._end(self._reader)
 
     def _played(self, decoder: "Decoder") -> Iterator[FloatArray]:
         waits = True  # for a limited time: one pause is told once
         while True:
-            try:
-                blocks = decoder.next(self._patience() if waits else None, round(BLOCK_SECONDS * self.rate))
-            except queue.Empty:
+            blocks = decoder.next(self._patience() if waits else None)
+            if blocks is None:
                 if time.monotonic() - self._pipe.arrived < PAUSE:  # not enough for a packet yet
                     continue
                 waits = False
@@ -146,52 +158,55 @@ class PipeSource(Recorded):
 
 
 class Decoder:
-    """A thread that decodes a pipe ahead of the model, by a few blocks."""
+    """A thread that decodes a pipe ahead of the model, by a few seconds."""
 
     def __init__(self, source: PipeSource) -> None:
         self.failure: BaseException | None = None
         """What ended the decoding, once `next` has returned nothing."""
-        self._queue: queue.Queue[FloatArray | None] = queue.Queue(MOST_WAITING)  # None: the end
-        self._abandoned = False
-        threading.Thread(target=self._run, args=(source,), name="voxrun-pipe", daemon=True).start()
+        self._blocks: list[FloatArray] = []
+        self._waiting, self._most = 0, round(MOST_WAITING * source.rate)  # samples
+        self._ended = self._abandoned = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, args=(source,), name="voxrun-pipe", daemon=True)
+        self._thread.start()
 
-    def next(self, timeout: float | None, most: int) -> list[FloatArray]:
-        """The blocks that wait, of `most` samples or a block more; none at the end. Raises queue.Empty."""
-        block = self._queue.get(timeout=timeout)
-        blocks: list[FloatArray] = []
-        length = 0
-        while block is not None:
-            blocks.append(block)
-            length += len(block)
-            if length >= most or self._queue.empty():
-                return blocks
-            block = self._queue.get()
-        if blocks:
-            self._queue.put(None)
-        return blocks
+    def next(self, timeout: float | None) -> list[FloatArray] | None:
+        """The blocks that wait; none at the end. None if there are none within so many seconds."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._blocks or self._ended, timeout):
+                return None
+            blocks, self._blocks, self._waiting = self._blocks, [], 0
+            self._changed.notify_all()
+            return blocks
 
-    def abandon(self) -> None:
-        """No more blocks are wanted."""
-        self._abandoned = True
+    def abandon(self) -> bool:
+        """No more blocks are wanted: the thread ends soon, if the pipe is closed. Returns whether it has."""
+        with self._changed:
+            self._abandoned = True
+            self._changed.notify_all()
+        self._thread.join(JOIN_SECONDS)
+        return not self._thread.is_alive()
 
     def _run(self, source: PipeSource) -> None:
         try:
             for block in source.decoded():
-                if len(block):
-                    self._put(block)
-                if self._abandoned:
-                    return
+                if not self._put(block):
+                    break
         except BaseException as error:
             self.failure = error
-        finally:
-            self._put(None)
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
-    def _put(self, block: FloatArray | None) -> None:
-        while not self._abandoned:
-            try:
-                return self._queue.put(block, timeout=0.2)
-            except queue.Full:
-                continue
+    def _put(self, block: FloatArray) -> bool:
+        """Add a block, when there is room for it; whether more are wanted."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting < self._most or self._abandoned)
+            if len(block):
+                self._blocks.append(block)
+                self._waiting += len(block)
+                self._changed.notify_all()
+            return not self._abandoned
 
 
 def is_pipe(path: str) -> bool:
@@ -208,4 +223,4 @@ def pipe_at(path: str, choice: Choice, rate: int) -> PipeSource:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
         raise AudioError(f"{path}: cannot be read as audio ({error.strerror})") from error
-    return PipeSource(rate, descriptor, choice, path)
+    return PipeSource(rate, descriptor, choice, path, owned=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 from voxrun import __version__
 from voxrun.audio.choice import Choice, Raw
 from voxrun.errors import AudioError
+from voxrun.files.descriptors import descriptor_at
 from voxrun.habits import device_advice
 from voxrun.messages import shown
-from voxrun.transcripts.descriptors import descriptor_at
-from voxrun.transcripts.layout import CUE, HIGHLIGHT, MOST_LINES, Layout
+from voxrun.transcripts.typesetting.layout import CUE, HIGHLIGHT, MOST_LINES, Layout
 from voxrun.transcripts.writers import WRITERS
 from voxrun.trust.defaults import DEFAULT_MODEL, DEFAULT_REGISTRY, REGISTRY_VARIABLE
 
@@ -221,7 +221,8 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
         "--output",
         metavar="PATH",
         help="file to write, or - for standard output, the default; or a folder (there already, ending in /,"
-        " or for several recordings), which gets NAME.FORMAT for each; a file appears when it is complete",
+        " or without a suffix for several recordings), which gets NAME.FORMAT for each; a file appears when"
+        " it is complete",
     )
     group.add_argument(
         "--line-length",

@@ -9,10 +9,9 @@ from voxrun.audio.source import Source, log
 from voxrun.errors import AudioError, DeviceError, OutputError, VoxrunError
 from voxrun.stream.session import Session
 from voxrun.transcriber import Transcriber, listen
-from voxrun.transcripts.document import Document
 from voxrun.transcripts.output import Output, Stdout, output_at
-from voxrun.transcripts.places import places
-from voxrun.transcripts.writer import Recording, Writer
+from voxrun.transcripts.places import make_folder, places
+from voxrun.transcripts.writer import Document, Recording, Writer
 from voxrun.transcripts.writers import WRITERS
 from voxrun.trust.locate import in_registry
 from voxrun.trust.open import pinned_model, trusted
@@ -155,7 +154,11 @@ class Run:
 
     def _output_of(self, index: int) -> Output:
         live = self._inputs[index].live
-        self._output = output_at(self._places[index], live) if self._places else Stdout(live)
+        if self._places:
+            make_folder(self._places[index])
+            self._output = output_at(self._places[index], live)
+        else:
+            self._output = Stdout(live)
         return self._output
 
 

@@ -4,7 +4,7 @@ import codecs
 import os
 import sys
 
-from voxrun.transcripts.descriptors import Diagnostics, writer
+from voxrun.files.descriptors import Diagnostics, writer
 
 ESCAPE = "voxrun.escape"
 UNUSABLE = {0: os.O_WRONLY, 1: os.O_RDONLY, 2: os.O_RDONLY}

@@ -1,4 +1,4 @@
-"""What was heard, written down: segments, formats, files that appear when they are complete.
+"""What was heard, written down: segments and lines, formats, files that appear when they are complete.
 
 May import `voxrun.stream` and what lies below it.
 """

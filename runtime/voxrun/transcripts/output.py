@@ -12,9 +12,8 @@ from typing import TextIO
 from tqdm import tqdm
 
 from voxrun.errors import AudioError, DeviceError, OutputError
+from voxrun.files.descriptors import STREAMS, check_writable, descriptor_at, writer
 from voxrun.files.paths import fitting
-
-from .descriptors import STREAMS, check_writable, descriptor_at, writer
 
 LOST = (AudioError, DeviceError, OutputError)
 """Errors after which live audio leaves no document: nothing was heard, or nothing can be written."""

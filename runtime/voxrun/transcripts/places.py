@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -11,15 +12,14 @@ from voxrun.errors import OutputError
 from voxrun.files.paths import fitting
 
 from .output import check_place, is_special
-from .writers import WRITERS
 
 
 def places(target: str, names: Sequence[str], suffix: str) -> list[Path]:
     """The file for each recording: `target` itself, or NAME.SUFFIX in it if it is or must be a folder.
 
-    A folder is there already, ends in a slash, or is the target of several recordings, unless its name ends
-    in a format's suffix. It is made if it is not there. Raises OutputError where nothing can be written, or
-    where one document would overwrite another, or a recording.
+    A folder is there already, ends in a slash, or has no suffix and is the target of several recordings;
+    `make_folder` makes it. Raises OutputError where nothing can be written, or where one document would
+    overwrite another, or a recording.
     """
     if "\0" in target:
         raise OutputError(f"{target}: a path cannot have a NUL character")
@@ -28,7 +28,7 @@ def places(target: str, names: Sequence[str], suffix: str) -> list[Path]:
     is_folder = os.path.isdir(folder) or target.endswith("/")  # noqa: PTH112
     if len(names) == 1 and not is_folder:
         paths = [folder]
-    elif is_folder or folder.suffix[1:].lower() not in WRITERS:
+    elif is_folder or not folder.suffix:
         paths = [folder / fitting(Path(name).stem, f".{suffix}") for name in names]
     else:
         raise OutputError(f"{target}: a file cannot hold {len(names)} recordings; name a folder, {target}/")
@@ -37,8 +37,16 @@ def places(target: str, names: Sequence[str], suffix: str) -> list[Path]:
         if not is_special(folder):
             check_place(folder)
     else:
-        _make(folder)
+        _check_folder(folder)
     return paths
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder of a place, if it is not there. Raises OutputError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refusal(path.parent, error) from error
 
 
 def _check_overwriting(paths: Sequence[Path], names: Sequence[str]) -> None:
@@ -61,10 +69,26 @@ def _identity(path: str | Path) -> object:
     return there.st_dev, there.st_ino
 
 
-def _make(folder: Path) -> None:
+def _check_folder(folder: Path) -> None:
+    """Raises OutputError unless it is a folder to write to, or can be made; nothing is made to find out."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
+        there = _existing(folder)
+        if not stat.S_ISDIR(there.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(there, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be a folder for transcripts ({error.strerror})") from error
+        raise _refusal(folder, error) from error
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists. Raises OSError."""
+    try:
+        folder.lstat()  # a link to nothing is there: no folder can be made in its place
+    except FileNotFoundError:
+        return _existing(folder.parent)
+    return folder
+
+
+def _refusal(folder: Path, error: OSError) -> OutputError:
+    return OutputError(f"{folder}: cannot be a folder for transcripts ({error.strerror})")

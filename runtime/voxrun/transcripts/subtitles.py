@@ -4,10 +4,11 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterable
 
-from .cues import GAP, Cue, Pacing, cues_of
-from .layout import CUE, HIGHLIGHT, PLAIN, Layout
-from .pieces import joined, whole_words
-from .segments import Segment
+from voxrun.transcripts.typesetting.cues import GAP, Cue, Pacing, cues_of
+from voxrun.transcripts.typesetting.layout import CUE, HIGHLIGHT, PLAIN, Layout
+from voxrun.transcripts.typesetting.pieces import joined, whole_words
+from voxrun.transcripts.typesetting.segments import Segment
+
 from .writer import Recording, Writer, milliseconds, span, timestamp
 
 STYLE = "STYLE\n::cue(:future) {\n  color: gray;\n}\n\n"

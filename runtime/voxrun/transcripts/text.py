@@ -1,11 +1,11 @@
 """Transcripts as plain text and as tables."""
 
 from voxrun.stream.results import Result
+from voxrun.transcripts.typesetting.cues import cues_of
+from voxrun.transcripts.typesetting.layout import CUE, PLAIN, Layout
+from voxrun.transcripts.typesetting.pieces import joined
+from voxrun.transcripts.typesetting.segments import Segment
 
-from .cues import cues_of
-from .layout import CUE, PLAIN, Layout
-from .pieces import joined
-from .segments import Segment
 from .writer import Recording, Writer, milliseconds, span
 
 

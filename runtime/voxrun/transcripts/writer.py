@@ -1,12 +1,11 @@
-"""What all formats have in common."""
+"""What all formats have in common: a writer, and how the results of a session become its document."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from voxrun.stream.results import Result
-
-from .layout import PLAIN, Layout
-from .segments import Segment
+from voxrun.transcripts.typesetting.layout import PLAIN, Layout
+from voxrun.transcripts.typesetting.segments import Segment, Segmenter
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,30 @@ class Writer:
     def failure(self, error: Exception) -> str:
         """Instead of everything else, for a recording that could not be transcribed."""
         return ""
+
+
+class Document:
+    """The pieces of text that, joined, are a writer's document; it does no input or output."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer, self._segmenter = writer, Segmenter(writer.layout)
+        self.saying = ""
+        """The text of the segment in progress."""
+
+    def begin(self) -> str:
+        """The document's beginning."""
+        return self._writer.begin()
+
+    def add(self, result: Result) -> str:
+        """What a result adds."""
+        segments = self._segmenter.feed(result)
+        self.saying = self._segmenter.open + result.partial
+        text = self._writer.result(result) + "".join(map(self._writer.segment, segments))
+        return text + self._writer.upcoming(*self._segmenter.next_start)
+
+    def end(self, seconds: float) -> str:
+        """The rest, after `seconds` of sound."""
+        return "".join(map(self._writer.segment, self._segmenter.finish())) + self._writer.end(seconds)
 
 
 def timestamp(seconds: float, point: str) -> str:

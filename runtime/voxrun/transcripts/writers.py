@@ -1,6 +1,6 @@
 """All formats. A new one is a class that derives from `Writer`, and its line in WRITERS."""
 
-from .objects import Json
+from .json_ import Json
 from .subtitles import Srt, Vtt
 from .text import Text, Tsv
 from .writer import Writer

@@ -187,7 +187,7 @@ def test_damaged_vorbis_is_shorter_and_reported(tmp_path: Path, caplog: pytest.L
 def test_a_truncated_ogg_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cut(tmp_path / "recording.ogg", 0.7)
     assert len(read(tmp_path / "recording.ogg")) < 8 * RATE
-    assert "is cut short; how much of it is lost cannot be known" in caplog.text
+    assert "is cut short or damaged; how much of it is lost cannot be known" in caplog.text
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFF000])

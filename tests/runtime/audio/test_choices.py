@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from ears import Ears
 from likeness import LIKE, likeness
+from recordings import RECORDINGS
 from recordings.formats import SOUND
 from recordings.joined import OTHER
 from recordings.levels import HEARD, SILENT, channels
 from recordings.riff import form, pcm16, wav
 from recordings.video import SECOND_TRACK, film
 
-from voxrun.audio.choice import Choice
+from voxrun.audio.choice import Choice, Raw
 from voxrun.audio.opened import open_audio
 from voxrun.errors import AudioError
 
@@ -33,6 +34,19 @@ def test_the_second_sound_track_of_a_video(container) -> None:
 def test_a_track_that_is_not_there_is_named(track) -> None:
     with pytest.raises(AudioError, match=f"no sound track {track}; the recording has 2 sound tracks"):
         heard(film("mp4", "aac", SOUND, OTHER)(), track=track)
+
+
+@pytest.mark.parametrize("name", ["wav", "wav-mulaw", "w64", "aiff-0", "flac", "opus", "mp3"])
+def test_a_second_track_is_refused_where_there_is_one(tmp_path, name) -> None:
+    path = tmp_path / name
+    path.write_bytes(RECORDINGS[name].make())
+    with pytest.raises(AudioError, match="no sound track 2; the recording has one sound track"):
+        open_audio(path, 16000, choice=Choice(track=2))
+
+
+def test_raw_samples_have_no_second_track() -> None:
+    with pytest.raises(AudioError, match="no sound track 2"):
+        open_audio(pcm16(SOUND), 16000, choice=Choice(track=2, raw=Raw.parse("s16le:16000")))
 
 
 @pytest.mark.parametrize(("channel", "sign"), [(1, 1), (2, -1)])

@@ -5,6 +5,7 @@ import os
 import struct
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,10 @@ import soxr
 
 from voxrun.audio import pipe as pipe_module
 from voxrun.audio.choice import Choice, Raw
-from voxrun.audio.pipe import Pipe, PipeSource
+from voxrun.audio.decode import behind
+from voxrun.audio.decode.bytestream import ByteStream
+from voxrun.audio.decode.formats import recognise
+from voxrun.audio.pipe import Pipe, PipeSource, pipe_at
 from voxrun.errors import AudioError
 from voxrun.transcriber import Transcriber, listen
 
@@ -171,6 +175,48 @@ def test_unreadable_standard_input_is_one_sentence(data: bytes, reason: str) -> 
     assert str(caught.value).startswith("standard input: ")
 
 
+@pytest.mark.parametrize("level", [1, 3, 30, 300])
+def test_raw_samples_are_recognised_wherever_a_stream_begins(level: int) -> None:
+    """Noise of a room: two bytes of it are the mark of UTF-16, one is the `<` of HTML or the `{` of JSON."""
+    noise = np.random.default_rng(level).normal(0, level, (500, 4096)).round().astype("<i2")
+    for lead in (b"\xfe\xff", b"\xff\xfe", b"<\x01", b"{\x02", b"\x1f\x8b"):
+        assert looks_like(lead + noise[0].tobytes()) == "raw"
+    assert {looks_like(each.tobytes()) for each in noise} == {"raw"}
+
+
+def looks_like(data: bytes) -> str:
+    return recognise(ByteStream(io.BytesIO(data), "pipe"), guess_raw=True).demuxer
+
+
+def test_named_pipes_are_closed(tmp_path: Path) -> None:
+    before = n_descriptors()
+    for i in range(5):
+        os.mkfifo(tmp_path / str(i))
+        writer = threading.Thread(target=(tmp_path / str(i)).write_bytes, args=(wav(TONE),))
+        writer.start()
+        source = pipe_at(str(tmp_path / str(i)), Choice(), RATE)
+        assert sum(map(len, source)) == RATE
+        writer.join()
+        del source
+    assert n_descriptors() == before
+
+
+def n_descriptors() -> int:
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+def test_a_stop_within_a_header_is_told(
+    pipe: tuple[int, io.FileIO], caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = pipe
+    writer.write(with_size(wav(TONE), 0)[:30])
+    source = PipeSource(RATE, reader)
+    threading.Timer(0.2, source.stop).start()
+    assert sum(map(len, source)) == 0
+    assert "stopped before any of its sound could be heard" in caplog.text
+
+
 def test_a_closed_descriptor_is_one_sentence() -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -243,7 +289,10 @@ def test_no_header_makes_a_read_giant(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(asked) <= 1 << 22
 
 
-def test_sound_of_known_length_ends_though_the_pipe_stays_open(pipe: tuple[int, io.FileIO]) -> None:
+def test_sound_of_known_length_ends_though_the_pipe_stays_open(
+    pipe: tuple[int, io.FileIO], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(behind, "WAITS", 1)
     reader, writer = pipe
     writer.write(wav(TONE))
     end = threading.Timer(20, writer.close)  # so that this fails, should it not work
@@ -251,6 +300,20 @@ def test_sound_of_known_length_ends_though_the_pipe_stays_open(pipe: tuple[int, 
     assert sum(map(len, PipeSource(RATE, reader))) == RATE
     end.cancel()
     assert not writer.closed
+    assert "all of the WAV was heard, by its header, and the pipe is still open" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_second_wav_may_come_a_second_later(
+    pipe: tuple[int, io.FileIO], caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = pipe
+    writer.write(wav(TONE))
+    later = threading.Timer(1, lambda: (writer.write(wav(TONE)), writer.close()))
+    later.start()
+    assert sum(map(len, PipeSource(RATE, reader))) == 2 * RATE
+    later.join()
+    assert caplog.text == ""
 
 
 @pytest.mark.slow

@@ -184,6 +184,13 @@ def test_a_folder_gets_a_file_for_each_good_recording(
     assert (out / "you-entered.srt").read_text(encoding="utf-8").endswith("you entered\n\n")
 
 
+def test_a_model_that_is_not_there_leaves_no_folder(tmp_path: Path) -> None:
+    command = ["--model", str(tmp_path / "nope"), str(FIRST), str(SECOND)]
+    for target in ("new/", "new", "new/below/"):
+        assert main([*command, "--output", f"{tmp_path}/{target}"]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_bad_place_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "please-try-again.txt").mkdir()
     assert main([*MODEL, "--audio", str(FIRST), str(SECOND), "--output", str(tmp_path)]) == 2

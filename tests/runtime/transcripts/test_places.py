@@ -11,7 +11,7 @@ import pytest
 
 from voxrun.errors import OutputError
 from voxrun.transcripts.output import output_at
-from voxrun.transcripts.places import places
+from voxrun.transcripts.places import make_folder, places
 
 NOBODY = 65534
 
@@ -53,7 +53,8 @@ def another_user() -> Iterator[Path]:
 
 def test_what_may_not_be_written_is_told_before_anything_is_heard(another_user: Path) -> None:
     assert places(f"{another_user}/mine/talk.srt", ["talk.flac"], "srt")
-    for target in ("talk.srt", ".", "mine/kept.srt"):
+    assert places(f"{another_user}/mine/new/", ["talk.flac"], "srt")
+    for target in ("talk.srt", ".", "new/", "mine/kept.srt"):
         with pytest.raises(OutputError, match="Permission denied"):
             places(f"{another_user}/{target}", ["talk.flac"], "srt")
 
@@ -77,7 +78,24 @@ def test_a_folder_that_is_there_or_meant_gets_a_file_for_each(tmp_path: Path) ->
         tmp_path / "two" / "a.txt",
         tmp_path / "two" / "b.tar.txt",
     ]
+    assert list(tmp_path.iterdir()) == []
+    make_folder(tmp_path / "two" / "a.txt")
     assert (tmp_path / "two").is_dir()
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_heard(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for target, complaint in (
+        ("file/new", "Not a directory"),
+        ("link", "No such file or directory"),
+        ("x" * 300, "File name too long"),
+        ("link/new", "No such file or directory"),
+    ):
+        with pytest.raises(OutputError, match=rf"cannot be a folder for transcripts \({complaint}\)"):
+            places(f"{tmp_path}/{target}/", ["talk.flac"], "srt")
+    with pytest.raises(OutputError, match="Not a directory"):  # if it came between
+        make_folder(tmp_path / "file" / "new" / "talk.srt")
 
 
 def test_one_document_never_overwrites_another_nor_a_recording(tmp_path: Path) -> None:
@@ -106,12 +124,13 @@ def test_two_names_of_one_file_are_one_place(tmp_path: Path, monkeypatch: pytest
         places(str(tmp_path), names, "txt")
 
 
-@pytest.mark.parametrize("name", ["talk.srt", "talk.SRT", "talk.txt", "talk.json"])
+@pytest.mark.parametrize("name", ["talk.srt", "talk.SRT", "results.csv", "talk.docx", "out.mp3"])
 def test_a_file_is_no_folder_for_several_recordings(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputError, match=rf"{name}: a file cannot hold 2 recordings; name a folder"):
         places(f"{tmp_path}/{name}", ["a.flac", "b.flac"], "srt")
     assert list(tmp_path.iterdir()) == []
-    assert places(f"{tmp_path}/{name}/", ["a.flac", "b.flac"], "srt")
+    (first, _) = places(f"{tmp_path}/{name}/", ["a.flac", "b.flac"], "srt")
+    make_folder(first)
     assert places(f"{tmp_path}/{name}", ["a.flac", "b.flac"], "srt")  # it is there now
 
 

@@ -1,179 +1,27 @@
-"""Subtitles as editors want them, whatever is said: whole words, short lines, times that players accept.
+"""Subtitles stay long enough, follow one another, and hold what is said in times that players accept."""
 
-Files are read back by webvtt-py.
-"""
-
-import html
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import regex
 import webvtt
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from subtitle_files import (
+    PLAIN,
+    Cue,
+    document,
+    in_ms,
+    live,
+    parsed,
+    speech,
+)
 
 from voxrun.stream.results import Result, Token, Word
-from voxrun.transcripts.columns import line_length, width
-from voxrun.transcripts.document import Document
-from voxrun.transcripts.layout import CUE, HIGHLIGHT, Layout
-from voxrun.transcripts.pieces import pieces
-from voxrun.transcripts.writer import Recording
+from voxrun.transcripts.typesetting.layout import CUE, HIGHLIGHT, Layout
+from voxrun.transcripts.writer import Document, Recording
 from voxrun.transcripts.writers import WRITERS
-
-POSITION = 0.08
-PLAIN = Layout()
-SAID = [
-    *(
-        " please",
-        " try",
-        " again,",
-        " extraordinarily",
-        " the",
-        " of",
-        " well-known",
-        " it's",
-        " naïve",
-        " end.",
-    ),
-    *(
-        " Donaudampfschifffahrtselektrizitätenhauptbetriebswerk",
-        " R&D",
-        " <b>",
-        " -->",
-        " 42",
-        " ?",
-        " «",
-        " »",
-    ),
-    *(" Приве́т", " और", " नमस्ते", " سلام", " שלום", " 우리", " 회사는", " 👨‍👩‍👧‍👦", " 👍🏽", "\n", "  "),
-    *(
-        "glued",
-        "你好",
-        "我们公司",
-        "，",  # noqa: RUF001
-        "。",
-        "「無形資産」",
-        "テスト",
-        "ッ",
-        "ABC",
-        "สวัสดี",
-        "ครับ",
-        "２０２４年",
-    ),
-    " it then went down to the shop at the corner of the street and bought all the bread there was to be had",
-    "我们公司有一个新的战略计划旨在提高市场渗透率最大限度地提高品牌忠诚度并增加无形资产为了实现这些目标我们启动",
-]
-LAYOUTS = st.builds(Layout, st.none() | st.integers(1, 60), st.none() | st.integers(1, 4))
-
-
-@dataclass(frozen=True)
-class Cue:
-    """As a player sees it; times in milliseconds."""
-
-    start: int
-    end: int
-    text: str
-
-
-@st.composite
-def speech(draw: st.DrawFn) -> list[Word]:
-    """Words with times as the model gives them, in steps of 80 ms: at once, one by one, after a pause.
-
-    There is no pause inside a word whose parts have no space between them.
-    """
-    words, now = [], draw(st.sampled_from([0.0, 359_990.0]))
-    for text in draw(st.lists(st.sampled_from(SAID), max_size=40)):
-        before = now
-        steps = draw(st.sampled_from([0, 1, 2, 4, 6, 12, 30]))
-        now = round(now + POSITION * (steps if text[0].isspace() else min(steps, 6)), 3)
-        words.append(Word(text, max(before, now - 0.8), now))
-    return words
-
-
-def document(name: str, words: Sequence[Word], layout: Layout = PLAIN, chunk: int = 1) -> str:
-    """What is written when `chunk` words come at a time."""
-    kind = WRITERS[name].kind(live=False, watched=False, layout=layout)
-    made = Document(kind(Recording("talk.flac", "team/voice", 480.0), layout))
-    text = made.begin()
-    for start in range(0, len(words), chunk):
-        new = tuple(words[start : start + chunk])
-        text += made.add(Result("".join(word.text for word in new), new, "", (Token(32, new[-1].end),)))
-    return text + made.end(words[-1].end if words else 0.0)
-
-
-def live(name: str, words: Sequence[Word], layout: Layout) -> str:
-    """What is written when words come one by one, with results without words while there is silence."""
-    made = Document(WRITERS[name](Recording("microphone", "team/voice", 480.0), layout))
-    text, now = made.begin(), 0.0
-    for word in words:
-        while word.end - now > 0.32 and word.end < 1000:
-            now += 0.32
-            text += made.add(Result("", (), "", (Token(32, now),)))
-        now = word.end
-        text += made.add(Result(word.text, (word,), "", (Token(32, now),)))
-    return text + made.end(words[-1].end if words else 0.0)
-
-
-def parsed(name: str, text: str) -> list[Cue]:
-    """The cues of a file as webvtt-py reads it."""
-    captions = webvtt.from_buffer(text.splitlines(keepends=True), format=name, strict=True) if text else []
-    unescaped = html.unescape if name == "vtt" else str
-    return [Cue(_ms(c.start_time), _ms(c.end_time), unescaped(c.raw_text)) for c in captions]
-
-
-def _ms(time: webvtt.models.Timestamp) -> int:
-    return ((time.hours * 60 + time.minutes) * 60 + time.seconds) * 1000 + time.milliseconds
-
-
-def subtitles(text: str, layout: Layout = PLAIN, pace: float = 0.32) -> list[str]:
-    """The cues of words between spaces, each as its lines."""
-    words = [Word(f" {each}", i * pace, (i + 1) * pace) for i, each in enumerate(text.split())]
-    return [cue.text for cue in parsed("vtt", document("vtt", words, layout))]
-
-
-def unbroken(text: str, pace: float = 0.16) -> list[str]:
-    """The cues of a text without spaces, of which each character is a word of the model."""
-    words = [Word(character, i * pace, (i + 1) * pace) for i, character in enumerate(text)]
-    return [cue.text for cue in parsed("srt", document("srt", words))]
-
-
-def squeezed(text: str) -> str:
-    return re.sub(r"\s", "", text)
-
-
-def shown(name: str, words: Sequence[Word]) -> str:
-    """All that is said, as a format can show it."""
-    text = "".join(word.text for word in words)
-    return text.replace("-->", "→").replace("<b>", "‹b>") if name == "srt" else text  # noqa: RUF001
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["srt", "vtt"])
-@settings(deadline=None, max_examples=60)
-@given(speech(), LAYOUTS)
-def test_nothing_is_lost_no_word_divided_no_line_too_long(
-    name: str, words: list[Word], layout: Layout
-) -> None:
-    cues = parsed(name, document(name, words, layout))
-    said = shown(name, words)
-    assert squeezed("".join(cue.text for cue in cues)) == squeezed(said)
-
-    whole = r"[A-Za-z'ïäö-]+|\p{Hangul}+|\p{Cyrillic}\p{M}?+|\p{Arabic}+|[0-9]+|\p{RI}|\p{Emoji}\X"
-    seen = " ".join(" ".join(cue.text.split()) for cue in cues)
-    assert regex.findall(whole, seen) == regex.findall(whole, " ".join(said.split()))
-
-    for cue in cues:
-        rows = cue.text.split("\n")
-        alone = len(pieces([Word(cue.text, 0.0, 1.0)])) == 1
-        assert len(rows) <= layout.most_lines or alone
-        for row in rows:
-            longest = layout.line_length or line_length(cue.text)
-            assert width(row) <= longest or len(pieces([Word(row, 0.0, 1.0)])) == 1
-            assert row.strip() == row != ""
 
 
 @pytest.mark.slow
@@ -189,7 +37,7 @@ def test_cues_follow_one_another_and_last(words_as: str | None, words: list[Word
         assert cue.end - cue.start >= 833 or following.start - cue.end <= 80
     for cue in cues:  # WebVTT: times inside a cue increase, and lie inside it
         inside = [
-            _ms(webvtt.models.Timestamp.from_string(time)) for time in re.findall(r"<(\d.*?)>", cue.text)
+            in_ms(webvtt.models.Timestamp.from_string(time)) for time in re.findall(r"<(\d.*?)>", cue.text)
         ]
         assert sorted({cue.start, *inside, cue.end}) == [cue.start, *inside, cue.end]
 
@@ -205,106 +53,6 @@ def test_however_words_arrive_the_file_is_the_same(
     whole = document(name, words, layout)
     assert document(name, words, layout, chunk) == whole
     assert live(name, words, layout) == whole
-
-
-@pytest.mark.parametrize(
-    ("text", "lines"),
-    [
-        ("please try again", ["please try again"]),
-        (
-            "when they came home at last, nobody was waiting there any more",  # after punctuation
-            ["when they came home at last,", "nobody was waiting there any more"],
-        ),
-        (
-            "travellers coming along over the mountains returned happily",  # not after a preposition
-            ["travellers coming along", "over the mountains returned happily"],
-        ),
-        (
-            "aaaaaaaa bbbbbbbb cccccccc dddddddd eeeeeeee",  # the lower line is the longer one
-            ["aaaaaaaa bbbbbbbb", "cccccccc dddddddd eeeeeeee"],
-        ),
-        (
-            "Voici ce que je dois faire : rentrer tout le bois sec",  # no line begins with a colon
-            ["Voici ce que je dois faire :", "rentrer tout le bois sec"],
-        ),
-        (
-            "우리 회사는 시장 침투율을 높이고 브랜드 충성도를",  # Korean: at spaces
-            ["우리 회사는 시장 침투율을", "높이고 브랜드 충성도를"],
-        ),
-        (
-            "لدى شركتنا مبادرة استراتيجية جديدة لزيادة اختراق السوق",  # as it was said, in one direction
-            ["لدى شركتنا مبادرة استراتيجية", "جديدة لزيادة اختراق السوق"],
-        ),
-    ],
-)
-def test_lines_are_balanced_and_broken_between_phrases(text: str, lines: list[str]) -> None:
-    assert subtitles(text) == ["\n".join(lines)]
-
-
-def test_lines_and_their_length_can_be_chosen() -> None:
-    text = "three seven eight forty fifty sixty three seven eight forty fifty sixty"
-    lines = ["three seven eight forty", "fifty sixty three seven", "eight forty fifty sixty"]
-    assert subtitles(text, Layout(24, 3)) == ["\n".join(lines)]
-    assert all(len(cue) <= 24 for cue in subtitles(text, Layout(24, 1)))
-    assert subtitles(text, Layout(1, 1)) == text.split()
-
-
-def test_a_word_longer_than_a_line_has_a_line_of_its_own() -> None:
-    long = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk"
-    assert subtitles(f"das {long} ist", Layout(42, 3)) == [f"das\n{long}", "ist"]
-    assert subtitles(f"das {long * 2} ist") == ["das", long * 2, "ist"]
-
-
-@pytest.mark.parametrize(
-    ("text", "lines"),
-    [
-        # 16 characters in Chinese, 13 in Japanese; after punctuation
-        (
-            "我们公司有一个新的战略计划、旨在提高市场渗透率",
-            ["我们公司有一个新的战略计划、", "旨在提高市场渗透率"],
-        ),
-        ("私たちの会社には、市場浸透率を高め", ["私たちの会社には、", "市場浸透率を高め"]),
-        # kinsoku: no small kana and no closing bracket at the start of a line, no opening one at its end
-        ("あああああああああっいいいいいいい", ["ああああああああ", "あっいいいいいいい"]),
-        ("ああああああああ」いいいいいいい", ["あああああああ", "あ」いいいいいいい"]),
-        ("ああああああああ「いいいいいいい」", ["ああああああああ", "「いいいいいいい」"]),
-        # neither in a word of another script nor in a number with its unit
-        ("我们在２０２４年用VOXTRAL工作的人们", ["我们在２０２４年", "用VOXTRAL工作的人们"]),  # noqa: RUF001
-    ],
-)
-def test_text_without_spaces_is_broken_where_its_script_allows_it(text: str, lines: list[str]) -> None:
-    assert unbroken(text)[0].split("\n") == lines
-
-
-@pytest.mark.parametrize(
-    ("words", "parts"),
-    [
-        ("我们公司", "我 们 公 司"),
-        ("你好。（再见）吗?!", "你 好。 （再 见） 吗?!"),  # noqa: RUF001
-        ("ああっいーう々え…お", "あ あっ いー う々 え… お"),
-        ("約￥50の3％が「いい」と", "約 ￥50の 3％ が 「い い」 と"),  # noqa: RUF001
-        ("在ABC-DE的e\u0301", "在 ABC-DE 的 e\u0301"),
-        ("漢字는 한국어", "漢 字는 한국어"),
-        ("สวัสดี|ครับ|า|เ|ชา", "สวัสดี ครับา เชา"),  # no break before a mark, nor after a vowel that precedes
-        ("well-known|it's|don", "well-knownit'sdon"),
-        ("好👨‍👩‍👧‍👦好👍🏽🇩🇪", "好 👨‍👩‍👧‍👦 好 👍🏽🇩🇪"),
-        ("« oui » ( non ) quoi ? ¿ sí ?", "«_oui_» (_non_) quoi_? ¿_sí_?"),
-    ],
-)
-def test_what_stays_together(words: str, parts: str) -> None:
-    """Kinsoku, numbers with units, Korean between spaces; `|` ends a word of the model, `_` is a space."""
-    said = [Word(text, 0.0, 1.0) for text in words.split("|")]
-    assert [piece.text.replace(" ", "_") for piece in pieces(said)] == parts.split(" ")
-
-
-def test_chinese_is_broken_between_the_models_words() -> None:
-    words = [
-        Word(text, i * 0.4, i * 0.4 + 0.4)
-        for i, text in enumerate(["我们公司有", "一个新的战略计划", "旨在提高市场渗"])
-    ]
-    assert [cue.text for cue in parsed("srt", document("srt", words))] == [
-        "我们公司有一个新的战略计划\n旨在提高市场渗"
-    ]
 
 
 def test_a_short_subtitle_stays_to_be_read_and_the_next_pushes_it_away() -> None:
@@ -340,32 +88,6 @@ def test_fast_speech_stays_until_it_can_be_read() -> None:
     ]
 
 
-def test_the_parts_of_a_word_stay_together_in_one_cue() -> None:
-    """The model may mark the end of a word inside one; there a subtitle would be full here."""
-    words = [Word(f" {'w' * 7}", i * 0.4, i * 0.4 + 0.4) for i in range(9)]
-    words += [Word(" super", 3.6, 4.0), Word("titlewriter", 4.0, 4.4), Word(" again", 4.4, 4.8)]
-    assert [cue.text.split()[-1] for cue in parsed("srt", document("srt", words))] == ["w" * 7, "again"]
-
-
-def test_a_cue_does_not_end_with_an_article_or_divide_a_quotation() -> None:
-    text = "nobody there knew anything about what happened between yesterday evening and the morning"
-    assert subtitles(text)[0].endswith("evening")
-    assert subtitles("Il nous disait toujours : « Je reviens demain. » Et voilà") == [
-        "Il nous disait toujours :\n« Je reviens demain. »",
-        "Et voilà",
-    ]
-
-
-def test_what_the_model_did_not_divide_is_divided_if_no_subtitle_can_hold_it() -> None:
-    text = " one two three four" * 8
-    cues = parsed("vtt", document("vtt", [Word(text, 0.0, 0.8)]))
-    assert " ".join(row for cue in cues for row in cue.text.split("\n")) == text.strip()
-    assert max(len(row) for cue in cues for row in cue.text.split("\n")) <= 42
-    assert max(cue.text.count("\n") for cue in cues) == 1
-    together = [Word(" 42", 0.0, 0.4), Word("我们公司", 0.4, 0.8)]
-    assert [cue.text for cue in parsed("srt", document("srt", together, Layout(4)))] == ["42我\n们公", "司"]
-
-
 def test_words_without_an_end_do_not_fill_the_memory() -> None:
     cues = parsed("vtt", document("vtt", [Word("glued", i * 0.4, i * 0.4 + 0.4) for i in range(200)]))
     assert max(len(cue.text) for cue in cues) == 5 * 17  # 7 s
@@ -383,7 +105,7 @@ def test_words_without_a_time_of_their_own_follow_one_another() -> None:
 def test_a_subtitle_lasts_7_seconds_at_most() -> None:
     words = [
         Word(f" {text}", i * 1.15, i * 1.15 + 1.15)
-        for i, text in enumerate(["aa", "bb", "cc", "dd", "ee", "ff"])
+        for i, text in enumerate(["aaaa", "bbbb", "cccc", "dddd", "eeee", "ffff"])
     ]
     cues = parsed("srt", document("srt", [*words, Word(" after", 7.3, 8.3)]))
     assert [cue.end for cue in cues] == [7000, 8300]

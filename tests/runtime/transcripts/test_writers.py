@@ -6,9 +6,8 @@ import os
 import pytest
 
 from voxrun.stream.results import Alternative, Result, Token, Word
-from voxrun.transcripts.document import Document
 from voxrun.transcripts.text import Lines
-from voxrun.transcripts.writer import Recording, Writer, timestamp
+from voxrun.transcripts.writer import Document, Recording, Writer, timestamp
 from voxrun.transcripts.writers import WRITERS
 
 LIVE_WRITERS = {name: writer.kind(live=True, watched=False) for name, writer in WRITERS.items()}

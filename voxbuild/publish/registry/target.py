@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from voxbuild.artifact.manifest import MANIFEST, SIGNATURE
@@ -180,7 +180,7 @@ class LocalRegistry:
         """Write the history and the tag of a stored commit, and update main."""
         folder, records = self._stored.path(repo), self._stored.history(repo)
         if tag not in {record.tag for record in records}:
-            now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            now = datetime.now(UTC).isoformat(timespec="seconds")
             _write_history(folder, [*records, Record(tag, commit, now)])
         write_durably(folder / "refs" / tag, commit)
         self._update_main(repo)

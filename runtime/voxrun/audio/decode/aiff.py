@@ -10,6 +10,8 @@ from .wav import FLOAT, PCM, Layout, Samples
 
 HEAD = 4096
 """Bytes in which the header must end."""
+UNKNOWN_SIZE = 0x7F000000
+"""Bytes of samples from here on mean an unknown length, unless a file has them: sox writes it into pipes."""
 CODECS = {
     b"NONE": (PCM, (16, 24, 32), ">"),
     b"sowt": (PCM, (16, 24, 32), "<"),
@@ -25,7 +27,7 @@ def unsized_aiff(stream: ByteStream) -> Samples | None:
     while at + 8 <= len(head):
         kind, size = struct.unpack_from(">4sI", head, at)
         if kind == b"COMM":
-            layout = _unsized_layout(head[at + 8 : at + 8 + size])
+            layout = _unsized_layout(head[at + 8 : at + 8 + size], stream.size or 0)
         if kind == b"SSND":
             if layout is None:
                 return None
@@ -35,13 +37,15 @@ def unsized_aiff(stream: ByteStream) -> Samples | None:
     return None
 
 
-def _unsized_layout(common: bytes) -> Layout | None:
-    """The layout by a COMM chunk that counts no samples."""
+def _unsized_layout(common: bytes, file_size: int) -> Layout | None:
+    """The layout by a COMM chunk that does not know how many samples follow."""
     if len(common) < 18:
         return None
     channels, frames, bits, exponent, mantissa = struct.unpack_from(">HIHHQ", common)
     code, widths, order = CODECS.get(common[18:22] or b"NONE", (PCM, (), ">"))
-    rate = mantissa * 2.0 ** ((exponent & 0x7FFF) - 16383 - 63) if (exponent & 0x7FFF) < 16383 + 32 else 0
-    if frames or bits not in widths or not channels:
+    if bits not in widths or not channels:
         return None
-    return Layout(round(rate), channels, code, bits, order)
+    rate = mantissa * 2.0 ** ((exponent & 0x7FFF) - 16383 - 63) if (exponent & 0x7FFF) < 16383 + 32 else 0
+    layout = Layout(round(rate), channels, code, bits, order)
+    size = frames * layout.frame
+    return None if 0 < size < UNKNOWN_SIZE or 0 < size <= file_size else layout

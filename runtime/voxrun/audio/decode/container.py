@@ -8,16 +8,17 @@ import ctypes
 import io
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
 import av
-import numpy as np
 
 from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
 from .flac import FrameTimes
+from .frames import Frames, silent, without_order
 from .gaps import PlacedGaps, TimedGaps
 from .losses import Losses
 
@@ -25,6 +26,10 @@ MOST_FAILURES = 20
 """Failures of a container in a row, without a packet between them, that end it."""
 OPTIONS = {"protocol_whitelist": "", "analyzeduration": "100000"}
 """No access to anything but the given bytes; 0.1 s of a live stream are read before it begins."""
+LATE = {demuxer: {"analyzeduration": "30000000"} for demuxer in ("flv", "mpeg", "mpegts", "avi", "rm")}
+"""Containers whose tracks are known only by their first packets: sound may begin 30 s after the picture."""
+PAUSING = {"opus", "amrnb", "amrwb", "libopencore_amrnb", "libopencore_amrwb", "speex", "evrc", "g723_1"}
+"""Codecs that may send nothing for up to 0.4 s of silence."""
 UNSIZED = {"wav", "caf", "mpegts"}
 """Containers whose last packet may be shorter than FFmpeg asked for, though nothing is missing."""
 SIZED = {"flac", "mov", "aiff", "au", "wv", "tta", "ape", "tak"}
@@ -34,27 +39,25 @@ STRICT = {"err_detect": "crccheck+explode"}
 """FLAC frames have checksums; FFmpeg looks at them if it is asked to."""
 MOST_UNDECODED = 5000
 """Packets in a row that cannot be decoded, after which nothing more is expected: 100 s of most codecs."""
-MOST_SILENCE = 1 << 16
-"""Samples at once: a damaged header may claim any rate."""
-MOST_PLANES = 8
-"""Channels from which PyAV 18 reads planes beyond the last one, and ends the process."""
-SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}
-"""Full scale of FFmpeg's sample formats."""
 
 
-MOST_ALLOCATED = 128 * 2**20
+MOST_ALLOCATED, DEFAULT_ALLOCATED = 128 * 2**20, 2**31 - 1
 """Bytes that FFmpeg may allocate at once: a few bytes of a header can claim gigabytes. The index of an MP4 of
 a day has 100 MB."""
 
 
-def _limit_allocations() -> None:
-    """Set FFmpeg's own limit, which PyAV does not offer: through the libraries that PyAV has loaded."""
-    limit = ctypes.CDLL(av._core.__file__).av_max_alloc
-    limit.argtypes, limit.restype = [ctypes.c_size_t], None
-    limit(MOST_ALLOCATED)
+_limit = ctypes.CDLL(av._core.__file__).av_max_alloc  # PyAV does not offer it, but has loaded it
+_limit.argtypes, _limit.restype = [ctypes.c_size_t], None
 
 
-_limit_allocations()
+@contextmanager
+def limited_allocations() -> Iterator[None]:
+    """FFmpeg's own limit of one allocation, while a header is read; the program may use FFmpeg too."""
+    _limit(MOST_ALLOCATED)
+    try:
+        yield
+    finally:
+        _limit(DEFAULT_ALLOCATED)
 
 
 class Container:
@@ -70,15 +73,16 @@ class Container:
     ) -> None:
         """`track` counts from 1; `options` are the demuxer's. Raises AudioError."""
         self._name, self._demuxer, self.losses = name, demuxer, Losses()
-        self._file = Guarded(file)
+        self._file = Guarded(file, name)
         try:
-            self._container = av.open(
-                self._file,
-                mode="r",
-                format=demuxer,
-                metadata_errors="replace",
-                container_options={**OPTIONS, **(options or {})},
-            )
+            with limited_allocations():
+                self._container = av.open(
+                    self._file,
+                    mode="r",
+                    format=demuxer,
+                    metadata_errors="replace",
+                    container_options={**OPTIONS, **LATE.get(demuxer, {}), **(options or {})},
+                )
         except (av.FFmpegError, OSError, ValueError) as error:
             self._file.check()
             missing = MISSING.get(demuxer) or reason(error)
@@ -97,18 +101,20 @@ class Container:
         stream = streams[(track or 1) - 1]
         if stream.codec_context is None:
             raise AudioError(f"{self._name}: cannot be read as audio (the codec of its sound is not known)")
-        _without_order(stream.codec_context)
+        without_order(stream.codec_context)
         return stream
 
     @property
     def seconds(self) -> float | None:
         """The length of the track by the container's header, if it tells one."""
         stream, container = self._stream, self._container
-        if self._demuxer in SIZED and stream.duration:
+        fragmented = self._demuxer == "mov" and not stream.frames  # then only the first fragment is counted
+        if self._demuxer in SIZED and stream.duration and not fragmented:
             return float(stream.duration * stream.time_base)
         alone = len(container.streams) == 1  # beside a film, sound may end early
         if self._demuxer in ("matroska", "asf") and alone and container.duration:
-            return float(container.duration / av.time_base)
+            begin = max(container.start_time or 0, 0)  # of a part of a longer recording
+            return float((container.duration - begin) / av.time_base)
         return None
 
     def sound(self, gaps: "TimedGaps | PlacedGaps | None" = None) -> Iterator[tuple[FloatArray, int]]:
@@ -123,7 +129,7 @@ class Container:
 
     def _sound(self, gaps: "TimedGaps | PlacedGaps") -> Iterator[tuple[FloatArray, int]]:
         numbers = FrameTimes() if self._demuxer == "flac" else None
-        undecoded = 0
+        decoded, undecoded = Frames(), 0
         for packet in self._packets():
             seconds = float((packet.duration or 0) * (packet.time_base or 0))
             frames = self._decode(packet)
@@ -137,26 +143,30 @@ class Container:
                 continue
             undecoded = 0
             number = numbers.of(bytes(packet), frames[0].samples, frames[0].sample_rate) if numbers else None
+            place, size = packet.pos, packet.size
             for frame in frames:
                 length = frame.samples / frame.sample_rate
                 if numbers:
                     at, number = number, None
                 else:
                     at = None if frame.pts is None else float(frame.pts * (frame.time_base or Fraction(0)))
-                silence = gaps.sound(packet.pos, packet.size, at, length)
-                samples = samples_of(frame)
+                silence = gaps.sound(place, size, at, length)
+                place, size = None, 0  # the packet counts once
+                samples = decoded.samples(frame)
                 if silence:
                     n = round(silence * frame.sample_rate)
-                    yield from _silence(n, samples.shape[1], frame.sample_rate)
+                    yield from silent(n, samples.shape[1], frame.sample_rate)
                 yield samples, frame.sample_rate
+        gaps.finish()
 
     def _timed_gaps(self) -> TimedGaps:
         if self._demuxer == "flac":  # its frames are numbered: every missing one is known
-            return TimedGaps(self.losses, 0.0, least=0.001, late=False)
+            return TimedGaps(self.losses, 0.0, least=0.001, told=0.001, late=False)
         if self._container.start_time is None:
             return TimedGaps(self.losses, None)
         start = self._container.start_time / float(av.time_base)
-        return TimedGaps(self.losses, start, math.inf if self.seconds is None else self.seconds)
+        length = math.inf if self.seconds is None else self.seconds
+        return TimedGaps(self.losses, start, length, pauses=self._stream.codec_context.name in PAUSING)
 
     def _packets(self) -> Iterator[Any]:
         failures, corrupt = 0, False
@@ -183,8 +193,8 @@ class Container:
 class Guarded:
     """A file object whose errors, also Ctrl-C, wait until FFmpeg has returned: it would swallow them."""
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
+    def __init__(self, file: Any, name: str) -> None:
+        self._file, self._name = file, name
         self._error: BaseException | None = None
         seekable = getattr(file, "seekable", None)
         self.seekable = seekable if callable(seekable) else lambda: False
@@ -211,48 +221,12 @@ class Guarded:
         return at
 
     def check(self) -> None:
-        """Raises the error that a read ended with."""
+        """Raises the error that a read ended with; AudioError for the system's."""
+        if isinstance(self._error, OSError):
+            reason = self._error.strerror or self._error
+            raise AudioError(f"{self._name}: cannot be read ({reason})") from self._error
         if self._error is not None:
             raise self._error
-
-
-def _without_order(decoder: Any) -> None:
-    """Let a decoder forget an unusual order of channels: PyAV 18 frees the list of their places twice.
-
-    Reading `layout` frees it once already, so that it must be replaced at once.
-    """
-    layout = decoder.layout
-    if "(" in layout.name:  # such as "3 channels (FL+FC+FR)"
-        decoder.layout = f"{layout.nb_channels} channels"
-
-
-def samples_of(frame: Any) -> FloatArray:
-    """The samples [n, channels] of a decoded frame, in -1..1."""
-    if frame.format.is_planar and frame.layout.nb_channels >= MOST_PLANES:
-        return np.concatenate([samples_of(each) for each in _converted(frame, frame.format.packed.name)])
-    if frame.format.name.startswith("s64"):  # PyAV makes no arrays of them
-        return np.concatenate([samples_of(each) for each in _converted(frame, "dbl")])
-    kind = frame.format.name.removesuffix("p")
-    values = frame.to_ndarray()
-    values = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
-    if kind == "u8":
-        values = values.astype(np.float32) - 128
-    with np.errstate(all="ignore"):  # the source refuses what is not finite
-        floats: FloatArray = np.ascontiguousarray(values / SCALES[kind], np.float32)
-    return floats
-
-
-def _converted(frame: Any, form: str) -> list[Any]:
-    """A frame in another sample format: one, or more."""
-    converted: list[Any] = av.AudioResampler(format=form).resample(frame)
-    return converted
-
-
-def _silence(n: int, channels: int, rate: int) -> Iterator[tuple[FloatArray, int]]:
-    while n > 0:
-        block = min(n, rate, MOST_SILENCE)
-        yield np.zeros((block, channels), np.float32), rate
-        n -= block
 
 
 def reason(error: Exception) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from voxrun.arrays import Array
 from voxrun.errors import AudioError
 
 from .bytestream import ByteStream
@@ -18,11 +19,13 @@ HEAD = 1 << 12
 NEAR, FAR = 1 << 13, 1 << 20
 """Bytes in which the first frame may lie behind junk: of what may be raw samples (0.26 s of speech, which a
 live stream waits for), of anything else."""
-LONGEST_TAG = 1 << 24
-QUIET = 1e-5
-"""Power (-50 dB) below which samples may be anything: the noise of a room."""
-MOST_CHANGE = 1.5
-"""Power of the differences of neighbouring samples to their own: 2 in data and noise, below 1 in speech."""
+MOST_TAGS = 1000
+QUIET, SILENT = 1e-3, 1e-5
+"""Powers: below -30 dB anything may be samples, such as hiss; below -50 dB nothing can be told."""
+STRETCH = 512
+"""Samples: 32 ms."""
+MOST_CHANGE = 1.0
+"""Power of the differences of neighbouring samples to their own: 2 in data and noise, below 1 in a voice."""
 
 MAGICS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"OggS", "ogg"),
@@ -67,34 +70,33 @@ FORMS = {
 """IFF-like containers: first four bytes, and those from the eighth on."""
 SEEKING = {"mov", "caf", "aiff", "avi", "rm", "mpc8", "wv"}
 """Containers that may keep behind the sound what is needed to decode it."""
-CHAINED = {"ogg", "flac", "flv", "amr"}
-"""Containers that are joined by writing one behind the other (`voxrun.audio.decode.links`)."""
 UNTIMED = {"mp3", "aac", "loas", "ac3", "dts"}
 """Formats whose packets have no time of their own: what is missing shows in bytes only."""
 OTHERS = (
     (b"\x7fELF", "a program"),
-    (b"\xff\xfe", "text in UTF-16"),
-    (b"\xfe\xff", "text in UTF-16"),
     (b"7z\xbc\xaf", "a 7z archive"),
-    (b"BZh", "bzip2"),
+    (b"BZh91AY", "bzip2"),
     (b"\xfd7zXZ", "xz"),
     (b"\x28\xb5\x2f\xfd", "Zstandard"),
     (b"SQLite format 3", "a database"),
     (b"\x93NUMPY", "a NumPy array"),
-    (b"<", "XML or HTML"),
-    (b"{", "JSON"),
-    (b"#EXTM3U", "a playlist"),
-    (b"ffconcat", "a playlist"),
     (b"PK\x03\x04", "a ZIP archive"),
-    (b"\x1f\x8b", "gzip"),
+    (b"\x1f\x8b\x08", "gzip"),
     (b"%PDF", "PDF"),
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
     (b"GIF8", "a picture"),
     (b"MThd", "MIDI, which has no sound"),
-    (b"version https://git-lfs", "a Git LFS pointer (git lfs pull fetches the file)"),
 )
 """First bytes of what is often given by mistake, and its name."""
+TEXTS = (
+    (b"<", "XML or HTML"),
+    (b"{", "JSON"),
+    (b"#EXTM3U", "a playlist"),
+    (b"ffconcat", "a playlist"),
+    (b"version https://git-lfs", "a Git LFS pointer (git lfs pull fetches the file)"),
+)
+"""The same of texts."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Format:
 
 
 def recognise(stream: ByteStream, guess_raw: bool) -> Format:
-    """What this stream is; nothing of it is consumed.
+    """What this stream is; nothing of it but tags before it is consumed.
 
     `guess_raw`: take what nothing else fits, and what looks like 16-bit samples, for raw samples.
     Raises AudioError for what is no sound.
@@ -139,16 +141,24 @@ def recognise(stream: ByteStream, guess_raw: bool) -> Format:
 
 
 def _other(head: bytes) -> str | None:
+    """What else a stream is known to be; a few bytes could be samples too, but not a text of them."""
     if head[257:262] == b"ustar":
         return "a tar archive"
-    if head[8:10] == b'{"':
+    if head[4:10] == b'\0\0\0\0{"':
         return "weights in safetensors"
-    return next((name for magic, name in OTHERS if head.lstrip().startswith(magic)), None)
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") and _is_printable(head.decode("utf-16", "replace")[:200]):
+        return "text in UTF-16"
+    if other := next((name for magic, name in OTHERS if head.startswith(magic)), None):
+        return other
+    if not _is_text(head):
+        return None
+    return next((name for magic, name in TEXTS if head.lstrip().startswith(magic)), "text")
 
 
 def _by_magic(head: bytes) -> str | None:
     form = FORMS.get((head[:4], head[8:12]))
-    return form or next((name for at, magic, name in MAGICS if head.startswith(magic, at)), None)
+    found = form or next((name for at, magic, name in MAGICS if head.startswith(magic, at)), None)
+    return None if found == "mov" and _is_text(head) else found  # "The free ..."
 
 
 def _by_frames(head: bytes) -> str | None:
@@ -158,13 +168,14 @@ def _by_frames(head: bytes) -> str | None:
 
 
 def _behind_tags(stream: ByteStream) -> Format:
-    """The format behind ID3v2 tags; FFmpeg skips one tag itself."""
-    start = 0
-    while (size := id3_size(stream.peek(start + 10)[start:])) and start + size <= LONGEST_TAG:
-        start += size
-    head = stream.peek(start + HEAD)[start:]
-    demuxer = _by_magic(head) or _by_frames(head) or "mp3"
-    return Format(demuxer, start)
+    """The format behind ID3v2 tags, which are consumed."""
+    for _ in range(MOST_TAGS):
+        size = id3_size(stream.peek(10))
+        if not size:
+            break
+        stream.skip(size)
+    head = stream.peek(HEAD)
+    return Format(_by_magic(head) or _by_frames(head) or "mp3")
 
 
 def id3_size(head: bytes) -> int:
@@ -183,14 +194,27 @@ def _behind_junk(stream: ByteStream, most: int) -> Format | None:
 
 
 def looks_like_samples(head: bytes) -> bool:
-    """Whether bytes may be 16-bit samples: not text, and each near the one before unless they are quiet."""
+    """Whether bytes may be 16-bit samples.
+
+    They are if they are quiet, or if in any 32 ms each sample is near the one before it, as in a voice; never
+    so in data, compressed sound and text.
+    """
     if _is_text(head):
         return False
     samples = np.frombuffer(head[: len(head) // 2 * 2], "<i2").astype(np.float64) / 2**15
-    power = float(np.mean(samples**2)) if len(samples) > 1 else 0.0
-    if power < QUIET:
+    if len(samples) < 2 or float(np.mean(samples**2)) < QUIET:
         return True
-    return float(np.mean(np.diff(samples) ** 2)) < MOST_CHANGE * power
+    stretches = (samples[start : start + STRETCH] for start in range(0, len(samples) - 1, STRETCH))
+    return any(_is_smooth(stretch) for stretch in stretches)
+
+
+def _is_smooth(samples: Array) -> bool:
+    power = float(np.mean(samples**2))
+    return power > SILENT and float(np.mean(np.diff(samples) ** 2)) < MOST_CHANGE * power
+
+
+def _is_printable(text: str) -> bool:
+    return "".join(text.split()).isprintable()
 
 
 def _is_text(head: bytes) -> bool:

@@ -5,10 +5,17 @@ import math
 from .losses import LEAST, Losses
 from .tags import Tagged
 
-LEAST_GAP = 0.5
-"""Seconds between packets from which sound is missing; shorter: rounding, or silence that is not sent."""
+LEAST_GAP = 0.1
+"""Seconds of drift between sound and its times from which silence stands for what is missing."""
+TOLD_GAP = 0.5
+"""Seconds of a gap that is told; shorter ones are rounding or a codec's pauses, unless there are many."""
+MANY_GAPS = 1.0
+"""Seconds of shorter gaps, in all, that are told of a codec without pauses."""
 MOST_GAP = 600.0
 """Seconds; a longer gap is another clock, not a gap."""
+LATEST_START, SPARE_SILENCE = 60.0, 10.0
+"""Seconds of silence that are believed, as times may be damaged: before any sound; later, in excess of half
+of the sound so far."""
 
 
 class TimedGaps:
@@ -19,16 +26,21 @@ class TimedGaps:
         losses: Losses,
         start: float | None,
         length: float = math.inf,
+        *,
         least: float = LEAST_GAP,
+        told: float = TOLD_GAP,
         late: bool = True,
+        pauses: bool = False,
     ) -> None:
         """`start`: the container's time of its beginning; `length`: its seconds.
 
-        `least`: seconds of the shortest gap that counts; `late`: whether sound may begin late, as in a film.
+        `least`, `told`: seconds of the shortest gap, and of the shortest told at once; `late`: whether
+        sound may begin late, as in a film; `pauses`: whether the codec may send nothing for a short silence.
         """
-        self._losses, self._next, self._length, self._least = losses, start, length, least
-        self._sounded = 0.0  # silence included
-        self._begun, self._failed = not late, 0.0
+        self._losses, self._next, self._length = losses, start, length
+        self._least, self._told, self._pauses = least, told, pauses
+        self._begun = not late
+        self._sound = self._silence = self._small = self._failed = 0.0
 
     def failure(self, place: int | None, size: int, seconds: float) -> None:
         """A packet could not be decoded."""
@@ -37,19 +49,42 @@ class TimedGaps:
     def sound(self, place: int | None, size: int, at: float | None, seconds: float) -> float:
         """A frame of sound, at its time; returns the seconds of silence that go before it."""
         gap = at - self._next if at is not None and self._next is not None else 0.0
-        begun, failed = self._begun, self._failed
-        self._begun, self._failed = True, 0.0
-        self._next = at + seconds if at is not None else self._next and self._next + seconds
-        least = min(LEAST, self._least) if failed else self._least
-        self._sounded += seconds
-        if least <= gap <= MOST_GAP and self._sounded + gap <= self._length + LEAST:
-            if begun:
-                self._losses.damage(gap)
-            self._sounded += gap
-            return gap
-        if begun and failed:
-            self._losses.damage(0.0 if at is not None else failed)
-        return 0.0
+        silence = gap if gap >= self._least and self._is_plausible(gap, seconds) else 0.0
+        if at is not None and (self._next is None or gap < -LEAST or gap - silence >= self._least):
+            self._next = at  # another clock: of a joined recording, or of damaged times
+        self._tell(silence)
+        self._sound += seconds
+        self._silence += silence if self._begun or self._length < math.inf else 0.0
+        self._begun = True
+        self._next = None if self._next is None else self._next + silence + seconds
+        return silence
+
+    def finish(self) -> None:
+        """The sound has ended: packets that failed at its end may be what is behind it, a few of them."""
+        if self._begun and self._failed >= TOLD_GAP:
+            self._losses.cut = True
+
+    def _is_plausible(self, gap: float, seconds: float) -> bool:
+        """Whether the recording can hold such a gap, and a frame of so many seconds behind it."""
+        silence = self._silence + gap
+        if self._length < math.inf:
+            total = self._sound + silence + seconds
+            return total <= self._length + LEAST and silence <= MOST_GAP + self._sound
+        most = SPARE_SILENCE + self._sound / 2 if self._begun else LATEST_START
+        return gap <= MOST_GAP and silence <= most
+
+    def _tell(self, silence: float) -> None:
+        """Note what is missing before a frame."""
+        failed, self._failed = self._failed, 0.0
+        if not self._begun:
+            return
+        if failed or silence >= self._told:
+            self._losses.damage(silence or failed)
+        elif silence and not self._pauses:
+            self._small += silence
+            if self._small >= MANY_GAPS:
+                self._losses.damage(self._small)
+                self._small = 0.0
 
 
 class PlacedGaps:

@@ -45,7 +45,7 @@ class Losses:
         if self.seconds >= LEAST / 2:
             return f"the recording is cut short or damaged; {self.seconds:.1f} s of it are lost"
         if self.cut:
-            return "the recording is cut short; how much of it is lost cannot be known"
+            return "the recording is cut short or damaged; how much of it is lost cannot be known"
         return f"the recording is damaged; less than {LEAST} s of it is lost"
 
     def add(self, other: "Losses") -> None:

@@ -1,11 +1,13 @@
-"""Joined MP4, AIFF and CAF files: where each recording in a file begins and ends."""
+"""Joined MP4, AIFF, CAF, AVI and WavPack files: where each recording in a file begins and ends."""
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 MOST_BOXES = 1_000_000
+FIRST_BLOCK = 0x800
+"""A flag of WavPack: the first of the blocks with the channels of the same samples."""
 
 
 class Window:
@@ -39,9 +41,9 @@ class Window:
 
 def parts(file: Any, demuxer: str) -> list[Any]:
     """The recordings in a file, one after another; the file itself if there is only one."""
-    walk = {"mov": _movies, "aiff": _forms, "caf": _caf_files}.get(demuxer)
-    begins = list(walk(file)) if walk else [0]
     size = file.seek(0, io.SEEK_END)
+    walk = WALKS.get(demuxer)
+    begins = list(walk(file, size)) if walk else [0]
     file.seek(0)
     if len(begins) < 2:
         return [file]
@@ -49,7 +51,7 @@ def parts(file: Any, demuxer: str) -> list[Any]:
     return [Window(file, begin, end) for begin, end in zip(begins, ends, strict=True)]
 
 
-def _movies(file: Any) -> Iterator[int]:
+def _movies(file: Any, end: int) -> Iterator[int]:
     """Where each MP4 begins: at its `ftyp` box (ISO/IEC 14496-12)."""
     at = 0
     yield at
@@ -62,15 +64,15 @@ def _movies(file: Any) -> Iterator[int]:
             yield at
         if size == 1 and len(head) == 16:
             (size,) = struct.unpack_from(">Q", head, 8)
-        if size < 8:
+        if size < 8 or size > end - at:
             return
         at += size
 
 
-def _forms(file: Any) -> Iterator[int]:
+def _forms(file: Any, end: int) -> Iterator[int]:
     """Where each AIFF begins."""
     at = 0
-    while (head := _bytes_at(file, at, 12))[:4] == b"FORM" and head[8:] in (b"AIFF", b"AIFC"):
+    while at < end and (head := _bytes_at(file, at, 12))[:4] == b"FORM" and head[8:] in (b"AIFF", b"AIFC"):
         yield at
         (size,) = struct.unpack_from(">I", head, 4)
         at += 8 + size + size % 2
@@ -78,7 +80,7 @@ def _forms(file: Any) -> Iterator[int]:
         yield at
 
 
-def _caf_files(file: Any) -> Iterator[int]:
+def _caf_files(file: Any, end: int) -> Iterator[int]:
     """Where each CAF begins: a chunk cannot have its name."""
     at = 0
     yield at
@@ -89,17 +91,54 @@ def _caf_files(file: Any) -> Iterator[int]:
             at += 8
             continue
         (size,) = struct.unpack_from(">q", head, 4)
-        if size < 0:
+        if size < 0 or size > end - at:
             return
         at += 12 + size
 
 
+def _wavpacks(file: Any, end: int) -> Iterator[int]:
+    """Where each WavPack begins: at a first block, of the samples from 0 on, maybe behind a tag."""
+    at = 0
+    yield at
+    while len(head := _bytes_at(file, at, 32)) == 32:
+        if head[:8] == b"APETAGEX":
+            at += 32 + struct.unpack_from("<I", head, 12)[0]
+        elif head[:3] == b"TAG":
+            at += 128
+        elif head[:4] == b"wvpk":
+            size, index_above, index, samples, flags = struct.unpack_from("<I2xB5xIII", head, 4)
+            if at and samples and flags & FIRST_BLOCK and not index and not index_above:
+                yield at
+            at += 8 + size
+        else:
+            return
+
+
+def _avis(file: Any, end: int) -> Iterator[int]:
+    """Where each AVI begins; long ones have several RIFF chunks."""
+    at = 0
+    while at < end and (head := _bytes_at(file, at, 12))[:4] == b"RIFF" and head[8:] in (b"AVI ", b"AVIX"):
+        if head[8:] == b"AVI ":
+            yield at
+        (size,) = struct.unpack_from("<I", head, 4)
+        at += 8 + size + size % 2
+    if at == 0:
+        yield at
+
+
+WALKS: dict[str, Callable[[Any, int], Iterator[int]]] = {
+    "mov": _movies,
+    "aiff": _forms,
+    "caf": _caf_files,
+    "avi": _avis,
+    "wv": _wavpacks,
+}
+"""(the file, its bytes) -> where its recordings begin, by FFmpeg's name of the container."""
+
+
 def _bytes_at(file: Any, at: int, n: int) -> bytes:
-    """Bytes of the file; none at a place that no file reaches, as damaged sizes claim."""
-    try:
-        file.seek(at)
-    except (OSError, OverflowError, ValueError):
-        return b""
+    """Bytes of the file."""
+    file.seek(at)
     data: bytes = file.read(n)
     while len(data) < n and (more := file.read(n - len(data))):
         data += more

@@ -4,6 +4,7 @@ A reader iterates once over (samples [n, channels], samples a second). `seconds`
 tells one; `losses` are complete when the sound has ended.
 """
 
+import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -12,22 +13,30 @@ from typing import TYPE_CHECKING, Any, Protocol
 from voxrun.arrays import FloatArray
 from voxrun.errors import AudioError
 
-from .bytestream import ByteStream
-from .formats import CHAINED, SEEKING, UNTIMED, Format, recognise
+from .aiff import unsized_aiff
+from .behind import following
+from .bytestream import CHUNK, ByteStream
+from .formats import SEEKING, UNTIMED, Format, recognise
+from .links import LINKS
 from .losses import Losses
+from .parts import Window, parts
+from .promises import caf_seconds, index_comes_first
 from .raw import Raw
-from .wav import FLOAT, PCM, Layout, Samples, read_header
+from .sync import Promise, Walk, mpeg_promise
+from .wav import FLOAT, PCM, Header, Layout, Samples, read_header
 
 if TYPE_CHECKING:  # FFmpeg's libraries are loaded only for what needs them
     from .container import Container
-    from .links import MarkedLink, OggLink
-    from .sync import Promise
     from .tags import Tagged
 
 log = logging.getLogger("voxrun")
 Sound = Iterator[tuple[FloatArray, int]]
 HEAD = 4096
 """Bytes in which a header may promise a length."""
+MOST_BAD_LINKS = 100
+"""Joined recordings that cannot be opened, after which nothing more is expected."""
+LONGEST_EMPTY = 1 << 14
+"""Bytes of a recording that may hold no sound: a header, and tags as long as encoders reserve space for."""
 PLAIN = {
     "u8": (PCM, 8, "<"),
     **{f"s{bits}le": (PCM, bits, "<") for bits in (16, 24, 32)},
@@ -57,7 +66,7 @@ def reader_for(
     no format fits and what looks like samples. Raises AudioError.
     """
     if raw:
-        return _raw(stream, raw)
+        return _only(_raw(stream, raw), stream.name, track)
     form = recognise(stream, guess is not None)
     stream.skip(form.junk)
     if form.demuxer == "raw" and guess:
@@ -67,15 +76,12 @@ def reader_for(
             guess.codec,
             guess.rate,
         )
-        return _raw(stream, guess)
+        return _only(_raw(stream, guess), stream.name, track)
     if form.demuxer in ("wav", "w64"):
-        return _wav(stream, track)
-    if form.demuxer == "aiff":
-        from .aiff import unsized_aiff
-
-        if samples := unsized_aiff(stream):
-            return samples
-    if form.demuxer in CHAINED:
+        return Waves(stream, track)
+    if form.demuxer == "aiff" and (samples := unsized_aiff(stream)):
+        return _only(samples, stream.name, track)
+    if form.demuxer in LINKS and form.demuxer not in SEEKING:
         return Chain(stream, form.demuxer, track)
     if form.demuxer in UNTIMED:
         return _untimed(stream, form.demuxer, track)
@@ -90,16 +96,14 @@ def _raw(stream: ByteStream, raw: Raw) -> Reader:
     return Timed(_container(stream, raw.codec, stream.name, options=options))
 
 
-def _wav(stream: ByteStream, track: int | None) -> Reader:
-    header = read_header(stream)
-    if header.layout.is_plain:
-        return Samples(stream, header.layout, header.size)
-    container = _container(Prefixed(header.rebuilt(), stream), "wav", stream.name, track)
-    return Timed(container, header.seconds)
+def _only(reader: Reader, name: str, track: int | None) -> Reader:
+    """A reader of what has one sound track. Raises AudioError if another one is wanted."""
+    if (track or 1) > 1:
+        raise AudioError(f"{name}: there is no sound track {track}; the recording has one sound track")
+    return reader
 
 
 def _untimed(stream: ByteStream, demuxer: str, track: int | None) -> Reader:
-    from .sync import Walk, mpeg_promise
     from .tags import Tagged
 
     promised = mpeg_promise(stream.peek(HEAD)) if demuxer == "mp3" else None
@@ -108,17 +112,19 @@ def _untimed(stream: ByteStream, demuxer: str, track: int | None) -> Reader:
 
 
 def _timed(stream: ByteStream, form: Format, track: int | None) -> Reader:
-    from .parts import parts
-    from .promises import caf_seconds, index_comes_first
-
     head = stream.peek(HEAD)
+    if form.demuxer == "mov" and not stream.can_seek and index_comes_first(head):
+        return Chain(stream, "mov", track)
     promised = caf_seconds(head) if form.demuxer == "caf" else None
-    streamed = form.demuxer == "mov" and not stream.can_seek and index_comes_first(head)
-    seeking = form.demuxer in SEEKING and not streamed
-    file = stream.as_seekable() if seeking else stream
-    windows = parts(file, form.demuxer) if seeking else [file]
+    windows = parts(_seekable(stream), form.demuxer) if form.demuxer in SEEKING else [stream]
     first, *others = (partial(_container, each, form.demuxer, stream.name, track) for each in windows)
     return Joined(Timed(first(), promised), others)
+
+
+def _seekable(stream: ByteStream) -> Any:
+    """A file object with the recording, without the junk before it, which was read."""
+    begin, file = stream.position, stream.as_seekable()
+    return Window(file, begin, file.seek(0, io.SEEK_END)) if begin and stream.can_seek else file
 
 
 def _container(
@@ -136,21 +142,22 @@ class Timed:
         """`promised`: seconds by the header, where FFmpeg does not know them."""
         self._container, self.losses = container, container.losses
         self.seconds = container.seconds if promised is None else promised
+        self.heard = 0.0
+        """Seconds so far."""
 
     def __iter__(self) -> Sound:
         """(samples [n, channels], samples a second), silence included where some are missing."""
-        heard = 0.0
         for samples, rate in self._container.sound():
-            heard += len(samples) / rate
+            self.heard += len(samples) / rate
             yield samples, rate
         if self.seconds is not None:
-            self.losses.tail(self.seconds - heard)
+            self.losses.tail(self.seconds - self.heard)
 
 
 class Placed:
     """Sound whose packets have no times: MPEG audio, AAC without a container and the like."""
 
-    def __init__(self, container: "Container", tags: "Tagged", promised: "Promise | None") -> None:
+    def __init__(self, container: "Container", tags: "Tagged", promised: Promise | None) -> None:
         """`promised`: by the header of the first frame."""
         self._container, self._tags, self.losses = container, tags, container.losses
         self._promised = promised
@@ -182,12 +189,15 @@ class Joined:
     def __iter__(self) -> Sound:
         """(samples [n, channels], samples a second), silence included where some are missing."""
         yield from self._first
+        bad = 0
         for opened in self._others:
             try:
                 following = Timed(opened())
-            except AudioError:  # the last one is cut short in its header
-                self.losses.cut = True
-                return
+            except AudioError:  # the next one may be whole
+                self.losses.cut, bad = True, bad + 1
+                if bad == MOST_BAD_LINKS:
+                    return
+                continue
             yield from following
             self.losses.add(following.losses)
 
@@ -197,39 +207,98 @@ class Chain:
 
     def __init__(self, stream: ByteStream, demuxer: str, track: int | None) -> None:
         self._stream, self._demuxer, self._track, self.losses = stream, demuxer, track, Losses()
-        self._next = self._open()
-        self.seconds = self._next[1].seconds
+        self._first = self._open()
+        self.seconds = self._first.seconds
 
-    def _open(self) -> "tuple[OggLink | MarkedLink, Timed]":
-        from .links import LINKS
-
-        link = LINKS[self._demuxer](self._stream)
-        return link, Timed(_container(link, self._demuxer, self._stream.name, self._track))
+    def _open(self) -> Timed:
+        self._begin, self._link = self._stream.position, LINKS[self._demuxer](self._stream)
+        return Timed(_container(self._link, self._demuxer, self._stream.name, self._track))
 
     def __iter__(self) -> Sound:
         """(samples [n, channels], samples a second), silence included where some are missing."""
-        while True:
-            link, recording = self._next
-            yield from recording
-            self.losses.add(recording.losses)
-            link.skip()
-            if not self._stream.peek(1):
-                break
+        yield from self._sound(self._first)
+        bad = 0
+        while self._stream.peek(1):
             try:
-                self._next = self._open()
-            except AudioError:  # the last one is cut short in its header
+                following = self._open()
+            except AudioError:  # the next one may be whole
+                self.losses.cut, bad = True, bad + 1
+                if bad == MOST_BAD_LINKS:
+                    return
+                self._link.skip()
+                continue
+            yield from self._sound(following)
+
+    def _sound(self, recording: Timed) -> Sound:
+        yield from recording
+        self.losses.add(recording.losses)
+        self._link.skip()
+        silent = not recording.heard and self._stream.position - self._begin > LONGEST_EMPTY
+        self.losses.cut |= silent or not self._link.is_complete
+
+
+class Waves:
+    """A WAV, and others behind it."""
+
+    def __init__(self, stream: ByteStream, track: int | None) -> None:
+        self._stream, self._track, self.losses = stream, track, Losses()
+        self._header = read_header(stream)
+        self._first = self._open()
+        self.seconds = self._first.seconds
+
+    def _open(self) -> Reader:
+        header, name = self._header, self._stream.name
+        self._body = Prefixed(b"" if header.layout.is_plain else header.rebuilt(), self._stream, header.size)
+        if header.layout.is_plain:
+            return _only(Samples(self._body, header.layout, header.size), name, self._track)
+        return Timed(_container(self._body, "wav", name, self._track), header.seconds)
+
+    def __iter__(self) -> Sound:
+        """(samples [n, channels], samples a second), as they come. Raises AudioError."""
+        yield from self._sound(self._first)
+        while header := self._following():
+            self._header = header
+            try:
+                recording = self._open()
+            except AudioError:  # the next one may be whole
                 self.losses.cut = True
-                return
-        self.losses.cut = self.losses.cut or not link.is_complete
+                self._body.skip()
+            else:
+                yield from self._sound(recording)
+
+    def _sound(self, recording: Reader) -> Sound:
+        yield from recording
+        self.losses.add(recording.losses)
+        self._body.skip()
+
+    def _following(self) -> Header | None:
+        try:
+            return following(self._stream, self._header)
+        except AudioError:  # cut short in its header
+            self.losses.cut = True
+            return None
 
 
 class Prefixed:
-    """A file object with some bytes before a stream."""
+    """A file object with some bytes before a part of a stream."""
 
-    def __init__(self, prefix: bytes, stream: ByteStream) -> None:
-        self._prefix, self._stream = prefix, stream
+    def __init__(self, prefix: bytes, stream: ByteStream, size: float) -> None:
+        """`size`: bytes of the part; infinite: to the end."""
+        self._prefix, self._stream, self._left = prefix, stream, size
 
     def read(self, n: int) -> bytes:
         """Up to n bytes; empty at the end. Raises AudioError."""
-        data, self._prefix = self._prefix[:n], self._prefix[n:]
-        return data or self._stream.read(n)
+        if self._prefix:
+            data, self._prefix = self._prefix[:n], self._prefix[n:]
+            return data
+        if not self._left:  # a pipe may stay open
+            return b""
+        data = self._stream.read(int(min(n, self._left)))
+        self._left -= len(data)
+        return data
+
+    def skip(self) -> None:
+        """Go to the end of the part."""
+        self._prefix = b""
+        while self.read(CHUNK):
+            pass

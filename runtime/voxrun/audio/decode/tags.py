@@ -3,6 +3,8 @@
 Sources: the ID3v2.3 and 2.4 documents, the APEv2 specification, Lyrics3 v2.
 """
 
+from bisect import bisect_left, insort
+
 from .bytestream import ByteStream
 from .formats import id3_size
 from .sync import Walk
@@ -20,7 +22,8 @@ class Tagged:
         """`walk` follows the frames where FFmpeg's reader does not tell what it skipped."""
         self._stream, self._walk = stream, walk
         self._tail, self._read = b"", 0
-        self._spans: list[tuple[int, int]] = []
+        self._spans: list[tuple[int, int]] = []  # sorted
+        self._longest = 0
 
     def read(self, n: int) -> bytes:
         """Up to n bytes; empty at the end. Raises AudioError."""
@@ -46,11 +49,17 @@ class Tagged:
     def between(self, start: int, end: int) -> int:
         """Bytes of tags in this part of the stream."""
         total, at = 0, start
-        for first, last in sorted(self._spans):
+        for first, last in self._spans[bisect_left(self._spans, (start - self._longest, 0)) :]:
+            if first >= end:
+                break
             first, last = max(first, at), min(last, end)
             if first < last:
                 total, at = total + last - first, last
         return total
+
+    def _add(self, first: int, last: int) -> None:
+        insort(self._spans, (first, last))
+        self._longest = max(self._longest, last - first)
 
     def _note(self, data: bytes, begin: int, last: bool) -> None:
         """Note the tags whose heads lie in these bytes, whole; a cut one comes again with the next bytes."""
@@ -60,11 +69,11 @@ class Tagged:
             while 0 <= at < whole:
                 first, size = _span(data[at : at + LONGEST_HEAD])
                 if size:
-                    self._spans.append((begin + at + first, begin + at + first + size))
+                    self._add(begin + at + first, begin + at + first + size)
                 at = data.find(mark, at + 1)
         at = data.find(LYRICS_END)
         if at >= 0 and (begun := self._lyrics_begin()) is not None:
-            self._spans.append((begun, begin + at + len(LYRICS_END)))
+            self._add(begun, begin + at + len(LYRICS_END))
 
     def _lyrics_begin(self) -> int | None:
         return next((first for first, last in reversed(self._spans) if last - first == len(MARKS[3])), None)

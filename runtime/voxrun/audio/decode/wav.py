@@ -1,21 +1,20 @@
 """WAV: its header, and samples that are plain numbers, whatever lengths the header claims.
 
 One reader for files and pipes: a live stream is heard at once (FFmpeg's waits for 64 KB), and a recorder
-that crashed, a length that is unknown or wrong, and joined recordings lose nothing. Other codecs in WAV go to
-FFmpeg.
+that crashed, or a length that is unknown, loses nothing. Other codecs in WAV go to FFmpeg.
 """
 
 import math
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from voxrun.arrays import Array, FloatArray
 from voxrun.errors import AudioError
 
-from .bytestream import ByteStream
+from .bytestream import ByteStream, Readable
 from .losses import Losses
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
@@ -24,7 +23,11 @@ WIDTHS = {PCM: (8, 16, 24, 32, 64), FLOAT: (32, 64)}
 ORDERS = {b"RIFF": "<", b"RF64": "<", b"RIFX": ">"}
 W64 = b"riff\x2e\x91\xcf\x11"
 UNKNOWN_SIZE = 0x7FFF0000
-"""Sizes from here on mean an unknown length: ffmpeg, sox and arecord write such headers into pipes."""
+"""Sizes from here on may mean an unknown length: ffmpeg, sox and arecord write such headers into pipes."""
+PLACEHOLDERS = (range(UNKNOWN_SIZE, 0x80001000), range(0xFFFF0000, 1 << 32))
+"""Those that programs write who know no length, even where the size of the RIFF agrees."""
+MOST_BEHIND = 1 << 24
+"""Bytes of tags behind the samples at most, in a header that knows its length."""
 MOST_CHANNELS = 64
 """More is taken for a damaged header."""
 LONGEST_FORMAT = 4096
@@ -80,6 +83,9 @@ class Header:
     """The body of the `fmt ` chunk."""
     size: float
     """Bytes of samples; infinite if unknown."""
+    end: int = 0
+    """The place in the stream where the recording ends, tags included, by its first chunk."""
+    is_wave64: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -98,51 +104,72 @@ class Header:
         return magic + number(0xFFFFFFFF) + b"WAVEfmt " + number(len(self.format)) + form + b"data" + size
 
 
+def begins(head: bytes) -> bool:
+    """Whether a WAV begins with these bytes, 12 at least."""
+    return head.startswith(W64) or (head[:4] in ORDERS and head[8:12] == b"WAVE")
+
+
 def read_header(stream: ByteStream) -> Header:
     """Read up to the first sample. Raises AudioError if the header ends early or is impossible."""
+    begin = stream.position
     if stream.peek(len(W64)) == W64:
-        return _header(stream, _w64_chunks(stream), "<")
-    return _header(stream, _chunks(stream), ORDERS[stream.peek(4)])
+        size = int.from_bytes(stream.exactly(40)[16:24], "little")
+        return _header(stream, _w64_chunks(stream), Header(Layout(0, 1), b"", math.inf, begin + size, True))
+    head = stream.exactly(12)
+    order = ORDERS[head[:4]]
+    (size,) = struct.unpack_from(f"{order}I", head, 4)
+    empty = Header(Layout(0, 1, order=order), b"", math.inf, begin + 8 + size)
+    return _header(stream, _chunks(stream, order), empty)
 
 
-def _header(stream: ByteStream, chunks: Iterator[tuple[bytes, float]], order: str) -> Header:
+def _header(stream: ByteStream, chunks: Iterator[tuple[bytes, int]], empty: Header) -> Header:
     """Consume the chunks up to that of the samples."""
-    body, long_size = b"", math.inf
+    body, long_size, end, order = b"", None, empty.end, empty.layout.order
     for kind, size in chunks:
         if kind == b"data":
-            size = long_size if size >= UNKNOWN_SIZE and long_size < 2**63 else size
-            return Header(_layout(body, order, stream.name), body, size or math.inf)
-        if size == math.inf:
-            break
-        kept = stream.exactly(int(min(size, LONGEST_FORMAT)))
-        stream.skip(int(size) - len(kept))
+            claimed = size if long_size is None or size < UNKNOWN_SIZE else long_size
+            known = claimed if _is_known(stream, claimed, end) else math.inf
+            return replace(empty, layout=_layout(body, order, stream.name), format=body, size=known, end=end)
+        kept = stream.exactly(min(size, LONGEST_FORMAT))
+        stream.skip(size - len(kept))
         if kind == b"fmt ":
             body = kept
         if kind == b"ds64" and len(kept) >= 16:
-            (long_size,) = struct.unpack_from("<Q", kept, 8)
+            riff, long_size = struct.unpack_from("<QQ", kept)
+            end += riff - 0xFFFFFFFF
     raise AudioError(f"{stream.name}: the WAV header breaks off before any samples")
 
 
-def _chunks(stream: ByteStream) -> Iterator[tuple[bytes, float]]:
-    """(name, size) of each chunk, whose body the caller consumes; the size may be unknown: infinite."""
-    order = ORDERS[stream.exactly(12)[:4]]
+def _is_known(stream: ByteStream, size: int, end: int) -> bool:
+    """Whether a header that claims so many bytes of samples, which follow now, knows its length."""
+    if size < UNKNOWN_SIZE or 1 << 32 <= size < 1 << 62:
+        return size > 0
+    behind = stream.position + size
+    if stream.size is not None and stream.size >= behind:
+        return True
+    least = 2 if any(size in each for each in PLACEHOLDERS) else 0  # tags are promised behind the samples
+    return size < 1 << 32 and least <= end - behind <= MOST_BEHIND
+
+
+def _chunks(stream: ByteStream, order: str) -> Iterator[tuple[bytes, int]]:
+    """(name, size) of each chunk, whose body the caller consumes."""
     while len(head := stream.exactly(8)) == 8:
         kind, size = struct.unpack(f"{order}4sI", head)
-        yield kind, size if size < UNKNOWN_SIZE or kind != b"data" else math.inf
-        if size % 2 and not _is_name(stream.peek(4)):  # chunks are padded to even lengths, by most writers
+        yield kind, size
+        if size % 2 and not is_name(stream.peek(4)):  # chunks are padded to even lengths, by most writers
             stream.skip(1)
 
 
-def _w64_chunks(stream: ByteStream) -> Iterator[tuple[bytes, float]]:
+def _w64_chunks(stream: ByteStream) -> Iterator[tuple[bytes, int]]:
     """The same of Sony Wave64: names of 16 bytes, sizes of 64 bits with the head included, padded to 8."""
-    stream.skip(40)
     while len(head := stream.exactly(24)) == 24:
         kind, (size,) = head[:4], struct.unpack_from("<Q", head, 16)
-        yield kind, max(0, size - 24) if size < 2**62 else math.inf
+        yield kind, max(0, size - 24)
         stream.skip(-size % 8)
 
 
-def _is_name(data: bytes) -> bool:
+def is_name(data: bytes) -> bool:
+    """Whether these may be the four characters of a chunk's name."""
     return len(data) == 4 and all(32 <= byte < 127 for byte in data)
 
 
@@ -162,7 +189,7 @@ def _layout(body: bytes, order: str, name: str) -> Layout:
 class Samples:
     """Sound from samples that are plain numbers: WAV, or without any header."""
 
-    def __init__(self, stream: ByteStream, layout: Layout, size: float = math.inf) -> None:
+    def __init__(self, stream: Readable, layout: Layout, size: float = math.inf) -> None:
         """`size`: bytes of samples that a WAV header promises; infinite if it does not know."""
         self._stream, self._layout, self._size = stream, layout, size
         self.losses = Losses()
@@ -171,12 +198,7 @@ class Samples:
 
     def __iter__(self) -> Iterator[tuple[FloatArray, int]]:
         """(samples [n, channels], samples a second), as they come. Raises AudioError."""
-        yield from self._plain(self._size)
-        while self._size < math.inf and (follows := self._next_size()):
-            yield from self._plain(follows)
-
-    def _plain(self, size: float) -> Iterator[tuple[FloatArray, int]]:
-        layout, data, left = self._layout, b"", size
+        layout, data, left = self._layout, b"", self._size
         most = min(max(1, round(READ_SECONDS * layout.rate)), MOST_BYTES // layout.frame) * layout.frame
         while left > 0 and (new := self._stream.read(int(min(left, most)))):
             data, left = data + new, left - len(new)
@@ -186,26 +208,3 @@ class Samples:
                 data = data[whole:]
         if 0 < left < math.inf:
             self.losses.tail(left / (layout.frame * layout.rate))
-
-    def _next_size(self) -> float:
-        """Bytes of samples that follow the promised ones: of a joined recording, or of a wrong header."""
-        stream, order = self._stream, "little" if self._layout.order == "<" else "big"
-        if self._size % 2 and stream.ready() and not _is_name(stream.peek(4)):
-            stream.skip(1)
-        first = True
-        while stream.ready() and len(head := stream.peek(12)) == 12:
-            kind, size = head[:4], int.from_bytes(head[4:8], order)  # type: ignore[arg-type]
-            if kind in ORDERS and head[8:12] == b"WAVE":
-                return self._joined()
-            if not _is_name(kind):
-                return math.inf if first else 0  # no chunk: the samples go on
-            stream.skip(8 + size + size % 2)
-            first = False
-        return 0
-
-    def _joined(self) -> float:
-        header = read_header(self._stream)
-        if not header.layout.is_plain:
-            return 0
-        self._layout, self._size = header.layout, header.size
-        return header.size

@@ -1,7 +1,8 @@
 """How wide text is on a screen, in columns, and how long its lines may be.
 
 A Latin letter takes one column, a wide character (Chinese, Japanese, Korean, most emoji) two: the Netflix
-guides count half a character for what is half as wide. Marks that combine with a letter take none.
+guides count half a character for what is half as wide. Marks above or below a letter take none; vowel signs
+beside it, as in the scripts of India, take one.
 """
 
 import re
@@ -32,9 +33,7 @@ def width(text: str) -> int:
     """Columns of a text on one line."""
     if text.isascii():
         return len(text)
-    from .unicode import CLUSTER, INVISIBLE, WIDE  # not needed for most text, and slow to import
+    from .unicode import CLUSTER, VISIBLE, WIDE  # not needed for most text, and slow to import
 
     clusters: list[str] = CLUSTER.findall(text)
-    return sum(
-        2 if WIDE.search(cluster) else 0 if INVISIBLE.fullmatch(cluster) else 1 for cluster in clusters
-    )
+    return sum(2 if WIDE.search(cluster) else len(VISIBLE.findall(cluster)) for cluster in clusters)

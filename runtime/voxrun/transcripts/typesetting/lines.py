@@ -1,4 +1,4 @@
-"""Pieces to lines: as few as possible, balanced, broken where a reader expects it.
+"""Words to lines: as few as possible, balanced, broken where a reader expects it.
 
 The rules are those of the Netflix Timed Text Style Guide (general requirements) and of the BBC Subtitle
 Guidelines: one line if the text fits on it; else a break after punctuation, or before a conjunction or
@@ -13,13 +13,13 @@ from voxrun.stream.results import Word
 
 from .columns import line_length, width
 from .layout import Layout
-from .phrases import ends_phrase, leads
-from .pieces import Piece, joined, pieces, plain
+from .phrases import PARTICLES, ends_phrase, follows, leads
+from .pieces import Piece, joined, pieces, plain, whole, word_groups
 
-BEFORE_LEADING, ORDINARY, AFTER_LEADING, INSIDE_WORD = 60, 150, 350, 500
-"""What a break costs: before a word that leads a phrase, anywhere, after such a word, inside a word of the
-model where its script allows it. A break after punctuation costs nothing; lines that differ by d columns cost
-d²/2."""
+GOOD, ORDINARY, APART, INSIDE_WORD = 60, 120, 240, 500
+"""What a break costs: before a word that leads a phrase or after a Japanese particle, anywhere, between words
+that belong together, inside a word of the model where its script allows it. A break after punctuation costs
+nothing; lines that differ by d columns cost d²/2: to keep words together, they differ by 19 columns."""
 LOWER_IS_LONGER = 2
 """Columns that a line has more than the one above it, if one can choose."""
 
@@ -35,13 +35,15 @@ def fits(words: Sequence[Word], layout: Layout) -> bool:
     if width(text) <= length:
         return True
     parts = pieces(words)
-    rows = sum(ceil(_width(line) / length) for line in _filled(parts, length))
-    return len(parts) == 1 or rows <= layout.most_lines
+    return len(parts) == 1 or _rows(_whole_words(parts, length), length) <= layout.most_lines
 
 
 def lines(parts: Sequence[Piece], layout: Layout) -> list[Sequence[Piece]]:
     """The lines of a cue: each within the length, but for a piece that alone is longer."""
     length = _length(joined(parts), layout)
+    words = _whole_words(parts, length)
+    if _rows(words, length) <= layout.most_lines:
+        parts = words
     n = len(_filled(parts, length))
     return _balanced(parts, length, n) if n > 1 else [parts]
 
@@ -49,6 +51,20 @@ def lines(parts: Sequence[Piece], layout: Layout) -> list[Sequence[Piece]]:
 def _length(text: str, layout: Layout) -> int:
     """Columns that a line of this text may have."""
     return line_length(text) if layout.line_length is None else layout.line_length
+
+
+def _whole_words(parts: Sequence[Piece], length: int) -> list[Piece]:
+    """The words of the model, but for those that are longer than a line: these in their pieces."""
+    found: list[Piece] = []
+    for group in word_groups(parts):
+        word = whole(group)
+        found += [word] if word.width <= length else group
+    return found
+
+
+def _rows(parts: Sequence[Piece], length: int) -> int:
+    """How many lines a player shows."""
+    return sum(ceil(_width(line) / length) for line in _filled(parts, length))
 
 
 def _filled(parts: Sequence[Piece], length: int) -> list[list[Piece]]:
@@ -99,9 +115,9 @@ def _break_cost(parts: Sequence[Piece], at: int) -> int:
         return 0
     if not after.seam:
         return INSIDE_WORD
-    if leads(before.text):
-        return AFTER_LEADING
-    return BEFORE_LEADING if leads(after.text) else ORDINARY
+    if leads(before.text) or follows(after.text, before.text):
+        return APART
+    return GOOD if leads(after.text) or before.text in PARTICLES else ORDINARY
 
 
 def _width(parts: Sequence[Piece]) -> int:

@@ -46,13 +46,22 @@ def plain(words: Sequence[Word]) -> str:
 
 def whole_words(pieces: Sequence[Piece]) -> list[Piece]:
     """The words of the model again, without the breaks that its script allows inside them."""
-    found: list[Piece] = []
+    return [whole(group) for group in word_groups(pieces)]
+
+
+def word_groups(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """The pieces of each word of the model."""
+    groups: list[list[Piece]] = []
     for piece in pieces:
-        if piece.seam or not found:
-            found.append(piece)
-        else:
-            found[-1] = replace(found[-1], text=found[-1].text + piece.text, end=piece.end)
-    return found
+        if piece.seam or not groups:
+            groups.append([])
+        groups[-1].append(piece)
+    return groups
+
+
+def whole(group: Sequence[Piece]) -> Piece:
+    """The pieces of a word as one."""
+    return replace(group[0], text="".join(piece.text for piece in group), end=group[-1].end)
 
 
 def pieces(words: Sequence[Word]) -> list[Piece]:
@@ -70,7 +79,7 @@ def pieces(words: Sequence[Word]) -> list[Piece]:
     return found
 
 
-def places(words: Sequence[Word]) -> list[int]:
+def cut_points(words: Sequence[Word]) -> list[int]:
     """Before which of these words, by their index, a line or cue may begin; the others continue a word."""
     text, owners = _flat(words)
     first = {owners[i]: i for i in reversed(range(len(text))) if text[i] != " "}

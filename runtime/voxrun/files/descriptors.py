@@ -36,7 +36,7 @@ class Patient(io.FileIO):
             while left:
                 written = super().write(left)
                 if written is None:  # O_NONBLOCK, and there is no room
-                    select.select([], [self], [])
+                    _wait(self.fileno())
                 else:
                     left = left[written:]
         except OSError as error:
@@ -60,6 +60,13 @@ class Diagnostics(Patient):
         except OSError:
             self.failure = None
             return len(data)
+
+
+def _wait(descriptor: int) -> None:
+    """Wait until there is room; `select` would refuse descriptors from 1024 on."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    poll.poll()
 
 
 def writer(

@@ -9,7 +9,8 @@ import regex
 CLUSTER = regex.compile(r"\X")
 """What readers take for one character: a letter with its marks, an emoji of several code points."""
 WIDE = regex.compile(r"[\p{East_Asian_Width=Wide}\p{East_Asian_Width=Fullwidth}\uFE0F]|\p{RI}\p{RI}")
-INVISIBLE = regex.compile(r"[\p{Cf}\p{Cc}\p{M}]+")
+VISIBLE = regex.compile(r"[^\p{Mn}\p{Me}\p{Cf}\p{Cc}]")
+"""What takes a column of its own."""
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\u3000-\u303F\uFF01-\uFFEE"
 """Scripts that are written without spaces, and may be broken between most characters."""

@@ -5,9 +5,9 @@ from typing import Any
 
 from voxrun.messages import readable
 from voxrun.stream.results import Result, Token, Word
+from voxrun.transcripts.typesetting.layout import PLAIN, Layout
+from voxrun.transcripts.typesetting.segments import Segment
 
-from .layout import PLAIN, Layout
-from .segments import Segment
 from .text import Text
 from .writer import Recording, Writer
 

@@ -8,13 +8,18 @@ from voxrun.stream.results import LONGEST_WORD, Result, Word
 
 from .layout import PLAIN, Layout
 from .lines import fits
-from .phrases import ends_phrase, ends_sentence, leads
-from .pieces import Piece, pieces, places, plain
+from .phrases import ends_phrase, ends_sentence, follows, leads
+from .pieces import Piece, cut_points, pieces, plain
 
 SHORTEST, MOST_SECONDS = 0.08, 7.0
 """Of a segment, in seconds; 7 s is the longest subtitle of the Netflix Timed Text Style Guide."""
-PAUSE = 1.2
-"""Seconds from the end of one word to the end of the next: the model does not mark the starts of words."""
+PAUSE = 1.0
+"""Seconds from the end of one word to the end of the next, without the time that the latter needs: the model
+does not mark the starts of words."""
+LETTER, SIGN = 0.06, 0.18
+"""Seconds that it takes to say a letter of an alphabet, and a digit or a sign that stands for a syllable."""
+LONGEST_NEEDED = 1.5
+"""Seconds: in live audio, a pause is known this much later than if there were no long words."""
 SETTLED = 0.5
 """Seconds after a pause in which a word that was spoken before its end may still arrive."""
 
@@ -88,7 +93,7 @@ class Segmenter:
     def _take(self, word: Word) -> list[Segment]:
         """Add a word; the segments that end before it."""
         final: list[Segment] = []
-        if self._words and word.end - self._words[-1].end > PAUSE:
+        if self._words and _silence(self._words[-1], word) > PAUSE:
             final += self._cut(len(self._words))
         while self._words and self._is_too_much([*self._words, word]):
             cut = self._best_cut(word)
@@ -108,7 +113,7 @@ class Segmenter:
 
     def _after(self, now: float) -> list[Segment]:
         """The segment that a long pause has ended: no later word can belong to it."""
-        if self._words and now - self._words[-1].end > PAUSE + SETTLED:
+        if self._words and now - self._words[-1].end > PAUSE + LONGEST_NEEDED + SETTLED:
             return self._cut(len(self._words))
         return []
 
@@ -118,17 +123,18 @@ class Segmenter:
     def _best_cut(self, following: Word) -> int:
         """How many words to cut off, up to the end of a clause or the widest gap in the latter half.
 
-        Not after a word that leads a phrase, if there is another place. 0: there is no place at all.
+        Not between words that belong together, if there is another place. 0: there is no place at all.
         """
         words, after = self._words, [*self._words[1:], following]
-        allowed = places([*words, following])
+        allowed = cut_points([*words, following])
         if not allowed and _is_too_long([*words, following]):
             return len(words)  # nobody speaks so long a word: memory must stay bounded
 
         def fitness(n: int) -> tuple[bool, bool, bool, float, int]:
-            gap = after[n - 1].start - words[n - 1].end
-            last = words[n - 1].text.strip()
-            return n > len(words) // 2, ends_phrase(last), not leads(last), round(gap, 3), n
+            gap = min(after[n - 1].start - words[n - 1].end, _silence(words[n - 1], after[n - 1]))
+            last, first = words[n - 1].text.strip(), after[n - 1].text.strip()
+            apart = leads(last) or follows(first, last)
+            return n > len(words) // 2, ends_phrase(last), not apart, round(gap, 3), n
 
         return max(allowed, key=fitness, default=0)
 
@@ -147,6 +153,16 @@ def _divided(words: list[Word]) -> list[Word]:
     blank = words[0].text[: len(words[0].text) - len(words[0].text.lstrip())]
     tokens = tuple(token for word in words for token in word.tokens)  # which part they belong to is not known
     return [replace(parts[0], text=blank + parts[0].text, tokens=tokens), *parts[1:]]
+
+
+def _silence(before: Word, word: Word) -> float:
+    """Seconds between two words, as far as the time that the latter's letters need can tell."""
+    needed = sum(SIGN if _is_sign(letter) else LETTER for letter in word.text if letter.isalnum())
+    return word.end - before.end - min(needed, LONGEST_NEEDED)
+
+
+def _is_sign(letter: str) -> bool:
+    return letter.isdigit() or letter >= "\u2e80"  # from here on: Chinese, Japanese, Korean
 
 
 def _is_too_long(words: Sequence[Word]) -> bool:
