@@ -35,7 +35,7 @@ def failing(self, samples):
         raise RuntimeError("unforeseen")
     return feed(self, samples)
 
-pipe.BLOCK_SECONDS = 0.5
+pipe.MOST_WAITING = 0.5
 feed, session.Session.feed = session.Session.feed, failing
 main(sys.argv[1:])
 """
