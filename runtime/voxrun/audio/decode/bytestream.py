@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 from voxrun.errors import AudioError
@@ -94,34 +95,30 @@ class ByteStream:
             raise AudioError(f"{self.name} cannot be read ({error.strerror or error})") from error
 
 
-class Seekable:
-    """A file object over a stream that is read once: what was read is kept, in a temporary file if long.
+class Positioned(ABC):
+    """A file object that can seek, over bytes that a subclass gives by their places."""
 
-    For containers whose index lies behind the sound. Reading never waits for more than was asked.
-    """
+    def __init__(self) -> None:
+        self._at = 0
 
-    def __init__(self, stream: ByteStream) -> None:
-        self._stream = stream
-        self._kept: Any = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115
-        self._length = self._at = 0
+    @abstractmethod
+    def _bytes_at(self, at: int, n: int) -> bytes:
+        """Up to n bytes from a place on; empty only at the end."""
 
-    def __del__(self) -> None:
-        self._kept.close()
+    @abstractmethod
+    def _size(self) -> int:
+        """Bytes in all."""
 
     def read(self, n: int) -> bytes:
         """Up to n bytes; empty only at the end."""
-        self._keep(self._at + n)
-        self._kept.seek(self._at)
-        data: bytes = self._kept.read(n)
+        data = self._bytes_at(self._at, n)
         self._at += len(data)
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a byte; from the end only after reading up to there."""
-        if whence == io.SEEK_END:
-            self._keep(None)
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._length}[whence]
-        self._at = max(0, base + offset)
+        """Go to a byte."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at}.get(whence)
+        self._at = max(0, (self._size() if base is None else base) + offset)
         return self._at
 
     def tell(self) -> int:
@@ -131,6 +128,31 @@ class Seekable:
     def seekable(self) -> bool:
         """Yes."""
         return True
+
+
+class Seekable(Positioned):
+    """A stream that is read once: what was read is kept, in a temporary file if long.
+
+    For containers whose index lies behind the sound. Reading never waits for more than was asked.
+    """
+
+    def __init__(self, stream: ByteStream) -> None:
+        super().__init__()
+        self._stream, self._length = stream, 0
+        self._kept: Any = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115
+
+    def __del__(self) -> None:
+        self._kept.close()
+
+    def _bytes_at(self, at: int, n: int) -> bytes:
+        self._keep(at + n)
+        self._kept.seek(at)
+        data: bytes = self._kept.read(n)
+        return data
+
+    def _size(self) -> int:
+        self._keep(None)
+        return self._length
 
     def _keep(self, until: int | None) -> None:
         """Read on until so many bytes are kept; None: to the end."""

@@ -5,38 +5,27 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .bytestream import Positioned
+
 MOST_BOXES = 1_000_000
 FIRST_BLOCK = 0x800
 """A flag of WavPack: the first of the blocks with the channels of the same samples."""
 
 
-class Window:
-    """A file object with a part of another one."""
+class Window(Positioned):
+    """A part of a file."""
 
     def __init__(self, file: Any, begin: int, end: int) -> None:
+        super().__init__()
         self._file, self._begin, self._end = file, begin, end
-        self._at = 0
 
-    def read(self, n: int) -> bytes:
-        """Up to n bytes; empty at the end of the part."""
-        self._file.seek(self._begin + self._at)
-        data: bytes = self._file.read(max(0, min(n, self._end - self._begin - self._at)))
-        self._at += len(data)
+    def _bytes_at(self, at: int, n: int) -> bytes:
+        self._file.seek(self._begin + at)
+        data: bytes = self._file.read(max(0, min(n, self._size() - at)))
         return data
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a byte of the part."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._end - self._begin}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        """The byte to be read next."""
-        return self._at
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
+    def _size(self) -> int:
+        return self._end - self._begin
 
 
 def parts(file: Any, demuxer: str) -> list[Any]:
