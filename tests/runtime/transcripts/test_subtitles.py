@@ -123,8 +123,8 @@ def test_a_subtitle_lasts_7_seconds_at_most() -> None:
 )
 def test_the_examples_in_the_readme(name: str, layout: Layout, lines: int | slice) -> None:
     text = (Path(__file__).parents[3] / "runtime" / "README.md").read_text(encoding="utf-8")
-    said = "Our company has a new strategic initiative to increase market penetration,"
-    said += " maximise brand loyalty and enhance intangible assets."
+    said = "The town library will open its new reading room early in the spring,"
+    said += " and everyone is welcome to borrow recordings there."
     words = [
         Word(f" {each}", round(i * 0.3, 1), round(i * 0.3 + 0.3, 1)) for i, each in enumerate(said.split())
     ]
