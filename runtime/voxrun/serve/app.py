@@ -7,9 +7,10 @@ rest. All audio goes to a live session (`live.py`) of the one service (`service.
 from starlette.applications import Starlette
 
 from . import realtime
+from .page import routes as page
 from .service import Service
 
 
 def application(service: Service) -> Starlette:
     """The ASGI application."""
-    return Starlette(routes=[*realtime.routes(service)])
+    return Starlette(routes=[*page.routes(), *realtime.routes(service)])
