@@ -13,4 +13,4 @@ from .service import Service
 
 def application(service: Service) -> Starlette:
     """The ASGI application."""
-    return Starlette(routes=[*page.routes(), *realtime.routes(service)])
+    return Starlette(routes=[*page.routes(service), *realtime.routes(service)])

@@ -8,10 +8,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from voxrun.serve.service import Service
+
 FOLDER = Path(__file__).parent / "static"
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
+        "default-src 'self'; media-src blob:; "  # a file that was opened, for its length
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
     ),
     "Cache-Control": "no-cache",  # asked again each time, so that a newer server's page is used at once
     "Referrer-Policy": "no-referrer",
@@ -19,8 +22,8 @@ HEADERS = {
 }
 
 
-def routes() -> list[BaseRoute]:
-    """`/` and `/page/...`."""
+def routes(service: Service) -> list[BaseRoute]:
+    """`/` and `/page/...`, which are the same for every service."""
 
     async def page(scope: Scope, receive: Receive, send: Send) -> None:
         await FileResponse(FOLDER / "index.html")(scope, receive, send)

@@ -20,7 +20,7 @@ const notice = new Notice($("alerts"));
 let activity = null; // what `stop()` ends
 let unsaved = false;
 
-function state(name, detail = "") {
+function state(name, detail = "Ready") {
   document.body.dataset.state = name;
   $("record-label").textContent = LABELS[name];
   $("status").textContent = detail;
