@@ -7,9 +7,14 @@ rest. All audio goes to a live session (`live.py`) of the one service (`service.
 from starlette.applications import Starlette
 
 from . import realtime
+from .http import errors, inference, models, transcriptions
 from .service import Service
+
+ENDPOINTS = (realtime, transcriptions, inference, models)
+"""Modules with `routes(service)`."""
 
 
 def application(service: Service) -> Starlette:
     """The ASGI application."""
-    return Starlette(routes=[*realtime.routes(service)])
+    routes = [route for module in ENDPOINTS for route in module.routes(service)]
+    return Starlette(routes=routes, exception_handlers=errors.HANDLERS)
