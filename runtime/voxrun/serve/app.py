@@ -7,10 +7,15 @@ rest. All audio goes to a live session (`live.py`) of the one service (`service.
 from starlette.applications import Starlette
 
 from . import realtime
+from .http import errors, inference, models, transcriptions
 from .page import routes as page
 from .service import Service
+
+ENDPOINTS = (page, realtime, transcriptions, inference, models)
+"""Modules with `routes(service)`."""
 
 
 def application(service: Service) -> Starlette:
     """The ASGI application."""
-    return Starlette(routes=[*page.routes(service), *realtime.routes(service)])
+    routes = [route for module in ENDPOINTS for route in module.routes(service)]
+    return Starlette(routes=routes, exception_handlers=errors.HANDLERS)
