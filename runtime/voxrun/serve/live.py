@@ -8,6 +8,7 @@ from typing import Any
 
 from voxrun.arrays import FloatArray
 from voxrun.stream.results import Result
+from voxrun.stream.schedule import Schedule
 from voxrun.transcriber import Transcriber
 
 from .errors import Kind, RefusedError
@@ -40,11 +41,18 @@ class LiveSession:
         """Begin the stream; the options are those of `Session`. Raises VoxrunError if one is impossible."""
         options = {"live": True, "on_result": self._tell, **options}
         self._session = await asyncio.to_thread(self.transcriber.session, **options)  # it may wait for MLX
+        audio, tokenizer = self.transcriber.model.config.audio, self.transcriber.tokenizer
+        self._schedule = Schedule.for_delay(audio, tokenizer, options.get("delay_ms"))
 
     @property
     def seconds(self) -> float:
         """Of audio heard so far."""
         return self._session.seconds
+
+    @property
+    def n_prompt(self) -> int:
+        """Tokens of the prompt."""
+        return self._schedule.prompt_length
 
     @property
     def n_tokens(self) -> int:

@@ -4,17 +4,26 @@ import asyncio
 import uuid
 from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 from voxrun.serve.errors import Kind, RefusedError
 from voxrun.serve.live import LiveSession, Reached
 from voxrun.serve.service import Service
-from voxrun.serve.socket import Socket
+from voxrun.serve.socket import Socket, parsed
 from voxrun.stream.results import Result, Word
 
 
+OPTIONS = {
+    "target_streaming_delay_ms": "delay_ms",
+    "draft_streaming_delay_ms": "draft_ms",
+    "temperature": "temperature",
+}
+"""Options of a session that a client can set in any protocol -> their names in `Session`."""
+
+
 class Protocol(ABC):
-    """One client's conversation. A new protocol implements `take`, `heard`, `reached` and `refuse`."""
+    """One client's conversation. A new protocol implements `greet`, `take`, `heard`, `reached`, `refuse`."""
 
     def __init__(self, socket: Socket, service: Service) -> None:
         self.socket, self.service = socket, service
@@ -22,6 +31,14 @@ class Protocol(ABC):
         """The session in progress."""
         self._stack = AsyncExitStack()
         self._listener: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    async def greet(self) -> None:
+        """What the server says first."""
+
+    def event(self, message: str | bytes) -> dict[str, Any]:
+        """The event that a message is. Raises RefusedError."""
+        return parsed(message)
 
     @abstractmethod
     async def take(self, event: dict[str, Any]) -> None:
@@ -45,6 +62,11 @@ class Protocol(ABC):
         self._listener = asyncio.create_task(self._listen(live))
         return live
 
+    async def check(self, **options: Any) -> None:
+        """Raise RefusedError if no session can have these options, which a client sets before its audio."""
+        async with self.service.session(**options):
+            pass
+
     async def close(self) -> None:
         """End the session, if there is one, and drop what it has not told."""
         self.live = None
@@ -67,6 +89,25 @@ class Protocol(ABC):
             await self.close()
 
 
+@dataclass
+class Utterance:
+    """What the model has written since the client was last told that a text is complete."""
+
+    texts: list[str] = field(default_factory=list)
+    words: list[dict[str, Any]] = field(default_factory=list)
+    """As `timed` writes them."""
+
+    def add(self, result: Result) -> None:
+        """What is new."""
+        self.texts.append(result.text)
+        self.words += timed(result.words)
+
+    @property
+    def text(self) -> str:
+        """All of it, without the space that the first word begins with."""
+        return "".join(self.texts).strip()
+
+
 async def converse(protocol: Protocol, event: dict[str, Any]) -> None:
     """Let a protocol take one event; what it refuses, and what fails, is told to the client."""
     try:
@@ -86,6 +127,16 @@ def timed(words: tuple[Word, ...]) -> list[dict[str, Any]]:
         {"word": word.text.strip(), "start": round(word.start, 3), "end": round(word.end, 3)}
         for word in words
     ]
+
+
+def options(fields: dict[str, Any]) -> dict[str, Any]:
+    """The options of a session (`Session`) among the fields of a client's update, as all protocols name them."""
+    return {ours: fields[theirs] for theirs, ours in OPTIONS.items() if fields.get(theirs) is not None}
+
+
+def usage(n_prompt: int, n_tokens: int) -> dict[str, int]:
+    """How many tokens a session has had: of its prompt, and written."""
+    return {"prompt_tokens": n_prompt, "completion_tokens": n_tokens, "total_tokens": n_prompt + n_tokens}
 
 
 def wrong(message: str, param: str | None = None) -> RefusedError:

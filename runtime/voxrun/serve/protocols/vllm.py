@@ -3,13 +3,14 @@
 Audio is base64 of 16-bit samples at the model's rate. See vllm/entrypoints/openai/realtime.
 """
 
+from time import time
 from typing import Any
 
-from voxrun.serve.encodings import decoded
+from voxrun.serve.encodings import AudioDecoder
 from voxrun.serve.errors import Kind, RefusedError
 from voxrun.stream.results import Result
 
-from .protocol import Protocol, timed, wrong
+from .protocol import Protocol, new_id, timed, wrong
 
 CODES = {
     Kind.INVALID_JSON: "invalid_json",
@@ -26,8 +27,13 @@ class Vllm(Protocol):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._options: dict[str, Any] | None = None  # of the session, once there was an update
+        self._decoder = AudioDecoder("pcm_s16le", 16000, 16000)
         self._text: list[str] = []
         self._ends = False  # the final commit came
+
+    async def greet(self) -> None:
+        """The session."""
+        await self.socket.send("session.created", id=new_id("sess-"), created=int(time()))
 
     async def take(self, event: dict[str, Any]) -> None:
         """One event of the client. Raises RefusedError."""
@@ -47,7 +53,7 @@ class Vllm(Protocol):
         self._options = {"delay_ms": event.get("target_streaming_delay_ms")}
 
     async def _append(self, event: dict[str, Any]) -> None:
-        samples = decoded(event.get("audio"), "pcm_s16le")
+        samples = self._decoder.feed(event.get("audio"))
         if self._options is None:
             raise RefusedError(
                 Kind.WRONG_ORDER, "Model not validated. Make sure to validate the model first."
