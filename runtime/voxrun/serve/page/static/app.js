@@ -8,8 +8,8 @@ import { BUSY, INSECURE } from "./problems.js";
 import { Recording } from "./recording.js";
 import { model, setKey } from "./server.js";
 import { Transcript } from "./transcript.js";
-import { Upload } from "./upload.js";
-import { View, clock } from "./view.js";
+import { Upload, duration } from "./upload.js";
+import { View, clock, keepingEnd } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
 const LABELS = { idle: "Record", starting: "Cancel", hearing: "Stop", ending: "Do not wait", file: "Cancel" };
@@ -21,9 +21,9 @@ let activity = null; // what `stop()` ends
 let unsaved = false;
 
 function state(name, detail = "Ready") {
-  document.body.dataset.state = name;
+  keepingEnd(() => (document.body.dataset.state = name)); // phones have a smaller dock while they hear
   $("record-label").textContent = LABELS[name];
-  $("status").textContent = detail;
+  if ($("status").textContent !== detail) $("status").textContent = detail; // else it would be read out again
   $("progress").hidden = name !== "file";
   $("meter").hidden = name === "file";
   $("open").disabled = name !== "idle";
@@ -78,7 +78,6 @@ function record() {
       section.seconds = seconds;
       $("clock").textContent = clock(seconds);
     },
-    begun: (session) => tellDefault(session?.target_streaming_delay_ms),
     over: (problem) => told.over(problem, record),
   });
   activity.start(choices).then(listDevices);
@@ -92,17 +91,18 @@ function hear([file, ...rest]) {
   const section = transcript.begin(file.name);
   const told = into(section);
   const over = (problem) => told.over(problem, () => hear([file, ...rest]));
-  const progress = $("progress");
-  const upload = new Upload(file, {
-    sent(part) {
-      progress.value = part;
-      state("file", part < 1 ? `Sending ${file.name}, ${Math.round(part * 100)} %` : `Transcribing ${file.name}`);
-      if (part === 1) progress.removeAttribute("value");
+  const progress = new Progress($("progress"), file);
+  const upload = new Upload(file, choices.delay, {
+    sent: (part) => progress.sent(part),
+    text(text, words) {
+      told.text(text, words);
+      progress.heard(section.seconds);
     },
-    text: told.text,
-    done({ usage }) {
-      section.seconds = usage?.seconds ?? section.seconds;
+    done({ duration, warnings = [] }) {
+      section.seconds = duration;
       over(null);
+      if (warnings.length) notice.show(`${file.name}: ${warnings.join("; ")}`);
+      else if (!section.text.trim()) notice.show(`${file.name}: no speech was heard in it.`);
       hear(rest);
     },
     failed: over,
@@ -113,7 +113,34 @@ function hear([file, ...rest]) {
       over(null);
     },
   };
-  state("file", `Sending ${file.name}`);
+  refresh();
+}
+
+// How far a file is: first how much is sent, then how much is heard.
+class Progress {
+  constructor(bar, file) {
+    this.bar = bar;
+    this.name = file.name;
+    duration(file).then((seconds) => (this.seconds = seconds));
+    this.sent(0);
+  }
+
+  sent(part) {
+    state("file", part < 1 ? `Sending ${this.name}` : `Transcribing ${this.name}`);
+    $("clock").textContent = part < 1 ? `${Math.round(part * 100)} %` : "";
+    this.show(part < 1 ? part : NaN);
+  }
+
+  heard(seconds) {
+    $("clock").textContent = clock(seconds) + (this.seconds ? ` of ${clock(this.seconds)}` : "");
+    this.show(seconds / this.seconds);
+  }
+
+  // A part that is not known shows as a bar that only moves.
+  show(part) {
+    if (Number.isFinite(part)) this.bar.value = Math.min(1, part);
+    else this.bar.removeAttribute("value");
+  }
 }
 
 function fail(problem, again) {
@@ -137,7 +164,9 @@ function askKey(message, again) {
 
 async function connect() {
   try {
-    $("model").textContent = await model();
+    const { id, default_delay_ms } = await model();
+    $("model").textContent = id;
+    tellDefault(default_delay_ms);
     if (!available) notice.show(INSECURE);
   } catch (problem) {
     fail(problem, connect);

@@ -41,9 +41,9 @@ export async function listDevices() {
   device.value = found.some(({ deviceId }) => deviceId === chosen) ? chosen : "";
 }
 
-// The server's own delay, once it has told it.
+// The server's own delay.
 export function tellDefault(ms) {
-  if (ms) delay.options[0].text = `Default (${ms} ms)`;
+  delay.options[0].text = `Default (${ms} ms)`;
 }
 
 function remember(name, value) {

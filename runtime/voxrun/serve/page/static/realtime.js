@@ -7,7 +7,7 @@ const PATH = "v1/audio/transcriptions/realtime?model=voxrun";
 
 export class Session {
   // `options`: {rate, delay, draft}, the last two in ms or null. `told`: functions that are called with what the
-  // server says: begun(session), text(text, words), draft(text), and at the end either done() or failed(problem).
+  // server says: text(text, words), draft(text), and at the end either done() or failed(problem).
   constructor(options, told) {
     this.options = options;
     this.told = told;
@@ -61,7 +61,6 @@ export class Session {
   }
 
   begin(session) {
-    this.told.begun(session);
     const { rate, delay, draft } = this.options;
     const chosen = { audio_format: { encoding: "pcm_s16le", sample_rate: rate } };
     if (delay) chosen.target_streaming_delay_ms = delay;

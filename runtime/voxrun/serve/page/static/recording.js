@@ -7,12 +7,13 @@ import { Problem, UNPLUGGED } from "./problems.js";
 const BEHIND = 5; // seconds of audio that wait to be sent, from which on the user is told
 
 export class Recording {
-  // `told`: state(name, detail), level(0 to 1), seconds(n), begun(session), text(text, words), draft(text), and at
-  // the end over(problem or null).
+  // `told`: state(name, detail), level(0 to 1), seconds(n), text(text, words), draft(text), and at the end
+  // over(problem or null).
   constructor(told) {
     this.told = told;
     this.finished = false;
     this.seconds = 0;
+    this.late = false; // whether audio waits to be sent
   }
 
   async start({ device, delay, draft }) {
@@ -26,7 +27,6 @@ export class Recording {
     if (this.finished) return this.microphone.close(); // stopped while the browser asked
     const { rate } = this.microphone;
     this.session = new Session({ rate, delay, draft }, {
-      begun: (session) => this.told.begun(session),
       text: (text, words) => this.told.text(text, words),
       draft: (text) => this.told.draft(text),
       done: () => this.over(this.unplugged ? new Problem(UNPLUGGED) : null),
@@ -41,8 +41,9 @@ export class Recording {
     this.seconds += samples.length / this.microphone.rate;
     this.told.seconds(this.seconds);
     this.told.level(level(samples));
-    const behind = this.session.behind;
-    if (behind > BEHIND) this.told.state("hearing", `Listening; the server is ${Math.round(behind)} s behind`);
+    const late = this.session.behind > (this.late ? 1 : BEHIND);
+    if (late !== this.late) this.told.state("hearing", late ? "Listening; the server is slower than you" : "Listening");
+    this.late = late;
   }
 
   unplug() {

@@ -23,7 +23,7 @@ export function authorization() {
   return key() ? { Authorization: `Bearer ${key()}` } : {};
 }
 
-// The name of its model. Throws a Problem if it does not answer, or wants another key.
+// Its model: {id, default_delay_ms}. Throws a Problem if it does not answer, or wants another key.
 export async function model() {
   let answer;
   try {
@@ -32,7 +32,7 @@ export async function model() {
     throw new Problem(UNREACHABLE, "reconnect");
   }
   if (!answer.ok) throw ofStatus(answer.status, await answer.text());
-  return (await answer.json()).data[0].id;
+  return (await answer.json()).data[0];
 }
 
 // Why a connection could not be made, which a browser does not tell.

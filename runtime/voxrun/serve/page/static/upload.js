@@ -4,14 +4,18 @@ import { address, authorization, ofStatus } from "./server.js";
 import { GONE, Problem, refused } from "./problems.js";
 
 export class Upload {
-  // `told`: sent(part) with 0 to 1, text(text, words), and at the end either done(duration) or failed(problem).
-  constructor(file, told) {
+  // `delay` in ms, or null for the server's. `told`: sent(part) with 0 to 1, text(text, words), and at the end
+  // either done(transcript), as the server's verbose_json has it, or failed(problem).
+  constructor(file, delay, told) {
     this.told = told;
     this.read = 0; // characters of the answer
     this.finished = false;
     const form = new FormData();
     form.append("model", "voxrun");
     form.append("stream", "true");
+    form.append("response_format", "verbose_json"); // with the length, and with warnings
+    form.append("timestamp_granularities[]", "word");
+    if (delay) form.append("delay_ms", delay);
     form.append("file", file, file.name);
     // fetch cannot tell how much of a request was sent.
     const request = (this.request = new XMLHttpRequest());
@@ -60,4 +64,17 @@ export class Upload {
     this.finished = true;
     tell();
   }
+}
+
+// Seconds of a file, NaN if the browser does not know the format: for progress only.
+export function duration(file) {
+  return new Promise((resolve) => {
+    const media = new Audio();
+    media.preload = "metadata";
+    media.onloadedmetadata = media.onerror = () => {
+      URL.revokeObjectURL(media.src);
+      resolve(media.duration);
+    };
+    media.src = URL.createObjectURL(file);
+  });
 }

@@ -13,7 +13,11 @@ export class View {
 
   // Show a section as it is now; `added` is its new text, which screen readers are told.
   update(section, added = "") {
-    const follows = innerHeight + scrollY >= document.documentElement.scrollHeight - AT_END;
+    keepingEnd(() => this.draw(section));
+    this.announcer.add(added);
+  }
+
+  draw(section) {
     const block = (section.block ??= this.block(section));
     const first = Math.max(0, Math.min(block.settled, section.paragraphs.length) - 1);
     const paragraphs = section.shown(first);
@@ -23,8 +27,6 @@ export class View {
     block.draft.textContent = section.draft;
     block.paragraphs.at(-1).element.append(block.draft);
     this.hint.hidden = true;
-    this.announcer.add(added);
-    if (follows) scrollTo({ top: document.documentElement.scrollHeight });
   }
 
   block(section) {
@@ -81,6 +83,14 @@ class Announcer {
     this.element.replaceChildren(made("p", "", this.text.trim()));
     this.text = "";
   }
+}
+
+// Change what is shown; whoever looked at the end of the text still does.
+export function keepingEnd(change) {
+  const page = document.documentElement;
+  const follows = innerHeight + scrollY >= page.scrollHeight - AT_END;
+  change();
+  if (follows) scrollTo({ top: page.scrollHeight });
 }
 
 export function clock(seconds) {
