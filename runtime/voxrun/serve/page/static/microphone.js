@@ -1,6 +1,7 @@
 // The microphone: samples in pieces, its level, and which ones there are.
 
 import { INSECURE, Problem, ofMicrophone } from "./problems.js";
+import { whyNot } from "./server.js";
 
 const RATE = 16000; // what the model hears; a browser that cannot resample gives its own
 
@@ -19,32 +20,40 @@ export class Microphone {
       return await Microphone.of(stream);
     } catch (error) {
       stream?.getTracks().forEach((track) => track.stop());
-      throw ofMicrophone(error);
+      throw error instanceof Problem ? error : ofMicrophone(error);
     }
   }
 
   static async of(stream) {
     const microphone = new Microphone();
     microphone.stream = stream;
-    try {
-      await microphone.connect(new AudioContext({ sampleRate: RATE }));
-    } catch {
-      await microphone.context.close(); // Firefox connects no microphone to a context of another rate
-      await microphone.connect(new AudioContext());
-    }
+    microphone.connect();
+    await microphone.load();
     return microphone;
   }
 
-  async connect(context) {
-    this.context = context;
-    const source = context.createMediaStreamSource(this.stream);
-    await context.audioWorklet.addModule(new URL("capture.js", import.meta.url));
-    this.capture = new AudioWorkletNode(context, "capture", {
+  connect() {
+    this.context = new AudioContext({ sampleRate: RATE });
+    try {
+      this.source = this.context.createMediaStreamSource(this.stream);
+    } catch {
+      this.context.close(); // Firefox connects no microphone to a context of another rate
+      this.context = new AudioContext();
+      this.source = this.context.createMediaStreamSource(this.stream);
+    }
+  }
+
+  async load() {
+    try {
+      await this.context.audioWorklet.addModule(new URL("capture.js", import.meta.url));
+    } catch {
+      throw await whyNot();
+    }
+    this.capture = new AudioWorkletNode(this.context, "capture", {
       numberOfOutputs: 0,
       channelCount: 1,
       channelCountMode: "explicit", // several channels are mixed to one
     });
-    this.source = source;
   }
 
   get rate() {
