@@ -149,7 +149,7 @@ function fail(problem, again) {
 }
 
 function askKey(message, again) {
-  notice.show(message);
+  $("key-message").textContent = message;
   $("key-form").hidden = false;
   $("key").focus();
   $("key-form").onsubmit = (event) => {
@@ -157,7 +157,6 @@ function askKey(message, again) {
     setKey($("key").value.trim());
     $("key").value = "";
     $("key-form").hidden = true;
-    notice.hide();
     again();
   };
 }

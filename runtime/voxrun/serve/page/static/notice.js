@@ -21,7 +21,6 @@ export class Notice {
     }
     notice.append(button("Dismiss", "dismiss", () => this.hide()));
     this.element.replaceChildren(notice);
-    scrollTo({ top: 0 });
   }
 
   hide() {

@@ -8,11 +8,12 @@ export class Problem extends Error {
   }
 }
 
+const PORT = location.port || 80;
+
 export const INSECURE =
-  "The browser gives the microphone only to pages from https or from this computer itself. " +
-  "Open the page as http://localhost on the computer that runs voxrun, reach it through an ssh tunnel " +
-  `(ssh -L 8000:localhost:${location.port || 80} HOST, then http://localhost:8000), or put https before it. ` +
-  "Files can be opened here all the same.";
+  "Browsers give the microphone only to pages from https or from localhost. " +
+  `On the computer that runs voxrun, open http://localhost:${PORT}. From another one use https, or a tunnel: ` +
+  `ssh -L 8000:localhost:${PORT} HOST, then http://localhost:8000. Files can be opened here all the same.`;
 export const GONE = "The connection to the server is lost. The text so far is kept.";
 export const UNREACHABLE = "The server does not answer. Is voxrun serve running?";
 export const KEY_NEEDED = "This server asks for an API key.";

@@ -33,7 +33,19 @@ export class Recording {
       failed: (problem) => this.over(problem),
     });
     await this.microphone.start((samples) => this.hear(samples), () => this.unplug());
-    if (!this.finished) this.told.state("hearing", "Listening");
+    if (this.finished) return;
+    this.told.state("hearing", "Listening");
+    this.keepAwake();
+  }
+
+  // A phone that turns off its screen stops the microphone, too.
+  async keepAwake() {
+    try {
+      this.awake = await navigator.wakeLock?.request("screen");
+    } catch {
+      // The battery is low, or the page is not seen: then the screen goes off as it always does.
+    }
+    if (this.finished) this.awake?.release();
   }
 
   hear(samples) {
@@ -68,6 +80,7 @@ export class Recording {
     this.finished = true;
     this.microphone?.close();
     this.session?.close();
+    this.awake?.release();
     this.told.draft("");
     this.told.over(problem);
   }
