@@ -16,7 +16,7 @@ const LABELS = { idle: "Record", starting: "Cancel", hearing: "Stop", ending: "D
 
 const transcript = new Transcript();
 const view = new View($("transcript"), $("hint"), $("announced"));
-const notice = new Notice($("alerts"));
+const notice = new Notice($("alerts"), $("record"));
 let activity = null; // what `stop()` ends
 let unsaved = false;
 
@@ -27,6 +27,7 @@ function state(name, detail = "Ready") {
   $("progress").hidden = name !== "file";
   $("meter").hidden = name === "file";
   $("open").disabled = name !== "idle";
+  document.title = name === "idle" ? "voxrun" : `${detail} – voxrun`;
   for (const choice of $("choices").querySelectorAll("select, input")) choice.disabled = name !== "idle";
   if (name !== "hearing") showLevel(0);
   refresh();
@@ -59,6 +60,7 @@ function into(section) {
     },
     over(problem, again) {
       activity = null;
+      section.close();
       if (!section.text.trim()) view.remove(section);
       state("idle");
       if (problem) fail(problem, again);
@@ -157,6 +159,7 @@ function askKey(message, again) {
     setKey($("key").value.trim());
     $("key").value = "";
     $("key-form").hidden = true;
+    $("record").focus();
     again();
   };
 }
@@ -217,6 +220,7 @@ function clear() {
       unsaved ||= wasUnsaved;
     },
   });
+  notice.focus();
 }
 
 function show(sections) {
