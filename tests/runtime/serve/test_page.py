@@ -308,15 +308,17 @@ def test_a_server_that_is_gone_and_one_that_is_full_are_told_in_words(
         visit.until("idle")
 
 
-def test_a_file_that_is_no_audio_is_refused_by_its_name_and_the_text_stays(visiting: Visiting) -> None:
+def test_of_several_opened_files_one_that_is_no_audio_is_named_and_the_others_are_written(
+    visiting: Visiting, transcriber: Transcriber, tmp_path: Path
+) -> None:
     visit = visiting(expected="status of 400")
-    visit.drop(FILE.name, FILE.read_bytes())
-    visit.page.locator("article").wait_for()
-    visit.until("idle")
-    before = visit.paragraphs
-    visit.drop("notes.txt", b"no sound at all")
+    bad = tmp_path / "notes.txt"
+    bad.write_text("no sound at all")
+    with visit.page.expect_file_chooser() as chooser:
+        visit.page.get_by_role("button", name="Open file").click()
+    chooser.value.set_files([FILE, bad, SPOKEN])
     assert "notes.txt" in visit.notice
-    assert visit.paragraphs == before != []
+    assert visit.paragraphs == [transcriber.transcribe(clip).text for clip in (FILE, SPOKEN)]
 
 
 def test_a_microphone_that_is_not_allowed_says_what_to_do(visiting: Visiting) -> None:
