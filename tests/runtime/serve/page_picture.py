@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from browser import browser
 from committed import CHECKPOINT, CLIPS, ROOT
+from playwright.sync_api import Page
 from served import PLAIN, served
 
 from voxrun.transcriber import Transcriber
@@ -36,6 +37,16 @@ def recording(path: Path) -> None:
     soundfile.write(path, np.concatenate(pieces), rate)
 
 
+def take(page: Page) -> None:
+    """Take pictures until one has a draft and a level."""
+    for _ in range(30):
+        page.screenshot(path=ROOT / "docs" / "page.png")
+        level = int(page.get_by_role("meter").get_attribute("aria-valuenow") or 0)
+        if page.locator(".draft").inner_text() and level > 30:
+            return
+    raise SystemExit("no picture has both a draft and a level; try again on an idle machine")
+
+
 def main() -> None:
     """Record until the draft of the last word is there."""
     with TemporaryDirectory() as folder:
@@ -49,8 +60,7 @@ def main() -> None:
             page.goto(server.url)
             page.get_by_role("button", name="Record").click()
             page.locator(".draft", has_text=FIRST).wait_for(timeout=40_000)
-            while not is_good(page):
-                page.screenshot(path=ROOT / "docs" / "page.png")
+            take(page)
             context.close()
 
 

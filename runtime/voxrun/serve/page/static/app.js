@@ -104,8 +104,8 @@ function hear([file, ...rest], notes = []) {
     done({ duration, warnings = [] }) {
       section.seconds = duration;
       told.over(null);
-      if (!section.text.trim()) next(`${file.name}: no speech was heard in it.`);
-      else next(...warnings.map((warning) => `${file.name}: ${warning}`));
+      if (section.text.trim() || warnings.length) next(...warnings);
+      else next(`${file.name}: no speech was heard in it.`);
     },
     failed(problem) {
       told.over(problem.remedy ? problem : null, () => hear([file, ...rest], notes));
