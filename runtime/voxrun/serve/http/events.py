@@ -52,8 +52,9 @@ class Told:
         """The last events: what the response would hold, and all words."""
         whole, n = self._answer.end(), self._hearing.n_tokens
         usage = {"type": "tokens", "input_tokens": n, "output_tokens": n, "total_tokens": 2 * n}
-        done = {"type": "transcript.text.done", "words": self._words, **whole}
-        return [*self._segments(), {**done, "usage": usage}]  # a position of audio gives a token
+        done: Event = {"type": "transcript.text.done", "duration": round(self._hearing.seconds, 3)}
+        done |= {"words": self._words, **whole, "usage": usage}  # a position of audio gives a token
+        return [*self._segments(), done]
 
     def _delta(self, result: Result) -> list[Event]:
         text = result.text if self._begun else result.text.lstrip()  # joined, deltas are the text
