@@ -29,6 +29,8 @@ async def received(request: Request, most_bytes: int) -> AsyncIterator[FormData]
         form = await _Parser(request, most_bytes).parse()
     except MultiPartException as error:
         raise RefusedError(Kind.INVALID_REQUEST, f"the form cannot be read: {error.message}") from error
+    except OSError as error:
+        raise RefusedError(Kind.FAILED, f"the upload cannot be kept ({error.strerror})") from error
     try:
         yield form
     finally:
