@@ -1,1 +1,4 @@
-"""The HTTP endpoints. A new one is a module with `routes(service)`, named in `app.py`."""
+"""The HTTP endpoints, a module with `routes(service)` each, named in `app.py`.
+
+May import the session service, errors, and writers of transcripts; of the protocols, how words are written.
+"""

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from voxrun.errors import VoxrunError
 from voxrun.messages import sentence
 from voxrun.serve.errors import Kind, RefusedError
 
@@ -74,6 +75,11 @@ async def _http(request: Request, error: Any) -> Response:
     return JSONResponse(_body(message, "invalid_request_error", None, code), status, error.headers)
 
 
+async def _cannot(request: Request, error: Any) -> Response:
+    """What a library function says to the operator: the model cannot be loaded, for instance."""
+    return response(RefusedError(Kind.FAILED, str(error)))
+
+
 async def _failed(request: Request, error: Any) -> Response:
     """A fault of the server: the client is told its kind, the log has the rest."""
     return response(RefusedError(Kind.FAILED, f"the server failed ({type(error).__name__})"))
@@ -81,6 +87,7 @@ async def _failed(request: Request, error: Any) -> Response:
 
 HANDLERS: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
     RefusedError: _refused,
+    VoxrunError: _cannot,
     HTTPException: _http,
     Exception: _failed,
 }

@@ -16,7 +16,7 @@ def routes(service: Service) -> list[BaseRoute]:
     models = Models(service)
     return [
         Route("/v1/models", models.list),
-        Route("/v1/models/{id:path}", models.retrieve),
+        Route("/v1/models/{id:path}", models.retrieve),  # names have slashes
     ]
 
 
@@ -34,7 +34,8 @@ class Models:
 
     async def retrieve(self, request: Request) -> Response:
         """The model by any name: clients ask for the one that they know, such as whisper-1."""
-        return JSONResponse(await self._model(request.path_params["id"]))
+        id = request.path_params["id"]
+        return JSONResponse(await self._model(id)) if id else await self.list(request)
 
     async def _model(self, id: str) -> dict[str, Any]:
         facts = self._facts = self._facts or await self._read()

@@ -54,8 +54,9 @@ class Recording:
         """Wait until nothing reads the upload any more."""
         if self._source is not None:
             self._source.stop()
-        await asyncio.wait([asyncio.get_running_loop().run_in_executor(self._thread, self._end)])
+        ending = asyncio.get_running_loop().run_in_executor(self._thread, self._end)
         self._thread.shutdown(wait=False)
+        await asyncio.wait([ending])
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:

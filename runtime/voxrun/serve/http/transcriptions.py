@@ -6,13 +6,13 @@ decoded (`recording.py`) and heard (`hearing.py`), and an answer is made of the 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voxrun.serve.errors import Kind, RefusedError
 from voxrun.serve.service import Service
@@ -69,35 +69,31 @@ class Transcriptions:
         async with heard(self._service, wish, kind.alternatives) as hearing:
             answer = kind(wish, hearing)
             if wish.stream and isinstance(answer, Json):
-                await self._stream(wish, hearing, answer, send)
-                return
-            async with aclosing(hearing.results()) as results:
-                async for result in results:
-                    answer.add(result)
-            response = _response(wish, hearing, answer)
-        await response(
-            request.scope, request.receive, send
-        )  # the place is free again, however slow the client
-
-    async def _stream(self, wish: Wish, hearing: Hearing, answer: Json, send: Send) -> None:
-        headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async with aclosing(events(wish, hearing, answer)) as each:
-            async for event in each:
-                await self._in_time(
-                    send({"type": "http.response.body", "body": sent(event), "more_body": True})
-                )
-        await send({"type": "http.response.body"})
-
-    async def _in_time(self, sending: Awaitable[None]) -> None:
-        """Raises ClientDisconnect if the client does not read for too long: it holds a place."""
-        try:
-            await asyncio.wait_for(sending, self._service.settings.limits.idle_seconds)
-        except TimeoutError as error:
-            raise ClientDisconnect from error
+                rest = await _stream(wish, hearing, answer, send)
+            else:
+                rest = await _whole(wish, hearing, answer)
+        await rest(request.scope, request.receive, send)  # the place is free, however slow the client
 
 
-def _response(wish: Wish, hearing: Hearing, answer: Answer) -> Response:
+async def _stream(wish: Wish, hearing: Hearing, answer: Json, send: Send) -> ASGIApp:
+    """Send events while the model writes; the end of the response is returned."""
+    headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    async with aclosing(events(wish, hearing, answer)) as each:
+        async for event in each:
+            await send({"type": "http.response.body", "body": sent(event), "more_body": True})
+    return _no_more
+
+
+async def _no_more(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.body"})
+
+
+async def _whole(wish: Wish, hearing: Hearing, answer: Answer) -> Response:
+    """The response, once all is heard."""
+    async with aclosing(hearing.results()) as results:
+        async for result in results:
+            answer.add(result)
     body = answer.end()
     if isinstance(body, str):
         told = "; ".join(hearing.warnings).encode("ascii", "backslashreplace").decode()

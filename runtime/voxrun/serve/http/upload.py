@@ -1,6 +1,7 @@
 """A multipart form with a recording: it goes to a file while it arrives, and vanishes with the request."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
@@ -20,6 +21,9 @@ MOST_FIELDS, FIELD_BYTES = 50, 256 * 1024
 MULTIPART = "multipart/form-data"
 FILE = b"file"
 
+# Its warnings about malformed forms; the client is told what is wrong.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+
 
 @asynccontextmanager
 async def received(request: Request, most_bytes: int) -> AsyncIterator[FormData]:
@@ -29,6 +33,8 @@ async def received(request: Request, most_bytes: int) -> AsyncIterator[FormData]
         form = await _Parser(request, most_bytes).parse()
     except MultiPartException as error:
         raise RefusedError(Kind.INVALID_REQUEST, f"the form cannot be read: {error.message}") from error
+    except OSError as error:
+        raise RefusedError(Kind.FAILED, f"the upload cannot be kept ({error.strerror})") from error
     try:
         yield form
     finally:
