@@ -9,8 +9,12 @@ from .errors import RefusedError
 from .protocols.mistral import Mistral
 from .protocols.protocol import Protocol, converse
 from .protocols.vllm import Vllm
+from .protocols.voxmlx import Voxmlx
 from .service import Service
 from .socket import Socket
+
+DIALECTS: dict[str, type[Protocol]] = {"voxmlx": Voxmlx}
+"""What a client chooses by `?dialect=`, where its messages do not tell it."""
 
 
 def routes(service: Service) -> list[BaseRoute]:
@@ -19,7 +23,8 @@ def routes(service: Service) -> list[BaseRoute]:
     async def realtime(websocket: WebSocket) -> None:
         await websocket.accept()
         socket = Socket(websocket)
-        await _converse(socket, Vllm(socket, service))
+        protocol = DIALECTS.get(socket.query.get("dialect", ""), Vllm)
+        await _converse(socket, protocol(socket, service))
 
     async def transcriptions(websocket: WebSocket) -> None:
         await websocket.accept()

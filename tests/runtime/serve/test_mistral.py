@@ -1,8 +1,6 @@
 """Mistral's protocol, spoken by its genuine client, and by hand where the client cannot."""
 
 import asyncio
-import base64
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +9,6 @@ import pytest
 import soundfile
 from committed import CLIPS
 from served import Served
-from websockets.sync.client import ClientConnection, connect
 
 pytest.importorskip("mistralai")
 from mistralai.client import Mistral

@@ -52,7 +52,6 @@ class Mistral(Protocol):
         """The session as it is until an update."""
         async with self.service.shelf.lent() as transcriber:
             self._default_delay = int(transcriber.tokenizer.default_delay_ms)
-            self._rate = transcriber.rate
         await self._tell_session("session.created")
 
     async def take(self, event: dict[str, Any]) -> None:
@@ -87,7 +86,7 @@ class Mistral(Protocol):
         form = session.get("audio_format") or self._format
         if not isinstance(form, dict):
             raise wrong(f"audio_format must have encoding and sample_rate, not {shown(form)}", "audio_format")
-        self._new_decoder(form)
+        await self._new_decoder(form)
         asked = {**self._asked, **{name: session[name] for name in OPTIONS if name in session}}
         if asked != self._asked:
             await self.check(**options(asked))
@@ -95,7 +94,7 @@ class Mistral(Protocol):
         await self._tell_session("session.updated")
 
     async def _append(self, audio: Any) -> None:
-        decoder = self._decoder or self._new_decoder(self._format)
+        decoder = self._decoder or await self._new_decoder(self._format)
         samples = decoder.feed(audio)
         live = self.live or await self.open(**options(self._asked))
         self._decoder = decoder
@@ -105,7 +104,7 @@ class Mistral(Protocol):
         """Hear what the change of rate has held back; another stretch of audio may follow."""
         if self._decoder is not None and self.live is not None:
             await self.live.hear(self._decoder.finish())
-            self._decoder = self._new_decoder(self._format)
+            self._decoder = await self._new_decoder(self._format)
 
     async def _end(self) -> None:
         await self._hear_rest()
@@ -113,7 +112,7 @@ class Mistral(Protocol):
         if self.live is None:
             await self.reached(ENDED)
         else:
-            self.live.finish(ENDED)
+            self.finish(ENDED)
 
     async def heard(self, result: Result) -> None:
         """A delta, and the segments that are final."""
@@ -155,8 +154,8 @@ class Mistral(Protocol):
     def _model(self) -> str:
         return self.socket.query.get("model") or self.service.settings.name
 
-    def _new_decoder(self, form: dict[str, Any]) -> AudioDecoder:
-        return AudioDecoder(form.get("encoding"), form.get("sample_rate"), self._rate, MOST_BYTES)
+    async def _new_decoder(self, form: dict[str, Any]) -> AudioDecoder:
+        return await self.decoder(form.get("encoding"), form.get("sample_rate"), MOST_BYTES)
 
     def _take_flush(self) -> bool:
         """Whether a flush was to come; now it is not."""

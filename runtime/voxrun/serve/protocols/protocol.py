@@ -7,12 +7,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from voxrun.serve.encodings import MOST_BYTES, AudioDecoder
 from voxrun.serve.errors import Kind, RefusedError
 from voxrun.serve.live import LiveSession, Reached
 from voxrun.serve.service import Service
 from voxrun.serve.socket import Socket, parsed
 from voxrun.stream.results import Result, Word
-
 
 OPTIONS = {
     "target_streaming_delay_ms": "delay_ms",
@@ -31,6 +31,7 @@ class Protocol(ABC):
         """The session in progress."""
         self._stack = AsyncExitStack()
         self._listener: asyncio.Task[None] | None = None
+        self._finishing = False
 
     @abstractmethod
     async def greet(self) -> None:
@@ -62,14 +63,30 @@ class Protocol(ABC):
         self._listener = asyncio.create_task(self._listen(live))
         return live
 
+    async def decoder(self, encoding: Any, rate: Any, most_bytes: int = MOST_BYTES) -> AudioDecoder:
+        """A decoder of the client's audio to the model's rate. Raises RefusedError."""
+        async with self.service.shelf.lent() as transcriber:
+            return AudioDecoder(encoding, rate, transcriber.rate, most_bytes)
+
     async def check(self, **options: Any) -> None:
         """Raise RefusedError if no session can have these options, which a client sets before its audio."""
         async with self.service.session(**options):
             pass
 
+    def finish(self, tag: object = None) -> None:
+        """End the session: its last words, then `reached`."""
+        assert self.live is not None
+        self._finishing = True
+        self.live.finish(tag)
+
+    async def finished(self) -> None:
+        """Wait for the end of a session that is being finished: what comes now belongs to the next one."""
+        if self._finishing and self._listener is not None:
+            await asyncio.wait([self._listener])
+
     async def close(self) -> None:
         """End the session, if there is one, and drop what it has not told."""
-        self.live = None
+        self.live, self._finishing = None, False
         listener, self._listener = self._listener, None
         stack, self._stack = self._stack, AsyncExitStack()
         await stack.aclose()
@@ -130,7 +147,7 @@ def timed(words: tuple[Word, ...]) -> list[dict[str, Any]]:
 
 
 def options(fields: dict[str, Any]) -> dict[str, Any]:
-    """The options of a session (`Session`) among the fields of a client's update, as all protocols name them."""
+    """The options of a session (`Session`) among the fields of a client's update."""
     return {ours: fields[theirs] for theirs, ours in OPTIONS.items() if fields.get(theirs) is not None}
 
 
