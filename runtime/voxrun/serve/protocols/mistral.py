@@ -31,6 +31,8 @@ CODES = {
     Kind.ENDING: 503,
 }
 """As the statuses of HTTP, which clients take them for; 400 for all others."""
+NORMAL, TRY_AGAIN_LATER = 1000, 1013
+"""Codes of a WebSocket's end."""
 FLUSHED, ENDED = "flushed", "ended"
 
 
@@ -135,13 +137,14 @@ class Mistral(Protocol):
         )
         self._begin_utterance()
         if tag == ENDED:
-            await self.socket.drain()
-            await self.socket.close()
+            await self._hang_up(NORMAL)
 
     async def refuse(self, refusal: RefusedError) -> None:
-        """An error, after which the socket stays open."""
+        """An error, after which the socket stays open, unless there is no place for the client."""
         code = CODES.get(refusal.kind, 400)
         await self.socket.send("error", error={"message": str(refusal), "code": code})
+        if refusal.kind in (Kind.OVERLOADED, Kind.ENDING):
+            await self._hang_up(TRY_AGAIN_LATER)
 
     async def close(self) -> None:
         """End the session, if there is one."""
@@ -149,6 +152,10 @@ class Mistral(Protocol):
         self._begin_utterance()
         self._n_told, self._seconds_told = 0, 0.0
         await super().close()
+
+    async def _hang_up(self, code: int) -> None:
+        await self.socket.drain()
+        await self.socket.close(code)
 
     @property
     def _model(self) -> str:
