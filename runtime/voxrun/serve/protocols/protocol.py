@@ -3,7 +3,9 @@
 import asyncio
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from time import time
 from typing import Any
 
 from voxrun.serve.errors import Kind, RefusedError
@@ -22,6 +24,10 @@ class Protocol(ABC):
         """The session in progress."""
         self._stack = AsyncExitStack()
         self._listener: asyncio.Task[None] | None = None
+
+    async def greet(self) -> None:
+        """The first event, before the client has said anything."""
+        await self.socket.send("session.created", id=new_id("sess-"), created=int(time()))
 
     @abstractmethod
     async def take(self, event: dict[str, Any]) -> None:
@@ -80,7 +86,7 @@ def new_id(kind: str) -> str:
     return f"{kind}{uuid.uuid4().hex[:24]}"
 
 
-def timed(words: tuple[Word, ...]) -> list[dict[str, Any]]:
+def timed(words: Iterable[Word]) -> list[dict[str, Any]]:
     """Words with their times in seconds, as all protocols write them."""
     return [
         {"word": word.text.strip(), "start": round(word.start, 3), "end": round(word.end, 3)}

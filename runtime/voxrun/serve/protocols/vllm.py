@@ -5,7 +5,7 @@ Audio is base64 of 16-bit samples at the model's rate. See vllm/entrypoints/open
 
 from typing import Any
 
-from voxrun.serve.encodings import decoded
+from voxrun.serve.encodings import AudioDecoder
 from voxrun.serve.errors import Kind, RefusedError
 from voxrun.stream.results import Result
 
@@ -47,7 +47,7 @@ class Vllm(Protocol):
         self._options = {"delay_ms": event.get("target_streaming_delay_ms")}
 
     async def _append(self, event: dict[str, Any]) -> None:
-        samples = decoded(event.get("audio"), "pcm_s16le")
+        samples = AudioDecoder("pcm_s16le", 16000, 16000).feed(event.get("audio"))
         if self._options is None:
             raise RefusedError(
                 Kind.WRONG_ORDER, "Model not validated. Make sure to validate the model first."
