@@ -39,13 +39,15 @@ class Socket:
             yield message["bytes"] if data is None else data
 
     async def write(self) -> None:
-        """Send what is queued, for ever; ends when the client is gone."""
+        """Send what is queued, for ever; once the client is gone, drop it, so that nobody waits for room."""
+        gone = False
         while True:
             event = await self._events.get()
             try:
-                await self._websocket.send_text(json.dumps(event, ensure_ascii=False))
+                if not gone:
+                    await self._websocket.send_text(json.dumps(event, ensure_ascii=False))
             except (WebSocketDisconnect, RuntimeError):
-                return
+                gone = True
             finally:
                 self._events.task_done()
 

@@ -1,11 +1,12 @@
 """Turns from the model's own silence, and cuts by the client: which words belong together.
 
-No second model listens for speech: where the model writes no words, there is silence. So a turn begins when
-its first word is written, and ends when the words have been absent for long enough, in seconds of audio.
+No second model listens for speech: where the model writes no words, there is silence. A turn begins when its
+first word is written. It ends when for long enough no word has ended and the sound has been quiet; in noise,
+when the longest word would have ended, too: the model marks the ends of words, not their starts.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from .results import LONGEST_WORD, Token, Word
@@ -69,9 +70,17 @@ Event = Started | Said | Spoken | Stopped | Passed
 class Turns:
     """Follows the tokens of one stream. A word belongs to the side of a cut on which it ends."""
 
-    def __init__(self, tokenizer: Tokenizer, pause: Pause | None = None) -> None:
-        """Without a pause, turns do not end by themselves; it may be changed at any time."""
-        self.pause = pause
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        pause: Pause | None = None,
+        quiet_since: Callable[[float], float] = lambda at: at,
+    ) -> None:
+        """Without a pause, turns do not end by themselves; it may be changed at any time.
+
+        `quiet_since`: of `voxrun.stream.levels.Levels`; without it, the sound is never quiet.
+        """
+        self.pause, self._quiet_since = pause, quiet_since
         self._tokenizer, self._words = tokenizer, WordGrouper(tokenizer)
         self._cuts: deque[float] = deque()
         self._speaking = False
@@ -93,13 +102,13 @@ class Turns:
             else:
                 yield from self._spoken(words)
                 yield from self._pass(token.end if self._words.end is None else self._words.end)
-                yield from self._stop(token.end, self._pause())
+                yield from self._stop_if_silent(token.end)
 
     def flushed(self, at: float) -> Iterator[Event]:
         """The stream was flushed when it had these seconds of audio: all their words are told."""
         yield from self._spoken(self._words.close())
         yield from self._pass(at + 2 * NEAR)
-        yield from self._stop(at, 0.0)
+        yield from self._stop(at)
 
     def _said(self, said: Said, words: list[Word]) -> Iterator[Event]:
         end = words[-1].end if words else self._words.end
@@ -122,17 +131,18 @@ class Turns:
             self._speaking = False
             yield Passed()
 
-    def _stop(self, until: float, pause: float) -> Iterator[Event]:
-        """The turn is over if this much silence has been heard. What is cut already needs no other end."""
-        writing = self._words.end is not None
-        if self.pause is None or not self._speaking or self._cuts or writing:
+    def _stop_if_silent(self, at: float) -> Iterator[Event]:
+        quiet_since = self._quiet_since(at)
+        if self.pause is None or self._words.end is not None:
             return
-        if until - self._last.end + NEAR >= pause:
-            self._speaking = False
-            yield Stopped(self._last.end, until)
-
-    def _pause(self) -> float:
-        if self.pause is None:
-            return 0.0
         ended = self._last.text.rstrip().endswith(SENTENCE_ENDS)
-        return self.pause.after_sentence if ended else self.pause.after_word
+        pause = (self.pause.after_sentence if ended else self.pause.after_word) - NEAR
+        silent_since = max(quiet_since, self._last.end)
+        if at - silent_since >= pause or at - self._last.end >= pause + LONGEST_WORD:
+            yield from self._stop(at)
+
+    def _stop(self, at: float) -> Iterator[Event]:
+        """The turn is over, if there is one that no cut will end."""
+        if self.pause is not None and self._speaking and not self._cuts:
+            self._speaking = False
+            yield Stopped(self._last.end, at)

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from time import time
 from typing import Any
 
-from voxrun.errors import VoxrunError
+from voxrun.arrays import FloatArray
 from voxrun.serve.encodings import AudioDecoder
 from voxrun.serve.errors import Kind, RefusedError
-from voxrun.serve.live import LiveSession
 from voxrun.serve.service import Service
 from voxrun.serve.socket import Socket
+from voxrun.stream.levels import Levels
 from voxrun.stream.results import Result, Token, Word
-from voxrun.stream.schedule import Schedule
 from voxrun.stream.turns import Event, Passed, Said, Spoken, Started, Stopped, Turns
 
 from .openai_session import Choices
@@ -128,7 +127,9 @@ class OpenAi(Protocol):
             raise wrong(
                 "delays, temperature and logprobs can be chosen only before the first audio", "session"
             )
-        await self._check(new)
+        await self.decoder(new.encoding, new.rate)  # it is possible
+        if new.options != self._choices.options:
+            await self.check(**new.options)
         async with self._in_order:
             if (new.encoding, new.rate) != (self._choices.encoding, self._choices.rate):
                 await self._finish_decoder()
@@ -138,35 +139,25 @@ class OpenAi(Protocol):
             type = "transcription_session.updated" if beta else "session.updated"
             await self.send(type, session=self.session(beta))
 
-    async def _check(self, choices: Choices) -> None:
-        """Whether the format and the delay are possible. Raises RefusedError."""
-        AudioDecoder(choices.encoding, choices.rate, choices.rate)
-        async with self.service.shelf.lent() as transcriber:
-            try:
-                Schedule.for_delay(
-                    transcriber.model.config.audio, transcriber.tokenizer, choices.options.get("delay_ms")
-                )
-            except VoxrunError as error:
-                raise wrong(str(error), "session.target_streaming_delay_ms") from error
-
     async def _append(self, audio: Any) -> None:
-        live = self.live or await self._start()
-        if self._decoder is None:
-            self._decoder = AudioDecoder(self._choices.encoding, self._choices.rate, live.transcriber.rate)
-        samples = self._decoder.feed(audio)
         self._stop_timer()
-        self._decoded += len(samples)
-        if self._choices.pause is None:
-            async with self._in_order:
-                await self._opened()
-        if self.live is live:  # it has not failed meanwhile
-            await live.hear(samples)
+        try:
+            if self.live is None:
+                await self._start()
+            if self._decoder is None:
+                self._decoder = await self.decoder(self._choices.encoding, self._choices.rate)
+            samples = self._decoder.feed(audio)
+            if self._choices.pause is None:
+                async with self._in_order:
+                    await self._opened()
+            await self._hear(samples)
+        finally:
             self._start_timer()
 
-    async def _start(self) -> LiveSession:
+    async def _start(self) -> None:
         live = await self.open(**self._choices.options)
-        self._turns = Turns(live.transcriber.tokenizer, self._choices.pause)
-        return live
+        self._levels = Levels(live.transcriber.rate)
+        self._turns = Turns(live.transcriber.tokenizer, self._choices.pause, self._levels.quiet_since)
 
     @property
     def _seconds(self) -> float:
@@ -214,7 +205,8 @@ class OpenAi(Protocol):
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        if self._flushing is not None:
+            self._flushing.cancel()  # it has begun, or never will
 
     def _flush_soon(self) -> None:
         self._flushing = asyncio.create_task(self._flush())
@@ -228,10 +220,14 @@ class OpenAi(Protocol):
     async def _finish_decoder(self) -> None:
         """Have the model hear what the change of rate held back; the next audio gets another decoder."""
         if self._decoder is not None and self.live is not None:
-            samples = self._decoder.finish()
-            self._decoder = None
+            samples, self._decoder = self._decoder.finish(), None
+            self._fed = self._decoded + len(samples)
+            await self._hear(samples)
+
+    async def _hear(self, samples: FloatArray) -> None:
+        if self.live is not None:
+            self._levels.hear(samples)
             self._decoded += len(samples)
-            self._fed = self._decoded
             await self.live.hear(samples)
 
     async def heard(self, result: Result) -> None:
@@ -374,8 +370,6 @@ class OpenAi(Protocol):
     async def close(self) -> None:
         """End the session, if there is one."""
         self._stop_timer()
-        if self._flushing is not None:
-            self._flushing.cancel()
         await super().close()
         self._begin_again()
 

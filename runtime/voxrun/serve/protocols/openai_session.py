@@ -1,13 +1,13 @@
 """What a client of OpenAI's transcription sessions can choose, in the present form or that of the beta."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 from voxrun.messages import shown
 from voxrun.stream.turns import Pause
 
-from .protocol import wrong
+from .protocol import OPTIONS, options, wrong
 
 Json = dict[str, Any]
 
@@ -30,9 +30,6 @@ EAGERNESS = {
 LOGPROBS = "item.input_audio_transcription.logprobs"
 CLIENT_CUTS = ("gpt-realtime-whisper", "gpt-live-transcribe")
 """Models that detect no turns: clients that ask for one of them commit, and do not turn detection off."""
-EXTENSIONS = ("target_streaming_delay_ms", "draft_streaming_delay_ms", "temperature")
-"""Fields of our own, and the options of `Session` that they set."""
-OPTIONS = ("delay_ms", "draft_ms", "temperature")
 MOST_MS = 60_000
 """Of silence, and of padding."""
 
@@ -76,7 +73,8 @@ class Choices:
     delay: str | None = None
     turns: ServerVad | SemanticVad | None = ServerVad(300, 500)
     logprobs: bool = False
-    extensions: tuple[float | None, ...] = (None,) * len(EXTENSIONS)
+    extensions: Json = field(default_factory=dict)
+    """Those of `OPTIONS` that the client has set."""
 
     @property
     def encoding(self) -> str:
@@ -91,11 +89,9 @@ class Choices:
     @property
     def options(self) -> Json:
         """Of the model's session."""
-        options: Json = {"delay_ms": DELAYS[self.delay]} if self.delay else {}
-        options |= {
-            name: value for name, value in zip(OPTIONS, self.extensions, strict=True) if value is not None
-        }
-        return options | ({"alternatives": 1} if self.logprobs else {})
+        delay = {"delay_ms": DELAYS[self.delay]} if self.delay else {}
+        logprobs = {"alternatives": 1} if self.logprobs else {}
+        return delay | options(self.extensions) | logprobs
 
     def shown(self) -> Json:
         """The fields that have an effect; what the server does not do is null, whatever was asked for."""
@@ -117,11 +113,7 @@ class Choices:
                 }
             },
             "include": [LOGPROBS] if self.logprobs else None,
-            **{
-                name: value
-                for name, value in zip(EXTENSIONS, self.extensions, strict=True)
-                if value is not None
-            },
+            **self.extensions,
         }
 
     def shown_to_beta(self) -> Json:
@@ -147,10 +139,9 @@ class Choices:
     def _heard(self, heard: Json) -> "Choices":
         """With the fields of `audio.input`."""
         new = self
-        if (format := heard.get("format")) is not None:
-            new = new._formatted(_object(format, "session.audio.input.format"))
-        if (transcription := heard.get("transcription")) is not None:
-            new = new._transcribed(_object(transcription, "session.audio.input.transcription"))
+        path = "session.audio.input"
+        new = new._formatted(_member(heard, path, "format"))
+        new = new._transcribed(_member(heard, path, "transcription"))
         if "turn_detection" in heard:
             new = replace(new, turns=_turns(heard["turn_detection"]))
         elif new.model != self.model and new.model.startswith(CLIENT_CUTS):
@@ -158,6 +149,8 @@ class Choices:
         return new
 
     def _formatted(self, format: Json) -> "Choices":
+        if not format:
+            return self
         type = _one_of(format.get("type", "audio/pcm"), FORMATS, "session.audio.input.format.type")
         rate = format.get("rate") if type == "audio/pcm" else None
         return replace(self, format=type, rate=FORMATS[type][1] if rate is None else rate)
@@ -179,12 +172,9 @@ class Choices:
         return replace(self, logprobs=bool(include))
 
     def _extended(self, session: Json) -> "Choices":
-        values = tuple(
-            _number_or_none(session[name], f"session.{name}") if name in session else now
-            for name, now in zip(EXTENSIONS, self.extensions, strict=True)
-        )
-        new = replace(self, extensions=values)
-        if new.logprobs and dict(zip(EXTENSIONS, values, strict=True))["temperature"]:
+        given = {name: session[name] for name in OPTIONS if name in session}
+        new = replace(self, extensions=self.extensions | given)
+        if new.logprobs and new.options.get("temperature"):
             raise wrong("logprobs are told only at temperature 0", "session.include")
         return new
 
@@ -202,8 +192,7 @@ def _input(session: Json) -> Json:
     }
     if (format := beta.get("format")) is not None:
         beta["format"] = {"type": BETA_FORMATS[_one_of(format, BETA_FORMATS, "session.input_audio_format")]}
-    audio = _object(session.get("audio") or {}, "session.audio")
-    return beta | _object(audio.get("input") or {}, "session.audio.input")
+    return beta | _member(_member(session, "session", "audio"), "session.audio", "input")
 
 
 def _turns(turns: Any) -> ServerVad | SemanticVad | None:
@@ -228,15 +217,15 @@ def _object(value: Any, path: str) -> Json:
     return value
 
 
+def _member(parent: Json, path: str, name: str) -> Json:
+    """An object in another; without it, an empty one."""
+    value = parent.get(name)
+    return {} if value is None else _object(value, f"{path}.{name}")
+
+
 def _one_of(value: Any, names: Mapping[str, Any] | tuple[str, ...], path: str) -> str:
     if not isinstance(value, str) or value not in names:
         raise wrong(f"{path} must be one of {', '.join(names)}, not {shown(value)}", path)
-    return value
-
-
-def _number_or_none(value: Any, path: str) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | None):
-        raise wrong(f"{path} must be a number, not {shown(value)}", path)
     return value
 
 
