@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,12 +126,14 @@ class Utterance:
         return "".join(self.texts).strip()
 
 
-async def converse(protocol: Protocol, event: dict[str, Any]) -> None:
-    """Let a protocol take one event; what it refuses, and what fails, is told to the client."""
+async def converse(protocol: Protocol, event: dict[str, Any]) -> bool:
+    """Let a protocol take one event, and say whether it did; what it refuses is told to the client."""
     try:
         await protocol.take(event)
     except RefusedError as refusal:
         await protocol.refuse(refusal)
+        return False
+    return True
 
 
 def new_id(kind: str) -> str:
@@ -138,7 +141,7 @@ def new_id(kind: str) -> str:
     return f"{kind}{uuid.uuid4().hex[:24]}"
 
 
-def timed(words: tuple[Word, ...]) -> list[dict[str, Any]]:
+def timed(words: Iterable[Word]) -> list[dict[str, Any]]:
     """Words with their times in seconds, as all protocols write them."""
     return [
         {"word": word.text.strip(), "start": round(word.start, 3), "end": round(word.end, 3)}
