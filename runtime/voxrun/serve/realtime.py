@@ -1,7 +1,7 @@
 """The WebSocket endpoints: which protocol is spoken at which address, and one conversation of it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.routing import BaseRoute, WebSocketRoute
@@ -9,15 +9,19 @@ from starlette.websockets import WebSocket
 
 from .errors import RefusedError
 from .protocols.mistral import Mistral
+from .protocols.mlx_audio import MlxAudio, begins
 from .protocols.openai import OpenAi
 from .protocols.protocol import Protocol, converse
 from .protocols.vllm import Vllm
 from .protocols.voxmlx import Voxmlx
 from .service import Service
-from .socket import Socket
+from .socket import Socket, parsed
 
 DIALECTS: dict[str, type[Protocol]] = {"openai": OpenAi, "vllm": Vllm, "voxmlx": Voxmlx}
 """The protocols of /v1/realtime, as a client may name them by `?dialect=`."""
+
+Shown = Callable[[str | bytes], type[Protocol] | None]
+"""A message of a client -> the protocol that it shows, if it does."""
 
 
 def routes(service: Service) -> list[BaseRoute]:
@@ -25,10 +29,10 @@ def routes(service: Service) -> list[BaseRoute]:
 
     async def realtime(websocket: WebSocket) -> None:
         named = by_address(websocket.query_params)
-        await _converse(websocket, service, [Vllm, OpenAi] if named is None else [named])
+        await _converse(websocket, service, [Vllm, OpenAi] if named is None else [named], by_event)
 
     async def transcriptions(websocket: WebSocket) -> None:
-        await _converse(websocket, service, [Mistral])
+        await _converse(websocket, service, [MlxAudio, Mistral], by_first)
 
     return [
         WebSocketRoute("/v1/realtime", realtime),
@@ -41,18 +45,29 @@ def by_address(query: Mapping[str, str]) -> type[Protocol] | None:
     return OpenAi if query.get("intent") == "transcription" else DIALECTS.get(query.get("dialect", ""))
 
 
-def by_event(event: dict[str, Any]) -> type[Protocol] | None:
+def by_event(message: str | bytes) -> type[Protocol] | None:
     """The protocol that an event shows: an update of OpenAI's has a session, one of vLLM's the model."""
+    try:
+        event = parsed(message)
+    except RefusedError:
+        return None
     if isinstance(event.get("session"), dict):
         return OpenAi
     return Vllm if isinstance(event.get("model"), str) else None
 
 
-async def _converse(websocket: WebSocket, service: Service, spoken: list[type[Protocol]]) -> None:
+def by_first(message: str | bytes) -> type[Protocol]:
+    """The protocol that the first message shows: one of mlx-audio's is no event."""
+    return MlxAudio if begins(message) else Mistral
+
+
+async def _converse(
+    websocket: WebSocket, service: Service, spoken: list[type[Protocol]], shown: Shown
+) -> None:
     """Until the client goes."""
     await websocket.accept()
     socket = Socket(websocket)
-    conversation = Conversation([protocol(socket, service) for protocol in spoken])
+    conversation = Conversation([protocol(socket, service) for protocol in spoken], shown)
     writer = asyncio.create_task(socket.write())
     try:
         await conversation.greet()
@@ -64,11 +79,11 @@ async def _converse(websocket: WebSocket, service: Service, spoken: list[type[Pr
 
 
 class Conversation:
-    """One client's, in the first of some protocols, until one of its events shows another."""
+    """One client's, in the first of some protocols, until one of its messages shows another."""
 
-    def __init__(self, protocols: list[Protocol]) -> None:
+    def __init__(self, protocols: list[Protocol], shown: Shown) -> None:
         """The last one greets: its first event has all that the clients of the others look for."""
-        self._protocols = protocols
+        self._protocols, self._shown = protocols, shown
         self._early: list[dict[str, Any]] = []  # audio that came before it is known which protocol is spoken
 
     async def greet(self) -> None:
@@ -77,15 +92,15 @@ class Conversation:
 
     async def hear(self, message: str | bytes) -> None:
         """Take a message of the client."""
+        if len(self._protocols) > 1 and (spoken := self._shown(message)) is not None:
+            await self._settle(spoken)
         first = self._protocols[0]
         try:
             event = first.event(message)
         except RefusedError as refusal:
             await first.refuse(refusal)
             return
-        if len(self._protocols) > 1 and (spoken := by_event(event)) is not None:
-            await self._settle(spoken)
-        taken = await converse(self._protocols[0], event)
+        taken = await converse(first, event)
         if taken and len(self._protocols) > 1 and "audio" in event:
             self._early.append(event)
 

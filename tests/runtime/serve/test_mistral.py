@@ -147,6 +147,21 @@ def test_words_have_the_times_of_the_whole_stream(server: Served, talk: Talk) ->
     assert told(first[-1:])[-1][2] <= seconds <= told(second[-1:])[0][2]
 
 
+def test_the_genuine_client_is_told_turns(server: Served) -> None:
+    silence = bytes(2 * 16000)
+    data = heard().tobytes() + silence + heard().tobytes() + silence
+    events = asyncio.run(transcribed(server, data, turn_detection={"min_silence_ms": 400}))
+    assert events[1].session.turn_detection.min_silence_ms == 400
+    words = worded(server.transcriber.transcribe(CLIP).words)
+    turns = [event for event in events if event.type.startswith("turn.")]
+    assert [turn.type for turn in turns] == ["turn.start", "turn.end"] * 2
+    assert turns[1].time_s == words[-1][2]
+    first = [event for event in events[: events.index(turns[1])] if event.type == "transcription.text.delta"]
+    assert told([delta.model_dump() for delta in first]) == words
+    assert events.index(turns[0]) < events.index(first[0])
+    assert events[-1].text == "".join(e.text for e in events if e.type == "transcription.text.delta").strip()
+
+
 @pytest.mark.parametrize("before", [[], ["input_audio.flush"]])
 def test_the_end_is_answered_even_without_audio(talk: Talk, before: list[str]) -> None:
     for type in (*before, "input_audio.end"):
@@ -184,6 +199,8 @@ def test_a_session_is_updated_only_before_its_audio(server: Served, talk: Talk) 
         ({"type": "session.update", "session": {"audio_format": "pcm_s16le"}}, 400),
         ({"type": "session.update", "session": {"audio_format": {"encoding": "pcm_s16le"}}}, 400),
         ({"type": "session.update", "session": {"temperature": 10**400}}, 400),
+        ({"type": "session.update", "session": {"turn_detection": {"min_silence_ms": -1}}}, 400),
+        ({"type": "session.update", "session": {"turn_detection": "please"}}, 400),
         ({"type": "input_audio.append"}, 400),
         ({"type": "input_audio.append", "audio": "AA=="}, 400),
         ({"type": "input_audio.append", "audio": in_base64(bytes(2**18 + 2))}, 413),

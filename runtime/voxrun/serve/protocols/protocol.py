@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,9 +114,12 @@ class Utterance:
     texts: list[str] = field(default_factory=list)
     words: list[dict[str, Any]] = field(default_factory=list)
     """As `timed` writes them."""
+    n_tokens: int = 0
+    """Control tokens, too."""
 
     def add(self, result: Result) -> None:
         """What is new."""
+        self.n_tokens += len(result.tokens)
         self.texts.append(result.text)
         self.words += timed(result.words)
 
@@ -124,6 +127,29 @@ class Utterance:
     def text(self) -> str:
         """All of it, without the space that the first word begins with."""
         return "".join(self.texts).strip()
+
+
+class Timer:
+    """Does something after a while, unless it is stopped."""
+
+    def __init__(self) -> None:
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self, seconds: float, act: Callable[[], None]) -> None:
+        """From now on; what it was to do before, it does not."""
+        self.stop()
+        self._handle = asyncio.get_running_loop().call_later(seconds, self._act, act)
+
+    def stop(self) -> bool:
+        """Whether it was still to act; now it is not."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.cancel()
+        return handle is not None
+
+    def _act(self, act: Callable[[], None]) -> None:
+        self._handle = None
+        act()
 
 
 async def converse(protocol: Protocol, event: dict[str, Any]) -> bool:

@@ -136,9 +136,8 @@ class Vllm(Protocol):
 
     async def reached(self, tag: Any) -> None:
         """The end of the utterance."""
-        live = self.live
-        counts = usage(live.n_prompt, live.n_tokens) if live is not None else usage(0, 0)
         said, extra = self._utterance, self._if_asked(self._segments)
+        counts = usage(self.live.n_prompt if self.live is not None else 0, said.n_tokens)
         await self.socket.send("transcription.done", text=said.text, usage=counts, words=said.words, **extra)
         await self.close()
 
