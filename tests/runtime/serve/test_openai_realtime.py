@@ -14,6 +14,7 @@ from committed import CLIPS
 from served import Served
 from websockets.sync.client import ClientConnection, connect
 
+from voxrun.serve.live import LiveSession
 from voxrun.serve.protocols import openai
 from voxrun.serve.protocols.openai_session import DELAYS, LOGPROBS
 from voxrun.stream.results import Transcript
@@ -189,6 +190,49 @@ def test_a_clear_drops_words_and_the_next_item_goes_on(server: Served, client: C
     assert client.until(f"{TRANSCRIPTION}.completed")["transcript"] == transcript(server, pcm()).text
     assert client.of("input_audio_buffer.committed")[0]["previous_item_id"] is None
     assert len({event["item_id"] for event in client.of(f"{TRANSCRIPTION}.delta")}) == 1
+
+
+def test_a_clear_forgets_speech_that_had_begun(server: Served, client: Client) -> None:
+    client.update(turn_detection={"type": "server_vad"})
+    client.append(pcm()[: 24000 * 2])
+    begun = client.until("input_audio_buffer.speech_started")["item_id"]
+    client.say("input_audio_buffer.clear")
+    client.until("input_audio_buffer.cleared")
+    client.append(pcm(silence=2.0))
+    completed = client.until(f"{TRANSCRIPTION}.completed")
+    assert completed["item_id"] != begun
+    assert completed["transcript"].endswith("temporary greeting")
+    assert not any(event["item_id"] == begun for event in client.of("input_audio_buffer.committed"))
+
+
+def test_turn_detection_may_be_turned_off_and_on(server: Served, client: Client) -> None:
+    client.update(turn_detection={"type": "server_vad"})
+    client.update(turn_detection=None)
+    client.append(pcm(silence=2.0))
+    client.say("input_audio_buffer.commit")
+    assert client.until(f"{TRANSCRIPTION}.completed")["transcript"] == transcript(server, pcm()).text
+    assert not client.of("input_audio_buffer.speech_stopped")
+    client.update(turn_detection={"type": "server_vad"})
+    client.append(pcm(silence=2.0))
+    assert client.until(f"{TRANSCRIPTION}.completed")["transcript"] == transcript(server, pcm()).text
+    assert len(client.of("input_audio_buffer.speech_stopped")) == 1
+
+
+def test_if_the_model_fails_the_items_do_and_the_next_audio_begins_anew(
+    server: Served, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.update(turn_detection=None)
+    with monkeypatch.context() as patched:
+        patched.setattr(LiveSession, "flush", lambda live, tag: live._tell(MemoryError("no memory")))
+        client.append(pcm())
+        client.say("input_audio_buffer.commit")
+        failed = client.until(f"{TRANSCRIPTION}.failed")
+        assert failed["item_id"] == client.of("input_audio_buffer.committed")[0]["item_id"]
+        assert failed["error"]["type"] == client.until("error")["error"]["type"] == "server_error"
+    client.append(pcm())
+    client.say("input_audio_buffer.commit")
+    assert client.until(f"{TRANSCRIPTION}.completed")["transcript"] == transcript(server, pcm()).text
+    assert client.of("input_audio_buffer.committed")[-1]["previous_item_id"] == failed["item_id"]
 
 
 @pytest.mark.parametrize(
