@@ -11,6 +11,7 @@ from voxrun.stream.results import Result
 from voxrun.transcriber import Transcriber
 
 from .errors import Kind, RefusedError
+from .metrics import SessionMeter
 
 POLL = 0.02
 """Seconds between two looks at how much audio still waits."""
@@ -29,11 +30,11 @@ Told = Result | Reached
 class LiveSession:
     """One stream of audio. All methods belong to the event loop; iterate over it for what the model says."""
 
-    def __init__(self, transcriber: Transcriber, waiting_seconds: float) -> None:
+    def __init__(self, transcriber: Transcriber, waiting_seconds: float, meter: SessionMeter) -> None:
         self._loop = asyncio.get_running_loop()
         self._told = asyncio.Queue[Told | BaseException | None]()
         self._waiting_seconds = waiting_seconds
-        self._cancelled = False
+        self._cancelled, self._meter = False, meter
         self.transcriber = transcriber
 
     async def begin(self, **options: Any) -> None:
@@ -58,6 +59,7 @@ class LiveSession:
 
     async def hear(self, samples: FloatArray) -> None:
         """Take samples [n] at `rate`; waits while more than the limit is not heard yet."""
+        self._meter.hear(len(samples) / self.transcriber.rate)
         self._watch(self._session.feed_later(samples), None)
         while self._session.waiting > self._waiting_seconds and not self._cancelled:
             await asyncio.sleep(POLL)
@@ -83,6 +85,8 @@ class LiveSession:
             if isinstance(told, BaseException):
                 raise RefusedError(Kind.FAILED, f"the model failed ({type(told).__name__}: {told})") from told
             yield told
+            if isinstance(told, Result):
+                self._meter.told(told)
 
     def _tell(self, *told: Told | BaseException | None) -> None:
         """From any thread."""

@@ -16,6 +16,9 @@ from voxrun.stream.results import Result, Word
 class Protocol(ABC):
     """One client's conversation. A new protocol implements `take`, `heard`, `reached` and `refuse`."""
 
+    name: str
+    """In the metrics."""
+
     def __init__(self, socket: Socket, service: Service) -> None:
         self.socket, self.service = socket, service
         self.live: LiveSession | None = None
@@ -41,9 +44,23 @@ class Protocol(ABC):
 
     async def open(self, **options: Any) -> LiveSession:
         """Begin a session; the options are those of `Session`. Raises RefusedError."""
-        self.live = live = await self._stack.enter_async_context(self.service.session(**options))
+        self.live = live = await self._stack.enter_async_context(
+            self.service.session(protocol=self.name, **options)
+        )
         self._listener = asyncio.create_task(self._listen(live))
         return live
+
+    async def end(self) -> None:
+        """The server ends: tell all that was heard so far, as if the client had ended its audio."""
+        listener = self._listener
+        self.finish()
+        if listener is not None:
+            await asyncio.wait([listener])
+
+    def finish(self) -> None:
+        """End the audio of the session in progress, if there is one and it has not ended yet."""
+        if self.live is not None:
+            self.live.finish()
 
     async def close(self) -> None:
         """End the session, if there is one, and drop what it has not told."""

@@ -23,6 +23,8 @@ CODES = {
 class Vllm(Protocol):
     """An utterance lasts from a commit to a final commit; the socket may have many."""
 
+    name = "vllm"
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._options: dict[str, Any] | None = None  # of the session, once there was an update
@@ -60,10 +62,16 @@ class Vllm(Protocol):
             raise RefusedError(
                 Kind.WRONG_ORDER, "Model not validated. Make sure to validate the model first."
             )
-        live = self.live or await self.open(**self._options)
-        if final and not self._ends:
+        if self.live is None:
+            await self.open(**self._options)
+        if final:
+            self.finish()
+
+    def finish(self) -> None:
+        """End the utterance."""
+        if self.live is not None and not self._ends:
             self._ends = True
-            live.finish()
+            self.live.finish()
 
     async def heard(self, result: Result) -> None:
         """A delta."""
