@@ -25,7 +25,7 @@ def main(argv: list[str], interruption: Interruption | None = None) -> int:
     missing = [name for name in EXTRA if find_spec(name) is None]
     if missing:
         print(
-            f"voxrun serve: needs more ({', '.join(missing)}): pip install 'voxrun-mlx[server]'",
+            f"voxrun serve: needs {', '.join(missing)}: pip install 'voxrun-mlx[server]'",
             file=sys.stderr,
         )
         return BAD

@@ -34,7 +34,7 @@ class Server:
         """Whether `stop` was called."""
 
     def run(self, ready: Callable[[], None]) -> bool:
-        """Load the model, call `ready`, and serve; returns whether all open sessions were finished.
+        """Load the model, call `ready`, say so, and serve; returns whether all open sessions were finished.
 
         Raises VoxrunError if the model cannot be loaded.
         """
@@ -56,8 +56,8 @@ class Server:
         while not (server.started or serving.done()):
             await asyncio.sleep(POLL)
         self._stop = lambda: loop.call_soon_threadsafe(stopping.set)
-        self._announce()
         ready()
+        self._announce()
         await stopping.wait()
         finished = await service.end(self._settings.grace)
         server.should_exit = True
