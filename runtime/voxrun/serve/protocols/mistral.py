@@ -45,6 +45,8 @@ ENDED = "ended"
 class Mistral(Protocol):
     """A stream lasts until `end`, after which the socket is closed."""
 
+    name = "mistral"
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._id, self._choices = new_id("req_"), Choices()
@@ -56,7 +58,8 @@ class Mistral(Protocol):
     async def greet(self) -> None:
         """The session as it is until an update."""
         async with self.service.shelf.lent() as transcriber:
-            self._default_delay = int(transcriber.tokenizer.default_delay_ms)
+            delay = self.service.settings.delay_ms or transcriber.tokenizer.default_delay_ms
+        self._default_delay = int(delay)
         await self._tell_session("session.created")
 
     async def take(self, event: dict[str, Any]) -> None:
@@ -118,11 +121,18 @@ class Mistral(Protocol):
             self.live.flush(self._speech.seconds)
 
     async def _end(self) -> None:
-        await self._hear_rest()
-        self._ended = True
         if self.live is None:
+            self._ended = True
             await self.reached(ENDED)
         else:
+            await self.end_audio()
+
+    async def end_audio(self) -> None:
+        """End the stream."""
+        self._flush.stop()
+        if not self._ended:
+            self._ended = True
+            await self._hear_rest()
             self.finish(ENDED)
 
     async def heard(self, result: Result) -> None:

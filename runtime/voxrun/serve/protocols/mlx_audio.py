@@ -40,6 +40,8 @@ def begins(message: str | bytes) -> bool:
 class MlxAudio(Protocol):
     """A stream lasts until `stop`, after which the socket is closed."""
 
+    name = "mlx-audio"
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._options: dict[str, Any] = {}
@@ -108,12 +110,18 @@ class MlxAudio(Protocol):
             self.live.flush(self._speech.seconds)
 
     async def _stop(self) -> None:
-        self._flush.stop()
-        if self.live is None or self._decoder is None:
+        if self.live is None:
             await self._hang_up()
         else:
-            await self.live.hear(self._decoder.finish())
-            self.finish(STOP)
+            await self.end_audio()
+
+    async def end_audio(self) -> None:
+        """End the stream."""
+        self._flush.stop()
+        if self.live is not None and self._decoder is not None:
+            live, decoder, self._decoder = self.live, self._decoder, None
+            await live.hear(decoder.finish())
+        self.finish(STOP)
 
     async def heard(self, result: Result) -> None:
         """Deltas, and complete texts."""

@@ -24,7 +24,10 @@ OPTIONS = {
 
 
 class Protocol(ABC):
-    """One client's conversation. A new protocol implements `greet`, `take`, `heard`, `reached`, `refuse`."""
+    """One client's conversation. A new protocol implements the abstract methods."""
+
+    name: str
+    """In the metrics."""
 
     def __init__(self, socket: Socket, service: Service) -> None:
         self.socket, self.service = socket, service
@@ -60,7 +63,9 @@ class Protocol(ABC):
 
     async def open(self, **options: Any) -> LiveSession:
         """Begin a session; the options are those of `Session`. Raises RefusedError."""
-        self.live = live = await self._stack.enter_async_context(self.service.session(**options))
+        self.live = live = await self._stack.enter_async_context(
+            self.service.session(protocol=self.name, **options)
+        )
         self._listener = asyncio.create_task(self._listen(live))
         return live
 
@@ -71,19 +76,29 @@ class Protocol(ABC):
 
     async def check(self, **options: Any) -> None:
         """Raise RefusedError if no session can have these options, which a client sets before its audio."""
-        async with self.service.session(**options):
+        async with self.service.session(protocol=self.name, **options):
             pass
 
     def finish(self, tag: object = None) -> None:
-        """End the session: its last words, then `reached`."""
-        assert self.live is not None
-        self._finishing = True
-        self.live.finish(tag)
+        """End the audio of the session in progress, if there is one and it has not ended yet."""
+        if self.live is not None and not self._finishing:
+            self._finishing = True
+            self.live.finish(tag)
 
     async def finished(self) -> None:
         """Wait for the end of a session that is being finished: what comes now belongs to the next one."""
         if self._finishing and self._listener is not None:
             await asyncio.wait([self._listener])
+
+    async def end(self) -> None:
+        """The server ends: tell all that was heard so far, as if the client had ended its audio."""
+        if (listener := self._listener) is not None:
+            await self.end_audio()
+            await asyncio.wait([listener])
+
+    @abstractmethod
+    async def end_audio(self) -> None:
+        """Have the session in progress finished, which may be finishing already."""
 
     async def close(self) -> None:
         """End the session, if there is one, and drop what it has not told."""

@@ -31,6 +31,8 @@ CODES = {
 class Vllm(Protocol):
     """An utterance lasts from a commit to a final commit; the socket may have many."""
 
+    name = "vllm"
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._asked: dict[str, Any] | None = None  # the last update
@@ -96,10 +98,15 @@ class Vllm(Protocol):
             self._check_order()
             await self.reached(None)
         else:
-            live = await self._begin()
-            if self._decoder is not None:
-                await live.hear(self._decoder.finish())
-            self.finish()
+            await self._begin()
+            await self.end_audio()
+
+    async def end_audio(self) -> None:
+        """End the utterance."""
+        if self.live is not None and self._decoder is not None:
+            live, decoder, self._decoder = self.live, self._decoder, None
+            await live.hear(decoder.finish())
+        self.finish()
 
     def _check_order(self) -> None:
         if self._asked is None:
