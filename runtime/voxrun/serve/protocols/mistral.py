@@ -136,10 +136,12 @@ class Mistral(Protocol):
             self.finish(ENDED)
 
     async def heard(self, result: Result) -> None:
-        """Deltas, turns, and the segments that are final."""
+        """Deltas, turns, a draft, and the segments that are final."""
         self._utterance.add(result)
         if self._speech is not None:
             await self._tell(self._speech.feed(result))
+        if self._utterance.redrafted(result):
+            await self.socket.send("transcription.text.draft", text=result.draft)
         await self._tell_segments(self._segmenter.feed(result))
 
     async def reached(self, tag: Any) -> None:

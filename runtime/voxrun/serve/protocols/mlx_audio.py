@@ -124,9 +124,11 @@ class MlxAudio(Protocol):
         self.finish(STOP)
 
     async def heard(self, result: Result) -> None:
-        """Deltas, and complete texts."""
+        """Deltas, complete texts, and a draft."""
         if self._speech is not None:
             await self._tell(self._speech.feed(result))
+        if self._utterance.redrafted(result):
+            await self.socket.send("draft", text=result.draft)
 
     async def reached(self, tag: Any) -> None:
         """All is told up to a flush, of which the tag is the seconds of audio, or to the end."""
@@ -150,7 +152,7 @@ class MlxAudio(Protocol):
                     await self._complete()
 
     async def _complete(self) -> None:
-        said, self._utterance = self._utterance, Utterance()
+        said, self._utterance = self._utterance, Utterance(draft=self._utterance.draft)
         await self.socket.send(
             "complete",
             text=said.text,

@@ -131,6 +131,13 @@ class Utterance:
     """As `timed` writes them."""
     n_tokens: int = 0
     """Control tokens, too."""
+    draft: str = ""
+    """What the client was told last of what is not final."""
+
+    def redrafted(self, result: Result) -> bool:
+        """Whether there is another draft now, which the client is to be told."""
+        before, self.draft = self.draft, result.draft
+        return self.draft != before
 
     def add(self, result: Result) -> None:
         """What is new."""

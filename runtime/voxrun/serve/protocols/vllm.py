@@ -133,13 +133,15 @@ class Vllm(Protocol):
         self._decoder = None
 
     async def heard(self, result: Result) -> None:
-        """A delta."""
+        """A delta, and a draft."""
         self._utterance.add(result)
         segments = _segments(result.words)
         self._segments += segments
         if result.text or result.words:
             words, extra = timed(result.words), self._if_asked(segments)
             await self.socket.send("transcription.delta", delta=result.text, words=words, **extra)
+        if self._utterance.redrafted(result):
+            await self.socket.send("transcription.draft", text=result.draft)
 
     async def reached(self, tag: Any) -> None:
         """The end of the utterance."""

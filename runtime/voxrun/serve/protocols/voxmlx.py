@@ -78,10 +78,12 @@ class Voxmlx(Protocol):
         self.finish()
 
     async def heard(self, result: Result) -> None:
-        """A delta."""
+        """A delta, and a draft."""
         self._utterance.add(result)
         if result.text or result.words:
             await self.socket.send(f"{TRANSCRIPT}.delta", delta=result.text, words=timed(result.words))
+        if self._utterance.redrafted(result):
+            await self.socket.send(f"{TRANSCRIPT}.draft", text=result.draft)
 
     async def reached(self, tag: Any) -> None:
         """The end of the utterance."""
