@@ -52,7 +52,13 @@ class AudioDecoder:
                 f"the rate must be {RATES[0]} to {RATES[-1]} samples a second, not {shown(rate)}"
             )
         self._encoding, self._most_bytes = encoding, most_bytes
+        self._rate, self._taken = rate, 0
         self._resampler = Resampler(rate, to)
+
+    @property
+    def seconds(self) -> float:
+        """Of audio taken so far; the change of rate holds some of it back."""
+        return self._taken / self._rate
 
     def feed(self, audio: Any) -> FloatArray:
         """Samples [n] in -1..1, as far as they are ready, after a piece: base64 (a string), or the bytes.
@@ -62,7 +68,9 @@ class AudioDecoder:
 
         Raises RefusedError, and then has taken nothing.
         """
-        return self._resampler.feed(self._floats(self._bytes(audio)))
+        samples = self._floats(self._bytes(audio))
+        self._taken += len(samples)
+        return self._resampler.feed(samples)
 
     def finish(self) -> FloatArray:
         """The last samples [n], which the change of rate held back."""
