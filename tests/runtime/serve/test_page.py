@@ -410,6 +410,31 @@ def test_a_phone_shows_all_without_scrolling_sideways(visiting: Visiting, size: 
         assert part.evaluate(IS_SEEN, middle), part
 
 
+def test_a_server_with_a_key_asks_for_it_and_then_takes_speech_and_files(
+    visiting: Visiting, transcriber: Transcriber
+) -> None:
+    with served(transcriber, replace(PLAIN, keys=("right",))) as locked:
+        visit = visiting(locked.url, expected="401")
+        key = visit.page.get_by_label("API key")
+        expect(key).to_be_focused()
+        key.fill("wrong")
+        key.press("Enter")
+        expect(visit.page.get_by_text("does not accept this API key")).to_be_visible()
+        key.fill("right")
+        key.press("Enter")
+        expect(visit.page.locator("#model")).to_have_text("tiny")
+        expect(key).to_be_hidden()
+        visit.drop(FILE.name, FILE.read_bytes())
+        visit.page.locator("article").wait_for()
+        visit.until("idle")
+        visit.record()
+        visit.until("hearing")
+        visit.page.get_by_role("button", name="Stop").click()
+        visit.until("idle")
+        expect(visit.page.locator(".notice")).to_have_count(0)
+        assert visit.paragraphs == [transcriber.transcribe(FILE).text]
+
+
 def test_the_page_loads_nothing_from_elsewhere(server: Served) -> None:
     page = httpx.get(server.url)
     policy = page.headers["Content-Security-Policy"].split("; ")
