@@ -328,11 +328,41 @@ def test_a_microphone_that_is_not_allowed_says_what_to_do(visiting: Visiting) ->
     visit.until("idle")
 
 
-def test_a_page_without_https_says_so_and_still_opens_files(visiting: Visiting, server: Served) -> None:
+def test_a_page_without_https_says_so_and_still_opens_files_and_copies(
+    visiting: Visiting, server: Served
+) -> None:
     visit = visiting(f"http://{INSECURE_NAME}:{server.port}")
+    page = visit.page
     assert "https" in visit.notice
     visit.drop(FILE.name, FILE.read_bytes())
-    visit.page.locator("article").wait_for()
+    page.locator("article").wait_for()
+    visit.until("idle")
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    page.evaluate("document.body.appendChild(document.createElement('textarea')).focus()")
+    page.keyboard.press("ControlOrMeta+V")
+    assert page.locator("textarea").input_value().strip() == visit.paragraphs[0]
+
+
+def test_a_browser_that_cannot_change_the_rate_of_its_microphone_sends_its_own(visiting: Visiting) -> None:
+    script = Script()
+
+    def prepare(page: Page) -> None:
+        """As in Firefox."""
+        script(page)
+        page.add_init_script("""
+            const connect = AudioContext.prototype.createMediaStreamSource;
+            AudioContext.prototype.createMediaStreamSource = function (stream) {
+                if (this.sampleRate === 16000) throw new DOMException("", "NotSupportedError");
+                return connect.call(this, stream);
+            };""")
+
+    visit = visiting(prepare=prepare)
+    visit.record()
+    session = script.first(visit.page)["session"]
+    assert (
+        session["audio_format"]["sample_rate"] == visit.page.evaluate("new AudioContext().sampleRate") > 16000
+    )
 
 
 def test_leaving_asks_until_the_text_is_saved_and_clearing_can_be_undone(visiting: Visiting) -> None:

@@ -18,6 +18,8 @@ export const GONE = "The connection to the server is lost. The text so far is ke
 export const UNREACHABLE = "The server does not answer. Is voxrun serve running?";
 export const KEY_NEEDED = "This server asks for an API key.";
 export const KEY_WRONG = "The server does not accept this API key.";
+export const SILENT =
+  "The browser's sound does not start. Check that the computer has a device to play sound on, then press Record again.";
 export const UNPLUGGED = "The microphone was disconnected. What was said until then is kept.";
 export const BUSY = "Something is being transcribed: stop it, or wait for its end, then open the file.";
 

@@ -20,22 +20,24 @@ export class Recording {
     this.told.state("starting", "Starting…");
     try {
       this.microphone = await Microphone.open(device);
+      if (this.finished) return this.microphone.close(); // stopped while the browser asked
+      this.session = this.open({ rate: this.microphone.rate, delay, draft });
+      await this.microphone.start((samples) => this.hear(samples), () => this.unplug());
     } catch (problem) {
       this.over(problem);
-      return;
     }
-    if (this.finished) return this.microphone.close(); // stopped while the browser asked
-    const { rate } = this.microphone;
-    this.session = new Session({ rate, delay, draft }, {
+    if (this.finished || this.ends) return;
+    this.told.state("hearing", "Listening");
+    this.keepAwake();
+  }
+
+  open(options) {
+    return new Session(options, {
       text: (text, words) => this.told.text(text, words),
       draft: (text) => this.told.draft(text),
       done: () => this.over(this.unplugged ? new Problem(UNPLUGGED) : null),
       failed: (problem) => this.over(problem),
     });
-    await this.microphone.start((samples) => this.hear(samples), () => this.unplug());
-    if (this.finished) return;
-    this.told.state("hearing", "Listening");
-    this.keepAwake();
   }
 
   // A phone that turns off its screen stops the microphone, too.
