@@ -269,7 +269,16 @@ def test_the_session_has_the_chosen_delay_and_draft(visiting: Visiting) -> None:
     }
 
 
-def test_a_session_that_is_lost_keeps_its_text_and_can_be_taken_up_again(visiting: Visiting) -> None:
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        (lambda script: script.sockets[-1].close(code=1011), "lost"),
+        (lambda script: script.say("transcription.done", text="Well, yes", words=[]), "has ended"),
+    ],
+)
+def test_a_session_that_the_user_did_not_end_keeps_its_text_and_can_be_taken_up_again(
+    visiting: Visiting, end: Callable[[Script], None], told: str
+) -> None:
     script = Script()
     visit = visiting(prepare=script)
     visit.record()
@@ -278,8 +287,8 @@ def test_a_session_that_is_lost_keeps_its_text_and_can_be_taken_up_again(visitin
     script.say("transcription.text.delta", text=" yes", words=[])
     script.say("transcription.text.draft", text=" no")
     expect(visit.page.locator(".draft")).to_have_text("no")
-    script.sockets[-1].close(code=1011)
-    assert "lost" in visit.notice
+    end(script)
+    assert told in visit.notice
     expect(visit.page.locator(".draft")).to_be_empty()
     visit.page.get_by_role("button", name="Reconnect").click()
     visit.until("hearing")

@@ -2,7 +2,7 @@
 
 import { Microphone, level } from "./microphone.js";
 import { Session } from "./realtime.js";
-import { Problem, UNPLUGGED } from "./problems.js";
+import { ENDED, Problem, UNPLUGGED } from "./problems.js";
 
 const BEHIND = 5; // seconds of audio that wait to be sent, from which on the user is told
 
@@ -35,9 +35,15 @@ export class Recording {
     return new Session(options, {
       text: (text, words) => this.told.text(text, words),
       draft: (text) => this.told.draft(text),
-      done: () => this.over(this.unplugged ? new Problem(UNPLUGGED) : null),
+      done: () => this.over(this.why()),
       failed: (problem) => this.over(problem),
     });
+  }
+
+  // Why the session has ended, if the user did not end it.
+  why() {
+    if (this.unplugged) return new Problem(UNPLUGGED);
+    return this.ends ? null : new Problem(ENDED, "reconnect");
   }
 
   // A phone that turns off its screen stops the microphone, too.
