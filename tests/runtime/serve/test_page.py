@@ -203,7 +203,7 @@ def test_what_the_microphone_hears_is_written_and_saved_by_keyboard_alone(
     keyboard.press("Space")
     visit.until("idle")
     expected, heard = transcriber.transcribe(SPOKEN).text, " ".join(visit.paragraphs)
-    assert wer(expected, heard) < 0.2  # the machine may be too busy for all of the sound
+    assert wer(expected, heard) < 0.3  # the machine may be too busy for all of the sound
     announced = page.locator("#announced")  # to screen readers
     expect(announced).not_to_be_empty()
     assert announced.inner_text() in heard
@@ -275,6 +275,7 @@ def test_the_session_has_the_chosen_delay_and_draft(visiting: Visiting) -> None:
         (lambda script: script.sockets[-1].close(code=1011), "lost"),
         (lambda script: script.say("transcription.done", text="Well, yes", words=[]), "has ended"),
     ],
+    ids=["lost", "ended"],
 )
 def test_a_session_that_the_user_did_not_end_keeps_its_text_and_can_be_taken_up_again(
     visiting: Visiting, end: Callable[[Script], None], told: str
@@ -475,14 +476,15 @@ def test_a_server_with_a_key_asks_for_it_and_then_takes_speech_and_files(
 
 
 def test_the_page_loads_nothing_from_elsewhere(server: Served) -> None:
-    page = httpx.get(server.url)
-    policy = page.headers["Content-Security-Policy"].split("; ")
-    assert "default-src 'self'" in policy
-    assert {source for rule in policy for source in rule.split()[1:]} == {"'self'", "'none'", "blob:"}
-    for address in re.findall(r'(?:src|href)="(.*?)"', page.text):
-        part = httpx.get(f"{server.url}/{address}")
-        assert part.status_code == 200, address
-        assert part.headers["Content-Security-Policy"] == page.headers["Content-Security-Policy"]
+    with httpx.Client(base_url=server.url) as client:
+        page = client.get("/")
+        policy = page.headers["Content-Security-Policy"].split("; ")
+        assert "default-src 'self'" in policy
+        assert {source for rule in policy for source in rule.split()[1:]} == {"'self'", "'none'", "blob:"}
+        for address in re.findall(r'(?:src|href)="(.*?)"', page.text):
+            part = client.get(f"/{address}")
+            assert part.status_code == 200, address
+            assert part.headers["Content-Security-Policy"] == page.headers["Content-Security-Policy"]
 
 
 def contrast(one: list[float], other: list[float]) -> float:
