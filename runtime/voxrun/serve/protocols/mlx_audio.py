@@ -23,7 +23,7 @@ from .protocol import Protocol, Timer, Utterance, options, timed, wrong
 SILENCE = Pause(0.5, 0.5)
 """After which a text is complete; mlx-audio's own."""
 QUIET = 1.0
-"""Seconds without audio, after which the words behind the delay are told."""
+"""Seconds without audio, beside those of the last message, until the words behind the delay are told."""
 AUDIO, CONFIGURATION, STOP = "audio", "configuration", "stop"
 """Names for messages, which have none."""
 
@@ -98,12 +98,13 @@ class MlxAudio(Protocol):
             raise RefusedError(
                 Kind.WRONG_ORDER, "the first message is a configuration: model and sample_rate"
             )
+        self._flush.stop()
         samples = self._decoder.feed(audio)
         live = self.live or await self.open(**self._options)
         self._speech = self._speech or Speech(live, SILENCE)
         self._speech.hear(samples)
-        self._flush.start(QUIET, self._flush_now)
         await live.hear(samples)
+        self._flush.start(QUIET + len(samples) / live.transcriber.rate, self._flush_now)
 
     def _flush_now(self) -> None:
         if self.live is not None and self._speech is not None:
