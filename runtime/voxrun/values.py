@@ -11,7 +11,10 @@ def number(name: str, value: Any) -> float:
     """A number of any kind, NumPy's too. Raises VoxrunError."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise VoxrunError(f"{name} must be a number, not {shown(value)}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise VoxrunError(f"{name} is too large: {shown(value)}") from error
 
 
 def whole(name: str, value: Any, error: type[VoxrunError] = VoxrunError) -> int:

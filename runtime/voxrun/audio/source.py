@@ -71,16 +71,30 @@ class Source(ABC):
             raise AudioError(f"{self.name}: {seconds:.3f} s are too short to transcribe")
 
 
+class Resampler:
+    """Pieces of a stream at another rate: soxr HQ (contract step 1). How it is divided changes no sample."""
+
+    def __init__(self, native_rate: int, rate: int) -> None:
+        self._stream = (
+            None if native_rate == rate else soxr.ResampleStream(native_rate, rate, 1, dtype="float32")
+        )
+
+    def feed(self, samples: FloatArray) -> FloatArray:
+        """The samples [n] that are ready after these [m]; some stay in the filter."""
+        return samples if self._stream is None else self._stream.resample_chunk(samples)
+
+    def finish(self) -> FloatArray:
+        """The samples [n] that are left in the filter."""
+        nothing = np.zeros(0, np.float32)
+        return nothing if self._stream is None else self._stream.resample_chunk(nothing, last=True)
+
+
 def resampled(blocks: Iterable[FloatArray], native_rate: int, rate: int) -> Iterator[FloatArray]:
-    """Blocks at another rate: soxr HQ, as a stream (contract step 1). Empty blocks, pauses, are kept."""
-    if native_rate == rate:
-        yield from blocks
-        return
-    resampler = soxr.ResampleStream(native_rate, rate, 1, dtype="float32")
+    """Blocks at another rate. Empty blocks, pauses, are kept."""
+    resampler = Resampler(native_rate, rate)
     for block in blocks:
-        out = resampler.resample_chunk(block)
+        out = resampler.feed(block)
         if len(out) or not len(block):  # an output still in the filter is not a pause
             yield out
-    out = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-    if len(out):
+    if len(out := resampler.finish()):
         yield out

@@ -8,6 +8,7 @@ from typing import Any
 
 from voxrun.arrays import FloatArray
 from voxrun.stream.results import Result
+from voxrun.stream.schedule import Schedule
 from voxrun.transcriber import Transcriber
 
 from .errors import Kind, RefusedError
@@ -27,7 +28,10 @@ Told = Result | Reached
 
 
 class LiveSession:
-    """One stream of audio. All methods belong to the event loop; iterate over it for what the model says."""
+    """One stream of audio. All methods belong to the event loop; iterate over it for what the model says.
+
+    After `cancel`, which may come at any time, they do nothing.
+    """
 
     def __init__(self, transcriber: Transcriber, waiting_seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -40,11 +44,18 @@ class LiveSession:
         """Begin the stream; the options are those of `Session`. Raises VoxrunError if one is impossible."""
         options = {"live": True, "on_result": self._tell, **options}
         self._session = await asyncio.to_thread(self.transcriber.session, **options)  # it may wait for MLX
+        audio, tokenizer = self.transcriber.model.config.audio, self.transcriber.tokenizer
+        self._schedule = Schedule.for_delay(audio, tokenizer, options.get("delay_ms"))
 
     @property
     def seconds(self) -> float:
         """Of audio heard so far."""
         return self._session.seconds
+
+    @property
+    def n_prompt(self) -> int:
+        """Tokens of the prompt."""
+        return self._schedule.prompt_length
 
     @property
     def n_tokens(self) -> int:
@@ -58,17 +69,21 @@ class LiveSession:
 
     async def hear(self, samples: FloatArray) -> None:
         """Take samples [n] at `rate`; waits while more than the limit is not heard yet."""
+        if self._cancelled:
+            return
         self._watch(self._session.feed_later(samples), None)
         while self._session.waiting > self._waiting_seconds and not self._cancelled:
             await asyncio.sleep(POLL)
 
     def flush(self, tag: object = None) -> None:
         """Have the words told that are behind the delay, then `Reached(tag)`; the stream may go on."""
-        self._watch(self._session.flush_later(), Reached(tag))
+        if not self._cancelled:
+            self._watch(self._session.flush_later(), Reached(tag))
 
     def finish(self, tag: object = None) -> None:
         """End the stream: its last words, then `Reached(tag)`, and the iteration ends."""
-        self._watch(self._session.finish_later(), Reached(tag), last=True)
+        if not self._cancelled:
+            self._watch(self._session.finish_later(), Reached(tag), last=True)
 
     def cancel(self) -> None:
         """Drop what waits, and end the iteration."""

@@ -1,41 +1,120 @@
 """The WebSocket endpoints: which protocol is spoken at which address, and one conversation of it."""
 
 import asyncio
-from time import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from .errors import RefusedError
-from .protocols.protocol import Protocol, converse, new_id
+from .protocols.mistral import Mistral
+from .protocols.mlx_audio import MlxAudio, begins
+from .protocols.openai import OpenAi
+from .protocols.protocol import Protocol, converse
 from .protocols.vllm import Vllm
+from .protocols.voxmlx import Voxmlx
 from .service import Service
 from .socket import Socket, parsed
+
+DIALECTS: dict[str, type[Protocol]] = {"openai": OpenAi, "vllm": Vllm, "voxmlx": Voxmlx}
+"""The protocols of /v1/realtime, as a client may name them by `?dialect=`."""
+
+Shown = Callable[[str | bytes], type[Protocol] | None]
+"""A message of a client -> the protocol that it shows, if it does."""
 
 
 def routes(service: Service) -> list[BaseRoute]:
     """The WebSocket endpoints."""
 
     async def realtime(websocket: WebSocket) -> None:
-        await websocket.accept()
-        socket = Socket(websocket)
-        await _converse(socket, Vllm(socket, service))
+        named = by_address(websocket.query_params)
+        await _converse(websocket, service, [Vllm, OpenAi] if named is None else [named], by_event)
 
-    return [WebSocketRoute("/v1/realtime", realtime)]
+    async def transcriptions(websocket: WebSocket) -> None:
+        await _converse(websocket, service, [MlxAudio, Mistral], by_first)
+
+    return [
+        WebSocketRoute("/v1/realtime", realtime),
+        WebSocketRoute("/v1/audio/transcriptions/realtime", transcriptions),
+    ]
 
 
-async def _converse(socket: Socket, protocol: Protocol) -> None:
+def by_address(query: Mapping[str, str]) -> type[Protocol] | None:
+    """The protocol that an address names: OpenAI's clients do, others can."""
+    return OpenAi if query.get("intent") == "transcription" else DIALECTS.get(query.get("dialect", ""))
+
+
+def by_event(message: str | bytes) -> type[Protocol] | None:
+    """The protocol that an event shows: an update of OpenAI's has a session, one of vLLM's the model."""
+    try:
+        event = parsed(message)
+    except RefusedError:
+        return None
+    if isinstance(event.get("session"), dict):
+        return OpenAi
+    return Vllm if isinstance(event.get("model"), str) else None
+
+
+def by_first(message: str | bytes) -> type[Protocol]:
+    """The protocol that the first message shows: one of mlx-audio's is no event."""
+    return MlxAudio if begins(message) else Mistral
+
+
+async def _converse(
+    websocket: WebSocket, service: Service, spoken: list[type[Protocol]], shown: Shown
+) -> None:
     """Until the client goes."""
+    await websocket.accept()
+    socket = Socket(websocket)
+    conversation = Conversation([protocol(socket, service) for protocol in spoken], shown)
     writer = asyncio.create_task(socket.write())
     try:
-        await socket.send("session.created", id=new_id("sess-"), created=int(time()))
+        await conversation.greet()
         async for message in socket.messages():
-            try:
-                event = parsed(message)
-            except RefusedError as refusal:
-                await protocol.refuse(refusal)
-            else:
-                await converse(protocol, event)
+            await conversation.hear(message)
     finally:
-        await protocol.close()
+        await conversation.close()
         writer.cancel()
+
+
+class Conversation:
+    """One client's, in the first of some protocols, until one of its messages shows another."""
+
+    def __init__(self, protocols: list[Protocol], shown: Shown) -> None:
+        """The last one greets: its first event has all that the clients of the others look for."""
+        self._protocols, self._shown = protocols, shown
+        self._early: list[dict[str, Any]] = []  # audio that came before it is known which protocol is spoken
+
+    async def greet(self) -> None:
+        """What the server says first."""
+        await self._protocols[-1].greet()
+
+    async def hear(self, message: str | bytes) -> None:
+        """Take a message of the client."""
+        if len(self._protocols) > 1 and (spoken := self._shown(message)) is not None:
+            await self._settle(spoken)
+        first = self._protocols[0]
+        try:
+            event = first.event(message)
+        except RefusedError as refusal:
+            await first.refuse(refusal)
+            return
+        taken = await converse(first, event)
+        if taken and len(self._protocols) > 1 and "audio" in event:
+            self._early.append(event)
+
+    async def close(self) -> None:
+        """The client is gone."""
+        for protocol in self._protocols:
+            await protocol.close()
+
+    async def _settle(self, spoken: type[Protocol]) -> None:
+        """From now on it is this protocol; another than the first takes what that one has taken."""
+        first, early = self._protocols[0], self._early
+        self._protocols = [protocol for protocol in self._protocols if isinstance(protocol, spoken)]
+        self._early = []
+        if self._protocols[0] is not first:
+            await first.close()
+            for event in early:
+                await converse(self._protocols[0], event)

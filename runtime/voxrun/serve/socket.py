@@ -39,13 +39,15 @@ class Socket:
             yield message["bytes"] if data is None else data
 
     async def write(self) -> None:
-        """Send what is queued, for ever; ends when the client is gone."""
+        """Send what is queued, for ever; once the client is gone, drop it, so that nobody waits for room."""
+        gone = False
         while True:
             event = await self._events.get()
             try:
-                await self._websocket.send_text(json.dumps(event, ensure_ascii=False))
+                if not gone:
+                    await self._websocket.send_text(json.dumps(event, ensure_ascii=False))
             except (WebSocketDisconnect, RuntimeError):
-                return
+                gone = True
             finally:
                 self._events.task_done()
 
@@ -61,12 +63,18 @@ class Socket:
 
 def parsed(message: str | bytes) -> dict[str, Any]:
     """A client's event. Raises RefusedError if it is no JSON object with a type."""
-    try:
-        event = json.loads(message)
-    except (ValueError, RecursionError) as error:
-        raise RefusedError(Kind.INVALID_JSON, "Invalid JSON") from error
-    if not isinstance(event, dict):
-        raise RefusedError(Kind.INVALID_JSON, "an event is a JSON object")
+    event = json_object(message)
     if not isinstance(event.get("type"), str):
         raise RefusedError(Kind.INVALID_REQUEST, "the event has no type", "type")
     return event
+
+
+def json_object(message: str | bytes) -> dict[str, Any]:
+    """The fields of a message. Raises RefusedError if it is no JSON object."""
+    try:
+        fields = json.loads(message)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(Kind.INVALID_JSON, "Invalid JSON") from error
+    if not isinstance(fields, dict):
+        raise RefusedError(Kind.INVALID_JSON, "an event is a JSON object")
+    return fields

@@ -55,6 +55,9 @@ class Result:
     """The text so far of the word after those, which is not final."""
     tokens: tuple[Token, ...] = ()
     """A token for each position that was decoded, control tokens included."""
+    draft: str = ""
+    """What the draft decoder has written, if the session has one, about audio that is not settled yet: the
+    text whose last token is later than the last token of all results so far. It replaces the one before."""
 
     def __bool__(self) -> bool:
         return bool(self.text or self.words or self.tokens)

@@ -26,6 +26,11 @@ class WordGrouper:
         """The text so far of a word that is not final."""
         return self._text
 
+    @property
+    def end(self) -> float | None:
+        """Where the word that is being written ended, in seconds; None if there is none."""
+        return self._end
+
     def feed(self, token: Token) -> tuple[str, list[Word]]:
         """The text that is complete with this token, and the word that it ends."""
         if self._tokenizer.is_text(token.id):

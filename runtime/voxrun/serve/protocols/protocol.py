@@ -3,18 +3,28 @@
 import asyncio
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
+from voxrun.serve.encodings import MOST_BYTES, AudioDecoder
 from voxrun.serve.errors import Kind, RefusedError
 from voxrun.serve.live import LiveSession, Reached
 from voxrun.serve.service import Service
-from voxrun.serve.socket import Socket
+from voxrun.serve.socket import Socket, parsed
 from voxrun.stream.results import Result, Word
+
+OPTIONS = {
+    "target_streaming_delay_ms": "delay_ms",
+    "draft_streaming_delay_ms": "draft_ms",
+    "temperature": "temperature",
+}
+"""Options of a session that a client can set in any protocol -> their names in `Session`."""
 
 
 class Protocol(ABC):
-    """One client's conversation. A new protocol implements `take`, `heard`, `reached` and `refuse`."""
+    """One client's conversation. A new protocol implements `greet`, `take`, `heard`, `reached`, `refuse`."""
 
     def __init__(self, socket: Socket, service: Service) -> None:
         self.socket, self.service = socket, service
@@ -22,6 +32,15 @@ class Protocol(ABC):
         """The session in progress."""
         self._stack = AsyncExitStack()
         self._listener: asyncio.Task[None] | None = None
+        self._finishing = False
+
+    @abstractmethod
+    async def greet(self) -> None:
+        """What the server says first."""
+
+    def event(self, message: str | bytes) -> dict[str, Any]:
+        """The event that a message is. Raises RefusedError."""
+        return parsed(message)
 
     @abstractmethod
     async def take(self, event: dict[str, Any]) -> None:
@@ -45,9 +64,30 @@ class Protocol(ABC):
         self._listener = asyncio.create_task(self._listen(live))
         return live
 
+    async def decoder(self, encoding: Any, rate: Any, most_bytes: int = MOST_BYTES) -> AudioDecoder:
+        """A decoder of the client's audio to the model's rate. Raises RefusedError."""
+        async with self.service.shelf.lent() as transcriber:
+            return AudioDecoder(encoding, rate, transcriber.rate, most_bytes)
+
+    async def check(self, **options: Any) -> None:
+        """Raise RefusedError if no session can have these options, which a client sets before its audio."""
+        async with self.service.session(**options):
+            pass
+
+    def finish(self, tag: object = None) -> None:
+        """End the session: its last words, then `reached`."""
+        assert self.live is not None
+        self._finishing = True
+        self.live.finish(tag)
+
+    async def finished(self) -> None:
+        """Wait for the end of a session that is being finished: what comes now belongs to the next one."""
+        if self._finishing and self._listener is not None:
+            await asyncio.wait([self._listener])
+
     async def close(self) -> None:
         """End the session, if there is one, and drop what it has not told."""
-        self.live = None
+        self.live, self._finishing = None, False
         listener, self._listener = self._listener, None
         stack, self._stack = self._stack, AsyncExitStack()
         await stack.aclose()
@@ -67,12 +107,59 @@ class Protocol(ABC):
             await self.close()
 
 
-async def converse(protocol: Protocol, event: dict[str, Any]) -> None:
-    """Let a protocol take one event; what it refuses, and what fails, is told to the client."""
+@dataclass
+class Utterance:
+    """What the model has written since the client was last told that a text is complete."""
+
+    texts: list[str] = field(default_factory=list)
+    words: list[dict[str, Any]] = field(default_factory=list)
+    """As `timed` writes them."""
+    n_tokens: int = 0
+    """Control tokens, too."""
+
+    def add(self, result: Result) -> None:
+        """What is new."""
+        self.n_tokens += len(result.tokens)
+        self.texts.append(result.text)
+        self.words += timed(result.words)
+
+    @property
+    def text(self) -> str:
+        """All of it, without the space that the first word begins with."""
+        return "".join(self.texts).strip()
+
+
+class Timer:
+    """Does something after a while, unless it is stopped."""
+
+    def __init__(self) -> None:
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self, seconds: float, act: Callable[[], None]) -> None:
+        """From now on; what it was to do before, it does not."""
+        self.stop()
+        self._handle = asyncio.get_running_loop().call_later(seconds, self._act, act)
+
+    def stop(self) -> bool:
+        """Whether it was still to act; now it is not."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.cancel()
+        return handle is not None
+
+    def _act(self, act: Callable[[], None]) -> None:
+        self._handle = None
+        act()
+
+
+async def converse(protocol: Protocol, event: dict[str, Any]) -> bool:
+    """Let a protocol take one event, and say whether it did; what it refuses is told to the client."""
     try:
         await protocol.take(event)
     except RefusedError as refusal:
         await protocol.refuse(refusal)
+        return False
+    return True
 
 
 def new_id(kind: str) -> str:
@@ -80,12 +167,22 @@ def new_id(kind: str) -> str:
     return f"{kind}{uuid.uuid4().hex[:24]}"
 
 
-def timed(words: tuple[Word, ...]) -> list[dict[str, Any]]:
+def timed(words: Iterable[Word]) -> list[dict[str, Any]]:
     """Words with their times in seconds, as all protocols write them."""
     return [
         {"word": word.text.strip(), "start": round(word.start, 3), "end": round(word.end, 3)}
         for word in words
     ]
+
+
+def options(fields: dict[str, Any]) -> dict[str, Any]:
+    """The options of a session (`Session`) among the fields of a client's update."""
+    return {ours: fields[theirs] for theirs, ours in OPTIONS.items() if fields.get(theirs) is not None}
+
+
+def usage(n_prompt: int, n_tokens: int) -> dict[str, int]:
+    """How many tokens a session has had: of its prompt, and written."""
+    return {"prompt_tokens": n_prompt, "completion_tokens": n_tokens, "total_tokens": n_prompt + n_tokens}
 
 
 def wrong(message: str, param: str | None = None) -> RefusedError:
