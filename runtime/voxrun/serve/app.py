@@ -8,9 +8,10 @@ from starlette.applications import Starlette
 
 from . import realtime
 from .http import errors, inference, models, transcriptions
+from .page import routes as page
 from .service import Service
 
-ENDPOINTS = (realtime, transcriptions, inference, models)
+ENDPOINTS = (page, realtime, transcriptions, inference, models)
 """Modules with `routes(service)`."""
 
 
