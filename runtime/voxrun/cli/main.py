@@ -16,9 +16,15 @@ if TYPE_CHECKING:
 
 def main(argv: list[str] | None = None, interruption: Interruption | None = None) -> int:
     """Run the command; return its exit code. Raises SystemExit after --help and for impossible options."""
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["serve"]:
+        from .serve import run as run_server
+
+        return run_server(words[1:])
+
     from .options import parse
 
-    args = parse(argv)
+    args = parse(words)
     interruption = interruption or Interruption()
     try:
         from .run import run  # imports MLX, which --help and usage errors do not need

@@ -2,8 +2,8 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import NoReturn
@@ -53,6 +53,8 @@ class Session:
         alternatives: int = 0,
         unstick: bool = False,
         look_ahead: int = MOST_ROWS,
+        draft_ms: float | None = None,
+        on_result: Callable[[Result], None] | None = None,
     ) -> None:
         """Begin a stream; usually called as `Transcriber.session`.
 
@@ -74,6 +76,7 @@ class Session:
                 "look_ahead must be at least 1, which turns it off, and alternatives at least 0"
             )
         self._tokenizer, self._alternatives = tokenizer, alternatives
+        self._on_result, self._later = on_result, ThreadPoolExecutor(1)
         self._schedule = schedule = Schedule.for_delay(model.config.audio, tokenizer, delay_ms)
         sampler = Sampler(tokenizer.pad, temperature, seed, Unstick() if unstick else None)
         self._listener = computed(Listener, model)
@@ -145,6 +148,33 @@ class Session:
             result = self._hear(np.zeros(silence, np.float32))
             self._finished = True
             return _ended(result, *self._words.finish())
+
+    def feed_later(self, samples: Array) -> Future[Result]:
+        """As `feed`, without waiting."""
+        return self._later.submit(self._told, self.feed, samples)
+
+    def flush_later(self) -> Future[Result]:
+        """As `flush`, without waiting."""
+        return self._later.submit(self._told, self.flush)
+
+    def finish_later(self) -> Future[Result]:
+        """As `finish`, without waiting."""
+        return self._later.submit(self._told, self.finish)
+
+    def cancel(self) -> None:
+        """Drop what waits."""
+        self._later.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def waiting(self) -> float:
+        """Seconds of audio fed but not yet computed."""
+        return 0.0
+
+    def _told(self, work: Callable[..., Result], *args: Array) -> Result:
+        result = work(*args)
+        if self._on_result is not None:
+            self._on_result(result)
+        return result
 
     def __reduce__(self) -> NoReturn:
         """Raises VoxrunError: a stream is neither copied nor sent to another process."""

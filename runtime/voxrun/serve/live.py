@@ -1,0 +1,101 @@
+"""A session of the model for asyncio: audio in, results out, with bounded memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from voxrun.arrays import FloatArray
+from voxrun.stream.results import Result
+from voxrun.transcriber import Transcriber
+
+from .errors import Kind, RefusedError
+
+POLL = 0.02
+"""Seconds between two looks at how much audio still waits."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """All results before what `flush` or `finish` was called for have been told."""
+
+    tag: object
+
+
+Told = Result | Reached
+
+
+class LiveSession:
+    """One stream of audio. All methods belong to the event loop; iterate over it for what the model says."""
+
+    def __init__(self, transcriber: Transcriber, waiting_seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._told = asyncio.Queue[Told | BaseException | None]()
+        self._waiting_seconds = waiting_seconds
+        self._cancelled = False
+        self.transcriber = transcriber
+
+    async def begin(self, **options: Any) -> None:
+        """Begin the stream; the options are those of `Session`. Raises VoxrunError if one is impossible."""
+        options = {"live": True, "on_result": self._tell, **options}
+        self._session = await asyncio.to_thread(self.transcriber.session, **options)  # it may wait for MLX
+
+    @property
+    def seconds(self) -> float:
+        """Of audio heard so far."""
+        return self._session.seconds
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens so far."""
+        return self._session.n_tokens
+
+    @property
+    def waiting(self) -> float:
+        """Seconds of audio that the model has not heard yet."""
+        return self._session.waiting
+
+    async def hear(self, samples: FloatArray) -> None:
+        """Take samples [n] at `rate`; waits while more than the limit is not heard yet."""
+        self._watch(self._session.feed_later(samples), None)
+        while self._session.waiting > self._waiting_seconds and not self._cancelled:
+            await asyncio.sleep(POLL)
+
+    def flush(self, tag: object = None) -> None:
+        """Have the words told that are behind the delay, then `Reached(tag)`; the stream may go on."""
+        self._watch(self._session.flush_later(), Reached(tag))
+
+    def finish(self, tag: object = None) -> None:
+        """End the stream: its last words, then `Reached(tag)`, and the iteration ends."""
+        self._watch(self._session.finish_later(), Reached(tag), last=True)
+
+    def cancel(self) -> None:
+        """Drop what waits, and end the iteration."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._session.cancel()
+            self._told.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[Told]:
+        """What the model says, as soon as it does. Raises RefusedError if the model fails."""
+        while (told := await self._told.get()) is not None:
+            if isinstance(told, BaseException):
+                raise RefusedError(Kind.FAILED, f"the model failed ({type(told).__name__}: {told})") from told
+            yield told
+
+    def _tell(self, *told: Told | BaseException | None) -> None:
+        """From any thread."""
+        for each in told:
+            self._loop.call_soon_threadsafe(self._told.put_nowait, each)
+
+    def _watch(self, future: Future[Result], then: Reached | None, *, last: bool = False) -> None:
+        def done(future: Future[Result]) -> None:
+            if future.cancelled():
+                return
+            if error := future.exception():
+                self._tell(error)
+            elif then is not None:
+                self._tell(then, *[None] * last)
+
+        future.add_done_callback(done)
