@@ -47,12 +47,26 @@ class MlxThread:
             except BaseException as error:  # whatever it is, it belongs to the caller
                 future.set_exception(error)
 
-        if threading.current_thread() is self._thread:  # a destructor that the garbage collector calls there
+        if self.is_current():  # a destructor that the garbage collector calls there
             work()
         else:
             self._start()
             self._work.put(work)
         return future
+
+    def later(self, function: Callable[[], None]) -> None:
+        """Have function() called after all work that waits now, also if this is the thread itself.
+
+        It must not raise. Raises VoxrunError in a process that was forked from the thread's own.
+        """
+        self.check_process()
+        if not self.is_current():
+            self._start()
+        self._work.put(function)
+
+    def is_current(self) -> bool:
+        """Whether this is the thread that does the work."""
+        return threading.current_thread() is self._thread
 
     def check_process(self) -> None:
         """Raises VoxrunError if the thread was left behind by a fork."""
@@ -103,6 +117,8 @@ class MlxThread:
 
 _THREAD = MlxThread()
 submit = _THREAD.submit
+later = _THREAD.later
+is_current = _THREAD.is_current
 check_process = _THREAD.check_process
 
 
