@@ -89,6 +89,7 @@ async def converse(protocol: Protocol, event: dict[str, Any]) -> None:
     try:
         await protocol.take(event)
     except RefusedError as refusal:
+        protocol.service.metrics.refused(refusal.kind)
         await protocol.refuse(refusal)
 
 
