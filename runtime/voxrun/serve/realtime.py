@@ -19,6 +19,8 @@ from .socket import Socket, parsed
 
 DIALECTS: dict[str, type[Protocol]] = {"openai": OpenAi, "vllm": Vllm, "voxmlx": Voxmlx}
 """The protocols of /v1/realtime, as a client may name them by `?dialect=`."""
+GOING_AWAY, POLICY = 1001, 1008
+"""Codes with which a WebSocket is closed."""
 
 Shown = Callable[[str | bytes], type[Protocol] | None]
 """A message of a client -> the protocol that it shows, if it does."""
@@ -64,15 +66,25 @@ def by_first(message: str | bytes) -> type[Protocol]:
 async def _converse(
     websocket: WebSocket, service: Service, spoken: list[type[Protocol]], shown: Shown
 ) -> None:
-    """Until the client goes."""
+    """Until the client goes, sends nothing for too long, or the server ends."""
     await websocket.accept()
-    socket = Socket(websocket)
+    socket = Socket(websocket, service.settings.limits.idle_seconds)
     conversation = Conversation([protocol(socket, service) for protocol in spoken], shown)
+    socket.busy = lambda: conversation.busy
     writer = asyncio.create_task(socket.write())
     try:
-        await conversation.greet()
-        async for message in socket.messages():
-            await conversation.hear(message)
+        with service.talking(socket):
+            await conversation.greet()
+            try:
+                async for message in socket.messages():
+                    await conversation.hear(message)
+                await conversation.end()
+                code = GOING_AWAY
+            except RefusedError as idle:
+                await conversation.refuse(idle)
+                code = POLICY
+            await socket.drain()
+            await socket.close(code)
     finally:
         await conversation.close()
         writer.cancel()
@@ -103,6 +115,20 @@ class Conversation:
         taken = await converse(first, event)
         if taken and len(self._protocols) > 1 and "audio" in event:
             self._early.append(event)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the model has not heard all yet."""
+        live = self._protocols[0].live
+        return live is not None and live.waiting > 0
+
+    async def refuse(self, refusal: RefusedError) -> None:
+        """Tell the client what is refused."""
+        await self._protocols[0].refuse(refusal)
+
+    async def end(self) -> None:
+        """The server ends."""
+        await self._protocols[0].end()
 
     async def close(self) -> None:
         """The client is gone."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -16,9 +16,15 @@ MOST_EVENTS = 256
 class Socket:
     """Sends from a queue, so that a slow client holds back nobody but itself."""
 
-    def __init__(self, websocket: WebSocket) -> None:
-        self._websocket = websocket
+    def __init__(self, websocket: WebSocket, idle_seconds: float | None = None) -> None:
+        """`idle_seconds`: without a message, until `messages` gives up; None is never."""
+        self._websocket, self._idle_seconds = websocket, idle_seconds
         self._events = asyncio.Queue[dict[str, Any]](MOST_EVENTS)
+        self._patience: asyncio.Timeout | None = None  # while a message is waited for
+        self.busy: Callable[[], bool] = lambda: False
+        """Whether the client waits for the server, and need not send anything."""
+        self.ended = False
+        """Whether the server ends."""
 
     @property
     def query(self) -> dict[str, str]:
@@ -30,13 +36,29 @@ class Socket:
         await self._events.put({"type": type, **fields})
 
     async def messages(self) -> AsyncIterator[str | bytes]:
-        """The client's messages, until it goes."""
-        while True:
-            message = await self._websocket.receive()
+        """The client's messages, until it goes or the server ends. Raises RefusedError if none come."""
+        while not self.ended:
+            try:
+                async with asyncio.timeout(self._idle_seconds) as self._patience:
+                    message = await self._websocket.receive()
+            except TimeoutError:
+                if self.ended or self.busy():
+                    continue
+                raise RefusedError(
+                    Kind.IDLE, f"no message came for {self._idle_seconds:g} s; the connection is closed"
+                ) from None
+            finally:
+                self._patience = None
             if message["type"] == "websocket.disconnect":
                 return
             data: str | bytes | None = message.get("text")
             yield message["bytes"] if data is None else data
+
+    def end(self) -> None:
+        """The server ends: no more messages are read."""
+        self.ended = True
+        if self._patience is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time())
 
     async def write(self) -> None:
         """Send what is queued, for ever; once the client is gone, drop it, so that nobody waits for room."""
@@ -58,7 +80,10 @@ class Socket:
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close it, if it is still open."""
         if self._websocket.application_state is WebSocketState.CONNECTED:
-            await self._websocket.close(code, reason)
+            try:
+                await self._websocket.close(code, reason)
+            except (WebSocketDisconnect, RuntimeError):
+                return  # the client was faster
 
 
 def parsed(message: str | bytes) -> dict[str, Any]:

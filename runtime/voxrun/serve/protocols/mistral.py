@@ -45,6 +45,8 @@ ENDED = "ended"
 class Mistral(Protocol):
     """A stream lasts until `end`, after which the socket is closed."""
 
+    name = "mistral"
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._id, self._choices = new_id("req_"), Choices()
@@ -124,6 +126,10 @@ class Mistral(Protocol):
             await self.reached(ENDED)
         else:
             self.finish(ENDED)
+
+    async def end_audio(self) -> None:
+        """The end of the text."""
+        await self._end()
 
     async def heard(self, result: Result) -> None:
         """Deltas, turns, and the segments that are final."""

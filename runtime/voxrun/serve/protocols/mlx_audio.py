@@ -40,6 +40,8 @@ def begins(message: str | bytes) -> bool:
 class MlxAudio(Protocol):
     """A stream lasts until `stop`, after which the socket is closed."""
 
+    name = "mlx-audio"
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._options: dict[str, Any] = {}
@@ -114,6 +116,10 @@ class MlxAudio(Protocol):
         else:
             await self.live.hear(self._decoder.finish())
             self.finish(STOP)
+
+    async def end_audio(self) -> None:
+        """The end of the text."""
+        await self._stop()
 
     async def heard(self, result: Result) -> None:
         """Deltas, and complete texts."""

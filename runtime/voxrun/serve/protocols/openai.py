@@ -78,6 +78,8 @@ class Stream:
 class OpenAi(Protocol):
     """One client's conversation."""
 
+    name = "openai"
+
     def __init__(self, socket: Socket, service: Service) -> None:
         super().__init__(socket, service)
         self._id = new_id("sess_")
@@ -194,6 +196,19 @@ class OpenAi(Protocol):
             at = stream.seconds
             await stream.finish_decoder()
             stream.live.flush(at)
+
+    async def end_audio(self) -> None:
+        """Commit what is not committed, and have its words told."""
+        async with self._in_order:
+            stream = self._stream
+            if stream is None or self.live is None:
+                return
+            seconds = stream.seconds
+            if self._choices.turns is None and seconds > stream.items.cut_at:
+                stream.turns.cut(seconds)
+                await stream.items.commit(seconds)
+        await stream.finish_decoder()
+        self.finish(seconds)
 
     async def heard(self, result: Result) -> None:
         """The items' events."""

@@ -26,6 +26,9 @@ OPTIONS = {
 class Protocol(ABC):
     """One client's conversation. A new protocol implements `greet`, `take`, `heard`, `reached`, `refuse`."""
 
+    name: str
+    """In the metrics."""
+
     def __init__(self, socket: Socket, service: Service) -> None:
         self.socket, self.service = socket, service
         self.live: LiveSession | None = None
@@ -47,6 +50,10 @@ class Protocol(ABC):
         """One event of the client. Raises RefusedError."""
 
     @abstractmethod
+    async def end_audio(self) -> None:
+        """End the audio of the session in progress, as if the client had."""
+
+    @abstractmethod
     async def heard(self, result: Result) -> None:
         """Tell the client what the model has written."""
 
@@ -60,7 +67,9 @@ class Protocol(ABC):
 
     async def open(self, **options: Any) -> LiveSession:
         """Begin a session; the options are those of `Session`. Raises RefusedError."""
-        self.live = live = await self._stack.enter_async_context(self.service.session(**options))
+        self.live = live = await self._stack.enter_async_context(
+            self.service.session(protocol=self.name, **options)
+        )
         self._listener = asyncio.create_task(self._listen(live))
         return live
 
@@ -71,8 +80,7 @@ class Protocol(ABC):
 
     async def check(self, **options: Any) -> None:
         """Raise RefusedError if no session can have these options, which a client sets before its audio."""
-        async with self.service.session(**options):
-            pass
+        await self.service.check(**options)
 
     def finish(self, tag: object = None) -> None:
         """End the session: its last words, then `reached`."""
@@ -84,6 +92,14 @@ class Protocol(ABC):
         """Wait for the end of a session that is being finished: what comes now belongs to the next one."""
         if self._finishing and self._listener is not None:
             await asyncio.wait([self._listener])
+
+    async def end(self) -> None:
+        """The server ends: tell all that was heard so far."""
+        listener = self._listener
+        if self.live is not None and not self._finishing:
+            await self.end_audio()
+        if listener is not None:
+            await asyncio.wait([listener])
 
     async def close(self) -> None:
         """End the session, if there is one, and drop what it has not told."""
@@ -157,6 +173,7 @@ async def converse(protocol: Protocol, event: dict[str, Any]) -> bool:
     try:
         await protocol.take(event)
     except RefusedError as refusal:
+        protocol.service.metrics.refused(refusal.kind)
         await protocol.refuse(refusal)
         return False
     return True

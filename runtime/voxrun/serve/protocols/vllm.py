@@ -31,6 +31,8 @@ CODES = {
 class Vllm(Protocol):
     """An utterance lasts from a commit to a final commit; the socket may have many."""
 
+    name = "vllm"
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._asked: dict[str, Any] | None = None  # the last update
@@ -100,6 +102,10 @@ class Vllm(Protocol):
             if self._decoder is not None:
                 await live.hear(self._decoder.finish())
             self.finish()
+
+    async def end_audio(self) -> None:
+        """The end of the utterance."""
+        await self._commit(final=True)
 
     def _check_order(self) -> None:
         if self._asked is None:

@@ -19,6 +19,8 @@ TRANSCRIPT = "response.audio_transcript"
 class Voxmlx(Protocol):
     """An utterance lasts from its first audio to a final commit, or a clear; the socket may have many."""
 
+    name = "voxmlx"
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._options: dict[str, Any] = {}  # of the next session
@@ -69,6 +71,10 @@ class Voxmlx(Protocol):
         if self._decoder is not None:
             await self.live.hear(self._decoder.finish())
         self.finish()
+
+    async def end_audio(self) -> None:
+        """The end of the utterance."""
+        await self._end()
 
     async def heard(self, result: Result) -> None:
         """A delta."""
