@@ -100,6 +100,17 @@ class _Http(_Reading, H11Protocol):
         self._forget_due()
         super().connection_lost(error)
 
+    def _get_upgrade(self) -> bytes | None:
+        """The protocol that is asked for.
+
+        A list may come in several headers (RFC 9110, 5.3), as from LiveKit's plugin for Mistral, and uvicorn
+        looks at the last one only.
+        """
+        named = dict(self.headers)
+        parts = [value for name, value in self.headers if name == b"connection"]
+        asked = b"upgrade" in [part.strip().lower() for part in b",".join(parts).split(b",")]
+        return named[b"upgrade"].lower() if asked and b"upgrade" in named else None
+
     def _expect(self) -> None:
         """Wait for the rest of a head, or for more of a body."""
         if self.transport.get_protocol() is not self or self.transport.is_closing():

@@ -19,11 +19,12 @@ from .socket import Socket, parsed
 
 DIALECTS: dict[str, type[Protocol]] = {"openai": OpenAi, "vllm": Vllm, "voxmlx": Voxmlx}
 """The protocols of /v1/realtime, as a client may name them by `?dialect=`."""
-GOING_AWAY, POLICY = 1001, 1008
-"""Codes with which a WebSocket is closed."""
 
 Shown = Callable[[str | bytes], type[Protocol] | None]
 """A message of a client -> the protocol that it shows, if it does."""
+
+GOING_AWAY, POLICY = 1001, 1008
+"""Codes with which a WebSocket is closed."""
 
 
 def routes(service: Service) -> list[BaseRoute]:
@@ -34,7 +35,7 @@ def routes(service: Service) -> list[BaseRoute]:
         await _converse(websocket, service, [Vllm, OpenAi] if named is None else [named], by_event)
 
     async def transcriptions(websocket: WebSocket) -> None:
-        await _converse(websocket, service, [MlxAudio, Mistral], by_first)
+        await _converse(websocket, service, [Mistral, MlxAudio], by_first)
 
     return [
         WebSocketRoute("/v1/realtime", realtime),
@@ -74,15 +75,7 @@ async def _converse(
     writer = asyncio.create_task(socket.write())
     try:
         with service.talking(socket):
-            await conversation.greet()
-            try:
-                async for message in socket.messages():
-                    await conversation.hear(message)
-                await conversation.end()
-                code = GOING_AWAY
-            except RefusedError as idle:
-                await conversation.refuse(idle)
-                code = POLICY
+            code = await _talk(socket, conversation)
             await socket.drain()
             await socket.close(code)
     finally:
@@ -90,17 +83,37 @@ async def _converse(
         writer.cancel()
 
 
+async def _talk(socket: Socket, conversation: "Conversation") -> int:
+    """The code with which the socket is to be closed."""
+    try:
+        await conversation.greet()
+        async for message in socket.messages():
+            await conversation.hear(message)
+        if socket.ended:
+            await conversation.end()
+    except RefusedError as refusal:
+        await conversation.refuse(refusal)
+        return POLICY
+    return GOING_AWAY
+
+
 class Conversation:
     """One client's, in the first of some protocols, until one of its messages shows another."""
 
     def __init__(self, protocols: list[Protocol], shown: Shown) -> None:
-        """The last one greets: its first event has all that the clients of the others look for."""
         self._protocols, self._shown = protocols, shown
         self._early: list[dict[str, Any]] = []  # audio that came before it is known which protocol is spoken
 
     async def greet(self) -> None:
-        """What the server says first."""
-        await self._protocols[-1].greet()
+        """What the server says first: OpenAI's first event has all that vLLM's clients look for, too."""
+        greeter = next((each for each in self._protocols if isinstance(each, OpenAi)), self._protocols[0])
+        await greeter.greet()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the model has not heard all audio yet."""
+        live = self._protocols[0].live
+        return live is not None and live.waiting > 0
 
     async def hear(self, message: str | bytes) -> None:
         """Take a message of the client."""
@@ -116,14 +129,8 @@ class Conversation:
         if taken and len(self._protocols) > 1 and "audio" in event:
             self._early.append(event)
 
-    @property
-    def busy(self) -> bool:
-        """Whether the model has not heard all yet."""
-        live = self._protocols[0].live
-        return live is not None and live.waiting > 0
-
     async def refuse(self, refusal: RefusedError) -> None:
-        """Tell the client what is refused."""
+        """Tell the client what ends the conversation."""
         await self._protocols[0].refuse(refusal)
 
     async def end(self) -> None:
@@ -131,7 +138,7 @@ class Conversation:
         await self._protocols[0].end()
 
     async def close(self) -> None:
-        """The client is gone."""
+        """Drop what is not told."""
         for protocol in self._protocols:
             await protocol.close()
 

@@ -61,13 +61,13 @@ class Socket:
             self._patience.reschedule(asyncio.get_running_loop().time())
 
     async def write(self) -> None:
-        """Send what is queued, for ever; once the client is gone, drop it, so that nobody waits for room."""
+        """Send what is queued, for ever; what comes after the client has gone is dropped."""
         gone = False
         while True:
             event = await self._events.get()
             try:
                 if not gone:
-                    await self._websocket.send_text(json.dumps(event, ensure_ascii=False))
+                    await self._websocket.send_text(_written(event))
             except (WebSocketDisconnect, RuntimeError):
                 gone = True
             finally:
@@ -84,6 +84,11 @@ class Socket:
                 await self._websocket.close(code, reason)
             except (WebSocketDisconnect, RuntimeError):
                 return  # the client was faster
+
+
+def _written(event: dict[str, Any]) -> str:
+    """JSON; half a character that a client has sent (a lone surrogate) is escaped: UTF-8 has none."""
+    return json.dumps(event, ensure_ascii=False).encode(errors="backslashreplace").decode()
 
 
 def parsed(message: str | bytes) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from talk import CLIP, OTHER, heard
 MODEL = "voxtral-mini-transcribe-realtime-2602"
 PIECE = 1600
 
+pytestmark = pytest.mark.slow
+
 
 def test_livekit_has_a_final_transcript_for_each_turn(server: Served) -> None:
     plugin = pytest.importorskip("livekit.plugins.mistralai")

@@ -10,6 +10,7 @@ import pytest
 import soxr
 from served import Served
 from talk import CLIP, OTHER, Talk, heard, in_base64, talking, told, worded
+from websockets.sync.client import connect
 
 pytest.importorskip("mistralai")
 from mistralai.client import Mistral
@@ -121,6 +122,12 @@ def test_a_server_that_is_full_says_so(server: Served, monkeypatch: pytest.Monke
 def talk(server: Served) -> Iterator[Talk]:
     with talking(server.ws + PATH) as talk:
         yield talk
+
+
+def test_a_client_may_ask_for_an_upgrade_in_two_headers(server: Served) -> None:
+    """LiveKit's plugin passes on the headers of its HTTP client."""
+    with connect(server.ws + PATH, additional_headers={"Connection": "keep-alive"}) as socket:
+        assert Talk(socket).hear()["type"] == "session.created"
 
 
 def test_every_flush_and_the_end_complete_a_text(server: Served, talk: Talk) -> None:

@@ -58,7 +58,8 @@ class Mistral(Protocol):
     async def greet(self) -> None:
         """The session as it is until an update."""
         async with self.service.shelf.lent() as transcriber:
-            self._default_delay = int(transcriber.tokenizer.default_delay_ms)
+            delay = self.service.settings.delay_ms or transcriber.tokenizer.default_delay_ms
+        self._default_delay = int(delay)
         await self._tell_session("session.created")
 
     async def take(self, event: dict[str, Any]) -> None:
@@ -120,22 +121,27 @@ class Mistral(Protocol):
             self.live.flush(self._speech.seconds)
 
     async def _end(self) -> None:
-        await self._hear_rest()
-        self._ended = True
         if self.live is None:
+            self._ended = True
             await self.reached(ENDED)
         else:
-            self.finish(ENDED)
+            await self.end_audio()
 
     async def end_audio(self) -> None:
-        """The end of the text."""
-        await self._end()
+        """End the stream."""
+        self._flush.stop()
+        if not self._ended:
+            self._ended = True
+            await self._hear_rest()
+            self.finish(ENDED)
 
     async def heard(self, result: Result) -> None:
-        """Deltas, turns, and the segments that are final."""
+        """Deltas, turns, a draft, and the segments that are final."""
         self._utterance.add(result)
         if self._speech is not None:
             await self._tell(self._speech.feed(result))
+        if self._utterance.redrafted(result):
+            await self.socket.send("transcription.text.draft", text=result.draft)
         await self._tell_segments(self._segmenter.feed(result))
 
     async def reached(self, tag: Any) -> None:

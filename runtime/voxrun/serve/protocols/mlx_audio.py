@@ -23,7 +23,7 @@ from .protocol import Protocol, Timer, Utterance, options, timed, wrong
 SILENCE = Pause(0.5, 0.5)
 """After which a text is complete; mlx-audio's own."""
 QUIET = 1.0
-"""Seconds without audio, after which the words behind the delay are told."""
+"""Seconds without audio, beside those of the last message, until the words behind the delay are told."""
 AUDIO, CONFIGURATION, STOP = "audio", "configuration", "stop"
 """Names for messages, which have none."""
 
@@ -98,33 +98,38 @@ class MlxAudio(Protocol):
             raise RefusedError(
                 Kind.WRONG_ORDER, "the first message is a configuration: model and sample_rate"
             )
+        self._flush.stop()
         samples = self._decoder.feed(audio)
         live = self.live or await self.open(**self._options)
         self._speech = self._speech or Speech(live, SILENCE)
         self._speech.hear(samples)
-        self._flush.start(QUIET, self._flush_now)
         await live.hear(samples)
+        self._flush.start(QUIET + len(samples) / live.transcriber.rate, self._flush_now)
 
     def _flush_now(self) -> None:
         if self.live is not None and self._speech is not None:
             self.live.flush(self._speech.seconds)
 
     async def _stop(self) -> None:
-        self._flush.stop()
-        if self.live is None or self._decoder is None:
+        if self.live is None:
             await self._hang_up()
         else:
-            await self.live.hear(self._decoder.finish())
-            self.finish(STOP)
+            await self.end_audio()
 
     async def end_audio(self) -> None:
-        """The end of the text."""
-        await self._stop()
+        """End the stream."""
+        self._flush.stop()
+        if self.live is not None and self._decoder is not None:
+            live, decoder, self._decoder = self.live, self._decoder, None
+            await live.hear(decoder.finish())
+        self.finish(STOP)
 
     async def heard(self, result: Result) -> None:
-        """Deltas, and complete texts."""
+        """Deltas, complete texts, and a draft."""
         if self._speech is not None:
             await self._tell(self._speech.feed(result))
+        if self._utterance.redrafted(result):
+            await self.socket.send("draft", text=result.draft)
 
     async def reached(self, tag: Any) -> None:
         """All is told up to a flush, of which the tag is the seconds of audio, or to the end."""
@@ -148,7 +153,7 @@ class MlxAudio(Protocol):
                     await self._complete()
 
     async def _complete(self) -> None:
-        said, self._utterance = self._utterance, Utterance()
+        said, self._utterance = self._utterance, Utterance(draft=self._utterance.draft)
         await self.socket.send(
             "complete",
             text=said.text,

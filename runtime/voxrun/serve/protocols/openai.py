@@ -198,17 +198,14 @@ class OpenAi(Protocol):
             stream.live.flush(at)
 
     async def end_audio(self) -> None:
-        """Commit what is not committed, and have its words told."""
-        async with self._in_order:
-            stream = self._stream
-            if stream is None or self.live is None:
-                return
-            seconds = stream.seconds
-            if self._choices.turns is None and seconds > stream.items.cut_at:
-                stream.turns.cut(seconds)
-                await stream.items.commit(seconds)
-        await stream.finish_decoder()
-        self.finish(seconds)
+        """Commit what is not committed, and have all items completed."""
+        if (stream := self._stream) is not None:
+            if stream.seconds > stream.items.cut_at:
+                await self._commit()
+            self._stop_timer()
+            at = stream.seconds
+            await stream.finish_decoder()
+            self.finish(at)
 
     async def heard(self, result: Result) -> None:
         """The items' events."""

@@ -24,7 +24,7 @@ OPTIONS = {
 
 
 class Protocol(ABC):
-    """One client's conversation. A new protocol implements `greet`, `take`, `heard`, `reached`, `refuse`."""
+    """One client's conversation. A new protocol implements the abstract methods."""
 
     name: str
     """In the metrics."""
@@ -48,10 +48,6 @@ class Protocol(ABC):
     @abstractmethod
     async def take(self, event: dict[str, Any]) -> None:
         """One event of the client. Raises RefusedError."""
-
-    @abstractmethod
-    async def end_audio(self) -> None:
-        """End the audio of the session in progress, as if the client had."""
 
     @abstractmethod
     async def heard(self, result: Result) -> None:
@@ -83,10 +79,10 @@ class Protocol(ABC):
         await self.service.check(**options)
 
     def finish(self, tag: object = None) -> None:
-        """End the session: its last words, then `reached`."""
-        assert self.live is not None
-        self._finishing = True
-        self.live.finish(tag)
+        """End the audio of the session in progress, if there is one and it has not ended yet."""
+        if self.live is not None and not self._finishing:
+            self._finishing = True
+            self.live.finish(tag)
 
     async def finished(self) -> None:
         """Wait for the end of a session that is being finished: what comes now belongs to the next one."""
@@ -94,12 +90,14 @@ class Protocol(ABC):
             await asyncio.wait([self._listener])
 
     async def end(self) -> None:
-        """The server ends: tell all that was heard so far."""
-        listener = self._listener
-        if self.live is not None and not self._finishing:
+        """The server ends: tell all that was heard so far, as if the client had ended its audio."""
+        if (listener := self._listener) is not None:
             await self.end_audio()
-        if listener is not None:
             await asyncio.wait([listener])
+
+    @abstractmethod
+    async def end_audio(self) -> None:
+        """Have the session in progress finished, which may be finishing already."""
 
     async def close(self) -> None:
         """End the session, if there is one, and drop what it has not told."""
@@ -132,6 +130,13 @@ class Utterance:
     """As `timed` writes them."""
     n_tokens: int = 0
     """Control tokens, too."""
+    draft: str = ""
+    """What the client was told last of what is not final."""
+
+    def redrafted(self, result: Result) -> bool:
+        """Whether there is another draft now, which the client is to be told."""
+        before, self.draft = self.draft, result.draft
+        return self.draft != before
 
     def add(self, result: Result) -> None:
         """What is new."""

@@ -98,14 +98,15 @@ class Vllm(Protocol):
             self._check_order()
             await self.reached(None)
         else:
-            live = await self._begin()
-            if self._decoder is not None:
-                await live.hear(self._decoder.finish())
-            self.finish()
+            await self._begin()
+            await self.end_audio()
 
     async def end_audio(self) -> None:
-        """The end of the utterance."""
-        await self._commit(final=True)
+        """End the utterance."""
+        if self.live is not None and self._decoder is not None:
+            live, decoder, self._decoder = self.live, self._decoder, None
+            await live.hear(decoder.finish())
+        self.finish()
 
     def _check_order(self) -> None:
         if self._asked is None:
@@ -132,13 +133,15 @@ class Vllm(Protocol):
         self._decoder = None
 
     async def heard(self, result: Result) -> None:
-        """A delta."""
+        """A delta, and a draft."""
         self._utterance.add(result)
         segments = _segments(result.words)
         self._segments += segments
         if result.text or result.words:
             words, extra = timed(result.words), self._if_asked(segments)
             await self.socket.send("transcription.delta", delta=result.text, words=words, **extra)
+        if self._utterance.redrafted(result):
+            await self.socket.send("transcription.draft", text=result.draft)
 
     async def reached(self, tag: Any) -> None:
         """The end of the utterance."""

@@ -67,20 +67,23 @@ class Voxmlx(Protocol):
         await self.finished()
         if self.live is None:
             await self.reached(None)
-            return
-        if self._decoder is not None:
-            await self.live.hear(self._decoder.finish())
-        self.finish()
+        else:
+            await self.end_audio()
 
     async def end_audio(self) -> None:
-        """The end of the utterance."""
-        await self._end()
+        """End the utterance."""
+        if self.live is not None and self._decoder is not None:
+            live, decoder, self._decoder = self.live, self._decoder, None
+            await live.hear(decoder.finish())
+        self.finish()
 
     async def heard(self, result: Result) -> None:
-        """A delta."""
+        """A delta, and a draft."""
         self._utterance.add(result)
         if result.text or result.words:
             await self.socket.send(f"{TRANSCRIPT}.delta", delta=result.text, words=timed(result.words))
+        if self._utterance.redrafted(result):
+            await self.socket.send(f"{TRANSCRIPT}.draft", text=result.draft)
 
     async def reached(self, tag: Any) -> None:
         """The end of the utterance."""
