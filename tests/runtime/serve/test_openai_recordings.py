@@ -19,6 +19,7 @@ from voxrun.transcriber import Transcriber
 openai = pytest.importorskip("openai")
 
 CLIP = CLIPS / "prompts" / "vm-tempgreeting.flac"
+SHORT = CLIPS / "prompts" / "please-try-again.flac"
 FORMATS = {"text": "txt", "srt": "srt", "vtt": "vtt"}
 DAMAGED = "flac-cut"
 
@@ -89,9 +90,14 @@ def test_verbose_json_has_the_times_that_are_asked_for(
         assert [id for segment in answer.segments for id in segment.tokens] == tokens
 
 
+def probabilities(transcriber: Transcriber, clip: Path, **options: Any) -> list[float]:
+    """The logarithms of those of the tokens."""
+    words = transcriber.transcribe(clip, alternatives=1, **options).words
+    return [float(np.log(token.alternatives[0].probability)) for word in words for token in word.tokens]
+
+
 def test_log_probabilities_are_those_of_the_model(create: Any, transcriber: Transcriber) -> None:
-    words = transcriber.transcribe(CLIP, alternatives=1).words
-    expected = [np.log(token.alternatives[0].probability) for word in words for token in word.tokens]
+    expected = probabilities(transcriber, CLIP)
     logprobs = create(include=["logprobs"]).logprobs
     assert np.allclose([each.logprob for each in logprobs], expected, atol=1e-5)
     assert b"".join(bytes(map(int, each.bytes)) for each in logprobs).decode().strip() == create().text
@@ -136,26 +142,33 @@ def test_the_asynchronous_client_hears_several_at_once(server: Served, transcrib
 
 
 def recordings() -> dict[str, bytes]:
-    samples, rate = soundfile.read(CLIP, dtype="float32")
+    samples, rate = soundfile.read(SHORT, dtype="float32")
     return {
         "talk.wav": encoded("wav", "pcm_s16le", samples, rate=rate),
         "talk.mp3": encoded("mp3", "libmp3lame", samples, rate=rate),
         "talk.m4a": encoded("ipod", "aac", samples, rate=rate),
         "talk.webm": encoded("webm", "libopus", samples, rate=rate),
         "film.mp4": film("mp4", "aac", samples)(),
-        "../\u00e9 \u8bdd\n?.txt": CLIP.read_bytes(),
-        "": CLIP.read_bytes(),
+        "../\u00e9 \u8bdd\n?.txt": SHORT.read_bytes(),
+        "": SHORT.read_bytes(),
     }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("delay", [None, 960])
-def test_every_format_is_heard_whatever_its_name(
-    create: Any, transcriber: Transcriber, delay: int | None
-) -> None:
+def test_every_format_is_heard_whatever_its_name(create: Any, transcriber: Transcriber) -> None:
     for name, data in recordings().items():
-        answer = create(file=(name, data), extra_body={} if delay is None else {"delay_ms": delay})
-        assert answer.text == transcriber.transcribe(data, delay_ms=delay).text, name
+        expected = transcriber.transcribe(data).text
+        assert create(file=(name, data)).text == expected, name
+        assert expected
+
+
+@pytest.mark.parametrize("field", ["delay_ms", "target_streaming_delay_ms"])
+def test_a_delay_is_that_of_the_session(create: Any, transcriber: Transcriber, field: str) -> None:
+    heard = {delay: probabilities(transcriber, SHORT, delay_ms=delay) for delay in (None, 2400)}
+    answer = create(file=SHORT, include=["logprobs"], extra_body={field: 2400})
+    got = [each.logprob for each in answer.logprobs]
+    assert np.allclose(got, heard[2400], atol=1e-5)
+    assert not np.allclose(got, heard[None], atol=1e-5)
 
 
 def test_a_temperature_samples_as_the_command_does(create: Any, transcriber: Transcriber) -> None:

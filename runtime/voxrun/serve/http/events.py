@@ -20,22 +20,22 @@ HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": 
 
 async def events(wish: Wish, hearing: Hearing, answer: Json) -> AsyncGenerator[Event, None]:
     """OpenAI's events: deltas with their words, segments for verbose_json, and the whole at the end."""
-    told = Told(wish, hearing, answer)
+    writer = EventWriter(wish, hearing, answer)
     try:
         async with aclosing(hearing.results()) as results:
             async for result in results:
                 answer.add(result)
-                for event in told.after(result):
+                for event in writer.after(result):
                     yield event
     except RefusedError as refusal:
         yield {"type": "error", **errors.body(refusal)}
     else:
-        for event in told.end():
+        for event in writer.end():
             yield event
 
 
-class Told:
-    """What the client knows already."""
+class EventWriter:
+    """Knows what the client has been told."""
 
     def __init__(self, wish: Wish, hearing: Hearing, answer: Json) -> None:
         self._wish, self._hearing, self._answer = wish, hearing, answer

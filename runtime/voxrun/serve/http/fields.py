@@ -49,15 +49,15 @@ class Wish:
             raise _wrong("the form has no recording: send it as the field 'file'", "file")
         granularities = _chosen(form, "timestamp_granularities", GRANULARITIES)
         wish = cls(
-            file,
-            _format(form),
-            _flag(form, "stream"),
-            WORD in granularities,
-            SEGMENT in granularities or not granularities,
-            LOGPROBS in _chosen(form, "include", (LOGPROBS,)),
-            _text(form, "language") or UNDETERMINED,
-            _number(form, "temperature") or 0.0,
-            _delay(form),
+            file=file,
+            format=_format(form),
+            stream=_flag(form, "stream"),
+            words=WORD in granularities,
+            segments=SEGMENT in granularities or not granularities,
+            logprobs=LOGPROBS in _chosen(form, "include", (LOGPROBS,)),
+            language=_text(form, "language") or UNDETERMINED,
+            temperature=_number(form, "temperature") or 0.0,
+            delay_ms=_delay(form),
         )
         _check_together(wish, bool(granularities))
         return wish

@@ -1,6 +1,7 @@
 """A multipart form with a recording: it goes to a file while it arrives, and vanishes with the request."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
@@ -19,6 +20,9 @@ MOST_FIELDS, FIELD_BYTES = 50, 256 * 1024
 """Of a form, beside the recording."""
 MULTIPART = "multipart/form-data"
 FILE = b"file"
+
+# Its warnings about malformed forms; the client is told what is wrong.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 
 @asynccontextmanager
