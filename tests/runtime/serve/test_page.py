@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import soundfile
 import webvtt
 from browser import INSECURE_NAME, browser, executable
 from committed import CLIPS
+from jiwer import wer
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 from served import PLAIN, Served, served
 
@@ -28,6 +30,8 @@ pytestmark = [
 
 SPOKEN = CLIPS / "prompts" / "vm-tempgreeting.flac"
 FILE = CLIPS / "prompts" / "vm-leavemsg.flac"
+SILENCE = 0.5
+"""Seconds before it, while the page opens the microphone."""
 REALTIME = re.compile(r"/v1/audio/transcriptions/realtime\?")
 PAUSED = [("Well,", 0.5, 0.9), ("yes.", 0.9, 1.2), ("And", 3.0, 3.2), ("then?", 3.2, 3.6)]
 """Words with a pause in the middle."""
@@ -52,10 +56,10 @@ def server(transcriber: Transcriber) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Its microphone says `SPOKEN` after half a second."""
+    """Its microphone says `SPOKEN`."""
     samples, rate = soundfile.read(SPOKEN, dtype="int16")
     recording = tmp_path_factory.mktemp("microphone") / "spoken.wav"
-    soundfile.write(recording, np.concatenate([np.zeros(rate // 2, np.int16), samples]), rate)
+    soundfile.write(recording, np.concatenate([np.zeros(int(rate * SILENCE), np.int16), samples]), rate)
     with browser(recording) as running:
         yield running
 
@@ -190,21 +194,24 @@ def test_what_the_microphone_hears_is_written_and_saved_by_keyboard_alone(
                 return
         raise AssertionError(f"Tab does not lead to {name}")
 
-    expected = transcriber.transcribe(SPOKEN).text
     to("Record")
     keyboard.press("Enter")
     page.locator("#meter:not([aria-valuenow='0'])").wait_for()
-    expect(page.locator("#transcript")).to_contain_text(expected.split()[-1], timeout=20_000)
+    seconds = ceil(soundfile.info(SPOKEN).duration + SILENCE) + 1
+    expect(page.locator("#clock")).to_have_text(f"0:{seconds:02}", timeout=20_000)
     assert page.get_by_role("button", name="Stop").evaluate("button => button === document.activeElement")
     keyboard.press("Space")
     visit.until("idle")
-    assert visit.paragraphs == [expected]
-    expect(page.locator("#announced")).to_contain_text(expected.split()[-1])  # to screen readers
+    expected, heard = transcriber.transcribe(SPOKEN).text, " ".join(visit.paragraphs)
+    assert wer(expected, heard) < 0.2  # the machine may be too busy for all of the sound
+    announced = page.locator("#announced")  # to screen readers
+    expect(announced).not_to_be_empty()
+    assert announced.inner_text() in heard
     to("Save as srt")
     with page.expect_download() as download:
         keyboard.press("Enter")
     cues = webvtt.from_srt(str(download.value.path()))
-    assert " ".join(cue.text for cue in cues).replace("\n", " ") == expected
+    assert " ".join(cue.text for cue in cues).replace("\n", " ") == heard
 
 
 def test_a_dropped_file_is_written_with_the_words_and_times_that_the_command_has(
@@ -268,8 +275,9 @@ def test_a_session_that_is_lost_keeps_its_text_and_can_be_taken_up_again(visitin
     visit.record()
     visit.until("hearing")
     script.word(*PAUSED[0])
-    script.say("transcription.text.draft", text=" yes")
-    expect(visit.page.locator(".draft")).to_have_text("yes")
+    script.say("transcription.text.delta", text=" yes", words=[])
+    script.say("transcription.text.draft", text=" no")
+    expect(visit.page.locator(".draft")).to_have_text("no")
     script.sockets[-1].close(code=1011)
     assert "lost" in visit.notice
     expect(visit.page.locator(".draft")).to_be_empty()
@@ -277,7 +285,9 @@ def test_a_session_that_is_lost_keeps_its_text_and_can_be_taken_up_again(visitin
     visit.until("hearing")
     script.word(*PAUSED[2])
     expect(visit.page.locator("article")).to_have_count(2)
-    assert visit.paragraphs == ["Well,", "And"]
+    assert visit.paragraphs == ["Well, yes", "And"]
+    cues = webvtt.from_string(visit.saved("vtt"))
+    assert [cue.text for cue in cues] == ["Well, yes", "And"]
 
 
 def test_a_server_that_is_gone_and_one_that_is_full_are_told_in_words(
@@ -298,15 +308,17 @@ def test_a_server_that_is_gone_and_one_that_is_full_are_told_in_words(
         visit.until("idle")
 
 
-def test_a_file_that_is_no_audio_is_refused_by_its_name_and_the_text_stays(visiting: Visiting) -> None:
+def test_of_several_opened_files_one_that_is_no_audio_is_named_and_the_others_are_written(
+    visiting: Visiting, transcriber: Transcriber, tmp_path: Path
+) -> None:
     visit = visiting(expected="status of 400")
-    visit.drop(FILE.name, FILE.read_bytes())
-    visit.page.locator("article").wait_for()
-    visit.until("idle")
-    before = visit.paragraphs
-    visit.drop("notes.txt", b"no sound at all")
+    bad = tmp_path / "notes.txt"
+    bad.write_text("no sound at all")
+    with visit.page.expect_file_chooser() as chooser:
+        visit.page.get_by_role("button", name="Open file").click()
+    chooser.value.set_files([FILE, bad, SPOKEN])
     assert "notes.txt" in visit.notice
-    assert visit.paragraphs == before != []
+    assert visit.paragraphs == [transcriber.transcribe(clip).text for clip in (FILE, SPOKEN)]
 
 
 def test_a_microphone_that_is_not_allowed_says_what_to_do(visiting: Visiting) -> None:

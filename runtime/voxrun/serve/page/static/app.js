@@ -1,14 +1,15 @@
 // START HERE: the page from buttons to words. One thing happens at a time: a recording, or a file.
 
 import { choices, listDevices, prepare, tellDefault } from "./choices.js";
-import { FORMATS, TYPES, txt } from "./formats.js";
+import { copy, save } from "./keep.js";
 import { available } from "./microphone.js";
 import { Notice } from "./notice.js";
 import { BUSY, INSECURE } from "./problems.js";
+import { Progress } from "./progress.js";
 import { Recording } from "./recording.js";
 import { model, setKey } from "./server.js";
 import { Transcript } from "./transcript.js";
-import { Upload, duration } from "./upload.js";
+import { Upload } from "./upload.js";
 import { View, clock, keepingEnd } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
@@ -16,7 +17,7 @@ const LABELS = { idle: "Record", starting: "Cancel", hearing: "Stop", ending: "D
 
 const transcript = new Transcript();
 const view = new View($("transcript"), $("hint"), $("announced"));
-const notice = new Notice($("alerts"));
+const notice = new Notice($("alerts"), $("record"));
 let activity = null; // what `stop()` ends
 let unsaved = false;
 
@@ -27,6 +28,7 @@ function state(name, detail = "Ready") {
   $("progress").hidden = name !== "file";
   $("meter").hidden = name === "file";
   $("open").disabled = name !== "idle";
+  document.title = name === "idle" ? "voxrun" : `${detail} – voxrun`;
   for (const choice of $("choices").querySelectorAll("select, input")) choice.disabled = name !== "idle";
   if (name !== "hearing") showLevel(0);
   refresh();
@@ -59,6 +61,7 @@ function into(section) {
     },
     over(problem, again) {
       activity = null;
+      section.close();
       if (!section.text.trim()) view.remove(section);
       state("idle");
       if (problem) fail(problem, again);
@@ -83,15 +86,15 @@ function record() {
   activity.start(choices).then(listDevices);
 }
 
-// One after another; the rest is left when one fails or is cancelled.
-function hear([file, ...rest]) {
-  if (!file) return;
+// One after another. A file that is refused is named at the end; a lost connection can be taken up again.
+function hear([file, ...rest], notes = []) {
+  if (!file) return notes.length && notice.show(notes.join("\n"));
   if (activity) return notice.show(BUSY);
   notice.hide();
   const section = transcript.begin(file.name);
   const told = into(section);
-  const over = (problem) => told.over(problem, () => hear([file, ...rest]));
-  const progress = new Progress($("progress"), file);
+  const progress = new Progress(file, { bar: $("progress"), text: $("clock"), phase: (phase) => state("file", phase) });
+  const next = (...more) => hear(rest, [...notes, ...more]);
   const upload = new Upload(file, choices.delay, {
     sent: (part) => progress.sent(part),
     text(text, words) {
@@ -100,47 +103,22 @@ function hear([file, ...rest]) {
     },
     done({ duration, warnings = [] }) {
       section.seconds = duration;
-      over(null);
-      if (warnings.length) notice.show(`${file.name}: ${warnings.join("; ")}`);
-      else if (!section.text.trim()) notice.show(`${file.name}: no speech was heard in it.`);
-      hear(rest);
+      told.over(null);
+      if (section.text.trim() || warnings.length) next(...warnings);
+      else next(`${file.name}: no speech was heard in it.`);
     },
-    failed: over,
+    failed(problem) {
+      told.over(problem.remedy ? problem : null, () => hear([file, ...rest], notes));
+      if (!problem.remedy) next(problem.message);
+    },
   });
   activity = {
     stop() {
       upload.cancel();
-      over(null);
+      told.over(null);
     },
   };
   refresh();
-}
-
-// How far a file is: first how much is sent, then how much is heard.
-class Progress {
-  constructor(bar, file) {
-    this.bar = bar;
-    this.name = file.name;
-    duration(file).then((seconds) => (this.seconds = seconds));
-    this.sent(0);
-  }
-
-  sent(part) {
-    state("file", part < 1 ? `Sending ${this.name}` : `Transcribing ${this.name}`);
-    $("clock").textContent = part < 1 ? `${Math.round(part * 100)} %` : "";
-    this.show(part < 1 ? part : NaN);
-  }
-
-  heard(seconds) {
-    $("clock").textContent = clock(seconds) + (this.seconds ? ` of ${clock(this.seconds)}` : "");
-    this.show(seconds / this.seconds);
-  }
-
-  // A part that is not known shows as a bar that only moves.
-  show(part) {
-    if (Number.isFinite(part)) this.bar.value = Math.min(1, part);
-    else this.bar.removeAttribute("value");
-  }
 }
 
 function fail(problem, again) {
@@ -157,6 +135,7 @@ function askKey(message, again) {
     setKey($("key").value.trim());
     $("key").value = "";
     $("key-form").hidden = true;
+    $("record").focus();
     again();
   };
 }
@@ -172,37 +151,11 @@ async function connect() {
   }
 }
 
-async function copy() {
-  const text = txt(transcript);
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    if (!copyOldWay(text)) return notice.show("The browser does not let the page copy: save the text instead.");
-  }
+async function copyAll() {
+  if (!(await copy(transcript))) return notice.show("The browser does not let the page copy: save the text instead.");
   unsaved = false;
-  flash($("copy"), "Copied");
-}
-
-// Pages that are not secure have no clipboard.
-function copyOldWay(text) {
-  const area = document.createElement("textarea");
-  area.value = text;
-  document.body.append(area);
-  area.select();
-  const copied = document.execCommand("copy");
-  area.remove();
-  $("copy").focus();
-  return copied;
-}
-
-function save(format) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([FORMATS[format](transcript)], { type: TYPES[format] }));
-  const name = transcript.sections.find((section) => section.name)?.name.replace(/\.[^.]*$/, "");
-  link.download = `${name || `transcript ${new Date().toLocaleString("sv").replace(/:/g, ".")}`}.${format}`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  unsaved = false;
+  $("copy").textContent = "Copied";
+  setTimeout(() => ($("copy").textContent = "Copy"), 1500);
 }
 
 function clear() {
@@ -217,6 +170,7 @@ function clear() {
       unsaved ||= wasUnsaved;
     },
   });
+  notice.focus();
 }
 
 function show(sections) {
@@ -225,21 +179,16 @@ function show(sections) {
   refresh();
 }
 
-function flash(button, text) {
-  const usual = button.textContent;
-  if (usual === text) return;
-  button.textContent = text;
-  setTimeout(() => (button.textContent = usual), 1500);
-}
-
 function acceptDrops() {
   const over = (inside) => document.body.classList.toggle("dropping", inside);
   addEventListener("dragover", (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
-    over(event.dataTransfer.types.includes("Files"));
+    over(true);
   });
   addEventListener("dragleave", (event) => event.relatedTarget || over(false));
   addEventListener("drop", (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
     over(false);
     hear([...event.dataTransfer.files]);
@@ -252,10 +201,13 @@ $("file").addEventListener("change", () => {
   hear([...$("file").files]);
   $("file").value = ""; // so that the same file can be chosen again
 });
-$("copy").addEventListener("click", copy);
+$("copy").addEventListener("click", copyAll);
 $("clear").addEventListener("click", clear);
 for (const button of $("save").querySelectorAll("button")) {
-  button.addEventListener("click", () => save(button.dataset.format));
+  button.addEventListener("click", () => {
+    save(transcript, button.dataset.format);
+    unsaved = false;
+  });
 }
 addEventListener("beforeunload", (event) => {
   if (unsaved || activity) event.preventDefault();

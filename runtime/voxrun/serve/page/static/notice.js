@@ -3,8 +3,10 @@
 import { made } from "./view.js";
 
 export class Notice {
-  constructor(element) {
+  // `home` has the focus when a notice goes that has it.
+  constructor(element, home) {
     this.element = element;
+    this.home = home;
   }
 
   // `remedy`: {label, act} or nothing.
@@ -23,7 +25,12 @@ export class Notice {
     this.element.replaceChildren(notice);
   }
 
+  focus() {
+    this.element.querySelector("button").focus();
+  }
+
   hide() {
+    if (this.element.contains(document.activeElement)) this.home.focus();
     this.element.replaceChildren();
   }
 }

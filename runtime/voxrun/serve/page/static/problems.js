@@ -19,7 +19,7 @@ export const UNREACHABLE = "The server does not answer. Is voxrun serve running?
 export const KEY_NEEDED = "This server asks for an API key.";
 export const KEY_WRONG = "The server does not accept this API key.";
 export const UNPLUGGED = "The microphone was disconnected. What was said until then is kept.";
-export const BUSY = "A recording is in progress: stop it first, then open the file.";
+export const BUSY = "Something is being transcribed: stop it, or wait for its end, then open the file.";
 
 const OF_MICROPHONE = {
   NotAllowedError:

@@ -2,6 +2,7 @@
 
 const PAUSE = 1.2; // seconds between two words that begin a new paragraph
 const SILENCE = 2; // seconds without new text, live, after which text probably is of a new paragraph
+const LONGEST_WORD = 0.8; // seconds
 
 export class Section {
   constructor(name, offset) {
@@ -45,6 +46,15 @@ export class Section {
     this.words.push(timed);
     this.guess = null;
     this.seconds = Math.max(this.seconds, end);
+  }
+
+  // Nothing more comes. After an error, the last word may have no times: it ended by now.
+  close() {
+    const rest = this.text.slice(this.cursor).trim();
+    if (!rest) return;
+    const last = (this.words.at(-1)?.end ?? this.offset) - this.offset;
+    const end = Math.max(last, this.seconds);
+    this.addWord({ word: rest, start: Math.max(last, end - LONGEST_WORD), end });
   }
 
   paragraph(number) {

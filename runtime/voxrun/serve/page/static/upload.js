@@ -23,7 +23,7 @@ export class Upload {
     request.upload.onload = () => told.sent(1);
     request.onprogress = () => this.take();
     request.onload = () => this.end();
-    request.onerror = () => this.over(() => told.failed(new Problem(GONE, "reconnect")));
+    request.onerror = () => this.broken(file);
     request.open("POST", address("v1/audio/transcriptions"));
     Object.entries(authorization()).forEach(([name, value]) => request.setRequestHeader(name, value));
     request.send(form);
@@ -41,6 +41,17 @@ export class Upload {
     }
     this.take();
     this.over(() => this.told.failed(new Problem(GONE, "reconnect"))); // unless the last event came
+  }
+
+  // The connection is lost, or the file cannot be read (a folder, or one that changed).
+  async broken(file) {
+    let problem = new Problem(GONE, "reconnect");
+    try {
+      await file.slice(0, 1).arrayBuffer();
+    } catch {
+      problem = new Problem(`${file.name}: the browser cannot read it. Is it a folder?`);
+    }
+    this.over(() => this.told.failed(problem));
   }
 
   // The events that have come since the last call; each ends with an empty line.
@@ -64,17 +75,4 @@ export class Upload {
     this.finished = true;
     tell();
   }
-}
-
-// Seconds of a file, NaN if the browser does not know the format: for progress only.
-export function duration(file) {
-  return new Promise((resolve) => {
-    const media = new Audio();
-    media.preload = "metadata";
-    media.onloadedmetadata = media.onerror = () => {
-      URL.revokeObjectURL(media.src);
-      resolve(media.duration);
-    };
-    media.src = URL.createObjectURL(file);
-  });
 }
