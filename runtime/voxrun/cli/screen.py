@@ -152,6 +152,7 @@ class Overall(Screen):
         """A recording is being heard."""
         with self._lock:
             self._open[source] = done
+        self._draw()
 
     def end(self, source: Source) -> None:
         """It is not heard any more."""
@@ -163,6 +164,7 @@ class Overall(Screen):
         """A recording is done with, whether it could be heard or not."""
         with self._lock:
             self._ended += 1
+        self._draw()
 
     @property
     def heard(self) -> float:
