@@ -80,8 +80,8 @@ class Screen(ABC):
 
     def _draw(self) -> None:
         if not self._bar.disable:
-            self._bar.set_description_str(_encodable(self.fitted(_columns() - 1)), refresh=False)
             with tqdm.get_lock():  # type: ignore[no-untyped-call]  # released even if a signal's exception comes meanwhile
+                self._bar.set_description_str(_encodable(self.fitted(_columns() - 1)), refresh=False)
                 self._bar.refresh(nolock=True)
 
 
