@@ -80,8 +80,8 @@ class Screen(ABC):
 
     def _draw(self) -> None:
         if not self._bar.disable:
-            self._bar.set_description_str(_encodable(self.fitted(_columns() - 1)), refresh=False)
             with tqdm.get_lock():  # type: ignore[no-untyped-call]  # released even if a signal's exception comes meanwhile
+                self._bar.set_description_str(_encodable(self.fitted(_columns() - 1)), refresh=False)
                 self._bar.refresh(nolock=True)
 
 
@@ -152,6 +152,7 @@ class Overall(Screen):
         """A recording is being heard."""
         with self._lock:
             self._open[source] = done
+        self._draw()
 
     def end(self, source: Source) -> None:
         """It is not heard any more."""
@@ -163,6 +164,7 @@ class Overall(Screen):
         """A recording is done with, whether it could be heard or not."""
         with self._lock:
             self._ended += 1
+        self._draw()
 
     @property
     def heard(self) -> float:

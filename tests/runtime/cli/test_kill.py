@@ -90,7 +90,7 @@ main.command()
 """
 IN_IMPORTING = 'interrupt(main, "main", 1)'
 IN_LOADING = 'interrupt(transcriber, "load_model", 1)'
-IN_THE_MODEL = 'interrupt(voxtral.VoxtralRealtime, "encode", 4)'
+IN_THE_MODEL = 'interrupt(voxtral.VoxtralRealtime, "encode_all", 4)'
 IN_THE_END = 'interrupt(session.Session, "finish", 1)'
 IN_CREATING = 'interrupt(output, "_writable", 2)'
 IN_WRITING = 'interrupt(output.AtomicFile, "write", 2)'
