@@ -76,8 +76,7 @@ class Protocol(ABC):
 
     async def check(self, **options: Any) -> None:
         """Raise RefusedError if no session can have these options, which a client sets before its audio."""
-        async with self.service.session(protocol=self.name, **options):
-            pass
+        await self.service.check(**options)
 
     def finish(self, tag: object = None) -> None:
         """End the audio of the session in progress, if there is one and it has not ended yet."""
@@ -179,6 +178,7 @@ async def converse(protocol: Protocol, event: dict[str, Any]) -> bool:
     try:
         await protocol.take(event)
     except RefusedError as refusal:
+        protocol.service.metrics.refused(refusal.kind)
         await protocol.refuse(refusal)
         return False
     return True
