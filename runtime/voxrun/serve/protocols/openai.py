@@ -136,8 +136,8 @@ class OpenAi(Protocol):
             if stream.decoder is None:
                 stream.decoder = await self.decoder(self._choices.encoding, self._choices.rate)
             samples = stream.decoder.feed(audio)
-            if self._choices.turns is None:
-                async with self._in_order:
+            async with self._in_order:  # not while the client is slow to read
+                if self._choices.turns is None:
                     await stream.items.opened()
             await stream.hear(samples)
         finally:
