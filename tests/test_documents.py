@@ -16,6 +16,8 @@ from voxbuild.recipes.schema import Strict
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.tasks import build, describe, publish, selection, show
 from voxrun.cli.options import parser
+from voxrun.cli.parser import Parser
+from voxrun.cli.serve_options import parser as server_parser
 
 ROOT = Path(__file__).parents[1]
 PATTERNS = (
@@ -108,22 +110,38 @@ def test_every_variable_of_doit_is_documented() -> None:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_documented_options_of_voxrun_exist(name: str) -> None:
-    known = set(parser()._option_string_actions)
     for call in calls_of("voxrun", name):
-        assert options_in(call) <= known, call
+        command = server_parser() if call[:1] == ["serve"] else parser()
+        assert options_in(call) <= set(command._option_string_actions), call
 
 
 def test_the_runtimes_readme_documents_the_options_of_voxrun_and_no_others() -> None:
     told = {option for line in code_of("runtime/README.md") for option in options_in(line.split())}
-    known = {option for option in parser()._option_string_actions if option.startswith("--")}
-    assert told == known
+    both = {*parser()._option_string_actions, *server_parser()._option_string_actions}
+    assert told == {option for option in both if option.startswith("--")}
 
 
-def test_the_help_of_voxrun_has_the_exit_codes_of_the_runtimes_readme() -> None:
-    table = text_of("runtime/README.md").partition("| code | meaning |")[2].partition("\n\n")[0]
+def test_the_runtimes_readme_has_the_servers_options_and_defaults() -> None:
+    section = text_of("runtime/README.md").partition("\n## Server\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(--[\w-]+)[^|]*\|(.*)\|$", section, re.MULTILINE))
+    options = {
+        name: each for name, each in server_parser()._option_string_actions.items() if name[:2] == "--"
+    }
+    shared = set(parser()._option_string_actions)
+    assert rows.keys() | shared >= options.keys() >= rows.keys()
+    for name, text in rows.items():
+        default = options[name].default
+        assert not default or f"`{default:g}`" in text if isinstance(default, int | float) else True, name
+
+
+@pytest.mark.parametrize("command", [parser(), server_parser()], ids=lambda command: command.prog)
+def test_the_help_has_the_exit_codes_of_the_runtimes_readme(command: Parser) -> None:
+    heading = "Server" if command.prog == "voxrun serve" else "Options"
+    section = text_of("runtime/README.md").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    table = section.partition("| code | meaning |")[2].partition("\n\n")[0]
     told = re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE)
-    helped = parser().format_help().partition("exit codes:\n")[2]
-    assert re.findall(r"^  (\d[\d, ]*?)(?:  |$)", helped, re.MULTILINE) == told
+    helped = command.format_help().partition("exit codes:\n")[2]
+    assert re.findall(r"^  (\d[\d, ]*?)(?:  |$)", helped, re.MULTILINE) == told != []
 
 
 def test_the_runtimes_readme_documents_every_public_name() -> None:

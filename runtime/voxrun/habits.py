@@ -69,19 +69,64 @@ HABITS = {
         "standard output has nothing but the transcript, and only a terminal shows progress; leave it out"
     ),
     "V": "the version is --version",
+    "host port api-key serve server": "the server is another command: voxrun serve",
 }
 """Names without dashes, `_` as `-` -> what to write instead."""
+
+SERVER_HABITS = {
+    "p listen": "the port is --port",
+    "H bind address": "the address is --host",
+    "key apikey token auth-token": "a key is --api-key, or --api-key-file",
+    "allowed-origins allow-origins cors cors-allow-origins cors-origins": (
+        "an origin is --allow-origin, once for each"
+    ),
+    "served-model-name alias model-name": "a client may use any name for the model; leave it out",
+    "workers num-workers threads t j threads-http": (
+        "one process serves all sessions, in one pass of the model; leave it out"
+    ),
+    "np parallel max-num-seqs max-concurrent-requests max-concurrency limit-concurrency": (
+        "the number of sessions is --max-sessions"
+    ),
+    "timeout to ws-timeout timeout-keep-alive": "the time without a message is --idle-timeout",
+    "timeout-graceful-shutdown": "the time to finish is --grace",
+    "keep-alive ttl unload idle-timeout-unload sleep-idle-seconds": (
+        "the time until the model is unloaded is --idle-unload, in minutes"
+    ),
+    "max-model-len ctx-size c max-audio-clip-filesize-mb": (
+        "sessions of any length take bounded memory; the size of a recording is --max-upload"
+    ),
+    "ssl-keyfile ssl-certfile ssl-key-file ssl-cert-file certfile keyfile tls": (
+        "the server speaks no TLS; put a proxy such as Caddy or nginx before it"
+    ),
+    "delay transcription-delay transcription-delay-ms": "the delay is --delay-ms",
+    "temp temperature": "a client asks for a temperature in its session; leave it out",
+    "metrics": "GET /metrics has them always; leave it out",
+    "log-level uvicorn-log-level access-log disable-log-requests v verbose": (
+        "the server reports faults only, on stderr, and GET /metrics the rest; leave it out"
+    ),
+    "convert": "recordings of all formats are taken; leave it out",
+    "reload daemon d": "the server does not do this; use a supervisor such as systemd or launchd",
+}
+"""The same for `voxrun serve`: those of vLLM, mlx-audio, whisper.cpp's server, llama.cpp's and uvicorn."""
 
 COMPUTERS = {"auto", "cpu", "gpu", "cuda", "mps", "metal", "mlx"}
 """Values of other programs' --device."""
 
 LONG_DASHES = "\N{EN DASH}\N{EM DASH}"
 _ADVICE = {name: advice for names, advice in HABITS.items() for name in names.split()}
+_SERVER_ADVICE = {name: advice for names, advice in SERVER_HABITS.items() for name in names.split()}
 
 
 def advice(option: str) -> str | None:
     """What to write instead of another program's option, in any spelling of its dashes; None if unknown."""
     return _ADVICE.get(option.lstrip("-")) or _ADVICE.get(plain(option))
+
+
+def server_advice(option: str) -> str | None:
+    """The same for `voxrun serve`, which has other options."""
+    own = _SERVER_ADVICE.get(option.lstrip("-")) or _SERVER_ADVICE.get(plain(option))
+    general = advice(option) or ""
+    return own or (general if general.endswith("leave it out") and "--" not in general else None)
 
 
 def plain(option: str) -> str:

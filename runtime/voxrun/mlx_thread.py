@@ -9,6 +9,7 @@ lasts as long as the process. The results are plain data, or arrays that have be
 import atexit
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -31,6 +32,8 @@ class MlxThread:
         self._process = 0  # in which it has
         self._starting = threading.Lock()
         self._closing, self._closed = threading.Event(), threading.Event()
+        self.busy = 0.0
+        """Seconds in which it worked."""
         os.register_at_fork(after_in_child=self._free_lock)
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -47,12 +50,26 @@ class MlxThread:
             except BaseException as error:  # whatever it is, it belongs to the caller
                 future.set_exception(error)
 
-        if threading.current_thread() is self._thread:  # a destructor that the garbage collector calls there
+        if self.is_current():  # a destructor that the garbage collector calls there
             work()
         else:
             self._start()
             self._work.put(work)
         return future
+
+    def later(self, function: Callable[[], None]) -> None:
+        """Have function() called after all work that waits now, also if this is the thread itself.
+
+        It must not raise. Raises VoxrunError in a process that was forked from the thread's own.
+        """
+        self.check_process()
+        if not self.is_current():
+            self._start()
+        self._work.put(function)
+
+    def is_current(self) -> bool:
+        """Whether this is the thread that does the work."""
+        return threading.current_thread() is self._thread
 
     def check_process(self) -> None:
         """Raises VoxrunError if the thread was left behind by a fork."""
@@ -77,7 +94,9 @@ class MlxThread:
             work = self._work.get()
             if self._closing.is_set():
                 break
+            begun = time.perf_counter()
             work()
+            self.busy += time.perf_counter() - begun
             del work  # or the last session would be kept until there is other work
         self._closed.set()
         threading.Event().wait()  # for ever: its end could abort the process
@@ -103,7 +122,14 @@ class MlxThread:
 
 _THREAD = MlxThread()
 submit = _THREAD.submit
+later = _THREAD.later
+is_current = _THREAD.is_current
 check_process = _THREAD.check_process
+
+
+def busy_seconds() -> float:
+    """Time in which MLX's thread worked, since the start."""
+    return _THREAD.busy
 
 
 def computed(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

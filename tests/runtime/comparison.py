@@ -80,10 +80,10 @@ def stages(
         "stem": np.array(model.encoder.stem(mx.array(frames)[None], model.encoder_state())[0]),
         "encoder": encoder,
         "adapter": adapter,
-        "gains": np.array(mx.concatenate(model.gains(schedule.n_delay))),
+        "gains": np.concatenate([np.array(gain) for gain in model.gains(schedule.n_delay)]),
         "logits": decoded(model, schedule, heard, history, blocks),
         "steps": decoded(model, schedule, heard, history, steps),
-        "whole": np.array(mx.concatenate(list(whole))),
+        "whole": np.concatenate([np.array(block) for block in whole]),
     }
 
 
@@ -98,7 +98,7 @@ def encoded(model: VoxtralRealtime, mel: np.ndarray) -> np.ndarray:
     """Mel [frames, bins] -> encoder frames [frames/2, dim], block by block."""
     state = model.encoder_state()
     blocks = np.split(mel, range(ENCODER_BLOCK, len(mel), ENCODER_BLOCK))
-    return np.concatenate([np.array(model.encoder(mx.array(block)[None], state)[0]) for block in blocks])
+    return np.concatenate([np.array(model.encoder([mx.array(block)[None]], [state])[0]) for block in blocks])
 
 
 def decoded(

@@ -16,6 +16,7 @@ class ScriptedModel:
 
     def __init__(self, script: list[int], rest: int = 32) -> None:
         self.config = ModelConfig.from_dict(small_params())
+        self.dtype = mx.float32
         self.language_model = SimpleNamespace(logits=self._logits)
         self.history: list[int] = []
         """The input of each position, without those taken back."""
@@ -38,6 +39,9 @@ class ScriptedModel:
         """[1, positions, 4]"""
         return mx.zeros((1, mel.shape[0] // self.config.mel_per_position, 4))
 
+    def encode_all(self, mels: list[mx.array], states: list[None]) -> list[mx.array]:
+        return [self.encode(mel, state) for mel, state in zip(mels, states, strict=True)]
+
     def gains(self, n_delay: int) -> None:
         return None
 
@@ -46,6 +50,10 @@ class ScriptedModel:
 
     def rewind(self, n: int) -> None:
         del self.history[len(self.history) - n :]
+
+    def decode_all(self, streams: list[Any]) -> mx.array:
+        (rows,) = streams
+        return self.decode(mx.array(rows.tokens), rows.audio, rows.gains, rows.caches)
 
     def decode(self, tokens: mx.array, audio: mx.array, gains: None, caches: Any) -> mx.array:
         assert tokens.shape[0] == audio.shape[1]

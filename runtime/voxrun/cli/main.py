@@ -18,9 +18,9 @@ def main(argv: list[str] | None = None, interruption: Interruption | None = None
     """Run the command; return its exit code. Raises SystemExit after --help and for impossible options."""
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["serve"]:
-        from .serve import run as run_server
+        from .serve import main as serve
 
-        return run_server(words[1:])
+        return serve(words[1:], interruption)
 
     from .options import parse
 

@@ -1,8 +1,6 @@
 """The command line of `voxrun`."""
 
 import argparse
-import os
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,17 +10,14 @@ from voxrun.audio.choice import Choice, Raw
 from voxrun.errors import AudioError
 from voxrun.files.descriptors import descriptor_at
 from voxrun.habits import device_advice
-from voxrun.messages import shown
 from voxrun.transcripts.typesetting.layout import CUE, HIGHLIGHT, MOST_LINES, Layout
 from voxrun.transcripts.writers import WRITERS
-from voxrun.trust.defaults import DEFAULT_MODEL, DEFAULT_REGISTRY, REGISTRY_VARIABLE
 
-from .arguments import ignored_input, misplaced_model, not_a_model, not_a_recording
+from .arguments import ignored_input, misplaced_model, not_a_recording
+from .model_options import add_delay, add_model, choose_model, mistakes_of_model
+from .numbers import count, number, positive
 from .parser import RECORDINGS, STDIN, STDOUT, Help, Parser
 
-MODEL_VARIABLE = "VOXRUN_MODEL"
-MOST_DIGITS = 15
-"""Of a number."""
 DESCRIPTION = (
     "Transcribe recordings, streams and the microphone with MLX weights of Voxtral-Mini-4B-Realtime."
     " Standard output carries the transcript, nothing else."
@@ -35,6 +30,7 @@ examples:
   ffmpeg -v error -i URL -f wav - | voxrun -  a stream
   voxrun                                      the microphone, until Ctrl-C
   voxrun talk.flac --model out/tiny/4bit      weights from a folder
+  voxrun serve --model out/tiny/4bit          a server for apps (voxrun serve --help)
 
 Ctrl-C, SIGTERM or SIGHUP ends the sound: what was heard is still printed. A \
 second one aborts. A file for --output is not written if only a part of its \
@@ -78,8 +74,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args.format = args.format or _format_of(args.output)
     if args.output == STDOUT or descriptor_at(args.output or "") == 1:
         args.output = None
-    if args.model is None and args.lock is None:
-        args.model = os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL
+    choose_model(args)
     args.choice = Choice(args.track, args.channel, args.raw)
     args.layout = Layout(args.line_length, args.lines, args.words, args.timestamps)
     mistake = next(filter(None, _mistakes(args)), None)
@@ -91,8 +86,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def _mistakes(args: argparse.Namespace) -> Iterator[str | None]:
     """What is found wrong without opening a file. A bad recording among others is reported in its turn."""
     yield from _mistakes_of_recordings(args)
-    if args.model is not None:
-        yield not_a_model(args.model)
+    yield from mistakes_of_model(args)
     if args.device is not None:
         yield device_advice(args.device)
         if args.audio:
@@ -153,13 +147,13 @@ def _add_sound(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--track",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="the sound track to hear, from 1 (default: the first)",
     )
     group.add_argument(
         "--channel",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="the channel to hear, from 1 (default: the average of all)",
     )
@@ -174,36 +168,7 @@ def _add_sound(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_model(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--model",
-        metavar="PATH|REPO",
-        help="folder; owner/name of the Hub; or registry:NAME of the local registry, with or without owner;"
-        f" those two may end in @TAG (default: that of --lock, else ${MODEL_VARIABLE}, else {DEFAULT_MODEL})",
-    )
-    group.add_argument("--revision", help="tag, branch or commit of a repository, as behind the @")
-    group.add_argument(
-        "--registry",
-        type=Path,
-        metavar="DIR",
-        help="local registry to find the repository in, whether it is named registry:NAME or not"
-        f" (default for registry:NAME: ${REGISTRY_VARIABLE}, else {DEFAULT_REGISTRY})",
-    )
-    group.add_argument(
-        "--verify",
-        nargs="?",
-        const=True,
-        default=False,
-        type=Path,
-        metavar="KEY",
-        help="load nothing unless every file has the hash that the manifest says; with KEY, a public key,"
-        " unless they are signed with its private key",
-    )
-    group.add_argument(
-        "--lock",
-        type=Path,
-        metavar="FILE",
-        help="load nothing but the model that this voxrun.lock names, and verify it",
-    )
+    add_model(group)
     group.add_argument(
         "--write-lock", type=Path, metavar="FILE", help="verify the model, and write such a lock of it"
     )
@@ -226,14 +191,14 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--line-length",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="srt, vtt: columns of a line; a wide character takes two (default: 42; Chinese and Korean 32;"
         " Japanese 26)",
     )
     group.add_argument(
         "--lines",
-        type=_positive,
+        type=positive,
         metavar="N",
         help=f"srt, vtt: most lines of a subtitle (default {MOST_LINES})",
     )
@@ -247,7 +212,7 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--alternatives",
-        type=_count,
+        type=count,
         default=0,
         metavar="N",
         help="json: the N likeliest tokens at each position of a word, with their probabilities",
@@ -258,17 +223,11 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_decoding(group: argparse._ArgumentGroup) -> None:
+    add_delay(group)
     group.add_argument(
-        "--delay-ms",
-        type=_number,
-        metavar="MS",
-        help="how long the model listens before it writes: 80 to 1200 in steps of 80, or 2400"
-        " (default: the model's own, 480)",
+        "--temp", type=number, default=0.0, metavar="T", help="sampling temperature (default 0: greedy)"
     )
-    group.add_argument(
-        "--temp", type=_number, default=0.0, metavar="T", help="sampling temperature (default 0: greedy)"
-    )
-    group.add_argument("--seed", type=_count, default=0, metavar="N", help="of the sampling (default 0)")
+    group.add_argument("--seed", type=count, default=0, metavar="N", help="of the sampling (default 0)")
     group.add_argument(
         "--unstick",
         action="store_true",
@@ -282,30 +241,3 @@ def _raw(text: str) -> Raw:
         return Raw.parse(text)
     except AudioError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _positive(text: str) -> int:
-    return _whole(text, 1)
-
-
-def _count(text: str) -> int:
-    return _whole(text, 0)
-
-
-def _whole(text: str, least: int) -> int:
-    if re.fullmatch(r"[+-]?\d+", text, re.ASCII) and len(text) > MOST_DIGITS:
-        raise argparse.ArgumentTypeError(f"{shown(text)} is too long for a number")
-    try:
-        number = int(text)
-    except ValueError:
-        number = least - 1
-    if number < least:
-        raise argparse.ArgumentTypeError(f"{shown(text)} is not a whole number of {least} or more")
-    return number
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{shown(text)} is not a number") from error

@@ -3,7 +3,7 @@
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from voxrun import habits
@@ -22,6 +22,9 @@ class Parser(argparse.ArgumentParser):
 
     argparse alone would take them in one place only, or as the optional value of an option before them.
     """
+
+    advice: Callable[[str], str | None] = staticmethod(habits.advice)
+    """What to write instead of another program's option; None if it is unknown."""
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """The options and the recordings; leaves the program, with code 2, if the words make no sense."""
@@ -60,7 +63,7 @@ class Parser(argparse.ArgumentParser):
     def _action(self, name: str) -> argparse.Action:
         if name in self._option_string_actions:
             return self._option_string_actions[name]
-        habit = habits.advice(name)
+        habit = self.advice(name)
         self.error(f"{name}: {habit}" if habit else f"{name}: no such option; {self._nearest(name)}")
 
     def _nearest(self, name: str) -> str:
@@ -90,7 +93,7 @@ class Parser(argparse.ArgumentParser):
     def _is_option(self, word: str) -> bool:
         """Whether a word is an option, and not a value that begins with a dash."""
         name = word.partition("=")[0]
-        known = name in self._option_string_actions or habits.advice(name) is not None
+        known = name in self._option_string_actions or self.advice(name) is not None
         return word == END_OF_OPTIONS or (word.startswith("-") and known)
 
 

@@ -1,34 +1,75 @@
 """The command `voxrun serve`."""
 
 import argparse
-import os
+import logging
 import sys
+from importlib.util import find_spec
 
 from .codes import BAD, DONE
-from .options import MODEL_VARIABLE
+from .keys import keys_of
+from .serve_options import parse, settings
+from .signals import Interruption
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from voxrun.serve.lifetime import Server
+
+EXTRA = ("multipart", "prometheus_client", "starlette", "uvicorn", "websockets")
+"""What is installed by voxrun-mlx[server]."""
+log = logging.getLogger("voxrun")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    p = argparse.ArgumentParser(prog="voxrun serve", allow_abbrev=False)
-    p.add_argument("--model", default=os.environ.get(MODEL_VARIABLE))
-    p.add_argument("--host", default="127.0.0.1")
-    p.add_argument("--port", type=int, default=8000)
-    return p
-
-
-def run(argv: list[str]) -> int:
-    """Serve until a signal; return the exit code."""
-    args = parser().parse_args(argv)
-    from voxrun.errors import VoxrunError
-    from voxrun.serve.lifetime import serve
-    from voxrun.serve.settings import Settings
-    from voxrun.trust.open import trusted
-
-    try:
-        folder = trusted(args.model, None, None, False, None)
-        serve(Settings(folder, args.model, args.host, args.port))
-    except VoxrunError as error:
-        print(f"voxrun: {error}", file=sys.stderr)
+def main(argv: list[str], interruption: Interruption | None = None) -> int:
+    """Serve until a signal; return the exit code. Raises SystemExit after --help and for bad options."""
+    args = parse(argv)
+    missing = [name for name in EXTRA if find_spec(name) is None]
+    if missing:
+        print(
+            f"voxrun serve: needs {', '.join(missing)}: pip install 'voxrun-mlx[server]'",
+            file=sys.stderr,
+        )
         return BAD
-    return DONE
+    from voxrun.errors import VoxrunError
+
+    from .screen import show_log
+
+    show_log()
+    try:
+        return _serve(args, interruption or Interruption())
+    except VoxrunError as error:
+        log.error("%s", error)
+        return BAD
+
+
+def _serve(args: argparse.Namespace, interruption: Interruption) -> int:
+    from voxrun.serve.address import listening
+    from voxrun.serve.lifetime import Server
+    from voxrun.trust.open import pinned_model, trusted
+
+    sockets = listening(args.host, args.port)  # before a model is downloaded for nothing
+    keys = keys_of(args.api_key, args.api_key_file)
+    model = pinned_model(args.lock) if args.model is None else args.model
+    folder = trusted(model, args.revision, args.registry, args.verify, args.lock)
+    server = Server(settings(args, folder, model, keys), sockets)
+
+    def ready() -> None:
+        interruption.source, interruption.at_once = _Ending(server, interruption), False
+
+    return DONE if server.run(ready) else interruption.exit_code
+
+
+class _Ending:
+    """The first signal ends the server, the next the process."""
+
+    def __init__(self, server: "Server", interruption: Interruption) -> None:
+        self._server, self._interruption = server, interruption
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a signal came."""
+        return self._server.stopped
+
+    def stop(self) -> None:
+        """A signal."""
+        self._interruption.at_once = True
+        self._server.stop()

@@ -7,8 +7,19 @@ import time
 from types import FrameType
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # signals are handled before the audio libraries are imported
-    from voxrun.audio.source import Source
+if TYPE_CHECKING:  # a Ctrl-C before signals are handled prints a traceback, so little is imported
+    from typing import Protocol
+
+    class Stoppable(Protocol):
+        """What hears audio: a source, or several at once."""
+
+        @property
+        def stopped(self) -> bool:
+            """Whether `stop` was called."""
+
+        def stop(self) -> None:
+            """End soon, as if the audio ended there; called from a signal handler."""
+
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN = 0.3
@@ -16,14 +27,14 @@ AGAIN = 0.3
 
 
 class Interruption:
-    """Handles the signals. While a source is transcribed, the first signal stops the source: the model is not
+    """Handles the signals. While audio is transcribed, the first signal stops its source: the model is not
     interrupted in an update, which would make its caches useless for the rest of the text. The second raises
     KeyboardInterrupt, for the outputs to be committed or discarded; one more ends the process at once.
     """
 
     def __init__(self) -> None:
-        self.source: Source | None = None
-        """The source that is being transcribed."""
+        self.source: Stoppable | None = None
+        """The audio that is being transcribed."""
         self.at_once = True
         """Whether the first signal ends the process: there is nothing to clean up while it imports and loads,
         and libraries may swallow exceptions."""

@@ -1,8 +1,13 @@
 """Keys and values of the positions in a sliding window."""
 
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from voxrun.device import mx
+
+from .functions import joined
 
 GROWTH = 256
 """Positions allocated at a time: growing by one would copy the whole cache at every step."""
@@ -21,20 +26,19 @@ class KVCache:
         self.angle = 0
         """The rotary position of the next one; `turn_back` keeps it within a few windows."""
         self._end = 0
-        self._keys: mx.array | None = None
-        self._values: mx.array | None = None
+        self._keys: Any = None  # of the kind that it is given, MLX's or NumPy's
+        self._values: Any = None
 
     @property
     def past(self) -> int:
         """Earlier positions that the next query may see."""
         return min(self.offset, self.window - 1)
 
-    def update(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
+    def update(self, keys: Any, values: Any) -> tuple[Any, Any]:
         """Append n positions; return the last `past` + n."""
         n, past = keys.shape[2], self.past
-        if self._keys is None or self._values is None or self._end + n > self._keys.shape[2]:
+        if self._keys is None or self._end + n > self._keys.shape[2]:
             self._make_room(keys, values, past, n)
-        assert self._keys is not None and self._values is not None
         start, end = self._end - past, self._end + n
         self._keys[..., self._end : end, :] = keys
         self._values[..., self._end : end, :] = values
@@ -49,28 +53,27 @@ class KVCache:
         self.offset -= n
         self.angle -= n
 
-    def turn_back(self, rotate: Callable[[mx.array, int], mx.array]) -> None:
+    def turn_back(self, rotate: Callable[[Any, int], Any]) -> None:
         """Renumber rotary positions from the oldest key, once they have grown far beyond it.
 
         Scores depend only on differences of positions, but a float32 angle loses precision as it grows: after
-        a day of audio, scores would be off by 0.3. `rotate` rotates keys [..., 1, dim] by positions.
+        a day of audio, scores would be off by 0.3. `rotate` rotates keys [1, kv heads, n, dim] by positions.
         """
         shift = self.angle - self.past
         if shift < 2 * self.window + GROWTH:
             return
         if self._keys is not None:
             kept = self._keys[..., self._end - self.past : self._end, :]
-            self._keys[..., self._end - self.past : self._end, :] = rotate(kept[..., None, :], -shift)[
-                ..., 0, :
-            ]
+            self._keys[..., self._end - self.past : self._end, :] = rotate(kept, -shift)
         self.angle -= shift
 
-    def _make_room(self, keys: mx.array, values: mx.array, past: int, n: int) -> None:
-        def moved(old: mx.array | None, like: mx.array) -> mx.array:
-            room = mx.zeros((*like.shape[:2], n + GROWTH, like.shape[3]), like.dtype)
+    def _make_room(self, keys: Any, values: Any, past: int, n: int) -> None:
+        def moved(old: Any, like: Any) -> Any:
+            zeros = np.zeros if isinstance(like, np.ndarray) else mx.zeros
+            room = zeros((*like.shape[:2], n + GROWTH, like.shape[3]), like.dtype)
             if old is None or not past:
                 return room
-            return mx.concatenate([old[..., self._end - past : self._end, :], room], axis=2)
+            return joined([old[..., self._end - past : self._end, :], room], axis=2)
 
         self._keys, self._values = moved(self._keys, keys), moved(self._values, values)
         self._end = past

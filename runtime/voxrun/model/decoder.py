@@ -1,14 +1,17 @@
 """The language model, which adds an audio embedding to each position's input (contract steps 7 and 8)."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from voxrun.arrays import FloatArray
 from voxrun.checkpoint.config import ModelConfig, TransformerConfig
 from voxrun.device import mx, nn
 
-from .cache import KVCache
-from .layers import Attention, FeedForward
+from .functions import gelu
+from .layers import Attention, FeedForward, Span
 from .linear import Embedding, Linear
 
 
@@ -20,9 +23,9 @@ class AdaptiveNorm(nn.Module):
         self.linear_in = Linear(dim, ada_dim, bias=False)
         self.linear_out = Linear(ada_dim, dim, bias=False)
 
-    def __call__(self, delay: mx.array) -> mx.array:
+    def __call__(self, delay: Any) -> Any:
         """Delay embedding [1, dim] -> gain [1, dim]."""
-        return 1 + self.linear_out(nn.gelu(self.linear_in(delay)))
+        return 1 + self.linear_out(gelu(self.linear_in(delay)))
 
 
 class DecoderBlock(nn.Module):
@@ -36,9 +39,9 @@ class DecoderBlock(nn.Module):
         self.ffn_norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
         self.mlp = FeedForward(c)
 
-    def __call__(self, x: mx.array, gain: mx.array, cache: KVCache) -> mx.array:
-        """X [1, n, dim], gain [1, dim] -> [1, n, dim]."""
-        x = x + self.attention(self.attn_norm(x), cache)
+    def __call__(self, x: Any, gain: Any, spans: Sequence[Span]) -> Any:
+        """X [1, n, dim], the rows of all spans, gain [n or 1, dim] -> [1, n, dim]."""
+        x = x + self.attention(self.attn_norm(x), spans)
         return x + self.mlp(self.ffn_norm(x) * gain)
 
 
@@ -53,24 +56,25 @@ class LanguageModel(nn.Module):
         self.norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
 
     def gains(self, n_delay: int, dim: int, dtype: mx.Dtype) -> list[mx.array]:
-        """Each layer's gain [1, dim] for a delay of `n_delay` positions, computed once for a stream."""
-        delay = delay_embedding(n_delay, dim)
+        """Each layer's gain [1, dim] for a delay of `n_delay` positions."""
+        delay = mx.array(delay_embedding(n_delay, dim))
         gains = [layer.ada_norm(delay).astype(dtype) for layer in self.layers]
         mx.eval(gains)
         return gains
 
-    def __call__(self, x: mx.array, gains: list[mx.array], caches: list[KVCache]) -> mx.array:
-        """X [1, n, dim] -> hidden states [1, n, dim] after the last norm."""
-        for layer, gain, cache in zip(self.layers, gains, caches, strict=True):
-            x = layer(x, gain, cache)
+    def __call__(self, x: Any, gains: Sequence[Any], spans: Sequence[Sequence[Span]]) -> Any:
+        """X [1, n, dim] -> hidden states [1, n, dim] after the last norm; gains and spans of each layer."""
+        for layer, gain, own in zip(self.layers, gains, spans, strict=True):
+            x = layer(x, gain, own)
         return self.norm(x)
 
-    def logits(self, hidden: mx.array) -> mx.array:
+    def logits(self, hidden: Any) -> Any:
         """Hidden [1, n, dim] -> float32 logits [1, n, vocabulary]."""
-        return self.embed_tokens.as_linear(hidden).astype(mx.float32)
+        logits = self.embed_tokens.as_linear(hidden)
+        return logits if isinstance(logits, np.ndarray) else logits.astype(mx.float32)
 
 
-def delay_embedding(n_delay: int, dim: int) -> mx.array:
+def delay_embedding(n_delay: int, dim: int) -> FloatArray:
     """cat(cos, sin)(n_delay * exp(-ln(1e4) i / (dim/2))), float32 [1, dim]: bfloat16 is off by 0.11."""
     angles = n_delay * np.exp(-math.log(1e4) * np.arange(dim // 2) / (dim // 2))
-    return mx.array(np.concatenate([np.cos(angles), np.sin(angles)])[None].astype(np.float32))
+    return np.concatenate([np.cos(angles), np.sin(angles)])[None].astype(np.float32)

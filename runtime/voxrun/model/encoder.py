@@ -1,10 +1,16 @@
 """The causal audio encoder and the adapter, fed frame by frame or all at once (contract steps 4 to 6)."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
 from voxrun.checkpoint.config import ModelConfig, TransformerConfig
 from voxrun.device import mx, nn
 
 from .cache import KVCache
-from .layers import Attention, FeedForward
+from .functions import gelu, joined
+from .layers import Attention, FeedForward, Span
 from .linear import Linear
 
 KERNEL = 3
@@ -14,8 +20,8 @@ class EncoderState:
     """The encoder's state between chunks of a stream: the convolutions' tails, keys and values."""
 
     def __init__(self, config: ModelConfig, dtype: mx.Dtype) -> None:
-        self.mel_tail = mx.zeros((1, KERNEL - 1, config.audio.num_mel_bins), dtype)
-        self.conv_tail = mx.zeros((1, KERNEL - 2, config.encoder.dim), dtype)
+        self.mel_tail: Any = mx.zeros((1, KERNEL - 1, config.audio.num_mel_bins), dtype)
+        self.conv_tail: Any = mx.zeros((1, KERNEL - 2, config.encoder.dim), dtype)
         mx.eval(self.mel_tail, self.conv_tail)
         self.caches = [KVCache(config.encoder.sliding_window) for _ in range(config.encoder.n_layers)]
 
@@ -30,9 +36,9 @@ class EncoderBlock(nn.Module):
         self.ffn_norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
         self.mlp = FeedForward(c)
 
-    def __call__(self, x: mx.array, cache: KVCache) -> mx.array:
-        """X [1, n, dim] -> [1, n, dim]."""
-        x = x + self.attention(self.attn_norm(x), cache)
+    def __call__(self, x: Any, spans: Sequence[Span]) -> Any:
+        """X [1, n, dim], the rows of all spans -> [1, n, dim]."""
+        x = x + self.attention(self.attn_norm(x), spans)
         return x + self.mlp(self.ffn_norm(x))
 
 
@@ -47,24 +53,27 @@ class Encoder(nn.Module):
         self.layers = [EncoderBlock(c) for _ in range(c.n_layers)]
         self.norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
 
-    def __call__(self, mel: mx.array, state: EncoderState) -> mx.array:
-        """Mel [1, n, bins], n even and not 0 -> [1, n/2, dim], continuing `state`."""
-        x = self.stem(mel, state)
-        for layer, cache in zip(self.layers, state.caches, strict=True):
-            x = layer(x, cache)
+    def __call__(self, mels: Sequence[Any], states: Sequence[EncoderState]) -> Any:
+        """Each stream's mel [1, n, bins], n even and not 0 -> [1, sum of n/2, dim], continuing `states`."""
+        stems = [self.stem(mel, state) for mel, state in zip(mels, states, strict=True)]
+        x = joined(stems)
+        for i, layer in enumerate(self.layers):
+            x = layer(x, [Span(state.caches[i], s.shape[1]) for state, s in zip(states, stems, strict=True)])
         return self.norm(x)
 
-    def stem(self, mel: mx.array, state: EncoderState) -> mx.array:
+    def stem(self, mel: Any, state: EncoderState) -> Any:
         """The convolutions alone: mel [1, n, bins], n even and not 0 -> [1, n/2, dim], continuing `state`.
 
         The tail before the frames is the causal left padding: zeros at the start of the stream.
         """
-        frames = mx.concatenate([state.mel_tail, mel], axis=1)
-        state.mel_tail = frames[:, -(KERNEL - 1) :]
-        x = nn.gelu(self.conv1(frames))
-        x = mx.concatenate([state.conv_tail, x], axis=1)
-        state.conv_tail = x[:, -(KERNEL - 2) :]
-        return nn.gelu(self.conv2(x))
+        if isinstance(mel, np.ndarray):
+            state.mel_tail, state.conv_tail = np.asarray(state.mel_tail), np.asarray(state.conv_tail)
+        frames = joined([state.mel_tail, mel])
+        state.mel_tail = _tail(frames, KERNEL - 1)
+        x = gelu(self.conv1(frames))
+        x = joined([state.conv_tail, x])
+        state.conv_tail = _tail(x, KERNEL - 2)
+        return gelu(self.conv2(x))
 
 
 class Adapter(nn.Module):
@@ -77,7 +86,13 @@ class Adapter(nn.Module):
         self.w_out = Linear(config.decoder.dim, config.decoder.dim, bias=False)
         self._factor = config.downsample_factor
 
-    def __call__(self, x: mx.array) -> mx.array:
+    def __call__(self, x: Any) -> Any:
         """X [1, n, encoder dim] -> [1, n / factor, decoder dim]."""
         x = x.reshape(1, x.shape[1] // self._factor, -1)
-        return self.w_out(nn.gelu(self.w_in(x)))
+        return self.w_out(gelu(self.w_in(x)))
+
+
+def _tail(frames: Any, n: int) -> Any:
+    """The last n; of NumPy's a copy, which does not keep all of them alive."""
+    tail = frames[:, -n:]
+    return tail.copy() if isinstance(tail, np.ndarray) else tail

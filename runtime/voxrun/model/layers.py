@@ -1,13 +1,27 @@
-"""Layers that the encoder's and the decoder's blocks share."""
+"""Layers that the encoder's and the decoder's blocks share.
 
-import numpy as np
+They work on rows of several streams at once: the products and norms are the rows', positions, cache and
+attention are each stream's own.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from voxrun.checkpoint.config import TransformerConfig
-from voxrun.device import mx, nn
+from voxrun.device import nn
 
-from .attention import attend
+from .attention import Seen, attend
 from .cache import KVCache
+from .functions import gated
 from .linear import Linear
+from .rotary import rotary
+
+
+class Span(NamedTuple):
+    """The next n rows are one stream's."""
+
+    cache: KVCache
+    n: int
 
 
 class Attention(nn.Module):
@@ -20,31 +34,37 @@ class Attention(nn.Module):
         self.v_proj = Linear(c.dim, c.n_kv_heads * c.head_dim, bias=c.use_biases)
         self.o_proj = Linear(c.n_heads * c.head_dim, c.dim, bias=c.use_biases)
         self._head_dim = c.head_dim
-        # mx.fast.rope is about twice as accurate at long positions with frequencies as with a base.
-        self._frequencies = mx.array(c.rope_theta ** (np.arange(0, c.head_dim, 2) / c.head_dim), mx.float32)
+        self._rotary = rotary(c.rope_theta, c.head_dim)
 
-    def __call__(self, x: mx.array, cache: KVCache) -> mx.array:
-        """X [1, n, dim] -> [1, n, dim]; appends n positions to the cache."""
-        cache.turn_back(self._rotate)
-        q = self._rotate(self._heads(self.q_proj(x)), cache.angle)
-        k = self._rotate(self._heads(self.k_proj(x)), cache.angle)
-        keys, values = cache.update(k, self._heads(self.v_proj(x)))
-        out = attend(q, keys, values, self._head_dim**-0.5, cache.window)
-        return self.o_proj(out.transpose(0, 2, 1, 3).reshape(1, x.shape[1], -1))
+    def __call__(self, x: Any, spans: Sequence[Span]) -> Any:
+        """X [1, n, dim] -> [1, n, dim]; appends each stream's positions to its cache."""
+        for cache, _ in spans:
+            cache.turn_back(self._turn)
+        positions = [(cache.angle, n) for cache, n in spans]
+        q = self._rotary.rotate(self._heads(self.q_proj(x)), positions)
+        k = self._rotary.rotate(self._heads(self.k_proj(x)), positions).swapaxes(1, 2)
+        v = self._heads(self.v_proj(x)).swapaxes(1, 2)
+        out = attend(q, self._seen(k, v, spans), self._head_dim**-0.5)
+        return self.o_proj(out.reshape(1, x.shape[1], -1))
 
-    def _heads(self, x: mx.array) -> mx.array:
-        return x.reshape(1, x.shape[1], -1, self._head_dim).transpose(0, 2, 1, 3)
+    def _heads(self, x: Any) -> Any:
+        return x.reshape(1, x.shape[1], -1, self._head_dim)
 
-    def _rotate(self, x: mx.array, offset: int) -> mx.array:
-        return mx.fast.rope(
-            x,
-            self._head_dim,
-            traditional=True,
-            base=None,
-            scale=1.0,
-            offset=offset,
-            freqs=self._frequencies,
-        )
+    def _seen(self, k: Any, v: Any, spans: Sequence[Span]) -> list[Seen]:
+        if len(spans) == 1:
+            cache, n = spans[0]
+            return [Seen(n, *cache.update(k, v), cache.window)]
+        seen, start = [], 0
+        for cache, n in spans:
+            own = cache.update(k[:, :, start : start + n], v[:, :, start : start + n])
+            seen.append(Seen(n, *own, cache.window))
+            start += n
+        return seen
+
+    def _turn(self, keys: Any, by: int) -> Any:
+        """Keys [1, kv heads, n, head dim], all rotated by as many positions."""
+        rows = keys.reshape(1, 1, -1, self._head_dim)
+        return self._rotary.rotate(rows, [(by, 1)]).reshape(keys.shape)
 
 
 class FeedForward(nn.Module):
@@ -56,6 +76,6 @@ class FeedForward(nn.Module):
         self.up_proj = Linear(c.dim, c.hidden_dim, bias=False)
         self.down_proj = Linear(c.hidden_dim, c.dim, bias=c.use_biases)
 
-    def __call__(self, x: mx.array) -> mx.array:
+    def __call__(self, x: Any) -> Any:
         """X [1, n, dim] -> [1, n, dim]."""
-        return self.down_proj(nn.silu(self.gate_proj(x)) * self.up_proj(x))
+        return self.down_proj(gated(self.gate_proj(x), self.up_proj(x)))

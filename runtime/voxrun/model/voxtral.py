@@ -1,6 +1,11 @@
 """The whole network; where audio and weights come from is not its concern."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.device import mx, nn, tree_flatten
@@ -8,6 +13,20 @@ from voxrun.device import mx, nn, tree_flatten
 from .cache import KVCache
 from .decoder import LanguageModel
 from .encoder import Adapter, Encoder, EncoderState
+from .functions import joined
+from .layers import Span
+
+
+@dataclass(frozen=True)
+class DecoderRows:
+    """The next rows of one stream for the decoder."""
+
+    tokens: Any
+    """[n]"""
+    audio: Any
+    """Embeddings [1, n, dim] at the same positions."""
+    gains: list[Any]
+    caches: list[KVCache]
 
 
 class VoxtralRealtime(nn.Module):
@@ -23,6 +42,8 @@ class VoxtralRealtime(nn.Module):
         self.language_model = LanguageModel(config)
         self._config = config
         self._dtype = mx.float32
+        self._in_numpy = False
+        self._gains: dict[int, list[Any]] = {}
 
     @property
     def config(self) -> ModelConfig:
@@ -33,6 +54,10 @@ class VoxtralRealtime(nn.Module):
     def dtype(self) -> mx.Dtype:
         """The type of activations."""
         return self._dtype
+
+    def compute_in_numpy(self) -> None:
+        """Activations are NumPy's arrays from now on: all layers were replaced by those that take them."""
+        self._in_numpy = True
 
     def compute_in(self, dtype: mx.Dtype) -> None:
         """Compute activations in `dtype`; floating parameters, scales included, are converted to it."""
@@ -48,23 +73,59 @@ class VoxtralRealtime(nn.Module):
         decoder = self._config.decoder
         return [KVCache(decoder.sliding_window) for _ in range(decoder.n_layers)]
 
-    def encode(self, mel: mx.array, state: EncoderState) -> mx.array:
+    def encode(self, mel: Any, state: EncoderState) -> Any:
         """Mel [n, bins], n a multiple of `mel_per_position`, not 0 -> embeddings [1, positions, dim]."""
-        embeddings = self.adapter(self.encoder(mel[None].astype(self._dtype), state))
-        # Evaluated here: MLX's streams belong to threads, and a session may move between them.
-        mx.eval(embeddings, state.mel_tail, state.conv_tail)
-        return embeddings
+        return self.encode_all([mel], [state])[0]
 
-    def gains(self, n_delay: int) -> list[mx.array]:
-        """The delay's gain for each decoder layer; n_delay in positions."""
-        return self.language_model.gains(n_delay, self._config.decoder.dim, self._dtype)
+    def encode_all(self, mels: Sequence[Any], states: Sequence[EncoderState]) -> list[Any]:
+        """The same for several streams in one pass: the embeddings of each."""
+        given = [self._activations(mel)[None] for mel in mels]
+        embeddings = self.adapter(self.encoder(given, states))
+        if not self._in_numpy:
+            # Evaluated here: MLX's streams belong to threads, and a session may move between them.
+            mx.eval(embeddings, [(state.mel_tail, state.conv_tail) for state in states])
+        if len(mels) == 1:
+            return [embeddings]
+        ends = np.cumsum([len(mel) // self._config.mel_per_position for mel in mels]).tolist()
+        return [embeddings[:, first:last] for first, last in pairwise([0, *ends])]
 
-    def decode(
-        self, tokens: mx.array, audio: mx.array, gains: list[mx.array], caches: list[KVCache]
-    ) -> mx.array:
+    def gains(self, n_delay: int) -> list[Any]:
+        """The delay's gain [1, dim] for each decoder layer, the same list each time; n_delay in positions."""
+        if n_delay not in self._gains:
+            gains = self.language_model.gains(n_delay, self._config.decoder.dim, self._dtype)
+            self._gains[n_delay] = [np.asarray(gain) for gain in gains] if self._in_numpy else gains
+        return self._gains[n_delay]
+
+    def decode(self, tokens: Any, audio: Any, gains: list[Any], caches: list[KVCache]) -> Any:
         """Tokens [n] and audio embeddings [1, n, dim] at the same positions -> hidden states [1, n, dim]."""
-        embedded = self.language_model.embed_tokens(tokens)[None].astype(self._dtype)
-        return self.language_model(embedded + audio, gains, caches)
+        return self.decode_all([DecoderRows(tokens, audio, gains, caches)])
+
+    def decode_all(self, streams: Sequence[DecoderRows]) -> Any:
+        """The same for several streams in one pass: the hidden states of all, one behind the other."""
+        tokens = np.concatenate([np.asarray(stream.tokens) for stream in streams])
+        audio = joined([self._activations(stream.audio) for stream in streams])
+        table = self.language_model.embed_tokens
+        embedded = table(tokens) if self._in_numpy else table(mx.array(tokens)).astype(self._dtype)
+        counts = [len(stream.tokens) for stream in streams]
+        spans = [
+            [Span(cache, n) for cache, n in zip(caches, counts, strict=True)]
+            for caches in zip(*(stream.caches for stream in streams), strict=True)
+        ]
+        return self.language_model(embedded[None] + audio, _gains_of_rows(streams, counts), spans)
+
+    def _activations(self, array: Any) -> Any:
+        return np.asarray(array) if self._in_numpy else mx.array(array).astype(self._dtype)
+
+
+def _gains_of_rows(streams: Sequence[DecoderRows], counts: list[int]) -> list[Any]:
+    """Each layer's gain, [1, dim] if all streams have the same delay, else [rows, dim]."""
+    first = streams[0].gains
+    if all(stream.gains is first for stream in streams):
+        return first
+    layers = zip(*(stream.gains for stream in streams), strict=True)
+    index = np.repeat(np.arange(len(streams)), counts)
+    rows = index if isinstance(first[0], np.ndarray) else mx.array(index)
+    return [joined(layer, axis=0)[rows] for layer in layers]
 
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:

@@ -12,6 +12,7 @@ from voxrun.stream.schedule import Schedule
 from voxrun.transcriber import Transcriber
 
 from .errors import Kind, RefusedError
+from .metrics import SessionMeter
 
 POLL = 0.02
 """Seconds between two looks at how much audio still waits."""
@@ -33,11 +34,11 @@ class LiveSession:
     After `cancel`, which may come at any time, they do nothing.
     """
 
-    def __init__(self, transcriber: Transcriber, waiting_seconds: float) -> None:
+    def __init__(self, transcriber: Transcriber, waiting_seconds: float, meter: SessionMeter) -> None:
         self._loop = asyncio.get_running_loop()
         self._told = asyncio.Queue[Told | BaseException | None]()
         self._waiting_seconds = waiting_seconds
-        self._cancelled = False
+        self._cancelled, self._meter = False, meter
         self.transcriber = transcriber
 
     async def begin(self, **options: Any) -> None:
@@ -71,6 +72,7 @@ class LiveSession:
         """Take samples [n] at `rate`; waits while more than the limit is not heard yet."""
         if self._cancelled:
             return
+        self._meter.hear(len(samples) / self.transcriber.rate)
         self._watch(self._session.feed_later(samples), None)
         while self._session.waiting > self._waiting_seconds and not self._cancelled:
             await asyncio.sleep(POLL)
@@ -98,6 +100,8 @@ class LiveSession:
             if isinstance(told, BaseException):
                 raise RefusedError(Kind.FAILED, f"the model failed ({type(told).__name__}: {told})") from told
             yield told
+            if isinstance(told, Result):
+                self._meter.told(told)
 
     def _tell(self, *told: Told | BaseException | None) -> None:
         """From any thread."""

@@ -1,7 +1,7 @@
 """The WebSocket endpoints: which protocol is spoken at which address, and one conversation of it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.routing import BaseRoute, WebSocketRoute
@@ -9,15 +9,22 @@ from starlette.websockets import WebSocket
 
 from .errors import RefusedError
 from .protocols.mistral import Mistral
+from .protocols.mlx_audio import MlxAudio, begins
 from .protocols.openai import OpenAi
 from .protocols.protocol import Protocol, converse
 from .protocols.vllm import Vllm
 from .protocols.voxmlx import Voxmlx
 from .service import Service
-from .socket import Socket
+from .socket import Socket, parsed
 
 DIALECTS: dict[str, type[Protocol]] = {"openai": OpenAi, "vllm": Vllm, "voxmlx": Voxmlx}
 """The protocols of /v1/realtime, as a client may name them by `?dialect=`."""
+
+Shown = Callable[[str | bytes], type[Protocol] | None]
+"""A message of a client -> the protocol that it shows, if it does."""
+
+GOING_AWAY, POLICY = 1001, 1008
+"""Codes with which a WebSocket is closed."""
 
 
 def routes(service: Service) -> list[BaseRoute]:
@@ -25,10 +32,10 @@ def routes(service: Service) -> list[BaseRoute]:
 
     async def realtime(websocket: WebSocket) -> None:
         named = by_address(websocket.query_params)
-        await _converse(websocket, service, [Vllm, OpenAi] if named is None else [named])
+        await _converse(websocket, service, [Vllm, OpenAi] if named is None else [named], by_event)
 
     async def transcriptions(websocket: WebSocket) -> None:
-        await _converse(websocket, service, [Mistral])
+        await _converse(websocket, service, [Mistral, MlxAudio], by_first)
 
     return [
         WebSocketRoute("/v1/realtime", realtime),
@@ -41,56 +48,97 @@ def by_address(query: Mapping[str, str]) -> type[Protocol] | None:
     return OpenAi if query.get("intent") == "transcription" else DIALECTS.get(query.get("dialect", ""))
 
 
-def by_event(event: dict[str, Any]) -> type[Protocol] | None:
+def by_event(message: str | bytes) -> type[Protocol] | None:
     """The protocol that an event shows: an update of OpenAI's has a session, one of vLLM's the model."""
+    try:
+        event = parsed(message)
+    except RefusedError:
+        return None
     if isinstance(event.get("session"), dict):
         return OpenAi
     return Vllm if isinstance(event.get("model"), str) else None
 
 
-async def _converse(websocket: WebSocket, service: Service, spoken: list[type[Protocol]]) -> None:
-    """Until the client goes."""
+def by_first(message: str | bytes) -> type[Protocol]:
+    """The protocol that the first message shows: one of mlx-audio's is no event."""
+    return MlxAudio if begins(message) else Mistral
+
+
+async def _converse(
+    websocket: WebSocket, service: Service, spoken: list[type[Protocol]], shown: Shown
+) -> None:
+    """Until the client goes, sends nothing for too long, or the server ends."""
     await websocket.accept()
-    socket = Socket(websocket)
-    conversation = Conversation([protocol(socket, service) for protocol in spoken])
+    socket = Socket(websocket, service.settings.limits.idle_seconds)
+    conversation = Conversation([protocol(socket, service) for protocol in spoken], shown)
+    socket.busy = lambda: conversation.busy
     writer = asyncio.create_task(socket.write())
     try:
-        await conversation.greet()
-        async for message in socket.messages():
-            await conversation.hear(message)
+        with service.talking(socket):
+            code = await _talk(socket, conversation)
+            await socket.drain()
+            await socket.close(code)
     finally:
         await conversation.close()
         writer.cancel()
 
 
-class Conversation:
-    """One client's, in the first of some protocols, until one of its events shows another."""
+async def _talk(socket: Socket, conversation: "Conversation") -> int:
+    """The code with which the socket is to be closed."""
+    try:
+        await conversation.greet()
+        async for message in socket.messages():
+            await conversation.hear(message)
+        if socket.ended:
+            await conversation.end()
+    except RefusedError as refusal:
+        await conversation.refuse(refusal)
+        return POLICY
+    return GOING_AWAY
 
-    def __init__(self, protocols: list[Protocol]) -> None:
-        """The last one greets: its first event has all that the clients of the others look for."""
-        self._protocols = protocols
+
+class Conversation:
+    """One client's, in the first of some protocols, until one of its messages shows another."""
+
+    def __init__(self, protocols: list[Protocol], shown: Shown) -> None:
+        self._protocols, self._shown = protocols, shown
         self._early: list[dict[str, Any]] = []  # audio that came before it is known which protocol is spoken
 
     async def greet(self) -> None:
-        """What the server says first."""
-        await self._protocols[-1].greet()
+        """What the server says first: OpenAI's first event has all that vLLM's clients look for, too."""
+        greeter = next((each for each in self._protocols if isinstance(each, OpenAi)), self._protocols[0])
+        await greeter.greet()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the model has not heard all audio yet."""
+        live = self._protocols[0].live
+        return live is not None and live.waiting > 0
 
     async def hear(self, message: str | bytes) -> None:
         """Take a message of the client."""
+        if len(self._protocols) > 1 and (spoken := self._shown(message)) is not None:
+            await self._settle(spoken)
         first = self._protocols[0]
         try:
             event = first.event(message)
         except RefusedError as refusal:
             await first.refuse(refusal)
             return
-        if len(self._protocols) > 1 and (spoken := by_event(event)) is not None:
-            await self._settle(spoken)
-        taken = await converse(self._protocols[0], event)
+        taken = await converse(first, event)
         if taken and len(self._protocols) > 1 and "audio" in event:
             self._early.append(event)
 
+    async def refuse(self, refusal: RefusedError) -> None:
+        """Tell the client what ends the conversation."""
+        await self._protocols[0].refuse(refusal)
+
+    async def end(self) -> None:
+        """The server ends."""
+        await self._protocols[0].end()
+
     async def close(self) -> None:
-        """The client is gone."""
+        """Drop what is not told."""
         for protocol in self._protocols:
             await protocol.close()
 

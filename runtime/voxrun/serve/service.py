@@ -1,39 +1,68 @@
 """The session service: who may open a session, on which model, and how many there are."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from voxrun.errors import VoxrunError
 
 from .errors import Kind, RefusedError
 from .live import LiveSession
+from .metrics import Metrics
 from .settings import Settings
 from .shelf import Shelf
+from .socket import Socket
+
+POLL = 0.05
+"""Seconds between two looks at whether all have ended."""
 
 
 class Service:
     """Opens sessions for all protocols."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self.shelf = settings, Shelf(settings)
+        self.settings, self.metrics = settings, Metrics()
+        self.shelf = Shelf(settings, self.metrics)
         self.sessions = 0
         """Open now."""
         self.ending = False
         """Whether no new session may begin."""
+        self._sockets = set[Socket]()  # of the conversations in progress
+        self._live = set[LiveSession]()
+        self.metrics.gauge(
+            "voxrun_waiting_audio_seconds",
+            "Audio that the model has not heard yet, of all sessions",
+            lambda: sum(live.waiting for live in self._live),
+        )
+
+    async def prepare(self) -> None:
+        """Load the model and try the default delay, before there are clients. Raises VoxrunError."""
+        await self.shelf.load()
+        async with self.shelf.lent() as transcriber:
+            session = await asyncio.to_thread(transcriber.session, delay_ms=self.settings.delay_ms)
+            session.cancel()
 
     @asynccontextmanager
-    async def session(self, **options: object) -> AsyncIterator[LiveSession]:
-        """A live session, closed and counted out at the end. Raises RefusedError."""
+    async def session(self, *, protocol: str = "http", **options: object) -> AsyncIterator[LiveSession]:
+        """A live session, closed and counted out at the end; `protocol` names it in the metrics.
+
+        Raises RefusedError.
+        """
+        if options.get("delay_ms") is None:
+            options["delay_ms"] = self.settings.delay_ms
         async with self.place(), self.shelf.lent() as transcriber:
-            live = LiveSession(transcriber, self.settings.limits.waiting_seconds)
-            try:
-                await live.begin(**options)
-            except VoxrunError as error:
-                raise RefusedError(Kind.INVALID_REQUEST, str(error)) from error
-            try:
-                yield live
-            finally:
-                live.cancel()
+            with self.metrics.session(protocol) as meter:
+                live = LiveSession(transcriber, self.settings.limits.waiting_seconds, meter)
+                try:
+                    await live.begin(**options)
+                except VoxrunError as error:
+                    raise RefusedError(Kind.INVALID_REQUEST, str(error)) from error
+                self._live.add(live)
+                try:
+                    yield live
+                finally:
+                    self._live.discard(live)
+                    live.cancel()
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -47,3 +76,25 @@ class Service:
             yield
         finally:
             self.sessions -= 1
+
+    @contextmanager
+    def talking(self, socket: Socket) -> Iterator[None]:
+        """A conversation is in progress at this socket; it is told when the server ends."""
+        self._sockets.add(socket)
+        try:
+            yield
+        finally:
+            self._sockets.discard(socket)
+
+    async def end(self, seconds: float) -> bool:
+        """Let no new session begin, and have the open ones finish; whether all did within these seconds."""
+        self.ending = True
+        for socket in self._sockets:
+            socket.end()
+        try:
+            async with asyncio.timeout(seconds):
+                while self._sockets or self.sessions:
+                    await asyncio.sleep(POLL)
+        except TimeoutError:
+            return False
+        return True

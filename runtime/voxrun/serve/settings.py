@@ -19,6 +19,12 @@ class Limits:
     upload_bytes: int = 1024 * MEGABYTE
     idle_seconds: float = 300.0
     """Without a message of a client, until its socket is closed."""
+    connections: int = 2000
+    """At the same time, whatever they are for."""
+    head_seconds: float = 30.0
+    """For a request to arrive, up to its body."""
+    stuck_seconds: float = 30.0
+    """In which a client takes nothing of what is sent to it, until its connection is cut."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,12 @@ class Settings:
     """The model's, for clients."""
     host: str = "127.0.0.1"
     port: int = 8000
-    keys: tuple[str, ...] = ()
+    keys: tuple[str, ...] = field(default=(), repr=False)
     """API keys, one of which a client must have; empty: none is needed."""
     origins: tuple[str, ...] = ()
     """Origins whose pages may use the server, beside its own; "*" is all."""
+    delay_ms: float | None = None
+    """Of sessions that ask for none; None is the model's own."""
     idle_unload: float | None = None
     """Minutes without a session until the model is unloaded."""
     grace: float = 30.0

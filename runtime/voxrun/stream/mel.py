@@ -11,6 +11,11 @@ DYNAMIC_RANGE = 8.0
 """Decades below the model's fixed global maximum."""
 
 
+def look_beyond(audio: AudioConfig) -> int:
+    """Samples beyond its hop that the last frame of a position needs (40 upstream)."""
+    return audio.window_size // 2 - audio.hop_length
+
+
 class LogMel:
     """Centred frames of a stream that is preceded by silence.
 
@@ -34,8 +39,12 @@ class LogMel:
 
     @property
     def look_ahead(self) -> int:
-        """Samples beyond its hop that the last frame of a hop needs (40 upstream)."""
-        return self._audio.window_size // 2 - self._audio.hop_length
+        """The same for this stream."""
+        return look_beyond(self._audio)
+
+    def frames(self, n: int) -> int:
+        """Frames that are complete after n samples."""
+        return max(0, (n - self._audio.window_size // 2) // self._audio.hop_length + 1)
 
     def feed(self, samples: FloatArray) -> FloatArray:
         """Take samples [n]; return the frames that are now complete [frames, mel bins]."""

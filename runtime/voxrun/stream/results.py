@@ -56,14 +56,26 @@ class Result:
     tokens: tuple[Token, ...] = ()
     """A token for each position that was decoded, control tokens included."""
     draft: str = ""
-    """What the draft decoder has written, if the session has one, about audio that is not settled yet: the
-    text whose last token is later than the last token of all results so far. It replaces the one before."""
+    """What the draft decoder has written, if the session has one, about audio that is not settled yet: words
+    whose last token is later than the last of all results so far. It replaces the draft before it."""
 
     def __bool__(self) -> bool:
         return bool(self.text or self.words or self.tokens)
 
     def __str__(self) -> str:
         return self.text
+
+
+def joined(results: Sequence[Result]) -> Result:
+    """Successive results of a session as one."""
+    last = results[-1] if results else Result()
+    return Result(
+        "".join(result.text for result in results),
+        tuple(word for result in results for word in result.words),
+        last.partial,
+        tuple(token for result in results for token in result.tokens),
+        last.draft,
+    )
 
 
 @dataclass

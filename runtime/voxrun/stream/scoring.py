@@ -1,11 +1,13 @@
 """Teacher-forced logits: a model's scores of given tokens, to compare it with another."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from voxrun.arrays import FloatArray
 from voxrun.device import mx
+from voxrun.model.functions import joined
 from voxrun.model.voxtral import VoxtralRealtime
 
 from .listener import Listener
@@ -15,14 +17,14 @@ from .tokenizer import Tokenizer
 BLOCK = 256
 
 
-def embed_audio(model: VoxtralRealtime, schedule: Schedule, samples: FloatArray) -> mx.array:
+def embed_audio(model: VoxtralRealtime, schedule: Schedule, samples: FloatArray) -> Any:
     """Samples [n] -> embeddings [1, positions, dim] of the padded recording."""
     listener = Listener(model)
     right = schedule.right_samples(len(samples)) + listener.look_ahead
     padded = np.concatenate(
         [np.zeros(schedule.left_samples, np.float32), samples, np.zeros(right, np.float32)]
     )
-    return mx.concatenate(listener.feed(padded), axis=1)
+    return joined(listener.feed(padded))
 
 
 def teacher_forced_logits(
@@ -42,8 +44,8 @@ def teacher_forced_logits(
     gains, caches = model.gains(schedule.n_delay), model.decoder_caches()
     prompt = schedule.prompt_length - 1
     for start in range(0, len(history), BLOCK):
-        block = mx.array(history[start : start + BLOCK])
+        block = history[start : start + BLOCK]
         hidden = model.decode(block, audio[:, start : start + len(block)], gains, caches)
         skipped = max(0, prompt - start)
         if skipped < len(block):
-            yield model.language_model.logits(hidden[:, skipped:])[0]
+            yield mx.array(model.language_model.logits(hidden[:, skipped:])[0])

@@ -6,7 +6,7 @@ from brute_force import seen
 from comparison import error
 
 from voxrun.device import mx
-from voxrun.model.attention import attend, window_mask
+from voxrun.model.attention import Seen, attend, window_mask
 
 
 @pytest.mark.parametrize(
@@ -45,5 +45,7 @@ def test_attention_is_the_softmax_over_what_is_seen(
     scores[:, ~seen(past + n, window)[past:]] = -np.inf
     weights = np.exp(scores - scores.max(axis=2, keepdims=True))
     expected = (weights / weights.sum(axis=2, keepdims=True)) @ np.repeat(values[0], 2, axis=0)
-    ours = attend(mx.array(q), mx.array(keys), mx.array(values), 0.3, window)
-    assert error(np.array(ours)[0], expected) < 2e-6
+    rows = q.swapaxes(1, 2)
+    for array in (mx.array, np.asarray):
+        ours = attend(array(rows), [Seen(n, array(keys), array(values), window)], 0.3)
+        assert error(np.array(ours)[0].swapaxes(0, 1), expected) < 2e-6

@@ -7,6 +7,7 @@ from small_models import small_model
 
 from voxrun.device import mx
 from voxrun.model.cache import GROWTH, KVCache
+from voxrun.model.layers import Span
 
 
 def positions(start: int, n: int) -> mx.array:
@@ -64,9 +65,9 @@ def test_rotary_positions_stay_small_and_scores_exact_after_hours() -> None:
     x = mx.array(random.normal(size=(1, block, model.config.decoder.dim)).astype(np.float32))
     old, new = KVCache(window), KVCache(window)
     for _ in range(blocks):
-        mx.eval(attention(x, old))
+        mx.eval(attention(x, [Span(old, block)]))
         assert old.angle < 3 * window + 2 * GROWTH
-    attention(x, new)  # the same window before what follows
+    attention(x, [Span(new, block)])  # the same window before what follows
     one = x[:, :1]
     assert old.offset == blocks * block
-    assert error(np.array(attention(one, old)), np.array(attention(one, new))) < 2e-5
+    assert error(np.array(attention(one, [Span(old, 1)])), np.array(attention(one, [Span(new, 1)]))) < 2e-5

@@ -19,7 +19,7 @@ def mel() -> np.ndarray:
 
 def encode(model: VoxtralRealtime, mel: np.ndarray, chunk: int) -> np.ndarray:
     state = model.encoder_state()
-    parts = [model.encoder(mx.array(mel[None, i : i + chunk]), state) for i in range(0, len(mel), chunk)]
+    parts = [model.encoder([mx.array(mel[None, i : i + chunk])], [state]) for i in range(0, len(mel), chunk)]
     return np.array(mx.concatenate(parts, axis=1)[0])
 
 

@@ -10,6 +10,7 @@ import uvicorn
 from committed import CHECKPOINT
 
 from voxrun.serve.app import application
+from voxrun.serve.connections import config
 from voxrun.serve.service import Service
 from voxrun.serve.settings import Settings
 from voxrun.transcriber import Transcriber
@@ -42,14 +43,7 @@ def served(transcriber: Transcriber, settings: Settings = PLAIN) -> Iterator[Ser
         port = listener.getsockname()[1]
         service = Service(replace(settings, port=port))
         service.shelf._transcriber = transcriber
-        config = uvicorn.Config(
-            application(service),
-            ws="websockets-sansio",
-            ws_max_size=settings.limits.message_bytes,
-            log_level="warning",
-            timeout_graceful_shutdown=1,
-        )
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(config(application(service), settings.limits))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

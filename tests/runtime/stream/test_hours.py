@@ -77,18 +77,19 @@ class Watched:
         self.model, _ = small_model(encoder={"sliding_window": 50}, sliding_window=45)
         self.work: Counter[tuple[str, int, int]] = Counter()
         """How often so many rows were computed after so many that are still seen."""
-        self._encode, self._decode = self.model.encode, self.model.decode
-        self.model.encode, self.model.decode = self.encode, self.decode
+        self._encode, self._decode = self.model.encode_all, self.model.decode_all
+        self.model.encode_all, self.model.decode_all = self.encode, self.decode
         self._logits, self.model.language_model.logits = self.model.language_model.logits, self.logits
 
-    def encode(self, mel: mx.array, state: Any) -> mx.array:
-        self.work["encode", len(mel), state.caches[0].past] += 1
-        return self._encode(mel, state)
+    def encode(self, mels: Any, states: Any) -> Any:
+        self.work["encode", len(mels[0]), states[0].caches[0].past] += 1
+        return self._encode(mels, states)
 
-    def decode(self, tokens: mx.array, audio: mx.array, gains: Any, caches: Any) -> mx.array:
-        self.work["decode", len(tokens), caches[0].past] += 1
-        hidden = self._decode(tokens, audio, gains, caches)
-        self._position = caches[0].offset
+    def decode(self, streams: Any) -> mx.array:
+        rows = streams[0]
+        self.work["decode", len(rows.tokens), rows.caches[0].past] += 1
+        hidden = self._decode(streams)
+        self._position = rows.caches[0].offset
         return hidden
 
     def logits(self, hidden: mx.array) -> mx.array:

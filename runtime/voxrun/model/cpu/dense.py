@@ -7,6 +7,9 @@ import numpy as np
 from voxrun.arrays import Array, FloatArray
 from voxrun.parallel import in_parts
 
+FEW_ROWS = 64
+"""Up to this many rows, OpenBLAS is up to twice as fast with the weights as the left factor."""
+
 
 @dataclass(frozen=True)
 class FloatMatrix:
@@ -21,13 +24,17 @@ class FloatMatrix:
 
     def product(self, x: FloatArray) -> FloatArray:
         """X [n, columns] -> [n, rows]."""
-        out = np.empty((len(x), self.rows), np.float32)
+        few = 1 < len(x) <= FEW_ROWS
+        out = np.empty((self.rows, len(x)) if few else (len(x), self.rows), np.float32)
 
         def part(first: int, last: int) -> None:
-            np.matmul(x, self.weight[first:last].T, out=out[:, first:last])
+            if few:
+                np.matmul(self.weight[first:last], x.T, out=out[first:last])
+            else:
+                np.matmul(x, self.weight[first:last].T, out=out[:, first:last])
 
         in_parts(part, self.rows, x.size * self.rows, blas=True)
-        return out
+        return np.ascontiguousarray(out.T) if few else out
 
     def take(self, rows: Array) -> FloatArray:
         """Rows [n] -> their weights [n, columns]. Raises IndexError."""

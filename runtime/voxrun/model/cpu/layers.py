@@ -1,21 +1,27 @@
 """Layers for a CPU, whose weights stay in the mapped file; `voxrun.model.cpu.packed` computes with them.
 
-The modules replace MLX's Linear, Embedding and Conv1d and are called in the same way.
+The modules replace MLX's Linear, Embedding, Conv1d and RMSNorm and are called in the same way, with arrays of
+MLX or of NumPy; they answer in kind.
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from voxrun.arrays import FloatArray
 from voxrun.device import mx, nn, tree_unflatten
+from voxrun.model.functions import rms_norm
 from voxrun.model.linear import Embedding, Linear, QuantizedEmbedding, QuantizedLinear
 
 from .dense import FloatMatrix
 
 if TYPE_CHECKING:
+    from voxrun.model.voxtral import VoxtralRealtime
+
     from .packed import Matrix
 
     Stored = Matrix | FloatMatrix
@@ -36,10 +42,18 @@ class MappedLinear(nn.Module):
         if "bias" in layer:
             self.bias = layer.bias
 
-    def __call__(self, x: mx.array) -> mx.array:
+    def __call__(self, x: Any) -> Any:
         """X [..., in] -> [..., out]."""
-        y = _product(x, self._stored)
-        return y + self.bias if "bias" in self else y
+        if not isinstance(x, np.ndarray):
+            return mx.array(self(np.asarray(x.astype(mx.float32))))
+        y = self._stored.product(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
+        if "bias" in self:
+            y += self._bias
+        return y
+
+    @cached_property
+    def _bias(self) -> FloatArray:
+        return np.asarray(self.bias)
 
 
 class MappedConv1d(nn.Module):
@@ -51,10 +65,18 @@ class MappedConv1d(nn.Module):
         self._kernel = layer.weight.shape[1]
         self.bias = layer.bias
 
-    def __call__(self, x: mx.array) -> mx.array:
+    def __call__(self, x: Any) -> Any:
         """X [1, n, in] -> [1, (n - kernel) // stride + 1, out]."""
-        windows = sliding_window_view(np.asarray(x)[0], self._kernel, axis=0)[:: self._stride].swapaxes(1, 2)
-        return mx.array(self._stored.product(windows.reshape(len(windows), -1)))[None] + self.bias
+        if not isinstance(x, np.ndarray):
+            return mx.array(self(np.asarray(x)))
+        windows = sliding_window_view(x[0], self._kernel, axis=0)[:: self._stride].swapaxes(1, 2)
+        y = self._stored.product(windows.reshape(len(windows), -1))
+        y += self._bias
+        return y[None]
+
+    @cached_property
+    def _bias(self) -> FloatArray:
+        return np.asarray(self.bias)
 
 
 class MappedEmbedding(nn.Module):
@@ -64,20 +86,36 @@ class MappedEmbedding(nn.Module):
         super().__init__()
         self._stored = stored
 
-    def __call__(self, ids: mx.array) -> mx.array:
+    def __call__(self, ids: Any) -> Any:
         """Ids [n] -> [n, dim]."""
-        return mx.array(self._stored.take(np.asarray(ids)))
+        rows = self._stored.take(np.asarray(ids))
+        return rows if isinstance(ids, np.ndarray) else mx.array(rows)
 
-    def as_linear(self, x: mx.array) -> mx.array:
+    def as_linear(self, x: Any) -> Any:
         """X [..., dim] -> [..., vocabulary]."""
-        return _product(x, self._stored)
+        if not isinstance(x, np.ndarray):
+            return mx.array(self.as_linear(np.asarray(x.astype(mx.float32))))
+        return self._stored.product(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
 
 
-def map_layers(model: nn.Module, tensors: Mapping[str, mx.array], stored: Mapping[str, Any]) -> None:
+class MappedNorm(nn.RMSNorm):
+    """A norm that takes NumPy's arrays too."""
+
+    def __call__(self, x: Any) -> Any:
+        """X [..., dim] -> [..., dim]."""
+        return rms_norm(x, self._scale, self.eps) if isinstance(x, np.ndarray) else super().__call__(x)
+
+    @cached_property
+    def _scale(self) -> FloatArray:
+        return np.asarray(self.weight)
+
+
+def map_layers(model: "VoxtralRealtime", tensors: Mapping[str, mx.array], stored: Mapping[str, Any]) -> None:
     """Replace the layers that have matrices; `stored` are the `tensors` in the mapped file.
 
     Bfloat16 numbers are uint16 in `stored`. The replaced matrices are no longer parameters of the model.
-    Layers without a kernel, and all of a large model if numba is missing, are left to MLX.
+    Layers without a kernel, and all of a large model if numba is missing, are left to MLX; if there are none,
+    the model computes with NumPy's arrays.
     """
     layers = {path: layer for path, layer in model.named_modules() if isinstance(layer, QUANTIZED | DENSE)}
     if 4 * sum(map(_weights, layers.values())) <= SMALL_MODEL:
@@ -87,7 +125,11 @@ def map_layers(model: nn.Module, tensors: Mapping[str, mx.array], stored: Mappin
     else:
         return
     new = [(path, _layer(layers[path], matrix)) for path, matrix in found.items() if matrix is not None]
+    norms = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, nn.RMSNorm)]
+    new += [(path, MappedNorm(len(layer.weight), layer.eps)) for path, layer in norms]
     model.update_modules(tree_unflatten(new))
+    if None not in found.values():
+        model.compute_in_numpy()
 
 
 def _weights(layer: nn.Module) -> int:
@@ -127,8 +169,3 @@ def _mapped(
         return None
     parts = {leaf: stored[f"{path}.{leaf}"] for leaf in ("weight", "scales", "biases") if leaf in layer}
     return packed.quantized(parts, dtype("scales"), layer.bits, layer.mode)
-
-
-def _product(x: mx.array, stored: "Stored") -> mx.array:
-    rows = np.asarray(x.astype(mx.float32)).reshape(-1, x.shape[-1])
-    return mx.array(stored.product(rows)).reshape(*x.shape[:-1], stored.rows)

@@ -78,6 +78,8 @@ class Stream:
 class OpenAi(Protocol):
     """One client's conversation."""
 
+    name = "openai"
+
     def __init__(self, socket: Socket, service: Service) -> None:
         super().__init__(socket, service)
         self._id = new_id("sess_")
@@ -194,6 +196,16 @@ class OpenAi(Protocol):
             at = stream.seconds
             await stream.finish_decoder()
             stream.live.flush(at)
+
+    async def end_audio(self) -> None:
+        """Commit what is not committed, and have all items completed."""
+        if (stream := self._stream) is not None:
+            if stream.seconds > stream.items.cut_at:
+                await self._commit()
+            self._stop_timer()
+            at = stream.seconds
+            await stream.finish_decoder()
+            self.finish(at)
 
     async def heard(self, result: Result) -> None:
         """The items' events."""

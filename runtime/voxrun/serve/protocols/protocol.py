@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +24,10 @@ OPTIONS = {
 
 
 class Protocol(ABC):
-    """One client's conversation. A new protocol implements `greet`, `take`, `heard`, `reached`, `refuse`."""
+    """One client's conversation. A new protocol implements the abstract methods."""
+
+    name: str
+    """In the metrics."""
 
     def __init__(self, socket: Socket, service: Service) -> None:
         self.socket, self.service = socket, service
@@ -60,7 +63,9 @@ class Protocol(ABC):
 
     async def open(self, **options: Any) -> LiveSession:
         """Begin a session; the options are those of `Session`. Raises RefusedError."""
-        self.live = live = await self._stack.enter_async_context(self.service.session(**options))
+        self.live = live = await self._stack.enter_async_context(
+            self.service.session(protocol=self.name, **options)
+        )
         self._listener = asyncio.create_task(self._listen(live))
         return live
 
@@ -71,19 +76,29 @@ class Protocol(ABC):
 
     async def check(self, **options: Any) -> None:
         """Raise RefusedError if no session can have these options, which a client sets before its audio."""
-        async with self.service.session(**options):
+        async with self.service.session(protocol=self.name, **options):
             pass
 
     def finish(self, tag: object = None) -> None:
-        """End the session: its last words, then `reached`."""
-        assert self.live is not None
-        self._finishing = True
-        self.live.finish(tag)
+        """End the audio of the session in progress, if there is one and it has not ended yet."""
+        if self.live is not None and not self._finishing:
+            self._finishing = True
+            self.live.finish(tag)
 
     async def finished(self) -> None:
         """Wait for the end of a session that is being finished: what comes now belongs to the next one."""
         if self._finishing and self._listener is not None:
             await asyncio.wait([self._listener])
+
+    async def end(self) -> None:
+        """The server ends: tell all that was heard so far, as if the client had ended its audio."""
+        if (listener := self._listener) is not None:
+            await self.end_audio()
+            await asyncio.wait([listener])
+
+    @abstractmethod
+    async def end_audio(self) -> None:
+        """Have the session in progress finished, which may be finishing already."""
 
     async def close(self) -> None:
         """End the session, if there is one, and drop what it has not told."""
@@ -114,9 +129,19 @@ class Utterance:
     texts: list[str] = field(default_factory=list)
     words: list[dict[str, Any]] = field(default_factory=list)
     """As `timed` writes them."""
+    n_tokens: int = 0
+    """Control tokens, too."""
+    draft: str = ""
+    """What the client was told last of what is not final."""
+
+    def redrafted(self, result: Result) -> bool:
+        """Whether there is another draft now, which the client is to be told."""
+        before, self.draft = self.draft, result.draft
+        return self.draft != before
 
     def add(self, result: Result) -> None:
         """What is new."""
+        self.n_tokens += len(result.tokens)
         self.texts.append(result.text)
         self.words += timed(result.words)
 
@@ -124,6 +149,29 @@ class Utterance:
     def text(self) -> str:
         """All of it, without the space that the first word begins with."""
         return "".join(self.texts).strip()
+
+
+class Timer:
+    """Does something after a while, unless it is stopped."""
+
+    def __init__(self) -> None:
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self, seconds: float, act: Callable[[], None]) -> None:
+        """From now on; what it was to do before, it does not."""
+        self.stop()
+        self._handle = asyncio.get_running_loop().call_later(seconds, self._act, act)
+
+    def stop(self) -> bool:
+        """Whether it was still to act; now it is not."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.cancel()
+        return handle is not None
+
+    def _act(self, act: Callable[[], None]) -> None:
+        self._handle = None
+        act()
 
 
 async def converse(protocol: Protocol, event: dict[str, Any]) -> bool:

@@ -31,6 +31,8 @@ CODES = {
 class Vllm(Protocol):
     """An utterance lasts from a commit to a final commit; the socket may have many."""
 
+    name = "vllm"
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._asked: dict[str, Any] | None = None  # the last update
@@ -96,10 +98,15 @@ class Vllm(Protocol):
             self._check_order()
             await self.reached(None)
         else:
-            live = await self._begin()
-            if self._decoder is not None:
-                await live.hear(self._decoder.finish())
-            self.finish()
+            await self._begin()
+            await self.end_audio()
+
+    async def end_audio(self) -> None:
+        """End the utterance."""
+        if self.live is not None and self._decoder is not None:
+            live, decoder, self._decoder = self.live, self._decoder, None
+            await live.hear(decoder.finish())
+        self.finish()
 
     def _check_order(self) -> None:
         if self._asked is None:
@@ -126,19 +133,20 @@ class Vllm(Protocol):
         self._decoder = None
 
     async def heard(self, result: Result) -> None:
-        """A delta."""
+        """A delta, and a draft."""
         self._utterance.add(result)
         segments = _segments(result.words)
         self._segments += segments
         if result.text or result.words:
             words, extra = timed(result.words), self._if_asked(segments)
             await self.socket.send("transcription.delta", delta=result.text, words=words, **extra)
+        if self._utterance.redrafted(result):
+            await self.socket.send("transcription.draft", text=result.draft)
 
     async def reached(self, tag: Any) -> None:
         """The end of the utterance."""
-        live = self.live
-        counts = usage(live.n_prompt, live.n_tokens) if live is not None else usage(0, 0)
         said, extra = self._utterance, self._if_asked(self._segments)
+        counts = usage(self.live.n_prompt if self.live is not None else 0, said.n_tokens)
         await self.socket.send("transcription.done", text=said.text, usage=counts, words=said.words, **extra)
         await self.close()
 

@@ -19,6 +19,8 @@ TRANSCRIPT = "response.audio_transcript"
 class Voxmlx(Protocol):
     """An utterance lasts from its first audio to a final commit, or a clear; the socket may have many."""
 
+    name = "voxmlx"
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._options: dict[str, Any] = {}  # of the next session
@@ -65,16 +67,23 @@ class Voxmlx(Protocol):
         await self.finished()
         if self.live is None:
             await self.reached(None)
-            return
-        if self._decoder is not None:
-            await self.live.hear(self._decoder.finish())
+        else:
+            await self.end_audio()
+
+    async def end_audio(self) -> None:
+        """End the utterance."""
+        if self.live is not None and self._decoder is not None:
+            live, decoder, self._decoder = self.live, self._decoder, None
+            await live.hear(decoder.finish())
         self.finish()
 
     async def heard(self, result: Result) -> None:
-        """A delta."""
+        """A delta, and a draft."""
         self._utterance.add(result)
         if result.text or result.words:
             await self.socket.send(f"{TRANSCRIPT}.delta", delta=result.text, words=timed(result.words))
+        if self._utterance.redrafted(result):
+            await self.socket.send(f"{TRANSCRIPT}.draft", text=result.draft)
 
     async def reached(self, tag: Any) -> None:
         """The end of the utterance."""

@@ -1,0 +1,223 @@
+"""One pass of the model for all sessions: what waits is computed together, round by round, in MLX's thread.
+
+A round encodes at most BLOCK_POSITIONS positions, shared among the streams that have none left, and runs the
+decoder once for all streams that have. Then it goes to the end of the thread's queue, so that new sessions
+and models being loaded come in between. Streams join and leave between passes; nobody waits under a lock.
+
+What goes wrong in one stream's own part (its samples, its `on_result`) ends that session only. What goes
+wrong in a pass (out of memory) ends those that were in it: their caches may be half written.
+"""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from voxrun.device import mx
+from voxrun.errors import VoxrunError
+from voxrun.mlx_thread import later
+from voxrun.parallel import one_blas_thread
+
+from .computation import Computation
+from .generator import MOST_ROWS, Generator, Step
+from .listener import BLOCK_POSITIONS
+from .sampling import best_of
+
+PASS_ROWS = 64
+"""Rows in a pass of the decoder in which guesses of several streams are made, at most."""
+PROMPT_ROWS = 256
+"""Rows of prompts in a pass, at most, unless a single one is longer."""
+
+Decoder = tuple[Computation, Generator]
+"""A generator, and the stream that it decodes."""
+
+
+class Scheduler:
+    """All sessions of this process that have work."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # held for a moment
+        self._woken: list[Computation] = []  # by other threads
+        self._posted = False  # whether a round waits in the thread's queue
+        self._busy: list[Computation] = []
+
+    def wake(self, computation: Computation) -> None:
+        """Something was queued, or cancelled. Raises VoxrunError as `mlx_thread.later` does."""
+        with self._lock:
+            self._woken.append(computation)
+        self._post()
+
+    def drive(self, future: "Future[Any]") -> None:
+        """In MLX's thread itself (a destructor, a callback): do rounds until the future is done.
+
+        Raises VoxrunError if that has to wait for the pass in which this is called.
+        """
+        while not future.done():
+            if not self._round():
+                raise VoxrunError(
+                    "feed, flush and finish wait for the model, which waits for this function: in on_result"
+                    " use feed_later, flush_later and finish_later"
+                )
+
+    def _post(self) -> None:
+        """Have a round done, unless one waits already."""
+        with self._lock:
+            posted, self._posted = self._posted, True
+        if posted:
+            return
+        try:
+            later(self._turn)  # without the lock: at the end of the process it does not return to a daemon
+        except BaseException:
+            self._posted = False
+            raise
+
+    def _turn(self) -> None:
+        self._posted = False
+        self._round()
+        if self._busy:
+            self._post()
+
+    def _round(self) -> bool:
+        """One encoder pass and one decoder pass for each model; whether there was anything to do."""
+        with self._lock:
+            found = [*self._busy, *self._woken]
+            self._busy, self._woken = [c for c in found if c.in_pass], []
+        at_work = list(dict.fromkeys(c for c in found if not c.in_pass))
+        for computation in at_work:
+            computation.in_pass = True
+        with one_blas_thread(), np.errstate(all="ignore"):  # a damaged model gives no warnings
+            for group in _by_model(at_work):
+                with _shared(group):
+                    _compute(group)
+        for computation in at_work:
+            computation.in_pass = False
+            computation.answer()
+        with self._lock:
+            self._busy += [c for c in at_work if c.has_work]
+        return bool(at_work)
+
+    def free_lock(self) -> None:
+        """In a forked process: another thread may have held it."""
+        self._lock = threading.Lock()
+
+
+def _by_model(computations: Iterable[Computation]) -> list[list[Computation]]:
+    groups: dict[int, list[Computation]] = {}
+    for computation in computations:
+        groups.setdefault(id(computation.model), []).append(computation)
+    return list(groups.values())
+
+
+def _compute(group: Sequence[Computation]) -> None:
+    """One round of the streams of a model."""
+    for computation in group:
+        with _own_part(computation):
+            _begin(computation)
+    _encode([c for c in group if c.waiting_samples])
+    for together in _passes([(c, generator) for c in group for generator in c.ready]):
+        _decode(together)
+    for computation in group:
+        with _own_part(computation):
+            computation.settle()
+
+
+def _begin(computation: Computation) -> None:
+    if computation.cancelled:
+        computation.close()
+    elif computation.failure:
+        computation.fail(VoxrunError(f"the session has failed ({computation.failure}); start another"))
+    else:
+        computation.begin()
+
+
+def _encode(hungry: Sequence[Computation]) -> None:
+    """One pass of the encoder, for those that have audio and no embeddings; who has little gets all of it."""
+    taken, left = [], BLOCK_POSITIONS
+    for i, computation in enumerate(sorted(hungry, key=lambda c: c.waiting_samples)):
+        if left <= 0:
+            break  # the others' turn is the next round
+        with _own_part(computation):
+            frames = computation.take(max(1, left // (len(hungry) - i)))
+            if frames is not None:
+                taken.append((computation, frames))
+                left -= len(frames) // computation.model.config.mel_per_position
+    if taken:
+        with _shared([computation for computation, _ in taken]):
+            model, mels = taken[0][0].model, [frames for _, frames in taken]
+            embeddings = model.encode_all(mels, [computation.encoder_state for computation, _ in taken])
+            for (computation, _), block in zip(taken, embeddings, strict=True):
+                computation.hear(block)
+
+
+def _passes(ready: Sequence[Decoder]) -> Iterator[list[Decoder]]:
+    """Who is decoded together: all, but for those that must be alone and for prompts beyond PROMPT_ROWS."""
+    together, prompts = list[Decoder](), 0
+    for computation, generator in ready:
+        if generator.alone:
+            yield [(computation, generator)]
+            continue
+        rows = generator.n_inputs
+        if rows == 1 or not prompts or prompts + rows <= PROMPT_ROWS:
+            prompts += rows if rows > 1 else 0
+            together.append((computation, generator))
+    if together:
+        yield together
+
+
+def _decode(ready: Sequence[Decoder]) -> None:
+    """One pass of the decoder."""
+    model = ready[0][0].model
+    most_rows = MOST_ROWS if len(ready) == 1 else max(1, PASS_ROWS // len(ready))
+    with _shared([computation for computation, _ in ready]):
+        steps = [generator.step(most_rows) for _, generator in ready]
+        hidden = model.decode_all([step.rows for step in steps])
+        logits = model.language_model.logits(_wanted(hidden, steps))[0]
+        ends = np.cumsum([step.picks for step in steps]).tolist()
+        parts = [logits[first:last] for first, last in pairwise([0, *ends])]
+        scores = [generator.scores(part) for (_, generator), part in zip(ready, parts, strict=True)]
+        best = best_of(scores, [generator.scale for _, generator in ready], model.dtype)
+        by_itself = hidden.shape[1] == 1
+        for (computation, generator), step, part, each in zip(ready, steps, parts, best, strict=True):
+            with _own_part(computation):
+                sure = [True] if by_itself else each.sure
+                computation.deliver(generator, generator.take(step, part, each.ids, sure))
+
+
+def _wanted(hidden: Any, steps: Sequence[Step]) -> Any:
+    """The rows [1, n, dim] that tokens are picked from."""
+    if len(steps) == 1:
+        return hidden[:, -steps[0].picks :]
+    counts = [len(step.rows.tokens) for step in steps]
+    if counts == [step.picks for step in steps]:
+        return hidden
+    ends = np.cumsum(counts)
+    rows = np.concatenate([np.arange(e - s.picks, e) for e, s in zip(ends, steps, strict=True)])
+    return hidden[:, rows if isinstance(hidden, np.ndarray) else mx.array(rows)]
+
+
+@contextmanager
+def _own_part(computation: Computation) -> Iterator[None]:
+    """What goes wrong here ends this session only."""
+    try:
+        yield
+    except BaseException as error:  # whatever it is, it belongs to the caller
+        computation.fail(error)
+
+
+@contextmanager
+def _shared(computations: Iterable[Computation]) -> Iterator[None]:
+    """What goes wrong here ends all these sessions."""
+    try:
+        yield
+    except BaseException as error:
+        for computation in computations:
+            computation.fail(error)
+
+
+SCHEDULER = Scheduler()
+os.register_at_fork(after_in_child=SCHEDULER.free_lock)
