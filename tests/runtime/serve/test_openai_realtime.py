@@ -301,6 +301,33 @@ def test_logprobs_are_the_models(server: Served, client: Client) -> None:
     assert [each for delta in client.of(f"{TRANSCRIPTION}.delta") for each in delta["logprobs"]] == told
 
 
+@pytest.mark.parametrize("turn_detection", [None, {"type": "server_vad"}])
+def test_a_draft_is_ahead_of_its_item_and_never_outlives_it(
+    server: Served, client: Client, turn_detection: Any
+) -> None:
+    client.say(
+        "session.update",
+        session={
+            "target_streaming_delay_ms": 960,
+            "draft_streaming_delay_ms": 160,
+            "audio": {"input": {"turn_detection": turn_detection}},
+        },
+    )
+    client.append(pcm(silence=3.0), 1200)
+    if turn_detection is None:
+        client.say("input_audio_buffer.commit")
+    completed = client.until(f"{TRANSCRIPTION}.completed")
+    kinds = [event["type"].rpartition(".")[2] for event in client.events]
+    assert kinds.index("draft") < kinds.index("delta")
+    drafts = client.of(f"{TRANSCRIPTION}.draft")
+    assert {draft["item_id"] for draft in drafts} == {completed["item_id"]}
+    assert drafts[-1]["text"] == ""
+    assert any(draft["text"] for draft in drafts)
+    assert all(one["text"] != other["text"] for one, other in pairwise(drafts))
+    expected = server.transcriber.transcribe(pcm(), rate=24000, delay_ms=960).text
+    assert completed["transcript"] == expected
+
+
 @pytest.mark.parametrize(
     ("event", "code", "param"),
     [
