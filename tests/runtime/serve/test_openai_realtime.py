@@ -1,10 +1,11 @@
 """OpenAI's transcription sessions, message by message; see `test_realtime_clients.py` too."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from websockets.sync.client import ClientConnection, connect
 from voxrun.serve.live import LiveSession
 from voxrun.serve.protocols import openai
 from voxrun.serve.protocols.openai_session import DELAYS, LOGPROBS
+from voxrun.serve.service import Service
+from voxrun.serve.socket import Socket
 from voxrun.stream.results import Transcript
 
 CLIP = CLIPS / "prompts" / "vm-tempgreeting.flac"
@@ -385,6 +388,28 @@ def test_an_impossible_option_is_refused_at_once_and_a_late_one_too(client: Clie
     client.append(pcm()[:2400])
     client.say("session.update", session={"target_streaming_delay_ms": 240})
     assert "before the first audio" in client.until("error")["error"]["message"]
+
+
+def test_when_the_server_ends_what_is_not_committed_is_an_item_too(server: Served) -> None:
+    events = list[dict[str, Any]]()
+
+    class Recorder:
+        async def send(self, type: str, **fields: Any) -> None:
+            events.append({"type": type, **fields})
+
+    async def talk() -> None:
+        service = Service(server.service.settings)
+        service.shelf._transcriber = server.transcriber
+        protocol = openai.OpenAi(cast(Socket, Recorder()), service)
+        await protocol.take({"type": "session.update", "session": {"turn_detection": None}})
+        audio = base64.b64encode(pcm()).decode()
+        await protocol.take({"type": "input_audio_buffer.append", "audio": audio})
+        await protocol.end()
+        await protocol.close()
+
+    asyncio.run(talk())
+    assert events[-1]["type"] == f"{TRANSCRIPTION}.completed"
+    assert events[-1]["transcript"] == transcript(server, pcm()).text
 
 
 def test_audio_that_comes_before_the_protocol_is_known_is_heard(server: Served) -> None:
