@@ -42,10 +42,10 @@ HEAD = """# Sessions in real time
 
 Machine: {machine}.
 
-Each session speaks {seconds:g} s of clips with pauses, 80 ms at a time. A number of sessions is held if 95 % of
-the words are there within {limit:.0f} ms of their last audio, {delay:.0f} of them the model's delay. `cores`: processor
-time of the server in a second; `memory`: its most resident so far; `client late`: by how much the client itself
-was late at most."""
+Each session speaks {seconds:g} s of clips with pauses, 80 ms at a time. A number of sessions is held if 95 %
+of the words are there within {limit:.0f} ms of their last audio, {delay:.0f} of them the model's delay.
+`cores`: processor time of the server in a second; `memory`: its most resident so far; `client late`: by how
+much the client itself was late at most."""
 PEERS = ("one-at-a-time", "mlx-audio")
 
 

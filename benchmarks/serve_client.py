@@ -31,7 +31,7 @@ RAMP = 2.0
 
 @dataclass(frozen=True)
 class Stream:
-    """Audio as messages, and what the model hears in it when it is alone: words with their ends in seconds."""
+    """Audio as messages, and what the model hears in it alone: words with their ends in seconds."""
 
     messages: list[str]
     words: list[tuple[str, float]]
