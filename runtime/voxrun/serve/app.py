@@ -1,8 +1,8 @@
 """START HERE: all endpoints of the server, one module each.
 
 A request meets access control (`access.py`), then an endpoint: `realtime.py` for WebSockets, `http/` for
-recordings, `page/` for browsers, `status.py` for supervisors. All audio goes to a live session (`live.py`) of
-the one service (`service.py`), on the one model.
+recordings, `status.py` for supervisors. All audio goes to a live session (`live.py`) of the one service
+(`service.py`), on the one model.
 """
 
 from starlette.applications import Starlette
@@ -19,4 +19,4 @@ ENDPOINTS = (page, realtime, transcriptions, inference, models, status)
 def application(service: Service) -> Starlette:
     """The ASGI application."""
     routes = [route for module in ENDPOINTS for route in module.routes(service)]
-    return Starlette(routes=routes, middleware=access.middleware(service), exception_handlers=errors.HANDLERS)
+    return Starlette(routes=routes, exception_handlers=errors.HANDLERS, middleware=access.middleware(service))

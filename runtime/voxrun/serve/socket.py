@@ -67,7 +67,7 @@ class Socket:
             event = await self._events.get()
             try:
                 if not gone:
-                    await self._websocket.send_text(json.dumps(event, ensure_ascii=False))
+                    await self._websocket.send_text(_written(event))
             except (WebSocketDisconnect, RuntimeError):
                 gone = True
             finally:
@@ -84,6 +84,11 @@ class Socket:
                 await self._websocket.close(code, reason)
             except (WebSocketDisconnect, RuntimeError):
                 return  # the client was faster
+
+
+def _written(event: dict[str, Any]) -> str:
+    """JSON; half a character that a client has sent (a lone surrogate) is escaped: UTF-8 has none."""
+    return json.dumps(event, ensure_ascii=False).encode(errors="backslashreplace").decode()
 
 
 def parsed(message: str | bytes) -> dict[str, Any]:

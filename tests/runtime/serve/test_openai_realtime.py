@@ -1,10 +1,11 @@
 """OpenAI's transcription sessions, message by message; see `test_realtime_clients.py` too."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from websockets.sync.client import ClientConnection, connect
 from voxrun.serve.live import LiveSession
 from voxrun.serve.protocols import openai
 from voxrun.serve.protocols.openai_session import DELAYS, LOGPROBS
+from voxrun.serve.service import Service
+from voxrun.serve.socket import Socket
 from voxrun.stream.results import Transcript
 
 CLIP = CLIPS / "prompts" / "vm-tempgreeting.flac"
@@ -301,6 +304,33 @@ def test_logprobs_are_the_models(server: Served, client: Client) -> None:
     assert [each for delta in client.of(f"{TRANSCRIPTION}.delta") for each in delta["logprobs"]] == told
 
 
+@pytest.mark.parametrize("turn_detection", [None, {"type": "server_vad"}])
+def test_a_draft_is_ahead_of_its_item_and_never_outlives_it(
+    server: Served, client: Client, turn_detection: Any
+) -> None:
+    client.say(
+        "session.update",
+        session={
+            "target_streaming_delay_ms": 960,
+            "draft_streaming_delay_ms": 160,
+            "audio": {"input": {"turn_detection": turn_detection}},
+        },
+    )
+    client.append(pcm(silence=3.0), 1200)
+    if turn_detection is None:
+        client.say("input_audio_buffer.commit")
+    completed = client.until(f"{TRANSCRIPTION}.completed")
+    kinds = [event["type"].rpartition(".")[2] for event in client.events]
+    assert kinds.index("draft") < kinds.index("delta")
+    drafts = client.of(f"{TRANSCRIPTION}.draft")
+    assert {draft["item_id"] for draft in drafts} == {completed["item_id"]}
+    assert drafts[-1]["text"] == ""
+    assert any(draft["text"] for draft in drafts)
+    assert all(one["text"] != other["text"] for one, other in pairwise(drafts))
+    expected = server.transcriber.transcribe(pcm(), rate=24000, delay_ms=960).text
+    assert completed["transcript"] == expected
+
+
 @pytest.mark.parametrize(
     ("event", "code", "param"),
     [
@@ -358,6 +388,28 @@ def test_an_impossible_option_is_refused_at_once_and_a_late_one_too(client: Clie
     client.append(pcm()[:2400])
     client.say("session.update", session={"target_streaming_delay_ms": 240})
     assert "before the first audio" in client.until("error")["error"]["message"]
+
+
+def test_when_the_server_ends_what_is_not_committed_is_an_item_too(server: Served) -> None:
+    events = list[dict[str, Any]]()
+
+    class Recorder:
+        async def send(self, type: str, **fields: Any) -> None:
+            events.append({"type": type, **fields})
+
+    async def talk() -> None:
+        service = Service(server.service.settings)
+        service.shelf._transcriber = server.transcriber
+        protocol = openai.OpenAi(cast(Socket, Recorder()), service)
+        await protocol.take({"type": "session.update", "session": {"turn_detection": None}})
+        audio = base64.b64encode(pcm()).decode()
+        await protocol.take({"type": "input_audio_buffer.append", "audio": audio})
+        await protocol.end()
+        await protocol.close()
+
+    asyncio.run(talk())
+    assert events[-1]["type"] == f"{TRANSCRIPTION}.completed"
+    assert events[-1]["transcript"] == transcript(server, pcm()).text
 
 
 def test_audio_that_comes_before_the_protocol_is_known_is_heard(server: Served) -> None:

@@ -133,6 +133,11 @@ def test_an_error_has_a_code_and_the_socket_stays(talk: Talk, message: str, code
         assert text in event["error"]
 
 
+def test_half_a_character_comes_back_as_it_was_sent(talk: Talk) -> None:
+    talk.say("session.update", model="\ud83d", temperature=0)
+    assert talk.hear()["model"] == "\ud83d"
+
+
 def test_audio_of_more_than_25_mib_is_refused(talk: Talk) -> None:
     talk.say(APPEND, audio=in_base64(bytes(25 * 2**20 + 2)))
     assert talk.hear()["code"] == "invalid_audio"

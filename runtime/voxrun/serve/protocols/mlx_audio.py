@@ -23,7 +23,7 @@ from .protocol import Protocol, Timer, Utterance, options, timed, wrong
 SILENCE = Pause(0.5, 0.5)
 """After which a text is complete; mlx-audio's own."""
 QUIET = 1.0
-"""Seconds without audio, after which the words behind the delay are told."""
+"""Seconds without audio, beside those of the last message, until the words behind the delay are told."""
 AUDIO, CONFIGURATION, STOP = "audio", "configuration", "stop"
 """Names for messages, which have none."""
 
@@ -45,7 +45,6 @@ class MlxAudio(Protocol):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._options: dict[str, Any] = {}
-        self._language: Any = None  # as the client says; the model finds its own
         self._decoder: AudioDecoder | None = None  # once there is a configuration
         self._speech: Speech | None = None  # from the first audio on
         self._utterance, self._flush = Utterance(), Timer()
@@ -79,7 +78,7 @@ class MlxAudio(Protocol):
             new["delay_ms"] = await self._nearest_delay(wanted)
         if new:
             await self.check(**new)
-        self._decoder, self._options, self._language = decoder, new, fields.get("language")
+        self._decoder, self._options = decoder, new
         await self.socket.send("ready", status="ready", message="Ready to transcribe")
 
     async def _nearest_delay(self, wanted: Any) -> float:
@@ -98,12 +97,13 @@ class MlxAudio(Protocol):
             raise RefusedError(
                 Kind.WRONG_ORDER, "the first message is a configuration: model and sample_rate"
             )
-        samples = self._decoder.feed(audio)
+        self._flush.stop()
+        samples = await self.decoded(self._decoder, audio)
         live = self.live or await self.open(**self._options)
         self._speech = self._speech or Speech(live, SILENCE)
         self._speech.hear(samples)
-        self._flush.start(QUIET, self._flush_now)
         await live.hear(samples)
+        self._flush.start(QUIET + len(samples) / live.transcriber.rate, self._flush_now)
 
     def _flush_now(self) -> None:
         if self.live is not None and self._speech is not None:
@@ -158,7 +158,7 @@ class MlxAudio(Protocol):
             text=said.text,
             segments=None,
             words=said.words,
-            language=self._language,
+            language=None,  # the model does not tell it
             is_partial=False,
         )
 
