@@ -75,6 +75,7 @@ class Computation:
         self._taken = 0  # samples of the stream
         self._heard = 0  # positions of the stream that were encoded
         self._audio_taken = 0  # samples of the caller's
+        self._answers: list[tuple[Future[Result], Result | BaseException]] = []
         self._settled = -1.0  # end of the last token
         self._draft = ""
         self.in_pass = False
@@ -117,15 +118,14 @@ class Computation:
             if state.draft:
                 state.draft.generator.limit = call.limits[1]
 
+    @property
+    def waiting_samples(self) -> int:
+        """Samples that can be taken now: none while embeddings wait to be decoded."""
+        return 0 if self.ready else sum(len(call.samples) for call in self._untaken)
+
     def take(self, positions: int) -> FloatArray | None:
-        """If no embeddings wait: the mel frames of at most so many further positions, or None."""
+        """The mel frames of at most so many further positions, None if there is not even one."""
         assert self._state is not None
-        if self.ready:
-            return None
-        self.audio_done = self._audio_taken
-        if self._state.final.over:
-            self._drop()
-            return None
         samples, room = [np.zeros(0, np.float32)], positions * self._per_position
         while room and self._untaken:
             samples.append(self._take(self._untaken[0], room))
@@ -218,6 +218,14 @@ class Computation:
 
     def settle(self) -> None:
         """Complete the calls that are done."""
+        if self._state is None:
+            return
+        if self._state.final.over:
+            self._drop()
+        while self._untaken and not len(self._untaken[0].samples):
+            self._take(self._untaken[0], 0)
+        if not self.ready:
+            self.audio_done = self._audio_taken
         if self._calls:
             self._emit([])
         while self._calls and self._is_done(self._calls[0]):
@@ -244,16 +252,23 @@ class Computation:
         result = replace(joined(call.results), partial=self._words.partial, draft=self._draft)
         if call.finishes:
             self._state = None
-        if call.future.set_running_or_notify_cancel():
-            call.future.set_result(result)
+        self._answers.append((call.future, result))
 
     def fail(self, error: BaseException) -> None:
         """No call can succeed any more: keep why, and nothing else of the stream."""
         self.failure = self.failure or ": ".join(filter(None, (type(error).__name__, str(error))))
-        calls = self._dropped()
-        for call in calls:
-            if call.future.set_running_or_notify_cancel():
-                call.future.set_exception(error)
+        self._answers += [(call.future, error) for call in self._dropped()]
+
+    def answer(self) -> None:
+        """Give the calls that are done their results, after a round."""
+        answers, self._answers = self._answers, []
+        for future, answer in answers:
+            if not future.set_running_or_notify_cancel():
+                continue
+            if isinstance(answer, Result):
+                future.set_result(answer)
+            else:
+                future.set_exception(answer)
 
     def close(self) -> None:
         """The session was cancelled."""

@@ -22,7 +22,7 @@ class Listener:
         self._mel = LogMel(model.config.audio)
         self.state = model.encoder_state()
         """The encoder's, which each pass continues."""
-        self._frames = np.zeros((0, model.config.audio.num_mel_bins), np.float32)
+        self._frames: FloatArray = np.zeros((0, model.config.audio.num_mel_bins), np.float32)
 
     @property
     def look_ahead(self) -> int:
@@ -35,7 +35,7 @@ class Listener:
 
     def frames(self, samples: FloatArray) -> FloatArray:
         """Samples [n] -> the mel frames [frames, bins] of the positions that are now complete."""
-        frames = np.concatenate([self._frames, self._mel.feed(samples)])
+        frames: FloatArray = np.concatenate([self._frames, self._mel.feed(samples)])
         whole = len(frames) // self._model.config.mel_per_position * self._model.config.mel_per_position
         self._frames = frames[whole:]
         return frames[:whole]

@@ -41,17 +41,16 @@ class Scheduler:
     """All sessions of this process that have work."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # held for a moment
         self._woken: list[Computation] = []  # by other threads
         self._posted = False  # whether a round waits in the thread's queue
         self._busy: list[Computation] = []
-        os.register_at_fork(after_in_child=self._forget)
 
     def wake(self, computation: Computation) -> None:
         """Something was queued, or cancelled. Raises VoxrunError as `mlx_thread.later` does."""
         with self._lock:
             self._woken.append(computation)
-            self._post()
+        self._post()
 
     def drive(self, future: "Future[Any]") -> None:
         """In MLX's thread itself (a destructor, a callback): do rounds until the future is done.
@@ -66,18 +65,22 @@ class Scheduler:
                 )
 
     def _post(self) -> None:
-        """With the lock: have a round done, unless one waits already."""
-        if not self._posted:
-            later(self._turn)
-            self._posted = True
+        """Have a round done, unless one waits already."""
+        with self._lock:
+            posted, self._posted = self._posted, True
+        if posted:
+            return
+        try:
+            later(self._turn)  # without the lock: at the end of the process it does not return to a daemon
+        except BaseException:
+            self._posted = False
+            raise
 
     def _turn(self) -> None:
-        with self._lock:
-            self._posted = False
+        self._posted = False
         self._round()
-        with self._lock:
-            if self._busy:
-                self._post()
+        if self._busy:
+            self._post()
 
     def _round(self) -> bool:
         """One encoder pass and one decoder pass for each model; whether there was anything to do."""
@@ -87,20 +90,20 @@ class Scheduler:
         at_work = list(dict.fromkeys(c for c in found if not c.in_pass))
         for computation in at_work:
             computation.in_pass = True
-        try:
-            with one_blas_thread(), np.errstate(all="ignore"):  # a damaged model gives no warnings
-                for group in _by_model(at_work):
+        with one_blas_thread(), np.errstate(all="ignore"):  # a damaged model gives no warnings
+            for group in _by_model(at_work):
+                with _shared(group):
                     _compute(group)
-        finally:
-            for computation in at_work:
-                computation.in_pass = False
-            with self._lock:
-                self._busy += [c for c in at_work if c.has_work]
+        for computation in at_work:
+            computation.in_pass = False
+            computation.answer()
+        with self._lock:
+            self._busy += [c for c in at_work if c.has_work]
         return bool(at_work)
 
-    def _forget(self) -> None:
-        """In a forked process, where another thread may have held the lock."""
-        self.__init__()  # type: ignore[misc]
+    def free_lock(self) -> None:
+        """In a forked process: another thread may have held it."""
+        self._lock = threading.Lock()
 
 
 def _by_model(computations: Iterable[Computation]) -> list[list[Computation]]:
@@ -115,7 +118,7 @@ def _compute(group: Sequence[Computation]) -> None:
     for computation in group:
         with _own_part(computation):
             _begin(computation)
-    _encode([c for c in group if c.has_work])
+    _encode([c for c in group if c.waiting_samples])
     for together in _passes([(c, generator) for c in group for generator in c.ready]):
         _decode(together)
     for computation in group:
@@ -132,21 +135,23 @@ def _begin(computation: Computation) -> None:
         computation.begin()
 
 
-def _encode(group: Sequence[Computation]) -> None:
-    hungry = [c for c in group if not c.ready][:BLOCK_POSITIONS]
-    taken = []
-    for computation in hungry:
+def _encode(hungry: Sequence[Computation]) -> None:
+    """One pass of the encoder, for those that have audio and no embeddings; who has little gets all of it."""
+    taken, left = [], BLOCK_POSITIONS
+    for i, computation in enumerate(sorted(hungry, key=lambda c: c.waiting_samples)):
+        if left <= 0:
+            break  # the others' turn is the next round
         with _own_part(computation):
-            frames = computation.take(max(1, BLOCK_POSITIONS // len(hungry)))
+            frames = computation.take(max(1, left // (len(hungry) - i)))
             if frames is not None:
                 taken.append((computation, frames))
+                left -= len(frames) // computation.model.config.mel_per_position
     if taken:
         with _shared([computation for computation, _ in taken]):
-            mels, states = [mel for _, mel in taken], [c.encoder_state for c, _ in taken]
-            for (computation, _), embeddings in zip(
-                taken, taken[0][0].model.encode_all(mels, states), strict=True
-            ):
-                computation.hear(embeddings)
+            model, mels = taken[0][0].model, [frames for _, frames in taken]
+            embeddings = model.encode_all(mels, [computation.encoder_state for computation, _ in taken])
+            for (computation, _), block in zip(taken, embeddings, strict=True):
+                computation.hear(block)
 
 
 def _passes(ready: Sequence[Decoder]) -> Iterator[list[Decoder]]:
@@ -215,3 +220,4 @@ def _shared(computations: Iterable[Computation]) -> Iterator[None]:
 
 
 SCHEDULER = Scheduler()
+os.register_at_fork(after_in_child=SCHEDULER.free_lock)

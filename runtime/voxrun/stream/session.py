@@ -70,8 +70,8 @@ class Session:
         `on_result`: called with each part of a result as soon as a pass has made it, in MLX's thread, which
         waits for it; the result of the call holds all parts. What it raises ends the session.
 
-        Raises VoxrunError for a value of another type or outside these ranges, and in a fork of a process that
-        had opened a model.
+        Raises VoxrunError for a value of another type or outside these ranges, and in a fork of a process
+        that had opened a model.
         """
         check_process()
         delay_ms = None if delay_ms is None else number("delay_ms", delay_ms)
