@@ -219,7 +219,9 @@ def test_named_definitions_exist(name: str) -> None:
         if match := re.fullmatch(r"([\w/]+\.py): ([\w.]+)", code):
             text = text_of(match[1])
             for part in match[2].split("."):
-                assert re.search(rf"^ *((def|class) {part}\b|{part}\b.* = )", text, re.MULTILINE), code
+                assert re.search(rf"^ *((async def|def|class) {part}\b|{part}\b.* = )", text, re.MULTILINE), (
+                    code
+                )
 
 
 @pytest.mark.parametrize("package", ["voxbuild", "runtime/voxrun"])

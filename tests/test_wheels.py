@@ -31,6 +31,7 @@ BESIDE = {
     "voxrun": ("pyproject.toml", "README.md", "LICENSE"),
 }
 """What else its wheel is built from."""
+SHIPPED = {".py", ".typed", ".html", ".css", ".js", ".svg"}
 NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "training")
 IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -97,7 +98,7 @@ def test_a_wheel_has_every_file_of_its_package(installed, package, source):
         return {
             path.relative_to(folder)
             for path in (folder / package).rglob("*")
-            if path.suffix in {".py", ".typed"} and path.parent.name != IN_WHEEL
+            if path.suffix in SHIPPED and path.parent.name != IN_WHEEL
         }
 
     assert files(installed[0]) == files(source)

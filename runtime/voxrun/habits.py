@@ -58,7 +58,8 @@ HABITS = {
     "ot offset-t on offset-n duration clip-timestamps ss to": (
         "a recording is heard whole; cut it first, as with ffmpeg -ss and -t"
     ),
-    "batch-size batched chunk-length chunk-length-s chunk-size chunk-duration": (
+    "batch-size batched": "how many recordings are heard at once is --jobs",
+    "chunk-length chunk-length-s chunk-size chunk-duration": (
         "sound of any length is one stream, in bounded memory; leave it out"
     ),
     "stdin": "standard input is -, as in: ffmpeg -v error -i URL -f wav - | voxrun -",

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from voxbuild.recipes.gates import FLOORS, WORST_WER, Gates
 from voxbuild.recipes.origins.base import Clip
 from voxrun.audio.file import FileSource
 from voxrun.device import mx
+from voxrun.stream.at_once import sessions_at_once
 from voxrun.stream.scoring import teacher_forced_logits
 from voxrun.transcriber import Transcriber
 
@@ -48,16 +51,26 @@ class Heard:
     tokens: list[int]
 
 
-@SILENT
 def listen(model: Path, clips: Sequence[Clip], done: ClipDone) -> dict[str, Heard]:
-    """Transcribe clips with the model in a folder: clip name -> transcript."""
+    """Transcribe clips with the model in a folder, several at once: clip name -> transcript, in their order.
+
+    `done` is called in this thread. Raises AudioError for the first clip that cannot be read.
+    """
     transcriber = Transcriber.open(model)
-    heard = {}
-    for clip in clips:
-        transcript = transcriber.transcribe(clip.path)
-        heard[clip.name] = Heard(transcript.text.strip(), transcript.tokens)
-        done()
-    return heard
+    pool = ThreadPoolExecutor(sessions_at_once(transcriber.model), "voxbuild-listen")
+    try:
+        heard = {}
+        for clip, there in zip(clips, pool.map(partial(_hear, transcriber), clips), strict=True):
+            heard[clip.name] = there
+            done()
+        return heard
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C does not wait for clips that are being heard
+
+
+def _hear(transcriber: Transcriber, clip: Clip) -> Heard:
+    transcript = transcriber.transcribe(clip.path)
+    return Heard(transcript.text.strip(), transcript.tokens)
 
 
 @SILENT

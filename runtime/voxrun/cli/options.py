@@ -163,6 +163,12 @@ def _add_sound(group: argparse._ArgumentGroup) -> None:
         metavar="CODEC:RATE[:CHANNELS]",
         help="raw samples without a header, such as s16le:16000",
     )
+    group.add_argument(
+        "--jobs",
+        type=positive,
+        metavar="N",
+        help="how many recordings to hear at once (default: as many as suit device and memory, at most 8)",
+    )
     group.add_argument("--device", metavar="NAME|NUMBER", help="which microphone")
     group.add_argument("--list-devices", action="store_true", help="print the microphones, and exit")
 

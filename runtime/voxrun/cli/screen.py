@@ -8,7 +8,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from itertools import accumulate
-from threading import Event, Thread
+from threading import Event, Lock, Thread
+from typing import Self
 
 from tqdm import tqdm
 from tqdm.utils import disp_len
@@ -26,22 +27,22 @@ EVERY = 0.5
 """Seconds after which the line is drawn again, however long the model takes for a block."""
 LEAST_TITLE = 12
 """Columns that a recording's name gets before the bar of progress gets any."""
+Done = Callable[[], float]
+"""Seconds of a source that are transcribed."""
 
 
 class Screen(ABC):
     """A line on a terminal that disappears at the end; nothing if stderr is not a terminal."""
 
-    def __init__(self, source: Source) -> None:
-        self._source, self._text, self._begin = source, "", time.monotonic()
+    def __init__(self) -> None:
+        self._begin = time.monotonic()
         # With sizes, for tqdm never ends on a terminal of unknown ones; lines are cut to their width here.
         self._bar = tqdm(
             file=sys.stderr, disable=None, leave=False, bar_format="{desc}", ncols=1000, nrows=20
         )
         self._closed = Event()
-        self.done: Callable[[], float] = lambda: source.heard
-        """Seconds that are transcribed; called in another thread."""
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> Self:
         if not self._bar.disable:
             Thread(target=self._draw_often, daemon=True, name="voxrun-screen").start()
         return self
@@ -49,11 +50,6 @@ class Screen(ABC):
     def __exit__(self, *error: object) -> None:
         self._closed.set()
         self._bar.close()
-
-    def show(self, text: str) -> None:
-        """Show the state of the source, and the text in progress."""
-        self._text = text
-        self._draw()
 
     def fitted(self, columns: int) -> str:
         """What to show, never more than so many columns: a longer line could not be drawn over."""
@@ -64,14 +60,19 @@ class Screen(ABC):
         """What to show in so many columns, if that is possible."""
 
     @property
+    @abstractmethod
     def heard(self) -> float:
-        """Seconds that are transcribed; control tokens at the end count for none."""
-        return min(self.done(), self._source.heard)
+        """Seconds that are transcribed."""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the beginning; never 0."""
+        return max(time.monotonic() - self._begin, 1e-3)
 
     @property
     def speed(self) -> float:
         """Seconds heard in a second."""
-        return self.heard / max(time.monotonic() - self._begin, 1e-3)
+        return self.heard / self.elapsed
 
     def _draw_often(self) -> None:
         while not self._closed.wait(EVERY):
@@ -79,12 +80,32 @@ class Screen(ABC):
 
     def _draw(self) -> None:
         if not self._bar.disable:
-            self._bar.set_description_str(_encodable(self.fitted(_columns() - 1)), refresh=False)
             with tqdm.get_lock():  # type: ignore[no-untyped-call]  # released even if a signal's exception comes meanwhile
+                self._bar.set_description_str(_encodable(self.fitted(_columns() - 1)), refresh=False)
                 self._bar.refresh(nolock=True)
 
 
-class Progress(Screen):
+class SourceScreen(Screen):
+    """The screen of a single source."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self._source, self._text = source, ""
+        self.done: Done = lambda: source.heard
+        """Called in another thread."""
+
+    def show(self, text: str) -> None:
+        """Show the state of the source, and the text in progress."""
+        self._text = text
+        self._draw()
+
+    @property
+    def heard(self) -> float:
+        """Seconds that are transcribed; control tokens at the end count for none."""
+        return min(self.done(), self._source.heard)
+
+
+class Progress(SourceScreen):
     """Progress through a recording."""
 
     def __init__(self, source: Source, title: str) -> None:
@@ -101,7 +122,7 @@ class Progress(Screen):
         return f"{shortened(self._title, room)} {figures}" if room > 1 else figures
 
 
-class Pipe(Screen):
+class Pipe(SourceScreen):
     """Seconds, speed, and the end of the text in progress."""
 
     def line(self, columns: int) -> str:
@@ -109,7 +130,7 @@ class Pipe(Screen):
         return _with_words(f"{progress(self.heard, None, self.speed)} |", self._text, columns)
 
 
-class Live(Screen):
+class Live(SourceScreen):
     """The level of a microphone, and the end of the text in progress."""
 
     def line(self, columns: int) -> str:
@@ -117,7 +138,55 @@ class Live(Screen):
         return _with_words(meter(self._source.level), self._text, columns)
 
 
-def screen_for(source: Source, name: str, index: int = 0, n: int = 1) -> Screen:
+class Overall(Screen):
+    """Progress through several recordings that are heard at once; its methods may be called in any thread."""
+
+    def __init__(self, n: int) -> None:
+        """`n`: recordings in all."""
+        super().__init__()
+        self._n, self._lock = n, Lock()
+        self._ended, self._seconds = 0, 0.0
+        self._open: dict[Source, Done] = {}
+
+    def begin(self, source: Source, done: Done) -> None:
+        """A recording is being heard."""
+        with self._lock:
+            self._open[source] = done
+        self._draw()
+
+    def end(self, source: Source) -> None:
+        """It is not heard any more."""
+        with self._lock:
+            del self._open[source]
+            self._seconds += source.heard
+
+    def count(self) -> None:
+        """A recording is done with, whether it could be heard or not."""
+        with self._lock:
+            self._ended += 1
+        self._draw()
+
+    @property
+    def heard(self) -> float:
+        """Seconds that are transcribed, of all recordings."""
+        with self._lock:
+            return self._seconds + sum(min(done(), source.heard) for source, done in self._open.items())
+
+    def line(self, columns: int) -> str:
+        """How many recordings are done, the share of all, and figures as of one."""
+        with self._lock:
+            parts = [
+                min(done(), each.heard) / each.seconds for each, done in self._open.items() if each.seconds
+            ]
+            share, ended = min((self._ended + sum(parts)) / self._n, 1.0), self._ended
+        left = tqdm.format_interval(self.elapsed * (1 / share - 1)) if share else "?"
+        files = f"{ended} of {self._n} recordings"
+        figures = f"{share:.0%}, {self.heard:.0f} s, {self.speed:.1f}x, {left} left"
+        with_bar = f"{files} {bar(share)} {figures}"
+        return with_bar if disp_len(with_bar) <= columns else f"{files}, {figures}"
+
+
+def screen_for(source: Source, name: str, index: int = 0, n: int = 1) -> SourceScreen:
     """The screen for a source, the one at `index` of `n`."""
     if isinstance(source, Microphone):
         return Live(source)

@@ -18,6 +18,8 @@ class Stats:
     def __init__(self) -> None:
         self.loading = self.audio = self.wall = 0.0
         self.steps = self.passes = 0
+        self.at_once = 1
+        """Most recordings that were heard at once."""
         self.model = ""
         self._since = time.perf_counter()
 
@@ -26,13 +28,17 @@ class Stats:
         self.model = f"{sentence(name)}, {weights(model)}, delay {delay_ms:g} ms"
         self.loading = time.perf_counter() - self._since
 
-    def start(self) -> None:
-        """A recording begins."""
+    def start(self, at_once: int = 1) -> None:
+        """Hearing begins, of so many recordings at once."""
+        self.at_once = max(self.at_once, at_once)
         self._since = time.perf_counter()
 
-    def stop(self, audio: float, steps: int, passes: int) -> None:
-        """It ended after `audio` seconds of sound, decoded to `steps` tokens in `passes` of the decoder."""
+    def stop(self) -> None:
+        """Hearing ended."""
         self.wall += time.perf_counter() - self._since
+
+    def add(self, audio: float, steps: int, passes: int) -> None:
+        """A recording of `audio` seconds was decoded to `steps` tokens in `passes` of the decoder."""
         self.audio += audio
         self.steps += steps
         self.passes += passes
@@ -43,12 +49,13 @@ class Stats:
         factor = self.wall / self.audio if self.audio else 0.0
         step = 1000 * self.wall / self.steps if self.steps else 0.0
         passes = self.passes / self.steps if self.steps else 0.0
+        together = f", {self.at_once} recordings at once" if self.at_once > 1 else ""
         return (
             f"model   {self.model}\n"
             f"device  {device()}\n"
             f"load    {self.loading:.2f} s\n"
             f"audio   {self.audio:.2f} s\n"
-            f"wall    {self.wall:.2f} s, real-time factor {factor:.3f} ({rate:.1f} times as fast)\n"
+            f"wall    {self.wall:.2f} s, real-time factor {factor:.3f} ({rate:.1f} times as fast){together}\n"
             f"decode  {self.steps} tokens in {self.passes} passes ({passes:.2f} a token),"
             f" {step:.2f} ms a token, encoder and all\n"
             f"memory  {peak_resident() / 1e6:.0f} MB resident at most,"

@@ -8,10 +8,15 @@ recordings, `status.py` for supervisors. All audio goes to a live session (`live
 from starlette.applications import Starlette
 
 from . import access, realtime, status
+from .http import errors, inference, models, transcriptions
+from .page import routes as page
 from .service import Service
+
+ENDPOINTS = (page, realtime, transcriptions, inference, models, status)
+"""Modules with `routes(service)`."""
 
 
 def application(service: Service) -> Starlette:
     """The ASGI application."""
-    routes = [*realtime.routes(service), *status.routes(service)]
-    return Starlette(routes=routes, middleware=access.middleware(service))
+    routes = [route for module in ENDPOINTS for route in module.routes(service)]
+    return Starlette(routes=routes, exception_handlers=errors.HANDLERS, middleware=access.middleware(service))

@@ -16,6 +16,8 @@ class Kind(StrEnum):
     UNKNOWN_EVENT = "unknown_event"
     WRONG_ORDER = "wrong_order"
     """An event that makes no sense before, or after, another."""
+    UNSUPPORTED_MEDIA = "unsupported_media_type"
+    """A body of another kind than the endpoint takes."""
     TOO_LARGE = "too_large"
     """A message or an upload."""
     UNAUTHORIZED = "unauthorized"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from voxrun.errors import VoxrunError
 
@@ -38,8 +39,15 @@ class Service:
     async def prepare(self) -> None:
         """Load the model and try the default delay, before there are clients. Raises VoxrunError."""
         await self.shelf.load()
+        await self.check(delay_ms=self.settings.delay_ms)
+
+    async def check(self, **options: Any) -> None:
+        """Raise RefusedError if no session can have these options."""
         async with self.shelf.lent() as transcriber:
-            session = await asyncio.to_thread(transcriber.session, delay_ms=self.settings.delay_ms)
+            try:
+                session = await asyncio.to_thread(transcriber.session, **options)
+            except VoxrunError as error:
+                raise RefusedError(Kind.INVALID_REQUEST, str(error)) from error
             session.cancel()
 
     @asynccontextmanager

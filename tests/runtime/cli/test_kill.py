@@ -23,6 +23,7 @@ VOXRUN = [sys.executable, "-m", "voxrun", "--model", str(CHECKPOINT)]
 RATE = 16000
 CLIP = CLIPS / "prompts" / "please-try-again.flac"
 CHAIN = CLIPS / "chains" / "chain-1.flac"
+OTHER_CHAIN = CLIPS / "chains" / "chain-2.flac"
 TEXT = b"please try again"
 
 DEVICE = """
@@ -89,7 +90,7 @@ main.command()
 """
 IN_IMPORTING = 'interrupt(main, "main", 1)'
 IN_LOADING = 'interrupt(transcriber, "load_model", 1)'
-IN_THE_MODEL = 'interrupt(voxtral.VoxtralRealtime, "encode", 4)'
+IN_THE_MODEL = 'interrupt(voxtral.VoxtralRealtime, "encode_all", 4)'
 IN_THE_END = 'interrupt(session.Session, "finish", 1)'
 IN_CREATING = 'interrupt(output, "_writable", 2)'
 IN_WRITING = 'interrupt(output.AtomicFile, "write", 2)'
@@ -192,10 +193,13 @@ def test_a_pipe_that_stays_open(
 
 
 @pytest.mark.slow
-@BOTH
-def test_a_file_in_mid_update(transcriber: Transcriber, tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "jobs"), [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGINT, 2)])
+def test_recordings_in_mid_update(
+    transcriber: Transcriber, tmp_path: Path, number: signal.Signals, jobs: int
+) -> None:
     """The model finishes the block that it was at: the text is that of so much of the recording."""
-    process = start("--audio", CHAIN, CHAIN, script=killed(number, IN_THE_MODEL))
+    recordings = [CHAIN] * (jobs + 1)
+    process = start(*recordings, "--jobs", str(jobs), script=killed(number, IN_THE_MODEL))
     code, out, err = ended(process)
     sound = soundfile.read(CHAIN, dtype="float32")[0]
     heard = []
@@ -203,8 +207,10 @@ def test_a_file_in_mid_update(transcriber: Transcriber, tmp_path: Path, number: 
         soundfile.write(tmp_path / "part.wav", sound[: RATE * seconds], RATE, subtype="FLOAT")
         heard.append(f"{' '.join(transcriber.transcribe(tmp_path / 'part.wav').text.split())}\n".encode())
     assert (code, err) == (128 + number, b"")
-    assert out in heard  # the second recording was not begun
-    assert len(out) > 10
+    lines = out.splitlines(keepends=True)
+    assert len(lines) == jobs  # the last recording was not begun
+    assert set(lines) <= set(heard)
+    assert min(map(len, lines)) > 10
 
 
 @pytest.mark.slow
@@ -221,11 +227,33 @@ def test_a_file_for_an_output_is_not_half_written(tmp_path: Path, number: signal
 
 
 @pytest.mark.slow
-@BOTH
-def test_a_second_signal_aborts(number: signal.Signals) -> None:
-    """The first amid the recording, the second while what was heard is brought out."""
+@ALL
+def test_of_several_recordings_files_are_whole_or_not_there(
+    transcriber: Transcriber, tmp_path: Path, number: signal.Signals
+) -> None:
+    recordings = {path.stem: path for path in (CHAIN, CLIP, OTHER_CHAIN)}
+    command = [*recordings.values(), "--output", tmp_path, "--jobs", "3"]
+    code, out, err = ended(start(*command, script=killed(number, IN_THE_MODEL)))
+    assert (code, out) == (128 + number, b"")
+    written = {path.stem: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.txt")}
+    assert len(list(tmp_path.iterdir())) == len(written)
+    for name, text in written.items():
+        assert text.split() == transcriber.transcribe(recordings[name]).text.split()
+    told = [
+        f"voxrun: {path}: interrupted; {tmp_path / name}.txt is not written"
+        for name, path in recordings.items()
+    ]
+    assert sorted(err.decode().splitlines()) == sorted(
+        line for line in told if not any(f"/{n}.flac" in line for n in written)
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "n"), [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGTERM, 3)])
+def test_a_second_signal_aborts(number: signal.Signals, n: int) -> None:
+    """The first amid the recordings, the second while what was heard is brought out."""
     script = killed(number, IN_THE_MODEL, IN_THE_END)
-    assert ended(start("--audio", CHAIN, script=script)) == (128 + number, b"", b"")
+    assert ended(start(*[CHAIN] * n, script=script)) == (128 + number, b"", b"")
 
 
 @pytest.mark.slow

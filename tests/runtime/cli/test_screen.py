@@ -23,7 +23,7 @@ from tqdm.utils import disp_len
 
 from voxrun.arrays import FloatArray
 from voxrun.audio.source import Source
-from voxrun.cli.screen import METER, meter, progress, screen_for
+from voxrun.cli.screen import METER, Overall, meter, progress, screen_for
 
 CHAIN = CLIPS / "chains" / "chain-1.flac"
 PROMPT = CLIPS / "prompts" / "please-try-again.flac"
@@ -113,13 +113,25 @@ def test_a_pipe_gets_plain_words_while_the_terminal_has_them_in_the_making() -> 
 @pytest.mark.slow
 def test_recordings_show_progress_that_goes_away(tmp_path: Path) -> None:
     long = shutil.copy(CHAIN, tmp_path / f"{WIDE * 60}.flac")
-    shown, _ = on_terminal(str(long), str(CHAIN))
+    shown, _ = on_terminal(str(long), str(CHAIN), "--jobs", "1")
     assert FIGURES.search(shown)
     assert "[2/2] chain-1.flac " in shown
     assert max(map(disp_len, re.split("[\r\n]", shown.split("currently there")[0]))) < 60
     first, second = remains(shown)
     assert first == second
     assert first.startswith("currently there")
+
+
+@pytest.mark.slow
+def test_several_at_once_show_one_line_for_all(tmp_path: Path) -> None:
+    shown, _ = on_terminal(str(CHAIN), str(PROMPT), str(CHAIN), "--jobs", "2")
+    drawn = re.findall(r"(\d) of 3 recordings [^\r]*?(\d+)%, \d+ s, \d+\.\dx, (?:\?|\d\d:\d\d) left", shown)
+    counts, shares = [int(done) for done, _ in drawn], [int(share) for _, share in drawn]
+    assert (counts, counts[0], counts[-1]) == (sorted(counts), 0, 3)
+    assert (shares, shares[-1]) == (sorted(shares), 100)
+    first, second, third = remains(shown)
+    assert first == third
+    assert second == "please try again"
 
 
 class Terminal(StringIO):
@@ -179,6 +191,21 @@ def test_nothing_is_shown_where_there_is_no_terminal(capsys: pytest.CaptureFixtu
 )
 def test_progress_tells_seconds_speed_and_what_remains(seconds: tuple[Any, ...], shown: str) -> None:
     assert progress(*seconds) == shown
+
+
+def test_the_share_of_several_counts_finished_failed_and_open_ones() -> None:
+    with Overall(4) as screen:
+        assert re.match(r"0 of 4 recordings +\| 0%, 0 s, 0\.0x, \? left", screen.line(200))
+        screen.count()  # could not be opened
+        half, talk = Slow("half", 16000), Slow("talk", 16000)
+        half.seconds = 10.0
+        screen.begin(half, lambda: 5.0)
+        screen.begin(talk, lambda: 400.0)  # no more than was heard
+        assert re.match(r"1 of 4 recordings ███▉ +\| 39%, 10 s, ", screen.line(200))
+        screen.end(half)
+        screen.count()
+        assert re.match(r"2 of 4 recordings █████▏ +\| 51%, 10 s, ", screen.line(200))
+        assert re.match(r"2 of 4 recordings, 51%, 10 s, ", screen.fitted(50))
 
 
 @pytest.mark.parametrize("name", ["talk.flac", WIDE * 85, "e\u0301" * 100, ""])

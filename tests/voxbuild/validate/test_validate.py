@@ -2,7 +2,8 @@
 
 import json
 import math
-from dataclasses import replace
+import threading
+from dataclasses import asdict, replace
 
 import pytest
 from projects import make_project
@@ -25,6 +26,8 @@ from voxbuild.validate.measure import (
     report,
 )
 from voxrun.device import mx
+from voxrun.errors import AudioError
+from voxrun.transcriber import Transcriber
 
 FIGURES = {"wer": 0.0, "wer_increase": 0.0, "top1_agreement": 1.0, "kl_mean": 0.0, "kl_p99": 0.0}
 
@@ -143,6 +146,53 @@ def test_a_source_that_does_not_hear_the_clips_is_refused(root, tmp_path):
     check_reference("mine", "few", model, clips, heard)
     with pytest.raises(ValidationError, match=r"source mine has a WER of 100 % on few; 75 % is the limit"):
         check_reference("mine", "few", model, other, heard)
+
+
+def heard_at_once(monkeypatch, jobs, model, clips):
+    """What is heard, as JSON, and the clips that were done by each thread."""
+    monkeypatch.setattr("voxbuild.validate.measure.sessions_at_once", lambda model: jobs)
+    done = []
+    heard = listen(model, clips, lambda: done.append(threading.current_thread()))
+    near = {"positions": 9, "top1_agreement": 1.0, "kl_mean": 0.0, "kl_p99": 0.0}
+    evidence = report({"few": clips}, heard, heard, near, Gates())
+    return to_json({name: asdict(each) for name, each in heard.items()}), to_json(evidence), done
+
+
+@pytest.mark.slow
+def test_clips_heard_at_once_give_the_same_evidence_as_one_by_one(root, tmp_path, monkeypatch):
+    project = make_project(tmp_path / "project", clips=4)
+    clips = read_clips(read_book(project / "recipes").clips["few"], project / "recipes/clips")
+    clips.sort(key=lambda clip: -clip.path.stat().st_size)  # later ones are heard sooner
+    model = root / "tiny/checkpoint"
+    one = heard_at_once(monkeypatch, 1, model, clips)
+    assert one[2] == [threading.current_thread()] * len(clips)
+    assert heard_at_once(monkeypatch, 3, model, clips) == one
+
+
+def test_a_clip_that_cannot_be_read_ends_the_hearing(root, tmp_path, monkeypatch):
+    project = make_project(tmp_path / "project", clips=2)
+    clips = read_clips(read_book(project / "recipes").clips["few"], project / "recipes/clips")
+    bad = [replace(clips[1], name=name, path=tmp_path / f"{name}.wav") for name in ("absent", "other")]
+    with pytest.raises(AudioError, match=r"absent\.wav: cannot be read"):
+        heard_at_once(monkeypatch, 3, root / "tiny/checkpoint", [clips[0], *bad])
+
+
+def test_an_interruption_leaves_the_clips_that_were_not_begun(root, tmp_path, monkeypatch):
+    project = make_project(tmp_path / "project", clips=1)
+    clips = read_clips(read_book(project / "recipes").clips["few"], project / "recipes/clips")
+    begun, transcribe = [], Transcriber.transcribe
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("voxbuild.validate.measure.sessions_at_once", lambda model: 2)
+    monkeypatch.setattr(Transcriber, "transcribe", lambda *args: begun.append(1) or transcribe(*args))
+    with pytest.raises(KeyboardInterrupt):
+        listen(root / "tiny/checkpoint", clips * 50, interrupt)
+    for thread in [t for t in threading.enumerate() if t.name.startswith("voxbuild-listen")]:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert len(begun) < 50
 
 
 def test_a_model_agrees_with_itself_completely(root, tmp_path):

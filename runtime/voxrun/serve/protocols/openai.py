@@ -137,7 +137,7 @@ class OpenAi(Protocol):
             stream = self._stream or await self._begin()
             if stream.decoder is None:
                 stream.decoder = await self.decoder(self._choices.encoding, self._choices.rate)
-            samples = stream.decoder.feed(audio)
+            samples = await self.decoded(stream.decoder, audio)
             async with self._in_order:  # not while the client is slow to read
                 if self._choices.turns is None:
                     await stream.items.opened()

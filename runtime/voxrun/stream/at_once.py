@@ -1,0 +1,38 @@
+"""How many sessions to compute at once, if nobody says so."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from voxrun.checkpoint.config import TransformerConfig
+from voxrun.model.voxtral import VoxtralRealtime
+
+MOST = 8
+"""More make nothing faster."""
+SHARE = 0.5
+"""Of the memory, for the sessions; the weights need the rest."""
+CGROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+def sessions_at_once(model: VoxtralRealtime) -> int:
+    """Up to MOST, as far as half of the memory is enough for them; at least 1."""
+    return max(1, min(MOST, int(SHARE * memory()) // session_bytes(model)))
+
+
+def session_bytes(model: VoxtralRealtime) -> int:
+    """Memory that a session needs at most, after some minutes: keys and values of full windows."""
+    stacks = model.config.encoder, model.config.decoder
+    return model.dtype.size * sum(map(_cached, stacks))
+
+
+def _cached(stack: TransformerConfig) -> int:
+    """Numbers in the caches of a stack."""
+    return 2 * stack.n_layers * stack.n_kv_heads * stack.head_dim * stack.sliding_window
+
+
+def memory() -> int:
+    """Bytes of memory that the process may use, of the machine's or its container's."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):  # no such limit, or `max`
+        return min(machine, int(CGROUP.read_text(encoding="ascii")))
+    return machine

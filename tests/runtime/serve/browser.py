@@ -1,0 +1,34 @@
+"""A Chromium that is installed, with a recording as its microphone."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+OF_MACOS = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+INSECURE_NAME = "voxrun.test"
+"""A name of this machine that browsers do not take for one: pages from there are not secure."""
+
+
+def executable() -> str | None:
+    """CHROME_BIN, or what is found by its name; None if there is none."""
+    found = filter(None, [os.environ.get("CHROME_BIN"), *map(shutil.which, NAMES)])
+    return next(found, str(OF_MACOS) if OF_MACOS.exists() else None)
+
+
+@contextmanager
+def browser(microphone: Path) -> Iterator[Browser]:
+    """`microphone`: a WAV file, which is played once from the moment on at which a page opens it."""
+    options = [
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={microphone}%noloop",
+        f"--host-resolver-rules=MAP {INSECURE_NAME} 127.0.0.1",
+    ]
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=executable(), args=options)
+        yield running
+        running.close()

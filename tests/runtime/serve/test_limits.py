@@ -1,0 +1,189 @@
+"""What one client can take of the server, and what it is told beyond."""
+
+import asyncio
+import base64
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+import soundfile
+from committed import CLIPS
+from served import PLAIN, Served, served
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from voxrun.serve.errors import RefusedError
+from voxrun.serve.settings import Limits
+from voxrun.serve.socket import Socket
+from voxrun.transcriber import Transcriber
+
+CLIP = CLIPS / "prompts" / "please-try-again.flac"
+TIGHT = Limits(
+    sessions=2,
+    waiting_seconds=1.0,
+    message_bytes=100_000,
+    connections=8,
+    head_seconds=0.3,
+    stuck_seconds=0.3,
+)
+
+
+@pytest.fixture(scope="module")
+def tight(transcriber: Transcriber) -> Iterator[Served]:
+    with served(transcriber, replace(PLAIN, limits=TIGHT)) as running:
+        yield running
+
+
+@contextmanager
+def client(server: Served) -> Iterator[ClientConnection]:
+    with connect(f"{server.ws}/v1/realtime") as socket:
+        assert hear(socket)["type"] == "session.created"
+        yield socket
+
+
+def hear(socket: ClientConnection) -> dict[str, Any]:
+    return json.loads(socket.recv(timeout=20))
+
+
+def say(socket: ClientConnection, type: str, **fields: Any) -> None:
+    socket.send(json.dumps({"type": type, **fields}))
+
+
+def begin(socket: ClientConnection) -> None:
+    say(socket, "session.update", model="any")
+    say(socket, "input_audio_buffer.commit")
+
+
+def transcript(server: Served) -> str:
+    samples, _ = soundfile.read(CLIP, dtype="int16")
+    with client(server) as socket:
+        begin(socket)
+        for start in range(0, len(samples), 8000):
+            audio = base64.b64encode(samples[start : start + 8000].tobytes()).decode()
+            say(socket, "input_audio_buffer.append", audio=audio)
+        say(socket, "input_audio_buffer.commit", final=True)
+        while (event := hear(socket))["type"] != "transcription.done":
+            assert event["type"] == "transcription.delta"
+        return str(event["text"])
+
+
+def until(true: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never was")
+
+
+def test_a_client_that_sends_nothing_is_told_and_closed(transcriber: Transcriber) -> None:
+    with served(transcriber, replace(PLAIN, limits=Limits(idle_seconds=0.3))) as server:
+        for first in (None, "session.update", "input_audio_buffer.append"):
+            with client(server) as socket:
+                if first:
+                    say(socket, first, model="any", audio="AAA=")
+                while (event := hear(socket))["code"] != "processing_error":  # append before update
+                    assert first == "input_audio_buffer.append"
+                assert "no message came for 0.3 s" in event["error"]
+                with pytest.raises(ConnectionClosed):
+                    socket.recv(timeout=20)
+                assert socket.close_code == 1008
+        until(lambda: not server.service._sockets)
+
+
+def test_a_client_that_waits_for_the_model_is_not_idle(transcriber: Transcriber) -> None:
+    async def run() -> None:
+        busy = [True, True, False]
+        socket = Socket(Silent(), idle_seconds=0.01)  # type: ignore[arg-type]
+        socket.busy = lambda: busy.pop(0)
+        with pytest.raises(RefusedError, match="no message"):
+            async for _ in socket.messages():
+                raise AssertionError
+        assert busy == []
+
+    asyncio.run(run())
+
+
+class Silent:
+    """A WebSocket whose client sends nothing."""
+
+    async def receive(self) -> None:
+        await asyncio.Event().wait()
+
+
+def test_one_session_too_many_is_refused_and_may_try_again(tight: Served) -> None:
+    with ExitStack() as others:
+        for _ in range(TIGHT.sessions):
+            begin(others.enter_context(client(tight)))
+        until(lambda: tight.service.sessions == TIGHT.sessions)
+        with client(tight) as late:
+            begin(late)
+            assert "all 2 sessions are taken" in hear(late)["error"]
+    until(lambda: tight.service.sessions == 0)
+    assert transcript(tight) == tight.transcriber.transcribe(CLIP).text
+
+
+def test_a_message_that_is_too_large_is_refused_as_it_comes(tight: Served) -> None:
+    with client(tight) as socket:
+        socket.send("x" * (TIGHT.message_bytes + 1))
+        with pytest.raises(ConnectionClosed):
+            socket.recv(timeout=20)
+        assert socket.close_code == 1009
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET /health HT",
+        b"GET /health HTTP/1.1\r\nhost: localhost\r\n",
+    ],
+)
+def test_a_request_that_never_comes_is_not_waited_for(tight: Served, begun: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", tight.port), timeout=20) as raw:
+        raw.sendall(begun)
+        try:
+            while raw.recv(9999):
+                pass
+        except ConnectionResetError:
+            return
+
+
+def test_one_connection_too_many_is_told_so(tight: Served) -> None:
+    with ExitStack() as stack:
+        for _ in range(TIGHT.connections):
+            stack.enter_context(socket.create_connection(("127.0.0.1", tight.port)))
+        refused = httpx.get(f"{tight.url}/health")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+    until(lambda: httpx.get(f"{tight.url}/health").status_code == 200)
+
+
+def test_a_client_that_reads_nothing_is_cut_and_nobody_else_waits(tight: Served) -> None:
+    with socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.connect(("127.0.0.1", tight.port))
+        raw.sendall(HANDSHAKE)
+        until(lambda: bool(tight.service._sockets))
+        raw.settimeout(0.05)
+        with pytest.raises(ConnectionError):
+            sent = 0
+            while True:
+                try:
+                    sent += raw.send(UNKNOWN_FRAMES[sent % len(UNKNOWN_FRAMES) :])
+                except TimeoutError:  # the server does not read either
+                    assert transcript(tight) == tight.transcriber.transcribe(CLIP).text
+    until(lambda: not tight.service._sockets)
+
+
+HANDSHAKE = (
+    b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+UNKNOWN = b'{"type": "%s"}' % (b"x" * 900)
+UNKNOWN_FRAMES = (b"\x81\xfe" + len(UNKNOWN).to_bytes(2, "big") + bytes(4) + UNKNOWN) * 50
+"""Each is answered by an error that quotes it."""

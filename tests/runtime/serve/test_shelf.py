@@ -1,0 +1,108 @@
+"""The model of a server: loaded once, when it is needed, and unloaded when nobody needs it."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from served import PLAIN
+
+from voxrun.errors import WeightsError
+from voxrun.serve.errors import Kind, RefusedError
+from voxrun.serve.metrics import Metrics
+from voxrun.serve.shelf import Shelf
+from voxrun.transcriber import Transcriber
+
+AT_ONCE = replace(PLAIN, idle_unload=1e-9)
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What loading the model comes to, one after the other; the last one is repeated."""
+    planned: list[Any] = []
+
+    def load(folder: object) -> Any:
+        outcome = planned.pop(0) if len(planned) > 1 else planned[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(Transcriber, "load", load)
+    return planned
+
+
+async def lend(shelf: Shelf) -> Any:
+    async with shelf.lent() as transcriber:
+        return transcriber
+
+
+def test_sessions_that_come_together_load_it_once(loads: list[Any]) -> None:
+    async def run() -> None:
+        metrics = Metrics()
+        shelf = Shelf(PLAIN, metrics)
+        loads.append(object())
+        assert set(await asyncio.gather(*(lend(shelf) for _ in range(9)))) == {loads[0]}
+        assert b"voxrun_model_loads_total 1.0" in metrics.text()
+
+    asyncio.run(run())
+
+
+def test_one_who_leaves_does_not_disturb_the_others(loads: list[Any]) -> None:
+    async def run() -> None:
+        shelf = Shelf(PLAIN, Metrics())
+        loads.append(object())
+        gone, waiting = asyncio.create_task(lend(shelf)), asyncio.create_task(lend(shelf))
+        await asyncio.sleep(0)
+        gone.cancel()
+        assert await waiting is loads[0]
+
+    asyncio.run(run())
+
+
+def test_a_load_that_fails_is_told_and_tried_again(
+    loads: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        shelf = Shelf(PLAIN, Metrics())
+        loads.extend([WeightsError("tiny: the tensors do not fit"), object()])
+        for outcome in await asyncio.gather(lend(shelf), lend(shelf), return_exceptions=True):
+            assert isinstance(outcome, RefusedError)
+            assert outcome.kind is Kind.FAILED
+            assert str(outcome) == "the model cannot be loaded (tiny: the tensors do not fit)"
+        assert await lend(shelf) is loads[0]
+
+    asyncio.run(run())
+    assert [record.getMessage() for record in caplog.records] == [
+        "the model cannot be loaded: tiny: the tensors do not fit"
+    ]
+
+
+def test_it_is_unloaded_when_nobody_has_needed_it_for_a_while(loads: list[Any]) -> None:
+    async def run() -> None:
+        shelf = Shelf(AT_ONCE, Metrics())
+        loads.append(object())
+        async with shelf.lent():
+            await lend(shelf)
+            await asyncio.sleep(0.05)
+            assert shelf.loaded  # one still has it
+        while shelf.loaded:
+            await asyncio.sleep(0.001)
+        assert await lend(shelf) is loads[0]
+        while shelf.loaded:
+            await asyncio.sleep(0.001)
+        await shelf.load()  # at the start, before there is any session
+        while shelf.loaded:
+            await asyncio.sleep(0.001)
+
+    asyncio.run(run())
+
+
+def test_without_the_option_it_stays(loads: list[Any]) -> None:
+    async def run() -> None:
+        shelf = Shelf(PLAIN, Metrics())
+        loads.append(object())
+        await lend(shelf)
+        await asyncio.sleep(0.05)
+        assert shelf.loaded
+
+    asyncio.run(run())
