@@ -13,9 +13,26 @@ WORDS = ["", "\ud800", "transcription", "server_vad", "semantic_vad", LOGPROBS]
 NUMBERS = [True, 0, 1.5, -1, 1e400, float("nan"), 10**30, 24000, 500]
 LEAVES = st.sampled_from([None, *WORDS, *NUMBERS, *FORMATS, *BETA_FORMATS, *DELAYS, *EAGERNESS])
 NAMES = st.sampled_from(
-    "audio input format type rate transcription model delay turn_detection include silence_duration_ms"
-    " prefix_padding_ms eagerness input_audio_format input_audio_transcription noise_reduction temperature"
-    " target_streaming_delay_ms".split()
+    [
+        "audio",
+        "input",
+        "format",
+        "type",
+        "rate",
+        "transcription",
+        "model",
+        "delay",
+        "turn_detection",
+        "include",
+        "silence_duration_ms",
+        "prefix_padding_ms",
+        "eagerness",
+        "input_audio_format",
+        "input_audio_transcription",
+        "noise_reduction",
+        "temperature",
+        "target_streaming_delay_ms",
+    ]
 )
 ANYTHING = st.recursive(
     LEAVES, lambda each: st.one_of(st.lists(each), st.dictionaries(NAMES, each)), max_leaves=8
