@@ -30,8 +30,6 @@ from voxrun.transcriber import Transcriber
 
 ALLOWED = 0.4
 """Seconds for which a word may take, beside the model's delay."""
-TRIES = 2
-"""A number that is not held is tried again, for other work on the machine disturbs."""
 DIFFERENT = 8
 """Streams; more sessions than these hear the same."""
 FINENESS = 8
@@ -63,8 +61,11 @@ class Held:
 class Bench:
     """Runs of sessions over one server."""
 
-    def __init__(self, server: Server, place: Running, spoken: Sequence[Stream], rate: int) -> None:
+    def __init__(
+        self, server: Server, place: Running, spoken: Sequence[Stream], rate: int, tries: int
+    ) -> None:
         self._server, self._place, self._spoken, self._rate = server, place, spoken, rate
+        self._tries = tries
         self.runs: list[Held] = []
 
     def search(self, limit: float, most: int) -> int:
@@ -79,7 +80,7 @@ class Bench:
         return good
 
     def _holds(self, n: int, limit: float) -> bool:
-        return any(self._run(n).figures.late <= limit for _ in range(TRIES))
+        return any(self._run(n).figures.late <= limit for _ in range(self._tries))
 
     def _run(self, n: int) -> Held:
         heard = [Heard(self._spoken[i % len(self._spoken)]) for i in range(n)]
@@ -125,13 +126,13 @@ def contestants(args: argparse.Namespace) -> Iterator[Server | str]:
 
 
 def measured(
-    server: Server, spoken: Sequence[Stream], rate: int, limit: float, most: int
+    server: Server, spoken: Sequence[Stream], rate: int, limit: float, args: argparse.Namespace
 ) -> tuple[list[str], str]:
     """A row of the summary, and a section with all runs."""
     try:
         with running(server) as place:
-            bench = Bench(server, place, spoken, rate)
-            n = bench.search(limit, most)
+            bench = Bench(server, place, spoken, rate, args.tries)
+            n = bench.search(limit, args.most)
     except RuntimeError as error:
         return [server.name, "-", *[""] * 4, str(error)], ""
     section = f"## {server.name}\n\n{markdown(COLUMNS, [row(held) for held in bench.runs])}"
@@ -147,6 +148,9 @@ def parsed() -> argparse.Namespace:
     p.add_argument("--clips", type=Path, default=ROOT / "tiny/clips", help="folders with transcripts.tsv")
     p.add_argument("--seconds", type=float, default=30.0, help="of each session (default: 30)")
     p.add_argument("--most", type=int, default=64, help="sessions at most (default: 64)")
+    p.add_argument(
+        "--tries", type=int, default=3, help="before a number counts as not held: other work disturbs (3)"
+    )
     p.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     p.add_argument("--envs", type=Path, default=ROOT / "benchmarks/.envs", help="where environments are made")
     p.add_argument(
@@ -173,7 +177,7 @@ def main() -> None:
         if isinstance(server, str):
             rows.append([*server.split(": ", 1)[:1], "-", *[""] * 4, server.split(": ", 1)[1]])
             continue
-        found, section = measured(server, spoken, speech.rate, delay + ALLOWED, args.most)
+        found, section = measured(server, spoken, speech.rate, delay + ALLOWED, args)
         rows.append(found)
         sections.append(section)
     head = HEAD.format(

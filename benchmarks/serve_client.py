@@ -141,9 +141,11 @@ async def _speak(socket: ClientConnection, heard: Heard) -> None:
     loop = asyncio.get_running_loop()
     begin = loop.time()
     for i, message in enumerate(heard.stream.messages, 1):
-        await asyncio.sleep(max(0.0, begin + i * BLOCK - loop.time()))
-        heard.lag = max(heard.lag, loop.time() - begin - i * BLOCK)
-        heard.sent.append(begin + i * BLOCK)  # when it was spoken: a server that does not read is late too
+        due, now = begin + i * BLOCK, loop.time()
+        await asyncio.sleep(max(0.0, due - now))
+        lag = loop.time() - max(due, now)  # the client's own; when a server does not read, that is not
+        heard.lag = max(heard.lag, lag)
+        heard.sent.append(due + lag)
         await socket.send(message)
 
 

@@ -109,6 +109,7 @@ class Soak:
         await asyncio.gather(*(self._client() for _ in range(most)))
         await asyncio.sleep(QUIET)
         begin = time.monotonic()
+        self._row(begin, record)
         watching = asyncio.create_task(self._watch(begin, every, record))
         while time.monotonic() < begin + seconds:
             if len(self._open) < most:
@@ -123,8 +124,8 @@ class Soak:
 
     async def _watch(self, begin: float, every: float, record: "Record") -> None:
         while True:
-            self._row(begin, record)
             await asyncio.sleep(every)
+            self._row(begin, record)
 
     def _row(self, begin: float, record: "Record") -> None:
         place, counts = self._place, self.counts

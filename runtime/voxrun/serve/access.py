@@ -20,8 +20,8 @@ from .errors import Kind, RefusedError
 from .service import Service
 from .settings import Settings
 
-PUBLIC = {"/", "/health"}
-"""Paths that need no key: the page asks for one, and supervisors have none."""
+PUBLIC, OF_PAGE = {"/", "/health"}, "/page/"
+"""Paths that need no key: the page and its files, which ask for one, and supervisors, who have none."""
 OPERATING = {"/health", "/metrics"}
 """Paths that are answered until the very end."""
 SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -83,13 +83,19 @@ class Access:
                 Kind.FORBIDDEN,
                 "pages of this origin may not use the server; start it with --allow-origin ORIGIN",
             )
-        if settings.keys and scope["path"] not in PUBLIC and not has_key(keys_in(scope), settings.keys):
+        needs_key = bool(settings.keys) and not is_public(scope["path"])
+        if needs_key and not has_key(keys_in(scope), settings.keys):
             raise RefusedError(
                 Kind.UNAUTHORIZED,
                 "an API key is needed, and this one is missing or wrong: Authorization: Bearer KEY",
             )
         if self._service.ending and scope["path"] not in OPERATING:
             raise RefusedError(Kind.ENDING, "the server is ending; connect again later")
+
+
+def is_public(path: str) -> bool:
+    """Whether a path needs no key. All below `OF_PAGE` is the page's: nothing else is found there."""
+    return path in PUBLIC or path.startswith(OF_PAGE)
 
 
 def known_hosts(settings: Settings) -> frozenset[str] | None:
