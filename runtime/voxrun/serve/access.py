@@ -5,6 +5,7 @@ Origin, and where it calls itself by a name that leads here (DNS rebinding), by 
 """
 
 import hmac
+import re
 from collections.abc import Iterator
 from hashlib import sha256
 from ipaddress import ip_address
@@ -13,14 +14,14 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import Kind, RefusedError
+from .http.errors import response
 from .service import Service
 from .settings import Settings
 
-PUBLIC = {"/", "/health"}
+PUBLIC = re.compile("/|/health|/page/.*")
 """Paths that need no key: the page asks for one, and supervisors have none."""
 OPERATING = {"/health", "/metrics"}
 """Paths that are answered until the very end."""
@@ -32,7 +33,6 @@ PROTOCOL = "realtime"
 """The subprotocol beside it."""
 OWN_SUFFIXES = (".localhost", ".internal")
 """Of names that nobody on the internet can own, such as host.docker.internal."""
-STATUS = {Kind.UNAUTHORIZED: 401, Kind.FORBIDDEN: 403, Kind.ENDING: 503}
 
 
 def middleware(service: Service) -> list[Middleware]:
@@ -63,7 +63,7 @@ class Access:
             self._check(scope)
         except RefusedError as refusal:
             self._service.metrics.refused(refusal.kind)
-            await _refused(refusal)(scope, receive, send)
+            await response(refusal)(scope, receive, send)  # a WebSocket's, too, which is not open yet
         else:
             await self._app(scope, receive, _selecting(scope, send))
 
@@ -83,7 +83,11 @@ class Access:
                 Kind.FORBIDDEN,
                 "pages of this origin may not use the server; start it with --allow-origin ORIGIN",
             )
-        if settings.keys and scope["path"] not in PUBLIC and not has_key(keys_in(scope), settings.keys):
+        if (
+            settings.keys
+            and not PUBLIC.fullmatch(scope["path"])
+            and not has_key(keys_in(scope), settings.keys)
+        ):
             raise RefusedError(
                 Kind.UNAUTHORIZED,
                 "an API key is needed, and this one is missing or wrong: Authorization: Bearer KEY",
@@ -166,15 +170,3 @@ def _selecting(scope: Scope, send: Send) -> Send:
         await send(message)
 
     return selecting
-
-
-def _refused(refusal: RefusedError) -> JSONResponse:
-    """OpenAI's error; it also answers a WebSocket that is not open yet."""
-    error = {
-        "message": str(refusal),
-        "type": "invalid_request_error",
-        "param": None,
-        "code": refusal.kind.value,
-    }
-    headers = {"www-authenticate": "Bearer"} if refusal.kind is Kind.UNAUTHORIZED else {}
-    return JSONResponse({"error": error}, STATUS[refusal.kind], headers)
