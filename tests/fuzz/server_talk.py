@@ -46,11 +46,14 @@ class Dialect:
 
 def _of_openai(event: Event) -> bool:
     error = event["error"]
-    return (
-        event["type"] == "error"
-        and {"type", "code", "message", "param"} <= error.keys()
-        and bool(error["message"])
-    )
+    return {"type", "code", "message", "param"} <= error.keys() and bool(error["message"])
+
+
+def _of_vllm(event: Event) -> bool:
+    """vLLM's error; OpenAI's clients come to the same address, and an event may look like one of theirs."""
+    if isinstance(event["error"], dict):
+        return _of_openai(event)
+    return bool(event["error"]) and bool(event["code"])
 
 
 BUFFER = "input_audio_buffer"
@@ -65,7 +68,7 @@ DIALECTS = (
         ({"type": f"{BUFFER}.commit", "final": False}, {"type": f"{BUFFER}.clear"}),
         {"type": f"{BUFFER}.commit", "final": True},
         *("transcription.done", "text"),
-        lambda event: event["type"] == "error" and isinstance(event["error"], str) and bool(event["code"]),
+        _of_vllm,
     ),
     Dialect(
         "openai",
@@ -85,7 +88,7 @@ DIALECTS = (
         ({"type": f"{BUFFER}.commit"}, {"type": f"{BUFFER}.clear"}),
         {"type": f"{BUFFER}.commit", "final": True},
         *("response.audio_transcript.done", "text"),
-        lambda event: event["type"] == "error" and isinstance(event["message"], str),
+        lambda event: isinstance(event["message"], str),
     ),
     Dialect(
         "mistral",
@@ -95,7 +98,7 @@ DIALECTS = (
         ({"type": "input_audio.flush"},),
         {"type": "input_audio.end"},
         *("transcription.done", "text"),
-        lambda event: event["type"] == "error" and isinstance(event["error"]["code"], int),
+        lambda event: isinstance(event["error"]["code"], int),
     ),
     Dialect(
         "mlx-audio",
@@ -105,7 +108,7 @@ DIALECTS = (
         (),
         {"action": "stop"},
         *("complete", "text"),
-        lambda event: event["type"] == "error" and bool(event["error"]),
+        lambda event: bool(event["error"]),
     ),
 )
 
