@@ -5,6 +5,7 @@ Origin, and where it calls itself by a name that leads here (DNS rebinding), by 
 """
 
 import hmac
+import re
 from collections.abc import Iterator
 from hashlib import sha256
 from ipaddress import ip_address
@@ -13,10 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import Kind, RefusedError
+from .http.errors import response
 from .service import Service
 from .settings import Settings
 
@@ -32,7 +33,6 @@ PROTOCOL = "realtime"
 """The subprotocol beside it."""
 OWN_SUFFIXES = (".localhost", ".internal")
 """Of names that nobody on the internet can own, such as host.docker.internal."""
-STATUS = {Kind.UNAUTHORIZED: 401, Kind.FORBIDDEN: 403, Kind.ENDING: 503}
 
 
 def middleware(service: Service) -> list[Middleware]:
@@ -63,7 +63,7 @@ class Access:
             self._check(scope)
         except RefusedError as refusal:
             self._service.metrics.refused(refusal.kind)
-            await _refused(refusal)(scope, receive, send)
+            await response(refusal)(scope, receive, send)  # a WebSocket's, too, which is not open yet
         else:
             await self._app(scope, receive, _selecting(scope, send))
 
@@ -172,15 +172,3 @@ def _selecting(scope: Scope, send: Send) -> Send:
         await send(message)
 
     return selecting
-
-
-def _refused(refusal: RefusedError) -> JSONResponse:
-    """OpenAI's error; it also answers a WebSocket that is not open yet."""
-    error = {
-        "message": str(refusal),
-        "type": "invalid_request_error",
-        "param": None,
-        "code": refusal.kind.value,
-    }
-    headers = {"www-authenticate": "Bearer"} if refusal.kind is Kind.UNAUTHORIZED else {}
-    return JSONResponse({"error": error}, STATUS[refusal.kind], headers)

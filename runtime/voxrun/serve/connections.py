@@ -4,6 +4,7 @@ uvicorn itself waits without end for the head of a request, for its body, and fo
 """
 
 import asyncio
+import json
 from typing import Any
 
 import h11
@@ -13,10 +14,22 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from .settings import Limits
 
-FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n"
-    b"content-type: application/json\r\ncontent-length: 99\r\n\r\n"
-    b'{"error":{"message":"too many connections","type":"server_error","param":null,"code":"overloaded"}}'
+
+def _refusal(status: str, message: str, type: str, code: str) -> bytes:
+    error = json.dumps({"error": {"message": message, "type": type, "param": None, "code": code}})
+    head = (
+        f"HTTP/1.1 {status}",
+        *("connection: close", "content-type: application/json", f"content-length: {len(error)}"),
+    )
+    return "\r\n".join((*head, "", error)).encode()
+
+
+FULL = _refusal("503 Service Unavailable", "too many connections", "server_error", "overloaded")
+NO_REQUEST = _refusal(
+    "400 Bad Request", "this is no HTTP request", "invalid_request_error", "invalid_request"
+)
+NO_HANDSHAKE = _refusal(
+    "400 Bad Request", "this is no WebSocket handshake", "invalid_request_error", "invalid_request"
 )
 
 
@@ -62,9 +75,9 @@ class _Reading:
 
 class _WebSocket(_Reading, WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
-        try:
-            super().data_received(data)
-        except AssertionError:  # what is no handshake at all
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(NO_HANDSHAKE)  # uvicorn would wait for ever
             self.transport.close()
 
     async def send(self, message: Any) -> None:
@@ -91,6 +104,11 @@ class _Http(_Reading, H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._expect()
+
+    def send_400_response(self, msg: str) -> None:
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):  # else it was answered before it went wrong
+            self.transport.write(NO_REQUEST)
+        self.transport.close()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._forget_due()

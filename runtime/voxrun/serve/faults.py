@@ -10,6 +10,8 @@ from typing import Any
 log = logging.getLogger("voxrun")
 LIBRARIES = ("uvicorn.error", "asyncio", "websockets", "starlette")
 FULL = (errno.EMFILE, errno.ENFILE)
+OF_CLIENTS = ("Invalid UTF-8",)
+"""How messages begin that are about a client's fault, which the client is told."""
 QUIET = 60.0
 """Seconds between two lines that say the same."""
 
@@ -23,6 +25,8 @@ class Faults(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tell it, unless the same was told just now."""
+        if record.getMessage().startswith(OF_CLIENTS):
+            return
         error = record.exc_info[1] if record.exc_info else None
         self.tell(record.getMessage().strip() if error is None else f"the server failed ({described(error)})")
 

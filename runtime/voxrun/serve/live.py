@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,8 +106,9 @@ class LiveSession:
 
     def _tell(self, *told: Told | BaseException | None) -> None:
         """From any thread."""
-        for each in told:
-            self._loop.call_soon_threadsafe(self._told.put_nowait, each)
+        with suppress(RuntimeError):  # the server has ended
+            for each in told:
+                self._loop.call_soon_threadsafe(self._told.put_nowait, each)
 
     def _watch(self, future: Future[Result], then: Reached | None, *, last: bool = False) -> None:
         def done(future: Future[Result]) -> None:

@@ -1,10 +1,12 @@
 """The model: loaded when it is needed, and unloaded when nobody has needed it for a while."""
 
 import asyncio
+import ctypes
 import gc
 import logging
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from voxrun.device import mx
 from voxrun.errors import VoxrunError
@@ -95,3 +97,6 @@ def _free(held: list[Transcriber]) -> None:
     held.clear()
     gc.collect()
     mx.clear_cache()
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # only glibc keeps what is freed, and has this function
+            ctypes.CDLL(None).malloc_trim(0)

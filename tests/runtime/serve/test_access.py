@@ -38,6 +38,9 @@ def refusal_of(server: Served, path: str = "/v1/realtime", **options: Any) -> tu
     ("path", "headers", "status"),
     [
         ("/health", {}, 200),
+        ("/", {}, 200),
+        ("/page/app.js", {}, 200),
+        ("/page/..%2fmetrics", {}, 404),
         ("/metrics", {}, 401),
         ("/no/such/path", {}, 401),
         ("/metrics", {"Authorization": "Bearer first-key"}, 200),
@@ -64,13 +67,13 @@ def test_a_request_needs_a_key_but_for_the_page_and_the_health(
     response = httpx.get(f"{guarded.url}{path}", headers=headers)
     assert response.status_code == status
     if status == 401:
-        assert response.json()["error"]["code"] == "unauthorized"
+        assert response.json()["error"]["code"] == "invalid_api_key"
         assert response.headers["www-authenticate"] == "Bearer"
         assert "key2" not in response.text
 
 
 def test_a_websocket_needs_a_key_too(guarded: Served) -> None:
-    assert refusal_of(guarded) == (401, "unauthorized")
+    assert refusal_of(guarded) == (401, "invalid_api_key")
     assert refusal_of(guarded, subprotocols=["realtime", "openai-insecure-api-key.wrong"])[0] == 401
     with connect(f"{guarded.ws}/v1/realtime", additional_headers={"Authorization": "Bearer first-key"}):
         pass

@@ -57,7 +57,7 @@ def say(socket: ClientConnection, type: str, **fields: Any) -> None:
 
 def begin(socket: ClientConnection) -> None:
     say(socket, "session.update", model="any")
-    say(socket, "input_audio_buffer.commit")
+    say(socket, "input_audio_buffer.commit")  # the session is open from now on
 
 
 def transcript(server: Served) -> str:

@@ -10,18 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import soundfile
+import soxr
 from committed import CHECKPOINT, CLIPS
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
-
-from voxrun.transcriber import Transcriber
 
 pytestmark = pytest.mark.slow
 
@@ -78,20 +77,6 @@ def start() -> Iterator[Start]:
         each.process.communicate()
 
 
-@contextmanager
-def begun(server: Process) -> Iterator[ClientConnection]:
-    """A client that has sent a clip, and no end."""
-    samples, _ = soundfile.read(CLIP, dtype="int16")
-    audio = base64.b64encode(samples.tobytes()).decode()
-    with connect(f"ws://127.0.0.1:{server.port}/v1/realtime") as client:
-        client.send(json.dumps({"type": "session.update", "model": "any"}))
-        client.send(json.dumps({"type": "input_audio_buffer.commit"}))
-        client.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
-        while "voxrun_audio_seconds_total 0.0" in metrics(server):
-            time.sleep(0.02)
-        yield client
-
-
 def health(server: Process) -> httpx.Response:
     return httpx.get(f"http://127.0.0.1:{server.port}/health")
 
@@ -100,26 +85,88 @@ def metrics(server: Process) -> str:
     return httpx.get(f"http://127.0.0.1:{server.port}/metrics").text
 
 
+PATH, STREAM = "/v1/realtime", "/v1/audio/transcriptions/realtime"
+APPEND = {"type": "input_audio_buffer.append"}
+PROTOCOLS: list[tuple[str, list[dict[str, Any]], dict[str, Any], str, str]] = [
+    # address, what a client says first, how it sends audio, the last event, and its field with the text
+    (
+        PATH,
+        [{"type": "session.update", "model": "any"}, {"type": "input_audio_buffer.commit"}],
+        *(APPEND, "transcription.done", "text"),
+    ),
+    (
+        f"{PATH}?intent=transcription",
+        [{"type": "session.update", "session": {"type": "transcription", "audio": {"input": {}}}}],
+        *(APPEND, "conversation.item.input_audio_transcription.completed", "transcript"),
+    ),
+    (
+        f"{PATH}?intent=transcription",  # in turns
+        [
+            {
+                "type": "session.update",
+                "session": {
+                    "type": "transcription",
+                    "audio": {"input": {"turn_detection": {"type": "server_vad"}}},
+                },
+            }
+        ],
+        *(APPEND, "conversation.item.input_audio_transcription.completed", "transcript"),
+    ),
+    (f"{PATH}?dialect=voxmlx", [], APPEND, "response.audio_transcript.done", "text"),
+    (STREAM, [], {"type": "input_audio.append"}, "transcription.done", "text"),
+    (STREAM, [{"model": "any", "streaming": True}], {}, "complete", "text"),
+]
+
+
 @BOTH
-def test_a_signal_lets_open_sessions_finish(start: Start, number: int) -> None:
+def test_a_signal_lets_open_sessions_of_all_protocols_finish(start: Start, number: int) -> None:
     server = start().ready()
     assert health(server).json() == {"status": "ok", "model": str(CHECKPOINT), "loaded": True, "sessions": 0}
-    with begun(server) as client, connect(f"ws://127.0.0.1:{server.port}/v1/realtime") as silent:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(said(server, *protocol[:3])) for protocol in PROTOCOLS]
+        silent = stack.enter_context(connect(f"ws://127.0.0.1:{server.port}{PATH}"))
+        while seconds_heard(server) < len(PROTOCOLS) * 0.9 * soundfile.info(CLIP).duration:
+            time.sleep(0.02)
         server.signal(number)
-        events = [json.loads(message) for message in client]  # until it is closed
-        assert (events[-1]["type"], events[-1]["text"]) == (
-            "transcription.done",
-            Transcriber.load(CHECKPOINT).transcribe(CLIP).text,
-        )
-        assert client.close_code == 1001
+        for (path, *_, last, field), client in zip(PROTOCOLS, clients, strict=True):
+            events = [json.loads(message) for message in client]  # until it is closed
+            assert client.close_code == (1000 if path == STREAM else 1001), path
+            final = [event for event in events if event.get("type") == last]
+            assert [event[field] for event in final] == ["please try again"], events
         assert [json.loads(message)["type"] for message in silent] == ["session.created"]
         assert silent.close_code == 1001
     assert server.end() == (0, "", "")
 
 
+@contextmanager
+def said(
+    server: Process, path: str, first: list[dict[str, Any]], append: dict[str, Any]
+) -> Iterator[ClientConnection]:
+    """A client that has sent a clip, and no end."""
+    rate = 24000 if "intent" in path else 16000
+    samples = soxr.resample(soundfile.read(CLIP, dtype="int16")[0], 16000, rate)
+    with connect(f"ws://127.0.0.1:{server.port}{path}") as client:
+        for event in first:
+            client.send(json.dumps(event))
+        if append:
+            audio = base64.b64encode(samples.tobytes()).decode()
+            client.send(json.dumps({**append, "audio": audio}))
+        else:
+            client.send(samples.tobytes())
+        yield client
+
+
+def seconds_heard(server: Process) -> float:
+    figure = re.search(r"^voxrun_audio_seconds_total (\S+)$", metrics(server), re.MULTILINE)
+    assert figure
+    return float(figure[1])
+
+
 def test_a_session_that_outlasts_the_grace_is_cut_and_the_exit_code_tells(start: Start) -> None:
     server = start("--grace", "0").ready()
-    with begun(server):
+    with said(server, *PROTOCOLS[0][:3]):
+        while not seconds_heard(server):
+            time.sleep(0.02)
         server.signal(signal.SIGTERM)
         code, out, _ = server.end()
     assert (code, out) == (143, "")
@@ -129,7 +176,9 @@ def test_while_it_ends_it_takes_no_more_and_a_second_signal_ends_it_at_once(
     start: Start, tmp_path: Path
 ) -> None:
     server = start("--grace", "600", command=[sys.executable, "-c", ENDLESS, *SERVE[3:]]).ready()
-    with begun(server):
+    with said(server, *PROTOCOLS[0][:3]):
+        while not seconds_heard(server):
+            time.sleep(0.02)
         server.signal(signal.SIGTERM)
         while health(server).status_code != 503:
             time.sleep(0.02)
@@ -147,7 +196,7 @@ import sys, threading
 from voxrun.cli.main import command
 from voxrun.serve.protocols.vllm import Vllm
 
-Vllm.finish = lambda self: None  # a session that never finishes
+Vllm.finish = lambda self, tag=None: None  # a session that never finishes
 sys.argv[0] = "voxrun"
 command()
 """

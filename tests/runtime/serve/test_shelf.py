@@ -1,18 +1,25 @@
 """The model of a server: loaded once, when it is needed, and unloaded when nobody needs it."""
 
 import asyncio
+import weakref
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import soundfile
+from committed import CLIPS
 from served import PLAIN
 
 from voxrun.errors import WeightsError
+from voxrun.mlx_thread import submit
 from voxrun.serve.errors import Kind, RefusedError
 from voxrun.serve.metrics import Metrics
+from voxrun.serve.service import Service
 from voxrun.serve.shelf import Shelf
+from voxrun.stream.results import Result
 from voxrun.transcriber import Transcriber
 
+CLIP = CLIPS / "prompts" / "please-try-again.flac"
 AT_ONCE = replace(PLAIN, idle_unload=1e-9)
 
 
@@ -104,5 +111,28 @@ def test_without_the_option_it_stays(loads: list[Any]) -> None:
         await lend(shelf)
         await asyncio.sleep(0.05)
         assert shelf.loaded
+
+    asyncio.run(run())
+
+
+def test_nothing_is_left_of_an_unloaded_model_and_the_next_session_hears_as_well() -> None:
+    samples, _ = soundfile.read(CLIP, dtype="float32")
+
+    async def heard(service: Service) -> tuple[str, Any]:
+        async with service.session() as live:
+            await live.hear(samples)
+            live.finish()
+            text = "".join([told.text async for told in live if isinstance(told, Result)])
+            return text.strip(), weakref.ref(live.transcriber.model)
+
+    async def run() -> None:
+        service = Service(AT_ONCE)
+        for _ in range(2):
+            text, model = await heard(service)
+            assert text == "please try again"
+            while service.shelf.loaded:
+                await asyncio.sleep(0.001)
+            await asyncio.wrap_future(submit(lambda: None))  # behind the unloading
+            assert model() is None
 
     asyncio.run(run())

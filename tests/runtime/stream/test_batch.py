@@ -134,7 +134,7 @@ def test_sessions_together_say_what_each_says_alone(
 
 @pytest.fixture(scope="module", params=["mapped", "unpacked", "in memory"])
 def awkward(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Transcriber:
-    """A random model of awkward sizes with short windows, quantized where it can be, by each kind of layers."""
+    """A random model of awkward sizes and short windows, quantized where it can be; each kind of layers."""
     from voxrun.model.cpu import layers
 
     sizes: dict[str, Any] = {"encoder": {"sliding_window": 50}, "sliding_window": 45}

@@ -127,6 +127,7 @@ class Protocol(ABC):
                 else:
                     await self.heard(told)
         except RefusedError as refusal:
+            self.service.metrics.refused(refusal.kind)
             await self.refuse(refusal)
             await self.close()
 
