@@ -1,8 +1,7 @@
 """Many sessions on one model: whoever else is there, each says what it says alone."""
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +10,10 @@ import pytest
 from cases import noise
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted import ScriptedModel
 from small_models import random_tensors, small_model, small_params, write_artifact
 
-from voxrun import mlx_thread
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.device import mx, nn
-from voxrun.errors import VoxrunError
-from voxrun.model.voxtral import DecoderRows
 from voxrun.stream.results import Result, Transcript, joined
 from voxrun.stream.session import Session
 from voxrun.stream.tokenizer import Tokenizer
@@ -134,7 +129,7 @@ def test_sessions_together_say_what_each_says_alone(
 
 @pytest.fixture(scope="module", params=["mapped", "unpacked", "in memory"])
 def awkward(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Transcriber:
-    """A random model of awkward sizes with short windows, quantized where it can be, by each kind of layers."""
+    """A random model of awkward sizes and short windows, quantized where it can be."""
     from voxrun.model.cpu import layers
 
     sizes: dict[str, Any] = {"encoder": {"sliding_window": 50}, "sliding_window": 45}
