@@ -32,13 +32,13 @@ class Observed:
         self._sums: Any = 0.0
         self._rows = 0
 
-    def __call__(self, x: mx.array) -> mx.array:
-        """The layer's output."""
-        rows = np.array(x.astype(mx.float32), np.float64).reshape(-1, x.shape[-1])
+    def __call__(self, x: Any) -> Any:
+        """The layer's output for x of MLX or of NumPy."""
+        floats = x if isinstance(x, np.ndarray) else x.astype(mx.float32)
+        rows = np.array(floats, np.float64).reshape(-1, x.shape[-1])
         self._sums = self._sums + (rows * rows).sum(axis=0)
         self._rows += len(rows)
-        result: mx.array = self._layer(x)
-        return result
+        return self._layer(x)
 
     def moments(self) -> Array:
         """The mean squares of the inputs [columns]; NaN if there was no input."""

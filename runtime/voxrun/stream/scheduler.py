@@ -8,8 +8,7 @@ What goes wrong in one stream's own part (its samples, its `on_result`) ends tha
 wrong in a pass (out of memory) ends those that were in it: their caches may be half written.
 """
 
-import os
-import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -41,15 +40,13 @@ class Scheduler:
     """All sessions of this process that have work."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # held for a moment
-        self._woken: list[Computation] = []  # by other threads
+        self._woken: deque[Computation] = deque()  # by other threads
         self._posted = False  # whether a round waits in the thread's queue
         self._busy: list[Computation] = []
 
     def wake(self, computation: Computation) -> None:
         """Something was queued, or cancelled. Raises VoxrunError as `mlx_thread.later` does."""
-        with self._lock:
-            self._woken.append(computation)
+        self._woken.append(computation)
         self._post()
 
     def drive(self, future: "Future[Any]") -> None:
@@ -65,13 +62,15 @@ class Scheduler:
                 )
 
     def _post(self) -> None:
-        """Have a round done, unless one waits already."""
-        with self._lock:
-            posted, self._posted = self._posted, True
-        if posted:
+        """Have a round done, unless one waits already.
+
+        Without a lock: what is woken before a round takes off its mark is done in it; two rounds do no harm.
+        """
+        if self._posted:
             return
+        self._posted = True
         try:
-            later(self._turn)  # without the lock: at the end of the process it does not return to a daemon
+            later(self._turn)
         except BaseException:
             self._posted = False
             raise
@@ -84,10 +83,11 @@ class Scheduler:
 
     def _round(self) -> bool:
         """One encoder pass and one decoder pass for each model; whether there was anything to do."""
-        with self._lock:
-            found = [*self._busy, *self._woken]
-            self._busy, self._woken = [c for c in found if c.in_pass], []
+        found, self._busy = self._busy, []
+        while self._woken:
+            found.append(self._woken.popleft())
         at_work = list(dict.fromkeys(c for c in found if not c.in_pass))
+        self._busy = [c for c in found if c.in_pass]  # this is called within their pass
         for computation in at_work:
             computation.in_pass = True
         with one_blas_thread(), np.errstate(all="ignore"):  # a damaged model gives no warnings
@@ -97,13 +97,8 @@ class Scheduler:
         for computation in at_work:
             computation.in_pass = False
             computation.answer()
-        with self._lock:
-            self._busy += [c for c in at_work if c.has_work]
+        self._busy += [c for c in at_work if c.has_work]
         return bool(at_work)
-
-    def free_lock(self) -> None:
-        """In a forked process: another thread may have held it."""
-        self._lock = threading.Lock()
 
 
 def _by_model(computations: Iterable[Computation]) -> list[list[Computation]]:
@@ -220,4 +215,3 @@ def _shared(computations: Iterable[Computation]) -> Iterator[None]:
 
 
 SCHEDULER = Scheduler()
-os.register_at_fork(after_in_child=SCHEDULER.free_lock)

@@ -119,7 +119,8 @@ class Session:
         self._fed = 0  # samples of the stream: these, and the silence of flushes
         self._flushed = True  # nothing was fed since the last flush
         self._finished = False
-        self._queueing, self._turn = threading.Lock(), threading.Lock()
+        self._queueing = threading.RLock()  # held for a moment; a destructor may come in between
+        self._turn = threading.Lock()  # of calls that wait
         self._pending: deque[Future[Result]] = deque()  # not known to be done
         self._unclaimed: deque[Future[Result]] = deque()  # of calls that wait, or whose wait was interrupted
 
@@ -250,13 +251,13 @@ class Session:
     def _wait(self, make: Callable[[], Call | None]) -> Result:
         """Do a call and return its result, after those of calls whose wait was interrupted."""
         check_process()
+        if is_current():  # a destructor there, or on_result: it cannot wait for itself
+            future = self._later(make)
+            SCHEDULER.drive(future)
+            return future.result()
         with self._turn:
             self._later(make, claimed=False)
-            results = []
-            for future in list(self._unclaimed):
-                if is_current():
-                    SCHEDULER.drive(future)
-                results.append(self._result(future))
+            results = [self._result(future) for future in list(self._unclaimed)]
             self._unclaimed.clear()
             return joined(results)
 
