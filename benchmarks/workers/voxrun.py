@@ -43,17 +43,16 @@ class Voxrun(Peer):
         """As `Peer` says."""
         if self._generator is None:
             self._generator = self._begin()
-        self._generator.feed(self._block(n))
+        self._run(self._block(n))
 
     def encode(self, samples: Any, layers: int) -> None:
         """As `Peer` says."""
         import numpy as np
 
-        from voxrun.device import mx
         from voxrun.stream.listener import Listener
 
         listener = Listener(self._transcriber.model)
-        mx.eval(listener.feed(np.pad(samples, (0, listener.look_ahead))))  # the last position needs those
+        listener.feed(np.pad(samples, (0, listener.look_ahead)))  # the last position needs those
 
     def about(self) -> dict[str, Any]:
         """The device, and whose kernels compute there."""
@@ -70,16 +69,31 @@ class Voxrun(Peer):
         model, tokenizer = self._transcriber.model, self._transcriber.tokenizer
         schedule = Schedule.for_delay(model.config.audio, tokenizer, None)
         sampler = Sampler(tokenizer.pad, 0.0, 0, None)
-        generator = Generator(model, tokenizer, schedule, sampler, live=True, most_rows=1)
-        generator.feed(self._block(schedule.prompt_length))
-        return generator
+        self._generator = Generator(model, tokenizer, schedule, sampler, live=True, most_rows=1)
+        self._run(self._block(schedule.prompt_length))
+        return self._generator
+
+    def _run(self, block: Any) -> None:
+        """As the scheduler decodes one stream."""
+        from voxrun.stream.sampling import best_of
+
+        model, generator = self._transcriber.model, self._generator
+        generator.hear(block)
+        while generator.ready:
+            step = generator.step()
+            logits = model.language_model.logits(model.decode_all([step.rows])[:, -step.picks :])[0]
+            best = best_of([generator.scores(logits)], [generator.scale], model.dtype)[0]
+            generator.take(step, logits, best.ids, [True] * step.picks)
 
     def _block(self, n: int) -> Any:
         """Audio embeddings [1, n, dim] of nothing in particular."""
+        import numpy as np
+
         from voxrun.device import mx
 
         model = self._transcriber.model
-        return mx.full((1, n, model.config.decoder.dim), 0.01, model.dtype)
+        block = np.full((1, n, model.config.decoder.dim), 0.01, np.float32)
+        return block if isinstance(model.gains(1)[0], np.ndarray) else mx.array(block).astype(model.dtype)
 
     def stream(self, sound: Iterator[Any], seconds: float) -> None:
         """Hear so many seconds; live, so that an end-of-stream token does not end the work."""

@@ -13,6 +13,7 @@ import numpy as np
 from voxbuild.console import some_of
 from voxbuild.errors import ConvertError
 from voxrun.device import mx
+from voxrun.model.cpu import layers
 from voxrun.model.cpu.layers import MappedEmbedding, MappedLinear
 from voxrun.model.linear import Embedding, Linear
 from voxrun.model.voxtral import VoxtralRealtime
@@ -73,6 +74,7 @@ def calibrate(folder: Path, recordings: Sequence[Path], done: Callable[[], None]
     """
     transcriber = Transcriber.open(folder)
     model = transcriber.model
+    layers.round_as_before(model)  # or the bytes of searched weights would change
     embeddings = [path for path, layer in model.named_modules() if isinstance(layer, EMBEDDING)]
     observed = observe(model)
     for path in recordings:

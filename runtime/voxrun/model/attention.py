@@ -58,7 +58,7 @@ def _by_numpy(q: mx.array, streams: Sequence[Seen], scale: float) -> mx.array:
     queries, *others = (np.asarray(array) for array in floats)
     pairs = zip(streams, others[::2], others[1::2], strict=True)
     numpy = [Seen(seen.n, keys, values, seen.window) for seen, keys, values in pairs]
-    return mx.array(_attend_all(queries[0], numpy, scale))[None]
+    return mx.array(_attend_all(queries[0], numpy, scale, max(seen.n for seen in numpy)))[None]
 
 
 @lru_cache(maxsize=4)  # the same for all layers, and for most blocks of a long stream
@@ -113,14 +113,14 @@ class _Block:
             scores[..., :beyond] += _before(n, beyond)
 
 
-def _attend_all(q: FloatArray, streams: Sequence[Seen], scale: float) -> FloatArray:
+def _attend_all(q: FloatArray, streams: Sequence[Seen], scale: float, queries: int = QUERIES) -> FloatArray:
     """Queries [n, heads, dim] -> [n, heads, dim], the blocks of all streams and heads on all cores."""
     q = q * np.float32(scale)
     out = np.empty_like(q)
     blocks, start = list[_Block](), 0
     for seen in streams:
         rows = slice(start, start + seen.n)
-        blocks += _blocks(q[rows].swapaxes(0, 1), seen, out[rows].swapaxes(0, 1))
+        blocks += _blocks(q[rows].swapaxes(0, 1), seen, out[rows].swapaxes(0, 1), queries)
         start += seen.n
 
     def part(first: int, last: int) -> None:
@@ -132,12 +132,12 @@ def _attend_all(q: FloatArray, streams: Sequence[Seen], scale: float) -> FloatAr
     return out
 
 
-def _blocks(q: FloatArray, seen: Seen, out: FloatArray) -> Iterator[_Block]:
+def _blocks(q: FloatArray, seen: Seen, out: FloatArray, queries: int) -> Iterator[_Block]:
     """One stream's queries [heads, n, dim] in blocks."""
     keys, values, past = seen.keys[0], seen.values[0], seen.keys.shape[2] - seen.n
     shared = len(q) // len(keys)
-    for first in range(0, seen.n, QUERIES):
-        last = min(first + QUERIES, seen.n)
+    for first in range(0, seen.n, queries):
+        last = min(first + queries, seen.n)
         since, end = max(0, past + first - seen.window + 1), past + last
         step = max(1, SCORES // (shared * (last - first) * (end - since)))
         for head in range(0, len(keys), step):

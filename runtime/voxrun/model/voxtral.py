@@ -55,9 +55,10 @@ class VoxtralRealtime(nn.Module):
         """The type of activations."""
         return self._dtype
 
-    def compute_in_numpy(self) -> None:
-        """Activations are NumPy's arrays from now on: all layers were replaced by those that take them."""
-        self._in_numpy = True
+    def compute_in_numpy(self, really: bool = True) -> None:
+        """Activations are NumPy's arrays from now on, or MLX's; all layers must take them."""
+        self._in_numpy = really
+        self._gains.clear()
 
     def compute_in(self, dtype: mx.Dtype) -> None:
         """Compute activations in `dtype`; floating parameters, scales included, are converted to it."""

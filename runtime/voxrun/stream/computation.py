@@ -127,6 +127,8 @@ class Computation:
         """The mel frames of at most so many further positions, None if there is not even one."""
         assert self._state is not None
         samples, room = [np.zeros(0, np.float32)], positions * self._per_position
+        if not self._taken:  # the silence before the audio is a block of its own, however much follows
+            room = len(self._untaken[0].samples)
         while room and self._untaken:
             samples.append(self._take(self._untaken[0], room))
             room -= len(samples[-1])

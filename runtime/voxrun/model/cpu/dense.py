@@ -1,6 +1,6 @@
 """A float32 matrix and its products on a CPU, by NumPy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ class FloatMatrix:
     """Weights [rows, columns]."""
 
     weight: FloatArray
+    left_rows: int = LEFT_ROWS
 
     @property
     def rows(self) -> int:
@@ -24,7 +25,7 @@ class FloatMatrix:
 
     def product(self, x: FloatArray) -> FloatArray:
         """X [n, columns] -> [n, rows]."""
-        left = 1 < len(x) <= LEFT_ROWS
+        left = 1 < len(x) <= self.left_rows
         out = np.empty((self.rows, len(x)) if left else (len(x), self.rows), np.float32)
 
         def part(first: int, last: int) -> None:
@@ -35,6 +36,10 @@ class FloatMatrix:
 
         in_parts(part, self.rows, x.size * self.rows, blas=True)
         return np.ascontiguousarray(out.T) if left else out
+
+    def as_before(self) -> "FloatMatrix":
+        """The same, rounding as before there were LEFT_ROWS."""
+        return replace(self, left_rows=0)
 
     def take(self, rows: Array) -> FloatArray:
         """Rows [n] -> their weights [n, columns]. Raises IndexError."""

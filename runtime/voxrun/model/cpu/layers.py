@@ -132,6 +132,17 @@ def map_layers(model: "VoxtralRealtime", tensors: Mapping[str, mx.array], stored
         model.compute_in_numpy()
 
 
+def round_as_before(model: "VoxtralRealtime") -> None:
+    """Compute, more slowly, with the roundings of the time before NumPy's arrays went from layer to layer.
+
+    What was made from activations, such as searched weights, keeps its bytes.
+    """
+    model.compute_in_numpy(False)
+    for layer in model.modules():
+        if isinstance(layer, MappedLinear | MappedConv1d | MappedEmbedding):
+            layer._stored = layer._stored.as_before()
+
+
 def _weights(layer: nn.Module) -> int:
     size: int = layer.weight.size
     return size * 32 // layer.bits if isinstance(layer, QUANTIZED) else size

@@ -5,7 +5,7 @@ Importing this module imports numba, which is slow.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -19,6 +19,8 @@ from .dense import LEFT_ROWS, FloatMatrix
 
 FEW_ROWS = 8
 """Up to this many rows of activations, one pass over the packed weights beats unpacking them for a BLAS."""
+FEW_ROWS_BEFORE = 40
+"""The same before there were LEFT_ROWS."""
 UNPACKING = 4
 """Unpacking the weights takes as long as a product with this many rows of activations."""
 TILE_BYTES = 2 * 2**20
@@ -43,6 +45,8 @@ class Matrix:
     """The value of every bit pattern of a scale."""
     table: FloatArray
     """The value of every code, where codes are floats."""
+    few_rows: int = FEW_ROWS
+    left_rows: int = LEFT_ROWS
 
     @property
     def rows(self) -> int:
@@ -52,7 +56,11 @@ class Matrix:
     def product(self, x: FloatArray) -> FloatArray:
         """X [n, columns] -> [n, rows]."""
         x = np.ascontiguousarray(self._by_planes(x))
-        return self._in_one_pass(x) if len(x) <= FEW_ROWS else self._in_tiles(x)
+        return self._in_one_pass(x) if len(x) <= self.few_rows else self._in_tiles(x)
+
+    def as_before(self) -> "Matrix":
+        """The same, rounding as before there were LEFT_ROWS."""
+        return replace(self, few_rows=FEW_ROWS_BEFORE, left_rows=0)
 
     def take(self, rows: Array) -> FloatArray:
         """Rows [n] -> their weights [n, columns]. Raises IndexError: a kernel would read beyond the file."""
@@ -73,7 +81,7 @@ class Matrix:
         return out
 
     def _in_tiles(self, x: FloatArray) -> FloatArray:
-        left = len(x) <= LEFT_ROWS
+        left = len(x) <= self.left_rows
         out = np.empty((self.rows, len(x)) if left else (len(x), self.rows), np.float32)
         step = max(1, TILE_BYTES // (4 * self.columns))
 
