@@ -13,6 +13,8 @@ from .errors import Kind, RefusedError
 
 MOST_BYTES = 25 * 2**20
 """Of one piece, if a protocol does not say less."""
+MOST_SECONDS = MOST_BYTES / 2 / 16000
+"""Of one piece: a low rate, or one byte a sample, makes few bytes many samples at the model's rate."""
 
 
 def _mu_law() -> Array:
@@ -52,6 +54,7 @@ class AudioDecoder:
                 f"the rate must be {RATES[0]} to {RATES[-1]} samples a second, not {shown(rate)}"
             )
         self._encoding, self._most_bytes = encoding, most_bytes
+        self._width = np.dtype(_TYPES.get(encoding, np.uint8)).itemsize
         self._rate, self._taken = rate, 0
         self._resampler = Resampler(rate, to)
 
@@ -68,7 +71,9 @@ class AudioDecoder:
 
         Raises RefusedError, and then has taken nothing.
         """
-        samples = self._floats(self._bytes(audio))
+        data = self._bytes(audio)
+        self._check_length(len(data) / self._width / self._rate)
+        samples = self._floats(data)
         self._taken += len(samples)
         return self._resampler.feed(samples)
 
@@ -89,6 +94,13 @@ class AudioDecoder:
         if n_bytes > self._most_bytes:
             message = (
                 f"a message may have {self._most_bytes} bytes of audio, not {n_bytes}: send it in pieces"
+            )
+            raise RefusedError(Kind.TOO_LARGE, message, "audio")
+
+    def _check_length(self, seconds: float) -> None:
+        if seconds > MOST_SECONDS:
+            message = (
+                f"a message may have {MOST_SECONDS:.0f} seconds of audio, not {seconds:.0f}: send pieces"
             )
             raise RefusedError(Kind.TOO_LARGE, message, "audio")
 

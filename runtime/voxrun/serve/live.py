@@ -1,13 +1,14 @@
 """A session of the model for asyncio: audio in, results out, with bounded memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from voxrun.arrays import FloatArray
+from voxrun.errors import VoxrunError
 from voxrun.stream.results import Result
 from voxrun.stream.schedule import Schedule
 from voxrun.transcriber import Transcriber
@@ -32,7 +33,8 @@ Told = Result | Reached
 class LiveSession:
     """One stream of audio. All methods belong to the event loop; iterate over it for what the model says.
 
-    After `cancel`, which may come at any time, they do nothing.
+    After `cancel`, which may come at any time, they do nothing. If the model fails, the iteration says so and
+    no other method does: a client's next audio may come before it is told.
     """
 
     def __init__(self, transcriber: Transcriber, waiting_seconds: float, meter: SessionMeter) -> None:
@@ -74,19 +76,19 @@ class LiveSession:
         if self._cancelled:
             return
         self._meter.hear(len(samples) / self.transcriber.rate)
-        self._watch(self._session.feed_later(samples), None)
+        self._call(lambda: self._session.feed_later(samples), None)
         while self._session.waiting > self._waiting_seconds and not self._cancelled:
             await asyncio.sleep(POLL)
 
     def flush(self, tag: object = None) -> None:
         """Have the words told that are behind the delay, then `Reached(tag)`; the stream may go on."""
         if not self._cancelled:
-            self._watch(self._session.flush_later(), Reached(tag))
+            self._call(self._session.flush_later, Reached(tag))
 
     def finish(self, tag: object = None) -> None:
         """End the stream: its last words, then `Reached(tag)`, and the iteration ends."""
         if not self._cancelled:
-            self._watch(self._session.finish_later(), Reached(tag), last=True)
+            self._call(self._session.finish_later, Reached(tag), last=True)
 
     def cancel(self) -> None:
         """Drop what waits, and end the iteration."""
@@ -110,7 +112,9 @@ class LiveSession:
             for each in told:
                 self._loop.call_soon_threadsafe(self._told.put_nowait, each)
 
-    def _watch(self, future: Future[Result], then: Reached | None, *, last: bool = False) -> None:
+    def _call(self, begin: Callable[[], Future[Result]], then: Reached | None, *, last: bool = False) -> None:
+        """Queue a call of the session; when it is done, tell `then`, or what went wrong."""
+
         def done(future: Future[Result]) -> None:
             if future.cancelled():
                 return
@@ -119,4 +123,7 @@ class LiveSession:
             elif then is not None:
                 self._tell(then, *[None] * last)
 
-        future.add_done_callback(done)
+        try:
+            begin().add_done_callback(done)
+        except VoxrunError as error:  # the model has failed by now
+            self._tell(error)

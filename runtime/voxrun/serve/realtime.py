@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
@@ -102,7 +101,7 @@ class Conversation:
 
     def __init__(self, protocols: list[Protocol], shown: Shown) -> None:
         self._protocols, self._shown = protocols, shown
-        self._early: list[dict[str, Any]] = []  # audio that came before it is known which protocol is spoken
+        self._early: list[tuple[str, str]] = []  # types and audio of events before the protocol is known
 
     async def greet(self) -> None:
         """What the server says first: OpenAI's first event has all that vLLM's clients look for, too."""
@@ -126,8 +125,8 @@ class Conversation:
             await first.refuse(refusal)
             return
         taken = await converse(first, event)
-        if taken and len(self._protocols) > 1 and "audio" in event:
-            self._early.append(event)
+        if taken and len(self._protocols) > 1 and isinstance(audio := event.get("audio"), str):
+            self._early.append((event["type"], audio))  # nothing else, which may be large
 
     async def refuse(self, refusal: RefusedError) -> None:
         """Tell the client what ends the conversation."""
@@ -149,5 +148,5 @@ class Conversation:
         self._early = []
         if self._protocols[0] is not first:
             await first.close()
-            for event in early:
-                await converse(self._protocols[0], event)
+            for type, audio in early:
+                await converse(self._protocols[0], {"type": type, "audio": audio})

@@ -104,6 +104,14 @@ def test_line_ends_and_an_empty_piece_are_accepted() -> None:
     assert len(decoder.feed(base64.encodebytes(bytes(400)).decode())) == 200
 
 
+def test_a_piece_has_a_longest_time_however_few_bytes_it_has() -> None:
+    decoder = AudioDecoder("pcm_mulaw", 1000, 16000)  # which becomes 64 times as many bytes
+    with pytest.raises(RefusedError, match="seconds") as refused:
+        decoder.feed(bytes(1000 * 820))
+    assert refused.value.kind is Kind.TOO_LARGE
+    assert decoder.seconds == 0
+
+
 def test_a_piece_has_a_largest_size() -> None:
     decoder = AudioDecoder("pcm_s16le", 16000, 16000, most_bytes=100)
     assert len(decoder.feed(in_base64(bytes(100)))) == len(decoder.feed(bytes(100))) == 50

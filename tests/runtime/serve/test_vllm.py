@@ -1,12 +1,19 @@
 """vLLM's protocol, in the order of events that its documentation has, and in others."""
 
+import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import AsyncMock
 
 import numpy as np
 import pytest
 from served import Served
 from talk import CLIP, OTHER, Talk, heard, in_base64, talking, told, worded
+
+from voxrun.serve.protocols.openai import OpenAi
+from voxrun.serve.protocols.vllm import Vllm
+from voxrun.serve.realtime import Conversation, by_event
 
 APPEND, COMMIT = "input_audio_buffer.append", "input_audio_buffer.commit"
 
@@ -151,3 +158,12 @@ def test_audio_is_not_kept_without_end_before_an_update(server: Served, talk: Ta
             APPEND, audio=in_base64(bytes(32000 * round(server.service.settings.limits.waiting_seconds)))
         )
     assert talk.hear()["code"] == "model_not_validated"
+
+
+def test_of_events_before_the_update_only_the_audio_is_kept(server: Served) -> None:
+    socket = AsyncMock()
+    talk = Conversation([Vllm(socket, server.service), OpenAi(socket, server.service)], by_event)
+    event = {"type": APPEND, "audio": in_base64(bytes(2)), "junk": "which may be as large as a message"}
+    asyncio.run(talk.hear(json.dumps(event)))
+    assert APPEND in repr(vars(talk))
+    assert "junk" not in repr(vars(talk))

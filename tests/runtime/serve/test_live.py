@@ -1,0 +1,40 @@
+"""A live session by itself, without a protocol."""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voxrun.serve.errors import Kind, RefusedError
+from voxrun.serve.live import LiveSession
+from voxrun.serve.metrics import Metrics
+from voxrun.transcriber import Transcriber
+
+SECOND = np.zeros(16000, np.float32)
+
+
+def test_audio_that_comes_after_the_model_failed_raises_nothing_and_the_failure_is_told_once(
+    transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise MemoryError("no memory")
+
+    async def conversation() -> None:
+        live = LiveSession(transcriber, 0.5, Metrics().session("test"))
+        await live.begin()
+        future = live._session.feed_later(SECOND)
+        with pytest.raises(MemoryError):
+            await asyncio.wrap_future(future)
+        hearing = asyncio.create_task(live.hear(SECOND))  # waits, as for a model that is slow
+        live.flush()
+        live.finish()
+        with pytest.raises(RefusedError, match="no memory") as refused:
+            async for _ in live:
+                pass
+        assert refused.value.kind is Kind.FAILED
+        live.cancel()
+        await asyncio.wait_for(hearing, 20)
+
+    monkeypatch.setattr(type(transcriber.model), "encode_all", fail)
+    asyncio.run(conversation())
