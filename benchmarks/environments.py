@@ -15,6 +15,10 @@ from runs import tell
 
 PINNED = {"voxmlx": "voxmlx==0.0.2", "mlx-audio": "mlx-audio[stt]==0.6.2"}
 """Peers that compute with MLX."""
+SERVERS = {"mlx-audio-server": PINNED["mlx-audio"].replace("[stt]", "[stt,server]")}
+"""The same with what their servers need."""
+DEFAULT_EXTRA = "" if sys.platform == "darwin" else "cpu"
+"""MLX's backend."""
 AUDIO = ("mistral-common", "soundfile", "soxr")
 """What transformers asks for when it reads this model's recordings."""
 READY = "ready"
@@ -28,7 +32,8 @@ def python_of(peer: str, folder: Path, extra: str) -> Path:
     """
     backend = f"[{extra}]" if extra else ""
     return _made(
-        folder.resolve() / peer, [PINNED[peer], f"mlx{backend}=={importlib.metadata.version('mlx')}"]
+        folder.resolve() / peer,
+        [(PINNED | SERVERS)[peer], f"mlx{backend}=={importlib.metadata.version('mlx')}"],
     )
 
 

@@ -95,6 +95,12 @@ def _brief(run: Run) -> str:
     return ", ".join([*seconds, *filter(None, [run.error])])
 
 
+def public(word: str) -> str:
+    """A word of a command without this machine's folders."""
+    path = Path(word)
+    return path.name if path.is_absolute() else word
+
+
 def tell(message: str) -> None:
     """Progress, on stderr."""
     print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)

@@ -13,13 +13,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from environments import PINNED, machine, python_of
+from environments import DEFAULT_EXTRA, PINNED, machine, python_of
 from measurements import Bench, Section, decode, encode, end_to_end, flat, gpu, levers
-from runs import ROOT, Peer, tell
+from runs import ROOT, Peer, public, tell
 
 OURS = "voxrun"
 SECTIONS = ("end_to_end", "decode", "gpu", "levers", "flat", "encode")
-DEFAULT_EXTRA = "" if sys.platform == "darwin" else "cpu"
 
 
 def parsed() -> argparse.Namespace:
@@ -68,7 +67,7 @@ def peers(args: argparse.Namespace) -> list[Peer]:
 
 def header(bench: Bench) -> str:
     """Title, command, machine and versions."""
-    command = "python benchmarks/runtime.py " + shlex.join(_public(word) for word in sys.argv[1:])
+    command = "python benchmarks/runtime.py " + shlex.join(public(word) for word in sys.argv[1:])
     lines = ["# Runtimes side by side", "", f"`{command}`", "", f"Machine: {machine()}.", ""]
     lines += [f"- {peer.name} {peer.error or known(peer)}" for peer in bench.peers]
     return "\n".join(
@@ -86,12 +85,6 @@ def known(peer: Peer) -> str:
     v = peer.versions
     kernels = f" with {v['kernels']} kernels" if "kernels" in v else ""
     return f"{v['version']}, MLX {v['mlx']} on {v['device']}{kernels}, Python {v['python']}"
-
-
-def _public(word: str) -> str:
-    """A word of the command without this machine's folders."""
-    path = Path(word)
-    return path.name if path.is_absolute() else word
 
 
 def sections(args: argparse.Namespace) -> list[Callable[[Bench], Section]]:

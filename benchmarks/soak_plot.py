@@ -1,7 +1,7 @@
 """Curves over hours of audio, one above the other, as an SVG that a repository can show."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ TICKS = 4
 """As many steps as that, about, on an axis."""
 
 
-def plot(rows: Sequence[Any]) -> str:
-    """A panel for each figure of PANELS that the rows have; the vertical axes begin at 0."""
+def plot(
+    rows: Sequence[Any], titles: Mapping[str, str] = PANELS, across_title: str = "hours of audio"
+) -> str:
+    """A panel for each figure of `titles` that the rows have; the vertical axes begin at 0."""
     hours = [row.audio / 3600 for row in rows]
     across = ticks(hours[-1])
     panels = []
-    for name, title in PANELS.items():
+    for name, title in titles.items():
         values = [getattr(row, name, 0.0) for row in rows]
         if any(values):
             panels.append(_panel(title, hours, values, across[-1]))
@@ -32,7 +34,7 @@ def plot(rows: Sequence[Any]) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     ).get_template("soak_plot.svg.j2")
     marks = [(WIDTH * x / across[-1], f"{x:g}") for x in across]
-    return template.render(panels=panels, marks=marks, width=WIDTH, height=HEIGHT)
+    return template.render(panels=panels, marks=marks, width=WIDTH, height=HEIGHT, across=across_title)
 
 
 def _panel(title: str, hours: Sequence[float], values: Sequence[float], end: float) -> dict[str, Any]:

@@ -23,6 +23,7 @@ mx.set_default_device(mx.cpu)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-recordings", action="store_true", help="write docs/recordings.md anew")
+    parser.addoption("--write-clients", action="store_true", help="write docs/clients.md anew")
 
 
 @pytest.fixture(autouse=True)

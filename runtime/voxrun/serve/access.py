@@ -21,8 +21,8 @@ from .http.errors import response
 from .service import Service
 from .settings import Settings
 
-PUBLIC = re.compile("/|/health|/page/.*")
-"""Paths that need no key: the page asks for one, and supervisors have none."""
+PUBLIC, OF_PAGE = {"/", "/health"}, "/page/"
+"""Paths that need no key: the page and its files, which ask for one, and supervisors, who have none."""
 OPERATING = {"/health", "/metrics"}
 """Paths that are answered until the very end."""
 SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -83,17 +83,19 @@ class Access:
                 Kind.FORBIDDEN,
                 "pages of this origin may not use the server; start it with --allow-origin ORIGIN",
             )
-        if (
-            settings.keys
-            and not PUBLIC.fullmatch(scope["path"])
-            and not has_key(keys_in(scope), settings.keys)
-        ):
+        needs_key = bool(settings.keys) and not is_public(scope["path"])
+        if needs_key and not has_key(keys_in(scope), settings.keys):
             raise RefusedError(
                 Kind.UNAUTHORIZED,
                 "an API key is needed, and this one is missing or wrong: Authorization: Bearer KEY",
             )
         if self._service.ending and scope["path"] not in OPERATING:
             raise RefusedError(Kind.ENDING, "the server is ending; connect again later")
+
+
+def is_public(path: str) -> bool:
+    """Whether a path needs no key. All below `OF_PAGE` is the page's: nothing else is found there."""
+    return path in PUBLIC or path.startswith(OF_PAGE)
 
 
 def known_hosts(settings: Settings) -> frozenset[str] | None:

@@ -24,8 +24,6 @@ SPOKEN = (
     ("vm-rec-unv", 1.0),
 )
 """Clips, and the seconds of silence after each."""
-FIRST = "your unavailable"
-"""Words from which on pictures are taken."""
 
 
 def recording(path: Path) -> None:
@@ -38,17 +36,20 @@ def recording(path: Path) -> None:
 
 
 def take(page: Page) -> None:
-    """Take pictures until one has a draft and a level."""
-    for _ in range(30):
+    """Take pictures of the last paragraph until one has a draft and a level."""
+    draft = page.locator("article p:nth-of-type(3) .draft")
+    draft.wait_for(timeout=40_000)
+    for _ in range(100):
+        before = draft.inner_text()
         page.screenshot(path=ROOT / "docs" / "page.png")
         level = int(page.get_by_role("meter").get_attribute("aria-valuenow") or 0)
-        if page.locator(".draft").inner_text() and level > 30:
+        if before == draft.inner_text() != "" and level > 30:
             return
     raise SystemExit("no picture has both a draft and a level; try again on an idle machine")
 
 
 def main() -> None:
-    """Record until the draft of the last word is there."""
+    """Record, and take the picture."""
     with TemporaryDirectory() as folder:
         microphone = Path(folder) / "spoken.wav"
         recording(microphone)
@@ -59,7 +60,6 @@ def main() -> None:
             page = context.new_page()
             page.goto(server.url)
             page.get_by_role("button", name="Record").click()
-            page.locator(".draft", has_text=FIRST).wait_for(timeout=40_000)
             take(page)
             context.close()
 

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 from committed import CLIPS
+from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import ClientConnection, connect
 
 CLIP = CLIPS / "prompts" / "vm-tempgreeting.flac"
@@ -40,6 +42,11 @@ class Talk:
 
     def hear(self) -> dict[str, Any]:
         return json.loads(self.socket.recv(timeout=20))
+
+    def hear_the_end(self) -> None:
+        """The server closes the connection, and says nothing more."""
+        with pytest.raises(ConnectionClosedOK):
+            self.hear()
 
     def hear_until(self, type: str) -> list[dict[str, Any]]:
         """All events up to one of this type, which is the last."""

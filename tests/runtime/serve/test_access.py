@@ -54,9 +54,14 @@ def refusal_of(server: Served, path: str = "/v1/realtime", **options: Any) -> tu
         ("/metrics?api_key=", {}, 401),
         ("//health", {}, 401),
         ("/health/..%2fmetrics", {}, 401),
+        ("/", {}, 200),
+        ("/page/app.js", {}, 200),
+        ("/page/..%2fmetrics", {}, 404),
+        ("/page/..%2f..%2faccess.py", {}, 404),
+        ("/page", {}, 401),
     ],
 )
-def test_a_request_needs_a_key_but_for_the_health(
+def test_a_request_needs_a_key_but_for_the_page_and_the_health(
     guarded: Served, path: str, headers: dict[str, Any], status: int
 ) -> None:
     response = httpx.get(f"{guarded.url}{path}", headers=headers)

@@ -80,7 +80,7 @@ def test_pipecat_has_a_final_transcript_for_each_turn(server: Served) -> None:
         frames.append(VADUserStartedSpeakingFrame())
         for start in range(0, len(samples), PIECE):
             frames.append(InputAudioRawFrame(samples[start : start + PIECE].tobytes(), 16000, 1))
-        frames += [VADUserStoppedSpeakingFrame(), SleepFrame(2)]
+        frames += [VADUserStoppedSpeakingFrame(), SleepFrame(4)]
     service = mistral.MistralSTTService(api_key="any", base_url=server.url, sample_rate=16000)
     down, _ = asyncio.run(run_test(service, frames_to_send=frames))
     first, second = (frame.text for frame in down if isinstance(frame, TranscriptionFrame))

@@ -142,7 +142,7 @@ def test_every_flush_and_the_end_complete_a_text(server: Served, talk: Talk) -> 
     assert texts[1]
     talk.say("input_audio.end")
     assert talk.hear_until("transcription.done")[-1]["text"] == ""
-    assert not list(talk.socket)  # and the server hangs up
+    talk.hear_the_end()
 
 
 def test_words_have_the_times_of_the_whole_stream(server: Served, talk: Talk) -> None:
@@ -154,19 +154,23 @@ def test_words_have_the_times_of_the_whole_stream(server: Served, talk: Talk) ->
     assert told(first[-1:])[-1][2] <= seconds <= told(second[-1:])[0][2]
 
 
-def test_the_genuine_client_is_told_turns(server: Served) -> None:
-    silence = bytes(2 * 16000)
-    data = heard().tobytes() + silence + heard().tobytes() + silence
-    events = asyncio.run(transcribed(server, data, turn_detection={"min_silence_ms": 400}))
-    assert events[1].session.turn_detection.min_silence_ms == 400
+def test_turns_are_told_around_their_words(server: Served, talk: Talk) -> None:
+    """In the events of the SDK, which has them since version 3."""
+    silence = np.zeros(16000, np.int16)
+    talk.say("session.update", session={"turn_detection": {"min_silence_ms": 400}})
+    assert talk.hear()["session"]["turn_detection"] == {"min_silence_ms": 400}
+    talk.say_audio("input_audio.append", np.concatenate([heard(), silence, heard(), silence]))
+    talk.say("input_audio.end")
+    *events, done = talk.hear_until("transcription.done")
+    turns = [event for event in events if event["type"].startswith("turn.")]
+    assert [turn["type"] for turn in turns] == ["turn.start", "turn.end"] * 2
+    deltas = [event for event in events if event["type"] == "transcription.text.delta"]
+    first = [delta for delta in deltas if events.index(delta) < events.index(turns[1])]
     words = worded(server.transcriber.transcribe(CLIP).words)
-    turns = [event for event in events if event.type.startswith("turn.")]
-    assert [turn.type for turn in turns] == ["turn.start", "turn.end"] * 2
-    assert turns[1].time_s == words[-1][2]
-    first = [event for event in events[: events.index(turns[1])] if event.type == "transcription.text.delta"]
-    assert told([delta.model_dump() for delta in first]) == words
+    assert told(first) == words
     assert events.index(turns[0]) < events.index(first[0])
-    assert events[-1].text == "".join(e.text for e in events if e.type == "transcription.text.delta").strip()
+    assert (turns[1]["time_s"], turns[1]["end_reason"]) == (words[-1][2], "threshold")
+    assert done["text"] == "".join(delta["text"] for delta in deltas).strip()
 
 
 @pytest.mark.parametrize("before", [[], ["input_audio.flush"]])
@@ -175,7 +179,7 @@ def test_the_end_is_answered_even_without_audio(talk: Talk, before: list[str]) -
         talk.say(type)
         done = talk.hear_until("transcription.done")[-1]
         assert (done["text"], done["segments"], done["usage"]["total_tokens"]) == ("", [], 0)
-    assert not list(talk.socket)
+    talk.hear_the_end()
 
 
 def test_a_session_is_updated_only_before_its_audio(server: Served, talk: Talk) -> None:

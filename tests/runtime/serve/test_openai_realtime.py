@@ -1,10 +1,11 @@
 """OpenAI's transcription sessions, message by message; see `test_realtime_clients.py` too."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,8 +17,13 @@ from websockets.sync.client import ClientConnection, connect
 
 from voxrun.serve.live import LiveSession
 from voxrun.serve.protocols import openai
-from voxrun.serve.protocols.openai_session import DELAYS, LOGPROBS
+from voxrun.serve.protocols.openai_items import Items
+from voxrun.serve.protocols.openai_session import DELAYS, LOGPROBS, Choices
+from voxrun.serve.service import Service
+from voxrun.serve.socket import Socket
 from voxrun.stream.results import Transcript
+from voxrun.stream.turns import Passed
+from voxrun.transcriber import Transcriber
 
 CLIP = CLIPS / "prompts" / "vm-tempgreeting.flac"
 CHAIN = CLIPS / "chains" / "chain-3.flac"
@@ -301,6 +307,38 @@ def test_logprobs_are_the_models(server: Served, client: Client) -> None:
     assert [each for delta in client.of(f"{TRANSCRIPTION}.delta") for each in delta["logprobs"]] == told
 
 
+@pytest.mark.parametrize("turn_detection", [None, {"type": "server_vad"}])
+def test_a_draft_is_ahead_of_its_item_and_never_outlives_it(
+    server: Served, client: Client, turn_detection: Any
+) -> None:
+    client.say(
+        "session.update",
+        session={
+            "target_streaming_delay_ms": 960,
+            "draft_streaming_delay_ms": 160,
+            "audio": {"input": {"turn_detection": turn_detection}},
+        },
+    )
+    samples = pcm(silence=2.5)
+    for part in np.split(samples, [24000 * 3 // 2]):  # the first ends inside the speech
+        client.append(part, 1200)
+        if not client.of(f"{TRANSCRIPTION}.draft"):
+            client.until(f"{TRANSCRIPTION}.draft")
+        if turn_detection is None:
+            client.say("input_audio_buffer.commit")
+    items = [client.until(f"{TRANSCRIPTION}.completed") for _ in range(1 if turn_detection else 2)]
+    for item in items:
+        own = [event for event in client.events if event.get("item_id") == item["item_id"]]
+        drafts = [event["text"] for event in own if event["type"] == f"{TRANSCRIPTION}.draft"]
+        assert drafts[-1:] in ([], [""])
+        assert all(one != other for one, other in pairwise(drafts))
+        assert own[-1] is item
+    kinds = [event["type"].rpartition(".")[2] for event in client.events]
+    assert kinds.index("draft") < kinds.index("delta")
+    expected = server.transcriber.transcribe(samples, rate=24000, delay_ms=960).text
+    assert " ".join(item["transcript"] for item in items) == expected
+
+
 @pytest.mark.parametrize(
     ("event", "code", "param"),
     [
@@ -358,6 +396,70 @@ def test_an_impossible_option_is_refused_at_once_and_a_late_one_too(client: Clie
     client.append(pcm()[:2400])
     client.say("session.update", session={"target_streaming_delay_ms": 240})
     assert "before the first audio" in client.until("error")["error"]["message"]
+
+
+class Recorder:
+    """Instead of a socket."""
+
+    def __init__(self) -> None:
+        self.events = list[dict[str, Any]]()
+        self.completed = asyncio.Event()
+
+    async def send(self, type: str, **fields: Any) -> None:
+        self.events.append({"type": type, **fields})
+        if type == f"{TRANSCRIPTION}.completed":
+            self.completed.set()
+
+
+async def appended(server: Served, recorder: Recorder) -> openai.OpenAi:
+    """A conversation in which the clip was appended."""
+    service = Service(server.service.settings)
+    service.shelf._transcriber = server.transcriber
+    protocol = openai.OpenAi(cast(Socket, recorder), service)
+    await protocol.take({"type": "session.update", "session": {"turn_detection": None}})
+    audio = base64.b64encode(pcm()).decode()
+    await protocol.take({"type": "input_audio_buffer.append", "audio": audio})
+    return protocol
+
+
+def test_a_draft_of_words_behind_a_cut_is_taken_back_from_the_item(transcriber: Transcriber) -> None:
+    async def told() -> list[tuple[str, Any]]:
+        recorder = Recorder()
+        items = Items(recorder.send, transcriber, None)
+        await items.tell_draft(" on")
+        await items.commit(1.0)
+        await items.tell([Passed()], Choices("any"))
+        return [(event["type"].rpartition(".")[2], event.get("text")) for event in recorder.events]
+
+    kinds = ["added", "draft", "committed", "draft", "completed"]
+    assert asyncio.run(told()) == list(zip(kinds, [None, " on", None, "", None], strict=True))
+
+
+def test_when_the_server_ends_what_is_not_committed_is_an_item_too(server: Served) -> None:
+    async def talk() -> dict[str, Any]:
+        recorder = Recorder()
+        protocol = await appended(server, recorder)
+        await protocol.end()
+        await protocol.close()
+        return recorder.events[-1]
+
+    event = asyncio.run(talk())
+    assert event["type"] == f"{TRANSCRIPTION}.completed"
+    assert event["transcript"] == transcript(server, pcm()).text
+
+
+def test_a_commit_hears_what_the_change_of_rate_holds_back(server: Served) -> None:
+    async def talk() -> float:
+        recorder = Recorder()
+        protocol = await appended(server, recorder)
+        await protocol.take({"type": "input_audio_buffer.commit"})
+        await recorder.completed.wait()
+        assert protocol.live is not None
+        heard = protocol.live.seconds
+        await protocol.close()
+        return heard
+
+    assert asyncio.run(talk()) == pytest.approx(len(pcm()) / 24000, abs=1 / 16000)
 
 
 def test_audio_that_comes_before_the_protocol_is_known_is_heard(server: Served) -> None:

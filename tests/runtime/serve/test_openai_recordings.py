@@ -176,7 +176,9 @@ def test_a_temperature_samples_as_the_command_does(create: Any, transcriber: Tra
     assert create(temperature=5).text == expected != transcriber.transcribe(CLIP).text
 
 
-def test_what_is_lost_is_told(create: Any, client: Any, tmp_path: Path) -> None:
+def test_what_is_lost_is_told_to_the_client_alone(
+    create: Any, client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     damaged = RECORDINGS[DAMAGED].make()
     for answer in (create(file=damaged), create(file=damaged, response_format="verbose_json")):
         assert "lost" in answer.warnings[0]
@@ -186,6 +188,7 @@ def test_what_is_lost_is_told(create: Any, client: Any, tmp_path: Path) -> None:
     )
     assert "lost" in raw.headers["Voxrun-Warning"]
     assert not hasattr(create(), "warnings")
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def test_what_the_microphone_hears_is_written_and_saved_by_keyboard_alone(
     keyboard.press("Space")
     visit.until("idle")
     expected, heard = transcriber.transcribe(SPOKEN).text, " ".join(visit.paragraphs)
-    assert wer(expected, heard) < 0.2  # the machine may be too busy for all of the sound
+    assert wer(expected, heard) < 0.3  # the machine may be too busy for all of the sound
     announced = page.locator("#announced")  # to screen readers
     expect(announced).not_to_be_empty()
     assert announced.inner_text() in heard
@@ -269,7 +269,17 @@ def test_the_session_has_the_chosen_delay_and_draft(visiting: Visiting) -> None:
     }
 
 
-def test_a_session_that_is_lost_keeps_its_text_and_can_be_taken_up_again(visiting: Visiting) -> None:
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        (lambda script: script.sockets[-1].close(code=1011), "lost"),
+        (lambda script: script.say("transcription.done", text="Well, yes", words=[]), "has ended"),
+    ],
+    ids=["lost", "ended"],
+)
+def test_a_session_that_the_user_did_not_end_keeps_its_text_and_can_be_taken_up_again(
+    visiting: Visiting, end: Callable[[Script], None], told: str
+) -> None:
     script = Script()
     visit = visiting(prepare=script)
     visit.record()
@@ -278,8 +288,8 @@ def test_a_session_that_is_lost_keeps_its_text_and_can_be_taken_up_again(visitin
     script.say("transcription.text.delta", text=" yes", words=[])
     script.say("transcription.text.draft", text=" no")
     expect(visit.page.locator(".draft")).to_have_text("no")
-    script.sockets[-1].close(code=1011)
-    assert "lost" in visit.notice
+    end(script)
+    assert told in visit.notice
     expect(visit.page.locator(".draft")).to_be_empty()
     visit.page.get_by_role("button", name="Reconnect").click()
     visit.until("hearing")
@@ -328,11 +338,41 @@ def test_a_microphone_that_is_not_allowed_says_what_to_do(visiting: Visiting) ->
     visit.until("idle")
 
 
-def test_a_page_without_https_says_so_and_still_opens_files(visiting: Visiting, server: Served) -> None:
+def test_a_page_without_https_says_so_and_still_opens_files_and_copies(
+    visiting: Visiting, server: Served
+) -> None:
     visit = visiting(f"http://{INSECURE_NAME}:{server.port}")
+    page = visit.page
     assert "https" in visit.notice
     visit.drop(FILE.name, FILE.read_bytes())
-    visit.page.locator("article").wait_for()
+    page.locator("article").wait_for()
+    visit.until("idle")
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    page.evaluate("document.body.appendChild(document.createElement('textarea')).focus()")
+    page.keyboard.press("ControlOrMeta+V")
+    assert page.locator("textarea").input_value().strip() == visit.paragraphs[0]
+
+
+def test_a_browser_that_cannot_change_the_rate_of_its_microphone_sends_its_own(visiting: Visiting) -> None:
+    script = Script()
+
+    def prepare(page: Page) -> None:
+        """As in Firefox."""
+        script(page)
+        page.add_init_script("""
+            const connect = AudioContext.prototype.createMediaStreamSource;
+            AudioContext.prototype.createMediaStreamSource = function (stream) {
+                if (this.sampleRate === 16000) throw new DOMException("", "NotSupportedError");
+                return connect.call(this, stream);
+            };""")
+
+    visit = visiting(prepare=prepare)
+    visit.record()
+    session = script.first(visit.page)["session"]
+    assert (
+        session["audio_format"]["sample_rate"] == visit.page.evaluate("new AudioContext().sampleRate") > 16000
+    )
 
 
 def test_leaving_asks_until_the_text_is_saved_and_clearing_can_be_undone(visiting: Visiting) -> None:
@@ -410,15 +450,41 @@ def test_a_phone_shows_all_without_scrolling_sideways(visiting: Visiting, size: 
         assert part.evaluate(IS_SEEN, middle), part
 
 
+def test_a_server_with_a_key_asks_for_it_and_then_takes_speech_and_files(
+    visiting: Visiting, transcriber: Transcriber
+) -> None:
+    with served(transcriber, replace(PLAIN, keys=("right",))) as locked:
+        visit = visiting(locked.url, expected="401")
+        key = visit.page.get_by_label("API key")
+        expect(key).to_be_focused()
+        key.fill("wrong")
+        key.press("Enter")
+        expect(visit.page.get_by_text("does not accept this API key")).to_be_visible()
+        key.fill("right")
+        key.press("Enter")
+        expect(visit.page.locator("#model")).to_have_text("tiny")
+        expect(key).to_be_hidden()
+        visit.drop(FILE.name, FILE.read_bytes())
+        visit.page.locator("article").wait_for()
+        visit.until("idle")
+        visit.record()
+        visit.until("hearing")
+        visit.page.get_by_role("button", name="Stop").click()
+        visit.until("idle")
+        expect(visit.page.locator(".notice")).to_have_count(0)
+        assert visit.paragraphs == [transcriber.transcribe(FILE).text]
+
+
 def test_the_page_loads_nothing_from_elsewhere(server: Served) -> None:
-    page = httpx.get(server.url)
-    policy = page.headers["Content-Security-Policy"].split("; ")
-    assert "default-src 'self'" in policy
-    assert {source for rule in policy for source in rule.split()[1:]} == {"'self'", "'none'", "blob:"}
-    for address in re.findall(r'(?:src|href)="(.*?)"', page.text):
-        part = httpx.get(f"{server.url}/{address}")
-        assert part.status_code == 200, address
-        assert part.headers["Content-Security-Policy"] == page.headers["Content-Security-Policy"]
+    with httpx.Client(base_url=server.url) as client:
+        page = client.get("/")
+        policy = page.headers["Content-Security-Policy"].split("; ")
+        assert "default-src 'self'" in policy
+        assert {source for rule in policy for source in rule.split()[1:]} == {"'self'", "'none'", "blob:"}
+        for address in re.findall(r'(?:src|href)="(.*?)"', page.text):
+            part = client.get(f"/{address}")
+            assert part.status_code == 200, address
+            assert part.headers["Content-Security-Policy"] == page.headers["Content-Security-Policy"]
 
 
 def contrast(one: list[float], other: list[float]) -> float:

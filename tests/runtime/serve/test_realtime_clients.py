@@ -1,4 +1,4 @@
-"""Genuine clients, unpatched, of OpenAI's transcription sessions: its own library, and LiveKit's plugin."""
+"""Genuine clients, unpatched, of OpenAI's sessions: its own library, LiveKit's and pipecat's plugins."""
 
 import asyncio
 import base64
@@ -114,3 +114,28 @@ def test_livekits_plugin(server: Served) -> None:
         return finals
 
     assert run(transcribed()) == [server.transcriber.transcribe(CLIP).text]
+
+
+@pytest.mark.parametrize("turn_detection", [False, {"type": "server_vad"}])
+def test_pipecats_service(server: Served, turn_detection: Any) -> None:
+    """With a local detection of turns, which commits, and with the server's."""
+    service = pytest.importorskip("pipecat.services.openai.stt")
+    from pipecat.frames.frames import (
+        InputAudioRawFrame,
+        TranscriptionFrame,
+        VADUserStartedSpeakingFrame,
+        VADUserStoppedSpeakingFrame,
+    )
+    from pipecat.tests.utils import SleepFrame, run_test
+
+    samples = pcm(2.0)
+    audio = [samples[start : start + 1200].tobytes() for start in range(0, len(samples), 1200)]
+    frames: list[Any] = [SleepFrame(0.5), *(InputAudioRawFrame(each, 24000, 1) for each in audio)]
+    if not turn_detection:
+        frames = [VADUserStartedSpeakingFrame(), *frames, VADUserStoppedSpeakingFrame()]
+    speech = service.OpenAIRealtimeSTTService(
+        api_key="any", base_url=f"{server.ws}/v1/realtime", turn_detection=turn_detection, sample_rate=24000
+    )
+    down, _ = run(run_test(speech, frames_to_send=[*frames, SleepFrame(2)]))
+    texts = [frame.text for frame in down if isinstance(frame, TranscriptionFrame)]
+    assert texts == [server.transcriber.transcribe(CLIP).text]

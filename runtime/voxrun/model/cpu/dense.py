@@ -7,7 +7,7 @@ import numpy as np
 from voxrun.arrays import Array, FloatArray
 from voxrun.parallel import in_parts
 
-FEW_ROWS = 64
+LEFT_ROWS = 64
 """Up to this many rows, OpenBLAS is up to twice as fast with the weights as the left factor."""
 
 
@@ -24,17 +24,17 @@ class FloatMatrix:
 
     def product(self, x: FloatArray) -> FloatArray:
         """X [n, columns] -> [n, rows]."""
-        few = 1 < len(x) <= FEW_ROWS
-        out = np.empty((self.rows, len(x)) if few else (len(x), self.rows), np.float32)
+        left = 1 < len(x) <= LEFT_ROWS
+        out = np.empty((self.rows, len(x)) if left else (len(x), self.rows), np.float32)
 
         def part(first: int, last: int) -> None:
-            if few:
+            if left:
                 np.matmul(self.weight[first:last], x.T, out=out[first:last])
             else:
                 np.matmul(x, self.weight[first:last].T, out=out[:, first:last])
 
         in_parts(part, self.rows, x.size * self.rows, blas=True)
-        return np.ascontiguousarray(out.T) if few else out
+        return np.ascontiguousarray(out.T) if left else out
 
     def take(self, rows: Array) -> FloatArray:
         """Rows [n] -> their weights [n, columns]. Raises IndexError."""

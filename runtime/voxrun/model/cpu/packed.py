@@ -15,9 +15,9 @@ from voxrun.arrays import Array, FloatArray
 from voxrun.parallel import in_parts
 
 from . import kernels
-from .dense import FloatMatrix
+from .dense import LEFT_ROWS, FloatMatrix
 
-FEW_ROWS = 40
+FEW_ROWS = 8
 """Up to this many rows of activations, one pass over the packed weights beats unpacking them for a BLAS."""
 UNPACKING = 4
 """Unpacking the weights takes as long as a product with this many rows of activations."""
@@ -73,17 +73,22 @@ class Matrix:
         return out
 
     def _in_tiles(self, x: FloatArray) -> FloatArray:
-        out = np.empty((len(x), self.rows), np.float32)
+        left = len(x) <= LEFT_ROWS
+        out = np.empty((self.rows, len(x)) if left else (len(x), self.rows), np.float32)
         step = max(1, TILE_BYTES // (4 * self.columns))
 
         def part(first: int, last: int) -> None:
             for start in range(first, last, step):
-                tile = np.empty((min(step, last - start), self.columns), np.float32)
+                end = min(start + step, last)
+                tile = np.empty((end - start, self.columns), np.float32)
                 kernels.unpack_rows(*self._stored, start, tile)
-                np.matmul(x, tile.T, out=out[:, start : start + len(tile)])
+                if left:
+                    np.matmul(tile, x.T, out=out[start:end])
+                else:
+                    np.matmul(x, tile.T, out=out[:, start:end])
 
         in_parts(part, self.rows, self._work(len(x)), blas=True)
-        return out
+        return np.ascontiguousarray(out.T) if left else out
 
     def _work(self, n: int) -> int:
         """Multiplications of a product with n rows, unpacking included."""

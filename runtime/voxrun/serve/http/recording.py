@@ -21,13 +21,33 @@ from voxrun.serve.errors import Kind, RefusedError
 T = TypeVar("T")
 
 
+class _Warnings(logging.Filter):
+    """Takes the warnings of threads that decode uploads out of the log: they are for the client."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_thread: dict[int | None, list[str]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record goes to the log; called in its own thread."""
+        sentences = self.of_thread.get(record.thread)
+        if sentences is not None:
+            sentences.append(record.getMessage())
+        return sentences is None
+
+
+WARNINGS = _Warnings()
+log.addFilter(WARNINGS)
+
+
 class Recording:
     """Decodes a block when it is asked for one; FFmpeg stays in one thread, the event loop stays free."""
 
     def __init__(self, upload: UploadFile, name: str, rate: int) -> None:
         self._upload, self._name, self._rate = upload, name, rate
         self._thread = ThreadPoolExecutor(1, "upload", initializer=self._begin)
-        self._collector = _Collector()
+        self.warnings: list[str] = []
+        """What is wrong with the recording, as far as it was heard: lost seconds, silence."""
         self._source: StreamSource | None = None
         self._blocks: Iterator[FloatArray] = iter(())
 
@@ -35,11 +55,6 @@ class Recording:
     def seconds(self) -> float:
         """Of sound so far."""
         return self._source.heard if self._source else 0.0
-
-    @property
-    def warnings(self) -> list[str]:
-        """What is wrong with the recording, as far as it was heard: lost seconds, silence."""
-        return self._collector.sentences
 
     async def open(self) -> None:
         """Find out what it is. Raises RefusedError if it is no audio."""
@@ -65,8 +80,7 @@ class Recording:
             raise RefusedError(Kind.INVALID_AUDIO, str(error), "file") from error
 
     def _begin(self) -> None:
-        self._collector.thread = threading.get_ident()
-        log.addHandler(self._collector)
+        WARNINGS.of_thread[threading.get_ident()] = self.warnings
 
     def _open(self) -> None:
         name = sentence(self._name, 200)
@@ -77,24 +91,10 @@ class Recording:
         return next(self._blocks, None)
 
     def _end(self) -> None:
-        log.removeHandler(self._collector)
+        WARNINGS.of_thread.pop(threading.get_ident(), None)
         close: Any = getattr(self._blocks, "close", None)
         if close is not None:
             close()
-
-
-class _Collector(logging.Handler):
-    """Keeps the warnings of one thread."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.thread = 0
-        self.sentences: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Called for all threads."""
-        if record.thread == self.thread:
-            self.sentences.append(record.getMessage())
 
 
 @asynccontextmanager

@@ -1,1 +1,1 @@
-"""One file for each WebSocket protocol. May import: the session service, sockets, errors; not one another."""
+"""One file for each WebSocket protocol. May import the session service, sockets, errors; not one another."""

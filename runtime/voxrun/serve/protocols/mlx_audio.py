@@ -45,7 +45,6 @@ class MlxAudio(Protocol):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._options: dict[str, Any] = {}
-        self._language: Any = None  # as the client says; the model finds its own
         self._decoder: AudioDecoder | None = None  # once there is a configuration
         self._speech: Speech | None = None  # from the first audio on
         self._utterance, self._flush = Utterance(), Timer()
@@ -79,7 +78,7 @@ class MlxAudio(Protocol):
             new["delay_ms"] = await self._nearest_delay(wanted)
         if new:
             await self.check(**new)
-        self._decoder, self._options, self._language = decoder, new, fields.get("language")
+        self._decoder, self._options = decoder, new
         await self.socket.send("ready", status="ready", message="Ready to transcribe")
 
     async def _nearest_delay(self, wanted: Any) -> float:
@@ -99,7 +98,7 @@ class MlxAudio(Protocol):
                 Kind.WRONG_ORDER, "the first message is a configuration: model and sample_rate"
             )
         self._flush.stop()
-        samples = self._decoder.feed(audio)
+        samples = await self.decoded(self._decoder, audio)
         live = self.live or await self.open(**self._options)
         self._speech = self._speech or Speech(live, SILENCE)
         self._speech.hear(samples)
@@ -159,7 +158,7 @@ class MlxAudio(Protocol):
             text=said.text,
             segments=None,
             words=said.words,
-            language=self._language,
+            language=None,  # the model does not tell it
             is_partial=False,
         )
 

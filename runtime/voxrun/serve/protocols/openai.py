@@ -22,7 +22,7 @@ from voxrun.stream.turns import Turns
 
 from .openai_items import Items
 from .openai_session import Choices, Json
-from .protocol import Protocol, new_id, wrong
+from .protocol import Protocol, Timer, new_id, wrong
 
 QUIET = 0.3
 """Seconds without audio after a commit, until its last words are told without waiting for more audio."""
@@ -88,7 +88,7 @@ class OpenAi(Protocol):
         self._last_item: str | None = None
         self._client_event: str | None = None  # the id of the event that is being taken
         self._in_order = asyncio.Lock()  # held until all is sent of a client's event, or of the model's words
-        self._timer: asyncio.TimerHandle | None = None
+        self._quiet = Timer()
         self._flushing: asyncio.Task[None] | None = None
 
     async def greet(self) -> None:
@@ -137,9 +137,9 @@ class OpenAi(Protocol):
             stream = self._stream or await self._begin()
             if stream.decoder is None:
                 stream.decoder = await self.decoder(self._choices.encoding, self._choices.rate)
-            samples = stream.decoder.feed(audio)
-            if self._choices.turns is None:
-                async with self._in_order:
+            samples = await self.decoded(stream.decoder, audio)
+            async with self._in_order:  # not while the client is slow to read
+                if self._choices.turns is None:
                     await stream.items.opened()
             await stream.hear(samples)
         finally:
@@ -180,11 +180,10 @@ class OpenAi(Protocol):
             quiet = max(QUIET_IN_TURN, self._choices.pause.after_word)
         else:
             return
-        self._timer = asyncio.get_running_loop().call_later(quiet, self._flush_soon)
+        self._quiet.start(quiet, self._flush_soon)
 
     def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._quiet.stop()
         if self._flushing is not None:
             self._flushing.cancel()  # it has done its work, or must not
 

@@ -32,6 +32,8 @@ class Item:
     words: list[Word] = field(default_factory=list)
     tokens: list[Token] = field(default_factory=list)
     """Its text tokens."""
+    draft: str = ""
+    """What the client was told of what is not final."""
 
     def add(self, delta: "Delta") -> str:
         """The new text; an item does not begin with a space."""
@@ -63,7 +65,6 @@ class Items:
         """Where the open item begins, in seconds of all audio."""
         self._open: Item | None = None
         self._cut: deque[Item] = deque()
-        self._draft = ""
 
     @property
     def waiting(self) -> bool:
@@ -108,13 +109,8 @@ class Items:
 
     async def tell_draft(self, draft: str) -> None:
         """The whole draft of the words that come next."""
-        if draft == self._draft:
-            return
-        self._draft = draft
         if draft or self._cut or self._open:
-            item = await self._current()
-            if not item.dropped:
-                await self._send_of(item, "draft", text=draft)
+            await self._redraft(await self._current(), draft)
 
     async def fail(self, error: Json) -> None:
         """No item will have its words."""
@@ -167,6 +163,7 @@ class Items:
     async def _complete(self, item: Item, choices: Choices) -> None:
         if item.dropped:
             return
+        await self._redraft(item, "")
         await self._send_of(
             item,
             "completed",
@@ -175,6 +172,11 @@ class Items:
             usage=self._usage(item),
             **self._logprobs(item.tokens, choices),
         )
+
+    async def _redraft(self, item: Item, draft: str) -> None:
+        before, item.draft = item.draft, draft
+        if draft != before and not item.dropped:
+            await self._send_of(item, "draft", text=draft)
 
     async def _send_of(self, item: Item, kind: str, **fields: Any) -> None:
         await self._send(f"{TRANSCRIPTION}.{kind}", item_id=item.id, content_index=0, **fields)

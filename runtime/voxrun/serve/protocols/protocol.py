@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from voxrun.arrays import FloatArray
 from voxrun.serve.encodings import MOST_BYTES, AudioDecoder
 from voxrun.serve.errors import Kind, RefusedError
 from voxrun.serve.live import LiveSession, Reached
@@ -21,6 +22,9 @@ OPTIONS = {
     "temperature": "temperature",
 }
 """Options of a session that a client can set in any protocol -> their names in `Session`."""
+
+LONG = 2**18
+"""Bytes of a message, which are decoded in some milliseconds."""
 
 
 class Protocol(ABC):
@@ -73,6 +77,12 @@ class Protocol(ABC):
         """A decoder of the client's audio to the model's rate. Raises RefusedError."""
         async with self.service.shelf.lent() as transcriber:
             return AudioDecoder(encoding, rate, transcriber.rate, most_bytes)
+
+    async def decoded(self, decoder: AudioDecoder, audio: Any) -> FloatArray:
+        """The samples [n] of a message; no other client waits for a long one. Raises RefusedError."""
+        if isinstance(audio, str | bytes) and len(audio) > LONG:
+            return await asyncio.to_thread(decoder.feed, audio)
+        return decoder.feed(audio)
 
     async def check(self, **options: Any) -> None:
         """Raise RefusedError if no session can have these options, which a client sets before its audio."""

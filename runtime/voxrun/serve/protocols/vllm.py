@@ -77,7 +77,7 @@ class Vllm(Protocol):
         await self.finished()
         if self._decoder is None:
             self._decoder = await self.decoder(*FORMAT)
-        samples = self._decoder.feed(audio)
+        samples = await self.decoded(self._decoder, audio)
         if not len(samples):
             raise RefusedError(Kind.INVALID_AUDIO, "there is no audio in it", "audio")
         live = self.live

@@ -58,7 +58,7 @@ class Voxmlx(Protocol):
         await self.finished()
         if self._decoder is None:
             self._decoder = await self.decoder(*FORMAT)
-        samples = self._decoder.feed(audio)
+        samples = await self.decoded(self._decoder, audio)
         if len(samples):
             live = self.live or await self.open(**self._options)
             await live.hear(samples)

@@ -1,9 +1,12 @@
 // The microphone: samples in pieces, its level, and which ones there are.
 
-import { INSECURE, Problem, ofMicrophone } from "./problems.js";
+import { INSECURE, Problem, SILENT, ofMicrophone } from "./problems.js";
 import { whyNot } from "./server.js";
 
 const RATE = 16000; // what the model hears; a browser that cannot resample gives its own
+
+const START = 5000; // ms in which the audio must begin
+const LAST = 500; // ms for the last piece
 
 export const available = Boolean(navigator.mediaDevices?.getUserMedia);
 
@@ -68,20 +71,26 @@ export class Microphone {
       this.capture.port.onmessage = ({ data }) => (data ? heard(data) : resolve());
     });
     this.source.connect(this.capture);
-    await this.context.resume();
+    await Promise.race([this.context.resume(), passed(START)]);
+    if (this.context.state !== "running") throw new Problem(SILENT); // resume() waits for ever
   }
 
   // The last piece is heard before this returns.
   async stop() {
     this.capture.port.postMessage("stop");
-    await Promise.race([this.ended, new Promise((resolve) => setTimeout(resolve, 500))]);
+    await Promise.race([this.ended, passed(LAST)]);
     this.close();
   }
 
   close() {
     this.stream.getTracks().forEach((track) => track.stop());
-    if (this.context.state !== "closed") this.context.close();
+    if (!this.closed) this.context.close();
+    this.closed = true; // the context's own state says so later
   }
+}
+
+function passed(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 // The microphones by name; before permission was given, browsers tell no names, and none are listed.

@@ -15,9 +15,12 @@ export const INSECURE =
   `On the computer that runs voxrun, open http://localhost:${PORT}. From another one use https, or a tunnel: ` +
   `ssh -L 8000:localhost:${PORT} HOST, then http://localhost:8000. Files can be opened here all the same.`;
 export const GONE = "The connection to the server is lost. The text so far is kept.";
+export const ENDED = "The server has ended the session. The text so far is kept.";
 export const UNREACHABLE = "The server does not answer. Is voxrun serve running?";
 export const KEY_NEEDED = "This server asks for an API key.";
 export const KEY_WRONG = "The server does not accept this API key.";
+export const SILENT =
+  "The browser's sound does not start. Check that the computer has a device to play sound on, then press Record again.";
 export const UNPLUGGED = "The microphone was disconnected. What was said until then is kept.";
 export const BUSY = "Something is being transcribed: stop it, or wait for its end, then open the file.";
 

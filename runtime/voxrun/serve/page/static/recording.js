@@ -2,7 +2,7 @@
 
 import { Microphone, level } from "./microphone.js";
 import { Session } from "./realtime.js";
-import { Problem, UNPLUGGED } from "./problems.js";
+import { ENDED, Problem, UNPLUGGED } from "./problems.js";
 
 const BEHIND = 5; // seconds of audio that wait to be sent, from which on the user is told
 
@@ -20,22 +20,30 @@ export class Recording {
     this.told.state("starting", "Starting…");
     try {
       this.microphone = await Microphone.open(device);
+      if (this.finished) return this.microphone.close(); // stopped while the browser asked
+      this.session = this.open({ rate: this.microphone.rate, delay, draft });
+      await this.microphone.start((samples) => this.hear(samples), () => this.unplug());
     } catch (problem) {
       this.over(problem);
-      return;
     }
-    if (this.finished) return this.microphone.close(); // stopped while the browser asked
-    const { rate } = this.microphone;
-    this.session = new Session({ rate, delay, draft }, {
-      text: (text, words) => this.told.text(text, words),
-      draft: (text) => this.told.draft(text),
-      done: () => this.over(this.unplugged ? new Problem(UNPLUGGED) : null),
-      failed: (problem) => this.over(problem),
-    });
-    await this.microphone.start((samples) => this.hear(samples), () => this.unplug());
-    if (this.finished) return;
+    if (this.finished || this.ends) return;
     this.told.state("hearing", "Listening");
     this.keepAwake();
+  }
+
+  open(options) {
+    return new Session(options, {
+      text: (text, words) => this.told.text(text, words),
+      draft: (text) => this.told.draft(text),
+      done: () => this.over(this.why()),
+      failed: (problem) => this.over(problem),
+    });
+  }
+
+  // Why the session has ended, if the user did not end it.
+  why() {
+    if (this.unplugged) return new Problem(UNPLUGGED);
+    return this.ends ? null : new Problem(ENDED, "reconnect");
   }
 
   // A phone that turns off its screen stops the microphone, too.
