@@ -5,7 +5,6 @@ Origin, and where it calls itself by a name that leads here (DNS rebinding), by 
 """
 
 import hmac
-import re
 from collections.abc import Iterator
 from hashlib import sha256
 from ipaddress import ip_address
