@@ -1,26 +1,19 @@
 """Many sessions on one model: whoever else is there, each says what it says alone."""
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
-from cases import noise
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted import ScriptedModel
 from small_models import random_tensors, small_model, small_params, write_artifact
 
-from voxrun import mlx_thread
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.device import mx, nn
-from voxrun.errors import VoxrunError
-from voxrun.model.voxtral import DecoderRows
 from voxrun.stream.results import Result, Transcript, joined
-from voxrun.stream.session import Session
 from voxrun.stream.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
 
