@@ -125,23 +125,26 @@ async def watch(server: Server, outcome: Outcome, stop: asyncio.Event, n: int) -
 async def attack(server: Server, indices: range, idle: bool) -> Outcome:
     """All cases, some at a time, and what is left of them."""
     outcome, stop, free = Outcome(), asyncio.Event(), asyncio.Semaphore(AT_ONCE)
-    begun, before = server.resident(), server.held()
+    sizes, before = [server.resident()], server.held()
     watching = [asyncio.create_task(watch(server, outcome, stop, n)) for n in range(2)]
 
     async def one(index: int) -> None:
         async with free:
             await trial(server, index, outcome)
 
-    await asyncio.gather(*map(one, indices))
+    third = -(-len(indices) // 3)
+    for start in range(0, len(indices), third):
+        await asyncio.gather(*map(one, indices[start : start + third]))
+        sizes.append(server.resident())
     if idle:
         outcome.ends["1,000 idle sockets", await idle_sockets(server.port)] += 1
     stop.set()
     await asyncio.gather(*watching)
-    await left(server, outcome, begun, before)
+    await left(server, outcome, sizes, before)
     return outcome
 
 
-async def left(server: Server, outcome: Outcome, begun: int, before: tuple[int, int]) -> None:
+async def left(server: Server, outcome: Outcome, sizes: list[int], before: tuple[int, int]) -> None:
     """What the server holds when all clients have gone."""
     for _ in range(100):
         after = server.held()
@@ -149,12 +152,13 @@ async def left(server: Server, outcome: Outcome, begun: int, before: tuple[int, 
         if after[1] <= before[1] + 5 and not is_open:
             break
         await asyncio.sleep(0.2)
-    grown = server.resident() - begun
+    sizes.append(server.resident())
     outcome.figures = (
-        f"memory {begun / 1e6:.0f} MB, then {grown / 1e6:+.0f} MB; threads {before[0]}, then {after[0]};"
-        f" files {before[1]}, then {after[1]}"
+        f"memory at the start, after each third of the cases, and at the end:"
+        f" {', '.join(f'{size / 1e6:.0f}' for size in sizes)} MB;"
+        f" threads {before[0]}, then {after[0]}; files {before[1]}, then {after[1]}"
     )
-    if grown > MOST_GROWTH or after[1] > before[1] + 5 or after[0] > before[0] + 40:
+    if sizes[-1] - sizes[0] > MOST_GROWTH or after[1] > before[1] + 5 or after[0] > before[0] + 40:
         outcome.defects.append(f"the server keeps what it took: {outcome.figures}")
     lines = [line for line in server.said.read_text().splitlines() if "voxrun: serving" not in line]
     outcome.defects += [f"the server said: {line}" for line in lines]

@@ -8,7 +8,7 @@ import soundfile
 from committed import CLIPS
 from prometheus_client.parser import text_string_to_metric_families
 from served import Served
-from test_limits import begin, client, say, transcript
+from test_limits import begin, client, say, transcript, until
 
 CLIP = CLIPS / "prompts" / "please-try-again.flac"
 
@@ -30,12 +30,9 @@ def test_a_session_is_counted_while_it_is_open_and_for_what_it_said(server: Serv
     with client(server) as socket:
         begin(socket)
         say(socket, "input_audio_buffer.append", audio="?")
-        while figures(server)[("voxrun_open_sessions", "vllm")] != 1:
-            pass
-        while figures(server)[("voxrun_refused_total", "invalid_audio")] != 1:
-            pass
-    while figures(server)[("voxrun_open_sessions", "vllm")] != 0:
-        pass
+        until(lambda: figures(server)[("voxrun_open_sessions", "vllm")] == 1)
+        until(lambda: figures(server)[("voxrun_refused_total", "invalid_audio")] == 1)
+    until(lambda: figures(server)[("voxrun_open_sessions", "vllm")] == 0)
     told = figures(server)
     assert told[("voxrun_sessions_total", "vllm")] == 2
     assert told[("voxrun_audio_seconds_total",)] == pytest.approx(soundfile.info(CLIP).duration)

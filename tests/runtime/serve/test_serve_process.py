@@ -19,6 +19,7 @@ import pytest
 import soundfile
 import soxr
 from committed import CHECKPOINT, CLIPS
+from test_limits import until
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -125,8 +126,8 @@ def test_a_signal_lets_open_sessions_of_all_protocols_finish(start: Start, numbe
     with ExitStack() as stack:
         clients = [stack.enter_context(said(server, *protocol[:3])) for protocol in PROTOCOLS]
         silent = stack.enter_context(connect(f"ws://127.0.0.1:{server.port}{PATH}"))
-        while seconds_heard(server) < len(PROTOCOLS) * 0.9 * soundfile.info(CLIP).duration:
-            time.sleep(0.02)
+        most = len(PROTOCOLS) * 0.9 * soundfile.info(CLIP).duration
+        until(lambda: seconds_heard(server) > most)
         server.signal(number)
         for (path, *_, last, field), client in zip(PROTOCOLS, clients, strict=True):
             events = [json.loads(message) for message in client]  # until it is closed
@@ -165,8 +166,7 @@ def seconds_heard(server: Process) -> float:
 def test_a_session_that_outlasts_the_grace_is_cut_and_the_exit_code_tells(start: Start) -> None:
     server = start("--grace", "0").ready()
     with said(server, *PROTOCOLS[0][:3]):
-        while not seconds_heard(server):
-            time.sleep(0.02)
+        until(lambda: seconds_heard(server) > 0)
         server.signal(signal.SIGTERM)
         code, out, _ = server.end()
     assert (code, out) == (143, "")
@@ -177,11 +177,9 @@ def test_while_it_ends_it_takes_no_more_and_a_second_signal_ends_it_at_once(
 ) -> None:
     server = start("--grace", "600", command=[sys.executable, "-c", ENDLESS, *SERVE[3:]]).ready()
     with said(server, *PROTOCOLS[0][:3]):
-        while not seconds_heard(server):
-            time.sleep(0.02)
+        until(lambda: seconds_heard(server) > 0)
         server.signal(signal.SIGTERM)
-        while health(server).status_code != 503:
-            time.sleep(0.02)
+        until(lambda: health(server).status_code == 503)
         assert health(server).json()["status"] == "ending"
         with pytest.raises(InvalidStatus) as refused, connect(f"ws://127.0.0.1:{server.port}/v1/realtime"):
             pass

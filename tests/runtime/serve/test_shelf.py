@@ -43,6 +43,12 @@ async def lend(shelf: Shelf) -> Any:
         return transcriber
 
 
+async def unloaded(shelf: Shelf) -> None:
+    async with asyncio.timeout(20):
+        while shelf.loaded:
+            await asyncio.sleep(0.001)
+
+
 def test_sessions_that_come_together_load_it_once(loads: list[Any]) -> None:
     async def run() -> None:
         metrics = Metrics()
@@ -92,14 +98,11 @@ def test_it_is_unloaded_when_nobody_has_needed_it_for_a_while(loads: list[Any]) 
             await lend(shelf)
             await asyncio.sleep(0.05)
             assert shelf.loaded  # one still has it
-        while shelf.loaded:
-            await asyncio.sleep(0.001)
+        await unloaded(shelf)
         assert await lend(shelf) is loads[0]
-        while shelf.loaded:
-            await asyncio.sleep(0.001)
+        await unloaded(shelf)
         await shelf.load()  # at the start, before there is any session
-        while shelf.loaded:
-            await asyncio.sleep(0.001)
+        await unloaded(shelf)
 
     asyncio.run(run())
 
@@ -130,8 +133,7 @@ def test_nothing_is_left_of_an_unloaded_model_and_the_next_session_hears_as_well
         for _ in range(2):
             text, model = await heard(service)
             assert text == "please try again"
-            while service.shelf.loaded:
-                await asyncio.sleep(0.001)
+            await unloaded(service.shelf)
             await asyncio.wrap_future(submit(lambda: None))  # behind the unloading
             assert model() is None
 
