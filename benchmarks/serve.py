@@ -114,7 +114,7 @@ def row(held: Held) -> list[str]:
 
 def contestants(args: argparse.Namespace) -> Iterator[Server | str]:
     """The servers, or why one is not there."""
-    yield ours(args.model)
+    yield ours(args.model, args.most)
     if "one-at-a-time" in args.peers:
         yield one_at_a_time(args.model)
     if "mlx-audio" in args.peers:
@@ -147,7 +147,7 @@ def parsed() -> argparse.Namespace:
     p.add_argument("model", type=Path, help="an artifact of a recipe, such as tiny's")
     p.add_argument("--clips", type=Path, default=ROOT / "tiny/clips", help="folders with transcripts.tsv")
     p.add_argument("--seconds", type=float, default=30.0, help="of each session (default: 30)")
-    p.add_argument("--most", type=int, default=64, help="sessions at most (default: 64)")
+    p.add_argument("--most", type=int, default=256, help="sessions at most (default: 256)")
     p.add_argument(
         "--tries", type=int, default=3, help="before a number counts as not held: other work disturbs (3)"
     )

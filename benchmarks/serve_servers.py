@@ -30,9 +30,10 @@ class Server:
     command: Callable[[int], Sequence[str]]
 
 
-def ours(model: Path) -> Server:
-    """`voxrun serve`."""
-    words = [sys.executable, "-m", "voxrun", "serve", "--model", str(model), "--port"]
+def ours(model: Path, most: int) -> Server:
+    """`voxrun serve` for at most so many sessions."""
+    words = [sys.executable, "-m", "voxrun", "serve", "--model", str(model)]
+    words += ["--max-sessions", str(most), "--port"]
     return Server("voxrun serve", VLLM, model.name, lambda port: [*words, str(port)])
 
 

@@ -249,7 +249,7 @@ def main() -> None:
     tell("streams are heard alone")
     streams = list(spoken(transcriber, Speech(args.clips, transcriber.rate)))
     record = Record(args.out)
-    with running(ours(model)) as place:
+    with running(ours(model, args.most)) as place:
         soak = Soak(place, model.name, streams, args.seed)
         try:
             asyncio.run(soak.run(3600 * args.hours, args.every, args.most, record))
