@@ -66,10 +66,14 @@ class Run:
 
     def _hearing(self, group: list[Task]) -> Hearing:
         """Who hears a group of tasks: recordings several at once, live audio and a single one alone."""
-        jobs = self._args.jobs or sessions_at_once(self._transcriber.model)
+        jobs = self._args.jobs or self._default_jobs()
         setting = self._args, self._model, self._transcriber, self._interruption, self._stats
         jobs = min(jobs, len(group))
         return Several(*setting, jobs=jobs) if jobs > 1 else OneByOne(*setting)
+
+    def _default_jobs(self) -> int:
+        """One if probabilities are written: their last digits depend on what is computed in the same pass."""
+        return 1 if self._args.alternatives else sessions_at_once(self._transcriber.model)
 
 
 def write_lock(pin: Pin, path: Path) -> None:

@@ -1,6 +1,7 @@
 """`voxrun --jobs`: several recordings at once give what they give one by one."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -53,9 +54,7 @@ def voxrun(capsys: Any, target: Path | None, *arguments: str) -> Run:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "options", [[], ["--alternatives", "2", "--format", "json"], ["--temp", "0.7", "--seed", "3"]]
-)
+@pytest.mark.parametrize("options", [[], ["--format", "json"], ["--temp", "0.7", "--seed", "3"]])
 def test_standard_output_is_that_of_one_by_one(
     capsys: Any, recordings: list[str], options: list[str]
 ) -> None:
@@ -65,6 +64,19 @@ def test_standard_output_is_that_of_one_by_one(
     assert len(one[2]) == 4  # what is wrong with each bad one
     assert voxrun(capsys, None, *recordings, *options, "--jobs", "3") == one
     assert voxrun(capsys, None, *recordings, *options) == one
+
+
+def test_probabilities_are_those_of_one_by_one_unless_several_are_asked_for(capsys: Any) -> None:
+    command = [str(FIRST), str(SECOND), str(THIRD), "--format", "json", "--alternatives", "2"]
+    one = voxrun(capsys, None, *command, "--jobs", "1")
+    default = voxrun(capsys, None, *command, "--stats")
+    assert default[:2] == one[:2]
+    assert not any("at once" in line for line in default[2])
+    together = voxrun(capsys, None, *command, "--jobs", "3")
+    figures = [re.findall(r'"probability": ([\d.e-]+)', run[1]) for run in (one, together)]
+    rest = [re.sub(r'"probability": [\d.e-]+', "", run[1]) for run in (one, together)]
+    assert rest[0] == rest[1]
+    assert list(map(float, figures[0])) == pytest.approx(list(map(float, figures[1])), abs=1e-5)
 
 
 @pytest.mark.slow
