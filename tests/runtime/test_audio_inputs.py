@@ -237,7 +237,7 @@ def test_options_of_other_programs_get_a_sentence(transcriber: Transcriber) -> N
     told = {
         "language": "the model detects the language itself; leave it out",
         "initial_prompt": "the model takes no prompt; leave it out",
-        "word_timestamps": "there is no such option; these are: delay_ms, temperature, seed, live,",
+        "word_timestamps": "there is no such option; these are: delay_ms, draft_ms, temperature, seed, live,",
     }
     for name, sentence in told.items():
         with pytest.raises(VoxrunError, match=f"^{name}: {sentence}"):

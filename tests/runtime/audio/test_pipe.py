@@ -1,5 +1,6 @@
 """Standard input: raw or WAV, recognised by its header, heard while it is open, stopped by a signal."""
 
+import gc
 import io
 import os
 import struct
@@ -189,6 +190,7 @@ def looks_like(data: bytes) -> str:
 
 
 def test_named_pipes_are_closed(tmp_path: Path) -> None:
+    gc.collect()  # what other tests have left
     before = n_descriptors()
     for i in range(5):
         os.mkfifo(tmp_path / str(i))
