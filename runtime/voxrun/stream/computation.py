@@ -97,6 +97,11 @@ class Computation:
         """Whether a call is not done."""
         return bool(self._inbox or self._calls)
 
+    @property
+    def live(self) -> bool:
+        """Whether it is live and has not ended: someone waits for what is said now."""
+        return self._state is not None and self._state.final.live
+
     def begin(self) -> None:
         """Make the stream's state, and begin the calls that were queued."""
         self._state = self._state or self._make()

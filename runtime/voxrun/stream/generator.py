@@ -57,7 +57,9 @@ class Generator:
         self._tokenizer, self._sampler = tokenizer, sampler
         self._gains = model.gains(schedule.n_delay)
         self._caches = model.decoder_caches()
-        self._live, self._most_rows, self._keep_logits = live, most_rows, keep_logits
+        self._most_rows, self._keep_logits = most_rows, keep_logits
+        self.live = live
+        """Whether an end-of-stream token is only a pause."""
         self._inputs = schedule.prompt(tokenizer)
         """The tokens that are known of the next positions: the prompt, then the last token."""
         self._audio: list[Any] = []  # embeddings [1, n, dim] of the next positions
@@ -152,7 +154,7 @@ class Generator:
     def _accept(self, token: int) -> None:
         ends = token == self._tokenizer.eos
         self.n_tokens += 1
-        self.ended = ends and not self._live
+        self.ended = ends and not self.live
         self._run = self._run + 1 if token == self._tokenizer.pad else 0
         self._inputs = [self._tokenizer.pad if ends else token]
 

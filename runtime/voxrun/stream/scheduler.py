@@ -1,6 +1,6 @@
 """One pass of the model for all sessions: what waits is computed together, round by round, in MLX's thread.
 
-A round encodes at most BLOCK_POSITIONS positions, shared among the streams that have none left, and runs the
+A round encodes a bounded number of positions, shared among the streams that have none left, and runs the
 decoder once for all streams that have. Then it goes to the end of the thread's queue, so that new sessions
 and models being loaded come in between. Streams join and leave between passes; nobody waits under a lock.
 
@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from .generator import MOST_ROWS, Generator, Step
 from .listener import BLOCK_POSITIONS
 from .sampling import best_of
 
+FILES_POSITIONS = 256
+"""Positions encoded in a pass, at most BLOCK_POSITIONS of each stream, while no session is live: small passes
+cost more. Beside a live session, which waits for the pass to end, BLOCK_POSITIONS of all streams together."""
 PASS_ROWS = 64
 """Rows in a pass of the decoder in which guesses of several streams are made, at most."""
 PROMPT_ROWS = 256
@@ -43,6 +47,7 @@ class Scheduler:
         self._woken: deque[Computation] = deque()  # by other threads
         self._posted = False  # whether a round waits in the thread's queue
         self._busy: list[Computation] = []
+        self._met: WeakSet[Computation] = WeakSet()  # also those that have no work now
 
     def wake(self, computation: Computation) -> None:
         """Something was queued, or cancelled. Raises VoxrunError as `mlx_thread.later` does."""
@@ -88,12 +93,16 @@ class Scheduler:
             found.append(self._woken.popleft())
         at_work = list(dict.fromkeys(c for c in found if not c.in_pass))
         self._busy = [c for c in found if c.in_pass]  # this is called within their pass
-        for computation in at_work:
-            computation.in_pass = True
+        self._met.update(at_work)
         with one_blas_thread(), np.errstate(all="ignore"):  # a damaged model gives no warnings
+            for computation in at_work:
+                computation.in_pass = True
+                with _own_part(computation):
+                    _begin(computation)
+            positions = BLOCK_POSITIONS if any(c.live for c in self._met) else FILES_POSITIONS
             for group in _by_model(at_work):
                 with _shared(group):
-                    _compute(group)
+                    _compute(group, positions)
         for computation in at_work:
             computation.in_pass = False
             computation.answer()
@@ -108,12 +117,9 @@ def _by_model(computations: Iterable[Computation]) -> list[list[Computation]]:
     return list(groups.values())
 
 
-def _compute(group: Sequence[Computation]) -> None:
-    """One round of the streams of a model."""
-    for computation in group:
-        with _own_part(computation):
-            _begin(computation)
-    _encode([c for c in group if c.waiting_samples])
+def _compute(group: Sequence[Computation], positions: int) -> None:
+    """One round of the streams of a model, which encodes so many positions at most."""
+    _encode([c for c in group if c.waiting_samples], positions)
     for together in _passes([(c, generator) for c in group for generator in c.ready]):
         _decode(together)
     for computation in group:
@@ -130,14 +136,15 @@ def _begin(computation: Computation) -> None:
         computation.begin()
 
 
-def _encode(hungry: Sequence[Computation]) -> None:
+def _encode(hungry: Sequence[Computation], positions: int) -> None:
     """One pass of the encoder, for those that have audio and no embeddings; who has little gets all of it."""
-    taken, left = [], BLOCK_POSITIONS
+    taken, left = [], positions
     for i, computation in enumerate(sorted(hungry, key=lambda c: c.waiting_samples)):
         if left <= 0:
             break  # the others' turn is the next round
         with _own_part(computation):
-            frames = computation.take(max(1, left // (len(hungry) - i)))
+            share = min(BLOCK_POSITIONS, left // (len(hungry) - i))
+            frames = computation.take(max(1, share))
             if frames is not None:
                 taken.append((computation, frames))
                 left -= len(frames) // computation.model.config.mel_per_position

@@ -12,7 +12,9 @@ from scripted import ScriptedModel
 
 from voxrun import mlx_thread
 from voxrun.errors import VoxrunError
+from voxrun.stream.listener import BLOCK_POSITIONS
 from voxrun.stream.results import Result, Transcript, joined
+from voxrun.stream.scheduler import FILES_POSITIONS
 from voxrun.stream.session import Session
 from voxrun.stream.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
@@ -160,6 +162,34 @@ def test_a_long_recording_does_not_hold_up_a_live_session(
     short.result()
     assert not long[0].done()
     upload.cancel()
+
+
+@pytest.mark.parametrize("live_beside", [False, True])
+def test_files_are_encoded_in_larger_passes_while_no_session_is_live(
+    live_beside: bool, transcriber: Transcriber, samples: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[list[int]] = []
+    encode, per_position = transcriber.model.encode_all, transcriber.model.config.mel_per_position
+
+    def watched(mels: Any, states: Any) -> Any:
+        passes.append([len(mel) // per_position for mel in mels])
+        return encode(mels, states)
+
+    live = transcriber.session(live=True)  # idle, but it may speak at any time
+    live.feed(samples)
+    if not live_beside:
+        live.finish()
+    files = [transcriber.session() for _ in range(8)]
+    for session in files:
+        session.feed(SECOND)  # the silence before it is a block of its own
+    monkeypatch.setattr(transcriber.model, "encode_all", watched)
+    with Held():
+        futures = [session.feed_later(np.tile(samples, 4)) for session in files]
+    for future in futures:
+        future.result()
+    together = max(map(sum, passes))
+    assert together <= BLOCK_POSITIONS if live_beside else BLOCK_POSITIONS < together <= FILES_POSITIONS
+    assert max(map(max, passes)) <= BLOCK_POSITIONS
 
 
 def test_a_draft_stands_until_the_final_text_has_come_to_it(
