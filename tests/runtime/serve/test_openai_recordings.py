@@ -201,6 +201,7 @@ def test_what_is_lost_is_told_to_the_client_alone(
         ({"temperature": -1}, "temperature", "from 0 to 2"),
         ({"temperature": 2.1}, "temperature", "from 0 to 2"),
         ({"extra_body": {"delay_ms": 81}}, "delay_ms", "81"),
+        ({"extra_body": {"target_streaming_delay_ms": 81}}, "target_streaming_delay_ms", "81"),
         ({"extra_body": {"target_streaming_delay_ms": "soon"}}, "target_streaming_delay_ms", "soon"),
         ({"timestamp_granularities": ["word"]}, "timestamp_granularities[]", "verbose_json"),
         ({"include": ["logprobs"], "response_format": "text"}, "include[]", "json"),
