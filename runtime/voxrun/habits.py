@@ -58,7 +58,7 @@ HABITS = {
     "ot offset-t on offset-n duration clip-timestamps ss to": (
         "a recording is heard whole; cut it first, as with ffmpeg -ss and -t"
     ),
-    "batch-size batched": "how many recordings are heard at once is --jobs",
+    "batch-size batched workers j": "how many recordings are heard at once is --jobs",
     "chunk-length chunk-length-s chunk-size chunk-duration": (
         "sound of any length is one stream, in bounded memory; leave it out"
     ),
@@ -75,14 +75,17 @@ HABITS = {
 """Names without dashes, `_` as `-` -> what to write instead."""
 
 SERVER_HABITS = {
-    "p listen": "the port is --port",
-    "H bind address": "the address is --host",
+    "p": "the port is --port",
+    "H address": "the address is --host",
+    "listen bind b": "the address is --host and the port --port, as in: --host 127.0.0.1 --port 8000",
+    "uds fd": "the server listens at an address, --host, and a port, --port; a proxy can have a socket file",
+    "root-path": "the server answers at / only; let the proxy remove the prefix, and leave it out",
     "key apikey token auth-token": "a key is --api-key, or --api-key-file",
     "allowed-origins allow-origins cors cors-allow-origins cors-origins": (
         "an origin is --allow-origin, once for each"
     ),
     "served-model-name alias model-name": "a client may use any name for the model; leave it out",
-    "workers num-workers threads t j threads-http": (
+    "workers num-workers threads t j jobs threads-http": (
         "one process serves all sessions, in one pass of the model; leave it out"
     ),
     "np parallel max-num-seqs max-concurrent-requests max-concurrency limit-concurrency": (
@@ -99,10 +102,20 @@ SERVER_HABITS = {
     "ssl-keyfile ssl-certfile ssl-key-file ssl-cert-file certfile keyfile tls": (
         "the server speaks no TLS; put a proxy such as Caddy or nginx before it"
     ),
+    "device": "MLX computes on the GPU if there is one, else on the CPU; leave it out",
+    "gpu-memory-utilization kv-cache-dtype": (
+        "a session takes little memory and no more with time; the number of sessions is --max-sessions"
+    ),
+    "dtype compute-type quantize quantization q": (
+        "the type of the weights is the model's; choose a model that is quantized so with --model"
+    ),
+    "format output-format response-format": (
+        "a client asks for a format, by response_format beside its recording; leave it out"
+    ),
     "delay transcription-delay transcription-delay-ms": "the delay is --delay-ms",
     "temp temperature": "a client asks for a temperature in its session; leave it out",
     "metrics": "GET /metrics has them always; leave it out",
-    "log-level uvicorn-log-level access-log disable-log-requests v verbose": (
+    "log-level uvicorn-log-level access-log disable-log-requests v verbose quiet silent": (
         "the server reports faults only, on stderr, and GET /metrics the rest; leave it out"
     ),
     "convert": "recordings of all formats are taken; leave it out",

@@ -5,7 +5,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from voxrun.audio.source import log
+from voxrun.audio.source import Source, log
 from voxrun.errors import AudioError, OutputError, VoxrunError
 from voxrun.stream.session import Session
 from voxrun.transcriber import Transcriber
@@ -34,6 +34,10 @@ class Hearing(ABC):
         self._args, self._model, self._transcriber = args, model, transcriber
         self._interruption, self._stats = interruption, stats
         self._output: Output | None = None
+        self._begun: dict[Task, Source] = {}
+        """Recordings that are not heard to their end yet."""
+        self._over: set[Task] = set()
+        """Those that are, and those that cannot be heard, which was told."""
 
     def hear(self, tasks: Sequence[Task]) -> int:
         """Hear the tasks and write their transcripts; return the exit code.
@@ -46,6 +50,10 @@ class Hearing(ABC):
         except KeyboardInterrupt:
             if self._output:
                 self._output.abort()
+            if not self._interruption.aborting:
+                for task in tasks:
+                    if task not in self._over:
+                        tell_interrupted(task, self._begun.get(task))
             raise
 
     @abstractmethod
@@ -95,10 +103,11 @@ class Hearing(ABC):
         return reported(error)
 
 
-def interrupted(task: Task) -> None:
-    """Tell that a recording was heard in part only, if that leaves its file unwritten."""
-    if task.place is not None:
-        log.warning("%s: interrupted; %s is not written", task.input.name, task.place)
+def tell_interrupted(task: Task, source: Source | None = None) -> None:
+    """Tell how much of a recording was heard before a signal, and whether that leaves its file unwritten."""
+    heard = f"interrupted after {source.heard:.1f} s" if source and source.heard else "not heard"
+    rest = "" if task.place is None else f"; {task.place} is not written"
+    log.warning("%s: %s%s", task.input.name, heard, rest)
 
 
 def delay(args: argparse.Namespace, transcriber: Transcriber) -> float:

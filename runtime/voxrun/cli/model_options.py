@@ -19,7 +19,8 @@ def add_model(group: argparse._ArgumentGroup) -> None:
         "--model",
         metavar="PATH|REPO",
         help="folder; owner/name of the Hub; or registry:NAME of the local registry, with or without owner;"
-        f" those two may end in @TAG (default: that of --lock, else ${MODEL_VARIABLE}, else {DEFAULT_MODEL})",
+        " a repository's name may end in @TAG"
+        f" (default: that of --lock, else ${MODEL_VARIABLE}, else {DEFAULT_MODEL})",
     )
     group.add_argument("--revision", help="tag, branch or commit of a repository, as behind the @")
     group.add_argument(

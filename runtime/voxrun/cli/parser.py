@@ -13,6 +13,8 @@ from .codes import BAD
 
 STDIN = STDOUT = "-"
 END_OF_OPTIONS = "--"
+ALIKE = 0.7
+"""How much of a mistyped option must be that of the one that is suggested: 0.6 makes --port of --format."""
 RECORDINGS = "audio"
 """The attribute with all recordings. An option that stores there is another way to name one."""
 
@@ -71,11 +73,15 @@ class Parser(argparse.ArgumentParser):
             return f"a recording that begins with a dash goes behind --: {self.prog} -- {name}"
         from difflib import get_close_matches  # only a mistake needs it
 
-        options = sorted(self._option_string_actions)
+        options = sorted(name[2:] for name in self._option_string_actions if name.startswith("--"))
         plain = habits.plain(name)
-        begun = [option for option in options if len(plain) > 1 and option.startswith(f"--{plain}")]
-        near = begun or get_close_matches(f"--{plain}", options, n=1)
-        return f"did you mean {' or '.join(near)}?" if near else f"{self.prog} --help lists all"
+        begun = [option for option in options if len(plain) > 1 and option.startswith(plain)]
+        near = begun or get_close_matches(plain, options, n=1, cutoff=ALIKE)
+        return (
+            f"did you mean {' or '.join(f'--{option}' for option in near)}?"
+            if near
+            else f"{self.prog} --help lists all"
+        )
 
     def _takes_value(self, action: argparse.Action, name: str, rest: list[str]) -> bool:
         """Whether the next word is the value of an option that has none behind a `=`."""

@@ -1,6 +1,8 @@
 """What `voxrun` does after its options are parsed; importing this imports all libraries."""
 
 import argparse
+from collections import deque
+from itertools import chain
 from pathlib import Path
 
 from voxrun.audio.microphone import input_devices
@@ -13,7 +15,7 @@ from voxrun.trust.open import pinned_model, trusted
 from voxrun.trust.pin import Pin
 
 from .codes import DONE
-from .hearing import Hearing, delay, reported
+from .hearing import Hearing, delay, reported, tell_interrupted
 from .plan import Task, groups, tasks
 from .screen import print_above, show_log
 from .serial import OneByOne
@@ -58,8 +60,18 @@ class Run:
 
     def all(self) -> int:
         """Transcribe everything; return the exit code."""
+        waiting = deque(groups(self._tasks))
+        code = DONE
         try:
-            return max(self._hearing(group).hear(group) for group in groups(self._tasks))
+            while waiting:
+                group = waiting.popleft()
+                code = max(code, self._hearing(group).hear(group))
+            return code
+        except KeyboardInterrupt:
+            if not self._interruption.aborting:
+                for task in chain(*waiting):
+                    tell_interrupted(task)
+            raise
         finally:
             if self._args.stats:
                 print_above(f"voxrun: stats\n{self._stats.report()}")

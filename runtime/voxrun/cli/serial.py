@@ -9,7 +9,7 @@ from voxrun.transcripts.output import Output
 from voxrun.transcripts.writer import Document
 
 from .codes import BAD, DONE
-from .hearing import Hearing, interrupted
+from .hearing import Hearing
 from .plan import Task
 from .screen import SourceScreen, screen_for
 
@@ -22,19 +22,20 @@ class OneByOne(Hearing):
 
     def _try(self, task: Task) -> int:
         try:
-            return DONE if self._transcribe(task) else BAD
+            code = DONE if self._transcribe(task) else BAD
         except (AudioError, OutputError) as error:
-            return self._failed(task, error)
+            code = self._failed(task, error)
+        self._over.add(task)
+        return code
 
     def _transcribe(self, task: Task) -> bool:
         """Returns whether nothing of the recording is missing."""
-        source = task.input.open(self._transcriber.rate)
+        source = self._begun[task] = task.input.open(self._transcriber.rate)
         screen = screen_for(source, task.input.name, task.index, task.n)
         with self._output_of(task) as output, screen:
             failure = self._listen(source, Document(self._writer(task)), output, screen)
             stopped = source.stopped and not source.live
             if stopped and task.place:
-                interrupted(task)
                 raise KeyboardInterrupt  # here, so that the output is discarded
         if stopped:
             raise KeyboardInterrupt

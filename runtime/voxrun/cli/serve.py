@@ -4,6 +4,8 @@ import argparse
 import logging
 import sys
 from importlib.util import find_spec
+from pathlib import Path
+from shlex import quote
 
 from .codes import BAD, DONE
 from .keys import keys_of
@@ -14,20 +16,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from voxrun.serve.lifetime import Server
 
-EXTRA = ("multipart", "prometheus_client", "starlette", "uvicorn", "websockets")
-"""What is installed by voxrun-mlx[server]."""
+EXTRA = {
+    "prometheus_client": "prometheus-client",
+    "python_multipart": "python-multipart",
+    "starlette": "starlette",
+    "uvicorn": "uvicorn",
+    "websockets": "websockets",
+}
+"""What voxrun-mlx[server] installs: modules, and the names of their packages."""
 log = logging.getLogger("voxrun")
 
 
 def main(argv: list[str], interruption: Interruption | None = None) -> int:
     """Serve until a signal; return the exit code. Raises SystemExit after --help and for bad options."""
     args = parse(argv)
-    missing = [name for name in EXTRA if find_spec(name) is None]
+    missing = [package for module, package in EXTRA.items() if find_spec(module) is None]
     if missing:
-        print(
-            f"voxrun serve: needs {', '.join(missing)}: pip install 'voxrun-mlx[server]'",
-            file=sys.stderr,
-        )
+        print(f"voxrun serve: needs {', '.join(missing)}: {_install()}", file=sys.stderr)
         return BAD
     from voxrun.errors import VoxrunError
 
@@ -39,6 +44,14 @@ def main(argv: list[str], interruption: Interruption | None = None) -> int:
     except VoxrunError as error:
         log.error("%s", error)
         return BAD
+
+
+def _install() -> str:
+    """The command that installs what is missing: from the project's folder if this runs in it."""
+    project = Path(__file__).parents[2]
+    if (project / "pyproject.toml").is_file():
+        return f"pip install -e {quote(f'{project}[server]')}"
+    return "pip install 'voxrun-mlx[server]'"
 
 
 def _serve(args: argparse.Namespace, interruption: Interruption) -> int:

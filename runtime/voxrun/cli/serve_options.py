@@ -111,6 +111,7 @@ def _mistakes(args: argparse.Namespace) -> Iterator[str | None]:
 def _add_address(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--host",
+        type=_host,
         default=Settings.host,
         metavar="NAME",
         help="address or name to listen at; 0.0.0.0 or :: is every address of this machine"
@@ -195,6 +196,15 @@ def _add_life(group: argparse._ArgumentGroup) -> None:
         metavar="SECONDS",
         help=f"how long open sessions may take to finish when the server ends (default {Settings.grace:g})",
     )
+
+
+def _host(text: str) -> str:
+    if found := re.fullmatch(r"(?:\w+://)?(\[.*\]|[^:/]*)(?::(\d+))?/?", text):
+        name, port = found[1].strip("[]"), found[2]
+        if text != name:
+            right = f"--host {name or Settings.host}" + (f" --port {port}" if port else "")
+            raise argparse.ArgumentTypeError(f"{shown(text)} is more than a name; write {right}")
+    return text
 
 
 def _port(text: str) -> int:

@@ -17,7 +17,7 @@ from voxrun.transcripts.places import make_folder
 from voxrun.transcripts.writer import Document
 
 from .codes import BAD, DONE
-from .hearing import Hearing, interrupted
+from .hearing import Hearing
 from .plan import Task
 from .screen import Overall
 
@@ -93,7 +93,7 @@ class Several(Hearing):
             if task.place is not None:
                 _check(task.place)  # before it is heard for nothing
             source, session = task.input.open(self._transcriber.rate), self._session(live=False)
-            with self._followed(source, session, heard):
+            with self._followed(task, source, session, heard):
                 document = Document(self._writer(task))
                 pieces = [document.begin(), *map(document.add, listen(session, source))]
                 heard.text = "".join([*pieces, document.end(source.heard)])
@@ -103,8 +103,9 @@ class Several(Hearing):
         return heard
 
     @contextmanager
-    def _followed(self, source: Source, session: Session, heard: Heard) -> Iterator[None]:
+    def _followed(self, task: Task, source: Source, session: Session, heard: Heard) -> Iterator[None]:
         """While a source is heard: signals stop it, the screen shows it; then `heard` gets its figures."""
+        self._begun[task] = source
         self._sources.append(source)
         if self.stopped:
             source.stop()
@@ -120,10 +121,12 @@ class Several(Hearing):
     def _write(self, task: Task, heard: Heard) -> int:
         """Write a transcript; return the recording's exit code."""
         self._stats.add(*heard.figures)
+        if heard.error or not heard.stopped:
+            self._over.add(task)
+            self._begun.pop(task, None)
         if heard.error:
             return self._failed(task, heard.error)
         if heard.stopped and task.place:
-            interrupted(task)
             return DONE  # KeyboardInterrupt follows
         try:
             with self._output_of(task) as output:

@@ -38,7 +38,9 @@ class Interruption:
         self.at_once = True
         """Whether the first signal ends the process: there is nothing to clean up while it imports and loads,
         and libraries may swallow exceptions."""
-        self._number, self._last, self._aborting = signal.SIGINT, -math.inf, False
+        self._number, self._last = signal.SIGINT, -math.inf
+        self.aborting = False
+        """Whether the second signal came: what was heard is not told any more."""
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a job in the background
                 signal.signal(number, self._take)
@@ -51,13 +53,13 @@ class Interruption:
     def _take(self, number: int, frame: FrameType | None) -> None:
         now, last = time.monotonic(), self._last
         self._last = now
-        stopped = self._aborting or (self.source is not None and self.source.stopped)
+        stopped = self.aborting or (self.source is not None and self.source.stopped)
         if stopped and now - last < AGAIN:
             return
         self._number = signal.Signals(number)
-        if self.at_once or self._aborting:
+        if self.at_once or self.aborting:
             os._exit(self.exit_code)
         if self.source is None or stopped:
-            self._aborting = True
+            self.aborting = True
             raise KeyboardInterrupt
         self.source.stop()

@@ -7,12 +7,14 @@ Origin, and where it calls itself by a name that leads here (DNS rebinding), by 
 import hmac
 from collections.abc import Iterator
 from hashlib import sha256
+from http import HTTPStatus
 from ipaddress import ip_address
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import Kind, RefusedError
@@ -28,8 +30,13 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 """Methods that change nothing; what they answer, a browser keeps from pages of other origins."""
 KEY_PROTOCOL = "openai-insecure-api-key."
 """Begins the name of a WebSocket subprotocol that is a key: browsers can send no other header."""
+OTHER_HEADERS = ("authorization", "x-api-key", "api-key")
+"""Where clients of other servers may have a key, or this header in another form."""
+PAGES_METHODS = ("GET", "HEAD", "POST")
+"""What the endpoints take."""
 PROTOCOL = "realtime"
 """The subprotocol beside it."""
+NO_ORIGIN = "pages of this origin may not use the server; start it with --allow-origin ORIGIN"
 OWN_SUFFIXES = (".localhost", ".internal")
 """Of names that nobody on the internet can own, such as host.docker.internal."""
 
@@ -37,13 +44,32 @@ OWN_SUFFIXES = (".localhost", ".internal")
 def middleware(service: Service) -> list[Middleware]:
     """Outermost first."""
     cors = Middleware(
-        CORSMiddleware,
+        Cors,
         allow_origins=service.settings.origins,
-        allow_methods=["*"],
+        allow_methods=PAGES_METHODS,
         allow_headers=["*"],
         allow_private_network=True,
     )
     return [cors, Middleware(Access, service=service)]
+
+
+class Cors(CORSMiddleware):
+    """Tells browsers what pages of other origins may do; a refusal has our form."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """The answer to the question of a browser before the request of a page."""
+        answer = super().preflight_response(request_headers)
+        if answer.status_code == HTTPStatus.OK:
+            return answer
+        refusal = response(RefusedError(Kind.FORBIDDEN, self._reason(request_headers)))
+        kept = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
+        refusal.headers.update(kept)
+        return refusal
+
+    def _reason(self, request_headers: Headers) -> str:
+        if not self.is_allowed_origin(request_headers["origin"]):
+            return NO_ORIGIN
+        return f"pages can use the methods {', '.join(PAGES_METHODS)} only"
 
 
 class Access:
@@ -73,21 +99,15 @@ class Access:
         if not is_known(host, self._hosts):
             raise RefusedError(
                 Kind.FORBIDDEN,
-                "the server does not know itself by this Host; start it with --allow-origin http://HOST if it"
-                " is one of its names",
+                "the Host of this request is none of the server's names; if it is one, start the server with"
+                " --allow-origin http://HOST",
             )
         changes = scope["type"] == "websocket" or scope["method"] not in SAFE
         if changes and origin is not None and not is_allowed(origin, host, settings.origins):
-            raise RefusedError(
-                Kind.FORBIDDEN,
-                "pages of this origin may not use the server; start it with --allow-origin ORIGIN",
-            )
+            raise RefusedError(Kind.FORBIDDEN, NO_ORIGIN)
         needs_key = bool(settings.keys) and not is_public(scope["path"])
         if needs_key and not has_key(keys_in(scope), settings.keys):
-            raise RefusedError(
-                Kind.UNAUTHORIZED,
-                "an API key is needed, and this one is missing or wrong: Authorization: Bearer KEY",
-            )
+            raise RefusedError(Kind.UNAUTHORIZED, f"{why_not(scope)}: Authorization: Bearer KEY")
         if self._service.ending and scope["path"] not in OPERATING:
             raise RefusedError(Kind.ENDING, "the server is ending; connect again later")
 
@@ -133,6 +153,17 @@ def keys_in(scope: Scope) -> Iterator[str]:
         if protocol.startswith(KEY_PROTOCOL):
             yield protocol.removeprefix(KEY_PROTOCOL)
     yield from parse_qs(scope["query_string"].decode("latin-1")).get("api_key", ())
+
+
+def why_not(scope: Scope) -> str:
+    """What is wrong with a request without a right key; no word of the key itself."""
+    if any(keys_in(scope)):
+        return "this API key is wrong"
+    headers = Headers(scope=scope)
+    other = next((name for name in OTHER_HEADERS if name in headers), None)
+    if other == "authorization":
+        return "the header Authorization has another form than this one, which an API key needs"
+    return f"an API key is needed in this header, not in {other}" if other else "an API key is needed"
 
 
 def has_key(given: Iterator[str], keys: tuple[str, ...]) -> bool:

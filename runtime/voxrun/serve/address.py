@@ -55,11 +55,22 @@ def _bound(family: int, address: str, port: int) -> socket.socket:
 
 
 def url(address: str, port: int) -> str:
-    """What a browser on this machine opens to reach it."""
+    """What a browser opens to reach it; for all addresses of this machine, one that others can type, too."""
     ip = ip_address(address.partition("%")[0])
     if ip.is_unspecified:
-        ip = ip_address("::1" if ip.version == 6 else "127.0.0.1")
+        ip = ip_address(outward(ip.version == 6))
     return f"http://[{ip}]:{port}" if ip.version == 6 else f"http://{ip}:{port}"
+
+
+def outward(six: bool = False) -> str:
+    """The address of this machine on the way to others, else that for itself; nothing is sent."""
+    family, other = (socket.AF_INET6, "2001:db8::1") if six else (socket.AF_INET, "192.0.2.1")
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect((other, 9))
+            return str(sock.getsockname()[0]).partition("%")[0]
+    except OSError:  # no network
+        return "::1" if six else "127.0.0.1"
 
 
 def is_local(sockets: list[socket.socket]) -> bool:

@@ -20,6 +20,8 @@ class Kind(StrEnum):
     """A body of another kind than the endpoint takes."""
     TOO_LARGE = "too_large"
     """A message or an upload."""
+    NO_WEBSOCKET = "no_websocket"
+    """A plain request to the address of a WebSocket."""
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
     """A page of another origin."""

@@ -67,7 +67,9 @@ class Server:
     def _announce(self) -> None:
         address, port, *_ = self._sockets[0].getsockname()
         warn_if_open(self._sockets, self._settings)
-        log.info("serving %s at %s", self._settings.name, url(address, port))
+        base = url(address, port)
+        log.info("serving %s at %s", self._settings.name, base)
+        log.info("open it in a browser, or give apps %s/v1", base)
 
 
 class _Uvicorn(uvicorn.Server):

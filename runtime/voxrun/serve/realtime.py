@@ -1,12 +1,14 @@
 """The WebSocket endpoints: which protocol is spoken at which address, and one conversation of it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
-from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from .errors import RefusedError
+from .errors import Kind, RefusedError
 from .protocols.mistral import Mistral
 from .protocols.mlx_audio import MlxAudio, begins
 from .protocols.openai import OpenAi
@@ -37,9 +39,24 @@ def routes(service: Service) -> list[BaseRoute]:
         await _converse(websocket, service, [Mistral, MlxAudio], by_first)
 
     return [
-        WebSocketRoute("/v1/realtime", realtime),
-        WebSocketRoute("/v1/audio/transcriptions/realtime", transcriptions),
+        *_route("/v1/realtime", realtime),
+        *_route("/v1/audio/transcriptions/realtime", transcriptions),
     ]
+
+
+def _route(path: str, converse: Callable[[WebSocket], Awaitable[None]]) -> list[BaseRoute]:
+    """A WebSocket endpoint; what comes without the upgrade is told."""
+    return [WebSocketRoute(path, converse), Route(path, NoWebSocket())]
+
+
+class NoWebSocket:
+    """An ASGI application that tells a plain request, of any method, what the address is for."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises RefusedError."""
+        url = Request(scope).url
+        address = url.replace(scheme="wss" if url.scheme == "https" else "ws", query="")  # it may have a key
+        raise RefusedError(Kind.NO_WEBSOCKET, f"this is a WebSocket address: {address}")
 
 
 def by_address(query: Mapping[str, str]) -> type[Protocol] | None:

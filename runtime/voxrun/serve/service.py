@@ -1,11 +1,12 @@
 """The session service: who may open a session, on which model, and how many there are."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from voxrun.errors import VoxrunError
+from voxrun.transcriber import Transcriber
 
 from .errors import Kind, RefusedError
 from .live import LiveSession
@@ -16,6 +17,8 @@ from .socket import Socket
 
 POLL = 0.05
 """Seconds between two looks at whether all have ended."""
+HOTTEST = 2
+"""The highest temperature, as OpenAI's; above it there is little but noise."""
 
 
 class Service:
@@ -43,11 +46,12 @@ class Service:
 
     async def check(self, **options: Any) -> None:
         """Raise RefusedError if no session can have these options."""
+        _check_temperature(options)
         async with self.shelf.lent() as transcriber:
             try:
                 session = await asyncio.to_thread(transcriber.session, **options)
             except VoxrunError as error:
-                raise RefusedError(Kind.INVALID_REQUEST, str(error)) from error
+                raise _refused(transcriber, options, error) from error
             session.cancel()
 
     @asynccontextmanager
@@ -56,6 +60,7 @@ class Service:
 
         Raises RefusedError.
         """
+        _check_temperature(options)
         if options.get("delay_ms") is None:
             options["delay_ms"] = self.settings.delay_ms
         async with self.place(), self.shelf.lent() as transcriber:
@@ -64,7 +69,7 @@ class Service:
                 try:
                     await live.begin(**options)
                 except VoxrunError as error:
-                    raise RefusedError(Kind.INVALID_REQUEST, str(error)) from error
+                    raise _refused(transcriber, options, error) from error
                 self._live.add(live)
                 try:
                     yield live
@@ -106,3 +111,22 @@ class Service:
         except TimeoutError:
             return False
         return True
+
+
+def _check_temperature(options: Mapping[str, object]) -> None:
+    """Raises RefusedError."""
+    temperature = options.get("temperature", 0)
+    if isinstance(temperature, int | float) and not 0 <= temperature <= HOTTEST:
+        raise RefusedError(
+            Kind.INVALID_REQUEST, f"temperature must be a number from 0 to {HOTTEST}", "temperature"
+        )
+
+
+def _refused(transcriber: Transcriber, options: dict[str, Any], error: VoxrunError) -> RefusedError:
+    """The refusal of options that no session can have; it names the one that is impossible by itself."""
+    for name, value in options.items():
+        try:
+            transcriber.session(**{name: value}).cancel()
+        except VoxrunError:
+            return RefusedError(Kind.INVALID_REQUEST, str(error), name)
+    return RefusedError(Kind.INVALID_REQUEST, str(error))

@@ -16,6 +16,7 @@ from .mistyped import complaint, is_path, suggestion
 from .registry import COMMIT, LATEST, WITHDRAWN, Registry
 
 PREFIX = "registry:"
+OFFLINE = "; try again with a connection, or name the folder of a model"
 log = logging.getLogger("voxrun")
 
 
@@ -104,7 +105,7 @@ def _on_hub(name: str, revision: str | None, whole: bool) -> Path:
     except LocalEntryNotFoundError as error:
         at = f" at {revision}" if revision else ""
         raise ModelError(
-            f"{name}{at} is not in the cache, nor can the Hub be reached{suggestion(name)}"
+            f"{name}{at} is not in the cache, nor can the Hub be reached{suggestion(name) or OFFLINE}"
         ) from error
     except RepositoryNotFoundError as error:
         raise ModelError(

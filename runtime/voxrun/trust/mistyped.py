@@ -12,7 +12,9 @@ PATH = r"[./~]|[A-Za-z]:|.*[\\/]$|[^/]*\\"
 WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt", ".npz")
 """Suffixes of files with weights."""
 MOST_SHOWN = 5
-"""Names of folders in a message."""
+"""Names of folders in a message; of more, only those like the mistyped one are shown."""
+LITTLE_ALIKE = 0.4
+"""How much of a name must be that of another to be shown beside others; 0.6 would be a mistyped one."""
 
 
 def is_path(name: str, revision: str | None = None) -> bool:
@@ -64,7 +66,7 @@ def a_file(name: str) -> str | None:
 
 
 def suggestion(name: str) -> str:
-    """A question for the folder whose path is most like this one, else what the folder above it holds."""
+    """A question for the folder whose path is most like this one, else what is in the folder above it."""
     path = _expanded(name)
     found = _nearest(path)
     return f"; did you mean {found}?" if found else _content(path)
@@ -85,21 +87,20 @@ def _nearest(path: Path) -> Path | None:
     return found if path.parts else None
 
 
-def _like(name: str, names: list[str]) -> list[str]:
-    """The one of these names that is most like a mistyped one, if any is."""
+def _like(name: str, names: list[str], most: int = 1, alike: float = 0.6) -> list[str]:
+    """Those of these names that are most like a mistyped one, if any are."""
     from difflib import get_close_matches  # only a mistake needs it
 
-    return get_close_matches(name, names, 1)
+    return get_close_matches(name, names, most, alike)
 
 
 def _content(path: Path) -> str:
     """What the nearest folder above holds, unless that is the current one or the root."""
     above = next((each for each in path.parents if os.path.isdir(each)), Path())  # noqa: PTH112
     names = _folders(above) if above.name else []
-    if not names:
-        return ""
-    more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
-    return f"; in {above} there are {', '.join(names[:MOST_SHOWN])}{more}"
+    if len(names) > MOST_SHOWN:
+        names = _like(path.relative_to(above).parts[0], names, MOST_SHOWN, LITTLE_ALIKE)
+    return f"; in {above} there are {', '.join(names)}" if names else ""
 
 
 def _folders(folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from committed import CHECKPOINT, CLIPS
 
 from voxrun import habits
 from voxrun.audio.choice import Choice, Raw
+from voxrun.cli import serve_options
 from voxrun.cli.main import main
 from voxrun.cli.options import parse, parser
 
@@ -75,6 +76,8 @@ def test_options_between_recordings_keep_their_values() -> None:
     ("line", "complaint"),
     [
         ("--languag", "--languag: no such option; voxrun --help lists all"),
+        ("a --workers 4", "--workers: how many recordings are heard at once is --jobs"),
+        ("server", "server: no such recording; the server is the command voxrun serve, before all options"),
         ("a --outpt x", "--outpt: no such option; did you mean --output?"),
         ("--regis X a", "--regis: no such option; did you mean --registry?"),  # no abbreviations
         ("--list X", "--list: no such option; did you mean --list-devices?"),
@@ -298,4 +301,8 @@ def test_examples_of_the_help_make_sense(empty_folder: Path) -> None:
     examples = re.findall(r"voxrun((?: (?! )\S+)*)", parser().format_help().partition("examples:")[2])
     assert len(examples) >= 6
     for example in examples:
-        parse(example.replace("*.flac", "a.flac b.flac").split())
+        words = example.replace("*.flac", "a.flac b.flac").split()
+        if words[:1] == ["serve"]:
+            serve_options.parse(words[1:])
+        else:
+            parse(words)

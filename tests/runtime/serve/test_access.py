@@ -72,6 +72,29 @@ def test_a_request_needs_a_key_but_for_the_page_and_the_health(
         assert "key2" not in response.text
 
 
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({}, "an API key is needed: Authorization: Bearer KEY"),
+        ({"Authorization": "Bearer beta"}, "this API key is wrong: Authorization: Bearer KEY"),
+        ({"Authorization": "beta"}, "has another form than this one"),
+        ({"X-API-Key": "first-key"}, "not in x-api-key: Authorization: Bearer KEY"),
+    ],
+)
+def test_a_refused_key_is_told_the_right_form(guarded: Served, headers: dict[str, str], said: str) -> None:
+    message = httpx.get(f"{guarded.url}/metrics", headers=headers).json()["error"]["message"]
+    assert said in message
+    assert "beta" not in message
+
+
+@pytest.mark.parametrize("path", ["/v1/realtime", "/v1/audio/transcriptions/realtime"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_plain_request_to_a_websocket_is_told_its_address(server: Served, path: str, method: str) -> None:
+    answer = httpx.request(method, f"{server.url}{path}?api_key=x")
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    assert answer.json()["error"]["message"] == f"this is a WebSocket address: {server.ws}{path}"
+
+
 def test_a_websocket_needs_a_key_too(guarded: Served) -> None:
     assert refusal_of(guarded) == (401, "invalid_api_key")
     assert refusal_of(guarded, subprotocols=["realtime", "openai-insecure-api-key.wrong"])[0] == 401
@@ -109,8 +132,15 @@ def test_an_allowed_origin_may_ask_and_read(guarded: Served) -> None:
     assert "authorization" in answer.headers["access-control-allow-headers"]
     refused = httpx.get(f"{guarded.url}/metrics", headers={"Origin": APP})  # which the page can read, too
     assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, APP)
+    asked["Access-Control-Request-Method"] = "DELETE"
+    refused = httpx.options(f"{guarded.url}/x", headers=asked)
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (403, APP)
+    assert "GET, HEAD, POST only" in refused.json()["error"]["message"]
     asked["Origin"] = "http://evil.example"
-    assert "access-control-allow-origin" not in httpx.options(f"{guarded.url}/x", headers=asked).headers
+    refused = httpx.options(f"{guarded.url}/x", headers=asked)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
+    assert "--allow-origin" in refused.json()["error"]["message"]
+    assert "access-control-allow-origin" not in refused.headers
 
 
 def test_a_name_that_leads_here_by_dns_rebinding_is_refused(guarded: Served) -> None:

@@ -391,6 +391,9 @@ def test_an_impossible_option_is_refused_at_once_and_a_late_one_too(client: Clie
     for session in ({"target_streaming_delay_ms": 100}, {"temperature": "hot"}):
         client.say("session.update", session=session)
         assert client.until("error")["error"]["code"] == "invalid_request"
+    for name, value in (("target_streaming_delay_ms", 100), ("temperature", 2.5)):
+        client.say("session.update", session={name: value})
+        assert client.until("error")["error"]["param"] == f"session.{name}"
     client.say("session.update", session={"target_streaming_delay_ms": 160})
     assert client.until("session.updated")["session"]["target_streaming_delay_ms"] == 160
     client.append(pcm()[:2400])

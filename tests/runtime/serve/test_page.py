@@ -33,8 +33,15 @@ FILE = CLIPS / "prompts" / "vm-leavemsg.flac"
 SILENCE = 0.5
 """Seconds before it, while the page opens the microphone."""
 REALTIME = re.compile(r"/v1/audio/transcriptions/realtime\?")
-PAUSED = [("Well,", 0.5, 0.9), ("yes.", 0.9, 1.2), ("And", 3.0, 3.2), ("then?", 3.2, 3.6)]
-"""Words with a pause in the middle."""
+PAUSED = [("Well,", 0.5, 0.9), ("yes.", 0.9, 1.2), ("And", 1.88, 2.68), ("then?", 2.68, 3.08)]
+"""Words with a pause of over 1.2 s in the middle, of which their times show 0.7 s: starts are not marked."""
+SHOWN_WHOLE = """select => {
+    const style = getComputedStyle(select), context = document.createElement("canvas").getContext("2d");
+    context.font = style.font;
+    const room = select.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - ARROW;
+    return [...select.options].every(option => context.measureText(option.text).width <= room);
+}""".replace("ARROW", "20")
+"""Whether there is room for each choice of a menu."""
 IS_SEEN = "(element, [x, y]) => element.contains(document.elementFromPoint(x, y))"
 """Whether nothing lies over an element."""
 CONTROLS = {"button", "combobox", "switch", "checkbox", "meter", "progressbar", "textbox"}
@@ -222,6 +229,7 @@ def test_a_dropped_file_is_written_with_the_words_and_times_that_the_command_has
     expect(visit.page.locator("article h2")).to_have_text(FILE.name)
     visit.until("idle")
     expected = transcriber.transcribe(FILE)
+    expect(visit.page.locator("#status")).to_have_text(f"0:{int(expected.seconds):02} transcribed")
     assert visit.paragraphs == [expected.text]
     saved = json.loads(visit.saved("json"))
     assert saved["text"] == expected.text
@@ -247,7 +255,7 @@ def test_drafts_are_grey_until_final_and_a_pause_begins_a_paragraph(visiting: Vi
     expect(page.locator(".draft")).to_be_empty()
     for word in PAUSED[1:]:
         script.word(*word)
-    expect(page.locator("article time")).to_have_text(["0:00", "0:03"])
+    expect(page.locator("article time")).to_have_text(["0:00", "0:01"])
     assert visit.paragraphs == ["Well, yes.", "And then?"]
 
 
@@ -448,6 +456,12 @@ def test_a_phone_shows_all_without_scrolling_sideways(visiting: Visiting, size: 
         assert box and box["x"] >= 0 and box["x"] + box["width"] <= 320, part
         middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
         assert part.evaluate(IS_SEEN, middle), part
+
+
+def test_a_phone_shows_the_whole_text_of_menus(visiting: Visiting) -> None:
+    visit = visiting(viewport={"width": 360, "height": 640})
+    expect(visit.page.locator("#delay option").first).to_have_text("Default (480 ms)")
+    assert visit.page.locator("#delay").evaluate(SHOWN_WHOLE)
 
 
 def test_a_server_with_a_key_asks_for_it_and_then_takes_speech_and_files(

@@ -69,6 +69,14 @@ def test_options_reach_the_settings() -> None:
         ("--grace inf", "argument --grace: 'inf' is not a number of 0 or more"),
         ("--api-key", "--api-key needs a value: --api-key KEY"),
         ("--prot 1", "--prot: no such option; did you mean --port?"),
+        ("--device gpu", "--device: MLX computes on the GPU if there is one, else on the CPU; leave it out"),
+        ("--jobs 2", "--jobs: one process serves all sessions, in one pass of the model; leave it out"),
+        (
+            "--host 127.0.0.1:9000",
+            "argument --host: '127.0.0.1:9000' is more than a name; write --host 127.0.0.1 --port 9000",
+        ),
+        ("--host http://[::1]/", "argument --host: 'http://[::1]/' is more than a name; write --host ::1"),
+        ("--form x", "--form: no such option; voxrun serve --help lists all"),
         ("--output x", "--output: no such option; voxrun serve --help lists all"),
         (
             "--model large-v3",

@@ -18,16 +18,18 @@ import httpx
 import pytest
 import soundfile
 import soxr
-from committed import CHECKPOINT, CLIPS
+from committed import CHECKPOINT, CLIPS, ROOT
 from test_limits import until
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+
+from voxrun.serve import address
 
 pytestmark = pytest.mark.slow
 
 CLIP = CLIPS / "prompts" / "please-try-again.flac"
 SERVE = [sys.executable, "-m", "voxrun", "serve", "--model", str(CHECKPOINT), "--port", "0"]
-READY = re.compile(r"voxrun: serving \S+ at http://(\S+):(\d+)\n")
+READY = re.compile(r"voxrun: serving \S+ at http://(\S+):(\d+)\nvoxrun: open it .*\n")
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 Start = Callable[..., "Process"]
 
@@ -256,7 +258,8 @@ def test_an_open_server_says_who_can_reach_it(start: Start) -> None:
     assert server.said.startswith(
         f"voxrun: warning: everybody whose machine reaches port {server.port} can use"
     )
-    assert server.host == "127.0.0.1"  # to click on
+    assert server.host == address.outward()  # which others can type
+    assert f"or give apps http://{server.host}:{server.port}/v1\n" in server.said
     server.signal(signal.SIGTERM)
     assert server.end() == (0, "", "")
     keyed = start("--host", "0.0.0.0", VOXRUN_API_KEY="hidden-key").ready()
@@ -266,7 +269,9 @@ def test_an_open_server_says_who_can_reach_it(start: Start) -> None:
 
 
 def test_without_the_extra_it_says_what_to_install(start: Start) -> None:
-    script = "import sys; sys.modules['uvicorn'] = None; from voxrun.cli.main import command; command()"
+    modules = "sys.modules['uvicorn'] = sys.modules['python_multipart'] = None"
+    script = f"import sys; {modules}; from voxrun.cli.main import command; command()"
     code, out, err = start(command=[sys.executable, "-c", script, *SERVE[3:]]).end()
     assert (code, out) == (2, "")
-    assert err == "voxrun serve: needs uvicorn: pip install 'voxrun-mlx[server]'\n"
+    command = f"pip install -e '{ROOT / 'runtime'}[server]'"
+    assert err == f"voxrun serve: needs python-multipart, uvicorn: {command}\n"

@@ -112,5 +112,7 @@ def test_what_is_not_on_the_hub_may_be_a_folder(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", nothing)
     with pytest.raises(ModelError, match=r"nor can the Hub be reached; did you mean out/tiny\?$"):
         locate("otu/tiny")
+    with pytest.raises(ModelError, match=r"reached; try again with a connection, or name the folder"):
+        locate("nope/nope")
     with pytest.raises(ModelError, match=r"nor can the Hub be reached; in out there are tiny$"):
         locate("out/voice")

@@ -30,6 +30,7 @@ FORMS = {
     Kind.TOO_LARGE: Form(413),
     Kind.UNAUTHORIZED: Form(401, code="invalid_api_key"),
     Kind.FORBIDDEN: Form(403, "permission_error"),
+    Kind.NO_WEBSOCKET: Form(426, code="upgrade_required"),
     Kind.IDLE: Form(408, "timeout_error"),
     Kind.OVERLOADED: Form(503, "server_error"),
     Kind.ENDING: Form(503, "server_error"),
@@ -52,6 +53,8 @@ def response(refusal: RefusedError) -> Response:
         headers["Retry-After"] = RETRY_AFTER
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+    if status == HTTPStatus.UPGRADE_REQUIRED:
+        headers |= {"Upgrade": "websocket", "Connection": "Upgrade"}
     return JSONResponse(body(refusal), status, headers)
 
 
@@ -68,7 +71,7 @@ async def _http(request: Request, error: Any) -> Response:
     status = HTTPStatus(error.status_code)
     path = f"{request.method} {request.url.path}"
     message = {
-        HTTPStatus.NOT_FOUND: f"there is no {path} here; the endpoints are below /v1",
+        HTTPStatus.NOT_FOUND: f"there is no {path} here; the guide lists the endpoints, docs/serving.md",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{path} is not possible: use {(error.headers or {}).get('Allow')}",
     }.get(status, error.detail)
     code = status.phrase.lower().replace(" ", "_")

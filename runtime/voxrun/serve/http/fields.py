@@ -15,6 +15,7 @@ FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
 STREAMED = ("json", "text", "verbose_json")
 WORD, SEGMENT = GRANULARITIES = ("word", "segment")
 LOGPROBS = "logprobs"
+DELAY_FIELDS = ("delay_ms", "target_streaming_delay_ms")
 YES, NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 UNDETERMINED = "und"
 """The code of ISO 639 for a language that is not known; the model does not tell it."""
@@ -35,6 +36,8 @@ class Wish:
     """As the client says, who is told it again."""
     temperature: float = 0.0
     delay_ms: float | None = None
+    delay_field: str = "delay_ms"
+    """In which the client has sent it."""
 
     @property
     def name(self) -> str:
@@ -48,6 +51,7 @@ class Wish:
         if not isinstance(file, UploadFile):
             raise _wrong("the form has no recording: send it as the field 'file'", "file")
         granularities = _chosen(form, "timestamp_granularities", GRANULARITIES)
+        delay_field, delay_ms = _delay(form)
         wish = cls(
             file=file,
             format=_format(form),
@@ -57,7 +61,8 @@ class Wish:
             logprobs=LOGPROBS in _chosen(form, "include", (LOGPROBS,)),
             language=_text(form, "language") or UNDETERMINED,
             temperature=_number(form, "temperature") or 0.0,
-            delay_ms=_delay(form),
+            delay_ms=delay_ms,
+            delay_field=delay_field,
         )
         _check_together(wish, bool(granularities))
         return wish
@@ -88,11 +93,12 @@ def _format(form: FormData) -> str:
     return format
 
 
-def _delay(form: FormData) -> float | None:
-    for name in ("delay_ms", "target_streaming_delay_ms"):
+def _delay(form: FormData) -> tuple[str, float | None]:
+    """The field that has the delay, and the delay."""
+    for name in DELAY_FIELDS:
         if (delay := _number(form, name)) is not None:
-            return delay
-    return None
+            return name, delay
+    return DELAY_FIELDS[0], None
 
 
 def _text(form: FormData, name: str) -> str:

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Any
 
+from voxrun.serve.errors import RefusedError
 from voxrun.serve.live import LiveSession
 from voxrun.serve.service import Service
 from voxrun.stream.results import Result
@@ -70,10 +72,16 @@ async def heard(service: Service, wish: Wish, alternatives: int) -> AsyncIterato
     """The upload, as soon as it is known to be audio and has a session. Raises RefusedError."""
     async with service.shelf.lent() as transcriber:
         rate = transcriber.rate
-    async with (
-        opened(wish.file, wish.name, rate) as recording,
-        service.session(
-            live=False, delay_ms=wish.delay_ms, temperature=wish.temperature, alternatives=alternatives
-        ) as live,
-    ):
+    options: dict[str, Any] = {
+        "delay_ms": wish.delay_ms,
+        "temperature": wish.temperature,
+        "alternatives": alternatives,
+    }
+    async with AsyncExitStack() as stack:
+        recording = await stack.enter_async_context(opened(wish.file, wish.name, rate))
+        try:
+            live = await stack.enter_async_context(service.session(live=False, **options))
+        except RefusedError as refusal:
+            param = wish.delay_field if refusal.param == "delay_ms" else refusal.param
+            raise RefusedError(refusal.kind, str(refusal), param) from refusal
         yield Hearing(recording, live)

@@ -79,6 +79,7 @@ class OpenAi(Protocol):
     """One client's conversation."""
 
     name = "openai"
+    fields_of = "session."
 
     def __init__(self, socket: Socket, service: Service) -> None:
         super().__init__(socket, service)

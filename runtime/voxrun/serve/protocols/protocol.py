@@ -3,8 +3,8 @@
 import asyncio
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,9 @@ OPTIONS = {
 }
 """Options of a session that a client can set in any protocol -> their names in `Session`."""
 
+FIELDS = {ours: theirs for theirs, ours in OPTIONS.items()}
+"""The other way around."""
+
 LONG = 2**18
 """Bytes of a message, which are decoded in some milliseconds."""
 
@@ -32,6 +35,8 @@ class Protocol(ABC):
 
     name: str
     """In the metrics."""
+    fields_of = ""
+    """What the names of `FIELDS` begin with in errors."""
 
     def __init__(self, socket: Socket, service: Service) -> None:
         self.socket, self.service = socket, service
@@ -67,9 +72,10 @@ class Protocol(ABC):
 
     async def open(self, **options: Any) -> LiveSession:
         """Begin a session; the options are those of `Session`. Raises RefusedError."""
-        self.live = live = await self._stack.enter_async_context(
-            self.service.session(protocol=self.name, **options)
-        )
+        with self._naming_fields():
+            self.live = live = await self._stack.enter_async_context(
+                self.service.session(protocol=self.name, **options)
+            )
         self._listener = asyncio.create_task(self._listen(live))
         return live
 
@@ -86,7 +92,8 @@ class Protocol(ABC):
 
     async def check(self, **options: Any) -> None:
         """Raise RefusedError if no session can have these options, which a client sets before its audio."""
-        await self.service.check(**options)
+        with self._naming_fields():
+            await self.service.check(**options)
 
     def finish(self, tag: object = None) -> None:
         """End the audio of the session in progress, if there is one and it has not ended yet."""
@@ -118,6 +125,16 @@ class Protocol(ABC):
         if listener is not None and listener is not asyncio.current_task():
             listener.cancel()
             await asyncio.wait([listener])
+
+    @contextmanager
+    def _naming_fields(self) -> Iterator[None]:
+        """A refused option is named as the field in which the client sent it."""
+        try:
+            yield
+        except RefusedError as refusal:
+            if (field := FIELDS.get(refusal.param or "")) is None:
+                raise
+            raise RefusedError(refusal.kind, str(refusal), f"{self.fields_of}{field}") from refusal
 
     async def _listen(self, live: LiveSession) -> None:
         try:

@@ -59,11 +59,11 @@ function into(section) {
       section.setDraft(text);
       view.update(section);
     },
-    over(problem, again) {
+    over(problem, again, detail) {
       activity = null;
       section.close();
       if (!section.text.trim()) view.remove(section);
-      state("idle");
+      state("idle", detail);
       if (problem) fail(problem, again);
     },
   };
@@ -103,7 +103,8 @@ function hear([file, ...rest], notes = []) {
     },
     done({ duration, warnings = [] }) {
       section.seconds = duration;
-      told.over(null);
+      $("clock").textContent = "";
+      told.over(null, null, `${clock(duration)} transcribed`);
       if (section.text.trim() || warnings.length) next(...warnings);
       else next(`${file.name}: no speech was heard in it.`);
     },

@@ -4,7 +4,7 @@ import { devices } from "./microphone.js";
 
 const DELAYS = [...Array.from({ length: 15 }, (_, number) => 80 * (number + 1)), 2400]; // ms
 const DRAFT = 160; // ms
-const NOTES = { 80: "quickest", 2400: "most accurate" };
+const NOTES = { 80: "fastest", 2400: "best" };
 
 const device = document.getElementById("device");
 const delay = document.getElementById("delay");

@@ -1,9 +1,11 @@
 // A transcript as the text of a file: txt, srt, vtt, json.
 
+import { silence } from "./transcript.js";
+
 const LONGEST_CUE = 84; // characters: two lines of 42
 const LINE = 42;
 const LONGEST_TIME = 7; // seconds
-const PAUSE = 0.6; // seconds between two words that end a cue
+const PAUSE = 1; // seconds of silence between two words that end a cue
 const SENTENCE = /[.!?…。！？]["'”’)\]]*$/;
 
 export const FORMATS = { txt, srt, vtt, json };
@@ -56,7 +58,7 @@ function cues(transcript) {
       const ends =
         !next ||
         SENTENCE.test(section.span(first, number + 1)) ||
-        next.start - word.end >= PAUSE ||
+        silence(word, next) > PAUSE ||
         next.end - section.words[first].start > LONGEST_TIME ||
         section.span(first, number + 2).length > LONGEST_CUE;
       if (!ends) return;

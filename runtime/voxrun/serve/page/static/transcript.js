@@ -1,8 +1,20 @@
 // What was heard, as data: sections (a recording or a file each) of text, words with times, and paragraphs.
 
-const PAUSE = 1.2; // seconds between two words that begin a new paragraph
+const PAUSE = 1.2; // seconds of silence between two words that begin a new paragraph
 const SILENCE = 2; // seconds without new text, live, after which text probably is of a new paragraph
 const LONGEST_WORD = 0.8; // seconds
+
+const LETTER = 0.06; // seconds that it takes to say a letter of an alphabet
+const SIGN = 0.18; // and a digit, or a sign that stands for a syllable
+const LONGEST_NEEDED = 1.5; // seconds
+
+// Seconds between two words. The model does not mark where a word starts: it is the time between the ends without that
+// which the letters of the second word need, as in voxrun/transcripts/typesetting/segments.py.
+export function silence(before, { word, end }) {
+  const letters = word.match(/[\p{L}\p{N}]/gu) ?? [];
+  const needed = letters.reduce((sum, letter) => sum + (/\p{N}|[\u2e80-\u{10ffff}]/u.test(letter) ? SIGN : LETTER), 0);
+  return end - before.end - Math.min(needed, LONGEST_NEEDED);
+}
 
 export class Section {
   constructor(name, offset) {
@@ -42,7 +54,7 @@ export class Section {
     const before = this.words.at(-1);
     const timed = { word, start: start + this.offset, end: end + this.offset, at };
     if (!before) this.paragraphs[0].start = timed.start;
-    else if (timed.start - before.end >= PAUSE) this.paragraphs.push({ at, start: timed.start });
+    else if (silence(before, timed) >= PAUSE) this.paragraphs.push({ at, start: timed.start });
     this.words.push(timed);
     this.guess = null;
     this.seconds = Math.max(this.seconds, end);
