@@ -73,7 +73,11 @@ async def heard(service: Service, wish: Wish, alternatives: int) -> AsyncIterato
     async with (
         opened(wish.file, wish.name, rate) as recording,
         service.session(
-            live=False, delay_ms=wish.delay_ms, temperature=wish.temperature, alternatives=alternatives
+            accepted=True,
+            live=False,
+            delay_ms=wish.delay_ms,
+            temperature=wish.temperature,
+            alternatives=alternatives,
         ) as live,
     ):
         yield Hearing(recording, live)
