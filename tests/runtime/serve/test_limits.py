@@ -31,7 +31,6 @@ TIGHT = Limits(
     waiting_seconds=1.0,
     message_bytes=100_000,
     connections=8,
-    head_seconds=0.3,
     stuck_seconds=0.3,
 )
 
@@ -258,8 +257,11 @@ def test_a_message_that_is_too_large_is_refused_as_it_comes(tight: Served) -> No
         b"GET /health HTTP/1.1\r\nhost: localhost\r\n",
     ],
 )
-def test_a_request_that_never_comes_is_not_waited_for(tight: Served, begun: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", tight.port), timeout=20) as raw:
+def test_a_request_that_never_comes_is_not_waited_for(transcriber: Transcriber, begun: bytes) -> None:
+    with (
+        served(transcriber, replace(PLAIN, limits=Limits(head_seconds=0.3))) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=20) as raw,
+    ):
         raw.sendall(begun)
         try:
             while raw.recv(9999):
