@@ -62,13 +62,13 @@ class Transcriber:
         return cls.load(trusted(model, revision, registry, verify, lock))
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Transcriber":
+    def load(cls, folder: str | Path, tokenizer: Tokenizer | None = None) -> "Transcriber":
         """Load a folder by its path, whatever its name; nothing is located, downloaded or verified.
 
-        Raises ConfigError, WeightsError.
+        `tokenizer`: the folder's own, if it has been read before. Raises ConfigError, WeightsError.
         """
         folder = Path(folder)
-        loaded, tokenizer = computed(load_model, folder), Tokenizer(folder)
+        loaded, tokenizer = computed(load_model, folder), tokenizer or Tokenizer(folder)
         if tokenizer.size != loaded.config.vocab_size:
             raise ConfigError(
                 f"{folder}: {TOKENIZER_FILE} has {tokenizer.size} tokens, the model"

@@ -19,4 +19,5 @@ ENDPOINTS = (page, realtime, transcriptions, inference, models, status)
 def application(service: Service) -> Starlette:
     """The ASGI application."""
     routes = [route for module in ENDPOINTS for route in module.routes(service)]
-    return Starlette(routes=routes, exception_handlers=errors.HANDLERS, middleware=access.middleware(service))
+    handlers = errors.handlers(service.metrics.refused)
+    return Starlette(routes=routes, exception_handlers=handlers, middleware=access.middleware(service))

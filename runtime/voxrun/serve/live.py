@@ -16,8 +16,8 @@ from voxrun.transcriber import Transcriber
 from .errors import Kind, RefusedError
 from .metrics import SessionMeter
 
-POLL = 0.02
-"""Seconds between two looks at how much audio still waits."""
+MOST_TOLD = 256
+"""Results that wait to be told; a client that does not read them is not read either."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class LiveSession:
 
     def __init__(self, transcriber: Transcriber, waiting_seconds: float, meter: SessionMeter) -> None:
         self._loop = asyncio.get_running_loop()
-        self._told = asyncio.Queue[Told | BaseException | None]()
+        self._told = asyncio.Queue[Told | BaseException | None]()  # bounded by `hear`
+        self._moved = asyncio.Event()  # something was computed, or told
         self._waiting_seconds = waiting_seconds
         self._cancelled, self._meter = False, meter
         self.transcriber = transcriber
@@ -72,13 +73,17 @@ class LiveSession:
         return self._session.waiting
 
     async def hear(self, samples: FloatArray) -> None:
-        """Take samples [n] at `rate`; waits while more than the limit is not heard yet."""
+        """Take samples [n] at `rate`; waits while more than the limits is not heard, or not told yet.
+
+        Whoever iterates must not wait for it.
+        """
         if self._cancelled:
             return
         self._meter.hear(len(samples) / self.transcriber.rate)
         self._call(lambda: self._session.feed_later(samples), None)
-        while self._session.waiting > self._waiting_seconds and not self._cancelled:
-            await asyncio.sleep(POLL)
+        while self._is_full:
+            self._moved.clear()
+            await self._moved.wait()
 
     def flush(self, tag: object = None) -> None:
         """Have the words told that are behind the delay, then `Reached(tag)`; the stream may go on."""
@@ -95,22 +100,32 @@ class LiveSession:
         if not self._cancelled:
             self._cancelled = True
             self._session.cancel()
-            self._told.put_nowait(None)
+            self._put(None)
 
     async def __aiter__(self) -> AsyncIterator[Told]:
         """What the model says, as soon as it does. Raises RefusedError if the model fails."""
         while (told := await self._told.get()) is not None:
+            self._moved.set()
             if isinstance(told, BaseException):
                 raise RefusedError(Kind.FAILED, f"the model failed ({type(told).__name__}: {told})") from told
             yield told
             if isinstance(told, Result):
                 self._meter.told(told)
 
+    @property
+    def _is_full(self) -> bool:
+        too_much = self.waiting > self._waiting_seconds or self._told.qsize() > MOST_TOLD
+        return too_much and not self._cancelled
+
+    def _put(self, *told: Told | BaseException | None) -> None:
+        for each in told:
+            self._told.put_nowait(each)
+        self._moved.set()
+
     def _tell(self, *told: Told | BaseException | None) -> None:
         """From any thread."""
         with suppress(RuntimeError):  # the server has ended
-            for each in told:
-                self._loop.call_soon_threadsafe(self._told.put_nowait, each)
+            self._loop.call_soon_threadsafe(self._put, *told)
 
     def _call(self, begin: Callable[[], Future[Result]], then: Reached | None, *, last: bool = False) -> None:
         """Queue a call of the session; when it is done, tell `then`, or what went wrong."""
@@ -120,8 +135,8 @@ class LiveSession:
                 return
             if error := future.exception():
                 self._tell(error)
-            elif then is not None:
-                self._tell(then, *[None] * last)
+            else:
+                self._tell(*[then] * (then is not None), *[None] * last)
 
         try:
             begin().add_done_callback(done)

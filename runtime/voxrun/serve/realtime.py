@@ -1,7 +1,7 @@
 """The WebSocket endpoints: which protocol is spoken at which address, and one conversation of it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -16,13 +16,13 @@ from .protocols.protocol import Protocol, converse
 from .protocols.vllm import Vllm
 from .protocols.voxmlx import Voxmlx
 from .service import Service
-from .socket import Socket, parsed
+from .socket import Socket, json_object
 
 DIALECTS: dict[str, type[Protocol]] = {"openai": OpenAi, "vllm": Vllm, "voxmlx": Voxmlx}
 """The protocols of /v1/realtime, as a client may name them by `?dialect=`."""
 
-Shown = Callable[[str | bytes], type[Protocol] | None]
-"""A message of a client -> the protocol that it shows, if it does."""
+Shown = Callable[[dict[str, Any]], type[Protocol] | None]
+"""The fields of a client's message -> the protocol that they show, if they do."""
 
 GOING_AWAY, POLICY = 1001, 1008
 """Codes with which a WebSocket is closed."""
@@ -64,20 +64,16 @@ def by_address(query: Mapping[str, str]) -> type[Protocol] | None:
     return OpenAi if query.get("intent") == "transcription" else DIALECTS.get(query.get("dialect", ""))
 
 
-def by_event(message: str | bytes) -> type[Protocol] | None:
+def by_event(event: dict[str, Any]) -> type[Protocol] | None:
     """The protocol that an event shows: an update of OpenAI's has a session, one of vLLM's the model."""
-    try:
-        event = parsed(message)
-    except RefusedError:
-        return None
     if isinstance(event.get("session"), dict):
         return OpenAi
     return Vllm if isinstance(event.get("model"), str) else None
 
 
-def by_first(message: str | bytes) -> type[Protocol]:
+def by_first(fields: dict[str, Any]) -> type[Protocol]:
     """The protocol that the first message shows: one of mlx-audio's is no event."""
-    return MlxAudio if begins(message) else Mistral
+    return MlxAudio if begins(fields) else Mistral
 
 
 async def _converse(
@@ -88,29 +84,27 @@ async def _converse(
     socket = Socket(websocket, service.settings.limits.idle_seconds)
     conversation = Conversation([protocol(socket, service) for protocol in spoken], shown)
     socket.busy = lambda: conversation.busy
-    writer = asyncio.create_task(socket.write())
     try:
         with service.talking(socket):
-            code = await _talk(socket, conversation)
-            await socket.drain()
-            await socket.close(code)
+            await socket.attend(_talk(socket, conversation))
     finally:
         await conversation.close()
-        writer.cancel()
 
 
-async def _talk(socket: Socket, conversation: "Conversation") -> int:
-    """The code with which the socket is to be closed."""
+async def _talk(socket: Socket, conversation: "Conversation") -> None:
+    """All words that were heard are told before the end, whoever is the cause of it."""
+    code = GOING_AWAY
     try:
         await conversation.greet()
         async for message in socket.messages():
             await conversation.hear(message)
-        if socket.ended:
-            await conversation.end()
+        await conversation.end()
     except RefusedError as refusal:
+        code = POLICY
+        await conversation.end()
         await conversation.refuse(refusal)
-        return POLICY
-    return GOING_AWAY
+    await socket.drain()
+    await socket.close(code)
 
 
 class Conversation:
@@ -133,30 +127,37 @@ class Conversation:
 
     async def hear(self, message: str | bytes) -> None:
         """Take a message of the client."""
-        if len(self._protocols) > 1 and (spoken := self._shown(message)) is not None:
-            await self._settle(spoken)
-        first = self._protocols[0]
         try:
-            event = first.event(message)
+            event = await self._event(message)
         except RefusedError as refusal:
-            await first.refuse(refusal)
+            await self.refuse(refusal)
             return
-        taken = await converse(first, event)
+        taken = await converse(self._protocols[0], event)
         if taken and len(self._protocols) > 1 and isinstance(audio := event.get("audio"), str):
             self._early.append((event["type"], audio))  # nothing else, which may be large
 
     async def refuse(self, refusal: RefusedError) -> None:
         """Tell the client what ends the conversation."""
-        await self._protocols[0].refuse(refusal)
+        await self._protocols[0].refused(refusal)
 
     async def end(self) -> None:
-        """The server ends."""
+        """The client is not heard any more: tell it what was heard."""
         await self._protocols[0].end()
 
     async def close(self) -> None:
         """Drop what is not told."""
         for protocol in self._protocols:
             await protocol.close()
+
+    async def _event(self, message: str | bytes) -> dict[str, Any]:
+        """The event that a message is. Raises RefusedError."""
+        binary = self._protocols[0].binary
+        if binary is not None and isinstance(message, bytes):
+            return {"type": binary, "audio": message}
+        fields = await json_object(message)
+        if len(self._protocols) > 1 and (spoken := self._shown(fields)) is not None:
+            await self._settle(spoken)
+        return self._protocols[0].event(fields)
 
     async def _settle(self, spoken: type[Protocol]) -> None:
         """From now on it is this protocol; another than the first takes what that one has taken."""

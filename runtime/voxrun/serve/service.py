@@ -32,6 +32,7 @@ class Service:
         self.ending = False
         """Whether no new session may begin."""
         self._sockets = set[Socket]()  # of the conversations in progress
+        self._requests = 0  # over HTTP, with a recording
         self._live = set[LiveSession]()
         self.metrics.gauge(
             "voxrun_waiting_audio_seconds",
@@ -55,15 +56,17 @@ class Service:
             session.cancel()
 
     @asynccontextmanager
-    async def session(self, *, protocol: str = "http", **options: object) -> AsyncIterator[LiveSession]:
+    async def session(
+        self, *, protocol: str = "http", accepted: bool = False, **options: object
+    ) -> AsyncIterator[LiveSession]:
         """A live session, closed and counted out at the end; `protocol` names it in the metrics.
 
-        Raises RefusedError.
+        `accepted`: it is for a request that had begun before the server was to end. Raises RefusedError.
         """
         _check_temperature(options)
         if options.get("delay_ms") is None:
             options["delay_ms"] = self.settings.delay_ms
-        async with self.place(), self.shelf.lent() as transcriber:
+        async with self.place(accepted), self.shelf.lent() as transcriber:
             with self.metrics.session(protocol) as meter:
                 live = LiveSession(transcriber, self.settings.limits.waiting_seconds, meter)
                 try:
@@ -78,9 +81,9 @@ class Service:
                     live.cancel()
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def place(self, accepted: bool = False) -> AsyncIterator[None]:
         """One of the places of `Limits.sessions`, for a session or an upload. Raises RefusedError."""
-        if self.ending:
+        if self.ending and not accepted:
             raise RefusedError(Kind.ENDING, "the server is ending; connect again later")
         if self.sessions >= self.settings.limits.sessions:
             raise RefusedError(Kind.OVERLOADED, f"all {self.sessions} sessions are taken; try again later")
@@ -99,6 +102,15 @@ class Service:
         finally:
             self._sockets.discard(socket)
 
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """A request is in progress, from the first byte of its upload to the last one of its answer."""
+        self._requests += 1
+        try:
+            yield
+        finally:
+            self._requests -= 1
+
     async def end(self, seconds: float) -> bool:
         """Let no new session begin, and have the open ones finish; whether all did within these seconds."""
         self.ending = True
@@ -106,7 +118,7 @@ class Service:
             socket.end()
         try:
             async with asyncio.timeout(seconds):
-                while self._sockets or self.sessions:
+                while self._sockets or self._requests or self.sessions:
                     await asyncio.sleep(POLL)
         except TimeoutError:
             return False

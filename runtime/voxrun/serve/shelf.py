@@ -8,9 +8,11 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from voxrun.checkpoint.layout import TOKENIZER_FILE
 from voxrun.device import mx
 from voxrun.errors import VoxrunError
 from voxrun.mlx_thread import submit
+from voxrun.stream.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
 
 from .errors import Kind, RefusedError
@@ -27,6 +29,10 @@ class Shelf:
         self._folder, self._metrics = settings.folder, metrics
         self._idle = None if settings.idle_unload is None else 60 * settings.idle_unload
         self._transcriber: Transcriber | None = None
+        self._tokenizer: Tokenizer | None = (
+            None  # kept when the model goes: 9 MB, and half the time of loading
+        )
+        self._tokenizer_file: tuple[int, ...] = ()  # which it was read from
         self._loading: asyncio.Task[Transcriber] | None = None
         self._unloading: asyncio.TimerHandle | None = None
         self._lent = 0
@@ -65,13 +71,24 @@ class Shelf:
         return await asyncio.shield(self._loading)  # others may wait for it, too
 
     async def _load(self) -> Transcriber:
+        file = self._file_of_tokenizer()
+        kept = self._tokenizer if file == self._tokenizer_file else None
         try:
-            self._transcriber = await asyncio.to_thread(Transcriber.load, self._folder)
+            self._transcriber = await asyncio.to_thread(Transcriber.load, self._folder, kept)
         except VoxrunError as error:
             log.error("the model cannot be loaded: %s", error)
             raise
+        self._tokenizer, self._tokenizer_file = self._transcriber.tokenizer, file
         self._metrics.loads.inc()
         return self._transcriber
+
+    def _file_of_tokenizer(self) -> tuple[int, ...]:
+        """What changes with the file."""
+        try:
+            found = (self._folder / TOKENIZER_FILE).stat()
+        except OSError:  # loading says what is wrong
+            return ()
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
     def _keep(self) -> None:
         if self._unloading is not None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,7 +22,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from voxrun.serve.errors import RefusedError
 from voxrun.serve.settings import Limits
-from voxrun.serve.socket import Socket
+from voxrun.serve.socket import Socket, json_object
 from voxrun.transcriber import Transcriber
 
 CLIP = CLIPS / "prompts" / "please-try-again.flac"
@@ -29,7 +31,6 @@ TIGHT = Limits(
     waiting_seconds=1.0,
     message_bytes=100_000,
     connections=8,
-    head_seconds=0.3,
     stuck_seconds=0.3,
 )
 
@@ -87,13 +88,114 @@ def test_a_client_that_sends_nothing_is_told_and_closed(transcriber: Transcriber
             with client(server) as socket:
                 if first:
                     say(socket, first, model="any", audio="AAA=")
-                while (event := hear(socket))["code"] != "processing_error":  # append before update
+                while (event := hear(socket))["code"] != "idle":  # append before update
                     assert first == "input_audio_buffer.append"
                 assert "no message came for 0.3 s" in event["error"]
                 with pytest.raises(ConnectionClosed):
                     socket.recv(timeout=20)
                 assert socket.close_code == 1008
         until(lambda: not server.service._sockets)
+
+
+@pytest.mark.parametrize(
+    ("path", "append", "done", "error"),
+    [
+        ("/v1/realtime", "input_audio_buffer.append", "transcription.done", "idle"),
+        ("/v1/audio/transcriptions/realtime", "input_audio.append", "transcription.done", 408),
+    ],
+)
+def test_a_client_that_has_gone_quiet_is_told_its_last_words_first(
+    transcriber: Transcriber, path: str, append: str, done: str, error: Any
+) -> None:
+    samples, _ = soundfile.read(CLIP, dtype="int16")
+    with (
+        served(transcriber, replace(PLAIN, limits=Limits(idle_seconds=0.5))) as server,
+        connect(server.ws + path) as socket,
+    ):
+        hear(socket)
+        if path == "/v1/realtime":
+            begin(socket)
+        say(socket, append, audio=base64.b64encode(samples.tobytes()).decode())
+        events: list[dict[str, Any]] = []
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                events.append(hear(socket))
+        assert socket.close_code == 1008
+        assert [event["text"] for event in events if event["type"] == done] == [
+            transcriber.transcribe(CLIP).text
+        ]
+        assert error in (events[-1].get("code"), events[-1]["error"]["code"] if error == 408 else None)
+        assert b'voxrun_refused_total{kind="idle"} 1.0' in server.service.metrics.text()
+
+
+def test_a_client_that_goes_while_its_audio_waits_frees_its_place(
+    tight: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, slow = type(tight.transcriber.model), threading.Event()
+    encode_all = model.encode_all
+
+    def encode_slowly(*args: Any) -> Any:
+        slow.wait(20)
+        return encode_all(*args)
+
+    monkeypatch.setattr(model, "encode_all", encode_slowly)
+    try:
+        with client(tight) as socket:
+            begin(socket)
+            say(socket, "input_audio_buffer.append", audio=base64.b64encode(bytes(64000)).decode())
+            until(lambda: tight.service.sessions == 1)
+            until(lambda: sum(live.waiting for live in tight.service._live) > TIGHT.waiting_seconds)
+        until(lambda: not tight.service._sockets and tight.service.sessions == 0)
+        assert not slow.is_set()
+    finally:
+        slow.set()
+
+
+def test_what_goes_wrong_in_sending_ends_the_conversation() -> None:
+    async def run() -> None:
+        socket = Socket(Silent())  # type: ignore[arg-type]
+
+        async def talk() -> None:
+            await socket.send("event", field=object())  # which JSON has not
+            await socket.drain()
+
+        with pytest.raises(TypeError):
+            await asyncio.wait_for(socket.attend(talk()), 20)
+
+    asyncio.run(run())
+
+
+def test_the_server_may_end_at_the_moment_when_a_client_becomes_idle() -> None:
+    async def run() -> None:
+        socket = Socket(Silent(), idle_seconds=0.01)  # type: ignore[arg-type]
+        socket.busy = lambda: True
+
+        async def end() -> None:
+            async with asyncio.timeout(0) as socket._patience:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(20)
+                socket.end()
+
+        with contextlib.suppress(TimeoutError):
+            await end()
+        assert [message async for message in socket.messages()] == []
+
+    asyncio.run(run())
+
+
+def test_a_long_message_of_many_parts_is_refused_before_it_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+    loads = json.loads
+    monkeypatch.setattr(
+        json, "loads", lambda text: parsed.append(threading.current_thread().name) or loads(text)
+    )
+    with pytest.raises(RefusedError, match="so many fields"):
+        asyncio.run(json_object('{"a": [' + "[]," * 200_000 + "0]}"))
+    assert not parsed
+    assert asyncio.run(json_object('{"a": "' + "A" * 600_000 + '"}')) == {"a": "A" * 600_000}
+    assert parsed[0] != threading.current_thread().name
+    with pytest.raises(RefusedError, match="Invalid JSON"):
+        asyncio.run(json_object(b"\xff" * 600_000))
 
 
 def test_a_client_that_waits_for_the_model_is_not_idle(transcriber: Transcriber) -> None:
@@ -115,6 +217,9 @@ class Silent:
     async def receive(self) -> None:
         await asyncio.Event().wait()
 
+    async def send_text(self, text: str) -> None:
+        pass
+
 
 def test_one_session_too_many_is_refused_and_may_try_again(tight: Served) -> None:
     with ExitStack() as others:
@@ -123,7 +228,15 @@ def test_one_session_too_many_is_refused_and_may_try_again(tight: Served) -> Non
         until(lambda: tight.service.sessions == TIGHT.sessions)
         with client(tight) as late:
             begin(late)
-            assert "all 2 sessions are taken" in hear(late)["error"]
+            refused = hear(late)
+            assert refused["code"] == "overloaded"
+            assert "all 2 sessions are taken" in refused["error"]
+            others.close()
+            until(lambda: tight.service.sessions == 0)
+            say(late, "input_audio_buffer.commit")
+            until(lambda: tight.service.sessions == 1)
+            say(late, "input_audio_buffer.commit", final=True)
+            assert hear(late)["type"] == "transcription.done"
     until(lambda: tight.service.sessions == 0)
     assert transcript(tight) == tight.transcriber.transcribe(CLIP).text
 
@@ -144,8 +257,11 @@ def test_a_message_that_is_too_large_is_refused_as_it_comes(tight: Served) -> No
         b"GET /health HTTP/1.1\r\nhost: localhost\r\n",
     ],
 )
-def test_a_request_that_never_comes_is_not_waited_for(tight: Served, begun: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", tight.port), timeout=20) as raw:
+def test_a_request_that_never_comes_is_not_waited_for(transcriber: Transcriber, begun: bytes) -> None:
+    with (
+        served(transcriber, replace(PLAIN, limits=Limits(head_seconds=0.3))) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=20) as raw,
+    ):
         raw.sendall(begun)
         try:
             while raw.recv(9999):

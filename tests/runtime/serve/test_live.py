@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from voxrun.serve import live as live_module
 from voxrun.serve.errors import Kind, RefusedError
 from voxrun.serve.live import LiveSession
 from voxrun.serve.metrics import Metrics
@@ -37,4 +38,35 @@ def test_audio_that_comes_after_the_model_failed_raises_nothing_and_the_failure_
         await asyncio.wait_for(hearing, 20)
 
     monkeypatch.setattr(type(transcriber.model), "encode_all", fail)
+    asyncio.run(conversation())
+
+
+def test_audio_waits_while_nobody_takes_what_the_model_says(
+    transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n = 40
+
+    async def conversation() -> None:
+        live = LiveSession(transcriber, 0.5, Metrics().session("test"))
+        await live.begin()
+
+        async def speak() -> None:
+            for _ in range(n):
+                await live.hear(SECOND)
+            live.finish()
+
+        speaking = asyncio.create_task(speak())
+        async with asyncio.timeout(20):
+            while live._told.qsize() <= 2 or live.waiting:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert live.seconds < n / 2
+        assert not speaking.done()
+        async with asyncio.timeout(60):
+            async for _ in live:
+                pass
+        assert live.seconds == n
+        await speaking
+
+    monkeypatch.setattr(live_module, "MOST_TOLD", 2)
     asyncio.run(conversation())

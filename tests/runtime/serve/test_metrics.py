@@ -8,7 +8,7 @@ import soundfile
 from committed import CLIPS
 from prometheus_client.parser import text_string_to_metric_families
 from served import Served
-from test_limits import begin, client, say, transcript, until
+from test_limits import begin, client, hear, say, transcript, until
 
 CLIP = CLIPS / "prompts" / "please-try-again.flac"
 
@@ -45,6 +45,20 @@ def test_a_session_is_counted_while_it_is_open_and_for_what_it_said(server: Serv
     assert told[("voxrun_real_time_factor",)] > 0
     assert told[("voxrun_peak_resident_bytes",)] > 10e6
     assert told[("voxrun_mlx_active_bytes",)] > 0
+
+
+def test_what_is_refused_over_http_or_is_no_json_is_counted(server: Served) -> None:
+    before = figures(server)
+    httpx.post(f"{server.url}/v1/audio/transcriptions", content=b"{}")
+    httpx.post(f"{server.url}/v1/audio/transcriptions", files={"file": b"no sound"})
+    httpx.post(f"{server.url}/v1/audio/translations")
+    with client(server) as socket:
+        socket.send("{")
+        assert hear(socket)["code"] == "invalid_json"
+    after = figures(server)
+    for kind in ("unsupported_media_type", "invalid_audio", "invalid_request", "invalid_json"):
+        name = ("voxrun_refused_total", kind)
+        assert after[name] - before[name] == 1, kind
 
 
 def test_two_servers_in_a_process_have_figures_of_their_own(server: Served) -> None:

@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
 from committed import CLIPS
-from served import Served
+from served import PLAIN, Served
 from websockets.sync.client import ClientConnection, connect
 
 from voxrun.serve.live import LiveSession
@@ -21,7 +22,7 @@ from voxrun.serve.protocols.openai_items import Items
 from voxrun.serve.protocols.openai_session import DELAYS, LOGPROBS, Choices
 from voxrun.serve.service import Service
 from voxrun.serve.socket import Socket
-from voxrun.stream.results import Transcript
+from voxrun.stream.results import Result, Transcript
 from voxrun.stream.turns import Passed
 from voxrun.transcriber import Transcriber
 
@@ -493,3 +494,38 @@ def _alaw(samples: np.ndarray) -> bytes:
 
 
 G711 = {"ulaw": _ulaw, "alaw": _alaw}
+
+
+def test_audio_that_cannot_be_decoded_takes_no_place(server: Served) -> None:
+    with connect(f"{server.ws}/v1/realtime?intent=transcription") as socket:
+        client = Client(socket)
+        client.until("session.created")
+        for _ in range(2):
+            client.say("input_audio_buffer.append", audio="%")
+            client.until("error")
+            assert server.service.sessions == 0
+        client.say("input_audio_buffer.append", audio="AAAAAAAA")
+        client.say("input_audio_buffer.commit")
+        client.until("conversation.item.input_audio_transcription.completed")
+
+
+def test_a_new_rate_does_not_hold_up_words_that_are_told(transcriber: Transcriber) -> None:
+    async def run() -> None:
+        service = Service(PLAIN)
+        service.shelf._transcriber = transcriber
+        protocol, told = openai.OpenAi(cast(Socket, AsyncMock()), service), asyncio.Event()
+        await protocol.take({"type": "input_audio_buffer.append", "audio": "AAAAAAAA"})
+        assert protocol.live is not None
+        protocol.live.hear = lambda samples: told.wait()  # type: ignore[assignment,method-assign,return-value]
+        update = {"audio": {"input": {"format": {"type": "audio/pcmu"}}}}
+        updating = asyncio.create_task(protocol.take({"type": "session.update", "session": update}))
+        while protocol._choices.encoding != "pcm_mulaw":
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not updating.done()
+        await asyncio.wait_for(protocol.heard(Result()), 20)
+        told.set()
+        await updating
+        await protocol.close()
+
+    asyncio.run(run())

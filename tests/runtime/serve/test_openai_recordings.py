@@ -1,9 +1,11 @@
 """Recordings by the genuine client of OpenAI: what it gets is what `voxrun` writes."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -11,7 +13,7 @@ from committed import CHECKPOINT, CLIPS
 from recordings import RECORDINGS
 from recordings.encode import encoded
 from recordings.video import film
-from served import Served, served
+from served import PLAIN, Served, served
 
 from voxrun.cli.main import main
 from voxrun.transcriber import Transcriber
@@ -236,6 +238,12 @@ def test_the_model_answers_to_every_name(client: Any) -> None:
     for name in ("whisper-1", "mlx-community/Voxtral-Mini-4B-Realtime-6bit"):
         other = client.models.retrieve(name)
         assert (other.id, other.root, other.object) == (name, "tiny", "model")
+
+
+def test_the_delay_that_the_operator_chose_is_shown(transcriber: Transcriber) -> None:
+    with served(transcriber, replace(PLAIN, delay_ms=960.0)) as server:
+        (model,) = httpx.get(f"{server.url}/v1/models").json()["data"]
+    assert model["default_delay_ms"] == 960
 
 
 def test_a_full_server_is_the_clients_own_error(transcriber: Transcriber) -> None:

@@ -133,7 +133,7 @@ def test_a_signal_lets_open_sessions_of_all_protocols_finish(start: Start, numbe
         server.signal(number)
         for (path, *_, last, field), client in zip(PROTOCOLS, clients, strict=True):
             events = [json.loads(message) for message in client]  # until it is closed
-            assert client.close_code == (1000 if path == STREAM else 1001), path
+            assert client.close_code == 1001, path
             final = [event for event in events if event.get("type") == last]
             assert [event[field] for event in final] == ["please try again"], events
         assert [json.loads(message)["type"] for message in silent] == ["session.created"]
@@ -174,6 +174,27 @@ def test_a_session_that_outlasts_the_grace_is_cut_and_the_exit_code_tells(start:
     assert (code, out) == (143, "")
 
 
+def test_an_upload_in_progress_is_waited_for_and_answered(start: Start) -> None:
+    server = start().ready()
+    recording = CLIP.read_bytes()
+    head = '--x\r\nContent-Disposition: form-data; name="file"; filename="a.flac"\r\n\r\n'
+    form = head.encode() + recording + b"\r\n--x--\r\n"
+    request = (
+        "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(form)}\r\n\r\n"
+    ).encode()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        client.sendall(request + form[:5000])
+        time.sleep(0.2)  # it is accepted by then
+        server.signal(signal.SIGTERM)
+        until(lambda: health(server).status_code == 503)
+        client.sendall(form[5000:])
+        answer = b"".join(iter(lambda: client.recv(9999), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b'"text":"please try again"' in answer
+    assert server.end() == (0, "", "")
+
+
 def test_while_it_ends_it_takes_no_more_and_a_second_signal_ends_it_at_once(
     start: Start, tmp_path: Path
 ) -> None:
@@ -205,7 +226,7 @@ import sys, threading
 from voxrun.cli.main import command
 from voxrun.transcriber import Transcriber
 
-def load(folder):
+def load(folder, tokenizer):
     print("voxrun: loading", file=sys.stderr, flush=True)
     threading.Event().wait()
 

@@ -3,6 +3,7 @@
 import asyncio
 import weakref
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What loading the model comes to, one after the other; the last one is repeated."""
     planned: list[Any] = []
 
-    def load(folder: object) -> Any:
+    def load(folder: object, tokenizer: object) -> Any:
         outcome = planned.pop(0) if len(planned) > 1 else planned[0]
         if isinstance(outcome, Exception):
             raise outcome
@@ -36,6 +37,12 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(Transcriber, "load", load)
     return planned
+
+
+class Loaded:
+    """A transcriber, as far as the shelf knows one."""
+
+    tokenizer: Any = None
 
 
 async def lend(shelf: Shelf) -> Any:
@@ -49,11 +56,35 @@ async def unloaded(shelf: Shelf) -> None:
             await asyncio.sleep(0.001)
 
 
+def test_the_tokenizer_is_read_again_only_if_its_file_is_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kept: list[Any] = []
+
+    def load(folder: object, tokenizer: object) -> Any:
+        kept.append(tokenizer)
+        loaded = Loaded()
+        loaded.tokenizer = tokenizer or f"tokenizer {len(kept)}"
+        return loaded
+
+    async def run() -> None:
+        shelf, file = Shelf(replace(AT_ONCE, folder=tmp_path), Metrics()), tmp_path / "tekken.json"
+        for text in ("a", "a", "bb", "bb"):
+            if not file.exists() or file.read_text() != text:
+                file.write_text(text)
+            await lend(shelf)
+            await unloaded(shelf)
+
+    monkeypatch.setattr(Transcriber, "load", load)
+    asyncio.run(run())
+    assert kept == [None, "tokenizer 1", None, "tokenizer 3"]
+
+
 def test_sessions_that_come_together_load_it_once(loads: list[Any]) -> None:
     async def run() -> None:
         metrics = Metrics()
         shelf = Shelf(PLAIN, metrics)
-        loads.append(object())
+        loads.append(Loaded())
         assert set(await asyncio.gather(*(lend(shelf) for _ in range(9)))) == {loads[0]}
         assert b"voxrun_model_loads_total 1.0" in metrics.text()
 
@@ -63,7 +94,7 @@ def test_sessions_that_come_together_load_it_once(loads: list[Any]) -> None:
 def test_one_who_leaves_does_not_disturb_the_others(loads: list[Any]) -> None:
     async def run() -> None:
         shelf = Shelf(PLAIN, Metrics())
-        loads.append(object())
+        loads.append(Loaded())
         gone, waiting = asyncio.create_task(lend(shelf)), asyncio.create_task(lend(shelf))
         await asyncio.sleep(0)
         gone.cancel()
@@ -77,7 +108,7 @@ def test_a_load_that_fails_is_told_and_tried_again(
 ) -> None:
     async def run() -> None:
         shelf = Shelf(PLAIN, Metrics())
-        loads.extend([WeightsError("tiny: the tensors do not fit"), object()])
+        loads.extend([WeightsError("tiny: the tensors do not fit"), Loaded()])
         for outcome in await asyncio.gather(lend(shelf), lend(shelf), return_exceptions=True):
             assert isinstance(outcome, RefusedError)
             assert outcome.kind is Kind.FAILED
@@ -93,7 +124,7 @@ def test_a_load_that_fails_is_told_and_tried_again(
 def test_it_is_unloaded_when_nobody_has_needed_it_for_a_while(loads: list[Any]) -> None:
     async def run() -> None:
         shelf = Shelf(AT_ONCE, Metrics())
-        loads.append(object())
+        loads.append(Loaded())
         async with shelf.lent():
             await lend(shelf)
             await asyncio.sleep(0.05)
@@ -110,7 +141,7 @@ def test_it_is_unloaded_when_nobody_has_needed_it_for_a_while(loads: list[Any]) 
 def test_without_the_option_it_stays(loads: list[Any]) -> None:
     async def run() -> None:
         shelf = Shelf(PLAIN, Metrics())
-        loads.append(object())
+        loads.append(Loaded())
         await lend(shelf)
         await asyncio.sleep(0.05)
         assert shelf.loaded

@@ -62,10 +62,6 @@ def _body(message: str, type: str, param: str | None, code: str | None) -> dict[
     return {"error": {"message": sentence(message), "type": type, "param": param, "code": code}}
 
 
-async def _refused(request: Request, error: Any) -> Response:
-    return response(error)
-
-
 async def _http(request: Request, error: Any) -> Response:
     """What Starlette itself refuses: an unknown path, another method."""
     status = HTTPStatus(error.status_code)
@@ -78,20 +74,21 @@ async def _http(request: Request, error: Any) -> Response:
     return JSONResponse(_body(message, "invalid_request_error", None, code), status, error.headers)
 
 
-async def _cannot(request: Request, error: Any) -> Response:
-    """What a library function says to the operator: the model cannot be loaded, for instance."""
-    return response(RefusedError(Kind.FAILED, str(error)))
+def _refusal(error: Exception) -> RefusedError:
+    """What a client is told of an error; of a fault of the server its kind, the log has the rest."""
+    if isinstance(error, RefusedError):
+        return error
+    if isinstance(error, VoxrunError):  # the model cannot be loaded, for instance
+        return RefusedError(Kind.FAILED, str(error))
+    return RefusedError(Kind.FAILED, f"the server failed ({type(error).__name__})")
 
 
-async def _failed(request: Request, error: Any) -> Response:
-    """A fault of the server: the client is told its kind, the log has the rest."""
-    return response(RefusedError(Kind.FAILED, f"the server failed ({type(error).__name__})"))
+def handlers(refused: Callable[[Kind], None]) -> dict[Any, Callable[[Request, Any], Awaitable[Response]]]:
+    """For Starlette: what to answer to what an endpoint raises; `refused` counts it."""
 
+    async def refuse(request: Request, error: Any) -> Response:
+        refusal = _refusal(error)
+        refused(refusal.kind)
+        return response(refusal)
 
-HANDLERS: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
-    RefusedError: _refused,
-    VoxrunError: _cannot,
-    HTTPException: _http,
-    Exception: _failed,
-}
-"""For Starlette: what to answer to what an endpoint raises."""
+    return {HTTPException: _http, VoxrunError: refuse, Exception: refuse}

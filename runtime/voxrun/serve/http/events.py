@@ -1,11 +1,11 @@
 """A transcription as server-sent events, while the model writes."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
-from voxrun.serve.errors import RefusedError
+from voxrun.serve.errors import Kind, RefusedError
 from voxrun.serve.protocols.protocol import timed
 from voxrun.stream.results import Result
 
@@ -18,8 +18,13 @@ Event = dict[str, Any]
 HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
 
 
-async def events(wish: Wish, hearing: Hearing, answer: Json) -> AsyncGenerator[Event, None]:
-    """OpenAI's events: deltas with their words, segments for verbose_json, and the whole at the end."""
+async def events(
+    wish: Wish, hearing: Hearing, answer: Json, refused: Callable[[Kind], None]
+) -> AsyncGenerator[Event, None]:
+    """OpenAI's events: deltas with their words, segments for verbose_json, and the whole at the end.
+
+    `refused` counts a refusal, which is an event here.
+    """
     writer = EventWriter(wish, hearing, answer)
     try:
         async with aclosing(hearing.results()) as results:
@@ -28,6 +33,7 @@ async def events(wish: Wish, hearing: Hearing, answer: Json) -> AsyncGenerator[E
                 for event in writer.after(result):
                     yield event
     except RefusedError as refusal:
+        refused(refusal.kind)
         yield {"type": "error", **errors.body(refusal)}
     else:
         for event in writer.end():

@@ -80,7 +80,7 @@ async def heard(service: Service, wish: Wish, alternatives: int) -> AsyncIterato
     async with AsyncExitStack() as stack:
         recording = await stack.enter_async_context(opened(wish.file, wish.name, rate))
         try:
-            live = await stack.enter_async_context(service.session(live=False, **options))
+            live = await stack.enter_async_context(service.session(accepted=True, live=False, **options))
         except RefusedError as refusal:
             param = wish.delay_field if refusal.param == "delay_ms" else refusal.param
             raise RefusedError(refusal.kind, str(refusal), param) from refusal

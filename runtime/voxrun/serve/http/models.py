@@ -48,6 +48,6 @@ class Models:
                 "root": self._service.settings.name,
                 "task": "automatic-speech-recognition",
                 "sampling_rate": transcriber.rate,
-                "default_delay_ms": transcriber.tokenizer.default_delay_ms,
+                "default_delay_ms": self._service.settings.delay_ms or transcriber.tokenizer.default_delay_ms,
                 "delays_ms": [n * position for n in KNOWN_DELAYS],
             }

@@ -6,7 +6,7 @@ decoded (`recording.py`) and heard (`hearing.py`), and an answer is made of the 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from starlette.requests import ClientDisconnect, Request
@@ -18,7 +18,7 @@ from voxrun.serve.errors import Kind, RefusedError
 from voxrun.serve.service import Service
 
 from .answers import Answer, Json, answer_for
-from .events import HEADERS, events, sent
+from .events import HEADERS, Event, events, sent
 from .fields import Wish
 from .gone import unless_gone
 from .hearing import Hearing, heard
@@ -55,12 +55,13 @@ class Transcriptions:
             raise RefusedError(Kind.OVERLOADED, "too many uploads at the same time; try again later")
         request = Request(scope, receive)
         try:
-            async with (
-                self._uploads,
-                received(request, self._service.settings.limits.upload_bytes) as form,
-            ):
-                wish = Wish.of(form)
-                await unless_gone(receive, self._transcribe(wish, request, send))
+            with self._service.answering():
+                async with (
+                    self._uploads,
+                    received(request, self._service.settings.limits.upload_bytes) as form,
+                ):
+                    wish = Wish.of(form)
+                    await unless_gone(receive, self._transcribe(wish, request, send))
         except ClientDisconnect:
             return
 
@@ -69,17 +70,17 @@ class Transcriptions:
         async with heard(self._service, wish, kind.alternatives) as hearing:
             answer = kind(wish, hearing)
             if wish.stream and isinstance(answer, Json):
-                rest = await _stream(wish, hearing, answer, send)
+                rest = await _stream(events(wish, hearing, answer, self._service.metrics.refused), send)
             else:
                 rest = await _whole(wish, hearing, answer)
         await rest(request.scope, request.receive, send)  # the place is free, however slow the client
 
 
-async def _stream(wish: Wish, hearing: Hearing, answer: Json, send: Send) -> ASGIApp:
+async def _stream(told: AsyncGenerator[Event, None], send: Send) -> ASGIApp:
     """Send events while the model writes; the end of the response is returned."""
     headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    async with aclosing(events(wish, hearing, answer)) as each:
+    async with aclosing(told) as each:
         async for event in each:
             await send({"type": "http.response.body", "body": sent(event), "more_body": True})
     return _no_more

@@ -165,7 +165,7 @@ class Mistral(Protocol):
             },
         )
         self._begin_utterance(seconds)
-        if tag == ENDED:
+        if tag == ENDED and not self.ending:
             await self._hang_up(NORMAL)
 
     async def refuse(self, refusal: RefusedError) -> None:

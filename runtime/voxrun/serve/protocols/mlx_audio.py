@@ -11,7 +11,6 @@ from typing import Any
 from voxrun.errors import VoxrunError
 from voxrun.serve.encodings import AudioDecoder
 from voxrun.serve.errors import Kind, RefusedError
-from voxrun.serve.socket import json_object
 from voxrun.serve.speech import Part, Speech
 from voxrun.stream.results import Result
 from voxrun.stream.schedule import KNOWN_DELAYS
@@ -28,19 +27,15 @@ AUDIO, CONFIGURATION, STOP = "audio", "configuration", "stop"
 """Names for messages, which have none."""
 
 
-def begins(message: str | bytes) -> bool:
-    """Whether a client whose first message this is speaks mlx-audio's protocol."""
-    try:
-        fields = json_object(message)
-    except RefusedError:
-        return False
+def begins(fields: dict[str, Any]) -> bool:
+    """Whether a client whose first message has these fields speaks mlx-audio's protocol."""
     return "type" not in fields and ("model" in fields or "sample_rate" in fields)
 
 
 class MlxAudio(Protocol):
     """A stream lasts until `stop`, after which the socket is closed."""
 
-    name = "mlx-audio"
+    name, binary = "mlx-audio", AUDIO
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -52,11 +47,8 @@ class MlxAudio(Protocol):
     async def greet(self) -> None:
         """Nothing: the client speaks first."""
 
-    def event(self, message: str | bytes) -> dict[str, Any]:
-        """A message, by a name. Raises RefusedError."""
-        if isinstance(message, bytes):
-            return {"type": AUDIO, "audio": message}
-        fields = json_object(message)
+    def event(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """A message, by a name."""
         return {**fields, "type": STOP if fields.get("action") == "stop" else CONFIGURATION}
 
     async def take(self, event: dict[str, Any]) -> None:
@@ -134,7 +126,7 @@ class MlxAudio(Protocol):
         """All is told up to a flush, of which the tag is the seconds of audio, or to the end."""
         if self._speech is not None:
             await self._tell(self._speech.flushed(self._speech.seconds if tag == STOP else tag))
-        if tag == STOP:
+        if tag == STOP and not self.ending:
             await self._hang_up()
 
     async def _hang_up(self) -> None:

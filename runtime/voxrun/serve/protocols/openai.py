@@ -126,19 +126,20 @@ class OpenAi(Protocol):
                 )
             await self.check(**new.options)
         async with self._in_order:
-            self._choices = new
-            if self._stream is not None:
-                self._stream.turns.pause = new.pause
-                if (new.encoding, new.rate) != (before.encoding, before.rate):
-                    await self._stream.finish_decoder()
+            self._choices, stream = new, self._stream
+            if stream is not None:
+                stream.turns.pause = new.pause
+        if stream is not None and (new.encoding, new.rate) != (before.encoding, before.rate):
+            await stream.finish_decoder()  # which waits for a client that is slow to read
 
     async def _append(self, audio: Any) -> None:
         self._stop_timer()
         try:
-            stream = self._stream or await self._begin()
-            if stream.decoder is None:
-                stream.decoder = await self.decoder(self._choices.encoding, self._choices.rate)
-            samples = await self.decoded(stream.decoder, audio)
+            decoder = self._stream.decoder if self._stream is not None else None
+            decoder = decoder or await self.decoder(self._choices.encoding, self._choices.rate)
+            samples = await self.decoded(decoder, audio)
+            stream = self._stream or await self._begin()  # what cannot be decoded takes no place
+            stream.decoder = decoder
             async with self._in_order:  # not while the client is slow to read
                 if self._choices.turns is None:
                     await stream.items.opened()

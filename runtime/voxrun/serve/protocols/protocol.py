@@ -13,7 +13,7 @@ from voxrun.serve.encodings import MOST_BYTES, AudioDecoder
 from voxrun.serve.errors import Kind, RefusedError
 from voxrun.serve.live import LiveSession, Reached
 from voxrun.serve.service import Service
-from voxrun.serve.socket import Socket, parsed
+from voxrun.serve.socket import LONG, Socket
 from voxrun.stream.results import Result, Word
 
 OPTIONS = {
@@ -26,9 +26,6 @@ OPTIONS = {
 FIELDS = {ours: theirs for theirs, ours in OPTIONS.items()}
 """The other way around."""
 
-LONG = 2**18
-"""Bytes of a message, which are decoded in some milliseconds."""
-
 
 class Protocol(ABC):
     """One client's conversation. A new protocol implements the abstract methods."""
@@ -37,9 +34,13 @@ class Protocol(ABC):
     """In the metrics."""
     fields_of = ""
     """What the names of `FIELDS` begin with in errors."""
+    binary: str | None = None
+    """The type of the event that a binary message is; None: it is JSON, as a text."""
 
     def __init__(self, socket: Socket, service: Service) -> None:
         self.socket, self.service = socket, service
+        self.ending = False
+        """Whether the server ends the conversation."""
         self.live: LiveSession | None = None
         """The session in progress."""
         self._stack = AsyncExitStack()
@@ -50,9 +51,11 @@ class Protocol(ABC):
     async def greet(self) -> None:
         """What the server says first."""
 
-    def event(self, message: str | bytes) -> dict[str, Any]:
-        """The event that a message is. Raises RefusedError."""
-        return parsed(message)
+    def event(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """The event that a message with these fields is. Raises RefusedError."""
+        if not isinstance(fields.get("type"), str):
+            raise RefusedError(Kind.INVALID_REQUEST, "the event has no type", "type")
+        return fields
 
     @abstractmethod
     async def take(self, event: dict[str, Any]) -> None:
@@ -69,6 +72,11 @@ class Protocol(ABC):
     @abstractmethod
     async def refuse(self, refusal: RefusedError) -> None:
         """Tell the client what is refused."""
+
+    async def refused(self, refusal: RefusedError) -> None:
+        """Count a refusal, and tell it."""
+        self.service.metrics.refused(refusal.kind)
+        await self.refuse(refusal)
 
     async def open(self, **options: Any) -> LiveSession:
         """Begin a session; the options are those of `Session`. Raises RefusedError."""
@@ -107,7 +115,8 @@ class Protocol(ABC):
             await asyncio.wait([self._listener])
 
     async def end(self) -> None:
-        """The server ends: tell all that was heard so far, as if the client had ended its audio."""
+        """The server ends it: tell all that was heard so far, as if the client had ended its audio."""
+        self.ending = True
         if (listener := self._listener) is not None:
             await self.end_audio()
             await asyncio.wait([listener])
@@ -144,8 +153,7 @@ class Protocol(ABC):
                 else:
                     await self.heard(told)
         except RefusedError as refusal:
-            self.service.metrics.refused(refusal.kind)
-            await self.refuse(refusal)
+            await self.refused(refusal)
             await self.close()
 
 
@@ -206,8 +214,7 @@ async def converse(protocol: Protocol, event: dict[str, Any]) -> bool:
     try:
         await protocol.take(event)
     except RefusedError as refusal:
-        protocol.service.metrics.refused(refusal.kind)
-        await protocol.refuse(refusal)
+        await protocol.refused(refusal)
         return False
     return True
 

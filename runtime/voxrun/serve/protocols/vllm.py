@@ -24,6 +24,9 @@ CODES = {
     Kind.TOO_LARGE: "invalid_audio",
     Kind.UNKNOWN_EVENT: "unknown_event",
     Kind.WRONG_ORDER: "model_not_validated",
+    Kind.OVERLOADED: "overloaded",
+    Kind.IDLE: "idle",
+    Kind.ENDING: "ending",
 }
 """Of errors; of all others: processing_error."""
 
