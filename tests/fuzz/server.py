@@ -161,7 +161,8 @@ async def left(server: Server, outcome: Outcome, sizes: list[int], before: tuple
     if sizes[-1] - sizes[0] > MOST_GROWTH or after[1] > before[1] + 5 or after[0] > before[0] + 40:
         outcome.defects.append(f"the server keeps what it took: {outcome.figures}")
     lines = [line for line in server.said.read_text().splitlines() if "voxrun: serving" not in line]
-    outcome.defects += [f"the server said: {line}" for line in lines]
+    expected = re.compile(r"voxrun: (serving .* at|open it in a browser,.*) http://\S+")
+    outcome.defects += [f"the server said: {line}" for line in lines if not expected.fullmatch(line)]
     if server.process.poll() is not None:
         outcome.defects.append("the server has ended")
 
