@@ -85,6 +85,9 @@ class Several(Hearing):
                     yield task, begun.pop(task).result()
                 elif task.place is None:
                     break
+            for future in begun.values():
+                if future.done() and (error := future.exception()):
+                    raise error  # at once: those before it in turn may take long
 
     def _document(self, task: Task) -> Heard:
         """In a thread: the transcript of a recording, or what is wrong with it. Raises VoxrunError."""

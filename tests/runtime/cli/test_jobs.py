@@ -183,7 +183,8 @@ def test_what_concerns_all_recordings_is_told_once(capsys: Any) -> None:
     assert err.startswith("voxrun: a delay of 100 ms is not possible")
 
 
-def test_no_thread_is_left_when_the_model_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("failing", [0, 1])
+def test_no_thread_is_left_when_the_model_fails(monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
     """The other recordings have no end, unless they are stopped."""
     fed: dict[Session, None] = {}
     given_up = threading.Event()
@@ -194,7 +195,7 @@ def test_no_thread_is_left_when_the_model_fails(monkeypatch: pytest.MonkeyPatch)
 
     def feed(session: Session, samples: Any) -> Result:
         fed.setdefault(session)
-        if len(fed) == 2 and session is next(iter(fed)):
+        if len(fed) == 2 and session is list(fed)[failing]:
             raise MemoryError("unforeseen")
         return Result()
 
