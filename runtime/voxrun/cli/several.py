@@ -74,20 +74,20 @@ class Several(Hearing):
         """All that were begun: those for standard output in turn, others as soon as they are heard."""
         waiting, begun = deque(tasks), dict[Task, Future[Heard]]()
         while begun or (waiting and not self.stopped):
-            running = [future for future in begun.values() if not future.done()]
-            if waiting and not self.stopped and len(running) < self._jobs and len(begun) < MOST_UNWRITTEN:
-                task = waiting.popleft()
-                begun[task] = self._pool.submit(self._document, task)
-                continue
-            wait(running, return_when=FIRST_COMPLETED)
+            running = {future for future in begun.values() if not future.done()}
+            for future in begun.values():
+                if future not in running and (error := future.exception()):
+                    raise error  # at once: those before it in turn may take long
             for task, future in tuple(begun.items()):
-                if future.done():
+                if future not in running:
                     yield task, begun.pop(task).result()
                 elif task.place is None:
                     break
-            for future in begun.values():
-                if future.done() and (error := future.exception()):
-                    raise error  # at once: those before it in turn may take long
+            if waiting and not self.stopped and len(running) < self._jobs and len(begun) < MOST_UNWRITTEN:
+                task = waiting.popleft()
+                begun[task] = self._pool.submit(self._document, task)
+            elif running:
+                wait(running, return_when=FIRST_COMPLETED)
 
     def _document(self, task: Task) -> Heard:
         """In a thread: the transcript of a recording, or what is wrong with it. Raises VoxrunError."""
