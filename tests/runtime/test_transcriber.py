@@ -153,7 +153,10 @@ def test_a_repository_that_cannot_be_fetched_is_named(monkeypatch: pytest.Monkey
         raise LocalEntryNotFoundError("no connection")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
-    with pytest.raises(ModelError, match=r"^team/voice is not in the cache, nor can the Hub be reached$"):
+    with pytest.raises(
+        ModelError,
+        match=r"^team/voice is not in the cache, nor can the Hub be reached; try again with a connection, or name",
+    ):
         locate("team/voice")
 
 
