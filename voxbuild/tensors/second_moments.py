@@ -84,7 +84,7 @@ class SecondMoments:
     @property
     def heard(self) -> Heard:
         """What was heard. Raises CheckpointError if the file does not say."""
-        return Heard(int(self._number("recordings")), float(self._number("seconds")))
+        return Heard(int(self._number("recordings")), round(self._number("seconds"), 1))
 
     def of(self, module: str) -> Matrix | None:
         """The second moments of a module's input, float64 [n, n]; None if the file has none."""
