@@ -70,7 +70,15 @@ class Rule(Strict):
 class Quantize(QuantizationFields):
     """Default settings and rules; for each module, the first rule that matches its path applies."""
 
+    sequential: bool = False
+    """With `search: gptq`: each matrix is rounded behind others that are quantized already."""
     rules: tuple[Rule, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _is_sequential_with_second_moments(self) -> "Quantize":
+        if self.sequential and self.moments != "matrix":
+            raise FieldError("`sequential: yes` needs `search: gptq`", "sequential")
+        return self
 
     @pydantic.model_validator(mode="after")
     def _needs_one_kind_of_moments(self) -> "Quantize":
