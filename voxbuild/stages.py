@@ -32,7 +32,6 @@ from voxbuild.recipes.origins.base import Clip
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.sources.clips import read_clips
 from voxbuild.sources.fetch import fetch as fetch_files
-from voxbuild.tensors import calibrate as calibration
 from voxbuild.tensors.moments import save_moments
 from voxbuild.validate import figures
 from voxbuild.validate.measure import Heard, check_reference, fidelity, gates_table, listen, report
