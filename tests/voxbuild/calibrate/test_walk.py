@@ -7,7 +7,7 @@ import pytest
 from small_sources import unusable_model
 
 from voxbuild.calibrate import parts
-from voxbuild.calibrate.recordings import own_tokens, refuse_silence
+from voxbuild.calibrate.recordings import own_tokens
 from voxbuild.calibrate.walk import Walk
 from voxbuild.calibrate.whole import second_moments
 from voxbuild.errors import ConvertError
@@ -213,9 +213,3 @@ def test_a_source_without_finite_inputs_is_named(tmp_path, recordings):
     broken = unusable_model(tmp_path / "model")
     with pytest.raises(ConvertError, match=r"is not usable: it gives no finite inputs to "):
         second_moments(Walk(broken, recordings[:1], sequential=False), lambda n: None)
-
-
-def test_silence_does_not_calibrate(tiny, recordings):
-    refuse_silence(tiny, recordings)
-    with pytest.raises(ConvertError, match="hears no word in the recordings that calibrate"):
-        refuse_silence(tiny, [type(recordings[0])(each.path, each.tokens, " ") for each in recordings])
