@@ -1,9 +1,8 @@
 """The factors V and D of a symmetric matrix H = V D V^T, V unit upper triangular, in compiled loops.
 
-GPTQ's errors are pushed forward along V: the squared error of a row e of differences, e H e^T, is the sum over
-columns j of D_j (e_j + sum over k < j of e_k V_kj)^2, so a column is best rounded after adding what the columns
-before it lost, weighted by V (GPTQ, arXiv 2210.17323, in the form of QuIP, arXiv 2307.13304, which needs no
-inverse).
+The squared error of a row of differences e is e H e^T, the sum over columns j of
+D_j (e_j + sum over k < j of e_k V_kj)^2. So a column is best rounded after adding what the columns before it
+lost, weighted by V (GPTQ, arXiv 2210.17323, in the form of QuIP, arXiv 2307.13304, which needs no inverse).
 
 All loops add in a fixed order in IEEE arithmetic: the same H gives the same factors on any machine with any
 number of threads.

@@ -64,9 +64,7 @@ def search_rows(rows: Array, dtype: str, how: Quantization, moments: Array | Non
         column_weights(columns, moments).reshape(-1, how.group_size),
         KINDS[dtype],
         how.bits,
-        np.float32(CUT / 2**how.bits),
-        LEVELS if how.bits < RANGE_COUNTS_BELOW else 0,
-        FIT_ROUNDS,
+        *search_settings(how.bits),
         scales.reshape(-1),
         biases.reshape(-1),
         codes.reshape(-1, how.group_size),
@@ -74,6 +72,11 @@ def search_rows(rows: Array, dtype: str, how: Quantization, moments: Array | Non
     weight = np.empty((n, columns * how.bits // 32), np.uint32)
     pack_rows(codes, how.bits, weight)
     return {"weight": weight, "scales": cast(scales, "F32", dtype), "biases": cast(biases, "F32", dtype)}
+
+
+def search_settings(bits: int) -> tuple[Any, int, int]:
+    """The first level's step as a share of the range, the number of levels, and that of fits."""
+    return np.float32(CUT / 2**bits), LEVELS if bits < RANGE_COUNTS_BELOW else 0, FIT_ROUNDS
 
 
 def column_weights(columns: int, moments: Array | None) -> Array:
