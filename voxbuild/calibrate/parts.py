@@ -154,7 +154,8 @@ class Head(Part):
 
     Its input h counts as much as its outputs can change there: an error e of the logits costs
     sum_v p_v e_v^2 - (sum_v p_v e_v)^2, with independent errors of equal size in all rows 1 - sum_v p_v^2
-    times as much as an error of one.
+    times as much as an error of one. It is weighted by the square root of that: the few positions at which
+    the model hesitates would be too few to tell the directions of h, so the others count too.
     """
 
     block = HEAD_BLOCK
@@ -171,7 +172,7 @@ class Head(Part):
         np.exp(logits, out=logits)
         logits /= logits.sum(axis=1, keepdims=True)
         np.square(logits, out=logits)
-        weights = np.sqrt(np.maximum(0, 1 - logits.sum(axis=1, keepdims=True)))
+        weights = np.maximum(0, 1 - logits.sum(axis=1, keepdims=True)) ** 0.25  # x x^T squares it
         scaled = hidden[0] * (weights if isinstance(hidden, np.ndarray) else mx.array(weights))
         self._watch.see(HEAD, scaled)
         return x

@@ -79,7 +79,7 @@ def inputs_of(folder, recordings, change=lambda weight: weight):
         out = take(hidden)
         p = np.exp(out[0].astype(np.float64))
         p /= p.sum(axis=1, keepdims=True)
-        heads.append(hidden[0] * np.sqrt(1 - (p**2).sum(axis=1, keepdims=True)))
+        heads.append(hidden[0] * (1 - (p**2).sum(axis=1, keepdims=True)) ** 0.25)
         return out
 
     object.__setattr__(model.language_model, "logits", logits)
