@@ -167,12 +167,9 @@ class Head(Part):
     def compute(self, x: Any, shared: None, kept: None) -> Any:
         """Positions [1, n, dim], after the last block."""
         hidden = self.model.language_model.norm(x)
-        logits = np.array(self.model.language_model.logits(hidden)[0])
-        logits -= logits.max(axis=1, keepdims=True)
-        np.exp(logits, out=logits)
-        logits /= logits.sum(axis=1, keepdims=True)
-        np.square(logits, out=logits)
-        weights = np.maximum(0, 1 - logits.sum(axis=1, keepdims=True)) ** 0.25  # x x^T squares it
+        weights = np.sqrt(
+            np.sqrt(doubt(np.array(self.model.language_model.logits(hidden)[0])))
+        )  # x x^T squares them
         scaled = hidden[0] * (weights if isinstance(hidden, np.ndarray) else mx.array(weights))
         self._watch.see(HEAD, scaled)
         return x
@@ -182,6 +179,22 @@ class Head(Part):
         self._watch = watch
         with np.errstate(all="ignore"):
             return function()
+
+
+def doubt(logits: Array) -> Array:
+    """Float32 logits [n, vocabulary], which are overwritten -> 1 - sum_v p_v^2, float32 [n, 1].
+
+    The likeliest token is left out of the sums, or nothing would be left of a small doubt.
+    """
+    rows, likeliest = np.arange(len(logits)), logits.argmax(axis=1)
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    logits[rows, likeliest] = 0
+    rest = logits.sum(axis=1, dtype=np.float64)
+    squares = np.square(logits, out=logits).sum(axis=1, dtype=np.float64)
+    total = 1 + rest
+    weights: Array = ((rest * (total + 1) - squares) / (total * total)).astype(np.float32)[:, None]
+    return weights
 
 
 class Enough(Exception):  # noqa: N818
