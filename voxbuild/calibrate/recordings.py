@@ -1,6 +1,6 @@
 """Recordings with what the unquantized model itself hears in them; no transcript is needed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,15 +23,19 @@ class Recording:
     seconds: float = 0.0
 
 
-def transcripts(model: Path, paths: Sequence[Path]) -> Iterator[Transcript]:
+def transcripts(model: Path, paths: Sequence[Path], done: Callable[[], None]) -> list[Transcript]:
     """Transcribe recordings with the model in a folder, several at once: transcripts in their order.
 
-    Raises AudioError for the first recording that cannot be read.
+    `done` is called for each, in this thread. Raises AudioError for the first that cannot be read.
     """
     transcriber = Transcriber.open(model)
     pool = ThreadPoolExecutor(sessions_at_once(transcriber.model), "voxbuild-listen")
     try:
-        yield from pool.map(transcriber.transcribe, paths)
+        heard = []
+        for there in pool.map(transcriber.transcribe, paths):
+            heard.append(there)
+            done()
+        return heard
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C does not wait for what is being heard
 
@@ -41,11 +45,10 @@ def own_tokens(model: Path, paths: Sequence[Path], done: Callable[[], None]) -> 
 
     Raises AudioError.
     """
-    recordings = []
-    for path, heard in zip(paths, transcripts(model, paths), strict=True):
-        recordings.append(Recording(path, tuple(heard.tokens), heard.text, heard.seconds))
-        done()
-    return recordings
+    return [
+        Recording(path, tuple(heard.tokens), heard.text, heard.seconds)
+        for path, heard in zip(paths, transcripts(model, paths, done), strict=True)
+    ]
 
 
 def refuse_silence(model: Path, recordings: Sequence[Recording]) -> None:
