@@ -62,18 +62,24 @@ class Network:
 
     def hear(self, recording: Recording) -> Array:
         """The frames [n, dim] of the padded recording that the encoder's first layer takes."""
-        samples = np.concatenate(list(FileSource(recording.path, self.model.config.audio.sampling_rate)))
         with self.loaded(STEM):
-            return computed(self._stem, samples)
+            return computed(self._hear, recording.path)
 
-    def _stem(self, samples: Array) -> Array:
-        listener, encoder = Listener(self.model), self.model.encoder
-        right = self._schedule.right_samples(len(samples)) + listener.look_ahead
-        with one_blas_thread():
-            frames = listener.frames(np.pad(samples, (self._schedule.left_samples, right)))
-        blocks = (frames[first : first + 2 * BLOCK] for first in range(0, len(frames), 2 * BLOCK))
-        with np.errstate(all="ignore"):
-            stems = [np.array(encoder.stem(self.array(block), listener.state))[0] for block in blocks]
+    def _hear(self, path: Path) -> Array:
+        listener, encoder, stems, heard = Listener(self.model), self.model.encoder, list[Array](), 0
+
+        def feed(samples: Array) -> None:
+            with one_blas_thread(), np.errstate(all="ignore"):
+                frames = listener.frames(samples)
+                for first in range(0, len(frames), 2 * BLOCK):
+                    block = self.array(frames[first : first + 2 * BLOCK])
+                    stems.append(np.array(encoder.stem(block, listener.state))[0])
+
+        feed(np.zeros(self._schedule.left_samples, np.float32))
+        for samples in FileSource(path, self.model.config.audio.sampling_rate):
+            feed(samples)
+            heard += len(samples)
+        feed(np.zeros(self._schedule.right_samples(heard) + listener.look_ahead, np.float32))
         return np.concatenate(stems)
 
     def array(self, rows: Array) -> Any:

@@ -9,6 +9,7 @@ from projects import edit, make_project
 
 from voxbuild import stages
 from voxbuild.artifact.variant import Variant
+from voxbuild.calibrate import whole
 from voxbuild.calibrate.recordings import load_recordings
 from voxbuild.errors import ConvertError, FormatError, RecipeError
 from voxbuild.recipes.book import read_book
@@ -64,6 +65,16 @@ def test_recordings_without_transcripts_calibrate(project):
         assert moments.of("encoder.layers.0.attention.v_proj").shape == (192, 192)
     with pytest.raises(FormatError, match=r"own.tokens.json: it is about other recordings; calibrate again"):
         load_recordings(file, paths[:1])
+
+
+@pytest.mark.slow
+def test_of_a_large_model_only_the_tokens_are_kept(project, monkeypatch):
+    monkeypatch.setattr(whole, "KEPT", 10**6)
+    variant = calibrated(project)
+    assert variant.work.tokens_file("tiny", "own").is_file()
+    with SecondMoments(variant.moments_file) as moments:
+        assert moments.heard.recordings == 2
+        assert moments.of("encoder.layers.0.attention.q_proj") is None
 
 
 @pytest.mark.slow
