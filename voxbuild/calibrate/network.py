@@ -50,15 +50,19 @@ class Network:
         if self._mapped:
             yield
             layers.release_pages(self.model)
-            return
+        else:
+            names = computed(self._load, tuple(f"{module}." for module in modules))
+            yield
+            computed(self.model.load_weights, [(name, mx.zeros((0,))) for name in names], strict=False)
+
+    def _load(self, modules: tuple[str, ...]) -> list[str]:
+        """Read what the names of parameters begin with; return these names."""
         stored = read_folder(self.folder)[1]
-        wanted = tuple(f"{module}." for module in modules)
-        tensors = {n: array.astype(mx.float32) for n, array in stored.items() if n.startswith(wanted)}
-        del stored
+        tensors = {n: array.astype(mx.float32) for n, array in stored.items() if n.startswith(modules)}
+        del stored  # or MLX would keep the arrays as they were read
         self.model.load_weights(list(tensors.items()), strict=False)
         mx.eval(list(tensors.values()))
-        yield
-        self.model.load_weights([(name, mx.zeros((0,))) for name in tensors], strict=False)
+        return list(tensors)
 
     def hear(self, recording: Recording) -> Array:
         """The frames [n, dim] of the padded recording that the encoder's first layer takes."""

@@ -96,6 +96,7 @@ class Walk:
     ) -> None:
         """`model` is the unquantized model's folder; what an interrupted walk needs is kept in `state`.
 
+        Sequentially a state belongs to the weights that steps were finished with: others need another one.
         Raises ConfigError, WeightsError.
         """
         self._network = computed(Network, model)
