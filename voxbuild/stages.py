@@ -83,16 +83,19 @@ def calibrate(work: Workspace, source: Source, clips: ClipSet, kind: str = "diag
         with progress_bar(f"calibrate {clips.name}", len(paths), "clip") as bar:
             save_moments(path, mean_squares(folder, paths, bar.update))
         return
+    tokens = work.tokens_file(source.name, clips.name)
+    kept = tokens.with_suffix(".partial.json")
     with progress_bar(f"transcribe {clips.name}", len(paths), "clip") as bar:
-        recordings = own_tokens(folder, paths, bar.update)
+        recordings = own_tokens(folder, paths, bar.update, kept)
     moments = {}
     if are_kept(Layout(folder).config):
         walk = Walk(folder, recordings, sequential=False)
         with progress_bar(f"calibrate {clips.name}", walk.total, "clip") as bar:
             moments = second_moments(walk, bar.update)
     refuse_silence(folder, recordings)
-    save_recordings(work.tokens_file(source.name, clips.name), recordings)
+    save_recordings(tokens, recordings)
     save_second_moments(path, moments, Heard(len(recordings), sum(each.seconds for each in recordings)))
+    kept.unlink()
 
 
 def write_plan(variant: Variant, lock: Path | None = None) -> str | None:

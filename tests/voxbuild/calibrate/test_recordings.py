@@ -9,7 +9,8 @@ from projects import edit, make_project
 
 from voxbuild import stages
 from voxbuild.artifact.variant import Variant
-from voxbuild.calibrate.recordings import load_recordings
+from voxbuild.calibrate import whole
+from voxbuild.calibrate.recordings import load_recordings, own_tokens
 from voxbuild.errors import ConvertError, FormatError, RecipeError
 from voxbuild.recipes.book import read_book
 from voxbuild.tensors.second_moments import SecondMoments
@@ -64,6 +65,42 @@ def test_recordings_without_transcripts_calibrate(project):
         assert moments.of("encoder.layers.0.attention.v_proj").shape == (192, 192)
     with pytest.raises(FormatError, match=r"own.tokens.json: it is about other recordings; calibrate again"):
         load_recordings(file, paths[:1])
+
+
+@pytest.mark.slow
+def test_what_was_heard_before_an_interruption_is_not_heard_again(tmp_path, root, project, monkeypatch):
+    tiny, paths, kept = (
+        root / "tiny/checkpoint",
+        [project / "own/a.flac", project / "own/b"],
+        tmp_path / "kept",
+    )
+    whole = own_tokens(tiny, paths, lambda: None)
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        own_tokens(tiny, paths, interrupted, kept)
+    heard, transcribe = [], Transcriber.transcribe
+    monkeypatch.setattr(Transcriber, "transcribe", lambda *args: heard.append(args[1]) or transcribe(*args))
+    done = []
+    assert own_tokens(tiny, paths, lambda: done.append(1), kept) == whole
+    assert (heard, len(done)) == (paths[1:], 2)
+    shutil.copyfile(paths[0], paths[1])
+    own_tokens(tiny, paths, lambda: None, kept)
+    assert heard == paths[1:]
+    own_tokens(shutil.copytree(tiny, tmp_path / "other"), paths[:1], lambda: None, kept)
+    assert heard == [paths[1], paths[0]]
+
+
+@pytest.mark.slow
+def test_of_a_large_model_only_the_tokens_are_kept(project, monkeypatch):
+    monkeypatch.setattr(whole, "KEPT", 10**6)
+    variant = calibrated(project)
+    assert variant.work.tokens_file("tiny", "own").is_file()
+    with SecondMoments(variant.moments_file) as moments:
+        assert moments.heard.recordings == 2
+        assert moments.of("encoder.layers.0.attention.q_proj") is None
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from voxrun import parallel
 from voxrun.audio.file import FileSource
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.files.objects import read_json
+from voxrun.model.cpu import layers
 from voxrun.model.cpu.dense import FloatMatrix
 from voxrun.model.cpu.layers import MappedEmbedding, MappedLinear
 from voxrun.model.decoder import delay_embedding
@@ -136,6 +137,17 @@ def test_mlx_computes_the_same_to_its_precision(monkeypatch, tiny, recordings):
     assert found.keys() == known.keys()
     for path, moments in known.items():
         assert np.abs(found[path] - moments).max() <= 1e-4 * np.abs(moments).max()
+
+
+@pytest.mark.slow
+def test_mapped_weights_are_given_back_after_each_layer(monkeypatch, tiny, recordings, known):
+    monkeypatch.setattr(layers, "SMALL_MODEL", 0)
+    walk = Walk(tiny, recordings, sequential=False)
+    mapped = {p for p, m in walk._network.model.named_modules() if any(layers._mappings(m))}
+    assert {module for step in walk for module in step.modules} <= mapped
+    found = second_moments(Walk(tiny, recordings, sequential=False), lambda n: None)
+    for path, moments in known.items():
+        assert_near(found[path], moments)
 
 
 def weights_of(folder):
