@@ -8,15 +8,14 @@ import pydantic
 from .gates import Gates
 from .hub_terms import check_tag
 from .loaders import LOADERS
-from .quantization import Quantize
-from .schema import FieldError, FileName, Strict, known_names
+from .quantization import Budget, Quantize
+from .schema import FieldError, FileName, Strict, known_names, size_in_bytes
 
 DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 PLACEHOLDER = "your-name"
 """The owner of the repositories in a new project's recipes, until somebody puts in another."""
 SHIPPED_OWNERS = (PLACEHOLDER, "voxbuild")
 """Owners in the recipes as they come."""
-UNITS = {"MB": 10**6, "GB": 10**9}
 Tag = Annotated[str, pydantic.AfterValidator(check_tag)]
 _REPO = re.compile(r"([\w.-]|\{(model|recipe)\})+/([\w.-]|\{(model|recipe)\})+")
 _VIEW = re.compile(r"(\{repo\}|([\w.-]|\{(model|recipe)\})+/)([\w.-]|\{(model|recipe|dialect)\})+")
@@ -78,7 +77,7 @@ class Shards(Strict):
     @property
     def max_bytes(self) -> int:
         """The limit in bytes."""
-        return int(self.max_size[:-2]) * UNITS[self.max_size[-2:]]
+        return size_in_bytes(self.max_size)
 
 
 class Recipe(Strict):
@@ -122,8 +121,28 @@ class Recipe(Strict):
     @pydantic.model_validator(mode="after")
     def _is_calibrated_if_needed(self) -> "Recipe":
         needed = self.quantize is not None and self.quantize.needs_moments
+        measured = self.budget is not None
         if needed and self.calibrate is None:
             raise FieldError("`search: activation` needs `calibrate:` with a clip set's name", "quantize")
-        if self.calibrate is not None and not needed:
+        if measured and self.calibrate is None:
+            raise FieldError("a budget needs `calibrate:` with a clip set's name", "quantize", "bits")
+        if self.calibrate is not None and not needed and not measured:
             raise FieldError("nothing is quantized with `search: activation`, so leave it out", "calibrate")
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _can_be_read_with_a_budget(self) -> "Recipe":
+        for number, name in enumerate(self.dialects if self.budget else ()):
+            if LOADERS[name].uniform or not LOADERS[name].modes:
+                reads = (
+                    "one setting for all matrices" if LOADERS[name].uniform else "unquantized weights only"
+                )
+                raise FieldError(
+                    f"{name} reads {reads}, but a budget gives each matrix its own", "dialects", number
+                )
+        return self
+
+    @property
+    def budget(self) -> Budget | None:
+        """The limit of its size, if that decides who gets how many bits."""
+        return self.quantize.budget if self.quantize else None
