@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from voxrun.files.hashes import sha256_of
 
@@ -25,6 +26,7 @@ class Journal:
         stored = read_state(self._path)
         matches = isinstance(stored, dict) and stored.get("identity") == identity
         self._shards: dict[str, str] = dict(stored["shards"]) if matches else {}
+        self._facts: dict[str, dict[str, Any]] = dict(stored.get("facts", {})) if matches else {}
 
     def __bool__(self) -> bool:
         """Whether any shard is finished."""
@@ -35,14 +37,22 @@ class Journal:
         path, known = self.folder / name, self._shards.get(name)
         return known if known and path.is_file() and sha256_of(path) == known else None
 
-    def add(self, name: str, sha256: str) -> None:
-        """Record a finished shard."""
+    def add(self, name: str, sha256: str, facts: dict[str, Any] | None = None) -> None:
+        """Record a finished shard, and what is to be said of how it was made."""
         self._shards[name] = sha256
-        write_json(self._path, {"identity": self._identity, "shards": self._shards})
+        self._facts[name] = facts or {}
+        state = {"identity": self._identity, "shards": self._shards}
+        write_json(self._path, state | {"facts": self._facts})
+
+    @property
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """What is to be said of finished shards, by name."""
+        return {name: facts for name, facts in self._facts.items() if name in self._shards}
 
     def forget(self) -> None:
         """Delete the record."""
         self._shards.clear()
+        self._facts.clear()
         self._path.unlink(missing_ok=True)
 
 

@@ -100,7 +100,7 @@ def convert(variant: Variant) -> dict[str, str]:
     journal = Journal(variant.partial, conversion.identity)
     with whole_folder(variant.folder, journal.folder, journal):
         shards = conversion.write_weights(journal)
-        manifest = conversion.write_rest(journal.folder, shards)
+        manifest = conversion.write_rest(journal, shards)
         manifest.save(journal.folder)
     return {"weights": manifest.weight_digest}
 

@@ -113,6 +113,13 @@ class Quantize(Strict):
     rules: tuple[Rule, ...] = ()
 
     @pydantic.model_validator(mode="after")
+    def _needs_one_kind_of_moments(self) -> "Quantize":
+        if len(set(self.calibrated.values())) > 1:
+            names = " and ".join(f"`search: {name}`" for name in self.calibrated)
+            raise FieldError(f"{names} need different moments; use one of them", "rules")
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _is_supported(self) -> "Quantize":
         if isinstance(self.bits, Budget):
             self._check_candidates()
@@ -170,10 +177,15 @@ class Quantize(Strict):
         return f"for each matrix {each} bits or none, the best within {self.bits.in_words}"
 
     @property
-    def needs_moments(self) -> bool:
-        """Whether the search of any matrix needs calibration."""
-        searches = (self.search, *(rule.search for rule in self.rules))
-        return any(METHODS[search].needs_moments for search in searches if search)
+    def calibrated(self) -> dict[str, str]:
+        """The searches of any matrix that need calibration -> the kind of moments that they need."""
+        searches = (self.search, *(rule.search for rule in self.rules if rule.search))
+        return {name: kind for name in searches if (kind := METHODS[name].moments)}
+
+    @property
+    def moments(self) -> str | None:
+        """The kind of moments that it needs of a calibration; None: it needs none."""
+        return next(iter(self.calibrated.values()), None)
 
     def for_module(self, path: str) -> Quantization | None:
         """The settings for the matrix of a module (canonical path); None: it is not quantized."""

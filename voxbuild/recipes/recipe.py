@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from voxbuild.tensors.methods import METHODS
+
 from .gates import Gates
 from .hub_terms import check_tag
 from .loaders import LOADERS
@@ -91,7 +93,7 @@ class Recipe(Strict):
     dialects: tuple[str, ...] = ()
     """Loaders that must be able to read the artifact; a view is built for those that need one."""
     calibrate: FileName | None = None
-    """The clip set over which inputs are measured for `search: activation`."""
+    """The clip set over which inputs are measured for a search that needs that."""
     shards: Shards = Shards()
     validation: Annotated[Validate, pydantic.Field(alias="validate")]
     publish: Publish
@@ -120,29 +122,34 @@ class Recipe(Strict):
 
     @pydantic.model_validator(mode="after")
     def _is_calibrated_if_needed(self) -> "Recipe":
-        needed = self.quantize is not None and self.quantize.needs_moments
-        measured = self.budget is not None
+        needed = self.quantize.calibrated if self.quantize else {}
         if needed and self.calibrate is None:
-            raise FieldError("`search: activation` needs `calibrate:` with a clip set's name", "quantize")
-        if measured and self.calibrate is None:
+            raise FieldError(
+                f"`search: {next(iter(needed))}` needs `calibrate:` with a clip set's name", "quantize"
+            )
+        if self.budget and self.calibrate is None:
             raise FieldError("a budget needs `calibrate:` with a clip set's name", "quantize", "bits")
-        if self.calibrate is not None and not needed and not measured:
-            raise FieldError("nothing is quantized with `search: activation`, so leave it out", "calibrate")
+        if self.calibrate is not None and not needed and not self.budget:
+            known = " or ".join(name for name, method in METHODS.items() if method.moments)
+            raise FieldError(f"nothing is quantized with `search:` {known}, so leave it out", "calibrate")
         return self
 
     @pydantic.model_validator(mode="after")
     def _can_be_read_with_a_budget(self) -> "Recipe":
         for number, name in enumerate(self.dialects if self.budget else ()):
-            if LOADERS[name].uniform or not LOADERS[name].modes:
-                reads = (
-                    "one setting for all matrices" if LOADERS[name].uniform else "unquantized weights only"
-                )
-                raise FieldError(
-                    f"{name} reads {reads}, but a budget gives each matrix its own", "dialects", number
-                )
+            loader = LOADERS[name]
+            if loader.uniform or not loader.modes:
+                reads = "one setting for all matrices" if loader.uniform else "unquantized weights only"
+                why = f"{name} reads {reads}, but a budget gives each matrix its own"
+                raise FieldError(why, "dialects", number)
         return self
 
     @property
     def budget(self) -> Budget | None:
         """The limit of its size, if that decides who gets how many bits."""
         return self.quantize.budget if self.quantize else None
+
+    @property
+    def moments(self) -> str | None:
+        """The kind of moments that its calibration measures; None: it has none."""
+        return self.quantize.moments if self.quantize else None
