@@ -27,7 +27,7 @@ from voxbuild.files import read_json
 from voxbuild.recipes.book import Book, read_book
 from voxbuild.sources.clips import read_clips
 from voxbuild.tensors import kernels
-from voxbuild.tensors.calibrate import calibrate
+from voxbuild.calibrate.diagonal import mean_squares
 from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.modes import PLAIN, Quantization
 from voxbuild.tensors.moments import Moments
@@ -182,7 +182,7 @@ def measure(work: Workspace, variants: Sequence[Trial], clips: Sequence[str]) ->
         stages.transcribe_reference(work, source, book.clips[name])
     heard = [clip for name in clips for clip in read_clips(book.clips[name], work.clips)]
     origin = ROOT / "tiny/checkpoint"
-    moments = calibrate(origin, [clip.path for clip in heard], lambda: None)
+    moments = mean_squares(origin, [clip.path for clip in heard], lambda: None)
     rows = []
     for variant in variants:
         report = built(work, book, variant)

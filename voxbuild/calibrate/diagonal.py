@@ -1,4 +1,4 @@
-"""Calibration: the second moment of every input of every matrix, over calibration clips.
+"""The second moment of every single input of every matrix, over calibration clips: the diagonal of H.
 
 The unquantized model transcribes the clips while its linear layers are wrapped. An error e in a weight of
 column j adds e^2 E[x_j^2] to the squared error of an output.
@@ -12,14 +12,13 @@ import numpy as np
 
 from voxbuild.console import some_of
 from voxbuild.errors import ConvertError
+from voxbuild.tensors.moments import Array, Moments
 from voxrun.device import mx
 from voxrun.model.cpu import layers
 from voxrun.model.cpu.layers import MappedEmbedding, MappedLinear
 from voxrun.model.linear import Embedding, Linear
 from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.transcriber import Transcriber
-
-from .moments import Array, Moments
 
 LINEAR = Linear | MappedLinear
 EMBEDDING = Embedding | MappedEmbedding
@@ -64,7 +63,7 @@ def observe(model: VoxtralRealtime) -> dict[str, Observed]:
     return found
 
 
-def calibrate(folder: Path, recordings: Sequence[Path], done: Callable[[], None]) -> Moments:
+def mean_squares(folder: Path, recordings: Sequence[Path], done: Callable[[], None]) -> Moments:
     """The moments of the unquantized model in a folder over recordings.
 
     Raises ConvertError if they are not finite, and voxrun's errors.
