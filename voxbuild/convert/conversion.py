@@ -213,7 +213,7 @@ def check_second_moments(plan: Plan, file: SecondMoments) -> None:
 def rounding_of(journal: Journal) -> dict[str, Any]:
     """The facts of `shards.Rounding` of all finished shards together."""
     together: dict[str, Any] = {}
-    for facts in journal.facts.values():
+    for facts in journal.facts:
         for name, fact in facts.items():
             together[name] = dict(sorted((together.get(name, {}) | fact).items()))
     return together

@@ -16,6 +16,7 @@ from voxbuild.tensors.source_files import Passes
 from voxbuild.tensors.threads import Buffer
 from voxrun.checkpoint.dialects import pairs_from_halves
 from voxrun.checkpoint.tensors import Tensor
+from voxrun.parallel import one_blas_thread
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,15 @@ class Stored:
     """A piece as the artifact stores it."""
 
     piece: Piece
-    parts: list[Buffer]
-    """The bytes of each output of its tensor."""
+    arrays: list[Rows]
+    """The rows of each output of its tensor."""
     plain_rows: int = 0
     """Rows that a method with feedback left as plain rounding makes them, as nothing was better."""
+
+    @property
+    def parts(self) -> list[Buffer]:
+        """The bytes of each output."""
+        return [array.data.cast("B") for array in self.arrays]
 
 
 def pieces_of(
@@ -76,12 +82,21 @@ def as_stored(piece: Piece) -> Stored:
     rows = cast(read, dtype, tensor.dtype)
     check_cast(read, dtype, rows, tensor.dtype, place)
     if piece.choice is None:
-        return Stored(piece, [rows.data.cast("B")])
+        return Stored(piece, [rows])
+    if piece.choice.map is not None:
+        rows = cast(_mapped(cast(rows, tensor.dtype, "F32"), piece.choice.map), "F32", tensor.dtype)
+        check_cast(read, dtype, rows, tensor.dtype, place)
     how, method = piece.choice.how, METHODS[piece.choice.how.search]
     parts = method.quantize(rows, tensor.dtype, how, piece.choice.prepared)
     check_quantized(rows, tensor.dtype, how, parts, place)
     plain = _equal_rows(parts, quantize_rows(rows, tensor.dtype, how)) if method.moments == "matrix" else 0
-    return Stored(piece, [part.data.cast("B") for part in parts.values()], plain)
+    return Stored(piece, list(parts.values()), plain)
+
+
+def _mapped(rows: Rows, matrix: Rows) -> Rows:
+    with one_blas_thread(), np.errstate(all="ignore"):  # the pieces are computed side by side
+        mapped: Rows = rows @ matrix
+    return mapped
 
 
 def _equal_rows(one: dict[str, Rows], other: dict[str, Rows]) -> int:

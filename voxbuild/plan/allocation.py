@@ -168,4 +168,4 @@ def _section(
     bits = max(sorted(common), key=lambda width: common[width])
     default = Quantization(asked.mode, bits, asked.group_size, asked.search)
     rules = rules_for(default, found, {module: weight.shape for module, weight in weights.items()})
-    return Quantize(**asdict(default), rules=rules)
+    return Quantize(**asdict(default), sequential=asked.sequential, rules=rules)

@@ -110,7 +110,15 @@ class Quantize(Strict):
     group_sizes: Annotated[tuple[int, ...], pydantic.Field(min_length=1)] | None = None
     """The group sizes that a budget chooses from. Default: `group_size` only."""
     least: tuple[Least, ...] = ()
+    sequential: bool = False
+    """With `search: gptq`: each matrix is rounded behind others that are quantized already."""
     rules: tuple[Rule, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _is_sequential_with_second_moments(self) -> "Quantize":
+        if self.sequential and self.moments != "matrix":
+            raise FieldError("`sequential: yes` needs `search: gptq`", "sequential")
+        return self
 
     @pydantic.model_validator(mode="after")
     def _needs_one_kind_of_moments(self) -> "Quantize":

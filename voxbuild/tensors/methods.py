@@ -91,6 +91,8 @@ class Choice:
     how: Quantization
     prepared: Any = None
     """What its method's quantizer is given."""
+    map: Rows | None = None
+    """What the rows are multiplied by before they are rounded, float32 [columns, columns]; None: nothing."""
     why: str | None = None
     """Why the moments of the matrix are not used, if its method needs them."""
 
