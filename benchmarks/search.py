@@ -21,13 +21,13 @@ import numpy as np
 from voxbuild import stages
 from voxbuild.artifact.manifest import VALIDATION
 from voxbuild.artifact.variant import Variant
+from voxbuild.calibrate.diagonal import mean_squares
 from voxbuild.console import markdown
 from voxbuild.errors import ValidationError
 from voxbuild.files import read_json
 from voxbuild.recipes.book import Book, read_book
 from voxbuild.sources.clips import read_clips
 from voxbuild.tensors import kernels
-from voxbuild.calibrate.diagonal import mean_squares
 from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.modes import PLAIN, Quantization
 from voxbuild.tensors.moments import Moments

@@ -1,6 +1,7 @@
 """Sharing a CPU's cores: all rows are done, errors come out, and the process's BLAS is as it was."""
 
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -49,6 +50,21 @@ def test_an_error_comes_out_and_the_blas_is_as_it_was() -> None:
     with pytest.raises(ValueError, match="0"):
         parallel.in_parts(part, 9, work=100, blas=True)
     assert blas_threads() == before
+
+
+def test_the_blas_is_limited_in_whichever_thread_asks() -> None:
+    seen: list[list[int]] = []
+
+    def limited() -> None:
+        with parallel.one_blas_thread():
+            seen.append(blas_threads())
+
+    for _ in range(2):
+        thread = Thread(target=limited)
+        thread.start()
+        thread.join()
+        limited()
+    assert all(numbers == [1] * len(numbers) for numbers in seen)
 
 
 def test_every_row_is_done_after_the_main_thread_has_ended(
