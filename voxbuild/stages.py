@@ -1,7 +1,8 @@
 """START HERE: the stages of a build, in order. Each reads and writes files; `tasks` decides when they run.
 
-fetch -> (unquantize) -> (calibrate) -> write_plan -> convert -> (transcribe_reference) -> validate
-      -> write_card -> write_bom, write_provenance -> finish_manifest -> (make_views) -> (sign_variant)
+fetch -> (unquantize) -> (calibrate) -> (measure_sensitivity) -> write_plan -> convert
+      -> (transcribe_reference) -> validate -> write_card -> write_bom, write_provenance -> finish_manifest
+      -> (make_views) -> (sign_variant)
 """
 
 from dataclasses import asdict, replace
@@ -22,6 +23,7 @@ from voxbuild.artifact.manifest import (
 from voxbuild.artifact.tools import runtime_versions, tool_versions
 from voxbuild.artifact.variant import Variant
 from voxbuild.calibrate.diagonal import mean_squares
+from voxbuild.calibrate.measurement import write_sensitivity
 from voxbuild.calibrate.recordings import own_tokens, refuse_silence, save_recordings
 from voxbuild.calibrate.walk import Walk
 from voxbuild.calibrate.whole import are_kept, second_moments
@@ -93,6 +95,11 @@ def calibrate(work: Workspace, source: Source, clips: ClipSet, kind: str = "diag
     refuse_silence(folder, recordings)
     save_recordings(work.tokens_file(source.name, clips.name), recordings)
     save_second_moments(path, moments, Heard(len(recordings), sum(each.seconds for each in recordings)))
+
+
+def measure_sensitivity(variant: Variant) -> None:
+    """Write how much the unquantized source's output changes if one matrix is quantized, for a budget."""
+    write_sensitivity(variant, proven_folder(variant.work, variant.source))
 
 
 def write_plan(variant: Variant, lock: Path | None = None) -> str | None:

@@ -72,7 +72,7 @@ def through(network: Network, part: Part, batch: Batch, replaced: Mapping[str, A
 
 
 def divergence(network: Network, before: Batch, other: Batch, weight: Array | None = None) -> float:
-    """The sum over all positions of KL(p || q), in nats: p behind the rows `before` the head, q behind others.
+    """The sum over all positions of KL(p || q), in nats: p behind rows `before` the head, q behind others.
 
     `weight` [vocabulary, dim] is q's head; None: the network's own.
     """
@@ -152,9 +152,7 @@ class Behind:
             total += self._compared(first, end, [*decoder[1:], self._parts[-1]], weight)
         return total / self.positions
 
-    def _compared(
-        self, batch: Batch, end: Batch, rest: Sequence[Part], weight: Array | None = None
-    ) -> float:
+    def _compared(self, batch: Batch, end: Batch, rest: Sequence[Part], weight: Array | None = None) -> float:
         for part in rest:
             batch = enter(self._network, part, batch)
             if not isinstance(part, Head):

@@ -93,7 +93,8 @@ class Part:
         """The weights of a module, float32 [rows, columns]."""
         layer = _at(self.model, path)
         if isinstance(layer, MappedLinear | MappedEmbedding):
-            found: Array = layer._stored.stored.unpacked(0, layer._stored.rows)
+            stored: Any = layer._stored
+            found: Array = stored.stored.unpacked(0, stored.rows)
             return found
         return np.array(layer.weight.astype(mx.float32))
 

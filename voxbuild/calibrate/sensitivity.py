@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from voxbuild.files import read_state, write_json
+from voxbuild.plan.costs import key_of
 from voxbuild.tensors.methods import METHODS, Choice, Lookup, choose
 from voxbuild.tensors.modes import Quantization
 from voxbuild.tensors.quantize import cast
-from voxbuild.tensors.second_moments import input_of
 from voxbuild.tensors.targets import dequantized
 from voxrun.mlx_thread import computed
 from voxrun.parallel import in_parts
@@ -83,11 +83,6 @@ class Sensitivity:
     def _resume(self) -> Measured:
         kept = read_state(self.state)
         return kept["modules"] if kept and kept.get("facts") == dict(self.facts) else {}
-
-
-def key_of(how: Quantization) -> str:
-    """The name of a setting in the table."""
-    return f"{how.bits}/{how.group_size}"
 
 
 def _quantized(rows: Array, dtype: str, how: Quantization, choice: Choice) -> Array:

@@ -22,11 +22,13 @@ from voxbuild.console import progress_bar, some_of
 from voxbuild.errors import ConvertError, SourceError
 from voxbuild.files import write_json
 from voxbuild.folders import Journal
+from voxbuild.plan.allocation import allocated
 from voxbuild.plan.compatibility import check_dialects
 from voxbuild.plan.heads import check_heads
 from voxbuild.plan.planner import Plan, make_plan
 from voxbuild.plan.requirements import Estimate, check_room, estimate, in_words
 from voxbuild.plan.work import is_by_layers, rounding_seconds, uses_moments, walk_seconds
+from voxbuild.recipes.recipe import Recipe
 from voxbuild.sources.clips import read_clips
 from voxbuild.sources.fetch import FetchedFile, Proofs
 from voxbuild.tensors.adapter import Updates
@@ -59,11 +61,17 @@ class Conversion:
         params = read_params(fetched.path(source.params))
         adapter = fetched.read_adapter(params)
         with fetched.open_weights(source) as weights:
-            plan = make_plan(
-                variant.recipe, list(weights.tensors.values()), params, adapter.updates, source.params
-            )
+            header = list(weights.tensors.values())
+
+            def make(recipe: Recipe) -> Plan:
+                return make_plan(recipe, header, params, adapter.updates, source.params)
+
+            recipe = variant.recipe
+            if recipe.budget:
+                recipe = allocated(recipe, make, variant.sensitivity_file)
+            plan = make(recipe)
             check_heads(weights)
-        check_dialects(variant.recipe, plan)
+        check_dialects(recipe, plan)
         return cls(variant, plan)
 
     @property
@@ -222,13 +230,18 @@ class Conversion:
 
     @cached_property
     def _calibration(self) -> dict[str, Any]:
-        """The clip set and the sha256 of the moments of a calibrated recipe, else empty."""
+        """The clip set, and the sha256 of the moments and of the measurement that a recipe uses."""
         recipe, path = self.variant.recipe, self.variant.moments_file
         if not recipe.calibrate:
             return {}
-        sha256 = self._digest_of_recordings() if is_by_layers(self.plan) else sha256_of(path)
-        heard = self._heard.facts if recipe.moments == "matrix" else {}
-        return {"calibration": {"clips": recipe.calibrate, "sha256": sha256, **heard}}
+        facts: dict[str, Any] = {"clips": recipe.calibrate}
+        if recipe.moments:
+            facts["sha256"] = self._digest_of_recordings() if is_by_layers(self.plan) else sha256_of(path)
+        if recipe.moments == "matrix":
+            facts |= self._heard.facts
+        if recipe.budget:
+            facts["sensitivity"] = sha256_of(self.variant.sensitivity_file)
+        return {"calibration": facts}
 
     def _digest_of_recordings(self) -> str:
         """What determines moments that are not kept: the recordings, and what the source writes for them."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from decimal import Decimal
+from pathlib import Path
 
 from voxbuild.errors import PlanError
 from voxbuild.recipes.loaders import LOADERS
@@ -18,14 +19,13 @@ from voxbuild.tensors.modes import MODES, Quantization
 from voxbuild.tensors.writer import header_bytes
 
 from .compatibility import tensor_faults
+from .costs import Costs, costs_of, read_measured
 from .knapsack import Option, TooSmallError, cheapest
 from .planner import Plan, TensorPlan
 from .rules import rules_for
 
 Setting = Quantization | None
 """Of a module; None: it is left as it is."""
-Costs = Mapping[str, Mapping[Quantization, float]]
-"""Module -> setting -> what it costs to quantize it so; to leave it as it is costs nothing."""
 MakePlan = Callable[[Recipe], Plan]
 
 
@@ -65,7 +65,7 @@ def _settings(recipe: Recipe, quantize: Quantize, weight: TensorPlan) -> list[Se
     chosen: list[Quantization] = []
     if rule is None or not rule.skip:
         chosen = [
-            Quantization(quantize.mode, width, size, (rule and rule.search) or quantize.search)
+            Quantization(quantize.mode, width, size, quantize.search)
             for width in ([rule.bits] if rule and rule.bits else quantize.candidate_bits)
             for size in ([rule.group_size] if rule and rule.group_size else quantize.candidate_groups)
             if width >= bits
@@ -81,14 +81,25 @@ def _faults(recipe: Recipe, weight: TensorPlan, how: Quantization, default: Quan
     return any(any(tensor_faults(LOADERS[name], tensor, default)) for name in recipe.dialects)
 
 
-def resolved(recipe: Recipe, make: MakePlan, costs: Costs) -> Recipe:
+def allocated(recipe: Recipe, make: MakePlan, measurement: Path) -> Recipe:
     """The recipe with default settings and rules for its budget; itself if it has none.
+
+    `measurement` is the file of what was measured. Raises PlanError if that is missing, FormatError, and the
+    errors of `resolved`.
+    """
+    if recipe.budget is None:
+        return recipe
+    measured = read_measured(measurement)
+    return resolved(recipe, make, costs_of(measured, candidates(recipe, matrices(recipe, make))))
+
+
+def resolved(recipe: Recipe, make: MakePlan, costs: Costs) -> Recipe:
+    """The recipe with default settings and rules for its budget.
 
     Without `quantize:` if everything fits unquantized. Raises PlanError if the budget is below the smallest
     possible size, or if costs are missing.
     """
-    if recipe.budget is None:
-        return recipe
+    assert recipe.budget is not None
     weights = matrices(recipe, make)
     settings = candidates(recipe, weights)
     choices = [[_option(weights[m], how, costs) for how in each] for m, each in settings.items()]

@@ -151,6 +151,11 @@ class Quantize(Strict):
                     raise FieldError(f"{value} is listed twice", key, number)
                 candidate = {"widths": (value, self.group_size), "group_sizes": (any_bits, value)}[key]
                 _check(Quantization(self.mode, *candidate, self.search), key, number, named=False)
+        if not MODES[self.mode].has_biases:
+            raise FieldError(f"a budget needs a mode with biases, not {self.mode}", "mode")
+        for number, rule in enumerate(self.rules):
+            if rule.search:
+                raise FieldError("a budget is measured with one search", "rules", number, "search")
         for number, least in enumerate(self.least):
             if least.bits > max(self.candidate_bits):
                 raise FieldError(f"no candidate has {least.bits} bits", "least", number, "bits")

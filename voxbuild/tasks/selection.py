@@ -16,6 +16,7 @@ from doit.exceptions import InvalidTask
 
 from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import Record, read_record
+from voxbuild.plan.costs import measurement_of
 from voxbuild.publish.targets import TARGETS
 from voxbuild.recipes.book import Book
 
@@ -89,6 +90,11 @@ def calibration(variant: Variant) -> str:
     """The name of the subtask that calibrates for a variant: one for a source, clips and kind of moments."""
     name = f"{variant.source.name}:{variant.recipe.calibrate}"
     return name if variant.recipe.moments == "diagonal" else f"{name}:{variant.recipe.moments}"
+
+
+def measurement(variant: Variant) -> str:
+    """The name of the subtask that measures for a variant with a budget."""
+    return f"{variant.source.name}:{measurement_of(variant.recipe)}"
 
 
 def doing(stage: Work, variant: Variant, **options: Any) -> Any:

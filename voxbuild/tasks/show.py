@@ -30,6 +30,7 @@ from .selection import (
     calibration,
     doing,
     local,
+    measurement,
     recipe_names,
     source_name,
 )
@@ -112,11 +113,13 @@ def diff(source: str | None, format: str, artifacts: list[str]) -> Any:
 def task_reproduce() -> Iterator[Task]:
     """Build an artifact's weights again in a new folder, and compare every file's hash."""
     for variant in builds():
-        calibrated = [f"calibrate:{calibration(variant)}"] if variant.recipe.calibrate else []
+        recipe = variant.recipe
+        needed = [f"calibrate:{calibration(variant)}"] if recipe.moments else []
+        needed += [f"measure:{measurement(variant)}"] if recipe.budget else []
         yield {
-            "name": variant.recipe.name,
+            "name": recipe.name,
             "actions": [doing(reproduce, variant)],
-            "task_dep": [f"fetch:{variant.source.name}", *calibrated],
+            "task_dep": [f"fetch:{variant.source.name}", *needed],
         } | SHOWS
 
 
