@@ -29,9 +29,10 @@ from voxbuild.calibrate.walk import Walk
 from voxbuild.calibrate.whole import are_kept, second_moments
 from voxbuild.card.render import check_card_names, write_card_files
 from voxbuild.convert import kept_views
-from voxbuild.convert.conversion import Conversion
+from voxbuild.convert.conversion import Conversion, planner_of
 from voxbuild.convert.unquantized import hashes_of_copy, proven_folder, write_unquantized
 from voxbuild.convert.views import check_view, write_view
+from voxbuild.plan.allocation import check_budget
 from voxbuild.plan.requirements import check_disk
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.origins.base import Clip
@@ -101,7 +102,11 @@ def calibrate(work: Workspace, source: Source, clips: ClipSet, kind: str = "diag
 
 
 def measure_sensitivity(variant: Variant) -> None:
-    """Write how much the unquantized source's output changes if one matrix is quantized, for a budget."""
+    """Write how much the unquantized source's output changes if one matrix is quantized, for a budget.
+
+    Raises PlanError at once if nothing fits the budget.
+    """
+    check_budget(variant.recipe, planner_of(variant))
     write_sensitivity(variant, proven_folder(variant.work, variant.source))
 
 

@@ -22,13 +22,12 @@ from voxbuild.console import progress_bar, some_of
 from voxbuild.errors import ConvertError, SourceError
 from voxbuild.files import write_json
 from voxbuild.folders import Journal
-from voxbuild.plan.allocation import allocated
+from voxbuild.plan.allocation import MakePlan, allocated
 from voxbuild.plan.compatibility import check_dialects
 from voxbuild.plan.heads import check_heads
 from voxbuild.plan.planner import Plan, make_plan
 from voxbuild.plan.requirements import Estimate, check_room, estimate, in_words
 from voxbuild.plan.work import is_by_layers, rounding_seconds, uses_moments, walk_seconds
-from voxbuild.recipes.recipe import Recipe
 from voxbuild.sources.clips import read_clips
 from voxbuild.sources.fetch import FetchedFile, Proofs
 from voxbuild.tensors.adapter import Updates
@@ -57,19 +56,11 @@ class Conversion:
     @classmethod
     def of(cls, variant: Variant) -> "Conversion":
         """Plan a variant from the source's headers. Raises PlanError, CheckpointError, ConfigError."""
-        source, fetched = variant.source, variant.fetched
-        params = read_params(fetched.path(source.params))
-        adapter = fetched.read_adapter(params)
-        with fetched.open_weights(source) as weights:
-            header = list(weights.tensors.values())
-
-            def make(recipe: Recipe) -> Plan:
-                return make_plan(recipe, header, params, adapter.updates, source.params)
-
-            recipe = variant.recipe
-            if recipe.budget:
-                recipe = allocated(recipe, make, variant.sensitivity_file)
-            plan = make(recipe)
+        recipe, make = variant.recipe, planner_of(variant)
+        if recipe.budget:
+            recipe = allocated(recipe, make, variant.sensitivity_file)
+        plan = make(recipe)
+        with variant.fetched.open_weights(variant.source) as weights:
             check_heads(weights)
         check_dialects(recipe, plan)
         return cls(variant, plan)
@@ -263,6 +254,16 @@ class Conversion:
             yield {kind: moments.get}
         else:
             yield {}
+
+
+def planner_of(variant: Variant) -> MakePlan:
+    """What plans recipes over a variant's source, from its headers. Raises CheckpointError, ConfigError."""
+    source, fetched = variant.source, variant.fetched
+    params = read_params(fetched.path(source.params))
+    updates = fetched.read_adapter(params).updates
+    with fetched.open_weights(source) as weights:
+        header = list(weights.tensors.values())
+    return lambda recipe: make_plan(recipe, header, params, updates, source.params)
 
 
 @contextmanager

@@ -29,14 +29,20 @@ Setting = Quantization | None
 MakePlan = Callable[[Recipe], Plan]
 
 
-def matrices(recipe: Recipe, make: MakePlan) -> dict[str, TensorPlan]:
-    """Module -> its weight as it would be without `quantize:`, if that is a matrix, in the header's order."""
-    plain = make(_quantized(recipe, None))
-    return {
-        tensor.module: tensor
-        for tensor in plain.tensors
-        if tensor.name.endswith(".weight") and len(tensor.shape) == 2
-    }
+def matrices(plan: Plan) -> dict[str, TensorPlan]:
+    """Module -> its weight, if that is a matrix, in the plan's order."""
+    return {t.module: t for t in plan.tensors if t.name.endswith(".weight") and len(t.shape) == 2}
+
+
+def plain_plan(recipe: Recipe, make: MakePlan) -> Plan:
+    """The plan without `quantize:`."""
+    return make(_quantized(recipe, None))
+
+
+def check_budget(recipe: Recipe, make: MakePlan) -> None:
+    """Raises PlanError if a recipe with a budget cannot hold, whatever is measured."""
+    settings = candidates(recipe, matrices(plain_plan(recipe, make)))
+    resolved(recipe, make, {module: {how: 0.0 for how in each if how} for module, each in settings.items()})
 
 
 def candidates(recipe: Recipe, weights: Mapping[str, TensorPlan]) -> dict[str, list[Setting]]:
@@ -90,7 +96,7 @@ def allocated(recipe: Recipe, make: MakePlan, measurement: Path) -> Recipe:
     if recipe.budget is None:
         return recipe
     measured = read_measured(measurement)
-    return resolved(recipe, make, costs_of(measured, candidates(recipe, matrices(recipe, make))))
+    return resolved(recipe, make, costs_of(measured, candidates(recipe, matrices(plain_plan(recipe, make)))))
 
 
 def resolved(recipe: Recipe, make: MakePlan, costs: Costs) -> Recipe:
@@ -100,10 +106,10 @@ def resolved(recipe: Recipe, make: MakePlan, costs: Costs) -> Recipe:
     possible size, or if costs are missing.
     """
     assert recipe.budget is not None
-    weights = matrices(recipe, make)
+    plain = plain_plan(recipe, make)
+    weights = matrices(plain)
     settings = candidates(recipe, weights)
     choices = [[_option(weights[m], how, costs) for how in each] for m, each in settings.items()]
-    plain = make(_quantized(recipe, None))
     others = plain.nbytes - sum(weight.nbytes for weight in weights.values())
     limit, headers = limit_of(recipe, plain), 0
     while True:

@@ -37,6 +37,10 @@ Costs = dict[str, dict[Quantization, float]]
 """Module -> setting -> what it costs to quantize it so; to leave it as it is costs nothing."""
 
 
+class NotMeasuredError(PlanError):
+    """What the matrices cost is not measured yet."""
+
+
 def widths_for(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     """The bits with which matrices of these shapes are measured."""
     return ONE_WIDTH if sum(map(math.prod, shapes.values())) >= LARGE else WIDTHS
@@ -71,7 +75,7 @@ def key_of(how: Quantization) -> str:
 def read_measured(path: Path) -> Measured:
     """The file of a measurement. Raises PlanError if it is missing, FormatError if it is damaged."""
     if not path.is_file():
-        raise PlanError(f"{path}: what each matrix costs is not measured yet; run `doit measure`")
+        raise NotMeasuredError(f"{path}: what each matrix costs is not measured yet; run `doit measure`")
     content = read_json(path)
     try:
         if content["format"] != FORMAT:

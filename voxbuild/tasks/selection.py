@@ -25,7 +25,7 @@ from .actions import EXPECTED, Work, message_of, on_variant, read, workspace
 
 Task = dict[str, Any]
 
-VARIABLES = (*variables.VARIABLES, "target", "tag", "lock", "key", "branch", "reason")
+VARIABLES = (*variables.VARIABLES, "target", "tag", "lock", "out", "key", "branch", "reason")
 """The variables NAME=VALUE of the command line."""
 LOUD: Task = {"verbosity": 2, "io": {"capture": False}}
 """Captures no output: progress bars need the terminal."""

@@ -7,12 +7,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from doit import get_var
 from doit.cmdparse import CmdOption, CmdParseError, TaskParse
 from doit.exceptions import TaskFailed
 from doit.tools import config_changed
 
 from voxbuild.artifact.tools import runtime_versions
 from voxbuild.artifact.variant import Variant
+from voxbuild.convert.freeze import freeze
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import read_state
 from voxbuild.plan.preview import show
@@ -85,6 +87,19 @@ def _news(variants: list[Variant]) -> Iterator[str]:
         if variant.source.origin.folder(base) in (None, fetched.folder) and (touched := fetched.touched()):
             files = f"{', '.join(touched)} in {fetched.folder}"
             yield f"{files}: changed or missing since {local(variant.folder)} was built"
+
+
+def task_allocate() -> Iterator[Task]:
+    """Write a recipe with a budget as an ordinary one, to review: doit allocate recipe=auto-4 [out=FILE]."""
+    chosen = [variant for variant in builds() if variant.recipe.budget or recipe_names()]
+    for variant in chosen:
+        needed = [f"measure:{measurement(variant)}"] if variant.recipe.budget else []
+        out = get_var("out")
+        yield {
+            "name": variant.recipe.name,
+            "actions": [doing(freeze, variant, path=out and Path(out))],
+            "task_dep": [f"fetch:{variant.source.name}", *needed],
+        } | SHOWS
 
 
 def task_table() -> Task:
