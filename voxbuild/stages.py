@@ -1,7 +1,8 @@
 """START HERE: the stages of a build, in order. Each reads and writes files; `tasks` decides when they run.
 
-fetch -> (unquantize) -> (calibrate) -> write_plan -> convert -> (transcribe_reference) -> validate
-      -> write_card -> write_bom, write_provenance -> finish_manifest -> (make_views) -> (sign_variant)
+fetch -> (unquantize) -> (calibrate) -> (measure_sensitivity) -> write_plan -> convert
+      -> (transcribe_reference) -> validate -> write_card -> write_bom, write_provenance -> finish_manifest
+      -> (make_views) -> (sign_variant)
 """
 
 from dataclasses import asdict, replace
@@ -22,14 +23,16 @@ from voxbuild.artifact.manifest import (
 from voxbuild.artifact.tools import runtime_versions, tool_versions
 from voxbuild.artifact.variant import Variant
 from voxbuild.calibrate.diagonal import mean_squares
+from voxbuild.calibrate.measurement import write_sensitivity
 from voxbuild.calibrate.recordings import own_tokens, refuse_silence, save_recordings
 from voxbuild.calibrate.walk import Walk
 from voxbuild.calibrate.whole import are_kept, second_moments
 from voxbuild.card.render import check_card_names, write_card_files
 from voxbuild.convert import kept_views
-from voxbuild.convert.conversion import Conversion
+from voxbuild.convert.conversion import Conversion, planner_of
 from voxbuild.convert.unquantized import hashes_of_copy, proven_folder, write_unquantized
 from voxbuild.convert.views import check_view, write_view
+from voxbuild.plan.allocation import check_budget
 from voxbuild.plan.requirements import check_disk
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.origins.base import Clip
@@ -96,6 +99,15 @@ def calibrate(work: Workspace, source: Source, clips: ClipSet, kind: str = "diag
     save_recordings(tokens, recordings)
     save_second_moments(path, moments, Heard(len(recordings), sum(each.seconds for each in recordings)))
     kept.unlink()
+
+
+def measure_sensitivity(variant: Variant) -> None:
+    """Write how much the unquantized source's output changes if one matrix is quantized, for a budget.
+
+    Raises PlanError at once if nothing fits the budget.
+    """
+    check_budget(variant.recipe, planner_of(variant))
+    write_sensitivity(variant, proven_folder(variant.work, variant.source))
 
 
 def write_plan(variant: Variant, lock: Path | None = None) -> str | None:

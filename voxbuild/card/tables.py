@@ -18,7 +18,9 @@ def weights_table(subject: Subject) -> str:
     """How the weights are quantized, and their size."""
     manifest, recipe = subject.manifest, subject.variant.recipe
     quantize = recipe.quantize
-    how = f"{quantize.mode}, {quantize.bits} bits, groups of {quantize.group_size}" if quantize else "none"
+    how = (
+        f"{quantize.mode}, {quantize.bits_in_words}, groups of {quantize.group_size}" if quantize else "none"
+    )
     searched = f", search: {quantize.search}" if quantize and quantize.search != PLAIN else ""
     different = "; ".join(_rule(rule) for rule in quantize.rules) if quantize else ""
     rows = [
