@@ -65,6 +65,7 @@ class _OneBlasThread:
     def __enter__(self) -> None:
         with self._lock:
             if self._users == 0:
+                self._take_control()
                 self._limit = self._libraries.limit(limits=1, user_api="blas")
             self._users += 1
 
@@ -72,7 +73,14 @@ class _OneBlasThread:
         with self._lock:
             self._users -= 1
             if self._users == 0:
+                self._take_control()
                 self._limit.restore_original_limits()
+
+    def _take_control(self) -> None:
+        """From 3.8 on, threadpoolctl ignores all threads but the first one that ever set a limit."""
+        for library in self._libraries.lib_controllers:
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread(force=True)
 
 
 @cache

@@ -1,6 +1,7 @@
 """Sharing a CPU's cores: all rows are done, errors come out, and the process's BLAS is as it was."""
 
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -48,6 +49,22 @@ def test_an_error_comes_out_and_the_blas_is_as_it_was() -> None:
 
     with pytest.raises(ValueError, match="0"):
         parallel.in_parts(part, 9, work=100, blas=True)
+    assert blas_threads() == before
+
+
+def test_any_thread_limits_the_blas() -> None:
+    """Also one that is not the first: threadpoolctl lets only that one set a limit."""
+    before, within = blas_threads(), list[list[int]]()
+
+    def limited() -> None:
+        with parallel.one_blas_thread():
+            within.append(blas_threads())
+
+    limited()
+    thread = Thread(target=limited)
+    thread.start()
+    thread.join()
+    assert within == [[1] * len(before)] * 2
     assert blas_threads() == before
 
 

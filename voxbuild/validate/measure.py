@@ -17,6 +17,7 @@ from voxbuild.recipes.gates import FLOORS, WORST_WER, Gates
 from voxbuild.recipes.origins.base import Clip
 from voxrun.audio.file import FileSource
 from voxrun.device import mx
+from voxrun.parallel import one_blas_thread
 from voxrun.stream.at_once import sessions_at_once
 from voxrun.stream.scoring import teacher_forced_logits
 from voxrun.transcriber import Transcriber
@@ -137,10 +138,11 @@ def nearness(
             strict=True,
         )
         divergence, agreement = [], []
-        for p, q in pairs:
-            _refuse_not_finite(source, p)
-            agreement.append(np.array(mx.argmax(p, axis=-1) == mx.argmax(q, axis=-1)))
-            divergence.append(np.array(_kl(p, q)))
+        with one_blas_thread():
+            for p, q in pairs:
+                _refuse_not_finite(source, p)
+                agreement.append(np.array(mx.argmax(p, axis=-1) == mx.argmax(q, axis=-1)))
+                divergence.append(np.array(_kl(p, q)))
         near.append(Nearness(np.concatenate(divergence), np.concatenate(agreement)))
         done()
     return near
