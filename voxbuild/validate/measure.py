@@ -156,7 +156,7 @@ def fidelity(
     heard: dict[str, Heard],
     done: ClipDone,
 ) -> dict[str, float]:
-    """The share of positions with the same likeliest token, mean and 99th percentile of KL; see `nearness`."""
+    """Share of positions with the same likeliest token, mean and 99th percentile of KL; see `nearness`."""
     return over_all(nearness(source, artifact, reference, clips, heard, done))
 
 
