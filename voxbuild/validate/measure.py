@@ -1,7 +1,7 @@
 """Measure an artifact: its transcripts against the true ones, its logits against the unquantized source's."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -114,7 +114,6 @@ class Nearness:
     """Whether both have the same likeliest token [positions]."""
 
 
-@SILENT
 def nearness(
     source: str,
     artifact: Path,
@@ -128,24 +127,34 @@ def nearness(
     Both are given the source's transcripts (`heard`), so all positions have the same history. KL is NaN where
     the artifact's logits are not finite. Raises ValidationError if the source's are not.
     """
-    ours, theirs = Transcriber.open(artifact), Transcriber.open(reference)
     near = []
-    for clip in clips:
-        samples, tokens = np.concatenate(list(FileSource(clip.path, theirs.rate))), heard[clip.name].tokens
-        pairs = zip(
-            teacher_forced_logits(theirs.model, theirs.tokenizer, samples, tokens),
-            teacher_forced_logits(ours.model, ours.tokenizer, samples, tokens),
-            strict=True,
-        )
-        divergence, agreement = [], []
-        with one_blas_thread():
-            for p, q in pairs:
-                _refuse_not_finite(source, p)
-                agreement.append(np.array(mx.argmax(p, axis=-1) == mx.argmax(q, axis=-1)))
-                divergence.append(np.array(_kl(p, q)))
-        near.append(Nearness(np.concatenate(divergence), np.concatenate(agreement)))
+    for p, q in zip(scores(reference, clips, heard), scores(artifact, clips, heard), strict=True):
+        near.append(compared(source, p, q))
         done()
     return near
+
+
+def scores(model: Path, clips: Sequence[Clip], heard: dict[str, Heard]) -> Iterator[Iterator[mx.array]]:
+    """The logits of the model in a folder, given transcripts: for each clip, blocks [n, vocabulary]."""
+    transcriber = Transcriber.open(model)
+    for clip in clips:
+        samples, tokens = (
+            np.concatenate(list(FileSource(clip.path, transcriber.rate))),
+            heard[clip.name].tokens,
+        )
+        yield teacher_forced_logits(transcriber.model, transcriber.tokenizer, samples, tokens)
+
+
+@SILENT
+def compared(source: str, theirs: Iterable[mx.array], ours: Iterable[mx.array]) -> Nearness:
+    """Compare an artifact's logits for a clip with the unquantized source's, see `nearness`."""
+    divergence, agreement = [], []
+    with one_blas_thread():
+        for p, q in zip(theirs, ours, strict=True):
+            _refuse_not_finite(source, p)
+            agreement.append(np.array(mx.argmax(p, axis=-1) == mx.argmax(q, axis=-1)))
+            divergence.append(np.array(_kl(p, q)))
+    return Nearness(np.concatenate(divergence), np.concatenate(agreement))
 
 
 def fidelity(
