@@ -5,11 +5,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from voxrun.files.hashes import sha256_of
 
 from .errors import ConvertError
-from .files import TORN_FILES, read_state, write_json
+from .files import TORN_FILES, read_state, to_json, write_durably, write_json
 
 
 class Journal:
@@ -25,24 +26,54 @@ class Journal:
         stored = read_state(self._path)
         matches = isinstance(stored, dict) and stored.get("identity") == identity
         self._shards: dict[str, str] = dict(stored["shards"]) if matches else {}
+        self._facts: dict[str, dict[str, Any]] = dict(stored.get("facts", {})) if matches else {}
+        self._steps: dict[str, dict[str, str]] = dict(stored.get("steps", {})) if matches else {}
 
     def __bool__(self) -> bool:
-        """Whether any shard is finished."""
-        return bool(self._shards)
+        """Whether any shard or step is finished."""
+        return bool(self._shards or self._steps)
+
+    @property
+    def walk(self) -> Path:
+        """A folder beside it for what steps leave for the next one."""
+        return self.folder.with_name(f"{self.folder.name}.walk")
 
     def whole(self, name: str) -> str | None:
         """The sha256 of a shard that is finished and unchanged; None if it must be written."""
         path, known = self.folder / name, self._shards.get(name)
         return known if known and path.is_file() and sha256_of(path) == known else None
 
-    def add(self, name: str, sha256: str) -> None:
-        """Record a finished shard."""
+    def add(self, name: str, sha256: str, facts: dict[str, Any] | None = None) -> None:
+        """Record a finished shard, and what is to be said of how it was made."""
         self._shards[name] = sha256
-        write_json(self._path, {"identity": self._identity, "shards": self._shards})
+        self._facts[name] = facts or {}
+        write_json(self._path, self._state)
+
+    def add_step(self, name: str, hashes: dict[str, str], facts: dict[str, Any]) -> None:
+        """Record durably a step whose tensors are on the disk: their names and the sha256 of each."""
+        self._steps[name], self._facts[name] = hashes, facts
+        write_durably(self._path, to_json(self._state))
+
+    @property
+    def stored(self) -> dict[str, str]:
+        """The tensors of all finished steps, and the sha256 of each."""
+        return {tensor: sha256 for hashes in self._steps.values() for tensor, sha256 in hashes.items()}
+
+    @property
+    def facts(self) -> list[dict[str, Any]]:
+        """What is to be said of finished shards and steps."""
+        return [facts for name, facts in self._facts.items() if name in self._shards or name in self._steps]
+
+    @property
+    def _state(self) -> dict[str, Any]:
+        state = {"identity": self._identity, "shards": self._shards, "facts": self._facts}
+        return state | ({"steps": self._steps} if self._steps else {})
 
     def forget(self) -> None:
         """Delete the record."""
-        self._shards.clear()
+        for record in (self._shards, self._facts, self._steps):
+            record.clear()
+        shutil.rmtree(self.walk, ignore_errors=True)
         self._path.unlink(missing_ok=True)
 
 

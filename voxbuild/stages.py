@@ -32,7 +32,6 @@ from voxbuild.recipes.origins.base import Clip
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.sources.clips import read_clips
 from voxbuild.sources.fetch import fetch as fetch_files
-from voxbuild.tensors import calibrate as calibration
 from voxbuild.tensors.moments import save_moments
 from voxbuild.validate import figures
 from voxbuild.validate.measure import Heard, check_reference, fidelity, gates_table, listen, report
@@ -100,7 +99,7 @@ def convert(variant: Variant) -> dict[str, str]:
     journal = Journal(variant.partial, conversion.identity)
     with whole_folder(variant.folder, journal.folder, journal):
         shards = conversion.write_weights(journal)
-        manifest = conversion.write_rest(journal.folder, shards)
+        manifest = conversion.write_rest(journal, shards)
         manifest.save(journal.folder)
     return {"weights": manifest.weight_digest}
 

@@ -81,9 +81,10 @@ class Workspace:
         """The converted, unquantized weights of a source that voxrun cannot read itself."""
         return self.state(source) / "unquantized"
 
-    def moments_file(self, source: str, clips: str) -> Path:
-        """The second moments of every matrix's inputs, from the unquantized source over a clip set."""
-        return self.state(source) / f"{clips}.moments.safetensors"
+    def moments_file(self, source: str, clips: str, kind: str = "diagonal") -> Path:
+        """The moments of every matrix's inputs (`methods.Kind`), from the unquantized source over clips."""
+        name = "moments" if kind == "diagonal" else "second-moments"
+        return self.state(source) / f"{clips}.{name}.safetensors"
 
     def heard_file(self, source: str, variant: str) -> Path:
         """What an artifact or a view was heard to say, and with which files, so that it is not repeated."""

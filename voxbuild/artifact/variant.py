@@ -131,7 +131,8 @@ class Variant:
     @property
     def moments_file(self) -> Path:
         """The calibration for its search."""
-        return self.work.moments_file(self.source.name, str(self.recipe.calibrate))
+        recipe = self.recipe
+        return self.work.moments_file(self.source.name, str(recipe.calibrate), recipe.moments or "diagonal")
 
     @property
     def heard_file(self) -> Path:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from voxbuild.artifact.lock import LOCK, Lock, make_lock
 from voxbuild.artifact.manifest import Manifest, file_entry
 from voxbuild.artifact.tools import tool_versions
 from voxbuild.artifact.variant import Variant
-from voxbuild.console import progress_bar
+from voxbuild.console import progress_bar, some_of
 from voxbuild.errors import ConvertError, SourceError
 from voxbuild.files import write_json
 from voxbuild.folders import Journal
@@ -25,8 +26,9 @@ from voxbuild.plan.heads import check_heads
 from voxbuild.plan.planner import Plan, make_plan
 from voxbuild.plan.requirements import check_room, estimate
 from voxbuild.sources.fetch import FetchedFile, Proofs
-from voxbuild.tensors.methods import METHODS
+from voxbuild.tensors.methods import METHODS, Lookup
 from voxbuild.tensors.moments import Moments, load_moments
+from voxbuild.tensors.second_moments import SecondMoments
 from voxbuild.tensors.source_files import Passes
 from voxrun.checkpoint.layout import INDEX, TOKENIZER_FILE
 from voxrun.files.hashes import sha256_of
@@ -88,23 +90,26 @@ class Conversion:
         """
         from .shards import convert, out_of_order  # slow: it compiles loops
 
-        variant, folder, moments = self.variant, journal.folder, self._moments()
+        variant, folder = self.variant, journal.folder
         fetched, stamps = variant.fetched, {name: file.stamp for name, file in self._weights.items()}
         proofs = Proofs(variant.work.proof_file(variant.source.name), fetched, variant.source.name)
         updates = fetched.read_adapter(self.plan.config).updates
         with fetched.open_weights(variant.source, stamps) as weights:
             there = sum(file.stat().st_size for file in folder.iterdir())
             check_room(folder, estimate(self.plan, weights.tensors), there)  # finished shards are kept
-            with _forgotten_if_wrong(journal):
+            with _forgotten_if_wrong(journal), self._moments() as found:
                 proofs.complete(out_of_order(self.plan, weights), lambda done: None)
                 unproven = proofs.missing(self._weights)
                 with (
                     closing(Passes(weights, unproven)) as stream,
                     progress_bar("convert " + self.plan.recipe, weights.nbytes, "B") as bar,
                 ):
-                    hashes = convert(self.plan, stream, journal, bar.update, moments, updates)
+                    hashes = convert(self.plan, stream, journal, bar.update, found, updates)
                     for name in unproven:
                         proofs.add(name, stream.sha256(name))
+        if without := rounding_of(journal).get("without_moments"):
+            why = some_of([f"{module} ({reason})" for module, reason in without.items()])
+            print(f"{variant.name}: rounded without moments: {why}", file=sys.stderr)
         return {name: Entry((folder / name).stat().st_size, sha256) for name, sha256 in hashes.items()}
 
     def write_model(self, folder: Path) -> None:
@@ -118,16 +123,18 @@ class Conversion:
                 f"{', '.join(touched)} of {source.name}: changed during the build; run it again"
             )
 
-    def write_rest(self, folder: Path, shards: Mapping[str, Entry]) -> Manifest:
+    def write_rest(self, journal: Journal, shards: Mapping[str, Entry]) -> Manifest:
         """Write all other files; return the manifest. Raises SourceError if the source has changed."""
+        folder = journal.folder
         self.write_model(folder)
-        write_json(folder / LOCK, self.lock)
+        rounding = {"rounding": facts} if (facts := rounding_of(journal)) else {}
+        write_json(folder / LOCK, self.lock | rounding)
         source = self.variant.source
         return Manifest(
             variant=self.plan.recipe,
             model=source.model,
             source=self.lock["source"],
-            recipe={"name": self.plan.recipe, **self._calibration},
+            recipe={"name": self.plan.recipe, **self._calibration, **rounding},
             tools=tool_versions(),
             device="cpu",
             parameters=self.plan.parameters,
@@ -144,17 +151,29 @@ class Conversion:
     @cached_property
     def _calibration(self) -> dict[str, Any]:
         """The clip set and the sha256 of the moments of a calibrated recipe, else empty."""
-        if not (clips := self.variant.recipe.calibrate):
+        recipe, path = self.variant.recipe, self.variant.moments_file
+        if not recipe.calibrate:
             return {}
-        return {"calibration": {"clips": clips, "sha256": sha256_of(self.variant.moments_file)}}
+        facts = {"clips": recipe.calibrate, "sha256": sha256_of(path)}
+        if recipe.moments == "matrix":
+            with SecondMoments(path) as file:
+                facts |= file.heard.facts
+        return {"calibration": facts}
 
-    def _moments(self) -> Moments:
-        """The moments of a calibrated recipe, else empty. Raises ConvertError if some are missing."""
-        if self.variant.recipe.calibrate is None:
-            return {}
-        moments = load_moments(self.variant.moments_file)
-        check_moments(self.plan, moments)
-        return moments
+    @contextmanager
+    def _moments(self) -> Iterator[dict[str, Lookup]]:
+        """The moments of a calibrated recipe by their kind. Raises ConvertError if they are missing."""
+        kind, path = self.variant.recipe.moments, self.variant.moments_file
+        if kind == "matrix":
+            with SecondMoments(path) as file:
+                check_second_moments(self.plan, file)
+                yield {kind: file.of}
+        elif kind:
+            moments = load_moments(path)
+            check_moments(self.plan, moments)
+            yield {kind: moments.get}
+        else:
+            yield {}
 
 
 @contextmanager
@@ -170,7 +189,7 @@ def _forgotten_if_wrong(journal: Journal) -> Iterator[None]:
 def check_moments(plan: Plan, moments: Moments) -> None:
     """Raises ConvertError unless there are moments for each matrix whose search needs them."""
     for tensor in plan.tensors:
-        if tensor.quantization is None or not METHODS[tensor.quantization.search].needs_moments:
+        if tensor.quantization is None or METHODS[tensor.quantization.search].moments != "diagonal":
             continue
         found = moments.get(tensor.module)
         if found is None or found.shape != tensor.shape[1:] or not np.isfinite(found).all():
@@ -178,3 +197,23 @@ def check_moments(plan: Plan, moments: Moments) -> None:
                 f"{tensor.module}: the calibration has no usable moments of its {tensor.shape[1]} inputs;"
                 " calibrate again, or give it a rule with another search"
             )
+
+
+def check_second_moments(plan: Plan, file: SecondMoments) -> None:
+    """Raises ConvertError if no matrix has moments: they are of another model."""
+    needed = [
+        tensor.module
+        for tensor in plan.tensors
+        if tensor.quantization and METHODS[tensor.quantization.search].moments == "matrix"
+    ]
+    if not any(file.has(module) for module in needed):
+        raise ConvertError(f"{file.path}: no second moments of this model's inputs; calibrate again")
+
+
+def rounding_of(journal: Journal) -> dict[str, Any]:
+    """The facts of `shards.Rounding` of all finished shards together."""
+    together: dict[str, Any] = {}
+    for facts in journal.facts:
+        for name, fact in facts.items():
+            together[name] = dict(sorted((together.get(name, {}) | fact).items()))
+    return together

@@ -3,45 +3,30 @@
 The main thread reads; other threads hash, quantize and write (`voxbuild.tensors.threads`).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from voxbuild.files import written_whole
 from voxbuild.folders import Journal
 from voxbuild.plan.planner import Plan, TensorPlan
-from voxbuild.tensors.adapter import NO_UPDATES, Update, Updates
-from voxbuild.tensors.check import Place, check_cast, check_quantized
+from voxbuild.tensors.adapter import NO_UPDATES, Updates
 from voxbuild.tensors.checkpoint import OnePass
-from voxbuild.tensors.low_rank import merge
-from voxbuild.tensors.methods import METHODS
-from voxbuild.tensors.moments import NO_MOMENTS, Moments
-from voxbuild.tensors.quantize import Rows, cast, to_rows, transposed
+from voxbuild.tensors.methods import Lookup, choose
 from voxbuild.tensors.source_files import Passes, SourceFiles
 from voxbuild.tensors.threads import Buffer, in_order
 from voxbuild.tensors.writer import CheckpointWriter
-from voxrun.checkpoint.dialects import pairs_from_halves
-from voxrun.checkpoint.tensors import Tensor
 from voxrun.parallel import cores
 
+from .pieces import Piece, Stored, as_stored, pieces_of
+
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Rows of a tensor, as the source stores them."""
-
-    tensor: TensorPlan
-    stored: Tensor
-    first: int
-    """The number of the first row in the tensor."""
-    rows: int
-    data: memoryview
-    moments: Rows | None
-    update: Update | None
-    is_last: bool
+Found = Mapping[str, Lookup]
+"""Kind of moments -> those of each module, from a calibration."""
+NO_MOMENTS: Found = MappingProxyType({})
 
 
 def out_of_order(plan: Plan, source: SourceFiles) -> list[str]:
@@ -57,13 +42,13 @@ def convert(
     source: OnePass | Passes,
     journal: Journal,
     progress: Progress,
-    moments: Moments = NO_MOMENTS,
+    found: Found = NO_MOMENTS,
     updates: Updates = NO_UPDATES,
 ) -> dict[str, str]:
     """Write the shards that are not finished yet; return file name -> sha256 of all.
 
-    `progress` gets source bytes as they are done; `moments` are those of the modules whose search needs them,
-    `updates` those of an adapter, by module.
+    `progress` gets source bytes as they are done; `found` has the moments that a search needs, `updates` an
+    adapter's, by module. `journal.facts` then says what `Rounding` does.
     Raises ConvertError for weights that do not fit the recipe's dtype or mode, CheckpointError if the source
     is truncated or changes, OSError if the disk is full; shards that are finished by then are kept.
     """
@@ -71,79 +56,77 @@ def convert(
     with ThreadPoolExecutor(cores(), thread_name_prefix="quantize") as pool:
         for name, tensors in plan.shards.items():
             if (digest := journal.whole(name)) is None:
-                pieces = _pieces(tensors, source, moments, updates, progress)
-                digest = _write_shard(journal.folder / name, tensors, pieces, pool)
+                rounding = Rounding()
+                pieces = _pieces(tensors, source, found, updates, progress)
+                digest = _write_shard(journal.folder / name, tensors, pieces, pool, rounding)
                 source.check_unchanged()
-                journal.add(name, digest)
+                journal.add(name, digest, rounding.facts)
             else:
                 progress(sum(source.tensors[tensor.source].nbytes for tensor in tensors))
             hashes[name] = digest
     return hashes
 
 
+class Rounding:
+    """What is to be said of how matrices were rounded whose method needs moments of the kind `matrix`."""
+
+    def __init__(self) -> None:
+        self._without: dict[str, str] = {}
+        self._plain: dict[str, int] = {}
+
+    def add(self, stored: Stored) -> None:
+        """Count a piece's rows."""
+        piece, module = stored.piece, stored.piece.tensor.module
+        if piece.choice and piece.choice.why:
+            self._without[module] = piece.choice.why
+        if stored.plain_rows:
+            self._plain[module] = self._plain.get(module, 0) + stored.plain_rows
+        if piece.is_last and self._plain.get(module) == piece.tensor.shape[0]:
+            self._without[module] = "no row is better than by plain rounding"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """without_moments: module -> why; plain_rows: module -> rows that were rounded plainly."""
+        facts: dict[str, dict[str, Any]] = {"without_moments": self._without, "plain_rows": self._plain}
+        return {name: dict(sorted(fact.items())) for name, fact in facts.items() if fact}
+
+
 def _write_shard(
-    path: Path, tensors: list[TensorPlan], pieces: Iterable[Piece], pool: ThreadPoolExecutor
+    path: Path,
+    tensors: list[TensorPlan],
+    pieces: Iterable[Piece],
+    pool: ThreadPoolExecutor,
+    rounding: Rounding,
 ) -> str:
     """Write a shard atomically; return its sha256."""
     outputs = [output for tensor in tensors for output in tensor.outputs]
     with written_whole(path) as partial, closing(CheckpointWriter(partial, outputs)) as writer:
-        for data in _in_file_order(in_order(pool, _quantized, pieces, ahead=4 * cores())):
+        for data in _in_file_order(in_order(pool, as_stored, pieces, ahead=4 * cores()), rounding):
             writer.write(data)
         return writer.finish()
 
 
 def _pieces(
-    tensors: list[TensorPlan],
-    source: OnePass | Passes,
-    moments: Moments,
-    updates: Updates,
-    progress: Progress,
+    tensors: list[TensorPlan], source: OnePass | Passes, found: Found, updates: Updates, progress: Progress
 ) -> Iterator[Piece]:
     for tensor in tensors:
         how = tensor.quantization
-        weights = moments[tensor.module] if how and METHODS[how.search].needs_moments else None
+        choice = choose(tensor.module, tensor.shape[1], how, found) if how else None
         update = updates[tensor.module] if tensor.merged else None
-        stored, first = source.tensors[tensor.source], 0
-        for rows, data in source.rows(stored, tensor.head_rows or 1):
-            last = first + rows == stored.shape[0]
-            yield Piece(tensor, stored, first, rows, data, weights, update, last)
-            first += rows
-            progress(len(data))
+        for piece in pieces_of(tensor, source, choice, update):
+            yield piece
+            progress(len(piece.data))
 
 
-def _in_our_layout(piece: Piece) -> tuple[Rows, str]:
-    """The rows in our layout, with the adapter's update; and their dtype."""
-    tensor, stored = piece.tensor, piece.stored
-    rows = to_rows(piece.data, stored.dtype, (piece.rows, *stored.shape[1:]))
-    if tensor.transpose:
-        rows = transposed(rows)
-    if tensor.head_rows:
-        rows = pairs_from_halves(rows, tensor.head_rows)
-    if piece.update is None:
-        return rows, stored.dtype
-    return merge(cast(rows, stored.dtype, "F32"), piece.first, piece.update), "F32"
-
-
-def _quantized(piece: Piece) -> tuple[Piece, list[Buffer]]:
-    """Bring rows into our layout, cast and quantize them: the bytes of each output of their tensor."""
-    tensor, place = piece.tensor, Place(piece.tensor.source, piece.first)
-    read, dtype = _in_our_layout(piece)
-    rows = cast(read, dtype, tensor.dtype)
-    check_cast(read, dtype, rows, tensor.dtype, place)
-    if (how := tensor.quantization) is None:
-        return piece, [rows.data.cast("B")]
-    parts = METHODS[how.search].quantize(rows, tensor.dtype, how, piece.moments)
-    check_quantized(rows, tensor.dtype, how, parts, place)
-    return piece, [part.data.cast("B") for part in parts.values()]
-
-
-def _in_file_order(converted: Iterable[tuple[Piece, list[Buffer]]]) -> Iterator[Buffer]:
+def _in_file_order(converted: Iterable[Stored], rounding: Rounding) -> Iterator[Buffer]:
     """Packed weights at once; scales and biases, which are much smaller, after a tensor's last row."""
     behind: list[list[Buffer]] = []
-    for piece, (first, *others) in converted:
+    for stored in converted:
+        rounding.add(stored)
+        first, *others = stored.parts
         yield first
         behind.append(others)
-        if piece.is_last:
+        if stored.piece.is_last:
             for leaf in zip(*behind, strict=True):
                 yield from leaf
             behind.clear()

@@ -67,6 +67,8 @@ class Plan:
     recipe: str
     tensors: tuple[TensorPlan, ...]
     config: Mapping[str, Any]
+    sequential: bool = False
+    """Whether each matrix is rounded behind others that are quantized already."""
 
     @property
     def parameters(self) -> int:
@@ -104,6 +106,8 @@ class Plan:
         Transforms that a tensor does not need are left out, so that a new one changes no other digest.
         """
         content = asdict(self)
+        if not self.sequential:
+            del content["sequential"]
         for tensor in content["tensors"]:
             for name in ("head_rows", "merged"):
                 if not tensor[name]:
@@ -140,7 +144,8 @@ def make_plan(
         _check_rules(recipe.name, recipe.quantize, _matrices(found, naming.dialect))
     tensors = [_planned(recipe, name, tensor, naming, config, merged) for name, tensor in found.items()]
     sharded = _sharded(tensors, recipe.shards.max_bytes)
-    return Plan(recipe.name, sharded, _config(recipe, params, config, tensors))
+    sequential = recipe.quantize is not None and recipe.quantize.sequential
+    return Plan(recipe.name, sharded, _config(recipe, params, config, tensors), sequential)
 
 
 def _matrices(found: Mapping[str, Tensor], dialect: Dialect) -> dict[str, tuple[int, ...]]:

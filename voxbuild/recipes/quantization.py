@@ -70,7 +70,22 @@ class Rule(Strict):
 class Quantize(QuantizationFields):
     """Default settings and rules; for each module, the first rule that matches its path applies."""
 
+    sequential: bool = False
+    """With `search: gptq`: each matrix is rounded behind others that are quantized already."""
     rules: tuple[Rule, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _is_sequential_with_second_moments(self) -> "Quantize":
+        if self.sequential and self.moments != "matrix":
+            raise FieldError("`sequential: yes` needs `search: gptq`", "sequential")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _needs_one_kind_of_moments(self) -> "Quantize":
+        if len(set(self.calibrated.values())) > 1:
+            names = " and ".join(f"`search: {name}`" for name in self.calibrated)
+            raise FieldError(f"{names} need different moments; use one of them", "rules")
+        return self
 
     @pydantic.model_validator(mode="after")
     def _rules_are_supported(self) -> "Quantize":
@@ -80,10 +95,15 @@ class Quantize(QuantizationFields):
         return self
 
     @property
-    def needs_moments(self) -> bool:
-        """Whether the search of any matrix needs calibration."""
-        searches = (self.search, *(rule.search for rule in self.rules))
-        return any(METHODS[search].needs_moments for search in searches if search)
+    def calibrated(self) -> dict[str, str]:
+        """The searches of any matrix that need calibration -> the kind of moments that they need."""
+        searches = (self.search, *(rule.search for rule in self.rules if rule.search))
+        return {name: kind for name in searches if (kind := METHODS[name].moments)}
+
+    @property
+    def moments(self) -> str | None:
+        """The kind of moments that it needs of a calibration; None: it needs none."""
+        return next(iter(self.calibrated.values()), None)
 
     def for_module(self, path: str) -> Quantization | None:
         """The settings for the matrix of a module (canonical path); None: it is not quantized."""

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from voxbuild.tensors.methods import METHODS
+
 from .gates import Gates
 from .hub_terms import check_tag
 from .loaders import LOADERS
@@ -92,7 +94,7 @@ class Recipe(Strict):
     dialects: tuple[str, ...] = ()
     """Loaders that must be able to read the artifact; a view is built for those that need one."""
     calibrate: FileName | None = None
-    """The clip set over which inputs are measured for `search: activation`."""
+    """The clip set over which inputs are measured for a search that needs that."""
     shards: Shards = Shards()
     validation: Annotated[Validate, pydantic.Field(alias="validate")]
     publish: Publish
@@ -121,9 +123,17 @@ class Recipe(Strict):
 
     @pydantic.model_validator(mode="after")
     def _is_calibrated_if_needed(self) -> "Recipe":
-        needed = self.quantize is not None and self.quantize.needs_moments
+        needed = self.quantize.calibrated if self.quantize else {}
         if needed and self.calibrate is None:
-            raise FieldError("`search: activation` needs `calibrate:` with a clip set's name", "quantize")
+            raise FieldError(
+                f"`search: {next(iter(needed))}` needs `calibrate:` with a clip set's name", "quantize"
+            )
         if self.calibrate is not None and not needed:
-            raise FieldError("nothing is quantized with `search: activation`, so leave it out", "calibrate")
+            known = " or ".join(name for name, method in METHODS.items() if method.moments)
+            raise FieldError(f"nothing is quantized with `search:` {known}, so leave it out", "calibrate")
         return self
+
+    @property
+    def moments(self) -> str | None:
+        """The kind of moments that its calibration measures; None: it has none."""
+        return self.quantize.moments if self.quantize else None

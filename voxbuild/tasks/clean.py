@@ -108,7 +108,10 @@ def _paths(variant: Variant) -> list[Path]:
 
 def _unfinished(partial: Path) -> list[Path]:
     """What `folders.whole_folder` may leave when it is killed."""
-    return [partial, *(partial.with_name(f"{partial.name}{end}") for end in (".old", ".journal.json"))]
+    return [
+        partial,
+        *(partial.with_name(f"{partial.name}{end}") for end in (".old", ".journal.json", ".walk")),
+    ]
 
 
 def _removed(paths: list[Path], remove: bool) -> Iterator[str]:

@@ -25,6 +25,7 @@ from .factor import NotPositiveError, factor
 from .kernels import BFLOAT16, compiled, pack_rows
 from .modes import Quantization
 from .quantize import KINDS, cast, quantize_rows
+from .second_moments import HEAD
 from .search import (
     BEST_BIAS,
     BEST_SCALE,
@@ -43,9 +44,16 @@ from .search import (
 )
 
 Array = np.typing.NDArray[Any]
+DAMPING, HEAD_DAMPING = 0.1, 0.3
+"""Shares of the mean diagonal that are added to it: of a matrix's moments, and of the output head's."""
 SWEEPS = 1
 """Times that steps 2 and 3 go over all groups."""
 ONE, FOUR = uint64(1), uint64(4)
+
+
+def damping_of(module: str) -> float:
+    """How much the moments of a module's inputs are damped."""
+    return HEAD_DAMPING if module == HEAD else DAMPING
 
 
 @dataclass(frozen=True)

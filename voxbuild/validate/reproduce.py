@@ -50,7 +50,7 @@ def reproduce(variant: Variant) -> None:
         conversion = Conversion.of(variant)
         journal = Journal(place / "again", conversion.identity)
         journal.folder.mkdir()
-        again = conversion.write_rest(journal.folder, conversion.write_weights(journal))
+        again = conversion.write_rest(journal, conversion.write_weights(journal))
         rows = _rows(built, again)
         print(markdown(rows, ["file", "bytes", ""]))
         differing = [row[0] for row in rows if row[2] != "same"]

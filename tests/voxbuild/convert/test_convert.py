@@ -61,7 +61,7 @@ def converted(book, name, path, folder, params=PARAMS, **changes):
     folder.mkdir(parents=True, exist_ok=True)
     done = []
     with Checkpoint(path) as checkpoint, closing(OnePass(checkpoint, hashing=True)) as stream:
-        hashes = convert(plan, stream, Journal(folder, name), done.append, moments_of(plan))
+        hashes = convert(plan, stream, Journal(folder, name), done.append, {"diagonal": moments_of(plan).get})
         assert stream.sha256() == sha256_of(path)
     assert sum(done) == sum(t.nbytes for t in header)
     return plan, hashes

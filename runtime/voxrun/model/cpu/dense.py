@@ -41,6 +41,10 @@ class FloatMatrix:
         """The same, rounding as before there were LEFT_ROWS."""
         return replace(self, left_rows=0)
 
+    def unpacked(self, first: int, last: int) -> FloatArray:
+        """The weights of some rows [last - first, columns]."""
+        return self.weight[first:last]
+
     def take(self, rows: Array) -> FloatArray:
         """Rows [n] -> their weights [n, columns]. Raises IndexError."""
         taken: FloatArray = self.weight[rows]

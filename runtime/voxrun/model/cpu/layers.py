@@ -4,7 +4,8 @@ The modules replace MLX's Linear, Embedding, Conv1d and RMSNorm and are called i
 MLX or of NumPy; they answer in kind.
 """
 
-from collections.abc import Mapping
+import mmap
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from voxrun.model.functions import rms_norm
 from voxrun.model.linear import Embedding, Linear, QuantizedEmbedding, QuantizedLinear
 
 from .dense import FloatMatrix
+from .tiled import Tiled
 
 if TYPE_CHECKING:
     from voxrun.model.voxtral import VoxtralRealtime
@@ -141,6 +143,30 @@ def round_as_before(model: "VoxtralRealtime") -> None:
     for layer in model.modules():
         if isinstance(layer, MappedLinear | MappedConv1d | MappedEmbedding):
             layer._stored = layer._stored.as_before()
+
+
+def round_alike(model: "VoxtralRealtime") -> None:
+    """Compute, a little more slowly, with the same roundings on any number of cores."""
+    for layer in model.modules():
+        if isinstance(layer, MappedLinear | MappedConv1d | MappedEmbedding):
+            alike: Any = Tiled(layer._stored)  # it takes the other's place
+            layer._stored = alike
+
+
+def release_pages(model: "VoxtralRealtime") -> None:
+    """Give the memory of mapped weights back; they are read again when they are needed."""
+    for mapping in {id(found): found for layer in model.modules() for found in _mappings(layer)}.values():
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def _mappings(layer: nn.Module) -> Iterator[mmap.mmap]:
+    """The mapped files that a layer's stored arrays are views of."""
+    stored = getattr(layer, "_stored", None)
+    for array in vars(getattr(stored, "stored", stored)).values() if stored is not None else ():
+        while isinstance(array, np.ndarray):
+            array = array.base
+        if isinstance(array, mmap.mmap):
+            yield array
 
 
 def _weights(layer: nn.Module) -> int:

@@ -62,6 +62,12 @@ class Matrix:
         """The same, rounding as before there were LEFT_ROWS."""
         return replace(self, few_rows=FEW_ROWS_BEFORE, left_rows=0)
 
+    def unpacked(self, first: int, last: int) -> FloatArray:
+        """The weights of some rows [last - first, columns]."""
+        out = np.empty((last - first, self.columns), np.float32)
+        kernels.unpack_rows(*self._stored, first, out)
+        return self._by_columns(out)
+
     def take(self, rows: Array) -> FloatArray:
         """Rows [n] -> their weights [n, columns]. Raises IndexError: a kernel would read beyond the file."""
         if len(rows) and not 0 <= rows.min() <= rows.max() < self.rows:

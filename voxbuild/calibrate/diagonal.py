@@ -12,14 +12,13 @@ import numpy as np
 
 from voxbuild.console import some_of
 from voxbuild.errors import ConvertError
+from voxbuild.tensors.moments import Array, Moments
 from voxrun.device import mx
 from voxrun.model.cpu import layers
 from voxrun.model.cpu.layers import MappedEmbedding, MappedLinear
 from voxrun.model.linear import Embedding, Linear
 from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.transcriber import Transcriber
-
-from .moments import Array, Moments
 
 LINEAR = Linear | MappedLinear
 EMBEDDING = Embedding | MappedEmbedding

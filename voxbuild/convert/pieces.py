@@ -1,0 +1,105 @@
+"""Rows of a tensor from the source's layout and dtype to the bytes that an artifact stores."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from voxbuild.plan.planner import TensorPlan
+from voxbuild.tensors.adapter import Update
+from voxbuild.tensors.check import Place, check_cast, check_quantized
+from voxbuild.tensors.checkpoint import OnePass
+from voxbuild.tensors.low_rank import merge
+from voxbuild.tensors.methods import METHODS, Choice
+from voxbuild.tensors.quantize import Rows, cast, quantize_rows, to_rows, transposed
+from voxbuild.tensors.source_files import Passes
+from voxbuild.tensors.threads import Buffer
+from voxrun.checkpoint.dialects import pairs_from_halves
+from voxrun.checkpoint.tensors import Tensor
+from voxrun.parallel import one_blas_thread
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows of a tensor, as the source stores them."""
+
+    tensor: TensorPlan
+    stored: Tensor
+    first: int
+    """The number of the first row in the tensor."""
+    rows: int
+    data: memoryview
+    choice: Choice | None
+    """How a matrix is quantized; None: it is not."""
+    update: Update | None
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A piece as the artifact stores it."""
+
+    piece: Piece
+    arrays: list[Rows]
+    """The rows of each output of its tensor."""
+    plain_rows: int = 0
+    """Rows that a method with feedback left as plain rounding makes them, as nothing was better."""
+
+    @property
+    def parts(self) -> list[Buffer]:
+        """The bytes of each output."""
+        return [array.data.cast("B") for array in self.arrays]
+
+
+def pieces_of(
+    tensor: TensorPlan, source: OnePass | Passes, choice: Choice | None, update: Update | None
+) -> Iterator[Piece]:
+    """A tensor's rows in the order of the source. Raises CheckpointError."""
+    stored, first = source.tensors[tensor.source], 0
+    for rows, data in source.rows(stored, tensor.head_rows or 1):
+        last = first + rows == stored.shape[0]
+        yield Piece(tensor, stored, first, rows, data, choice, update, last)
+        first += rows
+
+
+def in_our_layout(piece: Piece) -> tuple[Rows, str]:
+    """The rows in our layout, with the adapter's update; and their dtype."""
+    tensor, stored = piece.tensor, piece.stored
+    rows = to_rows(piece.data, stored.dtype, (piece.rows, *stored.shape[1:]))
+    if tensor.transpose:
+        rows = transposed(rows)
+    if tensor.head_rows:
+        rows = pairs_from_halves(rows, tensor.head_rows)
+    if piece.update is None:
+        return rows, stored.dtype
+    return merge(cast(rows, stored.dtype, "F32"), piece.first, piece.update), "F32"
+
+
+def as_stored(piece: Piece) -> Stored:
+    """Bring rows into our layout, cast and quantize them. Raises ConvertError for weights that do not fit."""
+    tensor, place = piece.tensor, Place(piece.tensor.source, piece.first)
+    read, dtype = in_our_layout(piece)
+    rows = cast(read, dtype, tensor.dtype)
+    check_cast(read, dtype, rows, tensor.dtype, place)
+    if piece.choice is None:
+        return Stored(piece, [rows])
+    if piece.choice.map is not None:
+        rows = cast(_mapped(cast(rows, tensor.dtype, "F32"), piece.choice.map), "F32", tensor.dtype)
+        check_cast(read, dtype, rows, tensor.dtype, place)
+    how, method = piece.choice.how, METHODS[piece.choice.how.search]
+    parts = method.quantize(rows, tensor.dtype, how, piece.choice.prepared)
+    check_quantized(rows, tensor.dtype, how, parts, place)
+    plain = _equal_rows(parts, quantize_rows(rows, tensor.dtype, how)) if method.moments == "matrix" else 0
+    return Stored(piece, list(parts.values()), plain)
+
+
+def _mapped(rows: Rows, matrix: Rows) -> Rows:
+    with one_blas_thread(), np.errstate(all="ignore"):  # the pieces are computed side by side
+        mapped: Rows = rows @ matrix
+    return mapped
+
+
+def _equal_rows(one: dict[str, Rows], other: dict[str, Rows]) -> int:
+    """Rows whose parts are all the same."""
+    same = [(one[leaf] == other[leaf]).all(axis=1) for leaf in one]
+    return int(np.logical_and.reduce(same).sum())
