@@ -21,6 +21,10 @@ from voxbuild.artifact.manifest import (
 )
 from voxbuild.artifact.tools import runtime_versions, tool_versions
 from voxbuild.artifact.variant import Variant
+from voxbuild.calibrate.diagonal import mean_squares
+from voxbuild.calibrate.recordings import own_tokens, refuse_silence, save_recordings
+from voxbuild.calibrate.walk import Walk
+from voxbuild.calibrate.whole import are_kept, second_moments
 from voxbuild.card.render import check_card_names, write_card_files
 from voxbuild.convert import kept_views
 from voxbuild.convert.conversion import Conversion
@@ -33,8 +37,10 @@ from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.sources.clips import read_clips
 from voxbuild.sources.fetch import fetch as fetch_files
 from voxbuild.tensors.moments import save_moments
-from voxbuild.validate import figures
-from voxbuild.validate.measure import Heard, check_reference, fidelity, gates_table, listen, report
+from voxbuild.tensors.second_moments import Heard, save_second_moments
+from voxbuild.validate import figures, measure
+from voxbuild.validate.measure import check_reference, fidelity, gates_table, listen, report
+from voxrun.checkpoint.layout import Layout
 from voxrun.device import device_name
 from voxrun.files.hashes import sha256_of
 from voxrun.trust.manifest import Entry
@@ -64,13 +70,29 @@ def unquantize(work: Workspace, source: Source) -> dict[str, Any]:
     return {"copy": hashes_of_copy(work, source)}
 
 
-def calibrate(work: Workspace, source: Source, clips: ClipSet) -> None:
-    """Write how much each input of each matrix of the unquantized source matters over a clip set."""
+def calibrate(work: Workspace, source: Source, clips: ClipSet, kind: str = "diagonal") -> None:
+    """Write the moments of the unquantized source's inputs over a clip set, of one kind.
+
+    Diagonal: how much each input of each matrix matters. Matrix: the second moments, and beside them what the
+    source writes for each recording; moments that are too large to keep are left to conversion.
+    """
     folder = proven_folder(work, source)
-    members = read_clips(clips, work.clips)
-    with progress_bar(f"calibrate {clips.name}", len(members), "clip") as bar:
-        moments = calibration.calibrate(folder, [clip.path for clip in members], bar.update)
-    save_moments(work.moments_file(source.name, clips.name), moments)
+    paths = [clip.path for clip in read_clips(clips, work.clips)]
+    path = work.moments_file(source.name, clips.name, kind)
+    if kind == "diagonal":
+        with progress_bar(f"calibrate {clips.name}", len(paths), "clip") as bar:
+            save_moments(path, mean_squares(folder, paths, bar.update))
+        return
+    with progress_bar(f"transcribe {clips.name}", len(paths), "clip") as bar:
+        recordings = own_tokens(folder, paths, bar.update)
+    moments = {}
+    if are_kept(Layout(folder).config):
+        walk = Walk(folder, recordings, sequential=False)
+        with progress_bar(f"calibrate {clips.name}", walk.total, "clip") as bar:
+            moments = second_moments(walk, bar.update)
+    refuse_silence(folder, recordings)
+    save_recordings(work.tokens_file(source.name, clips.name), recordings)
+    save_second_moments(path, moments, Heard(len(recordings), sum(each.seconds for each in recordings)))
 
 
 def write_plan(variant: Variant, lock: Path | None = None) -> str | None:
@@ -134,7 +156,7 @@ def validate(variant: Variant) -> str:
     clips = {name: read_clips(clip_set, variant.work.clips) for name, clip_set in variant.clip_sets.items()}
     everything = [clip for members in clips.values() for clip in members]
     reference = {
-        clip: Heard(**entry)
+        clip: measure.Heard(**entry)
         for name in clips
         for clip, entry in read_json(variant.work.reference_file(source.name, name)).items()
     }

@@ -86,6 +86,10 @@ class Workspace:
         name = "moments" if kind == "diagonal" else "second-moments"
         return self.state(source) / f"{clips}.{name}.safetensors"
 
+    def tokens_file(self, source: str, clips: str) -> Path:
+        """What the unquantized source writes for the recordings that calibrate, token by token."""
+        return self.state(source) / f"{clips}.tokens.json"
+
     def heard_file(self, source: str, variant: str) -> Path:
         """What an artifact or a view was heard to say, and with which files, so that it is not repeated."""
         return self.state(source) / f"{variant}.heard.json"

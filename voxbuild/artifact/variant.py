@@ -135,6 +135,11 @@ class Variant:
         return self.work.moments_file(self.source.name, str(recipe.calibrate), recipe.moments or "diagonal")
 
     @property
+    def tokens_file(self) -> Path:
+        """What the unquantized source writes for the recordings that calibrate."""
+        return self.work.tokens_file(self.source.name, str(self.recipe.calibrate))
+
+    @property
     def heard_file(self) -> Path:
         """What its last validation heard and measured, before the gates."""
         return self.work.heard_file(self.source.name, self._folder_name)

@@ -1,4 +1,4 @@
-"""Calibration: the second moment of every input of every matrix, over calibration clips.
+"""The second moment of every single input of every matrix, over calibration clips: the diagonal of H.
 
 The unquantized model transcribes the clips while its linear layers are wrapped. An error e in a weight of
 column j adds e^2 E[x_j^2] to the squared error of an output.
@@ -63,7 +63,7 @@ def observe(model: VoxtralRealtime) -> dict[str, Observed]:
     return found
 
 
-def calibrate(folder: Path, recordings: Sequence[Path], done: Callable[[], None]) -> Moments:
+def mean_squares(folder: Path, recordings: Sequence[Path], done: Callable[[], None]) -> Moments:
     """The moments of the unquantized model in a folder over recordings.
 
     Raises ConvertError if they are not finite, and voxrun's errors.

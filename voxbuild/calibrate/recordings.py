@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from voxbuild.errors import ConvertError
+from voxbuild.errors import ConvertError, FormatError
+from voxbuild.files import read_json, write_json
 from voxrun.stream.at_once import sessions_at_once
 from voxrun.stream.results import Transcript
 from voxrun.transcriber import Transcriber
@@ -54,3 +55,19 @@ def refuse_silence(model: Path, recordings: Sequence[Recording]) -> None:
             f"{model}: the unquantized source hears no word in the recordings that calibrate; give recordings"
             " of speech in a language that it knows"
         )
+
+
+def save_recordings(path: Path, recordings: Sequence[Recording]) -> None:
+    """Write the recordings' names and what was heard in them."""
+    write_json(path, [asdict(each) | {"path": each.path.name} for each in recordings])
+
+
+def load_recordings(path: Path, paths: Sequence[Path]) -> list[Recording]:
+    """Read the file of `save_recordings`; `paths` are those of the same recordings. Raises FormatError."""
+    stored = read_json(path)
+    if [entry["path"] for entry in stored] != [each.name for each in paths]:
+        raise FormatError(f"{path}: it is about other recordings; calibrate again")
+    return [
+        Recording(each, tuple(entry["tokens"]), entry["text"], entry["seconds"])
+        for each, entry in zip(paths, stored, strict=True)
+    ]

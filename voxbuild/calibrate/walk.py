@@ -71,6 +71,10 @@ class Leg:
     """How often each recording goes through it."""
 
 
+def _nothing(done: int) -> None:
+    pass
+
+
 Sums = dict[str, Products]
 TABLE = "table"
 
@@ -89,28 +93,34 @@ class Walk:
         *,
         sequential: bool,
         state: Path | None = None,
-        done: Callable[[int], None] = lambda n: None,
     ) -> None:
         """`model` is the unquantized model's folder; what an interrupted walk needs is kept in `state`.
 
-        `done` is told of recordings that have gone through a layer. Raises ConfigError, WeightsError.
+        Raises ConfigError, WeightsError.
         """
         self._network = computed(Network, model)
-        self._recordings, self._sequential, self._done = recordings, sequential, done
+        self._recordings, self._sequential = recordings, sequential
+        self._done: Callable[[int], None] = _nothing
         self._tokens = np.unique(np.concatenate([self._network.history(each) for each in recordings]))
         self._state = State(state, self._identity()) if state else None
         self._streams: list[Stream] = []
 
     @property
     def total(self) -> int:
-        """What `done` is told altogether."""
+        """What `done` of `steps` is told altogether."""
         return sum(leg.passes for leg in self._legs()) * len(self._recordings)
 
     def __iter__(self) -> Iterator[Step]:
+        """The steps, without progress."""
+        return self.steps(_nothing)
+
+    def steps(self, done: Callable[[int], None]) -> Iterator[Step]:
         """The steps; sequentially each must be finished before the next one is asked for.
 
+        `done` is told of recordings that have gone through a layer.
         Raises ConvertError for inputs that are not finite, AudioError for an unreadable recording.
         """
+        self._done = done
         legs = self._legs()
         finished = self._resume()
         self._done(sum(leg.passes for leg in legs[:finished]) * len(self._recordings))

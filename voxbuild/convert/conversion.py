@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +17,7 @@ from voxbuild.artifact.lock import LOCK, Lock, make_lock
 from voxbuild.artifact.manifest import Manifest, file_entry
 from voxbuild.artifact.tools import tool_versions
 from voxbuild.artifact.variant import Variant
+from voxbuild.calibrate.recordings import Recording, load_recordings
 from voxbuild.console import progress_bar, some_of
 from voxbuild.errors import ConvertError, SourceError
 from voxbuild.files import write_json
@@ -24,17 +25,23 @@ from voxbuild.folders import Journal
 from voxbuild.plan.compatibility import check_dialects
 from voxbuild.plan.heads import check_heads
 from voxbuild.plan.planner import Plan, make_plan
-from voxbuild.plan.requirements import check_room, estimate
+from voxbuild.plan.requirements import Estimate, check_room, estimate, in_words
+from voxbuild.plan.work import is_by_layers, rounding_seconds, uses_moments, walk_seconds
+from voxbuild.sources.clips import read_clips
 from voxbuild.sources.fetch import FetchedFile, Proofs
+from voxbuild.tensors.adapter import Updates
 from voxbuild.tensors.methods import METHODS, Lookup
 from voxbuild.tensors.moments import Moments, load_moments
-from voxbuild.tensors.second_moments import SecondMoments
-from voxbuild.tensors.source_files import Passes
+from voxbuild.tensors.second_moments import Heard, SecondMoments
+from voxbuild.tensors.source_files import Passes, SourceFiles
 from voxrun.checkpoint.layout import INDEX, TOKENIZER_FILE
+from voxrun.checkpoint.tensors import Tensor
 from voxrun.files.hashes import sha256_of
 from voxrun.files.objects import read_json as read_params
 from voxrun.trust.manifest import Entry
 
+SAME_MACHINE = "on the same machine with the same BLAS"
+"""Where a sequential conversion gives the same bytes."""
 SMALL_FILES = ("config.json", INDEX, LOCK, TOKENIZER_FILE)
 
 
@@ -88,29 +95,85 @@ class Conversion:
         Each file of the source is read once, and its hash is verified on the way if that was not done before.
         Raises the errors of `shards.convert`, and SourceError if a file does not have its pinned hash.
         """
-        from .shards import convert, out_of_order  # slow: it compiles loops
-
         variant, folder = self.variant, journal.folder
         fetched, stamps = variant.fetched, {name: file.stamp for name, file in self._weights.items()}
         proofs = Proofs(variant.work.proof_file(variant.source.name), fetched, variant.source.name)
         updates = fetched.read_adapter(self.plan.config).updates
         with fetched.open_weights(variant.source, stamps) as weights:
             there = sum(file.stat().st_size for file in folder.iterdir())
-            check_room(folder, estimate(self.plan, weights.tensors), there)  # finished shards are kept
-            with _forgotten_if_wrong(journal), self._moments() as found:
-                proofs.complete(out_of_order(self.plan, weights), lambda done: None)
-                unproven = proofs.missing(self._weights)
-                with (
-                    closing(Passes(weights, unproven)) as stream,
-                    progress_bar("convert " + self.plan.recipe, weights.nbytes, "B") as bar,
-                ):
-                    hashes = convert(self.plan, stream, journal, bar.update, found, updates)
-                    for name in unproven:
-                        proofs.add(name, stream.sha256(name))
+            check_room(folder, self._estimate(weights.tensors), there)  # finished shards are kept
+            with _forgotten_if_wrong(journal):
+                write = self._by_layers if is_by_layers(self.plan) else self._in_one_read
+                hashes = write(journal, weights, proofs, updates)
         if without := rounding_of(journal).get("without_moments"):
             why = some_of([f"{module} ({reason})" for module, reason in without.items()])
             print(f"{variant.name}: rounded without moments: {why}", file=sys.stderr)
         return {name: Entry((folder / name).stat().st_size, sha256) for name, sha256 in hashes.items()}
+
+    def _in_one_read(
+        self, journal: Journal, weights: SourceFiles, proofs: Proofs, updates: Updates
+    ) -> dict[str, str]:
+        """Convert while the source is read and hashed, from its first byte to its last."""
+        from .shards import convert, out_of_order  # slow: it compiles loops
+
+        proofs.complete(out_of_order(self.plan, weights), lambda done: None)
+        unproven = proofs.missing(self._weights)
+        with (
+            self._moments() as found,
+            closing(Passes(weights, unproven)) as stream,
+            progress_bar("convert " + self.plan.recipe, weights.nbytes, "B") as bar,
+        ):
+            hashes = convert(self.plan, stream, journal, bar.update, found, updates)
+            for name in unproven:
+                proofs.add(name, stream.sha256(name))
+        return hashes
+
+    def _by_layers(
+        self, journal: Journal, weights: SourceFiles, proofs: Proofs, updates: Updates
+    ) -> dict[str, str]:
+        """Convert in the order of the network, with moments that are measured in passing."""
+        from voxbuild.calibrate.walk import Walk  # slow: it loads the model's kernels
+
+        from .layerwise import Step, convert_by_layers, target_of
+        from .unquantized import proven_folder  # which imports this module
+
+        variant, heard = self.variant, self._heard
+        model = proven_folder(variant.work, variant.source)
+        proofs.complete(self._weights, lambda done: None)
+        rounding = sum(rounding_seconds(tensor) for tensor in self.plan.tensors if uses_moments(tensor))
+        walking = walk_seconds(self.plan, heard.seconds)
+        needed = self._estimate(weights.tensors)
+        print(f"{variant.name}: layer by layer: about {in_words(needed)}", file=sys.stderr)
+        with (
+            closing(Passes(weights, ())) as stream,
+            progress_bar("convert " + self.plan.recipe, round(rounding + walking), "s") as bar,
+        ):
+
+            def walk() -> Iterable[Step]:
+                steps = Walk(model, self._recordings, sequential=self.plan.sequential, state=journal.walk)
+                return steps.steps(lambda done: bar.update(walking * done / steps.total))
+
+            target = target_of(heard.seconds) if self.plan.sequential else None
+            return convert_by_layers(self.plan, stream, journal, walk, bar.update, updates, target)
+
+    def _estimate(self, header: Mapping[str, Tensor]) -> Estimate:
+        return estimate(self.plan, header, audio=self._heard.seconds)
+
+    @property
+    def _recordings(self) -> list[Recording]:
+        """What calibrates, with what the unquantized source heard in it. Raises FormatError, OSError."""
+        variant = self.variant
+        clips = variant.book.clips[str(variant.recipe.calibrate)]
+        paths = [clip.path for clip in read_clips(clips, variant.work.clips)]
+        return load_recordings(variant.tokens_file, paths)
+
+    @cached_property
+    def _heard(self) -> Heard:
+        """How much was heard for second moments."""
+        if self.variant.recipe.moments != "matrix":
+            return Heard(0, 0.0)
+        with SecondMoments(self.variant.moments_file) as file:
+            return file.heard
 
     def write_model(self, folder: Path) -> None:
         """Write configuration, index and tokenizer. Raises SourceError if the source has changed."""
@@ -127,7 +190,7 @@ class Conversion:
         """Write all other files; return the manifest. Raises SourceError if the source has changed."""
         folder = journal.folder
         self.write_model(folder)
-        rounding = {"rounding": facts} if (facts := rounding_of(journal)) else {}
+        rounding = self._rounding(journal)
         write_json(folder / LOCK, self.lock | rounding)
         source = self.variant.source
         return Manifest(
@@ -143,6 +206,15 @@ class Conversion:
             validated=False,
         )
 
+    def _rounding(self, journal: Journal) -> dict[str, Any]:
+        """For lock and manifest: how matrices were rounded that need second moments."""
+        facts = rounding_of(journal)
+        if moments := facts.pop("moments", None):  # of each input
+            facts["moments"] = hashlib.sha256(json.dumps(moments, sort_keys=True).encode()).hexdigest()
+        if self.plan.sequential:
+            facts["reproducible"] = SAME_MACHINE
+        return {"rounding": facts} if facts else {}
+
     @property
     def _weights(self) -> dict[str, FetchedFile]:
         files = self.variant.fetched.files
@@ -154,11 +226,15 @@ class Conversion:
         recipe, path = self.variant.recipe, self.variant.moments_file
         if not recipe.calibrate:
             return {}
-        facts = {"clips": recipe.calibrate, "sha256": sha256_of(path)}
-        if recipe.moments == "matrix":
-            with SecondMoments(path) as file:
-                facts |= file.heard.facts
-        return {"calibration": facts}
+        sha256 = self._digest_of_recordings() if is_by_layers(self.plan) else sha256_of(path)
+        heard = self._heard.facts if recipe.moments == "matrix" else {}
+        return {"calibration": {"clips": recipe.calibrate, "sha256": sha256, **heard}}
+
+    def _digest_of_recordings(self) -> str:
+        """What determines moments that are not kept: the recordings, and what the source writes for them."""
+        hashes = {each.path.name: sha256_of(each.path) for each in self._recordings}
+        hashes["tokens"] = sha256_of(self.variant.tokens_file)
+        return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
     @contextmanager
     def _moments(self) -> Iterator[dict[str, Lookup]]:

@@ -19,11 +19,12 @@ from voxbuild.folders import Journal
 from voxbuild.plan.planner import Plan, TensorPlan
 from voxbuild.plan.work import rounding_seconds, uses_moments
 from voxbuild.tensors.adapter import NO_UPDATES, Updates
+from voxbuild.tensors.feedback import damping_of
 from voxbuild.tensors.methods import Choice, choose
 from voxbuild.tensors.placed import PlacedWriter
 from voxbuild.tensors.second_moments import Matrix, input_of
 from voxbuild.tensors.source_files import Passes
-from voxbuild.tensors.targets import dequantized
+from voxbuild.tensors.targets import dequantized, share_of, towards
 from voxbuild.tensors.threads import in_order
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.parallel import cores
@@ -35,6 +36,12 @@ Target = Callable[[str, Matrix, Matrix], Matrix]
 """(module, H, C) -> what the rows of its matrix are multiplied by before they are rounded."""
 REST = "without moments"
 """The step of all tensors that need none."""
+
+
+def target_of(audio: float) -> Target:
+    """The target after so many seconds of audio."""
+    share = share_of(audio)
+    return lambda module, moments, cross: towards(moments, cross, damping_of(module), share)
 
 
 class Step(Protocol):
@@ -122,7 +129,7 @@ class _Writing:
         tensors = [t for t in self.plan.tensors if t.module in step.modules and uses_moments(t)]
         quantized: dict[str, Matrix] = {}
         if tensors and (self.target or not all(map(self._is_stored, tensors))):
-            facts = {"moments": {input_of(t.module): _digest(step.moments(t.module)) for t in tensors}}
+            facts = {"moments": {input_of(t.module): _digest(step, t.module) for t in tensors}}
             name = f"{step.name}: {', '.join(step.modules)}"
             quantized = self._write(name, ((t, self._choice(t, step)) for t in tensors), facts)
         self.chosen = None
@@ -139,7 +146,7 @@ class _Writing:
         if self.chosen and self.chosen[0] == (input_of(module), how):
             return self.chosen[1]
         self.chosen = None  # the next one needs its memory
-        choice = choose(module, tensor.shape[1], how, {"matrix": step.moments})
+        choice = choose(module, tensor.shape[1], how, {"matrix": lambda name: _as_kept(step, name)})
         if self.target and not choice.why and (cross := step.cross(module)) is not None:
             choice = replace(choice, map=self.target(module, step.moments(module), cross))
         self.chosen = (input_of(module), how), choice
@@ -205,9 +212,14 @@ def _outputs(tensors: Iterable[TensorPlan]) -> list[Tensor]:
     return [output for tensor in tensors for output in tensor.outputs]
 
 
-def _digest(matrix: Matrix) -> str:
-    """sha256 of second moments as the file of kept ones holds them."""
-    return hashlib.sha256(matrix.astype(np.float32).data.cast("B")).hexdigest()
+def _as_kept(step: Step, module: str) -> Matrix:
+    """The moments of a module's input with the values that the file of kept ones would have: float32."""
+    with np.errstate(over="ignore"):
+        return step.moments(module).astype(np.float32)
+
+
+def _digest(step: Step, module: str) -> str:
+    return hashlib.sha256(_as_kept(step, module).data.cast("B")).hexdigest()
 
 
 def _fill(weights: Matrix, stored: Stored) -> None:

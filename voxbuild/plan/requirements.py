@@ -9,9 +9,11 @@ import psutil
 
 from voxbuild.errors import ConvertError
 from voxbuild.tensors.methods import METHODS
+from voxbuild.tensors.second_moments import input_of
 from voxrun.checkpoint.tensors import Tensor
 
 from .planner import Plan, TensorPlan
+from .work import is_by_layers, rounding_seconds, uses_moments, walk_seconds
 
 BASE = 192 * 2**20
 """Bytes of the process before it converts: Python, NumPy, the compiler of the kernels, and our modules."""
@@ -25,6 +27,14 @@ CAST_ONLY = 0.5e9
 """Bytes of source converted in a second on two cores without quantization, when most is written."""
 
 
+MINUTE = 60.0
+"""Seconds of calibration audio where it is not known how many there are."""
+MATRICES = 6
+"""Float64 matrices of the largest second moments that are in memory together while they are factored."""
+STATE = 300_000
+"""Bytes for each second of audio that a walk through the network keeps on the disk."""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """The needs of a conversion, without download and validation."""
@@ -36,20 +46,49 @@ class Estimate:
     seconds: float
 
 
-def estimate(plan: Plan, header: Mapping[str, Tensor], views: int = 0) -> Estimate:
-    """The needs of a conversion, with disk for `views` of it; `header` has the source's tensors by name."""
+def in_words(needed: Estimate) -> str:
+    """An estimate for people."""
+    hours = needed.seconds / 3600
+    time = f"{hours:.1f} h" if hours >= 1 else f"{needed.seconds / 60:.0f} min"
+    return f"{time}, {needed.memory / 1e9:.1f} GB of memory, {needed.disk / 1e9:.1f} GB of disk"
+
+
+def estimate(plan: Plan, header: Mapping[str, Tensor], views: int = 0, audio: float = MINUTE) -> Estimate:
+    """The needs of a conversion, with disk for `views` of it; `audio`: seconds that calibrate."""
     # Scales and biases, which follow the packed weights, are held until a tensor's last row.
     held = max((sum(part.nbytes for part in t.outputs[1:]) for t in plan.tensors), default=0)
-    return Estimate(
-        memory=BASE + IN_FLIGHT + held,
+    matrices = [tensor for tensor in plan.tensors if uses_moments(tensor)]
+    widest = max((tensor.shape[1] for tensor in matrices), default=0)
+    needed = Estimate(
+        memory=BASE + IN_FLIGHT + held + 8 * MATRICES * widest**2,
         disk=(1 + views) * (plan.nbytes + SMALL_FILES),
-        seconds=FIXED_SECONDS + sum(header[t.source].nbytes / _throughput(t) for t in plan.tensors),
+        seconds=FIXED_SECONDS + sum(_seconds(t, header[t.source].nbytes) for t in plan.tensors),
+    )
+    return _by_layers(plan, needed, audio) if is_by_layers(plan) else needed
+
+
+def _by_layers(plan: Plan, needed: Estimate, audio: float) -> Estimate:
+    """What a walk through the network needs in addition: a layer and its moments, all activations."""
+    layers: dict[str, int] = {}
+    for tensor in plan.tensors:
+        if len(tensor.shape) == 2 and "layers" in tensor.module:
+            rows, columns = tensor.shape
+            layer, is_first = ".".join(tensor.module.split(".")[:3]), input_of(tensor.module) == tensor.module
+            moments = (2 if plan.sequential else 1) * 8 * columns**2 * is_first
+            layers[layer] = layers.get(layer, 0) + 4 * rows * columns + moments
+    state = int(STATE * audio)
+    return Estimate(
+        memory=needed.memory + max(layers.values(), default=0) + 2 * state,
+        disk=needed.disk + state,
+        seconds=needed.seconds + walk_seconds(plan, audio),
     )
 
 
-def _throughput(tensor: TensorPlan) -> float:
+def _seconds(tensor: TensorPlan, nbytes: int) -> float:
+    if uses_moments(tensor):
+        return rounding_seconds(tensor)
     how = tensor.quantization
-    return METHODS[how.search].throughput if how else CAST_ONLY
+    return nbytes / (METHODS[how.search].throughput if how else CAST_ONLY)
 
 
 def check_room(folder: Path, needed: Estimate, there: int) -> None:

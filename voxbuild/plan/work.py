@@ -1,7 +1,8 @@
-"""The arithmetic of rounding with second moments: which tensors, how many bytes and how long."""
+"""The arithmetic of second moments: which tensors need them, how many bytes they are, how long all takes."""
 
 from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.second_moments import KEPT, input_of
+from voxrun.checkpoint.config import ModelConfig
 from voxrun.parallel import cores
 
 from .planner import Plan, TensorPlan
@@ -10,6 +11,12 @@ ROUNDING = 48e9
 """Operations in a second on one core: 5 n^2 for a row of n columns, in float32."""
 FACTORS = 6.5e9
 """The same for the factors of an n x n matrix: n^3 / 3, in float64."""
+PRODUCTS = 25e9
+"""The same for H: n^2 for each position, in float64."""
+FORWARD = 40e9
+"""The same for the network: 2 for each parameter and position, in float32."""
+FRAMES = 50
+"""Positions of the encoder in a second of audio."""
 
 
 def uses_moments(tensor: TensorPlan) -> bool:
@@ -18,22 +25,37 @@ def uses_moments(tensor: TensorPlan) -> bool:
     return how is not None and METHODS[how.search].moments == "matrix"
 
 
-def inputs(plan: Plan) -> dict[str, int]:
-    """The inputs whose second moments a plan needs, by their first module, and their columns."""
-    return {input_of(t.module): t.shape[1] for t in plan.tensors if uses_moments(t)}
+def _inputs(plan: Plan) -> dict[str, int]:
+    """The inputs of all matrices, by their first module, and their columns."""
+    return {input_of(t.module): t.shape[1] for t in plan.tensors if len(t.shape) == 2}
 
 
 def moments_bytes(plan: Plan) -> int:
-    """Bytes of all second moments that a plan needs, as float32."""
-    return sum(4 * n * n for n in inputs(plan).values())
+    """Bytes of the second moments of all inputs, as float32."""
+    return sum(4 * n * n for n in _inputs(plan).values())
 
 
 def is_by_layers(plan: Plan) -> bool:
-    """Whether the moments are used in passing, layer by layer, because they are too many to keep."""
-    return plan.sequential or moments_bytes(plan) > KEPT
+    """Whether moments are used in passing, as they are too many to keep, or depend on the rounding."""
+    needed = any(map(uses_moments, plan.tensors))
+    return needed and (plan.sequential or moments_bytes(plan) > KEPT)
 
 
 def rounding_seconds(tensor: TensorPlan) -> float:
     """How long rounding a matrix with second moments takes on all cores, its factors included."""
     rows, n = tensor.shape
     return (rows * 5 * n**2 / ROUNDING + n**3 / 3 / FACTORS) / cores()
+
+
+def walk_seconds(plan: Plan, audio: float) -> float:
+    """How long a walk through the network takes on all cores, over so many seconds of audio."""
+    downsampling = ModelConfig.from_dict(plan.config).downsample_factor
+    work = 0.0
+    for tensor in plan.tensors:
+        if len(tensor.shape) == 2:
+            rows, n = tensor.shape
+            positions = audio * FRAMES / (1 if tensor.module.startswith("encoder.") else downsampling)
+            is_first = input_of(tensor.module) == tensor.module
+            passes = 4 if plan.sequential else 1
+            work += passes * positions * (2 * rows * n / FORWARD + is_first * n * n / PRODUCTS)
+    return work / cores()

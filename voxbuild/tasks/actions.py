@@ -90,9 +90,9 @@ def on_source(stage: Work, source: str) -> Any:
 
 
 @reported
-def on_clips(stage: Work, source: str, clips: str) -> Any:
+def on_clips(stage: Work, source: str, clips: str, *arguments: str) -> Any:
     """Call a stage for a source and a clip set."""
-    return stage(workspace(), read().source(source), read().clips[clips])
+    return stage(workspace(), read().source(source), read().clips[clips], *arguments)
 
 
 @reported

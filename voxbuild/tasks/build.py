@@ -25,6 +25,7 @@ from .selection import (
     Task,
     artifact_file,
     builds,
+    calibration,
     doing,
     key,
     local,
@@ -70,12 +71,13 @@ def task__unquantize() -> Iterator[Task]:
 
 
 def task_calibrate() -> Iterator[Task]:
-    """Measure how much each input of each matrix matters, for recipes that search with activations."""
-    needed = {(v.source.name, v.recipe.calibrate): v for v in builds() if v.recipe.calibrate}
-    for (source, clips), variant in sorted(needed.items()):
+    """Measure how much the inputs of each matrix matter, for recipes that search with that."""
+    needed = {calibration(v): v for v in builds() if v.recipe.calibrate}
+    for name, variant in sorted(needed.items()):
+        clips = str(variant.recipe.calibrate)
         yield {
-            "name": f"{source}:{clips}",
-            "actions": [(on_clips, [stages.calibrate, source, clips])],
+            "name": name,
+            "actions": [(on_clips, [stages.calibrate, variant.source.name, clips, variant.recipe.moments])],
             "targets": [local(variant.moments_file)],
             "uptodate": _heard_the_same(variant, clips),
         } | LOUD

@@ -85,6 +85,12 @@ def key(variant: Variant) -> str:
     return f"{variant.source.name}:{variant.recipe.name}"
 
 
+def calibration(variant: Variant) -> str:
+    """The name of the subtask that calibrates for a variant: one for a source, clips and kind of moments."""
+    name = f"{variant.source.name}:{variant.recipe.calibrate}"
+    return name if variant.recipe.moments == "diagonal" else f"{name}:{variant.recipe.moments}"
+
+
 def doing(stage: Work, variant: Variant, **options: Any) -> Any:
     """The action that calls a stage for a variant."""
     return (on_variant, [stage, variant.source.name, variant.recipe.name], options)

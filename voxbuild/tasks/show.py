@@ -20,7 +20,19 @@ from voxbuild.validate.reproduce import reproduce
 
 from . import overview, variables
 from .actions import on_project, run, variant_of, workspace
-from .selection import ALWAYS, FORMAT, LOUD, SHOWS, Task, builds, doing, local, recipe_names, source_name
+from .selection import (
+    ALWAYS,
+    FORMAT,
+    LOUD,
+    SHOWS,
+    Task,
+    builds,
+    calibration,
+    doing,
+    local,
+    recipe_names,
+    source_name,
+)
 
 PARITY = Path("tests/oracle/parity.py")
 PARITY_REPORT = Path("docs/parity.md")
@@ -100,11 +112,11 @@ def diff(source: str | None, format: str, artifacts: list[str]) -> Any:
 def task_reproduce() -> Iterator[Task]:
     """Build an artifact's weights again in a new folder, and compare every file's hash."""
     for variant in builds():
-        source, clips = variant.source.name, variant.recipe.calibrate
+        calibrated = [f"calibrate:{calibration(variant)}"] if variant.recipe.calibrate else []
         yield {
             "name": variant.recipe.name,
             "actions": [doing(reproduce, variant)],
-            "task_dep": [f"fetch:{source}", *([f"calibrate:{source}:{clips}"] if clips else [])],
+            "task_dep": [f"fetch:{variant.source.name}", *calibrated],
         } | SHOWS
 
 

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from voxbuild.calibrate.recordings import transcripts
 from voxbuild.card.tables import wer_table
 from voxbuild.console import markdown
 from voxbuild.errors import ValidationError
@@ -18,7 +17,6 @@ from voxbuild.recipes.origins.base import Clip
 from voxrun.audio.file import FileSource
 from voxrun.device import mx
 from voxrun.parallel import one_blas_thread
-from voxrun.stream.at_once import sessions_at_once
 from voxrun.stream.scoring import teacher_forced_logits
 from voxrun.transcriber import Transcriber
 
@@ -58,21 +56,11 @@ def listen(model: Path, clips: Sequence[Clip], done: ClipDone) -> dict[str, Hear
 
     `done` is called in this thread. Raises AudioError for the first clip that cannot be read.
     """
-    transcriber = Transcriber.open(model)
-    pool = ThreadPoolExecutor(sessions_at_once(transcriber.model), "voxbuild-listen")
-    try:
-        heard = {}
-        for clip, there in zip(clips, pool.map(partial(_hear, transcriber), clips), strict=True):
-            heard[clip.name] = there
-            done()
-        return heard
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C does not wait for clips that are being heard
-
-
-def _hear(transcriber: Transcriber, clip: Clip) -> Heard:
-    transcript = transcriber.transcribe(clip.path)
-    return Heard(transcript.text.strip(), transcript.tokens)
+    heard = {}
+    for clip, there in zip(clips, transcripts(model, [clip.path for clip in clips]), strict=True):
+        heard[clip.name] = Heard(there.text.strip(), there.tokens)
+        done()
+    return heard
 
 
 @SILENT

@@ -16,7 +16,7 @@ from voxbuild.plan.preview import show
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.quantization import Quantize, Rule
 from voxbuild.sources.clips import read_clips
-from voxbuild.tensors.calibrate import calibrate, observe
+from voxbuild.calibrate.diagonal import mean_squares, observe
 from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.tensors.moments import load_moments, save_moments
 from voxbuild.workspace import Workspace
@@ -47,7 +47,7 @@ def tiny(root):
 
 @pytest.fixture(scope="module")
 def moments(tiny, clips):
-    return calibrate(tiny, [clip.path for clip in clips], lambda: None)
+    return mean_squares(tiny, [clip.path for clip in clips], lambda: None)
 
 
 def test_a_source_without_finite_results_is_not_calibrated(tmp_path, clips):
@@ -55,7 +55,7 @@ def test_a_source_without_finite_results_is_not_calibrated(tmp_path, clips):
     with pytest.raises(
         ConvertError, match="the unquantized source is not usable: it gives no finite inputs to"
     ):
-        calibrate(broken, [clips[0].path], lambda: None)
+        mean_squares(broken, [clips[0].path], lambda: None)
 
 
 def weighed(book, **changes):
@@ -107,8 +107,8 @@ def test_calibration_does_not_change_transcripts(tiny, clips):
 
 def test_the_same_clips_give_the_same_bytes_and_others_give_others(tiny, clips, moments, tmp_path):
     first = save_moments(tmp_path / "a", moments)
-    assert save_moments(tmp_path / "b", calibrate(tiny, [clip.path for clip in clips], lambda: None)) == first
-    assert save_moments(tmp_path / "c", calibrate(tiny, [clips[0].path], lambda: None)) != first
+    assert save_moments(tmp_path / "b", mean_squares(tiny, [clip.path for clip in clips], lambda: None)) == first
+    assert save_moments(tmp_path / "c", mean_squares(tiny, [clips[0].path], lambda: None)) != first
     assert sha256_of(tmp_path / "a") == sha256_of(tmp_path / "b") == first
 
 
