@@ -60,27 +60,29 @@ class _OneBlasThread:
     """Counts the open contexts of all threads: the first one limits the BLAS, the last one restores it."""
 
     def __init__(self) -> None:
-        self._libraries, self._lock, self._users = ThreadpoolController(), Lock(), 0
+        self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+        self._lock, self._users = Lock(), 0
 
     def __enter__(self) -> None:
         with self._lock:
             if self._users == 0:
-                self._take_control()
-                self._limit = self._libraries.limit(limits=1, user_api="blas")
+                self._before = [library.get_num_threads() for library in self._libraries]
+                self._limit([1] * len(self._libraries))
             self._users += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                self._take_control()
-                self._limit.restore_original_limits()
+                self._limit(self._before)
 
-    def _take_control(self) -> None:
-        """From 3.8 on, threadpoolctl ignores all threads but the first one that ever set a limit."""
-        for library in self._libraries.lib_controllers:
+    def _limit(self, numbers: list[int]) -> None:
+        for library, number in zip(self._libraries, numbers, strict=True):
+            # From 3.8 on, threadpoolctl does nothing, and says nothing, in any thread but the first that set a
+            # limit; whichever thread asks, the limit is the whole process's.
             if hasattr(library, "clear_controlling_thread"):
                 library.clear_controlling_thread(force=True)
+            library.set_num_threads(number)
 
 
 @cache

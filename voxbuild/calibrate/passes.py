@@ -39,11 +39,8 @@ class Pass:
         self.cross = {path: Products() for path in inputs} if len(streams) > 1 else {}
         """Of the last stream's inputs with the first's."""
         self._shared: list[Any] = computed(self._watched, [part.once] * len(streams))
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether recordings would add nothing."""
-        return self._stop and all(products.rows for products in self.moments.values())
+        self.is_complete = stop and all(products.rows for products in self.moments.values())
+        """Whether the inputs do not depend on the recordings."""
 
     def hear(self, number: int) -> list[Array]:
         """Take a recording; each stream's outputs [n, dim], of no meaning with `stop`."""

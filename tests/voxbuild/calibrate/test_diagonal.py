@@ -8,6 +8,7 @@ from small_sources import header_of, params_of, unusable_model
 from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest
 from voxbuild.artifact.variant import Variant
+from voxbuild.calibrate.diagonal import mean_squares, observe
 from voxbuild.convert.conversion import check_moments
 from voxbuild.errors import ConvertError
 from voxbuild.files import read_json
@@ -16,7 +17,6 @@ from voxbuild.plan.preview import show
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.quantization import Quantize, Rule
 from voxbuild.sources.clips import read_clips
-from voxbuild.calibrate.diagonal import mean_squares, observe
 from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.tensors.moments import load_moments, save_moments
 from voxbuild.workspace import Workspace
@@ -107,7 +107,9 @@ def test_calibration_does_not_change_transcripts(tiny, clips):
 
 def test_the_same_clips_give_the_same_bytes_and_others_give_others(tiny, clips, moments, tmp_path):
     first = save_moments(tmp_path / "a", moments)
-    assert save_moments(tmp_path / "b", mean_squares(tiny, [clip.path for clip in clips], lambda: None)) == first
+    assert (
+        save_moments(tmp_path / "b", mean_squares(tiny, [clip.path for clip in clips], lambda: None)) == first
+    )
     assert save_moments(tmp_path / "c", mean_squares(tiny, [clips[0].path], lambda: None)) != first
     assert sha256_of(tmp_path / "a") == sha256_of(tmp_path / "b") == first
 
