@@ -150,7 +150,7 @@ def test_a_source_that_does_not_hear_the_clips_is_refused(root, tmp_path):
 
 def heard_at_once(monkeypatch, jobs, model, clips):
     """What is heard, as JSON, and the clips that were done by each thread."""
-    monkeypatch.setattr("voxbuild.validate.measure.sessions_at_once", lambda model: jobs)
+    monkeypatch.setattr("voxbuild.calibrate.recordings.sessions_at_once", lambda model: jobs)
     done = []
     heard = listen(model, clips, lambda: done.append(threading.current_thread()))
     near = {"positions": 9, "top1_agreement": 1.0, "kl_mean": 0.0, "kl_p99": 0.0}
@@ -185,7 +185,7 @@ def test_an_interruption_leaves_the_clips_that_were_not_begun(root, tmp_path, mo
     def interrupt():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("voxbuild.validate.measure.sessions_at_once", lambda model: 2)
+    monkeypatch.setattr("voxbuild.calibrate.recordings.sessions_at_once", lambda model: 2)
     monkeypatch.setattr(Transcriber, "transcribe", lambda *args: begun.append(1) or transcribe(*args))
     with pytest.raises(KeyboardInterrupt):
         listen(root / "tiny/checkpoint", clips * 50, interrupt)
