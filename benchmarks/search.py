@@ -67,10 +67,10 @@ def tried(trials: Sequence[Trial], measure: Callable[[Trial], Measured]) -> Resu
 
 
 def others_of(recordings: Sequence[Path]) -> list[Path]:
-    """The first recordings that last as long as the committed set together; of several seconds each."""
+    """The first recordings that last as long as the committed set together; none is very short or long."""
     chosen: list[Path] = []
     for path in recordings:
-        if duration([path]) > 2 and duration(chosen) < duration(recordings_of(CLIPS)):
+        if 2 < duration([path]) < 7 and duration(chosen) < duration(recordings_of(CLIPS)):
             chosen.append(path)
     return chosen
 

@@ -69,7 +69,7 @@ class Measured:
     nbytes: int
     """Of all weight files."""
     digest: str
-    """Of the weights."""
+    """The sha256 of each file of tensors."""
     seconds: float
 
     @property
@@ -147,6 +147,6 @@ class Judge:
             Texts(self.clips, listen(folder, self.clips, lambda: None) if with_texts else {}),
             over_all(self.near(folder, OURS))["kl_mean"] if trial.audio and with_texts else None,
             manifest.weight_bytes,
-            manifest.weight_digest,
+            " ".join(e.sha256 for n, e in manifest.weight_files.items() if n.endswith(".safetensors")),
             seconds,
         )
