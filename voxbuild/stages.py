@@ -1,7 +1,8 @@
 """START HERE: the stages of a build, in order. Each reads and writes files; `tasks` decides when they run.
 
-fetch -> (unquantize) -> (calibrate) -> write_plan -> convert -> (transcribe_reference) -> validate
-      -> write_card -> write_bom, write_provenance -> finish_manifest -> (make_views) -> (sign_variant)
+fetch -> (unquantize) -> (calibrate) -> (measure_sensitivity) -> write_plan -> convert
+      -> (transcribe_reference) -> validate -> write_card -> write_bom, write_provenance -> finish_manifest
+      -> (make_views) -> (sign_variant)
 """
 
 from dataclasses import asdict, replace
@@ -22,19 +23,21 @@ from voxbuild.artifact.manifest import (
 from voxbuild.artifact.tools import runtime_versions, tool_versions
 from voxbuild.artifact.variant import Variant
 from voxbuild.calibrate.diagonal import mean_squares
+from voxbuild.calibrate.measurement import write_sensitivity
 from voxbuild.calibrate.recordings import own_tokens, refuse_silence, save_recordings
 from voxbuild.calibrate.walk import Walk
 from voxbuild.calibrate.whole import are_kept, second_moments
 from voxbuild.card.render import check_card_names, write_card_files
 from voxbuild.convert import kept_views
-from voxbuild.convert.conversion import Conversion
+from voxbuild.convert.conversion import Conversion, planner_of
 from voxbuild.convert.unquantized import hashes_of_copy, proven_folder, write_unquantized
 from voxbuild.convert.views import check_view, write_view
+from voxbuild.plan.allocation import check_budget
 from voxbuild.plan.requirements import check_disk
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.recipes.source import ClipSet, Source
-from voxbuild.sources.clips import read_clips
+from voxbuild.sources.clips import in_both, read_clips, read_recordings
 from voxbuild.sources.fetch import fetch as fetch_files
 from voxbuild.tensors.moments import save_moments
 from voxbuild.tensors.second_moments import Heard, save_second_moments
@@ -46,7 +49,7 @@ from voxrun.files.hashes import sha256_of
 from voxrun.trust.manifest import Entry
 
 from .console import progress_bar
-from .errors import ValidationError
+from .errors import RecipeError, ValidationError
 from .files import read_json, write_json
 from .folders import Journal, whole_folder
 from .workspace import Workspace
@@ -77,22 +80,34 @@ def calibrate(work: Workspace, source: Source, clips: ClipSet, kind: str = "diag
     source writes for each recording; moments that are too large to keep are left to conversion.
     """
     folder = proven_folder(work, source)
-    paths = [clip.path for clip in read_clips(clips, work.clips)]
+    paths = [clip.path for clip in read_recordings(clips, work.clips)]
     path = work.moments_file(source.name, clips.name, kind)
     if kind == "diagonal":
         with progress_bar(f"calibrate {clips.name}", len(paths), "clip") as bar:
             save_moments(path, mean_squares(folder, paths, bar.update))
         return
+    tokens = work.tokens_file(source.name, clips.name)
+    kept = tokens.with_suffix(".partial.json")
     with progress_bar(f"transcribe {clips.name}", len(paths), "clip") as bar:
-        recordings = own_tokens(folder, paths, bar.update)
+        recordings = own_tokens(folder, paths, bar.update, kept)
     moments = {}
     if are_kept(Layout(folder).config):
         walk = Walk(folder, recordings, sequential=False)
         with progress_bar(f"calibrate {clips.name}", walk.total, "clip") as bar:
             moments = second_moments(walk, bar.update)
     refuse_silence(folder, recordings)
-    save_recordings(work.tokens_file(source.name, clips.name), recordings)
+    save_recordings(tokens, recordings)
     save_second_moments(path, moments, Heard(len(recordings), sum(each.seconds for each in recordings)))
+    kept.unlink()
+
+
+def measure_sensitivity(variant: Variant) -> None:
+    """Write how much the unquantized source's output changes if one matrix is quantized, for a budget.
+
+    Raises PlanError at once if nothing fits the budget.
+    """
+    check_budget(variant.recipe, planner_of(variant))
+    write_sensitivity(variant, proven_folder(variant.work, variant.source))
 
 
 def write_plan(variant: Variant, lock: Path | None = None) -> str | None:
@@ -102,6 +117,7 @@ def write_plan(variant: Variant, lock: Path | None = None) -> str | None:
     Raises LockError if the plan differs from `lock`, or (None) if what is pinned changed since then.
     """
     check_card_names(variant)  # fails now, not after an hour of converting
+    _check_heard_once(variant)
     conversion = Conversion.of(variant)
     own, news = variant.folder / LOCK, None
     if lock:
@@ -110,6 +126,18 @@ def write_plan(variant: Variant, lock: Path | None = None) -> str | None:
         news = check_drift(own, conversion.lock, variant.source)
     write_json(variant.plan_file, conversion.inputs | {"recorded": conversion.lock["source"]})
     return news
+
+
+def _check_heard_once(variant: Variant) -> None:
+    """Raises RecipeError if a recording both calibrates and validates, under whatever name."""
+    if not (calibrate := variant.recipe.calibrate):
+        return
+    for name, clips in variant.clip_sets.items():
+        if both := in_both(variant.book.clips[calibrate], clips, variant.work.clips):
+            raise RecipeError(
+                f"recipe {variant.recipe.name}: {calibrate} cannot calibrate what {name} validates:"
+                f" {both[0]} and {both[1]} are the same recording; take it out of one of them"
+            )
 
 
 def convert(variant: Variant) -> dict[str, str]:
@@ -146,6 +174,7 @@ def validate(variant: Variant) -> str:
     Raises ValidationError with the table if a gate fails; the artifact stays, marked unvalidated. Raises
     VoxbuildError if the folder holds files that are not in the manifest, as they might be loaded.
     """
+    _check_heard_once(variant)
     folder, recipe, source = variant.folder, variant.recipe, variant.source
     manifest = Manifest.load(folder).unvalidated()
     manifest.save(folder)  # unvalidated until the gates are passed

@@ -90,6 +90,10 @@ class Workspace:
         """What the unquantized source writes for the recordings that calibrate, token by token."""
         return self.state(source) / f"{clips}.tokens.json"
 
+    def sensitivity_file(self, source: str, measurement: str) -> Path:
+        """How much the output changes if one matrix is quantized: see `plan.costs.measurement_of`."""
+        return self.state(source) / f"{measurement}.sensitivity.json"
+
     def heard_file(self, source: str, variant: str) -> Path:
         """What an artifact or a view was heard to say, and with which files, so that it is not repeated."""
         return self.state(source) / f"{variant}.heard.json"

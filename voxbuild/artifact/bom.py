@@ -111,9 +111,8 @@ def _how(recipe: Recipe, manifest: Manifest) -> str:
     if recipe.quantize is None:
         return f"Converted to {recipe.dtype}."
     how = recipe.quantize
-    return (
-        f"Quantized: {how.mode}, {how.bits} bits in groups of {how.group_size}; the rest in {recipe.dtype}."
-    )
+    groups = f"{how.bits_in_words} in groups of {how.group_size}"
+    return f"Quantized: {how.mode}, {groups}; the rest in {recipe.dtype}."
 
 
 def _model_card(clips: Iterable[ClipSet], validation: Mapping[str, Any]) -> Json:

@@ -103,7 +103,7 @@ def differences(was: Lock, now: Lock) -> Iterator[str]:
     before, after = ({"the calibration": lock["recipe"].get("calibration")} for lock in (was, now))
     found = [
         *source_drift(was, now),
-        *drift(before, after, lambda c: f"by {c['clips']}, sha256 {c['sha256']}" if c else "none"),
+        *drift(before, after, _calibration),
         *tool_drift(was, now),
         *drift(was["tensors"], now["tensors"], _kind),
     ]
@@ -136,6 +136,13 @@ def drift(was: Mapping[str, Any], now: Mapping[str, Any], words: Callable[[Any],
         before, after = (words(side[name]) if name in side else "missing" for side in (was, now))
         if before != after:
             yield f"{name} was {before}, is {after}"
+
+
+def _calibration(facts: Mapping[str, Any] | None) -> str:
+    if not facts:
+        return "none"
+    hashes = {"sha256": "sha256", "sensitivity": "sensitivity's sha256"}
+    return ", ".join([f"by {facts['clips']}", *(f"{hashes[k]} {facts[k]}" for k in hashes if k in facts)])
 
 
 def _kind(entry: Mapping[str, Any]) -> str:

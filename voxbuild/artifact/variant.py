@@ -9,6 +9,7 @@ from typing import Any
 from voxbuild import __version__
 from voxbuild.errors import PublishError, RecipeError
 from voxbuild.files import read_state
+from voxbuild.plan.costs import measurement_of
 from voxbuild.recipes.book import Book
 from voxbuild.recipes.loaders import Loader, views_of
 from voxbuild.recipes.recipe import Recipe
@@ -138,6 +139,11 @@ class Variant:
     def tokens_file(self) -> Path:
         """What the unquantized source writes for the recordings that calibrate."""
         return self.work.tokens_file(self.source.name, str(self.recipe.calibrate))
+
+    @property
+    def sensitivity_file(self) -> Path:
+        """The measurement for its budget."""
+        return self.work.sensitivity_file(self.source.name, measurement_of(self.recipe))
 
     @property
     def heard_file(self) -> Path:

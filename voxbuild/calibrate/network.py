@@ -50,30 +50,40 @@ class Network:
         if self._mapped:
             yield
             layers.release_pages(self.model)
-            return
+        else:
+            names = computed(self._load, tuple(f"{module}." for module in modules))
+            yield
+            computed(self.model.load_weights, [(name, mx.zeros((0,))) for name in names], strict=False)
+
+    def _load(self, modules: tuple[str, ...]) -> list[str]:
+        """Read what the names of parameters begin with; return these names."""
         stored = read_folder(self.folder)[1]
-        wanted = tuple(f"{module}." for module in modules)
-        tensors = {n: array.astype(mx.float32) for n, array in stored.items() if n.startswith(wanted)}
-        del stored
+        tensors = {n: array.astype(mx.float32) for n, array in stored.items() if n.startswith(modules)}
+        del stored  # or MLX would keep the arrays as they were read
         self.model.load_weights(list(tensors.items()), strict=False)
         mx.eval(list(tensors.values()))
-        yield
-        self.model.load_weights([(name, mx.zeros((0,))) for name in tensors], strict=False)
+        return list(tensors)
 
     def hear(self, recording: Recording) -> Array:
         """The frames [n, dim] of the padded recording that the encoder's first layer takes."""
-        samples = np.concatenate(list(FileSource(recording.path, self.model.config.audio.sampling_rate)))
         with self.loaded(STEM):
-            return computed(self._stem, samples)
+            return computed(self._hear, recording.path)
 
-    def _stem(self, samples: Array) -> Array:
-        listener, encoder = Listener(self.model), self.model.encoder
-        right = self._schedule.right_samples(len(samples)) + listener.look_ahead
-        with one_blas_thread():
-            frames = listener.frames(np.pad(samples, (self._schedule.left_samples, right)))
-        blocks = (frames[first : first + 2 * BLOCK] for first in range(0, len(frames), 2 * BLOCK))
-        with np.errstate(all="ignore"):
-            stems = [np.array(encoder.stem(self.array(block), listener.state))[0] for block in blocks]
+    def _hear(self, path: Path) -> Array:
+        listener, encoder, stems, heard = Listener(self.model), self.model.encoder, list[Array](), 0
+
+        def feed(samples: Array) -> None:
+            with one_blas_thread(), np.errstate(all="ignore"):
+                frames = listener.frames(samples)
+                for first in range(0, len(frames), 2 * BLOCK):
+                    block = self.array(frames[first : first + 2 * BLOCK])
+                    stems.append(np.array(encoder.stem(block, listener.state))[0])
+
+        feed(np.zeros(self._schedule.left_samples, np.float32))
+        for samples in FileSource(path, self.model.config.audio.sampling_rate):
+            feed(samples)
+            heard += len(samples)
+        feed(np.zeros(self._schedule.right_samples(heard) + listener.look_ahead, np.float32))
         return np.concatenate(stems)
 
     def array(self, rows: Array) -> Any:

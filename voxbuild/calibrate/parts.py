@@ -1,6 +1,6 @@
 """The network's parts, one layer each: what they compute, and which of their matrices have the same input."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ from voxbuild.tensors.second_moments import HEAD
 from voxrun.device import mx, own_kernels
 from voxrun.model.cache import KVCache
 from voxrun.model.cpu.dense import FloatMatrix
-from voxrun.model.cpu.layers import MappedLinear
+from voxrun.model.cpu.layers import MappedEmbedding, MappedLinear
 from voxrun.model.cpu.tiled import Tiled
 from voxrun.model.decoder import delay_embedding
 from voxrun.model.layers import Span
@@ -64,6 +64,10 @@ class Part:
         """The next rows [1, n, dim] -> those of the next part; `shared` is of `once`, `kept` of `begin`."""
         raise NotImplementedError
 
+    def compute_all(self, x: Any, shared: Any, lengths: Sequence[int]) -> Any:
+        """All rows [1, sum of lengths, dim] of whole recordings, one behind the other -> the next part's."""
+        return self.compute(x, shared, None)
+
     def watched(self, function: Callable[[], Any], watch: "Watch") -> Any:
         """The function's result, while the part's inputs are watched; None if that stopped it."""
         taps = {path: Tap(_at(self.model, path), path, watch) for path in watch.inputs}
@@ -84,6 +88,15 @@ class Part:
         finally:
             for path, layer in before.items():
                 _put(self.model, path, layer)
+
+    def weight(self, path: str) -> Array:
+        """The weights of a module, float32 [rows, columns]."""
+        layer = _at(self.model, path)
+        if isinstance(layer, MappedLinear | MappedEmbedding):
+            stored: Any = layer._stored
+            found: Array = stored.stored.unpacked(0, stored.rows)
+            return found
+        return np.array(layer.weight.astype(mx.float32))
 
     def with_weight(self, path: str, weight: Array) -> Any:
         """A module like the model's own with other weights, float32 [rows, columns]."""
@@ -112,6 +125,10 @@ class EncoderLayer(Part):
     def compute(self, x: Any, shared: None, kept: KVCache) -> Any:
         """Frames [1, n, dim] -> the same."""
         return self._layer(x, [Span(kept, x.shape[1])])
+
+    def compute_all(self, x: Any, shared: None, lengths: Sequence[int]) -> Any:
+        """The same of whole recordings."""
+        return self._layer(x, [Span(self.begin(), n) for n in lengths])
 
 
 class Adapter(Part):
@@ -147,6 +164,10 @@ class DecoderLayer(Part):
     def compute(self, x: Any, shared: Any, kept: KVCache) -> Any:
         """Positions [1, n, dim] -> the same."""
         return self._layer(x, shared, [Span(kept, x.shape[1])])
+
+    def compute_all(self, x: Any, shared: Any, lengths: Sequence[int]) -> Any:
+        """The same of whole recordings."""
+        return self._layer(x, shared, [Span(self.begin(), n) for n in lengths])
 
 
 class Head(Part):

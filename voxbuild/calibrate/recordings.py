@@ -1,12 +1,17 @@
 """Recordings with what the unquantized model itself hears in them; no transcript is needed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from voxbuild.errors import ConvertError, FormatError
-from voxbuild.files import read_json, write_json
+from voxbuild.files import read_json, read_state, stamp, write_json
+from voxrun import __version__
+from voxrun.checkpoint.layout import Layout
+from voxrun.device import device_name
+from voxrun.files.hashes import sha256_of
 from voxrun.stream.at_once import sessions_at_once
 from voxrun.stream.results import Transcript
 from voxrun.transcriber import Transcriber
@@ -23,29 +28,75 @@ class Recording:
     seconds: float = 0.0
 
 
-def transcripts(model: Path, paths: Sequence[Path]) -> Iterator[Transcript]:
+def transcripts(model: Path, paths: Sequence[Path], done: Callable[[Transcript], None]) -> list[Transcript]:
     """Transcribe recordings with the model in a folder, several at once: transcripts in their order.
 
-    Raises AudioError for the first recording that cannot be read.
+    `done` is called with each, in this thread. Raises AudioError for the first that cannot be read.
     """
     transcriber = Transcriber.open(model)
     pool = ThreadPoolExecutor(sessions_at_once(transcriber.model), "voxbuild-listen")
     try:
-        yield from pool.map(transcriber.transcribe, paths)
+        heard = []
+        for there in pool.map(transcriber.transcribe, paths):
+            heard.append(there)
+            done(there)
+        return heard
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C does not wait for what is being heard
 
 
-def own_tokens(model: Path, paths: Sequence[Path], done: Callable[[], None]) -> list[Recording]:
+def own_tokens(
+    model: Path, paths: Sequence[Path], done: Callable[[], None], kept: Path | None = None
+) -> list[Recording]:
     """The recordings with the tokens that the model in a folder writes for them; `done` is called for each.
 
+    What was heard is kept in the file `kept`, so that it is not heard again after an interruption.
     Raises AudioError.
     """
-    recordings = []
-    for path, heard in zip(paths, transcripts(model, paths), strict=True):
-        recordings.append(Recording(path, tuple(heard.tokens), heard.text, heard.seconds))
+    memory = _Memory(kept, model)
+    for path in paths:
+        if memory.knows(path):
+            done()
+    missing = [path for path in paths if not memory.knows(path)]
+    following = iter(missing)
+
+    def add(heard: Transcript) -> None:
+        memory.add(next(following), heard)
         done()
-    return recordings
+
+    if missing:
+        transcripts(model, missing, add)
+    return [memory.recording(path) for path in paths]
+
+
+class _Memory:
+    """What a model has heard, by the recordings' hashes; in a file, if there is one."""
+
+    def __init__(self, file: Path | None, model: Path) -> None:
+        files = {path.name: stamp(path) for path in Layout(model).weight_files}
+        self._file, self._model = file, [files, __version__, device_name()]
+        stored: Any = read_state(file) if file else None
+        matches = isinstance(stored, dict) and stored.get("model") == self._model
+        self._heard: dict[str, dict[str, Any]] = stored["heard"] if matches else {}
+        self._hashes: dict[Path, str] = {}
+
+    def knows(self, path: Path) -> bool:
+        return self._hash(path) in self._heard
+
+    def add(self, path: Path, heard: Transcript) -> None:
+        entry = {"tokens": heard.tokens, "text": heard.text, "seconds": heard.seconds}
+        self._heard[self._hash(path)] = entry
+        if self._file:
+            write_json(self._file, {"model": self._model, "heard": self._heard})
+
+    def recording(self, path: Path) -> Recording:
+        entry = self._heard[self._hash(path)]
+        return Recording(path, tuple(entry["tokens"]), entry["text"], entry["seconds"])
+
+    def _hash(self, path: Path) -> str:
+        if path not in self._hashes:
+            self._hashes[path] = sha256_of(path)
+        return self._hashes[path]
 
 
 def refuse_silence(model: Path, recordings: Sequence[Recording]) -> None:

@@ -5,11 +5,16 @@ from typing import Any
 import numpy as np
 
 from voxrun.device import mx
+from voxrun.model.functions import joined
 from voxrun.parallel import in_parts
 
 Array = np.typing.NDArray[Any]
 TILE = 512
 """Columns of X and of Y that are one product of the BLAS, whichever core computes it."""
+
+
+ROWS = 512
+"""Rows that are multiplied together, at least: each product goes through all of the sums in memory."""
 
 
 class Products:
@@ -20,29 +25,43 @@ class Products:
     """
 
     def __init__(self) -> None:
-        self._sums: Array = np.zeros((0, 0))
         self.rows = 0
         """How many were added."""
+        self._sums: Array = np.zeros((0, 0))
+        self._waiting: list[tuple[Any, Any]] = []
         self._half = False
 
     def add(self, x: Any, y: Any) -> None:
         """Add rows x [k, n] and y [k, m]."""
-        if not self.rows:
-            self._sums = np.zeros((x.shape[1], y.shape[1]))
-        self.rows += len(x)
         if not isinstance(x, np.ndarray):
-            self._sums += np.array(mx.matmul(x.T, y))
-            return
-        self._half = x is y
-        wide = x.astype(np.float64)
-        _add_products(self._sums, wide, wide if x is y else y.astype(np.float64), half=x is y)
+            mx.eval(x, y)
+        self.rows += len(x)
+        self._waiting.append((x, y))
+        if sum(len(rows) for rows, _ in self._waiting) >= ROWS:
+            self._multiply()
 
     def mean(self) -> Array:
         """The mean [n, m], which ends the sum: it takes its memory."""
+        if self._waiting:
+            self._multiply()
         if self._half:
             _mirror(self._sums)
         self._sums /= max(1, self.rows)
         return self._sums
+
+    def _multiply(self) -> None:
+        pairs, self._waiting = self._waiting, []
+        self._half = all(x is y for x, y in pairs)
+        x = joined([x for x, _ in pairs], axis=0)
+        y = x if self._half else joined([y for _, y in pairs], axis=0)
+        if not self._sums.size:
+            self._sums = np.zeros((x.shape[1], y.shape[1]))
+        if not isinstance(x, np.ndarray):
+            self._sums += np.array(mx.matmul(x.T, y))
+            return
+        wide = x.astype(np.float64)
+        with np.errstate(all="ignore"):  # a damaged model's inputs are not finite; its name is told later
+            _add_products(self._sums, wide, wide if self._half else y.astype(np.float64), half=self._half)
 
 
 def _add_products(sums: Array, x: Array, y: Array, *, half: bool) -> None:

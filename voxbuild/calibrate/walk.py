@@ -96,6 +96,7 @@ class Walk:
     ) -> None:
         """`model` is the unquantized model's folder; what an interrupted walk needs is kept in `state`.
 
+        Sequentially a state belongs to the weights that steps were finished with: others need another one.
         Raises ConfigError, WeightsError.
         """
         self._network = computed(Network, model)
@@ -166,13 +167,14 @@ class Walk:
         quantized.layers = {}
 
     def _step(self, part: Part, modules: tuple[str, ...], moments: Sums, cross: Sums) -> Step:
-        means = {path: products.mean() for path, products in moments.items()}
+        means = {path: computed(products.mean) for path, products in moments.items()}
         if broken := [path for path, mean in means.items() if not np.isfinite(mean).all()]:
             raise ConvertError(
                 f"{self._network.folder}: the unquantized source is not usable: it gives no finite inputs to"
                 f" {some_of(broken)}; repair or replace its weights"
             )
-        return Step(part.name, modules, means, {path: products.mean() for path, products in cross.items()})
+        others = {path: computed(products.mean) for path, products in cross.items()}
+        return Step(part.name, modules, means, others)
 
     def _start(self) -> list[Array]:
         return [self._network.hear(recording) for recording in self._recordings]

@@ -150,6 +150,7 @@ def _check_facts(tables: Tables, manifest: Manifest, near: Mapping[str, Any]) ->
         "bits per weight": f"{manifest.bits_per_weight:,.3f}",
         "parameters": f"{manifest.parameters:,}",
         "size of the weights": f"{manifest.weight_bytes / 1e6:,.2f} MB",
+        **_calibration(manifest.recipe),
         "positions compared": f"{near['positions']:,}",
         "same likeliest token": f"{100 * near['top1_agreement']:,.2f} %",
         "KL divergence, mean": f"{near['kl_mean']:,.5f} nats",
@@ -161,6 +162,21 @@ def _check_facts(tables: Tables, manifest: Manifest, near: Mapping[str, Any]) ->
             yield f"{CARD}: {name}: unknown row"
     for name, expected in facts.items():
         yield from _compare(f"{CARD}: {name}", [text for label, text in rows if label == name], expected)
+
+
+def _calibration(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """The rows that only an artifact has that was made with second moments."""
+    facts = {}
+    if "recordings" in (heard := recipe.get("calibration", {})):
+        facts["calibrated over"] = (
+            f"{heard['clips']}: {heard['recordings']:,} recordings, {heard['seconds']:,.1f} s"
+        )
+    rounding = recipe.get("rounding", {})
+    if rounding.get("without_moments"):
+        facts["rounded without moments"] = ", ".join(rounding["without_moments"])
+    if "reproducible" in rounding:
+        facts["reproducible"] = rounding["reproducible"]
+    return facts
 
 
 def _check_sets(tables: Tables, validation: Mapping[str, Any]) -> Iterator[str]:

@@ -86,7 +86,7 @@ def _library(subject: Subject) -> str:
 def _tags(subject: Subject) -> list[str]:
     """The tags that mlx-community uses for this model; with the width if all tensors have the same."""
     quantize = subject.variant.recipe.quantize
-    uniform = quantize and not any(rule.bits for rule in quantize.rules)
+    uniform = quantize and not quantize.budget and not any(rule.bits for rule in quantize.rules)
     width = [f"{quantize.bits}-bit"] if quantize and uniform else []
     library = _library(subject)
     mlx = ["mlx"] if library.startswith("mlx") else []

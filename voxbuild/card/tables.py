@@ -18,18 +18,35 @@ def weights_table(subject: Subject) -> str:
     """How the weights are quantized, and their size."""
     manifest, recipe = subject.manifest, subject.variant.recipe
     quantize = recipe.quantize
-    how = f"{quantize.mode}, {quantize.bits} bits, groups of {quantize.group_size}" if quantize else "none"
+    how = (
+        f"{quantize.mode}, {quantize.bits_in_words}, groups of {quantize.group_size}" if quantize else "none"
+    )
     searched = f", search: {quantize.search}" if quantize and quantize.search != PLAIN else ""
     different = "; ".join(_rule(rule) for rule in quantize.rules) if quantize else ""
     rows = [
         ("quantization", how + searched),
         *([("different for", different)] if different else []),
+        *_calibration(manifest.recipe),
         ("other tensors", recipe.dtype),
         ("bits per weight", f"{manifest.bits_per_weight:.3f}"),
         ("parameters", f"{manifest.parameters:,}"),
         ("size of the weights", megabytes(manifest.weight_bytes) + " MB"),
     ]
     return markdown(rows, ["the weights", ""])
+
+
+def _calibration(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What second moments were measured over, and which matrices were rounded without them."""
+    calibration, rounding = recipe.get("calibration", {}), recipe.get("rounding", {})
+    rows = []
+    if "recordings" in calibration:
+        heard = f"{calibration['recordings']:,} recordings, {calibration['seconds']:,.1f} s"
+        rows += [("calibrated over", f"{calibration['clips']}: {heard}")]
+    if without := rounding.get("without_moments"):
+        rows += [("rounded without moments", ", ".join(without))]
+    if where := rounding.get("reproducible"):
+        rows += [("reproducible", where)]
+    return rows
 
 
 def wer_table(validation: Mapping[str, Any]) -> str:

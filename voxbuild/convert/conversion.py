@@ -22,6 +22,7 @@ from voxbuild.console import progress_bar, some_of
 from voxbuild.errors import ConvertError, SourceError
 from voxbuild.files import write_json
 from voxbuild.folders import Journal
+from voxbuild.plan.allocation import MakePlan, allocated
 from voxbuild.plan.compatibility import check_dialects
 from voxbuild.plan.heads import check_heads
 from voxbuild.plan.planner import Plan, make_plan
@@ -55,15 +56,13 @@ class Conversion:
     @classmethod
     def of(cls, variant: Variant) -> "Conversion":
         """Plan a variant from the source's headers. Raises PlanError, CheckpointError, ConfigError."""
-        source, fetched = variant.source, variant.fetched
-        params = read_params(fetched.path(source.params))
-        adapter = fetched.read_adapter(params)
-        with fetched.open_weights(source) as weights:
-            plan = make_plan(
-                variant.recipe, list(weights.tensors.values()), params, adapter.updates, source.params
-            )
+        recipe, make = variant.recipe, planner_of(variant)
+        if recipe.budget:
+            recipe = allocated(recipe, make, variant.sensitivity_file)
+        plan = make(recipe)
+        with variant.fetched.open_weights(variant.source) as weights:
             check_heads(weights)
-        check_dialects(variant.recipe, plan)
+        check_dialects(recipe, plan)
         return cls(variant, plan)
 
     @property
@@ -222,13 +221,18 @@ class Conversion:
 
     @cached_property
     def _calibration(self) -> dict[str, Any]:
-        """The clip set and the sha256 of the moments of a calibrated recipe, else empty."""
+        """The clip set, and the sha256 of the moments and of the measurement that a recipe uses."""
         recipe, path = self.variant.recipe, self.variant.moments_file
         if not recipe.calibrate:
             return {}
-        sha256 = self._digest_of_recordings() if is_by_layers(self.plan) else sha256_of(path)
-        heard = self._heard.facts if recipe.moments == "matrix" else {}
-        return {"calibration": {"clips": recipe.calibrate, "sha256": sha256, **heard}}
+        facts: dict[str, Any] = {"clips": recipe.calibrate}
+        if recipe.moments:
+            facts["sha256"] = self._digest_of_recordings() if is_by_layers(self.plan) else sha256_of(path)
+        if recipe.moments == "matrix":
+            facts |= self._heard.facts
+        if recipe.budget:
+            facts["sensitivity"] = sha256_of(self.variant.sensitivity_file)
+        return {"calibration": facts}
 
     def _digest_of_recordings(self) -> str:
         """What determines moments that are not kept: the recordings, and what the source writes for them."""
@@ -250,6 +254,16 @@ class Conversion:
             yield {kind: moments.get}
         else:
             yield {}
+
+
+def planner_of(variant: Variant) -> MakePlan:
+    """What plans recipes over a variant's source, from its headers. Raises CheckpointError, ConfigError."""
+    source, fetched = variant.source, variant.fetched
+    params = read_params(fetched.path(source.params))
+    updates = fetched.read_adapter(params).updates
+    with fetched.open_weights(source) as weights:
+        header = list(weights.tensors.values())
+    return lambda recipe: make_plan(recipe, header, params, updates, source.params)
 
 
 @contextmanager

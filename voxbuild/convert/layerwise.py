@@ -148,9 +148,16 @@ class _Writing:
         self.chosen = None  # the next one needs its memory
         choice = choose(module, tensor.shape[1], how, {"matrix": lambda name: _as_kept(step, name)})
         if self.target and not choice.why and (cross := step.cross(module)) is not None:
-            choice = replace(choice, map=self.target(module, step.moments(module), cross))
+            choice = self._towards(choice, module, step.moments(module), cross)
         self.chosen = (input_of(module), how), choice
         return choice
+
+    def _towards(self, choice: Choice, module: str, moments: Matrix, cross: Matrix) -> Choice:
+        assert self.target
+        try:
+            return replace(choice, map=self.target(module, moments, cross))
+        except ValueError as error:
+            raise ConvertError(f"{module}: no target behind quantized inputs: {error}") from error
 
     def _write(
         self,

@@ -37,7 +37,7 @@ def first_fault(loader: Loader, recipe: Recipe, plan: Plan) -> str | None:
     default = recipe.quantize.quantization if recipe.quantize else None
     faults = list(_size_faults(loader, ModelConfig.from_dict(plan.config)))
     by_name = sorted(plan.tensors, key=lambda tensor: tensor.name)
-    faults += [fault for tensor in by_name for fault in _tensor_faults(loader, tensor, default)]
+    faults += [fault for tensor in by_name for fault in tensor_faults(loader, tensor, default)]
     if not faults:
         return None
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
@@ -61,7 +61,7 @@ def _size_faults(loader: Loader, config: ModelConfig) -> Iterator[str]:
             yield f"{other} and {name} differ; it has only one key for both"
 
 
-def _tensor_faults(loader: Loader, tensor: TensorPlan, default: Quantization | None) -> Iterator[str]:
+def tensor_faults(loader: Loader, tensor: TensorPlan, default: Quantization | None) -> Iterator[str]:
     """A reason for every rule that a tensor breaks."""
     how = tensor.quantization
     if how is None:

@@ -162,13 +162,16 @@ def _check_rules(recipe: str, quantize: Quantize, modules: Mapping[str, tuple[in
     for rule in quantize.rules:
         if not any(map(rule.matches, modules)):
             raise PlanError(f"{recipe}.yaml: no module matches the rule with match {rule.match}")
-    planned = {path: _fitting(quantize, path, shape) for path, shape in modules.items()}
-    deciding = [quantize.rule_for(path) for path in modules]
+    planned = {path: fitting(quantize, path, shape) for path, shape in modules.items()}
+    decided: dict[int, list[str]] = {}
+    for path in modules:
+        if (number := quantize.rule_number(path)) is not None:
+            decided.setdefault(number, []).append(path)
     for number, rule in enumerate(quantize.rules):
         others = quantize.without(number)
-        if not any(rule is other for other in deciding):
+        if number not in decided:
             why = "rules before it decide for all its modules; move it up, or remove it"
-        elif all(_fitting(others, path, shape) == planned[path] for path, shape in modules.items()):
+        elif all(fitting(others, path, modules[path]) == planned[path] for path in decided[number]):
             why = "without it all is the same; change it, or remove it"
         else:
             continue
@@ -181,7 +184,7 @@ def _check_rules(recipe: str, quantize: Quantize, modules: Mapping[str, tuple[in
         )
 
 
-def _fitting(quantize: Quantize, path: str, shape: tuple[int, ...]) -> Quantization | None:
+def fitting(quantize: Quantize, path: str, shape: tuple[int, ...]) -> Quantization | None:
     """How the weight of a module is quantized; None: it is skipped, or does not fit."""
     how = quantize.for_module(path)
     return how if how and how.fits(shape) else None
@@ -199,7 +202,7 @@ def _planned(
     shape = result_shape(tensor, transpose)
     module, _, leaf = name.rpartition(".")
     quantized = recipe.quantize if leaf == "weight" else None
-    quantization = _fitting(quantized, module, shape) if quantized else None
+    quantization = fitting(quantized, module, shape) if quantized else None
     return TensorPlan(
         name,
         tensor.name,

@@ -19,11 +19,14 @@ from voxbuild.tensors.module_kinds import by_kind
 from voxbuild.tensors.writer import header_bytes
 from voxbuild.workspace import Workspace
 
+from .allocation import MakePlan, allocated
 from .compatibility import check_dialects, dialect_lines, first_fault
+from .costs import measurement_of
 from .finding import finding, finding_text, found_source
 from .layout import layout, layout_text
 from .planner import Plan, TensorPlan, make_plan
 from .requirements import estimate
+from .shares import shares, shares_table, unmeasured, unmeasured_text
 from .unquantized import unquantized, unquantized_table
 
 Preview = dict[str, Any]
@@ -48,6 +51,7 @@ def preview(
     loaders            name -> null, or why it cannot read the artifact (added by `show`)
     layout             names, left_out, merged, unchecked: see `layout.layout` (added by `show`)
     found              facts, missing, faults of a found source, else null (added by `show`)
+    shares, quantize   only with a budget: who gets what, and the settings that result (added by `show`)
     unquantized        kind, dtype, why, tensors (count), parameters; only with `quantize:` (added by `show`)
     tensors            name, source, transpose, head_rows, merged, dtype, quantization (mode, bits,
                        group_size; or null), shape, bytes, shard
@@ -209,20 +213,37 @@ def show(
     for recipe, source in builds:
         found = header(source.name)
         files = layout(source, found, work.recipes / "sources")
-        plan = make_plan(recipe, found.tensors, found.params, found.merged, source.params)
+        make = _planner(source, found)
+        measurement = work.sensitivity_file(source.name, measurement_of(recipe)) if recipe.budget else None
+        if measurement and not measurement.is_file():
+            shown.append(unmeasured(recipe, source.name, make))
+            texts.append(unmeasured_text(shown[-1]))
+            continue
+        own, recipe = recipe, allocated(recipe, make, measurement) if measurement else recipe
+        plan = make(recipe)
         check_dialects(recipe, plan)
         seen = preview(source, plan, found, *_free(work.out, found), len(views_of(recipe.dialects)))
         faults = {name: first_fault(loader, recipe, plan) for name, loader in LOADERS.items()}
         how = found_source(work, source)
         told = finding(how, recipe, found, given) if how else None
         plain = unquantized(recipe, plan)
-        more = {"loaders": faults, "found": told, "unquantized": plain, "layout": files}
+        more: Preview = {"loaders": faults, "found": told, "unquantized": plain, "layout": files}
+        if own.budget:
+            section = recipe.quantize.model_dump(mode="json") if recipe.quantize else None
+            more |= {"shares": shares(plan), "quantize": section}
         shown.append(seen | more)
         blocks = [finding_text(told)] if told else []
+        if own.budget:
+            rules = len(recipe.quantize.rules) if recipe.quantize else 0
+            blocks.append(shares_table(shown[-1]["shares"], rules))
         blocks += [as_text(shown[-1], plan if tensors else None)]
         blocks.append(f"{dialect_lines(recipe, plan)}\n{layout_text(files)}")
         texts.append("\n\n".join(blocks))
     return json.dumps(shown, indent=2) if form == "json" else "\n\n\n".join(texts)
+
+
+def _planner(source: Source, header: Header) -> MakePlan:
+    return lambda recipe: make_plan(recipe, header.tensors, header.params, header.merged, source.params)
 
 
 def _free(out: Path, header: Header) -> tuple[int, int | None]:

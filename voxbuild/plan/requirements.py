@@ -29,7 +29,7 @@ CAST_ONLY = 0.5e9
 
 MINUTE = 60.0
 """Seconds of calibration audio where it is not known how many there are."""
-MATRICES = 6
+MATRICES = 5
 """Float64 matrices of the largest second moments that are in memory together while they are factored."""
 STATE = 300_000
 """Bytes for each second of audio that a walk through the network keeps on the disk."""
@@ -75,7 +75,7 @@ def _by_layers(plan: Plan, needed: Estimate, audio: float) -> Estimate:
             rows, columns = tensor.shape
             layer, is_first = ".".join(tensor.module.split(".")[:3]), input_of(tensor.module) == tensor.module
             moments = (2 if plan.sequential else 1) * 8 * columns**2 * is_first
-            layers[layer] = layers.get(layer, 0) + 4 * rows * columns + moments
+            layers[layer] = layers.get(layer, 0) + 2 * rows * columns + moments
     state = int(STATE * audio)
     return Estimate(
         memory=needed.memory + max(layers.values(), default=0) + 2 * state,

@@ -1,5 +1,7 @@
 """The arithmetic of second moments: which tensors need them, how many bytes they are, how long all takes."""
 
+import math
+
 from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.second_moments import KEPT, input_of
 from voxrun.checkpoint.config import ModelConfig
@@ -45,6 +47,19 @@ def rounding_seconds(tensor: TensorPlan) -> float:
     """How long rounding a matrix with second moments takes on all cores, its factors included."""
     rows, n = tensor.shape
     return (rows * 5 * n**2 / ROUNDING + n**3 / 3 / FACTORS) / cores()
+
+
+def measuring_seconds(plain: Plan, widths: int, audio: float) -> float:
+    """How long it takes to quantize each matrix alone at some widths, and to compute all behind it."""
+    downsampling = ModelConfig.from_dict(plain.config).downsample_factor
+    shapes = {t.module: t.shape for t in plain.tensors if len(t.shape) == 2}
+    encoder = [shape for module, shape in shapes.items() if module.startswith("encoder.")]
+    others = [shape for module, shape in shapes.items() if not module.startswith("encoder.")]
+    first = sum(map(math.prod, encoder)) * audio * FRAMES
+    last = sum(map(math.prod, others)) * audio * FRAMES / downsampling
+    forward = 2 / FORWARD * (len(encoder) * (first / 2 + last) + len(others) * last / 2)
+    rounding = sum(rows * 5 * n**2 / ROUNDING + n**3 / 3 / FACTORS / widths for rows, n in shapes.values())
+    return widths * (forward + rounding) / cores()
 
 
 def walk_seconds(plan: Plan, audio: float) -> float:

@@ -27,38 +27,65 @@ ModeName = Annotated[str, _one_of(MODES)]
 Search = Annotated[str, _one_of(METHODS)]
 
 
-class QuantizationFields(Strict):
-    """Mode, bits, group size and search; checked against what MLX supports."""
+class Budget(Strict):
+    """How large the artifact may be, in one of three ways; what fits best is measured."""
 
-    mode: ModeName = DEFAULT_MODE
-    bits: int
-    group_size: int
-    search: Search = PLAIN
-    """How scales and biases are found: from the range, or by the least (weighted) squared error."""
+    average: Annotated[float, pydantic.Field(gt=0, le=16)] | None = None
+    """As large as if every matrix had this number of bits, in groups of the section's `group_size`."""
+    budget: Annotated[float, pydantic.Field(gt=0, le=16)] | None = None
+    """Stored bits for each of the model's parameters, all tensors counted."""
+    bytes: Annotated[str, pydantic.Field(pattern=r"^\d+(\.\d+)?(MB|GB)$")] | None = None
+    """Size of all weight files, with their headers."""
 
     @pydantic.model_validator(mode="after")
-    def _is_supported(self) -> "QuantizationFields":
-        _check(self.quantization)
+    def _is_one(self) -> "Budget":
+        if sum(value is not None for value in (self.average, self.budget, self.bytes)) != 1:
+            raise ValueError("a budget needs exactly one of `average:`, `budget:` and `bytes:`")
         return self
 
     @property
-    def quantization(self) -> Quantization:
-        """The default settings."""
-        return Quantization(self.mode, self.bits, self.group_size, self.search)
+    def in_words(self) -> str:
+        """The limit, for people."""
+        if self.bytes is not None:
+            return f"{self.bytes} of weight files"
+        if self.budget is not None:
+            return f"{self.budget:g} bits per weight"
+        return f"the size of {self.average:g} bits"
 
 
-class Rule(Strict):
-    """Other settings for the modules that match, or no quantization (`skip`)."""
+def _bits_or_budget(value: object) -> str:
+    return "[budget]" if isinstance(value, dict | Budget) else "[int]"
+
+
+Bits = Annotated[
+    Annotated[int, pydantic.Tag("[int]")] | Annotated[Budget, pydantic.Tag("[budget]")],
+    pydantic.Discriminator(_bits_or_budget),
+]
+
+
+class Matching(Strict):
+    """Something for the modules whose paths match a pattern."""
 
     match: Annotated[str, pydantic.Field(max_length=500)]
-    bits: int | None = None
-    group_size: int | None = None
-    search: Search | None = None
-    skip: bool = False
 
     def matches(self, path: str) -> bool:
         """Whether it matches a module's path."""
         return fnmatch.fnmatchcase(path, self.match)
+
+
+class Least(Matching):
+    """The fewest bits that a budget may give to the modules that match."""
+
+    bits: int
+
+
+class Rule(Matching):
+    """Other settings for the modules that match, or no quantization (`skip`)."""
+
+    bits: int | None = None
+    group_size: int | None = None
+    search: Search | None = None
+    skip: bool = False
 
     @pydantic.model_validator(mode="after")
     def _has_effect(self) -> "Rule":
@@ -67,9 +94,22 @@ class Rule(Strict):
         return self
 
 
-class Quantize(QuantizationFields):
-    """Default settings and rules; for each module, the first rule that matches its path applies."""
+class Quantize(Strict):
+    """Default settings and rules; for each module, the first rule that matches its path applies.
 
+    With a budget instead of bits, `voxbuild.plan.allocation` makes default settings and rules of it.
+    """
+
+    mode: ModeName = DEFAULT_MODE
+    bits: Bits
+    group_size: int
+    search: Search = PLAIN
+    """How scales and biases are found: from the range, or by the least (weighted) squared error."""
+    widths: Annotated[tuple[int, ...], pydantic.Field(min_length=1)] | None = None
+    """The bits that a budget chooses from. Default: all that the mode allows."""
+    group_sizes: Annotated[tuple[int, ...], pydantic.Field(min_length=1)] | None = None
+    """The group sizes that a budget chooses from. Default: `group_size` only."""
+    least: tuple[Least, ...] = ()
     sequential: bool = False
     """With `search: gptq`: each matrix is rounded behind others that are quantized already."""
     rules: tuple[Rule, ...] = ()
@@ -88,11 +128,66 @@ class Quantize(QuantizationFields):
         return self
 
     @pydantic.model_validator(mode="after")
-    def _rules_are_supported(self) -> "Quantize":
+    def _is_supported(self) -> "Quantize":
+        if isinstance(self.bits, Budget):
+            self._check_candidates()
+        else:
+            for key in ("widths", "group_sizes", "least"):
+                if getattr(self, key):
+                    raise FieldError("only for a budget, such as `bits: {budget: 4.5}`", key)
+            _check(self.quantization)
         for number, rule in enumerate(self.rules):
             if changed := self._changed_by(rule):
                 _check(changed, "rules", number)
         return self
+
+    def _check_candidates(self) -> None:
+        """Raises FieldError for candidates that MLX does not support, or that are listed twice."""
+        any_bits = MODES[self.mode].bits[0]
+        _check(Quantization(self.mode, any_bits, self.group_size, self.search))
+        for key, values in (("widths", self.widths or ()), ("group_sizes", self.group_sizes or ())):
+            for number, value in enumerate(values):
+                if value in values[:number]:
+                    raise FieldError(f"{value} is listed twice", key, number)
+                candidate = {"widths": (value, self.group_size), "group_sizes": (any_bits, value)}[key]
+                _check(Quantization(self.mode, *candidate, self.search), key, number, named=False)
+        if not MODES[self.mode].has_biases:
+            raise FieldError(f"a budget needs a mode with biases, not {self.mode}", "mode")
+        for number, rule in enumerate(self.rules):
+            if rule.search:
+                raise FieldError("a budget is measured with one search", "rules", number, "search")
+        for number, least in enumerate(self.least):
+            if least.bits > max(self.candidate_bits):
+                raise FieldError(f"no candidate has {least.bits} bits", "least", number, "bits")
+
+    @property
+    def budget(self) -> Budget | None:
+        """The budget, if it has one instead of bits."""
+        return self.bits if isinstance(self.bits, Budget) else None
+
+    @property
+    def candidate_bits(self) -> tuple[int, ...]:
+        """The bits that a budget chooses from, in ascending order."""
+        return tuple(sorted(self.widths or MODES[self.mode].bits))
+
+    @property
+    def candidate_groups(self) -> tuple[int, ...]:
+        """The group sizes that a budget chooses from, in ascending order."""
+        return tuple(sorted(self.group_sizes or (self.group_size,)))
+
+    @property
+    def quantization(self) -> Quantization:
+        """The default settings; of a section with a budget, those of its smallest candidate."""
+        bits = self.candidate_bits[0] if isinstance(self.bits, Budget) else self.bits
+        return Quantization(self.mode, bits, self.group_size, self.search)
+
+    @property
+    def bits_in_words(self) -> str:
+        """The bits, for people."""
+        if not isinstance(self.bits, Budget):
+            return f"{self.bits} bits"
+        each = ", ".join(map(str, self.candidate_bits))
+        return f"for each matrix {each} bits or none, the best within {self.bits.in_words}"
 
     @property
     def calibrated(self) -> dict[str, str]:
@@ -112,7 +207,12 @@ class Quantize(QuantizationFields):
 
     def rule_for(self, path: str) -> Rule | None:
         """The first rule that matches a module's path."""
-        return next((rule for rule in self.rules if rule.matches(path)), None)
+        number = self.rule_number(path)
+        return None if number is None else self.rules[number]
+
+    def rule_number(self, path: str) -> int | None:
+        """The place in `rules` of the first rule that matches a module's path."""
+        return next((number for number, rule in enumerate(self.rules) if rule.matches(path)), None)
 
     def without(self, number: int) -> "Quantize":
         """The same without one of its rules."""
@@ -121,13 +221,17 @@ class Quantize(QuantizationFields):
     def _changed_by(self, rule: Rule) -> Quantization | None:
         if rule.skip:
             return None
-        bits = self.bits if rule.bits is None else rule.bits
-        group_size = self.group_size if rule.group_size is None else rule.group_size
+        default = self.quantization
+        bits = default.bits if rule.bits is None else rule.bits
+        group_size = default.group_size if rule.group_size is None else rule.group_size
         return Quantization(self.mode, bits, group_size, rule.search or self.search)
 
 
-def _check(how: Quantization, *where: str | int) -> None:
-    """Raises FieldError unless MLX supports these settings, and the search method supports the mode."""
+def _check(how: Quantization, *where: str | int, named: bool = True) -> None:
+    """Raises FieldError unless MLX supports these settings, and the search method supports the mode.
+
+    `where` is the place of the settings, or (not `named`) of the one of them that may be wrong.
+    """
     mode = MODES[how.mode]
     for key, value, allowed in (
         ("bits", how.bits, mode.bits),
@@ -135,6 +239,8 @@ def _check(how: Quantization, *where: str | int) -> None:
     ):
         if value not in allowed:
             known = ", ".join(map(str, allowed))
-            raise FieldError(f"{how.mode} allows {key} {known}, not {value}", *where, key)
+            raise FieldError(
+                f"{how.mode} allows {key} {known}, not {value}", *where, *([key] if named else [])
+            )
     if METHODS[how.search].needs_biases and not mode.has_biases:
         raise FieldError(f"only modes with biases can be searched, not {how.mode}", *where, "search")

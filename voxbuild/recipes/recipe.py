@@ -10,15 +10,14 @@ from voxbuild.tensors.methods import METHODS
 from .gates import Gates
 from .hub_terms import check_tag
 from .loaders import LOADERS
-from .quantization import Quantize
-from .schema import FieldError, FileName, Strict, known_names
+from .quantization import Budget, Quantize
+from .schema import FieldError, FileName, Strict, known_names, size_in_bytes
 
 DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 PLACEHOLDER = "your-name"
 """The owner of the repositories in a new project's recipes, until somebody puts in another."""
 SHIPPED_OWNERS = (PLACEHOLDER, "voxbuild")
 """Owners in the recipes as they come."""
-UNITS = {"MB": 10**6, "GB": 10**9}
 Tag = Annotated[str, pydantic.AfterValidator(check_tag)]
 _REPO = re.compile(r"([\w.-]|\{(model|recipe)\})+/([\w.-]|\{(model|recipe)\})+")
 _VIEW = re.compile(r"(\{repo\}|([\w.-]|\{(model|recipe)\})+/)([\w.-]|\{(model|recipe|dialect)\})+")
@@ -80,7 +79,7 @@ class Shards(Strict):
     @property
     def max_bytes(self) -> int:
         """The limit in bytes."""
-        return int(self.max_size[:-2]) * UNITS[self.max_size[-2:]]
+        return size_in_bytes(self.max_size)
 
 
 class Recipe(Strict):
@@ -128,10 +127,27 @@ class Recipe(Strict):
             raise FieldError(
                 f"`search: {next(iter(needed))}` needs `calibrate:` with a clip set's name", "quantize"
             )
-        if self.calibrate is not None and not needed:
+        if self.budget and self.calibrate is None:
+            raise FieldError("a budget needs `calibrate:` with a clip set's name", "quantize", "bits")
+        if self.calibrate is not None and not needed and not self.budget:
             known = " or ".join(name for name, method in METHODS.items() if method.moments)
             raise FieldError(f"nothing is quantized with `search:` {known}, so leave it out", "calibrate")
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _can_be_read_with_a_budget(self) -> "Recipe":
+        for number, name in enumerate(self.dialects if self.budget else ()):
+            loader = LOADERS[name]
+            if loader.uniform or not loader.modes:
+                reads = "one setting for all matrices" if loader.uniform else "unquantized weights only"
+                why = f"{name} reads {reads}, but a budget gives each matrix its own"
+                raise FieldError(why, "dialects", number)
+        return self
+
+    @property
+    def budget(self) -> Budget | None:
+        """The limit of its size, if that decides who gets how many bits."""
+        return self.quantize.budget if self.quantize else None
 
     @property
     def moments(self) -> str | None:

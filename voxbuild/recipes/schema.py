@@ -3,6 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -27,6 +28,7 @@ UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticErro
 """What PyYAML raises besides YAMLError: for invalid dates and numbers, or a tag without a value."""
 MEANT_BY_NO_KEY = {"quantize": "unquantized weights"}
 """What a key left out means, where that is not a default value."""
+UNITS = {"MB": 10**6, "GB": 10**9}
 MAX_GUESSED = 50
 """Characters of an unknown key that are compared with the known keys."""
 
@@ -47,6 +49,11 @@ class Strict(pydantic.BaseModel):
     """A section of a YAML file: no unknown keys, no silent conversions, immutable."""
 
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def size_in_bytes(text: str) -> int:
+    """A number with a unit of UNITS, like 2.2GB, in bytes, rounded down."""
+    return int(Decimal(text[:-2]) * UNITS[text[-2:]])
 
 
 class FieldError(ValueError):

@@ -1,17 +1,43 @@
-"""The recordings of a clip set, with their transcripts."""
+"""The recordings of a clip set, with or without transcripts."""
 
 from pathlib import Path
 
 from voxbuild.errors import SourceError
 from voxbuild.recipes.origins.base import Clip
+from voxbuild.recipes.origins.folder import TRANSCRIPTS
 from voxbuild.recipes.source import ClipSet
+from voxrun.files.hashes import sha256_of
 from voxrun.messages import shown
 
 from .transcripts import normalise
 
 
+def read_recordings(clips: ClipSet, base: Path) -> list[Clip]:
+    """The clips of a set, whether somebody wrote what is said in them or not. Raises SourceError."""
+    if members := clips.corpus.unlabelled(clips.name, base):
+        return members
+    raise SourceError(f"the clip set {clips.name} has no recordings")
+
+
+def in_both(one: ClipSet, other: ClipSet, base: Path) -> tuple[Path, Path] | None:
+    """Recordings of two sets in local folders that are the same file; None if there are none."""
+    mine, theirs = (
+        {path: path.stat().st_size for path in clips.corpus.files(base) if path.name != TRANSCRIPTS}
+        for clips in (one, other)
+    )
+    for path, size in mine.items():
+        alike = [each for each, its_size in theirs.items() if its_size == size]
+        digest = sha256_of(path) if alike else None
+        if same := next((each for each in alike if sha256_of(each) == digest), None):
+            return path, same
+    return None
+
+
 def read_clips(clips: ClipSet, base: Path) -> list[Clip]:
-    """The clips of a set; `base` is the folder that local paths are relative to. Raises SourceError."""
+    """The clips of a set with their transcripts; `base` is the folder that local paths are relative to.
+
+    Raises SourceError.
+    """
     members = clips.corpus.clips(clips.name, base)
     if not members:
         raise SourceError(f"the clip set {clips.name} has no clips")

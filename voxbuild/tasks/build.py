@@ -29,6 +29,7 @@ from .selection import (
     doing,
     key,
     local,
+    measurement,
     recordings,
 )
 
@@ -72,7 +73,7 @@ def task__unquantize() -> Iterator[Task]:
 
 def task_calibrate() -> Iterator[Task]:
     """Measure how much the inputs of each matrix matter, for recipes that search with that."""
-    needed = {calibration(v): v for v in builds() if v.recipe.calibrate}
+    needed = {calibration(v): v for v in builds() if v.recipe.moments}
     for name, variant in sorted(needed.items()):
         clips = str(variant.recipe.calibrate)
         yield {
@@ -83,6 +84,20 @@ def task_calibrate() -> Iterator[Task]:
         } | LOUD
 
 
+def task_measure() -> Iterator[Task]:
+    """Measure how much the output changes if one matrix is quantized, for recipes with a budget."""
+    needed = {measurement(v): v for v in builds() if v.recipe.budget}
+    for name, variant in sorted(needed.items()):
+        facts = reads.for_measuring(variant) | tool_versions()
+        yield {
+            "name": name,
+            "actions": [doing(stages.measure_sensitivity, variant)],
+            "file_dep": [local(variant.moments_file)] if variant.recipe.moments else [],
+            "targets": [local(variant.sensitivity_file)],
+            "uptodate": _heard_the_same(variant, str(variant.recipe.calibrate), facts),
+        } | LOUD
+
+
 def task__plan() -> Iterator[Task]:
     """Write the plan of an artifact, the source's hashes and the tools, which determine its weights."""
     lock = get_var("lock")
@@ -90,7 +105,7 @@ def task__plan() -> Iterator[Task]:
         yield {
             "name": key(variant),
             "actions": [doing(stages.write_plan, variant, lock=lock and Path(lock))],
-            "file_dep": [local(variant.moments_file)] if variant.recipe.calibrate else [],
+            "file_dep": _measured(variant),
             "targets": [local(variant.plan_file)],
             "uptodate": [
                 not lock,
@@ -99,6 +114,12 @@ def task__plan() -> Iterator[Task]:
                 (up_to_date.same_tools, [local(variant.plan_file)]),
             ],
         } | LOUD
+
+
+def _measured(variant: Variant) -> list[str]:
+    """The files with what was measured for a recipe, on which its plan depends."""
+    moments = [local(variant.moments_file)] if variant.recipe.moments else []
+    return moments + ([local(variant.sensitivity_file)] if variant.recipe.budget else [])
 
 
 def task_convert() -> Iterator[Task]:
@@ -124,9 +145,9 @@ def task_reference() -> Iterator[Task]:
         } | LOUD
 
 
-def _heard_the_same(variant: Variant, clips: str) -> list[Any]:
-    """The checks of a task that lets the unquantized source hear a clip set."""
-    facts = reads.for_listening(variant.source, variant.book.clips[clips], runtime_versions())
+def _heard_the_same(variant: Variant, clips: str, more: reads.Facts | None = None) -> list[Any]:
+    """The checks of a task that lets the unquantized source hear a clip set, and reads `more`."""
+    facts = reads.for_listening(variant.source, variant.book.clips[clips], runtime_versions()) | (more or {})
     return [
         result_dep(f"fetch:{variant.source.name}"),
         result_dep(f"_unquantize:{variant.source.name}"),

@@ -35,6 +35,13 @@ def for_unquantizing(source: Source) -> Facts:
     return _reading(source)
 
 
+def for_measuring(variant: Variant) -> Facts:
+    """How matrices are quantized to measure what that costs; the budget changes nothing there."""
+    how = variant.recipe.quantize
+    stored = how.model_dump(mode="json", include={"mode", "search", "group_size"}) if how else {}
+    return _named("measured", stored | {"dtype": variant.recipe.dtype})
+
+
 def for_listening(source: Source, clips: ClipSet, versions: Mapping[str, str]) -> Facts:
     """What determines what a source hears in a clip set, except the files of both."""
     return _reading(source) | _corpus(clips) | dict(versions)

@@ -16,6 +16,7 @@ from doit.exceptions import InvalidTask
 
 from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import Record, read_record
+from voxbuild.plan.costs import measurement_of
 from voxbuild.publish.targets import TARGETS
 from voxbuild.recipes.book import Book
 
@@ -24,7 +25,7 @@ from .actions import EXPECTED, Work, message_of, on_variant, read, workspace
 
 Task = dict[str, Any]
 
-VARIABLES = (*variables.VARIABLES, "target", "tag", "lock", "key", "branch", "reason")
+VARIABLES = (*variables.VARIABLES, "target", "tag", "lock", "out", "key", "branch", "reason")
 """The variables NAME=VALUE of the command line."""
 LOUD: Task = {"verbosity": 2, "io": {"capture": False}}
 """Captures no output: progress bars need the terminal."""
@@ -89,6 +90,11 @@ def calibration(variant: Variant) -> str:
     """The name of the subtask that calibrates for a variant: one for a source, clips and kind of moments."""
     name = f"{variant.source.name}:{variant.recipe.calibrate}"
     return name if variant.recipe.moments == "diagonal" else f"{name}:{variant.recipe.moments}"
+
+
+def measurement(variant: Variant) -> str:
+    """The name of the subtask that measures for a variant with a budget."""
+    return f"{variant.source.name}:{measurement_of(variant.recipe)}"
 
 
 def doing(stage: Work, variant: Variant, **options: Any) -> Any:

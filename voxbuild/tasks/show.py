@@ -7,12 +7,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from doit import get_var
 from doit.cmdparse import CmdOption, CmdParseError, TaskParse
 from doit.exceptions import TaskFailed
 from doit.tools import config_changed
 
 from voxbuild.artifact.tools import runtime_versions
 from voxbuild.artifact.variant import Variant
+from voxbuild.convert.freeze import freeze
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import read_state
 from voxbuild.plan.preview import show
@@ -30,6 +32,7 @@ from .selection import (
     calibration,
     doing,
     local,
+    measurement,
     recipe_names,
     source_name,
 )
@@ -86,6 +89,19 @@ def _news(variants: list[Variant]) -> Iterator[str]:
             yield f"{files}: changed or missing since {local(variant.folder)} was built"
 
 
+def task_allocate() -> Iterator[Task]:
+    """Write a recipe with a budget as an ordinary one, to review: doit allocate recipe=auto-4 [out=FILE]."""
+    chosen = [variant for variant in builds() if variant.recipe.budget or recipe_names()]
+    for variant in chosen:
+        needed = [f"measure:{measurement(variant)}"] if variant.recipe.budget else []
+        out = get_var("out")
+        yield {
+            "name": variant.recipe.name,
+            "actions": [doing(freeze, variant, path=out and Path(out))],
+            "task_dep": [f"fetch:{variant.source.name}", *needed],
+        } | SHOWS
+
+
 def task_table() -> Task:
     """Show size, WER and fidelity of every variant that is built."""
     action = (on_project, [overview.show_table, source_name(), recipe_names()])
@@ -112,11 +128,13 @@ def diff(source: str | None, format: str, artifacts: list[str]) -> Any:
 def task_reproduce() -> Iterator[Task]:
     """Build an artifact's weights again in a new folder, and compare every file's hash."""
     for variant in builds():
-        calibrated = [f"calibrate:{calibration(variant)}"] if variant.recipe.calibrate else []
+        recipe = variant.recipe
+        needed = [f"calibrate:{calibration(variant)}"] if recipe.moments else []
+        needed += [f"measure:{measurement(variant)}"] if recipe.budget else []
         yield {
-            "name": variant.recipe.name,
+            "name": recipe.name,
             "actions": [doing(reproduce, variant)],
-            "task_dep": [f"fetch:{variant.source.name}", *calibrated],
+            "task_dep": [f"fetch:{variant.source.name}", *needed],
         } | SHOWS
 
 

@@ -77,6 +77,11 @@ class SecondMoments:
         """Of the file."""
         return self._file.path
 
+    @property
+    def names(self) -> list[str]:
+        """The inputs that it has moments of, by their first module."""
+        return [name for name, tensor in self._file.tensors.items() if len(tensor.shape) == 2]
+
     def has(self, module: str) -> bool:
         """Whether there are moments of a module's input."""
         return input_of(module) in self._file.tensors

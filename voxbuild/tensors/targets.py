@@ -28,16 +28,23 @@ def towards(moments: Matrix, cross: Matrix, damping: float, share: float) -> Mat
 
     LAPACK solves it, so the bits depend on the machine. Raises ValueError without a finite solution.
     """
-    n = len(moments)
     ridge = damping * moments.diagonal().mean()
     try:
-        best = np.linalg.solve(moments + ridge * np.eye(n), cross + ridge * np.eye(n)).T
+        best = np.linalg.solve(_with_diagonal(moments, ridge), _with_diagonal(cross, ridge))
     except np.linalg.LinAlgError as error:
         raise ValueError(str(error)) from error
-    found: Matrix = (share * best + (1 - share) * np.eye(n)).astype(np.float32)
+    best *= share
+    best[np.diag_indices(len(best))] += 1 - share
+    found: Matrix = best.T.astype(np.float32)
     if not np.isfinite(found).all():
         raise ValueError("the moments have no finite solution")
     return found
+
+
+def _with_diagonal(matrix: Matrix, more: float) -> Matrix:
+    changed = matrix.copy()
+    changed[np.diag_indices(len(changed))] += more
+    return changed
 
 
 def dequantized(parts: Sequence[Rows], dtype: str, how: Quantization) -> Matrix:

@@ -56,11 +56,10 @@ def listen(model: Path, clips: Sequence[Clip], done: ClipDone) -> dict[str, Hear
 
     `done` is called in this thread. Raises AudioError for the first clip that cannot be read.
     """
-    heard = {}
-    for clip, there in zip(clips, transcripts(model, [clip.path for clip in clips]), strict=True):
-        heard[clip.name] = Heard(there.text.strip(), there.tokens)
-        done()
-    return heard
+    heard = transcripts(model, [clip.path for clip in clips], lambda _: done())
+    return {
+        clip.name: Heard(there.text.strip(), there.tokens) for clip, there in zip(clips, heard, strict=True)
+    }
 
 
 @SILENT

@@ -7,7 +7,7 @@ import pytest
 from small_sources import unusable_model
 
 from voxbuild.calibrate import parts
-from voxbuild.calibrate.recordings import own_tokens, refuse_silence
+from voxbuild.calibrate.recordings import own_tokens
 from voxbuild.calibrate.walk import Walk
 from voxbuild.calibrate.whole import second_moments
 from voxbuild.errors import ConvertError
@@ -16,6 +16,7 @@ from voxrun import parallel
 from voxrun.audio.file import FileSource
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.files.objects import read_json
+from voxrun.model.cpu import layers
 from voxrun.model.cpu.dense import FloatMatrix
 from voxrun.model.cpu.layers import MappedEmbedding, MappedLinear
 from voxrun.model.decoder import delay_embedding
@@ -138,6 +139,17 @@ def test_mlx_computes_the_same_to_its_precision(monkeypatch, tiny, recordings):
         assert np.abs(found[path] - moments).max() <= 1e-4 * np.abs(moments).max()
 
 
+@pytest.mark.slow
+def test_mapped_weights_are_given_back_after_each_layer(monkeypatch, tiny, recordings, known):
+    monkeypatch.setattr(layers, "SMALL_MODEL", 0)
+    walk = Walk(tiny, recordings, sequential=False)
+    mapped = {p for p, m in walk._network.model.named_modules() if any(layers._mappings(m))}
+    assert {module for step in walk for module in step.modules} <= mapped
+    found = second_moments(Walk(tiny, recordings, sequential=False), lambda n: None)
+    for path, moments in known.items():
+        assert_near(found[path], moments)
+
+
 def weights_of(folder):
     modules = Transcriber.open(folder).model.named_modules()
     return {p: m._stored.weight for p, m in modules if isinstance(m, MappedLinear | MappedEmbedding)}
@@ -213,9 +225,3 @@ def test_a_source_without_finite_inputs_is_named(tmp_path, recordings):
     broken = unusable_model(tmp_path / "model")
     with pytest.raises(ConvertError, match=r"is not usable: it gives no finite inputs to "):
         second_moments(Walk(broken, recordings[:1], sequential=False), lambda n: None)
-
-
-def test_silence_does_not_calibrate(tiny, recordings):
-    refuse_silence(tiny, recordings)
-    with pytest.raises(ConvertError, match="hears no word in the recordings that calibrate"):
-        refuse_silence(tiny, [type(recordings[0])(each.path, each.tokens, " ") for each in recordings])

@@ -160,6 +160,60 @@ def test_a_mistake_in_a_recipe_is_one_message_with_its_line(recipes, old, new, e
     assert refused(recipes, "some", RECIPE.replace(old, new)).startswith(expected)
 
 
+BUDGET = RECIPE.replace("bits: 4", "bits: {budget: 4.5}").replace("card: ", "calibrate: words2\ncard: ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("budget: 4.5", "budget: -1", "some.yaml:6: quantize.bits.budget: Input should be greater than 0"),
+        (
+            "budget: 4.5",
+            "bits: 4.5",
+            "some.yaml:6: unknown key quantize.bits.bits (did you mean bytes?); allo",
+        ),
+        ("budget: 4.5", "bytes: 2.2", "some.yaml:6: quantize.bits.bytes: Input should be a valid string"),
+        ("budget: 4.5", "bytes: 2.2TB", "some.yaml:6: quantize.bits.bytes: String should match"),
+        ("{budget: 4.5}", "{}", "some.yaml:6: quantize.bits: a budget needs exactly one of"),
+        (
+            "budget: 4.5",
+            "budget: 4.5, bytes: 2GB",
+            "some.yaml:6: quantize.bits: a budget needs exactly one of",
+        ),
+        (
+            "  rules:",
+            "  widths: [7]\n  rules:",
+            "some.yaml:8: quantize.widths.0: affine allows bits 2, 3, 4,",
+        ),
+        ("  rules:", "  widths: [4, 4]\n  rules:", "some.yaml:8: quantize.widths.1: 4 is listed twice"),
+        (
+            "  rules:",
+            "  group_sizes: [16]\n  rules:",
+            "some.yaml:8: quantize.group_sizes.0: affine allows gro",
+        ),
+        (
+            "  rules:",
+            "  least: [{match: a, bits: 9}]\n  rules:",
+            "some.yaml:8: quantize.least.0.bits: no cand",
+        ),
+        (
+            "calibrate: words2\n",
+            "",
+            "some.yaml:6: quantize.bits: a budget needs `calibrate:` with a clip set",
+        ),
+        (
+            "card: ",
+            "dialects: [voxmlx]\ncard: ",
+            "some.yaml:19: dialects.0: voxmlx reads one setting for all",
+        ),
+        ("{budget: 4.5}", "4\n  widths: [4]", "some.yaml:7: quantize.widths: only for a budget, such as"),
+    ],
+)
+def test_a_mistake_in_a_budget_is_one_message_with_its_line(recipes, old, new, expected):
+    assert BUDGET.count(old) == 1
+    assert refused(recipes, "some", BUDGET.replace(old, new)).startswith(expected)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "old", "new", "expected"),
     [

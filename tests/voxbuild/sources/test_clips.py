@@ -3,17 +3,22 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from voxbuild.errors import SourceError
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.source import ClipSet
-from voxbuild.sources.clips import read_clips
+from voxbuild.sources.clips import in_both, read_clips, read_recordings
 
+TINY = Path(__file__).parents[3] / "tiny/clips"
 FACTS = {"name": "words", "summary": "", "language": "en", "license": "CC0-1.0", "attribution": "nobody"}
 
 
@@ -109,6 +114,62 @@ def test_missing_transcripts_are_reported(base):
         read_clips(clip_set(folder="elsewhere"), base)
 
 
+@pytest.fixture
+def unlabelled(tmp_path):
+    """A folder of recordings without transcripts, and of other files."""
+    folder = tmp_path / "words"
+    folder.mkdir()
+    shutil.copyfile(TINY / "prompts/vm-youhave.flac", folder / "b.flac")
+    samples = np.random.default_rng(0).standard_normal(4000) * 0.1
+    soundfile.write(folder / "a.WAV", samples, 8000)
+    soundfile.write(folder / "c", samples, 16000, format="OGG")
+    (folder / "README.md").write_text("# Whose voice")
+    (folder / "cover.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99))
+    (folder / ".hidden.flac").write_bytes((folder / "b.flac").read_bytes())
+    (folder / "below").mkdir()
+    return tmp_path
+
+
+def test_recordings_without_transcripts_are_found_by_their_content(unlabelled):
+    clips = read_recordings(LOCAL, unlabelled)
+    assert [clip.name for clip in clips] == ["words/a.WAV", "words/b.flac", "words/c"]
+    assert {clip.text for clip in clips} == {""}
+    assert LOCAL.corpus.files(unlabelled) == [
+        unlabelled / "words" / name for name in ("a.WAV", "b.flac", "c")
+    ]
+
+
+def test_recordings_without_transcripts_do_not_validate(unlabelled):
+    with pytest.raises(SourceError, match=r"words: its 3 recordings have no transcripts.tsv, so they can"):
+        read_clips(LOCAL, unlabelled)
+
+
+def test_with_transcripts_only_what_they_list_calibrates(unlabelled):
+    (unlabelled / "words/transcripts.tsv").write_text("b.flac\t\n")
+    assert [clip.name for clip in read_recordings(LOCAL, unlabelled)] == ["words/b"]
+
+
+def test_a_folder_without_recordings_does_not_calibrate(unlabelled):
+    for name in ("a.WAV", "b.flac", "c"):
+        (unlabelled / "words" / name).unlink()
+    for clips in (LOCAL, clip_set(folder="nowhere")):
+        with pytest.raises(SourceError, match="no recordings are there; give their place by `folder:`"):
+            read_recordings(clips, unlabelled)
+
+
+def test_the_same_recording_is_found_in_two_sets_by_its_content(unlabelled):
+    other = unlabelled / "others"
+    other.mkdir()
+    shutil.copyfile(unlabelled / "words/a.WAV", other / "x.wav")
+    (other / "transcripts.tsv").write_text("x.wav\thello\n")
+    assert in_both(LOCAL, clip_set(folder="others"), unlabelled) == (
+        unlabelled / "words/a.WAV",
+        other / "x.wav",
+    )
+    (other / "x.wav").write_bytes((other / "x.wav").read_bytes()[:-1] + b"x")
+    assert in_both(LOCAL, clip_set(folder="others"), unlabelled) is None
+
+
 def test_the_repositorys_clip_sets_are_complete(root):
     book = read_book(root / "recipes")
     local = [s for s in book.clips.values() if s.folder]
@@ -128,7 +189,7 @@ ROWS = [
 READ = """
 import sys
 from pathlib import Path
-from voxbuild.sources.clips import read_clips
+from voxbuild.sources.clips import in_both, read_clips, read_recordings
 from voxbuild.errors import SourceError
 from voxbuild.recipes.source import ClipSet
 

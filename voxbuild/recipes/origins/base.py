@@ -60,7 +60,7 @@ class Origin(ABC):
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording and its transcript."""
+    """One recording and its transcript, which is empty if nobody wrote one."""
 
     name: str
     path: Path
@@ -78,6 +78,10 @@ class Corpus(ABC):
     @abstractmethod
     def clips(self, name: str, base: Path) -> list[Clip]:
         """The clips; `name` is the clip set's. Raises SourceError."""
+
+    def unlabelled(self, name: str, base: Path) -> list[Clip]:
+        """The same, of which nobody needs to know what is said in them. Raises SourceError."""
+        return self.clips(name, base)
 
     def files(self, base: Path) -> list[Path]:
         """Files that may change between builds; none if a revision is pinned."""

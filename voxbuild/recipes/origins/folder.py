@@ -7,7 +7,8 @@ from pathlib import Path
 import pydantic
 
 from voxbuild.errors import SourceError
-from voxrun.files.paths import is_plain, read_bytes
+from voxrun.errors import AudioError
+from voxrun.files.paths import is_file, is_plain, read_bytes
 from voxrun.messages import sentence, shown
 
 from .base import Clip, Corpus, Origin
@@ -42,7 +43,10 @@ class LocalFolder(pydantic.RootModel[str], Origin, frozen=True):
 
 
 class ClipFolder(pydantic.RootModel[str], Corpus, frozen=True):
-    """`folder:` of a clip set: transcripts.tsv has a line for each recording, file and text."""
+    """`folder:` of a clip set: transcripts.tsv has a line for each recording, file and text.
+
+    Without it the folder's recordings can calibrate, but not validate.
+    """
 
     @property
     def recordings(self) -> tuple[str, ...]:
@@ -55,6 +59,11 @@ class ClipFolder(pydantic.RootModel[str], Corpus, frozen=True):
         Raises SourceError, also for two of one name, and for one in a folder below, which `files` leaves out.
         """
         folder = (base / self.root).resolve()
+        if self._is_unlabelled(base) and (found := recordings_in(folder)):
+            raise SourceError(
+                f"{folder}: its {len(found)} recordings have no {TRANSCRIPTS}, so they can calibrate, but not"
+                " validate; a line of it is a recording's file, a tab, its text"
+            )
         clips: dict[str, Clip] = {}
         for file, text, *_ in read_table(folder / TRANSCRIPTS, 2):
             clip = Clip(f"{name}/{Path(file).stem}", present(folder, file), text)
@@ -68,14 +77,52 @@ class ClipFolder(pydantic.RootModel[str], Corpus, frozen=True):
             clips[clip.name] = clip
         return list(clips.values())
 
+    def unlabelled(self, name: str, base: Path) -> list[Clip]:
+        """The same clips; without transcripts all recordings of the folder, in the order of their names."""
+        if not self._is_unlabelled(base):
+            return self.clips(name, base)
+        folder = (base / self.root).resolve()
+        if not (found := recordings_in(folder)):
+            raise SourceError(
+                f"{folder}: no recordings are there; give their place by `folder:` of the clip set {name}"
+            )
+        return [Clip(f"{name}/{path.name}", path, "") for path in found]
+
+    def _is_unlabelled(self, base: Path) -> bool:
+        return not (base / self.root / TRANSCRIPTS).exists()
+
     def files(self, base: Path) -> list[Path]:
-        """The transcripts and what they list: other files of a folder are not read, and not in provenance."""
+        """The transcripts and what they list, or without them all recordings.
+
+        Other files of a folder are not read, and not in provenance.
+        """
         folder = base / self.root
+        if self._is_unlabelled(base):
+            return recordings_in(folder)
         try:
             listed = {row[0] for row in read_table(folder / TRANSCRIPTS, 2)}
         except SourceError:  # the stage that reads them says it
             listed = set()
         return sorted(p for p in folder.glob("*") if p.name in {TRANSCRIPTS, *listed} and p.is_file())
+
+
+def recordings_in(folder: Path) -> list[Path]:
+    """The files of a folder that voxrun recognises as sound by their content, in the order of their names."""
+    return sorted(p for p in folder.glob("*") if not p.name.startswith(".") and _is_recording(p))
+
+
+def _is_recording(path: Path) -> bool:
+    from voxrun.audio.decode.bytestream import ByteStream
+    from voxrun.audio.decode.formats import recognise
+
+    if not is_file(path):
+        return False
+    try:
+        with path.open("rb") as file:
+            recognise(ByteStream(file, path.name), guess_raw=False)
+    except (OSError, AudioError):
+        return False
+    return True
 
 
 def read_table(path: Path, least: int) -> list[list[str]]:
