@@ -60,6 +60,7 @@ def parsed() -> argparse.Namespace:
     """The command line."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("out", type=Path)
+    p.add_argument("--only", nargs="+", metavar="RECIPE", help="these recipes only")
     p.add_argument("--envs", type=Path, default=ROOT / "benchmarks/.envs", help="where environments are made")
     p.add_argument("--mlx-extra", default=DEFAULT_EXTRA, help="MLX's backend: cpu, cuda13 or nothing")
     for name in LOADERS:
@@ -152,6 +153,8 @@ def main() -> None:
     args = parsed()
     work = Workspace(ROOT)
     recipes = read_book(work.recipes).recipes
+    if args.only:
+        recipes = {name: read_book(work.recipes).recipe(name) for name in args.only}
     if missing := [name for name in recipes if not (work.artifact(SOURCE, name) / MANIFEST).is_file()]:
         sys.exit(f"not built: {', '.join(missing)}; run `doit build source={SOURCE}` first")
     everyone = peers(args)

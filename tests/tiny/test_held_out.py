@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tiny.training import alignment, clips, features, sentences, speech
+from tiny.training import alignment, clips, features, more_clips, sentences, speech
 from tiny.training.alignment import Alignment
 from tiny.training.dataset import Dataset
 from tiny.training.split import HeldOutError, load_split, refuse_copies, refuse_held_out
@@ -144,6 +144,41 @@ def test_calibration_never_uses_held_out_recordings_or_texts():
     texts |= {"same": "well you have six words here", "short": "five words are too few"}
     drawn = clips.calibration(lambda key: np.zeros(16_000, np.int16), texts)
     assert {key: text for key, (_, text) in drawn.items()} == {"good-1": texts["good-1"]}
+
+
+def spoken(key: str) -> np.ndarray:
+    """Three seconds that are another recording's for each key."""
+    return np.concatenate([np.array([*key.encode()], np.int16), np.zeros(48_000, np.int16)])
+
+
+def prompt_texts() -> dict[str, str]:
+    """Transcripts of 200 training recordings, every text twice, and of the held-out ones."""
+    held_out = dict.fromkeys(load_split().reserved, "you are held out") | load_split().validation
+    numbers = [f"a text of its own {'very ' * (n % 3)}{n}" for n in range(100)]
+    single = [f"word{n}" for n in range(80)]
+    training = {f"{take}-{n}": text for n, text in enumerate(numbers + single) for take in "ab"}
+    training |= {"digits/1": "one", "holds-one": "well you are held out of here"}
+    return training | held_out
+
+
+def test_more_clips_share_no_recording_and_no_text_with_any_other_set():
+    texts = prompt_texts()
+    committed = clips.calibration(spoken, texts)
+    sets = more_clips.drawn(spoken, texts)
+    development, calibration = sets["development"], sets["calibration-5min"]
+    assert (len(development), len(calibration)) == (60, 100)
+    drawn = [*committed, *development, *calibration]
+    assert len({texts[key] for key in drawn}) == len(drawn)
+    assert not {"digits/1", "holds-one", *load_split().held_out} & set(drawn)
+    assert all(" " in texts[key] for key in development)
+
+
+def test_more_clips_refuse_a_copy_of_a_held_out_recording():
+    held_out = sorted(load_split().held_out)[0]
+    drawn = more_clips.drawn(spoken, prompt_texts())
+    for copy in (next(iter(drawn["development"])), next(iter(drawn["calibration-5min"]))):
+        with pytest.raises(HeldOutError, match=f"{copy} is a copy of the held-out {held_out}"):
+            more_clips.drawn(lambda key, copy=copy: spoken(held_out if key == copy else key), prompt_texts())
 
 
 def test_trimmed_keeps_the_speech():

@@ -59,6 +59,7 @@ STAGES = (
     Stage("evaluate", "evaluate", "word error rates and latencies by delay"),
     Stage("check", "check", "do the data and --model agree (only when named)", by_default=False),
     Stage("clips", "clips", "make tiny/clips again (only when named)", by_default=False),
+    Stage("more-clips", "more_clips", "two more clip sets (only when named)", by_default=False),
 )
 ADOPTED = ("train-a", "train-b", "train-c")  # what `adopt` does away with
 

@@ -8,7 +8,7 @@ the same samples; the FLAC bytes depend on the encoder's version.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -90,25 +90,34 @@ def chains(load: Load) -> dict[str, Clip]:
 
 
 def calibration(load: Load, texts: dict[str, str]) -> dict[str, Clip]:
-    """Training clips drawn until they last long enough; `texts` are all there are, by key.
+    """Training clips of some length drawn until they last long enough; `texts` are all, by key."""
+    keys = [key for key in apart(texts) if len(texts[key].split()) in CALIBRATION_WORDS]
+    return taken(random.Random(SEED).sample(keys, len(keys)), CALIBRATION_SECONDS, load, texts)
 
-    Left out: single words and digits (the keys with a folder), the short and the long, and
-    whatever has the text of a held-out clip in it.
+
+def apart(texts: dict[str, str]) -> list[str]:
+    """Keys of the training recordings, sorted, that no test clip shares anything with.
+
+    Left out: single words and digits (the keys with a folder), and whatever has the text of a
+    held-out clip in it.
     """
-    rng = random.Random(SEED)
     split = load_split()
     held_out = {texts[key] for key in split.held_out} | set(split.validation.values())
-    drawable = [
+    return [
         key
         for key in split.training(sorted(texts))
-        if "/" not in key
-        and not any(f" {text} " in f" {texts[key]} " for text in held_out)
-        and len(texts[key].split()) in CALIBRATION_WORDS
+        if "/" not in key and not any(f" {text} " in f" {texts[key]} " for text in held_out)
     ]
+
+
+def taken(
+    keys: Iterable[str], seconds: float, load: Load, texts: dict[str, str]
+) -> dict[str, Clip]:
+    """The first of these recordings that together last so long; raises HeldOutError."""
     clips: dict[str, Clip] = {}
     heard = 0.0
-    for key in rng.sample(drawable, len(drawable)):
-        if heard >= CALIBRATION_SECONDS:
+    for key in keys:
+        if heard >= seconds:
             break
         clips[key] = load(key), texts[key]
         heard += len(clips[key][0]) / RATE

@@ -1,27 +1,26 @@
-"""The plot of a model card: size against WER of all variants.
+"""The plot of a model card: size against WER, and against KL, of all variants.
 
 Equal variants and the same matplotlib give equal bytes: it holds no date and uses no user settings. The
 background is opaque and light, to be readable in a light or dark theme.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, hypot, radians, sin
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from . import frontier
+from .frontier import Point
+from .labels import GROUND, INK, Dot, draw_dots, size_axis, style, write_labels
 from .siblings import Sibling
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from matplotlib.transforms import Bbox
 
 SIZE = (8.0, 4.5)
 """Inches."""
 DPI = 150
-GROUND, INK, FAINT = "#f6f7f9", "#24292f", "#8a94a3"
-OTHER, OWN = "#3f6fa8", "#c8352b"
 OUTLIER = 2.0, 5.0
 """A variant is an outlier if its WER is above the median times the first, plus the second (in points)."""
 
@@ -38,18 +37,6 @@ class Frame:
     """Per cent."""
     cuts: bool
     """Whether there are variants above the top."""
-
-
-@dataclass(frozen=True)
-class Dot:
-    """All variants with the same WER, and the same size to three digits; the card's own has its own dot."""
-
-    label: str
-    megabytes: float
-    height: float
-    """Its WER in per cent, at most the frame's top."""
-    beyond: bool
-    own: bool
 
 
 def make_frame(siblings: Sequence[Sibling]) -> Frame:
@@ -83,113 +70,43 @@ def make_dots(siblings: Sequence[Sibling], own: str, frame: Frame) -> list[Dot]:
 
 def draw(siblings: Sequence[Sibling], own: str) -> bytes:
     """A PNG of at least two variants; that of the recipe `own` is highlighted."""
-    from matplotlib import style
+    from matplotlib import style as styles
 
     content = io.BytesIO()
-    with style.context("default", after_reset=True):
+    with styles.context("default", after_reset=True):
         figure = make_figure(siblings, own)
         figure.savefig(content, format="png", metadata={"Software": None}, facecolor=GROUND)
     return content.getvalue()
 
 
 def make_figure(siblings: Sequence[Sibling], own: str) -> "Figure":
-    """The figure before it is drawn."""
+    """The figure before it is drawn; the panel of KL is there if two variants have it on record."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(SIZE, DPI, layout="constrained")
+    points = [Point(s.recipe, s.bytes, s.kl_mean) for s in siblings if s.kl_mean is not None]
+    panels = 2 if len(points) > 1 else 1
+    figure = Figure((SIZE[0], SIZE[1] * panels), DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot(facecolor=GROUND)
+    axes = [figure.add_subplot(panels, 1, 1 + number, facecolor=GROUND) for number in range(panels)]
     frame = make_frame(siblings)
-    dots = make_dots(siblings, own, frame)
-    _make_axes(axes, frame)
-    for dot in dots:
-        axes.plot(
-            dot.megabytes,
-            dot.height,
-            "^" if dot.beyond else "o",
-            color=OWN if dot.own else OTHER,
-            markersize=9 if dot.own else 6,
-            clip_on=False,
-            zorder=3 if dot.own else 2,
-        )
+    _make_axes(axes[0], frame)
+    dots = [make_dots(siblings, own, frame)]
+    draw_dots(axes[0], dots[0], "^")
+    if panels == 2:
+        dots.append(frontier.draw_panel(axes[1], points, [own]))
     figure.draw_without_rendering()  # makes the layout, in which the labels find room
     figure.set_layout_engine("none")
-    _write_labels(axes, dots)
+    for panel, of_panel in zip(axes, dots, strict=True):
+        write_labels(panel, of_panel)
     return figure
 
 
 def _make_axes(axes: Any, frame: Frame) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    axes.set_xscale("log")
-    axes.set_xlim(frame.left, frame.right)
+    size_axis(axes, frame.left, frame.right)
     axes.set_ylim(frame.bottom, frame.top)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:,.4g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("size of the weights, MB (logarithmic)", color=INK)
     axes.set_ylabel("WER over all clips, %", color=INK)
-    axes.tick_params(colors=INK)
-    axes.grid(color=FAINT, alpha=0.3, linewidth=0.6)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(FAINT)
+    style(axes)
     if frame.cuts:
         note = f"▲ beyond the frame, which ends at {frame.top:.1f} %"
         axes.set_title(note, loc="right", fontsize=8, color=INK)
-
-
-def _write_labels(axes: Any, dots: list[Dot]) -> None:
-    """Put each label beside its dot, at the nearest free place."""
-    from matplotlib.transforms import Bbox
-
-    figure = axes.figure
-    point = figure.dpi / 72  # in pixels
-    places = [axes.transData.transform((dot.megabytes, dot.height)) for dot in dots]
-    taken = [Bbox([(x - 5 * point, y - 5 * point), (x + 5 * point, y + 5 * point)]) for x, y in places]
-    for dot, (x, y) in zip(dots, places, strict=True):
-        label = axes.annotate(
-            dot.label,
-            (x, y),
-            xycoords="figure pixels",
-            fontsize=9,
-            fontweight="bold" if dot.own else "normal",
-            color=OWN if dot.own else INK,
-            va="center",
-            ha="center",
-        )
-        box = label.get_window_extent()
-        for dx, dy in _offsets(box.width, box.height, point):
-            moved = box.translated(dx, dy)
-            if _free(moved, taken, axes.bbox):
-                break
-        label.set_position((x + dx, y + dy))
-        taken.append(moved)
-        _lead(figure, (x, y), moved, 14 * point)
-
-
-def _offsets(width: float, height: float, point: float) -> Iterator[tuple[float, float]]:
-    """Offsets from the dot to the middle of its label, in pixels: in all directions, at growing distances."""
-    for distance in range(9, 120, 6):
-        for angle in (0, 180, 90, 270, 45, 315, 135, 225):
-            across, up = cos(radians(angle)), sin(radians(angle))
-            yield across * (distance * point + width / 2), up * (distance * point + height / 2)
-
-
-def _free(box: "Bbox", taken: list["Bbox"], frame: "Bbox") -> bool:
-    inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
-    return inside and not any(box.overlaps(other) for other in taken)
-
-
-def _lead(figure: "Figure", dot: tuple[float, float], box: "Bbox", far: float) -> None:
-    """Draw a thin line from a dot to its label, if it is more than `far` pixels away."""
-    from matplotlib.lines import Line2D
-    from matplotlib.transforms import IdentityTransform
-
-    x = min(max(dot[0], box.x0), box.x1)
-    y = min(max(dot[1], box.y0), box.y1)
-    if hypot(x - dot[0], y - dot[1]) > far:
-        line = Line2D([dot[0], x], [dot[1], y], color=FAINT, linewidth=0.7, zorder=1)
-        line.set_transform(IdentityTransform())
-        figure.add_artist(line)

@@ -39,6 +39,8 @@ class Sibling(Strict):
     """Word error rate in per cent, over all clips."""
     worst_wer: Rate
     """The same in the worst clip set."""
+    kl_mean: Rate | None = None
+    """KL from the unquantized weights, in nats; None in a record of before it was kept."""
 
 
 Record = tuple[Sibling, ...]
@@ -85,6 +87,7 @@ def sibling_of(subject: Subject) -> Sibling:
         bits_per_weight=subject.manifest.bits_per_weight,
         wer=subject.validation["total"]["wer"],
         worst_wer=max(rates["wer"] for rates in subject.validation["sets"].values()),
+        kl_mean=subject.validation["fidelity"]["kl_mean"],
     )
 
 

@@ -33,11 +33,16 @@ class _Rates(_Json):
     wer: Rate
 
 
+class _Fidelity(_Json):
+    kl_mean: Rate
+
+
 class _Validation(_Json):
     """The fields that are read of a published validation.json."""
 
     total: _Rates
     sets: Annotated[dict[str, _Rates], pydantic.Field(min_length=1)]
+    fidelity: _Fidelity
 
 
 class _Manifest(_Json):
@@ -154,6 +159,7 @@ def _sibling(target: PublishTarget, variant: Variant, tag: str) -> Sibling:
             bits_per_weight=manifest.bits_per_weight,
             wer=validation.total.wer,
             worst_wer=max(rates.wer for rates in validation.sets.values()),
+            kl_mean=validation.fidelity.kl_mean,
         )
     except (VoxrunError, pydantic.ValidationError) as error:
         raise PublishError(f"{where}: cannot be recorded: {error}") from error

@@ -1,7 +1,7 @@
 """Measure an artifact: its transcripts against the true ones, its logits against the unquantized source's."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from voxbuild.recipes.gates import FLOORS, WORST_WER, Gates
 from voxbuild.recipes.origins.base import Clip
 from voxrun.audio.file import FileSource
 from voxrun.device import mx
+from voxrun.parallel import one_blas_thread
 from voxrun.stream.scoring import teacher_forced_logits
 from voxrun.transcriber import Transcriber
 
@@ -37,6 +38,7 @@ def gates_table(validation: dict[str, Any]) -> str:
 
 
 ClipDone = Callable[[], None]
+Positions = np.typing.NDArray[Any]
 SILENT = np.errstate(all="ignore")
 """Logits that are not finite are reported as such, without NumPy's warnings before."""
 
@@ -89,7 +91,59 @@ def _refuse_not_finite(source: str, logits: mx.array) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Nearness:
+    """How close an artifact's next-token distributions are to the unquantized source's, in one clip."""
+
+    kl: Positions
+    """KL(source || artifact) at each position, in nats [positions]."""
+    same: Positions
+    """Whether both have the same likeliest token [positions]."""
+
+
+def nearness(
+    source: str,
+    artifact: Path,
+    reference: Path,
+    clips: Sequence[Clip],
+    heard: dict[str, Heard],
+    done: ClipDone,
+) -> list[Nearness]:
+    """Compare an artifact with the unquantized `source` in folder `reference`, clip by clip.
+
+    Both are given the source's transcripts (`heard`), so all positions have the same history. KL is NaN where
+    the artifact's logits are not finite. Raises ValidationError if the source's are not.
+    """
+    near = []
+    for p, q in zip(scores(reference, clips, heard), scores(artifact, clips, heard), strict=True):
+        near.append(compared(source, p, q))
+        done()
+    return near
+
+
+def scores(model: Path, clips: Sequence[Clip], heard: dict[str, Heard]) -> Iterator[Iterator[mx.array]]:
+    """The logits of the model in a folder, given transcripts: for each clip, blocks [n, vocabulary]."""
+    transcriber = Transcriber.open(model)
+    for clip in clips:
+        samples, tokens = (
+            np.concatenate(list(FileSource(clip.path, transcriber.rate))),
+            heard[clip.name].tokens,
+        )
+        yield teacher_forced_logits(transcriber.model, transcriber.tokenizer, samples, tokens)
+
+
 @SILENT
+def compared(source: str, theirs: Iterable[mx.array], ours: Iterable[mx.array]) -> Nearness:
+    """Compare an artifact's logits for a clip with the unquantized source's, see `nearness`."""
+    divergence, agreement = [], []
+    with one_blas_thread():
+        for p, q in zip(theirs, ours, strict=True):
+            _refuse_not_finite(source, p)
+            agreement.append(np.array(mx.argmax(p, axis=-1) == mx.argmax(q, axis=-1)))
+            divergence.append(np.array(_kl(p, q)))
+    return Nearness(np.concatenate(divergence), np.concatenate(agreement))
+
+
 def fidelity(
     source: str,
     artifact: Path,
@@ -98,30 +152,17 @@ def fidelity(
     heard: dict[str, Heard],
     done: ClipDone,
 ) -> dict[str, float]:
-    """How close an artifact's next-token distributions are to the unquantized `source`'s.
+    """Share of positions with the same likeliest token, mean and 99th percentile of KL; see `nearness`."""
+    return over_all(nearness(source, artifact, reference, clips, heard, done))
 
-    Both are given the source's transcripts (`heard`), so all positions have the same history. The share of
-    positions with the same likeliest token, mean and 99th percentile of KL(source || artifact) in nats; NaN
-    if the artifact's logits are not finite. Raises ValidationError if the source's are not.
-    """
-    ours, theirs = Transcriber.open(artifact), Transcriber.open(reference)
-    agreement, divergence = [], []
-    for clip in clips:
-        samples, tokens = np.concatenate(list(FileSource(clip.path, theirs.rate))), heard[clip.name].tokens
-        pairs = zip(
-            teacher_forced_logits(theirs.model, theirs.tokenizer, samples, tokens),
-            teacher_forced_logits(ours.model, ours.tokenizer, samples, tokens),
-            strict=True,
-        )
-        for p, q in pairs:
-            _refuse_not_finite(source, p)
-            agreement.append(np.array(mx.argmax(p, axis=-1) == mx.argmax(q, axis=-1)))
-            divergence.append(np.array(_kl(p, q)))
-        done()
-    kl = np.concatenate(divergence)
+
+@SILENT
+def over_all(near: Sequence[Nearness]) -> dict[str, float]:
+    """The figures of `fidelity` over all positions of these clips."""
+    kl = np.concatenate([clip.kl for clip in near])
     return {
         "positions": len(kl),
-        "top1_agreement": round(float(np.concatenate(agreement).mean()), 5),
+        "top1_agreement": round(float(np.concatenate([clip.same for clip in near]).mean()), 5),
         "kl_mean": round(float(kl.mean()), 6),
         "kl_p99": round(float(np.percentile(kl, 99)), 6),
     }

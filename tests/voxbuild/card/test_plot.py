@@ -12,7 +12,8 @@ import pytest
 from cards import make_sibling
 from PIL import Image
 
-from voxbuild.card.plot import DPI, GROUND, OTHER, OWN, SIZE, draw, make_dots, make_figure, make_frame
+from voxbuild.card.labels import GROUND, OTHER, OWN
+from voxbuild.card.plot import DPI, SIZE, draw, make_dots, make_figure, make_frame
 from voxbuild.card.siblings import read_record
 
 MANY = [
@@ -35,8 +36,12 @@ MANY = [
 BROKEN = make_sibling("2bit", 1.66, 127.32)
 
 
-def labels_of(figure):
-    return figure.axes[0].texts
+KL = (0, 0, 2e-5, 2e-4, 4e-4, 1e-3, 2e-3, 3e-3, 0.011, 0.004, 3e-3, 0.005, 0.005, 0.017, 0.031)
+WITH_KL = [sibling.model_copy(update={"kl_mean": kl}) for sibling, kl in zip(MANY, KL, strict=True)]
+
+
+def labels_of(figure, panel=0):
+    return figure.axes[panel].texts
 
 
 @pytest.mark.slow
@@ -74,14 +79,15 @@ def test_it_is_an_opaque_png_without_date_or_program():
     assert bytes(image.convert("RGB").getpixel((2, 2))).hex() == GROUND[1:]
 
 
-@pytest.mark.parametrize("siblings", [MANY, [*MANY, BROKEN], MANY[:2], MANY[-2:]], ids=len)
+@pytest.mark.parametrize("siblings", [MANY, [*MANY, BROKEN], WITH_KL, MANY[:2], MANY[-2:]], ids=len)
 def test_no_label_overlaps_another_or_leaves_the_frame(siblings):
     for own in (siblings[0].recipe, siblings[-1].recipe):
         figure = make_figure(siblings, own)
-        boxes = [label.get_window_extent() for label in labels_of(figure)]
-        assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
-        frame = figure.axes[0].bbox
-        assert all(frame.x0 <= b.x0 and b.x1 <= frame.x1 and frame.y0 <= b.y0 <= frame.y1 for b in boxes)
+        assert len(figure.axes) == (2 if siblings is WITH_KL else 1)
+        for panel in figure.axes:
+            boxes, frame = [label.get_window_extent() for label in panel.texts], panel.bbox
+            assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+            assert all(frame.x0 <= b.x0 and b.x1 <= frame.x1 and frame.y0 <= b.y0 <= frame.y1 for b in boxes)
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_published_variants_are_recorded_as_they_are(shelf, book, artifact):
     assert sibling.digest == hashlib.sha256(files[MANIFEST]).hexdigest()
     assert (sibling.bytes, sibling.bits_per_weight) == (7, 4.5223)
     assert sibling.wer == TINY_VALIDATION["total"]["wer"]
-    assert sibling.worst_wer == 10.95
+    assert (sibling.worst_wer, sibling.kl_mean) == (10.95, TINY_VALIDATION["fidelity"]["kl_mean"])
     assert {name for _, _, name in shelf.reads} == {MANIFEST, VALIDATION}, "no weights are downloaded"
 
 
