@@ -10,7 +10,9 @@ from voxrun.parallel import cores
 from .planner import Plan, TensorPlan
 
 ROUNDING = 48e9
-"""Operations in a second on one core: 5 n^2 for a row of n columns, in float32."""
+"""Operations in a second on one core: ROUNDING_OPERATIONS n^2 for a row of n columns, in float32."""
+ROUNDING_OPERATIONS = 9
+"""As many as `feedback.OPERATIONS`, without compiling its loops."""
 FACTORS = 6.5e9
 """The same for the factors of an n x n matrix: n^3 / 3, in float64."""
 PRODUCTS = 25e9
@@ -46,7 +48,7 @@ def is_by_layers(plan: Plan) -> bool:
 def rounding_seconds(tensor: TensorPlan) -> float:
     """How long rounding a matrix with second moments takes on all cores, its factors included."""
     rows, n = tensor.shape
-    return (rows * 5 * n**2 / ROUNDING + n**3 / 3 / FACTORS) / cores()
+    return (rows * ROUNDING_OPERATIONS * n**2 / ROUNDING + n**3 / 3 / FACTORS) / cores()
 
 
 def measuring_seconds(plain: Plan, widths: int, audio: float) -> float:
@@ -58,7 +60,7 @@ def measuring_seconds(plain: Plan, widths: int, audio: float) -> float:
     first = sum(map(math.prod, encoder)) * audio * FRAMES
     last = sum(map(math.prod, others)) * audio * FRAMES / downsampling
     forward = 2 / FORWARD * (len(encoder) * (first / 2 + last) + len(others) * last / 2)
-    rounding = sum(rows * 5 * n**2 / ROUNDING + n**3 / 3 / FACTORS / widths for rows, n in shapes.values())
+    rounding = sum(rows * ROUNDING_OPERATIONS * n**2 / ROUNDING + n**3 / 3 / FACTORS / widths for rows, n in shapes.values())
     return widths * (forward + rounding) / cores()
 
 
