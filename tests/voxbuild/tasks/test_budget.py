@@ -47,7 +47,7 @@ def test_a_budget_from_the_plan_to_the_weights(project):
     ]
     assert weights[0] == weights[1]
     lock = json.loads((project / "out/tiny/auto/recipe.lock").read_text())
-    assert len(lock["recipe"]["calibration"]["sensitivity"]) == 64
+    assert len(lock["recipe"]["allocation"]["sensitivity"]) == 64
     edit(project / "recipes/auto.yaml", "average: 3", "average: 2.7")
     smaller = doit(project, "convert", "recipe=auto")
     assert (
