@@ -241,9 +241,8 @@ class Conversion:
             facts["sha256"] = self._digest_of_recordings() if is_by_layers(self.plan) else sha256_of(path)
         if recipe.moments == "matrix":
             facts |= self._heard.facts
-        if recipe.budget:
-            facts["sensitivity"] = sha256_of(self.variant.sensitivity_file)
-        return {"calibration": facts}
+        measured = {"sensitivity": sha256_of(self.variant.sensitivity_file)} if recipe.budget else None
+        return {"calibration": facts} | ({"allocation": measured} if measured else {})
 
     def _digest_of_recordings(self) -> str:
         """What determines moments that are not kept: the recordings, and what the source writes for them."""
