@@ -12,7 +12,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import soundfile
@@ -31,11 +31,10 @@ TRIALS = (
     *(Trial(bits, method) for bits in (3, 3.5, 4) for method in ALLOCATED),
     *(Trial(bits, "gptq", MORE) for bits in (2, 3, 4)),
     Trial(2, "sequential", MORE),
-    Trial(3, "allocation, sequential", MORE),
+    *(Trial(bits, "allocation, sequential", MORE) for bits in (3, 4)),
 )
 SENSITIVE = (3, 4)
 """Bits at which other recordings are tried."""
-PARTS = ("table", "sensitivity")
 
 
 def parsed() -> argparse.Namespace:
@@ -123,6 +122,7 @@ def main() -> None:
         results = tried(chosen, judge.measured)
         measured = {trial: it for trial, it in results.items() if trial in sensitive}
         rest = [trial for trial in sensitive if trial not in measured]
+        options.out.write_text(document(results, {}, about, judge, more), encoding="utf-8")
         found = measured | dict(tried(rest, lambda trial: judge.measured(trial, with_texts=False)))
         options.out.write_text(document(results, found, about, judge, more), encoding="utf-8")
     if failed := [trial.name for trial, it in {**results, **found}.items() if isinstance(it, str)]:
@@ -147,6 +147,7 @@ def document(
         calibrating=len(recordings_of(CLIPS)),
         ours=duration(recordings_of(CLIPS)),
         more=f"{duration([*recordings_of(CLIPS), *more]):.0f} s together" if more else "not there",
+        measured="\n".join(f"- {line}" for line in once(judge.project)),
         machine=machine(),
         failed="".join(f"\n- Not built: {line}" for line in failed),
         ratios=ratios(results),
@@ -154,6 +155,12 @@ def document(
         others=len(others_of(more)),
         development=67,
     )
+
+
+def once(project: Project) -> Iterator[str]:
+    """What was measured for several variants, and how long it took."""
+    for (task, search, audio), seconds in project.measured.items():
+        yield f"`doit {task}` over `{audio}`, for `search: {search}`: {seconds:.0f} s."
 
 
 if __name__ == "__main__":

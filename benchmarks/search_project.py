@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +72,7 @@ class Trial:
             "mode": "affine",
             "bits": {"average": self.bits} if method.allocated else int(self.bits),
             "group_size": GROUP,
+            **({"group_sizes": [GROUP, 2 * GROUP]} if method.allocated else {}),
             "search": method.search,
             **({"sequential": True} if method.sequential else {}),
         }
@@ -104,7 +105,8 @@ class Project:
         for clips in (ROOT / "recipes/clips").glob("*.yaml"):
             (folder / "recipes/clips" / clips.name).symlink_to(clips)
         self.folder = folder
-        self._calibrated = set[tuple[str, str | None]]()
+        self.measured = dict[tuple[str, str, str], float]()
+        """Task, search and audio -> the seconds that it took."""
 
     def add(self, trial: Trial) -> None:
         """Write a variant's recipe."""
@@ -128,15 +130,29 @@ class Project:
         (self.folder / f"recipes/clips/{name}.yaml").write_text(yaml.safe_dump(facts))
 
     def build(self, trial: Trial) -> float:
-        """Convert a variant, after its calibration; the seconds that converting took. Raises BuildError."""
-        calibration = METHODS[trial.method].search, trial.audio
-        if trial.audio and calibration not in self._calibrated:
-            self._doit("calibrate", trial)
-            self._calibrated.add(calibration)
+        """Convert a variant, after what is measured once for several; the seconds that converting took.
+
+        Raises BuildError.
+        """
+        method = METHODS[trial.method]
+        if method.allocated and trial.clips != OURS:
+            self._freeze(trial)
+        for task in ("calibrate", "measure") if method.allocated and trial.clips == OURS else ("calibrate",):
+            if trial.audio and (task, method.search, trial.audio) not in self.measured:
+                self.measured[task, method.search, trial.audio] = self._doit(task, trial)
         return self._doit("convert", trial)
 
-    def _doit(self, task: str, trial: Trial) -> float:
-        command = [sys.executable, "-m", "doit", task, f"recipe={trial.name}"]
+    def _freeze(self, trial: Trial) -> None:
+        """Give an allocation the bits that were measured over the committed clips; measuring takes long."""
+        ours, file = replace(trial, clips=OURS), self.folder / "frozen.yaml"
+        self.add(ours)
+        self._doit("allocate", ours, f"out={file}")
+        frozen = yaml.safe_load(file.read_text(encoding="utf-8"))
+        recipe = yaml.safe_load(trial.recipe) | {"quantize": frozen["quantize"]}
+        (self.folder / "recipes" / f"{trial.name}.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+
+    def _doit(self, task: str, trial: Trial, *more: str) -> float:
+        command = [sys.executable, "-m", "doit", task, f"recipe={trial.name}", *more]
         start = time.perf_counter()
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -49,8 +49,11 @@ for all (3.5: between 3 and 4). All are affine in groups of {group}, in MLX's fo
 - *WER*: over {words} words. Its interval, like all here, is a bootstrap over clips (10,000 draws of {clips}).
   WER cannot tell most variants apart: compare them by KL.
 - *audio*: `calibration` is the committed set, {ours:.0f} s; `more` is that with `calibration-5min`, {more}.
-- *seconds*: of `doit convert`, with about 1.5 s of start-up, after `doit calibrate`. Sequential variants
-  measure while they convert. {machine}.{failed}
+- *seconds*: of `doit convert`, with about 1.5 s of start-up, after what is measured once for several
+  variants. Sequential variants measure while they convert.
+{measured}
+- {machine}.
+- Allocations with `more` have the bits that were measured over `calibration`.{failed}
 
 ## Beside plain rounding
 
