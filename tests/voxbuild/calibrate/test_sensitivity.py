@@ -5,12 +5,15 @@ from itertools import count
 import numpy as np
 import pytest
 
+from voxbuild.calibrate.measurement import InPassing
 from voxbuild.calibrate.network import Network
 from voxbuild.calibrate.recordings import own_tokens
 from voxbuild.calibrate.sensitivity import Sensitivity
+from voxbuild.calibrate.walk import Walk
+from voxbuild.calibrate.whole import second_moments
 from voxbuild.tensors.modes import Quantization
 from voxbuild.tensors.quantize import cast, quantize_rows
-from voxbuild.tensors.second_moments import HEAD
+from voxbuild.tensors.second_moments import HEAD, input_of
 from voxbuild.tensors.targets import dequantized
 from voxrun import parallel
 from voxrun.audio.file import FileSource
@@ -102,3 +105,10 @@ def test_an_interrupted_measurement_goes_on_but_not_with_other_facts(new, tmp_pa
     assert resumed.keys() == wanted.keys()
     fresh = new(state, tokens="others").measure({MODULES[0]: [HOW]})
     assert fresh[MODULES[0]]["3/64"] < 7
+
+
+def test_moments_that_are_not_kept_come_in_passing(tiny, recordings):
+    known = second_moments(Walk(tiny, recordings, sequential=False), lambda n: None)
+    passing = InPassing(Walk(tiny, recordings, sequential=False))
+    for module in MODULES:
+        np.testing.assert_array_equal(passing(module).astype(np.float32), known[input_of(module)])
