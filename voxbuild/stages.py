@@ -148,7 +148,7 @@ def convert(variant: Variant) -> dict[str, str]:
     conversion = Conversion.of(variant)
     journal = Journal(variant.partial, conversion.identity)
     with whole_folder(variant.folder, journal.folder, journal):
-        shards = conversion.write_weights(journal)
+        shards = conversion.write_weights(journal, variant.work.artifacts(variant.source.name))
         manifest = conversion.write_rest(journal, shards)
         manifest.save(journal.folder)
     return {"weights": manifest.weight_digest}

@@ -43,6 +43,10 @@ class Workspace:
         """A finished artifact's folder."""
         return self.out / source / recipe
 
+    def artifacts(self, source: str) -> list[Path]:
+        """The folders of all finished artifacts and views over a source."""
+        return sorted(path for path in (self.out / source).glob("*") if path.is_dir())
+
     def state(self, source: str) -> Path:
         """Files that stages write for each other about a source: hashes, plans, reference transcripts."""
         return self.out / ".state" / source

@@ -78,11 +78,10 @@ class _OneBlasThread:
 
     def _limit(self, numbers: list[int]) -> None:
         for library, number in zip(self._libraries, numbers, strict=True):
-            # From 3.8 on, threadpoolctl silently does nothing in any thread but the first that set a
-            # limit; whichever thread asks, the limit is the whole process's.
-            if hasattr(library, "clear_controlling_thread"):
-                library.clear_controlling_thread(force=True)
-            library.set_num_threads(number)
+            # From 3.8 on, threadpoolctl's own limit silently does nothing in any thread but the first that
+            # set one. This one is the whole process's, whichever thread asks.
+            set_number = getattr(library, "_real_set_num_threads", library.set_num_threads)
+            set_number(number)
 
 
 @cache

@@ -26,7 +26,8 @@ def work(tmp_path_factory):
     (folder / "model_cards").symlink_to(ROOT / "model_cards")
     work = Workspace(folder)
     stages.fetch(work, BOOK.source("tiny"))
-    stages.calibrate(work, BOOK.source("tiny"), BOOK.clips["calibration"])
+    for kind in {recipe.moments for recipe in BOOK.recipes.values() if recipe.moments}:
+        stages.calibrate(work, BOOK.source("tiny"), BOOK.clips["calibration"], kind)
     return work
 
 

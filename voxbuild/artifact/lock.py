@@ -100,10 +100,13 @@ def refuse_difference(path: Path, now: Lock) -> None:
 def differences(was: Lock, now: Lock) -> Iterator[str]:
     """How two locks differ, a phrase each: source, calibration, tools, tensors; else the recipe's digest."""
     # On another processor a calibration may differ in the last digits.
-    before, after = ({"the calibration": lock["recipe"].get("calibration")} for lock in (was, now))
+    before, after = (
+        {f"the {name}": lock["recipe"].get(name) for name in ("calibration", "allocation")}
+        for lock in (was, now)
+    )
     found = [
         *source_drift(was, now),
-        *drift(before, after, _calibration),
+        *drift(before, after, _measured),
         *tool_drift(was, now),
         *drift(was["tensors"], now["tensors"], _kind),
     ]
@@ -138,11 +141,13 @@ def drift(was: Mapping[str, Any], now: Mapping[str, Any], words: Callable[[Any],
             yield f"{name} was {before}, is {after}"
 
 
-def _calibration(facts: Mapping[str, Any] | None) -> str:
+def _measured(facts: Mapping[str, Any] | None) -> str:
+    """What was measured for an artifact: its clip set, if it has one, and its hash."""
     if not facts:
         return "none"
-    hashes = {"sha256": "sha256", "sensitivity": "sensitivity's sha256"}
-    return ", ".join([f"by {facts['clips']}", *(f"{hashes[k]} {facts[k]}" for k in hashes if k in facts)])
+    clips = [f"by {facts['clips']}"] if "clips" in facts else []
+    sha256 = facts.get("sha256", facts.get("sensitivity"))
+    return ", ".join([*clips, *([f"sha256 {sha256}"] if sha256 else [])])
 
 
 def _kind(entry: Mapping[str, Any]) -> str:

@@ -91,7 +91,7 @@ def _moments(
     if kind == "diagonal":
         yield {kind: load_moments(variant.moments_file).get}
     elif kind == "matrix" and not are_kept(network.model.config):
-        yield {kind: _InPassing(Walk(model, recordings, sequential=False))}
+        yield {kind: InPassing(Walk(model, recordings, sequential=False))}
     elif kind == "matrix":
         with SecondMoments(variant.moments_file) as file:
             yield {kind: file.of}
@@ -99,7 +99,7 @@ def _moments(
         yield {}
 
 
-class _InPassing:
+class InPassing:
     """Second moments of modules in the order of the network; one layer's are kept."""
 
     def __init__(self, walk: Walk) -> None:
@@ -107,6 +107,7 @@ class _InPassing:
         self._step: Step | None = None
 
     def __call__(self, module: str) -> Matrix:
+        """H of a module's input, float64 [n, n]; later modules only."""
         while self._step is None or module not in self._step.modules:
             self._step = next(self._steps)
         return self._step.moments(module)

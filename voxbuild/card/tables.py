@@ -42,6 +42,9 @@ def _calibration(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "recordings" in calibration:
         heard = f"{calibration['recordings']:,} recordings, {calibration['seconds']:,.1f} s"
         rows += [("calibrated over", f"{calibration['clips']}: {heard}")]
+    if measured := recipe.get("allocation"):
+        chosen = f"the divergence of each matrix alone, sha256 {measured['sensitivity']}"
+        rows += [("bits chosen by", chosen)]
     if without := rounding.get("without_moments"):
         rows += [("rounded without moments", ", ".join(without))]
     if where := rounding.get("reproducible"):

@@ -88,8 +88,10 @@ class Conversion:
         lock["recipe"] |= self._calibration
         return lock
 
-    def write_weights(self, journal: Journal) -> dict[str, Entry]:
+    def write_weights(self, journal: Journal, ready: Iterable[Path] = ()) -> dict[str, Entry]:
         """Write the shards that are not finished; return all of them by name.
+
+        Matrices that take long are copied from artifacts in the folders `ready` that hold the same.
 
         Each file of the source is read once, and its hash is verified on the way if that was not done before.
         Raises the errors of `shards.convert`, and SourceError if a file does not have its pinned hash.
@@ -102,27 +104,36 @@ class Conversion:
             there = sum(file.stat().st_size for file in folder.iterdir())
             check_room(folder, self._estimate(weights.tensors), there)  # finished shards are kept
             with _forgotten_if_wrong(journal):
-                write = self._by_layers if is_by_layers(self.plan) else self._in_one_read
-                hashes = write(journal, weights, proofs, updates)
+                if is_by_layers(self.plan):
+                    hashes = self._by_layers(journal, weights, proofs, updates)
+                else:
+                    hashes = self._in_one_read(journal, weights, proofs, updates, ready)
         if without := rounding_of(journal).get("without_moments"):
             why = some_of([f"{module} ({reason})" for module, reason in without.items()])
             print(f"{variant.name}: rounded without moments: {why}", file=sys.stderr)
         return {name: Entry((folder / name).stat().st_size, sha256) for name, sha256 in hashes.items()}
 
     def _in_one_read(
-        self, journal: Journal, weights: SourceFiles, proofs: Proofs, updates: Updates
+        self,
+        journal: Journal,
+        weights: SourceFiles,
+        proofs: Proofs,
+        updates: Updates,
+        ready: Iterable[Path],
     ) -> dict[str, str]:
         """Convert while the source is read and hashed, from its first byte to its last."""
+        from .ready import ready_in
         from .shards import convert, out_of_order  # slow: it compiles loops
 
         proofs.complete(out_of_order(self.plan, weights), lambda done: None)
         unproven = proofs.missing(self._weights)
         with (
             self._moments() as found,
+            ready_in(ready, self.plan, self.lock) as there,
             closing(Passes(weights, unproven)) as stream,
             progress_bar("convert " + self.plan.recipe, weights.nbytes, "B") as bar,
         ):
-            hashes = convert(self.plan, stream, journal, bar.update, found, updates)
+            hashes = convert(self.plan, stream, journal, bar.update, found, updates, there)
             for name in unproven:
                 proofs.add(name, stream.sha256(name))
         return hashes
@@ -230,9 +241,8 @@ class Conversion:
             facts["sha256"] = self._digest_of_recordings() if is_by_layers(self.plan) else sha256_of(path)
         if recipe.moments == "matrix":
             facts |= self._heard.facts
-        if recipe.budget:
-            facts["sensitivity"] = sha256_of(self.variant.sensitivity_file)
-        return {"calibration": facts}
+        measured = {"sensitivity": sha256_of(self.variant.sensitivity_file)} if recipe.budget else None
+        return {"calibration": facts} | ({"allocation": measured} if measured else {})
 
     def _digest_of_recordings(self) -> str:
         """What determines moments that are not kept: the recordings, and what the source writes for them."""

@@ -31,7 +31,7 @@ def freeze(variant: Variant, path: Path | None = None) -> str:
     if path.suffix != ".yaml":
         raise RecipeError(f"{path}: a recipe's name ends in .yaml")
     if path.exists():
-        raise RecipeError(f"{path}: is there already; delete it, or give another file with out=FILE")
+        raise RecipeError(f"{path}: exists already; delete it, or give another file with out=FILE")
     found = allocated(recipe, planner_of(variant), variant.sensitivity_file)
     write_text(path, _text(variant, found, path.stem))
     load(path, Recipe)  # what was written is valid

@@ -18,6 +18,8 @@ from voxrun.checkpoint.dialects import pairs_from_halves
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.parallel import one_blas_thread
 
+from .ready import Ready
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -33,6 +35,8 @@ class Piece:
     """How a matrix is quantized; None: it is not."""
     update: Update | None
     is_last: bool
+    ready: Ready | None = None
+    """Where its rows are stored already."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +56,17 @@ class Stored:
 
 
 def pieces_of(
-    tensor: TensorPlan, source: OnePass | Passes, choice: Choice | None, update: Update | None
+    tensor: TensorPlan,
+    source: OnePass | Passes,
+    choice: Choice | None,
+    update: Update | None,
+    ready: Ready | None = None,
 ) -> Iterator[Piece]:
     """A tensor's rows in the order of the source. Raises CheckpointError."""
     stored, first = source.tensors[tensor.source], 0
     for rows, data in source.rows(stored, tensor.head_rows or 1):
         last = first + rows == stored.shape[0]
-        yield Piece(tensor, stored, first, rows, data, choice, update, last)
+        yield Piece(tensor, stored, first, rows, data, choice, update, last, ready)
         first += rows
 
 
@@ -77,6 +85,8 @@ def in_our_layout(piece: Piece) -> tuple[Rows, str]:
 
 def as_stored(piece: Piece) -> Stored:
     """Bring rows into our layout, cast and quantize them. Raises ConvertError for weights that do not fit."""
+    if piece.ready:
+        return Stored(piece, piece.ready.rows(piece.first, piece.rows))
     tensor, place = piece.tensor, Place(piece.tensor.source, piece.first)
     read, dtype = in_our_layout(piece)
     rows = cast(read, dtype, tensor.dtype)

@@ -22,11 +22,13 @@ from voxbuild.tensors.writer import CheckpointWriter
 from voxrun.parallel import cores
 
 from .pieces import Piece, Stored, as_stored, pieces_of
+from .ready import Ready
 
 Progress = Callable[[int], None]
 Found = Mapping[str, Lookup]
 """Kind of moments -> those of each module, from a calibration."""
 NO_MOMENTS: Found = MappingProxyType({})
+NOTHING_READY: Mapping[str, Ready] = MappingProxyType({})
 
 
 def out_of_order(plan: Plan, source: SourceFiles) -> list[str]:
@@ -44,11 +46,13 @@ def convert(
     progress: Progress,
     found: Found = NO_MOMENTS,
     updates: Updates = NO_UPDATES,
+    ready: Mapping[str, Ready] = NOTHING_READY,
 ) -> dict[str, str]:
     """Write the shards that are not finished yet; return file name -> sha256 of all.
 
     `progress` gets source bytes as they are done; `found` has the moments that a search needs, `updates` an
-    adapter's, by module. `journal.facts` then says what `Rounding` does.
+    adapter's, by module, `ready` tensors that other artifacts hold, by name. `journal.facts` then says what
+    `Rounding` does.
     Raises ConvertError for weights that do not fit the recipe's dtype or mode, CheckpointError if the source
     is truncated or changes, OSError if the disk is full; shards that are finished by then are kept.
     """
@@ -57,7 +61,7 @@ def convert(
         for name, tensors in plan.shards.items():
             if (digest := journal.whole(name)) is None:
                 rounding = Rounding()
-                pieces = _pieces(tensors, source, found, updates, progress)
+                pieces = _pieces(tensors, source, found, updates, ready, progress)
                 digest = _write_shard(journal.folder / name, tensors, pieces, pool, rounding)
                 source.check_unchanged()
                 journal.add(name, digest, rounding.facts)
@@ -77,12 +81,21 @@ class Rounding:
     def add(self, stored: Stored) -> None:
         """Count a piece's rows."""
         piece, module = stored.piece, stored.piece.tensor.module
+        if piece.ready:
+            self._take_over(piece.ready, module)
+            return
         if piece.choice and piece.choice.why:
             self._without[module] = piece.choice.why
         if stored.plain_rows:
             self._plain[module] = self._plain.get(module, 0) + stored.plain_rows
         if piece.is_last and self._plain.get(module) == piece.tensor.shape[0]:
             self._without[module] = "no row is better than by plain rounding"
+
+    def _take_over(self, ready: Ready, module: str) -> None:
+        if ready.why:
+            self._without[module] = ready.why
+        if ready.plain_rows:
+            self._plain[module] = ready.plain_rows
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -107,13 +120,19 @@ def _write_shard(
 
 
 def _pieces(
-    tensors: list[TensorPlan], source: OnePass | Passes, found: Found, updates: Updates, progress: Progress
+    tensors: list[TensorPlan],
+    source: OnePass | Passes,
+    found: Found,
+    updates: Updates,
+    ready: Mapping[str, Ready],
+    progress: Progress,
 ) -> Iterator[Piece]:
     for tensor in tensors:
         how = tensor.quantization
-        choice = choose(tensor.module, tensor.shape[1], how, found) if how else None
+        there = ready.get(tensor.name)
+        choice = choose(tensor.module, tensor.shape[1], how, found) if how and not there else None
         update = updates[tensor.module] if tensor.merged else None
-        for piece in pieces_of(tensor, source, choice, update):
+        for piece in pieces_of(tensor, source, choice, update, there):
             yield piece
             progress(len(piece.data))
 

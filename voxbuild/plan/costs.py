@@ -8,6 +8,7 @@ level and by half of its own slope.
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from voxbuild.errors import PlanError
@@ -27,6 +28,8 @@ FALL = math.log2(4.4)
 """How far the logarithm of the divergence falls with a bit, where that was not measured."""
 GROWTH = 0.3
 """The divergence grows with this power of the group size: 1.2 times as much from 64 to 128."""
+LEAST_FALL = 1.0
+"""The same at least, whatever was measured, so that more bits never cost more."""
 OWN_SLOPE = 0.5
 """The share of a matrix's own slope that is believed."""
 LEAST = 1e-12
@@ -112,6 +115,8 @@ def _curve(levels: Sequence[Mapping[int, float]]) -> Callable[[int], float]:
         return lambda bits: -FALL * bits
     middle = widths[len(widths) // 2]
     medians = {b: statistics.median(each[b] - each[middle] for each in levels) for b in widths}
+    for narrow, wide in pairwise(widths):
+        medians[wide] = min(medians[wide], medians[narrow] - LEAST_FALL * (wide - narrow))
 
     def curve(bits: int) -> float:
         nearest = min(widths, key=lambda width: abs(width - bits))
@@ -125,7 +130,7 @@ def _cost(levels: Mapping[int, float], curve: Callable[[int], float], how: Quant
     mean, center = statistics.mean(own.values()), statistics.mean(own)
     spread = sum((bits - center) ** 2 for bits in own)
     slope = sum((bits - center) * level for bits, level in own.items()) / spread if spread else 0.0
-    slope = OWN_SLOPE * max(-1.0, min(1.0, slope))  # so that the divergence falls with every bit
+    slope = OWN_SLOPE * max(-LEAST_FALL, min(LEAST_FALL, slope))
     bits = max(min(own), min(how.bits, max(own) + 1))  # it is not continued far beyond what was measured
     log = mean + slope * (bits - center) + curve(how.bits) + GROWTH * math.log2(how.group_size)
     return float(2**log)

@@ -136,6 +136,8 @@ def make_plan(
     with the tensors that are unmatched, missing, doubled, misshapen or not floats; voxrun's ConfigError if
     the configuration is incomplete.
     """
+    if recipe.budget:
+        raise PlanError(f"{recipe.name}.yaml: who gets how many bits is not decided; see `doit allocate`")
     config = ModelConfig.from_dict(params, origin)
     if config.quantization:
         raise PlanError("the checkpoint is quantized already; start from the unquantized one")

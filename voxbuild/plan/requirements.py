@@ -68,17 +68,23 @@ def estimate(plan: Plan, header: Mapping[str, Tensor], views: int = 0, audio: fl
 
 
 def _by_layers(plan: Plan, needed: Estimate, audio: float) -> Estimate:
-    """What a walk through the network needs in addition: a layer and its moments, all activations."""
+    """What a walk through the network needs in addition: a layer and its moments, all activations.
+
+    A sequential one has the moments of one input at a time, and its cross moments.
+    """
     layers: dict[str, int] = {}
+    widest = 0
     for tensor in plan.tensors:
         if len(tensor.shape) == 2 and "layers" in tensor.module:
             rows, columns = tensor.shape
             layer, is_first = ".".join(tensor.module.split(".")[:3]), input_of(tensor.module) == tensor.module
-            moments = (2 if plan.sequential else 1) * 8 * columns**2 * is_first
+            moments = 0 if plan.sequential else 8 * columns**2 * is_first
             layers[layer] = layers.get(layer, 0) + 2 * rows * columns + moments
-    state = int(STATE * audio)
+            widest = max(widest, columns)
+    state = int(STATE * audio) * (2 if plan.sequential else 1)
+    both = 2 * 8 * widest**2 if plan.sequential else 0
     return Estimate(
-        memory=needed.memory + max(layers.values(), default=0) + 2 * state,
+        memory=needed.memory + max(layers.values(), default=0) + both + 2 * state,
         disk=needed.disk + state,
         seconds=needed.seconds + walk_seconds(plan, audio),
     )

@@ -50,6 +50,7 @@ def _wider(module: str) -> Iterator[str]:
         yield ".".join([*words[: i + 1], "*"])
         yield ".".join([*words[:i], "*", *words[i + 1 :]])
     yield f"*.{'.'.join(words[-2:])}"
+    yield ".".join([*words[:-1], "*"])
     yield module
 
 

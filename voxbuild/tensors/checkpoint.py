@@ -101,6 +101,11 @@ class Checkpoint:
         """Size of the file."""
         return self._stamp[0]
 
+    @property
+    def descriptor(self) -> int:
+        """The open file's, for `os.pread`, which any thread may call."""
+        return self._file.fileno()
+
     def check_unchanged(self) -> None:
         """Raises CheckpointError if the file has changed since it was opened, or since `known`."""
         if not self.path.is_file() or stamp(self.path) != self._stamp:

@@ -5,7 +5,8 @@ E |W* xq - W x|^2, damped towards W, is W C'^T H'^-1, where H' = E xq xq^T + l a
 is rounded towards (1 - a) W + a W*: with little audio W* follows the accidents of the recordings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -30,7 +31,8 @@ def towards(moments: Matrix, cross: Matrix, damping: float, share: float) -> Mat
     """
     ridge = damping * moments.diagonal().mean()
     try:
-        best = np.linalg.solve(_with_diagonal(moments, ridge), _with_diagonal(cross, ridge))
+        with _larger_diagonal(moments, ridge), _larger_diagonal(cross, ridge):
+            best = np.linalg.solve(moments, cross)
     except np.linalg.LinAlgError as error:
         raise ValueError(str(error)) from error
     best *= share
@@ -41,10 +43,16 @@ def towards(moments: Matrix, cross: Matrix, damping: float, share: float) -> Mat
     return found
 
 
-def _with_diagonal(matrix: Matrix, more: float) -> Matrix:
-    changed = matrix.copy()
-    changed[np.diag_indices(len(changed))] += more
-    return changed
+@contextmanager
+def _larger_diagonal(matrix: Matrix, more: float) -> Iterator[None]:
+    """Meanwhile `more` is added to the diagonal: the largest copies would take 680 MB each."""
+    places = np.diag_indices(len(matrix))
+    before = matrix[places]
+    matrix[places] += more
+    try:
+        yield
+    finally:
+        matrix[places] = before
 
 
 def dequantized(parts: Sequence[Rows], dtype: str, how: Quantization) -> Matrix:

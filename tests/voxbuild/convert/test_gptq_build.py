@@ -1,6 +1,7 @@
 """`search: gptq` from recordings to an artifact: with kept moments, in passing, sequential; reproduced."""
 
 import re
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from voxbuild.files import read_json
 from voxbuild.plan import work as plan_work
 from voxbuild.recipes.book import read_book
 from voxbuild.sources.clips import read_clips
+from voxbuild.tensors import feedback
 from voxbuild.tensors.second_moments import SecondMoments, save_second_moments
 from voxbuild.validate.reproduce import reproduce
 from voxbuild.workspace import Workspace
@@ -147,6 +149,41 @@ def test_a_matrix_without_moments_is_told_everywhere(built, tmp_path, root, caps
     told = {"without_moments": {"adapter.w_out": "the calibration has none"}}
     assert read_json(build.folder / LOCK)["rounding"].items() >= told.items()
     assert Manifest.load(build.folder).recipe["rounding"].items() >= told.items()
+
+
+@pytest.mark.slow
+def test_matrices_of_another_artifact_are_copied_if_it_is_intact(built, tmp_path, root, monkeypatch):
+    project = tmp_path / "project"
+    shutil.copytree(built.variant.work.root, project)
+    text = (project / "recipes/4bit.yaml").read_text()
+    other = text.replace("name: 4bit", "name: other").replace(
+        "search: gptq", "search: gptq, rules: [{match: adapter.*, bits: 6}]"
+    )
+    (project / "recipes/other.yaml").write_text(other)
+    read_book.cache_clear()
+    work, book = Workspace(project), read_book(project / "recipes")
+    build = SimpleNamespace(variant=Variant(work, book, book.source("tiny"), book.recipe("other")))
+    build.folder = build.variant.folder
+    rounded, original = [], feedback.round_rows
+
+    def spy(rows, dtype, how, cost):
+        rounded.append(how.bits)
+        return original(rows, dtype, how, cost)
+
+    monkeypatch.setattr(feedback, "round_rows", spy)
+    copied = convert(build)
+    assert set(rounded) == {6}, "all of 4 bits are copied"
+    rounded.clear()
+    reproduce(build.variant)
+    assert set(rounded) == {4, 6}, "nothing is copied to reproduce"
+    shard = project / "out/tiny/4bit/model.safetensors"
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    shutil.rmtree(build.folder)
+    rounded.clear()
+    assert convert(build) == copied
+    assert set(rounded) == {4, 6}, "a damaged artifact gives nothing"
 
 
 def test_the_card_says_what_was_heard_and_the_check_reads_it(tmp_path):

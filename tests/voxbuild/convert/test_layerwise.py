@@ -213,7 +213,10 @@ def test_the_target_is_the_matrix_of_least_error_behind_the_quantized_inputs():
     xq = x + 0.3 * rng.normal(size=(4000, 8)) @ np.tri(8)
     weights = rng.normal(size=(5, 8))
     best = np.linalg.lstsq(xq, x @ weights.T, rcond=None)[0].T
-    found = towards(xq.T @ xq / len(x), xq.T @ x / len(x), 1e-9, 1.0)
+    moments, cross = xq.T @ xq / len(x), xq.T @ x / len(x)
+    found = towards(moments, cross, 1e-9, 1.0)
     assert np.allclose(weights @ found, best, atol=1e-5)
+    assert np.array_equal(moments, xq.T @ xq / len(x)), "they are as before"
+    assert np.array_equal(cross, xq.T @ x / len(x))
     half = towards(xq.T @ xq / len(x), xq.T @ x / len(x), 1e-9, 0.5)
     assert np.allclose(weights @ half, (best + weights) / 2, atol=1e-5)

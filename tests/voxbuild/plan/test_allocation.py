@@ -7,7 +7,7 @@ import yaml
 from small_sources import UPSTREAM_PARAMS, upstream_header
 
 from voxbuild.errors import PlanError
-from voxbuild.plan.allocation import candidates, file_bytes, matrices, resolved
+from voxbuild.plan.allocation import candidates, file_bytes, matrices, plain_plan, resolved
 from voxbuild.plan.compatibility import check_dialects
 from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
@@ -36,7 +36,7 @@ def with_budget(root):
 def costs(with_budget):
     """Costs that fall with bits, are different for each module, and lowest for the first layers."""
     recipe = with_budget({"average": 4}, group_sizes=[32, 64, 128])
-    settings = candidates(recipe, matrices(recipe, plan))
+    settings = candidates(recipe, matrices(plain_plan(recipe, plan)))
     return {
         module: {how: (1 + i % 40) * 4.4**-how.bits * how.group_size**0.5 for how in each if how}
         for i, (module, each) in enumerate(settings.items())

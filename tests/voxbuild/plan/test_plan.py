@@ -6,10 +6,11 @@ import json
 import math
 
 import pytest
+from budgets import settled
 from small_sources import UPSTREAM_PARAMS, header_of, make_header, params_of, upstream_header
 
 from voxbuild.errors import PlanError
-from voxbuild.plan.planner import make_plan, shard_name
+from voxbuild.plan.planner import Plan, make_plan, shard_name
 from voxbuild.plan.unquantized import unquantized, unquantized_table
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.quantization import Quantize
@@ -33,6 +34,10 @@ def recipe(book):
 
 @pytest.fixture(scope="module")
 def plan(recipe):
+    return make_plan(recipe, HEADER, UPSTREAM_PARAMS)
+
+
+def at_full_size(recipe: Recipe) -> Plan:
     return make_plan(recipe, HEADER, UPSTREAM_PARAMS)
 
 
@@ -73,7 +78,7 @@ def test_only_convolutions_are_transposed(plan):
 @pytest.mark.slow
 def test_every_recipe_plans_at_full_size(book):
     for recipe in book.recipes.values():
-        plan = make_plan(recipe, HEADER, UPSTREAM_PARAMS)
+        plan = make_plan(settled(recipe, at_full_size), HEADER, UPSTREAM_PARAMS)
         assert len(plan.tensors) == 711
         bits = {o.quantization.bits if o.quantization else 16 for o in plan.tensors}
         assert min(bits) <= plan.bits_per_weight < max(bits - {16} or {16}) + 1.2

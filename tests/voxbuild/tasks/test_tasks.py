@@ -276,6 +276,7 @@ def test_the_list_and_the_matrix_are_complete(project):
     process = doit(project, "list")
     assert process.returncode == 0
     public = [
+        "allocate",
         "bom",
         "build",
         "calibrate",
@@ -287,6 +288,7 @@ def test_the_list_and_the_matrix_are_complete(project):
         "history",
         "manifest",
         "matrix",
+        "measure",
         "parity",
         "plan",
         "provenance",

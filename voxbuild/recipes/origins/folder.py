@@ -1,6 +1,7 @@
 """Local folders: a source's files, or recordings with a transcripts.tsv."""
 
 import csv
+import os
 from io import StringIO
 from pathlib import Path
 
@@ -89,7 +90,7 @@ class ClipFolder(pydantic.RootModel[str], Corpus, frozen=True):
         return [Clip(f"{name}/{path.name}", path, "") for path in found]
 
     def _is_unlabelled(self, base: Path) -> bool:
-        return not (base / self.root / TRANSCRIPTS).exists()
+        return not os.path.lexists(base / self.root / TRANSCRIPTS)  # a broken link is an error, said later
 
     def files(self, base: Path) -> list[Path]:
         """The transcripts and what they list, or without them all recordings.
