@@ -60,7 +60,10 @@ def measuring_seconds(plain: Plan, widths: int, audio: float) -> float:
     first = sum(map(math.prod, encoder)) * audio * FRAMES
     last = sum(map(math.prod, others)) * audio * FRAMES / downsampling
     forward = 2 / FORWARD * (len(encoder) * (first / 2 + last) + len(others) * last / 2)
-    rounding = sum(rows * ROUNDING_OPERATIONS * n**2 / ROUNDING + n**3 / 3 / FACTORS / widths for rows, n in shapes.values())
+    rounding = sum(
+        rows * ROUNDING_OPERATIONS * n**2 / ROUNDING + n**3 / 3 / FACTORS / widths
+        for rows, n in shapes.values()
+    )
     return widths * (forward + rounding) / cores()
 
 
