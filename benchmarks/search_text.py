@@ -76,8 +76,10 @@ tiny's first edition.
 
 ## How the settings were chosen
 
-What could be tuned (damping, sweeps) was chosen by KL on `development`: {development} recordings of tiny's
+What could be tuned in the allocation was chosen by KL on `development`: {development} recordings of tiny's
 training set that neither calibrate nor validate ([how they are made](../../tiny/README.md#make-it-again)).
+Damping, sweeps and the weights of the head's positions were chosen on 60 recordings (3 minutes) drawn in the
+same way; before that, some dampings were also tried on the validation clips, with the same outcome.
 Only what a column is worth in `activation` is older: half of the clips of `prompts` chose it, with tiny's
 first edition.
 """
