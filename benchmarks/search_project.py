@@ -144,7 +144,7 @@ class Project:
 
     def _freeze(self, trial: Trial) -> None:
         """Give an allocation the bits that were measured over the committed clips; measuring takes long."""
-        ours, file = replace(trial, clips=OURS), self.folder / "frozen.yaml"
+        ours, file = replace(trial, clips=OURS), self.folder / f"{trial.name}.frozen.yaml"
         self.add(ours)
         self._doit("allocate", ours, f"out={file}")
         frozen = yaml.safe_load(file.read_text(encoding="utf-8"))
