@@ -13,7 +13,7 @@ from voxbuild.console import progress_bar
 from voxbuild.files import write_json
 from voxbuild.plan.costs import FORMAT, to_measure, widths_for
 from voxbuild.recipes.recipe import DTYPES
-from voxbuild.sources.clips import read_clips
+from voxbuild.sources.clips import read_recordings
 from voxbuild.tensors.methods import Lookup
 from voxbuild.tensors.moments import load_moments
 from voxbuild.tensors.second_moments import Matrix, SecondMoments
@@ -56,7 +56,7 @@ def write_sensitivity(variant: Variant, model: Path) -> None:
 def _recordings(variant: Variant, model: Path) -> list[Recording]:
     """What calibrates, with what the model writes for it; that of the stage `calibrate` if it has run."""
     clips = variant.book.clips[str(variant.recipe.calibrate)]
-    paths = [clip.path for clip in read_clips(clips, variant.work.clips)]
+    paths = [clip.path for clip in read_recordings(clips, variant.work.clips)]
     if variant.recipe.moments == "matrix":
         return load_recordings(variant.tokens_file, paths)
     with progress_bar(f"transcribe {clips.name}", len(paths), "clip") as bar:

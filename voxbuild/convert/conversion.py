@@ -28,7 +28,7 @@ from voxbuild.plan.heads import check_heads
 from voxbuild.plan.planner import Plan, make_plan
 from voxbuild.plan.requirements import Estimate, check_room, estimate, in_words
 from voxbuild.plan.work import is_by_layers, rounding_seconds, uses_moments, walk_seconds
-from voxbuild.sources.clips import read_clips
+from voxbuild.sources.clips import read_recordings
 from voxbuild.sources.fetch import FetchedFile, Proofs
 from voxbuild.tensors.adapter import Updates
 from voxbuild.tensors.methods import METHODS, Lookup
@@ -174,7 +174,7 @@ class Conversion:
         """What calibrates, with what the unquantized source heard in it. Raises FormatError, OSError."""
         variant = self.variant
         clips = variant.book.clips[str(variant.recipe.calibrate)]
-        paths = [clip.path for clip in read_clips(clips, variant.work.clips)]
+        paths = [clip.path for clip in read_recordings(clips, variant.work.clips)]
         return load_recordings(variant.tokens_file, paths)
 
     @cached_property
@@ -300,13 +300,13 @@ def check_moments(plan: Plan, moments: Moments) -> None:
 
 
 def check_second_moments(plan: Plan, file: SecondMoments) -> None:
-    """Raises ConvertError if no matrix has moments: they are of another model."""
+    """Raises ConvertError if no matrix that needs moments has any: they are of another model."""
     needed = [
         tensor.module
         for tensor in plan.tensors
         if tensor.quantization and METHODS[tensor.quantization.search].moments == "matrix"
     ]
-    if not any(file.has(module) for module in needed):
+    if needed and not any(file.has(module) for module in needed):
         raise ConvertError(f"{file.path}: no second moments of this model's inputs; calibrate again")
 
 

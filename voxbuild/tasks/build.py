@@ -79,7 +79,7 @@ def task_calibrate() -> Iterator[Task]:
         yield {
             "name": name,
             "actions": [(on_clips, [stages.calibrate, variant.source.name, clips, variant.recipe.moments])],
-            "targets": [local(variant.moments_file)],
+            "targets": _calibrated(variant),
             "uptodate": _heard_the_same(variant, clips),
         } | LOUD
 
@@ -92,7 +92,7 @@ def task_measure() -> Iterator[Task]:
         yield {
             "name": name,
             "actions": [doing(stages.measure_sensitivity, variant)],
-            "file_dep": [local(variant.moments_file)] if variant.recipe.moments else [],
+            "file_dep": _calibrated(variant),
             "targets": [local(variant.sensitivity_file)],
             "uptodate": _heard_the_same(variant, str(variant.recipe.calibrate), facts),
         } | LOUD
@@ -112,14 +112,26 @@ def task__plan() -> Iterator[Task]:
                 result_dep(f"fetch:{variant.source.name}"),
                 (up_to_date.same_facts, [reads.for_planning(variant)]),
                 (up_to_date.same_tools, [local(variant.plan_file)]),
+                # Moments that are not kept depend on the recordings themselves.
+                (up_to_date.same_recordings, [recordings(variant, _heard_for_moments(variant))]),
             ],
         } | LOUD
 
 
+def _calibrated(variant: Variant) -> list[str]:
+    """The files of a recipe's calibration."""
+    files = {"diagonal": [variant.moments_file], "matrix": [variant.moments_file, variant.tokens_file]}
+    return list(map(local, files.get(variant.recipe.moments or "", [])))
+
+
 def _measured(variant: Variant) -> list[str]:
     """The files with what was measured for a recipe, on which its plan depends."""
-    moments = [local(variant.moments_file)] if variant.recipe.moments else []
-    return moments + ([local(variant.sensitivity_file)] if variant.recipe.budget else [])
+    return _calibrated(variant) + ([local(variant.sensitivity_file)] if variant.recipe.budget else [])
+
+
+def _heard_for_moments(variant: Variant) -> list[str]:
+    """The clip set of second moments, if the recipe needs them."""
+    return [str(variant.recipe.calibrate)] if variant.recipe.moments == "matrix" else []
 
 
 def task_convert() -> Iterator[Task]:

@@ -12,6 +12,8 @@ from voxbuild.artifact.variant import Variant
 from voxbuild.calibrate import whole
 from voxbuild.calibrate.recordings import load_recordings, own_tokens
 from voxbuild.errors import ConvertError, FormatError, RecipeError
+from voxbuild.files import read_json
+from voxbuild.plan import work as plan_work
 from voxbuild.recipes.book import read_book
 from voxbuild.tensors.second_moments import SecondMoments
 from voxbuild.workspace import Workspace
@@ -95,12 +97,15 @@ def test_what_was_heard_before_an_interruption_is_not_heard_again(tmp_path, root
 
 @pytest.mark.slow
 def test_of_a_large_model_only_the_tokens_are_kept(project, monkeypatch):
-    monkeypatch.setattr(whole, "KEPT", 10**6)
+    for module in (whole, plan_work):
+        monkeypatch.setattr(module, "KEPT", 10**6)
     variant = calibrated(project)
     assert variant.work.tokens_file("tiny", "own").is_file()
     with SecondMoments(variant.moments_file) as moments:
         assert moments.heard.recordings == 2
         assert moments.of("encoder.layers.0.attention.q_proj") is None
+    stages.write_plan(variant)
+    assert len(read_json(variant.plan_file)["calibration"]["sha256"]) == 64
 
 
 @pytest.mark.slow

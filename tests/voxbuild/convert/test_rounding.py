@@ -177,6 +177,16 @@ def test_moments_of_another_model_are_an_error(book, tmp_path):
         check_second_moments(plan_of(book), file)
 
 
+def test_a_plan_that_quantizes_nothing_needs_no_moments(book, tmp_path):
+    """A large budget leaves all matrices as they are."""
+    from voxbuild.convert.conversion import check_second_moments
+
+    save_second_moments(tmp_path / "none", {}, Heard(1, 1.0))
+    plain = make_plan(book.recipe("4bit").model_copy(update={"quantize": None}), HEADER, PARAMS)
+    with SecondMoments(tmp_path / "none") as file:
+        check_second_moments(plain, file)
+
+
 def test_second_moments_are_found_by_every_module_with_that_input(moments):
     with SecondMoments(moments) as file:
         query = file.of("language_model.layers.0.attention.q_proj")

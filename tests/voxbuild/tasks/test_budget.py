@@ -22,7 +22,6 @@ def project(tmp_path_factory):
     calibration = ROOT / "tiny/clips/calibration"
     shortest = min(calibration.glob("*.flac"), key=lambda path: path.stat().st_size)
     (project / "own" / shortest.name).write_bytes(shortest.read_bytes())
-    (project / "own/transcripts.tsv").write_text(f"{shortest.name}\twhatever\n")
     return project
 
 

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+import soundfile
 from adapters import write_adapter
 from artifacts import contents
 from projects import ROOT, copy_project, doit, edit, executed, make_project
@@ -23,6 +24,12 @@ def deaf(*_, **__):
     raise OSError(1, "a clip was heard", "no file")
 
 Transcriber.open = deaf
+"""
+NOT_KEPT = """
+from voxbuild.calibrate import whole
+from voxbuild.plan import work
+
+whole.KEPT = work.KEPT = 0
 """
 
 
@@ -199,6 +206,32 @@ def test_changed_recordings_weights_and_views_are_heard(built):
         assert "Traceback" not in process.stdout
         shutil.rmtree(built)
         built.with_name("kept").rename(built)
+
+
+def test_moments_in_passing_are_planned_anew_for_other_recordings_and_lost_tokens(tmp_path):
+    project = make_project(tmp_path / "project", recipes=("4bit",), clips=1)
+    edit(project / RECIPE, "size: 64}", "size: 64, search: gptq}\ncalibrate: own")
+    own = (project / CLIPS).read_text().replace("few", "own")
+    (project / "recipes/clips/own.yaml").write_text(own)
+    (project / "own").mkdir()
+    samples, rate = soundfile.read(ROOT / "tiny/clips/calibration/queue-quantity2.flac", dtype="int16")
+    soundfile.write(project / "own/a", samples, rate, format="FLAC")
+    with (project / "dodo.py").open("a") as dodo:
+        dodo.write(NOT_KEPT)
+    state = project / "out/.state/tiny"
+    assert doit(project, "_plan").returncode == 0
+    before = (state / "4bit.plan.json").read_bytes()
+    assert executed(doit(project, "_plan")) == []
+    moments = (state / "own.second-moments.safetensors").read_bytes()
+    soundfile.write(project / "own/a", samples, rate, format="WAV")  # of the same length and words
+    assert executed(doit(project, "_plan")) == ["calibrate:tiny:own:matrix"]
+    assert (state / "own.second-moments.safetensors").read_bytes() == moments, (
+        "it only says how much was heard"
+    )
+    assert (state / "4bit.plan.json").read_bytes() != before
+    (state / "own.tokens.json").unlink()
+    assert "calibrate:tiny:own:matrix" in executed(doit(project, "_plan"))
+    assert (state / "own.tokens.json").is_file()
 
 
 def test_new_gates_are_compared_with_what_was_heard(built):
