@@ -74,12 +74,13 @@ def _settings(recipe: Recipe, quantize: Quantize, weight: TensorPlan) -> list[Se
             Quantization(quantize.mode, width, size, quantize.search)
             for width in ([rule.bits] if rule and rule.bits else quantize.candidate_bits)
             for size in ([rule.group_size] if rule and rule.group_size else quantize.candidate_groups)
-            if width >= bits
         ]
     fitting = [how for how in chosen if how.fits(weight.shape)]
-    readable: list[Setting] = [how for how in fitting if not _faults(recipe, weight, how, default)]
+    allowed = [how for how in fitting if how.bits >= bits]
+    readable: list[Setting] = [how for how in allowed if not _faults(recipe, weight, how, default)]
     told = rule is not None and (rule.bits or rule.group_size)
-    return [*readable, *([] if told and readable else [None])]
+    refused = fitting and not allowed  # a rule has fewer bits than `least:` wants
+    return [*readable, *([] if told and (readable or refused) else [None])]
 
 
 def _faults(recipe: Recipe, weight: TensorPlan, how: Quantization, default: Quantization) -> bool:

@@ -110,6 +110,15 @@ def test_a_pattern_without_a_module_is_an_error(with_budget, costs):
         resolved(wrong, plan, costs)
 
 
+def test_a_rule_below_the_least_bits_is_an_error(with_budget, costs):
+    module = "adapter.w_out"
+    wrong = with_budget(
+        {"average": 4}, rules=[{"match": "adapter.*", "bits": 3}], least=[{"match": module, "bits": 4}]
+    )
+    with pytest.raises(PlanError, match=r"nothing is left for adapter\.w_out to choose from"):
+        resolved(wrong, plan, costs)
+
+
 def test_a_setting_that_was_not_measured_is_named(with_budget, costs):
     with pytest.raises(PlanError, match=r"not measured with affine 2 bit / 64;"):
         resolved(with_budget({"average": 4}, search="none"), plan, costs)
