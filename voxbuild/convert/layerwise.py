@@ -170,7 +170,8 @@ class _Writing:
         hashes, quantized = dict[str, str](), dict[str, Matrix]()
         for tensor, choice in chosen:
             touched.add(tensor.shard)
-            weights = np.empty(tensor.shape, np.float32) if self.target and choice else None
+            goes_on = self.target and uses_moments(tensor)
+            weights = np.empty(tensor.shape, np.float32) if goes_on else None
             hashes |= self._write_tensor(tensor, choice, rounding, weights)
             if weights is not None:
                 quantized[tensor.module] = weights

@@ -1,7 +1,7 @@
 """Matrices that other artifacts of the same source hold, rounded in the same way: copied, not made again.
 
 An artifact's lock says what a matrix was made of: source, tools, calibration, settings. Where all are the
-same, so are the bytes; the file that holds them is compared with the manifest before it is used.
+same, so are the bytes; lock and file are compared with the manifest before they are used.
 """
 
 import os
@@ -72,7 +72,7 @@ def _in_artifact(folder: Path, wanted: list[TensorPlan], lock: Lock, opened: Exi
     for tensor in same:
         name = theirs["tensors"][tensor.name]["shard"]
         if name not in files:
-            if manifest.damaged(folder, [name]):
+            if manifest.damaged(folder, [LOCK, name]):
                 return {}
             files[name] = opened.enter_context(Checkpoint(folder / name))
         found[tensor.name] = _ready(tensor, files[name], theirs.get("rounding", {}))

@@ -176,6 +176,14 @@ def test_matrices_of_another_artifact_are_copied_if_it_is_intact(built, tmp_path
     rounded.clear()
     reproduce(build.variant)
     assert set(rounded) == {4, 6}, "nothing is copied to reproduce"
+    lock = project / "out/tiny/4bit/recipe.lock"
+    text = lock.read_text()
+    lock.write_text(text + " ")
+    shutil.rmtree(build.folder)
+    rounded.clear()
+    assert convert(build) == copied
+    assert set(rounded) == {4, 6}, "nor is anything taken if its lock was edited"
+    lock.write_text(text)
     shard = project / "out/tiny/4bit/model.safetensors"
     content = bytearray(shard.read_bytes())
     content[-1] ^= 1

@@ -176,7 +176,16 @@ def test_a_walk_that_ends_too_early_is_an_error(plan, source, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sequential_walk_rounds_towards_the_targets_and_goes_on_with_what_is_stored(plan, source, tmp_path):
+def test_a_sequential_walk_rounds_towards_the_targets_and_goes_on_with_what_is_stored(
+    plan, source, tmp_path, monkeypatch
+):
+    filled, fill = set(), layerwise._fill
+
+    def spy(weights, stored):
+        filled.add(stored.piece.tensor.module)
+        fill(weights, stored)
+
+    monkeypatch.setattr(layerwise, "_fill", spy)
     between = {input_of(t.module): moments_of(t.module, 1) for t in plan.tensors if len(t.shape) == 2}
     steps = steps_of(plan)
     for step in steps[1:]:
@@ -190,6 +199,7 @@ def test_a_sequential_walk_rounds_towards_the_targets_and_goes_on_with_what_is_s
     for name in plan.shards:
         written |= mx.load(str(tmp_path / "out" / name))
     seen = {module: weights for step in steps for module, weights in step.finished[0].items()}
+    assert filled == seen.keys(), "in memory is only what the walk goes on with"
     for tensor in plan.tensors:
         if tensor.module not in seen:
             continue
