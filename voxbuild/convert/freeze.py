@@ -34,7 +34,11 @@ def freeze(variant: Variant, path: Path | None = None) -> str:
         raise RecipeError(f"{path}: exists already; delete it, or give another file with out=FILE")
     found = allocated(recipe, planner_of(variant), variant.sensitivity_file)
     write_text(path, _text(variant, found, path.stem))
-    load(path, Recipe)  # what was written is valid
+    try:
+        load(path, Recipe)
+    except RecipeError:  # such as a name that no recipe can have
+        path.unlink()  # or no recipe of its folder could be read
+        raise
     rules = len(found.quantize.rules) if found.quantize else 0
     return f"{path}: {rules} rules, of {variant.sensitivity_file}"
 

@@ -37,6 +37,9 @@ def test_a_budget_from_the_plan_to_the_weights(project):
     assert "rules:" in path.read_text() and "calibrate:" not in path.read_text()
     again = doit(project, "allocate", "recipe=auto")
     assert "auto-tiny.yaml: exists already; delete it" in again.stdout
+    unnamed = doit(project, "allocate", "recipe=auto", "out=recipes/my auto.yaml")
+    assert unnamed.returncode and "name" in unnamed.stdout
+    assert not (project / "recipes/my auto.yaml").exists(), "the other recipes can still be read"
     shown = json.loads(doit(project, "plan", "recipe=auto", "--format", "json").stdout)[0]
     assert shown["bytes"] <= 2_113_664 < shown["bytes"] + 2_000
     assert len({each for row in shown["shares"] for each in row["settings"].values()}) > 2
