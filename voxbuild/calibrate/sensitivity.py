@@ -5,6 +5,7 @@ quantized), in nats, over recordings, with the unquantized model's own tokens. A
 conversion rounds it. What comes before its layer is computed once.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from voxbuild.errors import ConvertError
 from voxbuild.files import read_state, write_json
 from voxbuild.plan.costs import key_of
 from voxbuild.tensors.methods import METHODS, Choice, Lookup, choose
@@ -78,7 +80,13 @@ class Sensitivity:
             if how.group_size not in choices:
                 choices[how.group_size] = choose(module, rows.shape[1], how, self.moments)
             weight = _quantized(rows, self.dtype, how, choices[how.group_size])
-            yield how, computed(behind.divergence, part, module, weight)
+            kl = computed(behind.divergence, part, module, weight)
+            if not math.isfinite(kl):
+                raise ConvertError(
+                    f"{module}: the output is not finite with {how.in_words}; repair the source's weights, or"
+                    " use `dtype: bfloat16`, whose range is larger than float16's"
+                )
+            yield how, kl
 
     def _resume(self) -> Measured:
         kept = read_state(self.state)

@@ -5,12 +5,14 @@ from itertools import count
 import numpy as np
 import pytest
 
+from voxbuild.calibrate import sensitivity
 from voxbuild.calibrate.measurement import InPassing
 from voxbuild.calibrate.network import Network
 from voxbuild.calibrate.recordings import own_tokens
 from voxbuild.calibrate.sensitivity import Sensitivity
 from voxbuild.calibrate.walk import Walk
 from voxbuild.calibrate.whole import second_moments
+from voxbuild.errors import ConvertError
 from voxbuild.tensors.modes import Quantization
 from voxbuild.tensors.quantize import cast, quantize_rows
 from voxbuild.tensors.second_moments import HEAD, input_of
@@ -82,6 +84,14 @@ def test_the_number_of_cores_changes_no_bit(new, monkeypatch):
         monkeypatch.setattr(parallel, "cores", lambda cores=cores: cores)
         results.append(new().measure(wanted))
     assert results[0] == results[1]
+
+
+def test_an_output_that_is_not_finite_is_an_error_that_names_the_matrix(new, monkeypatch):
+    monkeypatch.setattr(sensitivity, "dequantized", lambda parts, dtype, how: np.inf)
+    with pytest.raises(
+        ConvertError, match=r"adapter\.w_in: the output is not finite with affine 3 bit / 64;"
+    ):
+        new().measure({"adapter.w_in": [HOW]})
 
 
 def test_an_interrupted_measurement_goes_on_but_not_with_other_facts(new, tmp_path):
