@@ -20,9 +20,10 @@ def weights_table(subject: Subject) -> str:
     quantize = recipe.quantize
     how = f"{quantize.mode}, {quantize.bits_in_words}, {quantize.groups_in_words}" if quantize else "none"
     searched = f", search: {quantize.search}" if quantize and quantize.search != PLAIN else ""
+    behind = ", sequential" if quantize and quantize.sequential else ""
     different = "; ".join(_rule(rule) for rule in quantize.rules) if quantize else ""
     rows = [
-        ("quantization", how + searched),
+        ("quantization", how + searched + behind),
         *([("different for", different)] if different else []),
         *_calibration(manifest.recipe),
         ("other tensors", recipe.dtype),

@@ -10,7 +10,7 @@ from voxbuild.recipes.recipe import Recipe
 from .allocation import MakePlan, check_budget, limit_of, matrices, plain_plan
 from .costs import widths_for
 from .planner import Plan
-from .requirements import MINUTE
+from .requirements import MINUTE, time_in_words
 from .work import measuring_seconds
 
 Shares = dict[str, Any]
@@ -83,8 +83,7 @@ def unmeasured(recipe: Recipe, source: str, make: MakePlan) -> Shares:
 
 def unmeasured_text(shown: Shares) -> str:
     """The same for people."""
-    seconds = shown["measuring_seconds"]
-    long = f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{seconds:,.0f} s"
+    long = time_in_words(shown["measuring_seconds"])
     widths = listed(shown["widths"], "and")
     only = "; a large model, so the others are extrapolated" if len(shown["widths"]) == 1 else ""
     return (
