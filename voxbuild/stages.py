@@ -136,7 +136,8 @@ def _check_heard_once(variant: Variant) -> None:
         if both := in_both(variant.book.clips[calibrate], clips, variant.work.clips):
             raise RecipeError(
                 f"recipe {variant.recipe.name}: {calibrate} cannot calibrate what {name} validates:"
-                f" {both[0]} and {both[1]} are the same recording; take it out of one of them"
+                f" {both[0].resolve()} and {both[1].resolve()} are the same recording;"
+                " take it out of one of them"
             )
 
 

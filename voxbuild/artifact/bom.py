@@ -111,7 +111,7 @@ def _how(recipe: Recipe, manifest: Manifest) -> str:
     if recipe.quantize is None:
         return f"Converted to {recipe.dtype}."
     how = recipe.quantize
-    groups = f"{how.bits_in_words} in groups of {how.group_size}"
+    groups = f"{how.bits_in_words} in {how.groups_in_words}"
     return f"Quantized: {how.mode}, {groups}; the rest in {recipe.dtype}."
 
 

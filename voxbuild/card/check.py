@@ -172,7 +172,9 @@ def _calibration(recipe: Mapping[str, Any]) -> dict[str, str]:
             f"{heard['clips']}: {heard['recordings']:,} recordings, {heard['seconds']:,.1f} s"
         )
     if measured := recipe.get("allocation"):
-        facts["bits chosen by"] = f"the divergence of each matrix alone, sha256 {measured['sensitivity']}"
+        facts["bits chosen by"] = (
+            f"the KL divergence of each matrix quantized alone, sha256 {measured['sensitivity']}"
+        )
     rounding = recipe.get("rounding", {})
     if rounding.get("without_moments"):
         facts["rounded without moments"] = ", ".join(rounding["without_moments"])

@@ -18,13 +18,12 @@ def weights_table(subject: Subject) -> str:
     """How the weights are quantized, and their size."""
     manifest, recipe = subject.manifest, subject.variant.recipe
     quantize = recipe.quantize
-    how = (
-        f"{quantize.mode}, {quantize.bits_in_words}, groups of {quantize.group_size}" if quantize else "none"
-    )
+    how = f"{quantize.mode}, {quantize.bits_in_words}, {quantize.groups_in_words}" if quantize else "none"
     searched = f", search: {quantize.search}" if quantize and quantize.search != PLAIN else ""
+    behind = ", sequential" if quantize and quantize.sequential else ""
     different = "; ".join(_rule(rule) for rule in quantize.rules) if quantize else ""
     rows = [
-        ("quantization", how + searched),
+        ("quantization", how + searched + behind),
         *([("different for", different)] if different else []),
         *_calibration(manifest.recipe),
         ("other tensors", recipe.dtype),
@@ -43,7 +42,7 @@ def _calibration(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
         heard = f"{calibration['recordings']:,} recordings, {calibration['seconds']:,.1f} s"
         rows += [("calibrated over", f"{calibration['clips']}: {heard}")]
     if measured := recipe.get("allocation"):
-        chosen = f"the divergence of each matrix alone, sha256 {measured['sensitivity']}"
+        chosen = f"the KL divergence of each matrix quantized alone, sha256 {measured['sensitivity']}"
         rows += [("bits chosen by", chosen)]
     if without := rounding.get("without_moments"):
         rows += [("rounded without moments", ", ".join(without))]

@@ -26,7 +26,7 @@ def freeze(variant: Variant, path: Path | None = None) -> str:
     """
     recipe = variant.recipe
     if recipe.budget is None:
-        raise RecipeError(f"{recipe.name}.yaml has no budget, such as `bits: {{budget: 4.5}}`")
+        raise RecipeError(f"{recipe.name}.yaml has no size limit, such as `bits: {{average: 4}}`")
     path = path or variant.work.recipes / f"{recipe.name}-{variant.source.name}.yaml"
     if path.suffix != ".yaml":
         raise RecipeError(f"{path}: a recipe's name ends in .yaml")
@@ -40,7 +40,7 @@ def freeze(variant: Variant, path: Path | None = None) -> str:
         path.unlink()  # or no recipe of its folder could be read
         raise
     rules = len(found.quantize.rules) if found.quantize else 0
-    return f"{path}: {rules} rules, of {variant.sensitivity_file}"
+    return f"{path}: {rules} rules, from the measurement in {variant.sensitivity_file}"
 
 
 def _text(variant: Variant, found: Recipe, name: str) -> str:

@@ -163,8 +163,9 @@ def _choose(recipe: Recipe, choices: list[list[Option]], limit: int, others: int
     except TooSmallError as error:
         smallest = error.smallest + others
         raise PlanError(
-            f"{recipe.name}.yaml: quantize.bits: {recipe.budget.in_words} is {limit:,} bytes, but with the"
-            f" smallest settings it has {smallest:,}; give more, or allow smaller candidates"
+            f"{recipe.name}.yaml: quantize.bits: {recipe.budget.in_words} is {limit:,} bytes, but the"
+            f" smallest settings allowed take {smallest:,}; raise the limit, or allow fewer bits"
+            " or larger groups"
         ) from error
 
 

@@ -25,7 +25,7 @@ from .costs import measurement_of
 from .finding import finding, finding_text, found_source
 from .layout import layout, layout_text
 from .planner import Plan, TensorPlan, make_plan
-from .requirements import estimate
+from .requirements import estimate, time_in_words
 from .shares import shares, shares_table, unmeasured, unmeasured_text
 from .unquantized import unquantized, unquantized_table
 
@@ -184,7 +184,7 @@ def _needs(shown: Preview) -> str:
         *([f"{_size(needed['download_bytes'])} of download"] if needed["download_bytes"] else []),
         f"{_size(needed['peak_memory_bytes'])} of memory",
         f"{_size(needed['disk_bytes'])} of disk",
-        f"{needed['seconds']:,.0f} s to convert",
+        f"{time_in_words(needed['seconds'])} to convert",
     )
     room = f"{_size(disk['free_bytes'])} are free" + ("" if disk["enough"] else ": NOT ENOUGH")
     return f"{shown['recipe']} from {origin}: {', '.join(makes)}\nit takes about {', '.join(takes)}; {room}"

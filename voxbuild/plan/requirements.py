@@ -48,9 +48,15 @@ class Estimate:
 
 def in_words(needed: Estimate) -> str:
     """An estimate for people."""
-    hours = needed.seconds / 3600
-    time = f"{hours:.1f} h" if hours >= 1 else f"{needed.seconds / 60:.0f} min"
-    return f"{time}, {needed.memory / 1e9:.1f} GB of memory, {needed.disk / 1e9:.1f} GB of disk"
+    memory, disk = f"{needed.memory / 1e9:.1f} GB of memory", f"{needed.disk / 1e9:.1f} GB of disk"
+    return f"{time_in_words(needed.seconds)}, {memory}, {disk}"
+
+
+def time_in_words(seconds: float) -> str:
+    """A rough time for people, in a unit that suits it."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def estimate(plan: Plan, header: Mapping[str, Tensor], views: int = 0, audio: float = MINUTE) -> Estimate:

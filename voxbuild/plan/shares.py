@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from voxbuild.console import markdown
+from voxbuild.recipes.quantization import listed
 from voxbuild.recipes.recipe import Recipe
 
 from .allocation import MakePlan, check_budget, limit_of, matrices, plain_plan
 from .costs import widths_for
 from .planner import Plan
-from .requirements import MINUTE
+from .requirements import MINUTE, time_in_words
 from .work import measuring_seconds
 
 Shares = dict[str, Any]
@@ -59,11 +60,13 @@ def _cell(settings: Mapping[str, str | None], column: str) -> str:
 
 
 def unmeasured(recipe: Recipe, source: str, make: MakePlan) -> Shares:
-    """What is known before: recipe, source, measured, limit_bytes, measuring_seconds, widths, command.
+    """What is known before: recipe, source, measured, limit_bytes, counted (what has these bytes),
+    measuring_seconds, widths, command.
 
     Raises PlanError if nothing fits the budget.
     """
     check_budget(recipe, make)
+    assert recipe.budget is not None
     plain = plain_plan(recipe, make)
     widths = widths_for({module: weight.shape for module, weight in matrices(plain).items()})
     return {
@@ -71,6 +74,7 @@ def unmeasured(recipe: Recipe, source: str, make: MakePlan) -> Shares:
         "source": source,
         "measured": False,
         "limit_bytes": limit_of(recipe, plain),
+        "counted": recipe.budget.counted,
         "measuring_seconds": round(measuring_seconds(plain, len(widths), MINUTE), 1),
         "widths": list(widths),
         "command": f"doit measure recipe={recipe.name} source={source}",
@@ -79,12 +83,12 @@ def unmeasured(recipe: Recipe, source: str, make: MakePlan) -> Shares:
 
 def unmeasured_text(shown: Shares) -> str:
     """The same for people."""
-    seconds = shown["measuring_seconds"]
-    long = f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{seconds:,.0f} s"
-    widths = " and ".join(map(str, shown["widths"]))
+    long = time_in_words(shown["measuring_seconds"])
+    widths = listed(shown["widths"], "and")
     only = "; a large model, so the others are extrapolated" if len(shown["widths"]) == 1 else ""
     return (
-        f"{shown['recipe']} over {shown['source']}: at most {shown['limit_bytes']:,} bytes. Who gets how many"
-        f" bits is not measured yet: `{shown['command']}` takes about {long} for each minute of recordings"
+        f"{shown['recipe']} over {shown['source']}: at most {shown['limit_bytes']:,} bytes of"
+        f" {shown['counted']}. Who gets how many bits is not measured yet:"
+        f" `{shown['command']}` takes about {long} for each minute of recordings"
         f" (each matrix alone at {widths} bits{only})"
     )

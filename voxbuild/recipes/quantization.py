@@ -1,7 +1,8 @@
 """A recipe's `quantize:` section: default settings for all matrices, and rules for some of them."""
 
 import fnmatch
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import pydantic
@@ -10,6 +11,14 @@ from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.modes import DEFAULT_MODE, MODES, PLAIN, Quantization
 
 from .schema import FieldError, Strict
+
+SIZE = r"^\d+(\.\d+)?(MB|GB)$"
+
+
+def listed(values: Iterable[int], word: str) -> str:
+    """Numbers for people: `2, 3 or 4`, with `word` before the last."""
+    *others, last = map(str, values)
+    return f"{', '.join(others)} {word} {last}" if others else last
 
 
 def _one_of(known: Mapping[str, object]) -> Any:
@@ -34,13 +43,13 @@ class Budget(Strict):
     """As large as if every matrix had this number of bits, in groups of the section's `group_size`."""
     budget: Annotated[float, pydantic.Field(gt=0, le=16)] | None = None
     """Stored bits for each of the model's parameters, all tensors counted."""
-    bytes: Annotated[str, pydantic.Field(pattern=r"^\d+(\.\d+)?(MB|GB)$")] | None = None
+    bytes: Annotated[str, pydantic.Field(pattern=SIZE)] | None = None
     """Size of all weight files, with their headers."""
 
     @pydantic.model_validator(mode="after")
     def _is_one(self) -> "Budget":
         if sum(value is not None for value in (self.average, self.budget, self.bytes)) != 1:
-            raise ValueError("a budget needs exactly one of `average:`, `budget:` and `bytes:`")
+            raise ValueError("a size limit needs exactly one of `average:`, `budget:` and `bytes:`")
         return self
 
     @property
@@ -50,7 +59,19 @@ class Budget(Strict):
             return f"{self.bytes} of weight files"
         if self.budget is not None:
             return f"{self.budget:g} bits per weight"
-        return f"the size of {self.average:g} bits"
+        return f"the size of {self.average:g} bits for every matrix"
+
+    @property
+    def counted(self) -> str:
+        """What the limit counts, for people."""
+        return "tensors" if self.bytes is None else "weight files"
+
+
+def _no_size(value: object) -> object:
+    """Raises ValueError for a size in place of the bits."""
+    if isinstance(value, str) and re.fullmatch(SIZE, value):
+        raise ValueError(f"a size limit is written as `bits: {{bytes: {value}}}`")
+    return value
 
 
 def _bits_or_budget(value: object) -> str:
@@ -58,7 +79,8 @@ def _bits_or_budget(value: object) -> str:
 
 
 Bits = Annotated[
-    Annotated[int, pydantic.Tag("[int]")] | Annotated[Budget, pydantic.Tag("[budget]")],
+    Annotated[int, pydantic.BeforeValidator(_no_size), pydantic.Tag("[int]")]
+    | Annotated[Budget, pydantic.Tag("[budget]")],
     pydantic.Discriminator(_bits_or_budget),
 ]
 
@@ -134,7 +156,7 @@ class Quantize(Strict):
         else:
             for key in ("widths", "group_sizes", "least"):
                 if getattr(self, key):
-                    raise FieldError("only for a budget, such as `bits: {budget: 4.5}`", key)
+                    raise FieldError("only with a size limit, such as `bits: {average: 4}`", key)
             _check(self.quantization)
         for number, rule in enumerate(self.rules):
             if changed := self._changed_by(rule):
@@ -152,10 +174,14 @@ class Quantize(Strict):
                 candidate = {"widths": (value, self.group_size), "group_sizes": (any_bits, value)}[key]
                 _check(Quantization(self.mode, *candidate, self.search), key, number, named=False)
         if not MODES[self.mode].has_biases:
-            raise FieldError(f"a budget needs a mode with biases, not {self.mode}", "mode")
+            raise FieldError(
+                f"a size limit needs a mode with biases, such as affine, not {self.mode}", "mode"
+            )
         for number, rule in enumerate(self.rules):
             if rule.search:
-                raise FieldError("a budget is measured with one search", "rules", number, "search")
+                raise FieldError(
+                    "with a size limit, all matrices have the same search", "rules", number, "search"
+                )
         for number, least in enumerate(self.least):
             if least.bits > max(self.candidate_bits):
                 raise FieldError(f"no candidate has {least.bits} bits", "least", number, "bits")
@@ -186,8 +212,14 @@ class Quantize(Strict):
         """The bits, for people."""
         if not isinstance(self.bits, Budget):
             return f"{self.bits} bits"
-        each = ", ".join(map(str, self.candidate_bits))
-        return f"for each matrix {each} bits or none, the best within {self.bits.in_words}"
+        each = listed(self.candidate_bits, "or")
+        return f"each matrix with {each} bits or unquantized, the best within {self.bits.in_words}"
+
+    @property
+    def groups_in_words(self) -> str:
+        """The group sizes, for people."""
+        sizes = self.candidate_groups if isinstance(self.bits, Budget) else (self.group_size,)
+        return f"groups of {listed(sizes, 'or')}"
 
     @property
     def calibrated(self) -> dict[str, str]:

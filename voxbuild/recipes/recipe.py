@@ -128,7 +128,7 @@ class Recipe(Strict):
                 f"`search: {next(iter(needed))}` needs `calibrate:` with a clip set's name", "quantize"
             )
         if self.budget and self.calibrate is None:
-            raise FieldError("a budget needs `calibrate:` with a clip set's name", "quantize", "bits")
+            raise FieldError("a size limit needs `calibrate:` with a clip set's name", "quantize", "bits")
         if self.calibrate is not None and not needed and not self.budget:
             known = " or ".join(name for name, method in METHODS.items() if method.moments)
             raise FieldError(f"nothing is quantized with `search:` {known}, so leave it out", "calibrate")
@@ -140,7 +140,7 @@ class Recipe(Strict):
             loader = LOADERS[name]
             if loader.uniform or not loader.modes:
                 reads = "one setting for all matrices" if loader.uniform else "unquantized weights only"
-                why = f"{name} reads {reads}, but a budget gives each matrix its own"
+                why = f"{name} reads {reads}, but a size limit gives each matrix its own"
                 raise FieldError(why, "dialects", number)
         return self
 

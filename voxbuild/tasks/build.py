@@ -72,7 +72,7 @@ def task__unquantize() -> Iterator[Task]:
 
 
 def task_calibrate() -> Iterator[Task]:
-    """Measure how much the inputs of each matrix matter, for recipes that search with that."""
+    """Measure how much the inputs of each matrix matter, for `search: activation` and `search: gptq`."""
     needed = {calibration(v): v for v in builds() if v.recipe.moments}
     for name, variant in sorted(needed.items()):
         clips = str(variant.recipe.calibrate)
@@ -85,7 +85,7 @@ def task_calibrate() -> Iterator[Task]:
 
 
 def task_measure() -> Iterator[Task]:
-    """Measure how much the output changes if one matrix is quantized, for recipes with a budget."""
+    """Measure how much the output changes if one matrix is quantized, for recipes with a size limit."""
     needed = {measurement(v): v for v in builds() if v.recipe.budget}
     for name, variant in sorted(needed.items()):
         facts = reads.for_measuring(variant) | tool_versions()

@@ -90,7 +90,7 @@ def _news(variants: list[Variant]) -> Iterator[str]:
 
 
 def task_allocate() -> Iterator[Task]:
-    """Write a recipe with a budget as an ordinary one, to review: doit allocate recipe=auto-4 [out=FILE]."""
+    """Write a recipe with a size limit as an ordinary one: doit allocate recipe=auto-4 [out=FILE]."""
     chosen = [variant for variant in builds() if variant.recipe.budget or recipe_names()]
     for variant in chosen:
         needed = [f"measure:{measurement(variant)}"] if variant.recipe.budget else []

@@ -99,7 +99,8 @@ def test_more_than_everything_needs_leaves_all_as_it_is(with_budget, costs):
 
 def test_too_small_a_budget_names_the_smallest(with_budget, costs):
     with pytest.raises(
-        PlanError, match=r"1\.2 bits per weight is 664,451,904 bytes, .* it has 1,[\d,]+; give more"
+        PlanError,
+        match=r"1\.2 bits per weight is 664,451,904 bytes, .* settings allowed take 1,[\d,]+; raise",
     ):
         resolved(with_budget({"budget": 1.2}), plan, costs)
 

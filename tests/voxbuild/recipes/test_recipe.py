@@ -174,11 +174,11 @@ BUDGET = RECIPE.replace("bits: 4", "bits: {budget: 4.5}").replace("card: ", "cal
         ),
         ("budget: 4.5", "bytes: 2.2", "some.yaml:6: quantize.bits.bytes: Input should be a valid string"),
         ("budget: 4.5", "bytes: 2.2TB", "some.yaml:6: quantize.bits.bytes: String should match"),
-        ("{budget: 4.5}", "{}", "some.yaml:6: quantize.bits: a budget needs exactly one of"),
+        ("{budget: 4.5}", "{}", "some.yaml:6: quantize.bits: a size limit needs exactly one of"),
         (
             "budget: 4.5",
             "budget: 4.5, bytes: 2GB",
-            "some.yaml:6: quantize.bits: a budget needs exactly one of",
+            "some.yaml:6: quantize.bits: a size limit needs exactly one of",
         ),
         (
             "  rules:",
@@ -199,14 +199,19 @@ BUDGET = RECIPE.replace("bits: 4", "bits: {budget: 4.5}").replace("card: ", "cal
         (
             "calibrate: words2\n",
             "",
-            "some.yaml:6: quantize.bits: a budget needs `calibrate:` with a clip set",
+            "some.yaml:6: quantize.bits: a size limit needs `calibrate:` with a clip set",
         ),
         (
             "card: ",
             "dialects: [voxmlx]\ncard: ",
             "some.yaml:19: dialects.0: voxmlx reads one setting for all",
         ),
-        ("{budget: 4.5}", "4\n  widths: [4]", "some.yaml:7: quantize.widths: only for a budget, such as"),
+        ("{budget: 4.5}", "4\n  widths: [4]", "some.yaml:7: quantize.widths: only with a size limit, such"),
+        (
+            "{budget: 4.5}",
+            "2.2GB",
+            "some.yaml:6: quantize.bits: a size limit is written as `bits: {bytes: 2.2GB}`",
+        ),
     ],
 )
 def test_a_mistake_in_a_budget_is_one_message_with_its_line(recipes, old, new, expected):

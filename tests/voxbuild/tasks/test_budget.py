@@ -28,7 +28,8 @@ def project(tmp_path_factory):
 def test_a_budget_from_the_plan_to_the_weights(project):
     plan = doit(project, "plan", "recipe=auto")
     assert (
-        "auto over tiny: at most 2,113,664 bytes. Who gets how many bits is not measured yet" in plan.stdout
+        "auto over tiny: at most 2,113,664 bytes of tensors. Who gets how many bits is not measured yet"
+        in plan.stdout
     )
     assert "`doit measure recipe=auto source=tiny` takes about" in plan.stdout
     frozen = doit(project, "allocate", "recipe=auto")
@@ -62,4 +63,4 @@ def test_a_budget_that_nothing_fits_is_refused_before_anything_is_measured(proje
     next((project / "out/.state/tiny").glob("*.sensitivity.json")).unlink()
     refused = doit(project, "measure", "recipe=auto")
     assert refused.returncode
-    assert "with the smallest settings it has" in refused.stdout
+    assert "but the smallest settings allowed take" in refused.stdout
