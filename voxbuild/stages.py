@@ -23,7 +23,6 @@ from voxbuild.artifact.manifest import (
 from voxbuild.artifact.tools import runtime_versions, tool_versions
 from voxbuild.artifact.variant import Variant
 from voxbuild.calibrate.diagonal import mean_squares
-from voxbuild.calibrate.measurement import write_sensitivity
 from voxbuild.calibrate.recordings import own_tokens, refuse_silence, save_recordings
 from voxbuild.calibrate.walk import Walk
 from voxbuild.calibrate.whole import are_kept, second_moments
@@ -106,6 +105,8 @@ def measure_sensitivity(variant: Variant) -> None:
 
     Raises PlanError at once if nothing fits the budget.
     """
+    from voxbuild.calibrate.measurement import write_sensitivity  # slow: it compiles loops
+
     check_budget(variant.recipe, planner_of(variant))
     write_sensitivity(variant, proven_folder(variant.work, variant.source))
 

@@ -4,7 +4,7 @@ import csv
 import re
 
 import pytest
-from conversions import built
+from conversions import built, variant_of
 from small_sources import ROOT
 
 from voxbuild import stages
@@ -28,6 +28,8 @@ def work(tmp_path_factory):
     stages.fetch(work, BOOK.source("tiny"))
     for kind in {recipe.moments for recipe in BOOK.recipes.values() if recipe.moments}:
         stages.calibrate(work, BOOK.source("tiny"), BOOK.clips["calibration"], kind)
+    limited = next(name for name in GOOD if BOOK.recipes[name].budget)  # they share a measurement
+    stages.measure_sensitivity(variant_of(work, BOOK, BOOK.source("tiny"), limited))
     return work
 
 

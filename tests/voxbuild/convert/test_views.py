@@ -20,7 +20,7 @@ from voxbuild.errors import ValidationError, VoxbuildError
 from voxbuild.files import read_json
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import LOADERS, MLX_AUDIO_LOADER, TRANSFORMERS_LOADER, views_of
-from voxbuild.recipes.recipe import UNITS
+from voxbuild.recipes.schema import UNITS
 from voxbuild.tensors.writer import CheckpointWriter
 from voxbuild.workspace import Workspace
 from voxrun.checkpoint.tensors import Tensor

@@ -29,7 +29,7 @@ def nothing_built(project):
             "recpe=4bit",
             "unknown variable recpe; known: recipe, source, adapter, name, license, license_name,"
             " license_link, base_model, languages, repo, private, clips,"
-            " target, tag, lock, key, branch, reason",
+            " target, tag, lock, out, key, branch, reason",
         ),
         ("recipe=7bit", "there is no recipe 7bit; known: 2bit, 4bit"),
         ("recipe=4bit,7bit", "there is no recipe 7bit; known: 2bit, 4bit"),
@@ -127,13 +127,13 @@ def test_tensors_missing_or_extra_are_named_and_nothing_is_built(project, change
 UNFINISHED = ".*.safetensors.*.partial"
 SLOW = """
 import time
-import voxbuild.convert.shards
+import voxbuild.convert.pieces
 
-def slowly(*arguments, cast=voxbuild.convert.shards.cast):
+def slowly(*arguments, cast=voxbuild.convert.pieces.cast):
     time.sleep(0.1)
     return cast(*arguments)
 
-voxbuild.convert.shards.cast = slowly
+voxbuild.convert.pieces.cast = slowly
 """
 
 
