@@ -19,6 +19,8 @@ PRODUCTS = 25e9
 """The same for H: n^2 for each position, in float64."""
 FORWARD = 40e9
 """The same for the network: 2 for each parameter and position, in float32."""
+TRIAL = 0.2
+"""Seconds for each trial of a measurement, besides the arithmetic: it is made of many small products."""
 FRAMES = 50
 """Positions of the encoder in a second of audio."""
 
@@ -64,7 +66,7 @@ def measuring_seconds(plain: Plan, widths: int, audio: float) -> float:
         rows * ROUNDING_OPERATIONS * n**2 / ROUNDING + n**3 / 3 / FACTORS / widths
         for rows, n in shapes.values()
     )
-    return widths * (forward + rounding) / cores()
+    return widths * ((forward + rounding) / cores() + TRIAL * len(shapes))
 
 
 def walk_seconds(plan: Plan, audio: float) -> float:
