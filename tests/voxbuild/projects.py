@@ -31,6 +31,7 @@ language: en
 license: CC-BY-SA-3.0
 attribution: whoever spoke the embedded clips.
 """
+HEARD = CLIPS.replace("few", "heard").replace("The shortest prompts", "One training prompt")
 RANDOM = """\
 name: tiny
 model: Random

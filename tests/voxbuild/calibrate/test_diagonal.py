@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from projects import doit, edit, executed, make_project, skipped
+from projects import HEARD, doit, edit, executed, make_project, skipped
 from small_sources import header_of, params_of, unusable_model
 
 from voxbuild import stages
@@ -23,26 +23,12 @@ from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of
 from voxrun.transcriber import Transcriber
 
-CLIPS = """\
-name: heard
-summary: One training prompt.
-folder: ../../heard
-language: en
-license: CC-BY-SA-3.0
-attribution: whoever spoke the embedded clips.
-"""
-
 
 @pytest.fixture(scope="module")
 def clips(root):
     book = read_book(root / "recipes")
     members = read_clips(book.clips["calibration"], root / "recipes/clips")
     return sorted(members, key=lambda clip: clip.path.stat().st_size)[:2]
-
-
-@pytest.fixture(scope="module")
-def tiny(root):
-    return root / "tiny/checkpoint"
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +124,7 @@ def project_that_calibrates(folder, root, clips, recipes=("4bit",)):
     """A project whose first recipe searches with activations, over the shortest calibration clip."""
     make_project(folder, recipes, clips=1)
     edit(folder / "recipes/4bit.yaml", "size: 64}", "size: 64, search: activation}\ncalibrate: heard")
-    (folder / "recipes/clips/heard.yaml").write_text(CLIPS)
+    (folder / "recipes/clips/heard.yaml").write_text(HEARD)
     hear(folder, clips[0])
     return folder
 

@@ -8,7 +8,6 @@ import pytest
 from voxbuild.calibrate import sensitivity
 from voxbuild.calibrate.measurement import InPassing
 from voxbuild.calibrate.network import Network
-from voxbuild.calibrate.recordings import own_tokens
 from voxbuild.calibrate.sensitivity import Sensitivity
 from voxbuild.calibrate.walk import Walk
 from voxbuild.calibrate.whole import second_moments
@@ -28,17 +27,6 @@ HOW = Quantization("affine", 3, 64)
 MODULES = ("encoder.layers.2.mlp.up_proj", "adapter.w_in", "language_model.layers.0.ada_norm.linear_in", HEAD)
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def tiny(root):
-    return root / "tiny/checkpoint"
-
-
-@pytest.fixture(scope="module")
-def recordings(root, tiny):
-    files = sorted((root / "tiny/clips/calibration").glob("*.flac"), key=lambda path: path.stat().st_size)
-    return own_tokens(tiny, files[:2], lambda: None)
 
 
 @pytest.fixture

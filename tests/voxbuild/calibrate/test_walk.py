@@ -7,7 +7,6 @@ import pytest
 from small_sources import unusable_model
 
 from voxbuild.calibrate import parts
-from voxbuild.calibrate.recordings import own_tokens
 from voxbuild.calibrate.walk import Walk
 from voxbuild.calibrate.whole import second_moments
 from voxbuild.errors import ConvertError
@@ -24,17 +23,6 @@ from voxrun.model.voxtral import parameter_shapes
 from voxrun.stream.schedule import KNOWN_DELAYS
 from voxrun.stream.scoring import teacher_forced_logits
 from voxrun.transcriber import Transcriber
-
-
-@pytest.fixture(scope="module")
-def tiny(root):
-    return root / "tiny/checkpoint"
-
-
-@pytest.fixture(scope="module")
-def recordings(root, tiny):
-    files = sorted((root / "tiny/clips/calibration").glob("*.flac"), key=lambda path: path.stat().st_size)
-    return own_tokens(tiny, files[:2], lambda: None)
 
 
 @pytest.fixture(scope="module")

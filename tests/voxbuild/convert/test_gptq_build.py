@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from cards import TEMPLATES, make_subject
-from projects import edit, make_project
+from projects import HEARD, edit, make_project
 
 from voxbuild import stages
 from voxbuild.artifact.lock import LOCK
@@ -28,22 +28,13 @@ from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of
 from voxrun.trust.manifest import Entry
 
-CLIPS = """\
-name: heard
-summary: One training prompt.
-folder: ../../heard
-language: en
-license: CC-BY-SA-3.0
-attribution: whoever spoke the embedded clips.
-"""
-
 
 def make_build(folder, root, sequential=False):
     """A project whose recipe 4bit is rounded with the moments over the shortest calibration clip."""
     project = make_project(folder, ("4bit",), clips=1)
     more = ", sequential: yes" if sequential else ""
     edit(project / "recipes/4bit.yaml", "size: 64}", f"size: 64, search: gptq{more}}}\ncalibrate: heard")
-    (project / "recipes/clips/heard.yaml").write_text(CLIPS)
+    (project / "recipes/clips/heard.yaml").write_text(HEARD)
     known = read_clips(read_book(root / "recipes").clips["calibration"], root / "recipes/clips")
     clip = min(known, key=lambda clip: clip.path.stat().st_size)
     (project / "heard").mkdir()
