@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import yaml
 
 from voxbuild.errors import SourceError
 from voxbuild.recipes.book import read_book
@@ -211,6 +212,12 @@ def test_the_repositorys_corpora_are_pinned_and_described(root):
         assert told["dataset_split"] == "test"
         assert clips.license == "CC-BY-4.0"
         assert clips.corpus.pinned()["uri"] == f"{clips.corpus.url}/tree/{told['dataset_revision']}"
+
+
+def test_the_documented_clip_set_is_one(root):
+    (example,) = re.findall(r"```yaml\n(# calls.*?)```", (root / "docs/recipes.md").read_text(), re.DOTALL)
+    clips = ClipSet.model_validate_json(json.dumps(yaml.safe_load(example)))
+    assert clips.parquet.speaker == "caller"
 
 
 def test_the_repositorys_clip_sets_are_complete(root):

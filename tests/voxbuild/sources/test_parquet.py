@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -275,6 +276,21 @@ def test_a_file_that_has_not_the_hash_of_the_hub_is_refused(cache):
     assert f"{path}: damaged, as its sha256 shows; delete {blob} and try again" in said_of(clip_set())
 
 
+def test_a_file_is_never_in_memory_as_a_whole(cache, monkeypatch):
+    size, rows = 100_000, 4
+    sound = pa.array([{"bytes": os.urandom(size), "path": "0.flac"} for _ in range(30 * rows)], AUDIO)
+    cache(librispeech(30 * rows, audio=sound), row_group_size=rows)
+    write, before, held = Path.write_bytes, pa.total_allocated_bytes(), []
+
+    def measured(path, data):
+        held.append(pa.total_allocated_bytes() - before)
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", measured)
+    assert len(read_clips(clip_set(), Path())) == len(held) == 30 * rows
+    assert size < max(held) < 4 * rows * size
+
+
 def test_a_full_disk_is_reported_and_the_next_run_goes_on(cache, monkeypatch):
     cache(librispeech(3))
     write = Path.write_bytes
@@ -303,12 +319,24 @@ def test_without_pyarrow_it_says_what_to_install(cache, monkeypatch):
 
 
 READ = """
+import os
+import signal
 import sys
 from pathlib import Path
 from voxbuild.sources.clips import read_clips
 from voxbuild.errors import SourceError
 from voxbuild.recipes.source import ClipSet
 
+write = Path.write_bytes
+
+
+def killed(path, data):
+    write(path, bytes(data)[:2])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if sys.argv[2:]:
+    Path.write_bytes = lambda path, data: (killed if path.name.startswith(sys.argv[2]) else write)(path, data)
 try:
     for clip in read_clips(ClipSet.model_validate_json(sys.argv[1]), Path("nowhere")):
         print(clip.name, clip.text, clip.path.read_bytes().decode(), sep="|")
@@ -316,6 +344,26 @@ except SourceError as error:
     print(error)
     sys.exit(3)
 """
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_whole_recordings_only_and_the_next_one_goes_on(cache, tmp_path):
+    path = cache(librispeech(4))
+    environment = os.environ | {"HF_HUB_CACHE": str(tmp_path)}
+
+    def read(*moment):
+        command = [sys.executable, "-c", READ, clip_set().model_dump_json(), *moment]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    assert read(".000002").returncode == -signal.SIGKILL
+    (folder,) = path.parent.glob("*.clips")
+    there = {p.name: p.read_bytes() for p in folder.iterdir()}
+    torn = [there.pop(name) for name in list(there) if name.endswith(".partial")]
+    assert torn == [b"so"]
+    assert there == {"000000.flac": b"sound 0", "000001.flac": b"sound 1"}
+    assert [line.rpartition("|")[2] for line in read().stdout.splitlines()] == [
+        f"sound {i}" for i in range(4)
+    ]
 
 
 @pytest.mark.slow

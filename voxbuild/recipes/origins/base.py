@@ -66,7 +66,7 @@ class Clip:
     path: Path
     text: str
     speaker: str | None = None
-    """Who speaks, or another name that clips share if they depend on each other; None: unknown."""
+    """Who speaks, or what else clips of a set share that depend on each other; None: unknown."""
 
 
 class Corpus(ABC):
