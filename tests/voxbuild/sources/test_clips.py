@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from huggingface_hub import constants
 
 from voxbuild.errors import SourceError
 from voxbuild.recipes.book import read_book
@@ -295,6 +296,20 @@ def test_the_first_clips_of_a_corpus_are_unpacked(hub, read_corpus):
     ]
     assert read_corpus(files).stdout.splitlines() == expected
     assert {call.split()[1].split("/")[1] for call in hub.calls} == {"datasets"}
+
+
+def test_what_a_crash_of_the_machine_left_is_unpacked_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    place = {"repo": "maker/corpus", "revision": "0" * 40, "language": "xx_yy", "limit": 2}
+    for name, content in corpus(["one.wav", "two.wav"]).items():
+        path = tmp_path / "datasets--maker--corpus" / "snapshots" / place["revision"] / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    one, two = read_clips(clip_set(fleurs=place), tmp_path)
+    two.path.write_bytes(b"")
+    two.path.with_name(".one.wav.123.partial").write_bytes(b"on")
+    assert read_clips(clip_set(fleurs=place), tmp_path) == [one, two]
+    assert (one.path.read_bytes(), two.path.read_bytes()) == (b"one.wav", b"two.wav")
 
 
 def test_a_recording_that_the_archive_lacks_is_named(read_corpus):

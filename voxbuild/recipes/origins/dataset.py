@@ -1,5 +1,6 @@
 """Data sets on the Hub: what all clip sets that lie in one have in common."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import pydantic
 
 from voxbuild.errors import SourceError, one_line
-from voxbuild.files import read_state, write_json, written_whole
+from voxbuild.files import TORN, read_state, write_json, written_whole
 from voxbuild.recipes.hub_terms import Repo
 from voxbuild.recipes.schema import Strict
 from voxrun.files.hashes import sha256_of
@@ -115,6 +116,13 @@ def check_whole(path: Path) -> None:
     expected = path.resolve().name
     if re.fullmatch("[0-9a-f]{64}", expected) and sha256_of(path) != expected:
         raise SourceError(f"{path}: damaged, as its sha256 shows; delete {path.resolve()} and try again")
+
+
+def whole_files(folder: Path) -> list[Path]:
+    """The recordings in a folder, made if necessary. An empty file is what a crash of the machine left."""
+    folder.mkdir(exist_ok=True)
+    with os.scandir(folder) as entries:
+        return [Path(entry) for entry in entries if entry.stat().st_size and not TORN.fullmatch(entry.path)]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from voxbuild.errors import SourceError
 from voxbuild.recipes.schema import FileName
 
 from .base import Clip
-from .dataset import HubDataset, Limit, check_whole, written
+from .dataset import HubDataset, Limit, check_whole, whole_files, written
 from .folder import present, read_table
 
 
@@ -55,9 +55,7 @@ class FleursFiles(HubDataset):
 def _unpacked(archive: Path, wanted: set[str]) -> Path:
     """A flat folder beside the archive with the wanted recordings. Raises SourceError."""
     folder = archive.with_name(archive.name.partition(".")[0] + ".clips")
-    folder.mkdir(exist_ok=True)
-    missing = {name for name in wanted if not (folder / name).is_file()}
-    if missing:
+    if missing := wanted - {path.name for path in whole_files(folder)}:
         check_whole(archive)
         try:
             _unpack(archive, missing, folder)

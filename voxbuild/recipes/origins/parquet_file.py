@@ -1,6 +1,5 @@
 """One parquet file of recordings, read as a stream: a few columns, and of the recordings one at a time."""
 
-import os
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 from voxbuild.errors import SourceError, one_line
 from voxrun.messages import shown
 
-from .dataset import check_whole, written
+from .dataset import check_whole, whole_files, written
 
 BUFFER = 2**16
 """Bytes that are read at once of a column; without a buffer it is read whole for a group of rows."""
@@ -79,7 +78,7 @@ class ParquetFile:
         self._check(column, "recordings (bytes, or a struct with `bytes`)", _is_audio)
         index = self._file.schema_arrow.get_field_index(column)
         folder = self.path.with_name(f"{self.path.name}.{index}.clips")
-        there = _files_in(folder)
+        there = {int(path.stem): path for path in whole_files(folder) if re.fullmatch("[0-9]+", path.stem)}
         if missing := sorted(set(numbers) - there.keys()):
             check_whole(self.path)
             for number, data, name in self._audio(column, missing):
@@ -147,14 +146,6 @@ class ParquetFile:
         return SourceError(
             f"{self.path}: not a parquet file, or a damaged one ({reason}); delete it and try again"
         )
-
-
-def _files_in(folder: Path) -> dict[int, Path]:
-    """The recordings in a folder by their row. An empty file is what a crash of the machine left."""
-    folder.mkdir(exist_ok=True)
-    with os.scandir(folder) as entries:
-        whole = (Path(entry) for entry in entries if entry.stat().st_size)
-        return {int(path.stem): path for path in whole if re.fullmatch("[0-9]+", path.stem)}
 
 
 def _ending(name: str) -> str:
