@@ -267,6 +267,24 @@ def test_a_damaged_file_is_reported_and_leaves_no_half_recording(cache):
     assert [c.path.read_bytes() for c in read_clips(clip_set(), Path())] == [each["bytes"] for each in sound]
 
 
+@pytest.mark.parametrize("column", ["text", "audio"])
+def test_a_file_that_holds_fewer_rows_than_it_says_is_damaged(cache, monkeypatch, column):
+    path = cache(librispeech(3), row_group_size=3)
+    whole = pq.ParquetFile.iter_batches
+
+    def fewer(file, *arguments, **options):
+        batches = list(whole(file, *arguments, **options))
+        columns = {*batches[0].schema.names}
+        return [batch[:-1] for batch in batches] if "text" in columns else batches[:-1]
+
+    def only(file, *arguments, **options):
+        wanted = column in (options.get("columns") or arguments[2])
+        return (fewer if wanted else whole)(file, *arguments, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", only)
+    assert f"{path}: not a parquet file, or a damaged one (row 2 is missing)" in said_of(clip_set())
+
+
 def test_a_file_that_has_not_the_hash_of_the_hub_is_refused(cache):
     path = cache(librispeech(2))
     blob = path.parents[4] / "blobs" / ("0" * 64)
@@ -276,10 +294,14 @@ def test_a_file_that_has_not_the_hash_of_the_hub_is_refused(cache):
     assert f"{path}: damaged, as its sha256 shows; delete {blob} and try again" in said_of(clip_set())
 
 
-def test_a_file_is_never_in_memory_as_a_whole(cache, monkeypatch):
+SMALL_PAGES = {"row_group_size": 1000, "use_dictionary": False, "write_batch_size": 4}
+
+
+@pytest.mark.parametrize("layout", [{"row_group_size": 4}, SMALL_PAGES], ids=["groups", "pages"])
+def test_a_file_is_never_in_memory_as_a_whole(cache, monkeypatch, layout):
     size, rows = 100_000, 4
     sound = pa.array([{"bytes": os.urandom(size), "path": "0.flac"} for _ in range(30 * rows)], AUDIO)
-    cache(librispeech(30 * rows, audio=sound), row_group_size=rows)
+    cache(librispeech(30 * rows, audio=sound), **layout)
     write, before, held = Path.write_bytes, pa.total_allocated_bytes(), []
 
     def measured(path, data):
@@ -390,6 +412,7 @@ def test_the_files_behind_a_pattern_are_those_of_the_commit_and_known_offline(hu
         "all/test.clean/0001.parquet": parquet("three"),
         "all/test.clean/0000.parquet": parquet("one", "two"),
         "all/test.clean/deep/0000.parquet": parquet("deep"),
+        "all/test.clean/old.parquet/0000.parquet": parquet("old"),
         "all/test.other/0000.parquet": parquet("four"),
         "all/train.clean/0000.parquet": parquet("five"),
     }
