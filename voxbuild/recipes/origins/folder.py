@@ -102,10 +102,10 @@ class ClipFolder(pydantic.RootModel[str], Corpus, frozen=True):
         if self._is_unlabelled(base):
             return recordings_in(folder)
         try:
-            listed = {row[0] for row in read_table(folder / TRANSCRIPTS, 2)}
+            listed = {TRANSCRIPTS, *(row[0] for row in read_table(folder / TRANSCRIPTS, 2))}
         except SourceError:  # the stage that reads them says it
-            listed = set()
-        return sorted(p for p in folder.glob("*") if p.name in {TRANSCRIPTS, *listed} and p.is_file())
+            listed = {TRANSCRIPTS}
+        return sorted(p for p in folder.glob("*") if p.name in listed and p.is_file())
 
 
 def recordings_in(folder: Path) -> list[Path]:
