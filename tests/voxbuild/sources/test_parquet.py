@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -91,7 +92,8 @@ def test_a_limit_takes_the_first_clips_and_reads_no_further(cache, monkeypatch):
     few = read_clips(clip_set(data_files=files, limit=3), Path())
     assert [clip.text for clip in few] == ["WORD 0", "WORD 1", "WORD 2"]
     assert len(list(few[0].path.parent.iterdir())) == 3
-    assert "0001.parquet cannot be downloaded" in said_of(clip_set(data_files=files, limit=5))
+    expected = "openslr/librispeech_asr: not in the cache, and the Hub cannot be reached ("
+    assert said_of(clip_set(data_files=files, limit=5)).startswith(expected)
     cache(librispeech(2, text=["MORE", "YET MORE"]), files[1])
     more = read_clips(clip_set(data_files=files, limit=5), Path())
     assert [clip.text for clip in more[3:]] == ["WORD 3", "MORE"]
@@ -419,15 +421,13 @@ def test_the_files_behind_a_pattern_are_those_of_the_commit_and_known_offline(hu
     commit = hub.add("datasets", "maker/read", files)
     hub.add("datasets", "maker/read", files | {"all/test.clean/0002.parquet": parquet("later")})
     expected = ["one|sound 0", "two|sound 1", "three|sound 0", "four|sound 0"]
-    assert read(HF_HUB_OFFLINE="1") == [
-        "maker/read: the files in all cannot be listed"
-        f" (Cannot reach {hub.url}/api/datasets/maker/read/tree/{commit}/all?recursive=true&expand=false:"
-        " offline mode is enabled. To disable it, please unset the `HF_HUB_OFFLINE` environment variable.)"
-    ]
+    assert read(HF_HUB_OFFLINE="1")[0].startswith(
+        "maker/read: not in the cache, and the Hub cannot be reached"
+    )
     online = read()
     assert [line.split("|", 1)[1] for line in online] == expected
     assert online[2].startswith("read/1089-134686-0000~2|")
     assert read(HF_HUB_OFFLINE="1") == online
-    assert read("none/*.parquet")[0].startswith("maker/read: the files in none cannot be listed (")
+    assert re.match(f"maker/read at {commit}: 404 .*/none", read("none/*.parquet")[0])
     assert read("all/*.flac") == [f"maker/read: no file matches all/*.flac at {commit}"]
     assert read("all/test.clean/0001.parquet", HF_HUB_OFFLINE="1") == ["read/1089-134686-0000|three|sound 0"]

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 
 import pydantic
 
-from voxbuild.errors import SourceError, one_line
+from voxbuild.errors import SourceError
 from voxbuild.files import TORN, read_state, write_json, written_whole
 from voxbuild.recipes.hub_terms import Repo
 from voxbuild.recipes.schema import Strict
 from voxrun.files.hashes import sha256_of
 
 from .base import Corpus
-from .hub import HUB, Commit
+from .hub import HUB, Commit, clear_errors
 
 Limit = Annotated[int, pydantic.Field(gt=0)]
 """Only the first clips, as many."""
@@ -43,7 +43,7 @@ class HubDataset(Strict, Corpus):
         """The path of a file in the cache. Raises SourceError."""
         import huggingface_hub
 
-        with self._errors(f"{name} cannot be downloaded"):
+        with clear_errors(self.repo, self.revision):
             path = huggingface_hub.hf_hub_download(
                 self.repo, name, repo_type="dataset", revision=self.revision
             )
@@ -69,7 +69,7 @@ class HubDataset(Strict, Corpus):
         kept = self._snapshot() / folder / ".voxbuild-files.json"
         if isinstance(names := read_state(kept), list):
             return names
-        with self._errors(f"the files in {folder or 'it'} cannot be listed"):
+        with clear_errors(self.repo, self.revision):
             entries = huggingface_hub.HfApi().list_repo_tree(
                 self.repo, folder or None, recursive=True, revision=self.revision, repo_type="dataset"
             )
@@ -84,18 +84,6 @@ class HubDataset(Strict, Corpus):
 
         owner = repo_folder_name(repo_id=self.repo, repo_type="dataset")
         return Path(constants.HF_HUB_CACHE) / owner / "snapshots" / self.revision
-
-    @contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        """Turn the Hub client's errors into a SourceError; hide its warnings of retries."""
-        from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
-        from huggingface_hub.utils import logging
-
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        try:
-            yield
-        except (HTTPError, OSError, ValueError) as error:
-            raise SourceError(f"{self.repo}: {what} ({one_line(error)})") from error
 
 
 def literal_part(pattern: str) -> str:
