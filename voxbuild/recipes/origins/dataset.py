@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import pydantic
 
 from voxbuild.errors import SourceError
-from voxbuild.files import TORN, read_state, write_json, written_whole
+from voxbuild.files import read_state, write_json, written_whole
 from voxbuild.recipes.hub_terms import Repo
 from voxbuild.recipes.schema import Strict
 from voxrun.files.hashes import sha256_of
@@ -110,7 +110,7 @@ def whole_files(folder: Path) -> list[Path]:
     """The recordings in a folder, made if necessary. An empty file is what a crash of the machine left."""
     folder.mkdir(exist_ok=True)
     with os.scandir(folder) as entries:
-        return [Path(entry) for entry in entries if entry.stat().st_size and not TORN.fullmatch(entry.path)]
+        return [Path(entry) for entry in entries if entry.stat().st_size]
 
 
 @contextmanager
