@@ -110,7 +110,8 @@ def whole_files(folder: Path) -> list[Path]:
     """The recordings in a folder, made if necessary. An empty file is what a crash of the machine left."""
     folder.mkdir(exist_ok=True)
     with os.scandir(folder) as entries:
-        return [Path(entry) for entry in entries if entry.stat().st_size]
+        named = (entry for entry in entries if not entry.name.startswith("."))  # others may vanish meanwhile
+        return [Path(entry) for entry in named if entry.stat().st_size]
 
 
 @contextmanager

@@ -124,11 +124,13 @@ class ParquetFile:
         return data.as_buffer(), str(name or "")
 
     def _check(self, column: str, content: str, is_right: Any) -> None:
-        """Raise SourceError unless there is one column of this name and type."""
+        """Raise SourceError unless there is one column of this name, and it has the type."""
         schema = self._file.schema_arrow
-        if column not in schema.names:
+        if schema.names.count(column) != 1:
             there = ", ".join(map(shown, schema.names))
-            raise SourceError(f"{self.path}: there is no column {column}; there are {there}")
+            raise SourceError(
+                f"{self.path}: there is no column {column}, or more than one; there are {there}"
+            )
         if not is_right(schema.field(column).type):
             kind = one_line(ValueError(schema.field(column).type))
             raise SourceError(f"{self.path}: the column {column} does not hold {content}, but {kind}")
@@ -139,7 +141,7 @@ class ParquetFile:
 
         try:
             yield
-        except (pyarrow.ArrowException, OSError) as error:
+        except (pyarrow.ArrowException, OSError, ValueError) as error:  # ValueError: text that is not UTF-8
             raise self._damaged(one_line(error)) from error
 
     def _damaged(self, reason: str) -> SourceError:
@@ -173,6 +175,5 @@ def _is_text_or_number(kind: Any) -> bool:
 def _is_audio(kind: Any) -> bool:
     from pyarrow import types
 
-    if types.is_struct(kind):
-        return "bytes" in kind.names and _is_audio(kind.field("bytes").type)
-    return any(is_one(kind) for is_one in (types.is_binary, types.is_large_binary, types.is_binary_view))
+    inner = kind.field("bytes").type if types.is_struct(kind) and "bytes" in kind.names else kind
+    return any(is_one(inner) for is_one in (types.is_binary, types.is_large_binary, types.is_binary_view))
