@@ -8,17 +8,21 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 from huggingface_hub import constants
 
 from voxbuild.errors import SourceError
 from voxbuild.recipes.source import ClipSet
 from voxbuild.sources.clips import read_clips, read_recordings
 
+TINY = Path(__file__).parents[3] / "tiny/clips"
 COMMIT = "71cacbfb7e2354c4226d01e70d77d5fca3d04ba1"
 FACTS = {"name": "read", "summary": "", "language": "en", "license": "CC-BY-4.0", "attribution": "nobody"}
 AUDIO = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -171,6 +175,18 @@ def test_the_name_in_a_struct_gives_at_most_an_ending(cache, name):
     (clip,) = read_clips(clip_set(), Path())
     assert clip.path.parent.parent == path.parent
     assert clip.path.name in ("000000", "000000.so")
+
+
+def test_a_recording_without_a_name_gets_the_ending_of_its_container(cache):
+    flac = (TINY / "prompts/vm-youhave.flac").read_bytes()
+    wave = BytesIO()
+    soundfile.write(wave, np.zeros(800), 8000, format="WAV")
+    cache(librispeech(3, audio=pa.array([flac, wave.getvalue(), b"no sound"])))
+    assert [clip.path.name for clip in read_clips(clip_set(), Path())] == [
+        "000000.flac",
+        "000001.wav",
+        "000002",
+    ]
 
 
 def test_columns_may_have_other_names_and_be_categories(cache):

@@ -5,17 +5,21 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from voxbuild.errors import SourceError, one_line
+from voxrun.errors import AudioError
 from voxrun.messages import shown
 
 from .dataset import check_whole, whole_files, written
 
 BUFFER = 2**16
 """Bytes that are read at once of a column; without a buffer it is read whole for a group of rows."""
+HEAD = 2**16
+"""Bytes of a recording that tell its container."""
 ROWS = 4096
 """Rows of texts that are read at once."""
 MISSING = "reading parquet needs pyarrow, not installed here: pip install pyarrow"
@@ -82,7 +86,7 @@ class ParquetFile:
         if missing := sorted(set(numbers) - there.keys()):
             check_whole(self.path)
             for number, data, name in self._audio(column, missing):
-                path = folder / f"{number:06}{_ending(name)}"
+                path = folder / f"{number:06}{_ending(name) or _container(data)}"
                 with written(path) as partial:
                     partial.write_bytes(data)
                 there[number] = path
@@ -153,6 +157,18 @@ class ParquetFile:
 def _ending(name: str) -> str:
     ending = PurePosixPath(name).suffix.lower()
     return ending if re.fullmatch(r"\.[a-z0-9]{1,8}", ending) else ""
+
+
+def _container(data: Any) -> str:
+    """The ending of what has no name, for programs that go by it; empty for what is no sound."""
+    from voxrun.audio.decode.bytestream import ByteStream
+    from voxrun.audio.decode.formats import recognise
+
+    try:
+        kind = recognise(ByteStream(BytesIO(bytes(data[:HEAD])), ""), guess_raw=False).demuxer
+    except AudioError:
+        return ""
+    return "." + {"mov": "m4a", "matroska": "webm"}.get(kind, kind)
 
 
 def _text(value: Any) -> str | None:
