@@ -11,6 +11,7 @@ from .origins.base import Corpus, Origin
 from .origins.fleurs import FleursFiles
 from .origins.folder import ClipFolder, LocalFolder
 from .origins.hub import HubFiles, Sha256
+from .origins.parquet import ParquetFiles
 from .schema import FileName, FilePath, Strict
 
 ADAPTER = "adapter"
@@ -120,12 +121,13 @@ class Source(Strict):
 
 
 class ClipSet(Strict):
-    """Recordings with transcripts: a folder with a transcripts.tsv, or a corpus on the Hub."""
+    """Recordings with transcripts: a folder with a transcripts.tsv, or a data set on the Hub."""
 
     name: FileName
     summary: str
     folder: ClipFolder | None = None
     fleurs: FleursFiles | None = None
+    parquet: ParquetFiles | None = None
     language: str
     license: str
     attribution: str
