@@ -23,8 +23,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # tests/ has a folder
 
 from recordings.matrix import KINDS, Kind, Made, ffmpeg, made
 from recordings.sounds import clip
-
 from voxbuild.validate.error_rates import error_rates
+
 from voxrun.audio.file import FileSource
 from voxrun.audio.opened import open_audio
 from voxrun.audio.source import Source

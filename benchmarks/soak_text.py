@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from soak_audio import Piece, Speech
-
 from voxbuild.validate.error_rates import error_rates
+
 from voxrun.stream.results import Result
 from voxrun.transcriber import Transcriber
 
