@@ -29,17 +29,17 @@ HEADER = [
 ]
 ABOUT = """\
 At each position the likeliest tokens are kept (log-probabilities in float32, ids), until all others
-together have a mass of at most {rest:g}, but no more than {most:,} tokens; and the log of the others' mass.
-KL from them takes all others as one token, so it is a lower bound. What is missing is at most the others' mass
-times the range of log(p / q) among them. *missing*: as a share of the mean, and of the 99th percentile; *most
-at a position* in nats. A negative share is the rounding of float32.
+together have a mass of at most {rest:g}, but no more than {most:,} tokens; and the log of the others'
+mass. KL from them takes all others as one token, so it is a lower bound. What is missing is at most the
+others' mass times the range of log(p / q) among them. *missing*: as a share of the mean, and of the
+99th percentile; *most at a position* in nats. A negative share is the rounding of float32.
 
 {table}
 
 *tiny*: the source's logits over all its clips, against those of artifacts. *random, 3*: {positions}
-positions of normally distributed logits with a standard deviation of 3 over the upstream's {upstream:,} tokens:
-the worst case, for a trained model's are less flat. *+ 5*: the likeliest token leads by so much more. Their
-other models' logits differ by normal noise.
+positions of normally distributed logits with a standard deviation of 3 over the upstream's {upstream:,}
+tokens: the worst case, for a trained model's are less flat. *+ 5*: the likeliest token leads by so much
+more. Their other models' logits differ by normal noise.
 """
 
 

@@ -3,8 +3,8 @@
     python benchmarks/validation.py [--before CHECKOUT] [--full ARTIFACT] [--repeat 5]
 
 `--before`: a checkout of an older voxbuild, whose validations are run in turn with ours. `--full`: an
-artifact at full size (`benchmarks/make_checkpoint.py`, `benchmarks/make_artifact.py`), for memory. Without them
-their parts are left out.
+artifact at full size (`benchmarks/make_checkpoint.py`, `benchmarks/make_artifact.py`), for memory.
+Without them their parts are left out.
 """
 
 import argparse
@@ -150,24 +150,25 @@ def memory(artifact: Path) -> str:
 
 TEXT = """# What a validation costs
 
-The source hears each clip once for each delay; its tokens and scores are kept. The validation of an artifact
-loads the artifact only, and hears nothing twice. Made by `python benchmarks/validation.py` on
+The source hears each clip once for each delay; its tokens and scores are kept. The validation of an
+artifact loads the artifact only, and hears nothing twice. Made by `python benchmarks/validation.py` on
 {machine}.
 
 {parts}"""
 
 ABOUT_TIMES = """\
 Artifacts over tiny's 48 clips (257 s of audio), by the older version of the checkout `--before` and by
-this one, in turn; the source is known, the artifact is not. *time*, *processor time* and *peak memory* are those
-of the process `doit validate`; *stage* is the stage alone, in a process of its own. Medians, from least to most;
-ratios are of runs of the same round, on a machine with other work.
+this one, in turn; the source is known, the artifact is not. *time*, *processor time* and *peak memory*
+are those of the process `doit validate`; *stage* is the stage alone, in a process of its own. Medians,
+from least to most; ratios are of runs of the same round, on a machine with other work.
 
 """
 
 ABOUT_MEMORY = """\
-An artifact with {weights} MB of weights hears {clips} clips ({audio} s), first as the source, then compared
-with the scores that were kept. Resident were at most {own} MB of the process's own memory and {mapped} MB of
-mapped files, the weights among them; {peak} MB together: {over} MB more than the weights.
+An artifact with {weights} MB of weights hears {clips} clips ({audio} s), first as the source, then
+compared with the scores that were kept. Resident were at most {own} MB of the process's own memory and
+{mapped} MB of mapped files, the weights among them; {peak} MB together: {over} MB more than the
+weights.
 """
 
 
