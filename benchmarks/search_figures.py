@@ -5,13 +5,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import bootstrap
-import numpy as np
-from bootstrap import Interval
 from runs import ROOT
 from search_project import OURS, SETS, Project, Trial
 
 from voxbuild.artifact.manifest import Manifest
+from voxbuild.evaluate.figures import Fidelity, fidelity
 from voxbuild.evaluate.jobs import UNQUANTIZED, Model, Reference, Result
 from voxbuild.evaluate.local import Local
 from voxbuild.evaluate.models import default_delay, jobs_for
@@ -21,6 +19,8 @@ from voxbuild.recipes.book import Book, read_book
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.sources.clips import read_clips
 from voxbuild.statistics.errors import count_errors
+from voxbuild.statistics.estimate import Estimate
+from voxbuild.statistics.intervals import mean, rate
 from voxbuild.statistics.normalise import Normaliser
 from voxrun.files.hashes import sha256_of
 
@@ -50,15 +50,9 @@ class Texts:
         return self.normalisers[clip.name.partition("/")[0]]
 
     @property
-    def wer(self) -> float:
+    def wer(self) -> Estimate:
         """In per cent."""
-        return 100 * sum(self.errors) / sum(self.words)
-
-    @property
-    def wer_interval(self) -> Interval:
-        """95 %, over clips."""
-        low, high = bootstrap.ratio(self.errors, self.words)
-        return 100 * low, 100 * high
+        return rate(self.errors, self.words) * 100
 
     def agreement(self, other: "Texts") -> float:
         """Share of the clips with the other's text."""
@@ -83,9 +77,9 @@ class Measured:
     seconds: float
 
     @property
-    def fidelity(self) -> dict[str, float]:
+    def fidelity(self) -> Fidelity:
         """As in a validation.json."""
-        return over_all(self.near)
+        return near_to_source(self.near)
 
     @property
     def kl(self) -> list[float]:
@@ -93,25 +87,16 @@ class Measured:
         return [float(clip.kl.sum()) for clip in self.near]
 
 
-def ratio(one: Measured, other: Measured) -> float:
-    """Of the KL means."""
-    return sum(one.kl) / sum(other.kl)
+def ratio(one: Measured, other: Measured) -> Estimate:
+    """Of the KL means, paired over clips."""
+    return mean(one.kl, other.kl)
 
 
-def ratio_interval(one: Measured, other: Measured) -> Interval:
-    """95 %, paired over clips."""
-    return bootstrap.ratio(one.kl, other.kl)
-
-
-def over_all(near: Sequence[Result]) -> dict[str, float]:
-    """Fidelity over all positions of these clips."""
-    kl, same = (np.concatenate([getattr(clip, name) for clip in near]) for name in ("kl", "same"))
-    return {
-        "positions": len(kl),
-        "top1_agreement": round(float(same.mean()), 5),
-        "kl_mean": round(float(kl.mean()), 6),
-        "kl_p99": round(float(np.percentile(kl, 99)), 6),
-    }
+def near_to_source(near: Sequence[Result]) -> Fidelity:
+    """Fidelity over all positions of clips that were compared with the source."""
+    found = fidelity(near)
+    assert found
+    return found
 
 
 @dataclass
@@ -175,7 +160,7 @@ class Judge:
             trial,
             heard,
             self._texts(heard),
-            over_all(self.near(folder, OURS))["kl_mean"] if trial.audio and with_texts else None,
+            near_to_source(self.near(folder, OURS)).kl_mean.value if trial.audio and with_texts else None,
             manifest.weight_bytes,
             " ".join(e.sha256 for n, e in manifest.weight_files.items() if n.endswith(".safetensors")),
             seconds,
