@@ -18,7 +18,7 @@ source: tiny
 quantize: {{mode: affine, bits: {bits}, group_size: 64}}
 validate:
   clips: [few]
-  gates: {{wer: 75.0, top1_agreement: 0.5}}
+  gates: {{wer: 75.0, top1_agreement: 0.8}}
 publish:
   repo: someone/{{model}}-{{recipe}}
 card: voxtral.md.j2
