@@ -36,12 +36,16 @@ class Local:
 
 
 def hear(folder: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
-    """Load the model in a folder, and let it hear several clips at once; results as they come.
+    """Load the model in a folder, and let it hear clips: see `heard_by`."""
+    return heard_by(Transcriber.open(folder), jobs)
+
+
+def heard_by(transcriber: Transcriber, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
+    """Let a model hear several clips at once; results as they come.
 
     A result does not depend on the other jobs. Raises AudioError for a clip that cannot be read,
     ValidationError for a source without finite results, or scores that are damaged.
     """
-    transcriber = Transcriber.open(folder)
     scorer, at_once = Scorer(transcriber.model, transcriber.tokenizer), sessions_at_once(transcriber.model)
     following, hearing = iter(jobs), list[_Hearing]()
     while True:
