@@ -5,7 +5,7 @@ from typing import Any
 
 from voxbuild.console import markdown
 from voxbuild.recipes.quantization import Rule
-from voxbuild.statistics.estimate import LEVEL, Estimate
+from voxbuild.statistics.estimate import Estimate
 from voxbuild.tensors.modes import PLAIN
 
 from .siblings import Sibling
@@ -19,7 +19,6 @@ HEARD = {
     "WER increase, points": "wer_increase",
 }
 """Columns of the table of clip sets, and their keys in validation.json."""
-CERTAIN = f"In brackets: {LEVEL} % intervals."
 
 
 def weights_table(subject: Subject) -> str:

@@ -13,9 +13,13 @@ from typing import Any, Literal
 from .spoken_digits import spoken_digits
 
 LIBRARY = "whisper-normalizer"
-WITHOUT_SPACES = {"zh", "cmn", "yue", "ja", "th", "lo", "my", "km"}
+ENGLISH = {"en", "eng"}
+WITHOUT_SPACES = {
+    *("zh", "zho", "chi", "cmn", "yue", "ja", "jpn"),
+    *("th", "tha", "lo", "lao", "my", "mya", "bur", "km", "khm"),
+}
 """Languages that are written without spaces between words; their error rate is that of characters."""
-OPTIONAL_MARKS = {"ar", "fa", "ur", "he"}
+OPTIONAL_MARKS = {"ar", "ara", "fa", "fas", "per", "ur", "urd", "he", "heb"}
 """Languages whose vowel marks are rarely written, and say nothing about what was heard."""
 TATWEEL = "\u0640"
 """Arabic's sign that stretches a word in print."""
@@ -39,7 +43,7 @@ class Normaliser:
 
 @cache
 def normaliser_for(language: str, digits: bool = False) -> Normaliser:
-    """The normaliser of texts in a language, given by its code (`en`, `pt-BR`, `zh_cn`).
+    """The normaliser of texts in a language, given by its code (`en`, `pt-BR`, `zh_cn`, `jpn`).
 
     `digits`: digits are read one by one, so each is a word.
     English: OpenAI's normaliser of Whisper, which writes number words as digits and spells as in America.
@@ -48,7 +52,7 @@ def normaliser_for(language: str, digits: bool = False) -> Normaliser:
     code = language.lower().replace("_", "-").split("-")[0]
     if digits:
         return Normaliser("voxbuild spoken digits 1", "word", spoken_digits)
-    if code == "en":
+    if code in ENGLISH:
         return Normaliser(_named("English"), "word", _english)
     if code in WITHOUT_SPACES:
         return Normaliser(_named("basic, by character"), "character", _by_character)

@@ -111,7 +111,7 @@ def test_another_vowel_is_an_error(language, true, heard):
 
 def test_a_normaliser_says_its_version():
     assert normaliser_for("en").name == f"whisper-normalizer {version('whisper-normalizer')}: English"
-    assert (normaliser_for("ja").unit, normaliser_for("ko").unit) == ("character", "word")
+    assert [normaliser_for(code).unit for code in ("ja", "jpn", "ko")] == ["character", "character", "word"]
 
 
 def test_the_distance_of_texts_is_in_characters():

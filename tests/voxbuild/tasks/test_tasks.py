@@ -189,7 +189,7 @@ def test_siblings_are_recorded_as_they_are_published(built):
     folder = built / "out/tiny/4bit"
     assert (sibling.recipe, sibling.tag) == ("4bit", "v9")
     assert sibling.digest == sha256_of(folder / "manifest.json")
-    assert sibling.wer == read_json(folder / "validation.json")["total"]["wer"]
+    assert sibling.wer == read_json(folder / "validation.json")["total"]["wer"]["value"]
 
     doit(built, "yank", "recipe=4bit", "tag=v9", "reason=bad")
     before = (built / "model_cards/siblings/tiny.json").read_bytes()
