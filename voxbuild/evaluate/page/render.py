@@ -1,0 +1,123 @@
+"""The report page: evaluation.json's figures and texts, in one HTML file that loads nothing from a network."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from voxbuild.evaluate.jobs import UNQUANTIZED
+
+SCRIPTS = ("elements", "charts", "fidelity", "tables", "texts", "clips", "app")
+"""In this order: each uses what is before it."""
+IN_HTML = str.maketrans({"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"})
+"""JSON that cannot end its element, whatever a transcript holds."""
+
+Evaluation = Mapping[str, Any]
+"""The content of evaluation.json."""
+
+
+def render(evaluation: Evaluation, audio: Mapping[str, str]) -> str:
+    """The page. `audio`: clip -> the address of its recording, relative to the page or a data URI."""
+    script = "\n".join(_static(f"{name}.js") for name in SCRIPTS)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(_static("page.html.j2")).render(
+        title=f"{evaluation['source']['model']}: evaluation",
+        lead=_lead(evaluation),
+        style=Markup(_static("style.css")),
+        script=Markup(script),
+        script_hash=_hash(script),
+        data=Markup(_in_html(page_data(evaluation, audio))),
+    )
+
+
+def _static(name: str) -> str:
+    return files(__package__).joinpath("static", name).read_text(encoding="utf-8").rstrip("\n")
+
+
+def _hash(script: str) -> str:
+    """The hash by which a browser knows the page's own script, and runs no other."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _in_html(data: Mapping[str, Any]) -> str:
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.translate(IN_HTML)
+
+
+def _lead(evaluation: Evaluation) -> str:
+    variants, delays, sets = (evaluation[name] for name in ("variants", "delays", "sets"))
+    clips, seconds = (sum(each[name] for each in sets.values()) for name in ("clips", "seconds"))
+    return (
+        f"{evaluation['source']['summary']} Here {_number(len(variants) - 1, 'variant')} of its weights and the"
+        f" unquantized source heard {_number(clips, 'clip')} ({seconds / 60:,.1f} minutes) of"
+        f" {_number(len(sets), 'clip set')} at {_number(len(delays), 'delay')}."
+    )
+
+
+def _number(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def page_data(evaluation: Evaluation, audio: Mapping[str, str]) -> dict[str, Any]:
+    """What the page's script reads: evaluation.json with numbers instead of names where they repeat."""
+    variants, sets, delays = _by_size(evaluation), list(evaluation["sets"]), list(evaluation["delays"])
+    groups = _groups(evaluation)
+    places = {key: n for n, (key, _) in enumerate(groups)}
+    return {
+        "delays": delays,
+        "default_delay": evaluation["default_delay"],
+        "variants": [{"name": name, "bytes": evaluation["variants"][name]["bytes"]} for name in variants],
+        "sets": [{"name": name, **each} for name, each in evaluation["sets"].items()],
+        "groups": [group for _, group in groups],
+        "cells": [
+            {
+                **{name: value for name, value in cell.items() if name not in ("set", "language", "delay_ms")},
+                "variant": variants.index(cell["variant"]),
+                "delay": delays.index(cell["delay_ms"]),
+                "group": places[cell["set"], cell["language"]],
+            }
+            for cell in evaluation["cells"]
+        ],
+        "clips": [
+            {
+                "name": name,
+                "set": sets.index(clip["set"]),
+                "reference": clip["reference"],
+                "normalised": clip["normalised"],
+                "texts": clip["texts"],
+                "heard": [clip["heard"][variant] for variant in variants],
+                "audio": audio.get(name),
+            }
+            for name, clip in evaluation["clips"].items()
+        ],
+    }
+
+
+def _by_size(evaluation: Evaluation) -> list[str]:
+    """The variants' names: the source, then the largest first."""
+    sizes = {name: each["bytes"] for name, each in evaluation["variants"].items()}
+    return sorted(sizes, key=lambda name: (name != UNQUANTIZED, -sizes[name], name))
+
+
+def _groups(evaluation: Evaluation) -> list[tuple[tuple[str | None, str | None], dict[str, Any]]]:
+    """What the cells are over, in their order: (set, language) -> the choice on the page."""
+    sets = evaluation["sets"]
+    keys = dict.fromkeys((cell["set"], cell["language"]) for cell in evaluation["cells"])
+    groups = []
+    for key in keys:
+        chosen, language = key
+        members = [
+            n
+            for n, (name, each) in enumerate(sets.items())
+            if chosen in (None, name) and language in (None, each["language"])
+        ]
+        clips = _number(sum(list(sets.values())[n]["clips"] for n in members), "clip")
+        name = chosen or (f"language {language}" if language else "all clips")
+        over = "all clips" if name == "all clips" else f"the {clips} of {name}"
+        groups.append((key, {"name": name, "sets": members, "words": over}))
+    return groups
