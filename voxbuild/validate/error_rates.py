@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import jiwer
 
-from voxbuild.sources.transcripts import normalise
+from voxbuild.statistics.spoken_digits import spoken_digits
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class ErrorRates:
 
 def error_rates(references: Sequence[str], hypotheses: Sequence[str]) -> ErrorRates:
     """The error rates over all pairs of normalised texts."""
-    said, heard = list(map(normalise, references)), list(map(normalise, hypotheses))
+    said, heard = list(map(spoken_digits, references)), list(map(spoken_digits, hypotheses))
     words = jiwer.process_words(said, heard)
     return ErrorRates(
         words=words.hits + words.substitutions + words.deletions,

@@ -4,7 +4,7 @@
 
 import pytest
 
-from voxbuild.sources.transcripts import normalise
+from voxbuild.statistics.spoken_digits import spoken_digits as normalise
 from voxbuild.validate.error_rates import error_rates
 
 
