@@ -1,18 +1,19 @@
 """A grid: the unquantized source and its artifacts, heard at delays over clip sets."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from voxbuild.errors import RecipeError
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.recipes.source import ClipSet
 from voxrun.checkpoint.layout import Layout
 from voxrun.errors import VoxrunError
-from voxrun.files.hashes import sha256_of
 from voxrun.stream.schedule import Schedule
 from voxrun.stream.tokenizer import Tokenizer
 
-from .jobs import Job, Model, Reference, Result, Runner
+from .jobs import Model, Result, Runner
+from .models import jobs_for
 from .records import Records
 from .run import Done, references, results
 
@@ -52,20 +53,19 @@ Heard = Mapping[Cell, Sequence[Result]]
 """What each model heard at each delay, in the order of `Grid.everything`."""
 
 
-def delays_of(source: Model, asked: Iterable[float]) -> tuple[tuple[float, ...], float]:
-    """The delays to hear at, shortest first (none asked: the model's own), and the model's own.
+def delays_of(source: Model, asked: Iterable[float]) -> tuple[float, ...]:
+    """The delays to hear at, shortest first; none asked: the model's own.
 
     Raises RecipeError for a delay that the model cannot have, and voxrun's ConfigError.
     """
     audio, tokenizer = Layout(source.folder).config.audio, Tokenizer(source.folder)
-    own = float(tokenizer.default_delay_ms)
-    wanted = tuple(sorted(set(asked))) or (own,)
+    wanted = tuple(sorted(set(asked))) or (tokenizer.default_delay_ms,)
     for delay in wanted:
         try:
             Schedule.for_delay(audio, tokenizer, delay)
         except VoxrunError as error:
             raise RecipeError(f"delays={delay:g}: {error}") from error
-    return wanted, own
+    return wanted
 
 
 def hear(grid: Grid, records: Records, runner: Runner, done: Done) -> Heard:
@@ -73,28 +73,19 @@ def hear(grid: Grid, records: Records, runner: Runner, done: Done) -> Heard:
 
     Raises AudioError, VoxbuildError.
     """
-    hashes = {clip.name: sha256_of(clip.path) for clip in grid.everything}
-    asked = list(_jobs(grid, [grid.source], hashes, {}))
-    theirs = references(asked, records, runner, done)
-    given = {
-        (job.delay_ms, job.name): reference for job, (_, reference) in zip(asked, theirs, strict=True)
-    }
-    jobs = list(_jobs(grid, grid.variants, hashes, given))
+    clips = grid.everything
+    asked = [job for delay in grid.delays for job in jobs_for(grid.source, clips, delay)]
+    known = references(asked, records, runner, done)
+    given = iter([reference for _, reference in known])
+    by_delay = {delay: list(islice(given, len(clips))) for delay in grid.delays}
+    jobs = [
+        job
+        for model in grid.variants
+        for delay in grid.delays
+        for job in jobs_for(model, clips, delay, by_delay[delay])
+    ]
     ours = results(jobs, records, runner, done)
     heard: dict[Cell, list[Result]] = {}
-    for job, result in zip([*asked, *jobs], [*(result for result, _ in theirs), *ours], strict=True):
+    for job, result in zip([*asked, *jobs], [*(result for result, _ in known), *ours], strict=True):
         heard.setdefault((job.model.name, job.delay_ms), []).append(result)
     return heard
-
-
-def _jobs(
-    grid: Grid,
-    models: Iterable[Model],
-    hashes: Mapping[str, str],
-    given: Mapping[tuple[float, str], Reference],
-) -> Iterator[Job]:
-    for model in models:
-        for delay in grid.delays:
-            for clip in grid.everything:
-                reference = given.get((delay, clip.name))
-                yield Job(model, clip.name, clip.path, hashes[clip.name], delay, reference)

@@ -25,7 +25,7 @@ from .actions import EXPECTED, Work, message_of, on_variant, read, workspace
 
 Task = dict[str, Any]
 
-VARIABLES = (*variables.VARIABLES, "target", "tag", "lock", "out", "key", "branch", "reason")
+VARIABLES = (*variables.VARIABLES, "target", "tag", "lock", "out", "key", "branch", "reason", "delays")
 """The variables NAME=VALUE of the command line."""
 LOUD: Task = {"verbosity": 2, "io": {"capture": False}}
 """Captures no output: progress bars need the terminal."""
@@ -59,6 +59,16 @@ def recipe_names() -> list[str]:
     if "" in names and len(names) > 1:
         raise InvalidTask(f"recipe={get_var('recipe')}: a name is missing; separate names by one comma")
     return [name for name in names if name]
+
+
+def delays() -> list[float]:
+    """The delays of delays=, in milliseconds; none without it. Raises InvalidTask."""
+    try:
+        return [float(text) for text in get_var("delays", "").split(",") if get_var("delays")]
+    except ValueError as error:
+        raise InvalidTask(
+            f"delays={get_var('delays')}: say milliseconds, separated by commas, such as delays=160,480"
+        ) from error
 
 
 def book() -> Book:
@@ -136,6 +146,7 @@ def _check_variables() -> None:
             raise InvalidTask(f"unknown variable {match[1]}; known: {', '.join(VARIABLES)}")
     if get_var("lock") and len(recipe_names()) != 1:
         raise InvalidTask("lock= belongs to one recipe; name it with recipe=")
+    delays()
     if get_var("target", "registry") not in TARGETS:
         raise InvalidTask(f"unknown target {get_var('target')}; known: {', '.join(TARGETS)}")
 

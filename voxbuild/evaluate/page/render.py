@@ -10,12 +10,18 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from voxbuild.evaluate.jobs import UNQUANTIZED
+from voxbuild.evaluate.forms import by_size
 
 SCRIPTS = ("elements", "charts", "fidelity", "tables", "texts", "clips", "app")
 """In this order: each uses what is before it."""
-IN_HTML = str.maketrans({"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"})
+IN_HTML = str.maketrans(
+    {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
+)
 """JSON that cannot end its element, whatever a transcript holds."""
+
+SHOWN = ("wer", "wer_increase", "cer", "text_agreement")
+FIDELITY = ("top1_agreement", "kl_mean", "kl_p99")
+"""The figures of a cell on the page."""
 
 Evaluation = Mapping[str, Any]
 """The content of evaluation.json."""
@@ -65,7 +71,7 @@ def _number(n: int, what: str) -> str:
 
 def page_data(evaluation: Evaluation, audio: Mapping[str, str]) -> dict[str, Any]:
     """What the page's script reads: evaluation.json with numbers instead of names where they repeat."""
-    variants, sets, delays = _by_size(evaluation), list(evaluation["sets"]), list(evaluation["delays"])
+    variants, sets, delays = by_size(evaluation), list(evaluation["sets"]), list(evaluation["delays"])
     groups = _groups(evaluation)
     places = {key: n for n, (key, _) in enumerate(groups)}
     return {
@@ -76,7 +82,8 @@ def page_data(evaluation: Evaluation, audio: Mapping[str, str]) -> dict[str, Any
         "groups": [group for _, group in groups],
         "cells": [
             {
-                **{name: value for name, value in cell.items() if name not in ("set", "language", "delay_ms")},
+                **{name: cell[name] for name in SHOWN},
+                **{name: (cell["fidelity"] or {}).get(name) for name in FIDELITY},
                 "variant": variants.index(cell["variant"]),
                 "delay": delays.index(cell["delay_ms"]),
                 "group": places[cell["set"], cell["language"]],
@@ -96,12 +103,6 @@ def page_data(evaluation: Evaluation, audio: Mapping[str, str]) -> dict[str, Any
             for name, clip in evaluation["clips"].items()
         ],
     }
-
-
-def _by_size(evaluation: Evaluation) -> list[str]:
-    """The variants' names: the source, then the largest first."""
-    sizes = {name: each["bytes"] for name, each in evaluation["variants"].items()}
-    return sorted(sizes, key=lambda name: (name != UNQUANTIZED, -sizes[name], name))
 
 
 def _groups(evaluation: Evaluation) -> list[tuple[tuple[str | None, str | None], dict[str, Any]]]:

@@ -88,7 +88,7 @@ function drawFigures(place, variants, delays, group, state) {
     rateColumn("WER %", "wer", 2),
     rateColumn("difference", "wer_increase", 2, 1, true),
     rateColumn("CER %", "cer", 2),
-    rateColumn("same text %", "same_text", 1, 100, false, true),
+    rateColumn("same text %", "text_agreement", 1, 100, false, true),
     rateColumn("top-1 %", "top1_agreement", 2, 100, false, true),
     rateColumn("KL mean", "kl_mean", 5),
     rateColumn("KL p99", "kl_p99", 4),
