@@ -11,8 +11,8 @@ from voxbuild.statistics.errors import count_errors
 from voxbuild.statistics.normalise import Normaliser
 
 from .figures import Scored, pooled, scored
-from .grid import Grid, Heard
-from .jobs import Model
+from .grid import Cell, Grid, Heard
+from .jobs import Model, Result
 
 FORMAT = 1
 AGAINST_THE_SOURCE = (
@@ -65,7 +65,7 @@ class Evaluation:
             ],
             "clips": {
                 clip.name: self._clip(place, clip)
-                for place, clip in sorted(enumerate(grid.everything), key=_name)
+                for place, clip in sorted(enumerate(grid.everything), key=lambda each: each[1].name)
             },
         }
 
@@ -110,20 +110,14 @@ class Evaluation:
         }
 
     @cached_property
-    def _scored(self) -> dict[tuple[str, float], list[Scored]]:
+    def _scored(self) -> dict[Cell, list[Scored]]:
         """Each clip of each cell beside the source's."""
-        clips, found = self.grid.everything, {}
-        for (model, delay), results in self.heard.items():
-            theirs = self.heard[self.grid.source.name, delay]
-            found[model, delay] = [
-                *(
-                    scored([clip], [ours], [their], normaliser)[0]
-                    for clip, ours, their, normaliser in zip(
-                        clips, results, theirs, self._normalisers, strict=True
-                    )
-                )
-            ]
-        return found
+        return {cell: self._beside(results, cell[1]) for cell, results in self.heard.items()}
+
+    def _beside(self, results: Sequence[Result], delay: float) -> list[Scored]:
+        theirs = self.heard[self.grid.source.name, delay]
+        rows = zip(self.grid.everything, results, theirs, self._normalisers, strict=True)
+        return [scored([clip], [ours], [source], normaliser)[0] for clip, ours, source, normaliser in rows]
 
     def _cell(self, model: Model, delay: float, group: Group) -> dict[str, Any]:
         all_clips = self._scored[model.name, delay]
@@ -165,7 +159,3 @@ class Evaluation:
 def _whole(delay: float) -> float:
     """480 for 480.0."""
     return int(delay) if delay == int(delay) else delay
-
-
-def _name(numbered: tuple[int, Clip]) -> str:
-    return numbered[1].name

@@ -62,15 +62,14 @@ def _grid(variants: Sequence[Variant], delays: Sequence[float]) -> Grid:
     sets: dict[str, ClipSet] = {}
     for variant in variants:
         sets |= variant.clip_sets
-    unquantized = source_model(work, source)
-    clips = {name: read_clips(clip_set, work.clips) for name, clip_set in sets.items()}
+    model = source_model(work, source)
     return Grid(
-        unquantized,
+        model,
         tuple(map(artifact_model, variants)),
-        delays_of(unquantized, delays),
-        default_delay(unquantized),
+        delays_of(model, delays),
+        default_delay(model),
         sets,
-        clips,
+        {name: read_clips(clip_set, work.clips) for name, clip_set in sets.items()},
     )
 
 
@@ -96,7 +95,7 @@ def _write(content: Mapping[str, Any], file: Path, page: Path, audio: Mapping[st
 
 
 def _audio(clips: Sequence[Clip], page: Path, root: Path, embedded: bool) -> dict[str, str]:
-    """Clip -> the address of its recording for the page; none for one outside the project, unless embedded."""
+    """Clip -> the address of its recording; without embedding, only of those within the project."""
     if embedded:
         return {clip.name: _data_uri(clip.path) for clip in clips}
     paths = {clip.name: Path(os.path.normpath(clip.path)) for clip in clips}

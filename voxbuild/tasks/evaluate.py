@@ -1,5 +1,6 @@
 """The doit task that evaluates: error rates by variant, delay and clip set."""
 
+import sys
 from typing import Any
 
 from doit import get_var
@@ -9,7 +10,7 @@ from voxbuild.evaluate.report import evaluate
 from voxbuild.recipes.book import Book
 from voxbuild.workspace import Workspace
 
-from .actions import on_project, variant_of
+from .actions import for_programs, on_project, variant_of
 from .selection import FORMAT, SHOWS, Task, builds, delays, key, recipe_names, source_name
 
 FORMATS: Task = FORMAT | {
@@ -26,11 +27,12 @@ EMBED_AUDIO: Task = {
 
 
 def task_evaluate() -> Task:
-    """Error rates by variant, delay and clip set, and a page of them: doit evaluate delays=160,480 source=tiny."""
+    """Hear clips with built variants: doit evaluate [delays=160,480] [--format json|csv] [--embed-audio]."""
     chosen = [variant for variant in builds() if recipe_names() or variant.is_built]
     sources = {variant.source.name for variant in chosen}
+    names = [(variant.source.name, variant.recipe.name) for variant in chosen]
     return {
-        "actions": [(evaluate_built, [source_name(), [(v.source.name, v.recipe.name) for v in chosen]])],
+        "actions": [(evaluate_built, [source_name(), names])],
         "params": [FORMATS, EMBED_AUDIO],
         "task_dep": [
             *(f"_unquantize:{source}" for source in sorted(sources)),
@@ -46,13 +48,12 @@ def evaluate_built(source: str | None, chosen: list[tuple[str, str]], format: st
 
 def _evaluate(
     work: Workspace, book: Book, source: str | None, chosen: list[tuple[str, str]], form: str, embed: bool
-) -> str:
+) -> None:
     if not chosen:
         over = f" over {source}" if source else ""
-        raise RecipeError(
-            f"nothing is built{over}; say what to evaluate: doit evaluate recipe=NAME source=NAME"
-        )
+        raise RecipeError(f"nothing is built{over}; name recipes with recipe=NAME, a source with source=NAME")
     if len(sources := sorted({name for name, _ in chosen})) > 1:
         raise RecipeError(f"these recipes have several sources; name one: source={sources[0]}")
     variants = [variant_of(*names) for names in chosen]
-    return evaluate(variants, delays(), form, embed, get_var("scheduler"))
+    text = evaluate(variants, delays(), form, embed, get_var("scheduler"))
+    print(text, file=sys.__stdout__ if for_programs() else sys.stdout)

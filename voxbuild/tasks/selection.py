@@ -21,7 +21,7 @@ from voxbuild.publish.targets import TARGETS
 from voxbuild.recipes.book import Book
 
 from . import variables
-from .actions import EXPECTED, Work, message_of, on_variant, read, workspace
+from .actions import EXPECTED, Work, evaluating, message_of, on_variant, read, workspace
 
 Task = dict[str, Any]
 
@@ -82,7 +82,7 @@ def source_name() -> str | None:
     """The name of the source that `source=` selects, after it was found if it is named by its place."""
     with _invalid_task():
         _check_variables()
-        return variables.settle(workspace(), variables.given())
+        return variables.settle(workspace(), variables.given(), keep=not evaluating())
 
 
 def record(variant: Variant) -> Record:

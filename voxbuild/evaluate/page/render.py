@@ -1,4 +1,4 @@
-"""The report page: evaluation.json's figures and texts, in one HTML file that loads nothing from a network."""
+"""The report page: evaluation.json's figures and texts in one HTML file, which needs no network."""
 
 import base64
 import hashlib
@@ -56,12 +56,13 @@ def _in_html(data: Mapping[str, Any]) -> str:
 
 
 def _lead(evaluation: Evaluation) -> str:
-    variants, delays, sets = (evaluation[name] for name in ("variants", "delays", "sets"))
-    clips, seconds = (sum(each[name] for each in sets.values()) for name in ("clips", "seconds"))
+    sets = evaluation["sets"].values()
+    clips, minutes = sum(each["clips"] for each in sets), sum(each["seconds"] for each in sets) / 60
+    heard = f"{_number(clips, 'clip')} ({minutes:,.1f} minutes) of {_number(len(sets), 'clip set')}"
+    variants = _number(len(evaluation["variants"]) - 1, "variant")
     return (
-        f"{evaluation['source']['summary']} Here {_number(len(variants) - 1, 'variant')} of its weights and the"
-        f" unquantized source heard {_number(clips, 'clip')} ({seconds / 60:,.1f} minutes) of"
-        f" {_number(len(sets), 'clip set')} at {_number(len(delays), 'delay')}."
+        f"{evaluation['source']['summary']} Here its unquantized weights and {variants} of them heard {heard}"
+        f" at {_number(len(evaluation['delays']), 'delay')}."
     )
 
 

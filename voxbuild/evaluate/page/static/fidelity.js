@@ -52,7 +52,7 @@ function drawFidelity(place, variants, delay, group) {
 }
 
 const sizeTicks = (least, most) =>
-  [1, 2, 3, 5, 8].flatMap((digit) => [-1, 0, 1, 2, 3, 4].map((power) => Number(`${digit}e${power}`))).filter((tick) => tick >= least && tick <= most);
+  [1, 2, 3, 4, 6, 8].flatMap((digit) => [-1, 0, 1, 2, 3, 4].map((power) => Number(`${digit}e${power}`))).filter((tick) => tick >= least && tick <= most);
 
 // The points that no smaller one beats, from the smallest on.
 function front(placed) {
