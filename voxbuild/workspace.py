@@ -103,7 +103,7 @@ class Workspace:
         return self.state(source) / "heard"
 
     def heard_file(self, source: str, variant: str) -> Path:
-        """What an artifact or a view was heard to say, and with which files, so that it is not repeated."""
+        """What a view was heard to say, and with which files, so that it is not repeated."""
         return self.state(source) / f"{variant}.heard.json"
 
     def evaluation_file(self, source: str) -> Path:
