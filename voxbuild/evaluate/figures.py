@@ -1,4 +1,4 @@
-"""The figures of a model over clips, against the source's over the same clips, each with its 95 % interval."""
+"""The figures of a model over clips, against the source's over the same, each with its 95 % interval."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass

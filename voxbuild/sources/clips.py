@@ -10,7 +10,6 @@ from voxrun.files.hashes import sha256_of
 from voxrun.messages import shown
 
 
-
 def read_recordings(clips: ClipSet, base: Path) -> list[Clip]:
     """The clips of a set, whether somebody wrote what is said in them or not. Raises SourceError."""
     if members := clips.corpus.unlabelled(clips.name, base):

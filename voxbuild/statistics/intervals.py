@@ -1,10 +1,10 @@
 """95 % intervals of figures over clips: which clips were recorded is chance, so they are drawn again.
 
-A figure is a ratio of sums over clips: errors to words, agreeing positions to positions. Draws of clips (or of
-speakers, where enough are known) tell how far such a ratio strays, measured in its own standard errors: the
-studentised bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5). Where hardly
-anything went wrong, draws of clips tell nothing; there an interval is at least as wide as if each word were
-right or wrong by itself. `benchmarks/coverage.py` shows how often such intervals hold the true figure.
+A figure is a ratio of sums over clips: errors to words, agreeing positions to positions. Draws of clips (or
+of speakers, where enough are known) tell how far such a ratio strays, measured in its own standard errors:
+the studentised bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5). Where
+hardly anything went wrong, draws of clips tell nothing; there an interval is at least as wide as if each word
+were right or wrong by itself. `benchmarks/coverage.py` shows how often such intervals hold the true figure.
 """
 
 from collections.abc import Hashable, Sequence
@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 Numbers = np.typing.NDArray[np.float64]
-DRAWS, SEED = 2000, 2602
+DRAWS, SEED = 4000, 2602
 LEVEL = 95
 """Per cent."""
 Z = 1.959964
 """The normal distribution's quantile of a 95 % interval."""
 FEWEST_SPEAKERS = 10
-"""Fewer speakers say nothing about other speakers: then clips are drawn, and a figure holds for these speakers."""
+"""Fewer say nothing about other speakers: then clips are drawn, and a figure holds for these speakers."""
 AT_ONCE = 2**22
 """Numbers drawn at a time, to limit memory."""
 
@@ -49,13 +49,19 @@ class Estimate:
         if not isfinite(self.value):
             return None
         # No bound is rounded to the other side of the value.
-        return {"value": round(self.value, digits), "low": round(self.low, digits), "high": round(self.high, digits)}
+        return {
+            "value": round(self.value, digits),
+            "low": round(self.low, digits),
+            "high": round(self.high, digits),
+        }
 
 
 UNKNOWN = Estimate(nan, nan, nan)
 
 
-def rate(events: Sequence[float], trials: Sequence[float], speakers: Sequence[Hashable] | None = None) -> Estimate:
+def rate(
+    events: Sequence[float], trials: Sequence[float], speakers: Sequence[Hashable] | None = None
+) -> Estimate:
     """Sum of events over sum of trials (errors and words), one of each for every clip. Above 0.
 
     NaN if there are no trials, or a number is not finite.
@@ -69,7 +75,9 @@ def rate(events: Sequence[float], trials: Sequence[float], speakers: Sequence[Ha
     return Estimate(value, max(0.0, min(low, floor_low, value)), max(high, floor_high, value))
 
 
-def share(events: Sequence[float], trials: Sequence[float], speakers: Sequence[Hashable] | None = None) -> Estimate:
+def share(
+    events: Sequence[float], trials: Sequence[float], speakers: Sequence[Hashable] | None = None
+) -> Estimate:
     """The same of events that happen at most once in a trial: at most 1."""
     found = rate(events, trials, speakers)
     return Estimate(found.value, found.low, min(found.high, 1.0)) if isfinite(found.value) else found
@@ -81,32 +89,34 @@ def difference(
     trials: Sequence[float],
     speakers: Sequence[Hashable] | None = None,
 ) -> Estimate:
-    """The rate of our events minus that of theirs, in the same clips: paired, so hard clips are hard for both."""
+    """The rate of our events minus that of theirs in the same clips: paired, as hard clips are hard for both."""
     more = np.subtract(np.asarray(ours, np.float64), np.asarray(theirs, np.float64))
     summed = _sums([more, trials], speakers)
     value = _ratio(summed)
     if not isfinite(value):
         return UNKNOWN
-    low, high = _studentised(summed, symmetric=True)
+    low, high = _studentised(summed, symmetric=True, least=1.0)
     least = Z * Z / float(summed[1].sum())
     return Estimate(value, min(low, value - least), max(high, value + least))
 
 
-def mean(sums: Sequence[float], counts: Sequence[float], speakers: Sequence[Hashable] | None = None) -> Estimate:
+def mean(
+    sums: Sequence[float], counts: Sequence[float], speakers: Sequence[Hashable] | None = None
+) -> Estimate:
     """The mean of numbers that are not negative, given their sum and how many there are in each clip."""
     summed = _sums([sums, counts], speakers)
     value = _ratio(summed)
     if not isfinite(value):
         return UNKNOWN
-    low, high = _studentised(summed, symmetric=False, least=0.0)
+    low, high = _studentised(summed, symmetric=False, least=None)
     return Estimate(value, max(0.0, min(low, value)), max(high, value))
 
 
 def quantile(values: Sequence[Numbers], q: float, speakers: Sequence[Hashable] | None = None) -> Estimate:
     """The quantile `q` of all numbers of all clips, an array for each clip.
 
-    Its interval is that of the share of numbers above it, read from the same numbers (Woodruff, 1952). The upper
-    bound is the greatest number if that share may be 0.
+    Its interval is that of the share of numbers above it, read from the same numbers (Woodruff, 1952). The
+    upper bound is the greatest number if that share may be 0.
     """
     everything = np.concatenate([np.asarray(each, np.float64) for each in values] or [np.zeros(0)])
     if not len(everything) or not np.isfinite(everything).all():
@@ -144,11 +154,11 @@ def _independent(value: float, trials: float) -> tuple[float, float]:
     return float(middle - half), float(middle + half)
 
 
-def _studentised(summed: Numbers, symmetric: bool, least: float = 0.25) -> tuple[float, float]:
+def _studentised(summed: Numbers, symmetric: bool, least: float | None = 0.25) -> tuple[float, float]:
     """Bounds of above/below by the studentised bootstrap; `summed` is [above or below, clips].
 
-    `least` is added to variances of sums, so that a draw without any event has one. One clip has no bounds but
-    the value itself.
+    `least` is added to variances of sums, so that a draw of equal clips has one; None: a share of that of all
+    clips. One clip has no bounds but the value itself.
     """
     above, below = summed
     n, total, value = len(above), below.sum(), _ratio(summed)
@@ -158,10 +168,12 @@ def _studentised(summed: Numbers, symmetric: bool, least: float = 0.25) -> tuple
     a, b, aa, ab, bb = np.concatenate([draws @ columns for draws in _draws(n)]).T
     drawn = a / b
     correction = n / (n - 1)
+    own = correction * float(np.square(above - value * below).sum())
+    least = own / n if least is None else least
     spread = correction * np.maximum(aa - 2 * drawn * ab + drawn * drawn * bb, 0) + least
     with np.errstate(invalid="ignore", divide="ignore"):
         strayed = np.nan_to_num((drawn - value) * b / np.sqrt(spread))
-    error = np.sqrt(correction * np.square(above - value * below).sum() + least) / total
+    error = np.sqrt(own + least) / total
     tail = (100 - LEVEL) / 2
     if symmetric:
         most = np.percentile(np.abs(strayed), LEVEL)
