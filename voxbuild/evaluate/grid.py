@@ -59,7 +59,7 @@ def delays_of(source: Model, asked: Iterable[float]) -> tuple[float, ...]:
     Raises RecipeError for a delay that the model cannot have, and voxrun's ConfigError.
     """
     audio, tokenizer = Layout(source.folder).config.audio, Tokenizer(source.folder)
-    wanted = tuple(sorted(set(asked))) or (tokenizer.default_delay_ms,)
+    wanted = tuple(sorted({float(delay) for delay in asked})) or (tokenizer.default_delay_ms,)
     for delay in wanted:
         try:
             Schedule.for_delay(audio, tokenizer, delay)

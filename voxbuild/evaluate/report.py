@@ -58,6 +58,8 @@ def _grid(variants: Sequence[Variant], delays: Sequence[float]) -> Grid:
     for variant in variants:
         if not variant.is_built:
             raise RecipeError(f"{variant.folder}: not built; run `{variant.build_command}` first")
+        if variant.recipe.name == UNQUANTIZED:
+            raise RecipeError(f"the recipe {UNQUANTIZED} has the source's name here; give it another")
         check_heard_once(variant)
     sets: dict[str, ClipSet] = {}
     for variant in variants:

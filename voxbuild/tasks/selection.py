@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,14 @@ def recipe_names() -> list[str]:
 
 def delays() -> list[float]:
     """The delays of delays=, in milliseconds; none without it. Raises InvalidTask."""
+    text = get_var("delays")
     try:
-        return [float(text) for text in get_var("delays", "").split(",") if get_var("delays")]
-    except ValueError as error:
-        raise InvalidTask(
-            f"delays={get_var('delays')}: say milliseconds, separated by commas, such as delays=160,480"
-        ) from error
+        found = [] if text is None else [float(word) for word in text.split(",")]
+    except ValueError:
+        found = [nan]
+    if not all(map(isfinite, found)):
+        raise InvalidTask(f"delays={text}: say milliseconds, separated by commas, such as delays=160,480")
+    return found
 
 
 def book() -> Book:

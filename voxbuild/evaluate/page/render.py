@@ -51,7 +51,7 @@ def _hash(script: str) -> str:
 
 
 def _in_html(data: Mapping[str, Any]) -> str:
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
     return text.translate(IN_HTML)
 
 
@@ -72,14 +72,14 @@ def _number(n: int, what: str) -> str:
 
 def page_data(evaluation: Evaluation, audio: Mapping[str, str]) -> dict[str, Any]:
     """What the page's script reads: evaluation.json with numbers instead of names where they repeat."""
-    variants, sets, delays = by_size(evaluation), list(evaluation["sets"]), list(evaluation["delays"])
+    variants, sets, delays = by_size(evaluation), sorted(evaluation["sets"]), evaluation["delays"]
     groups = _groups(evaluation)
     places = {key: n for n, (key, _) in enumerate(groups)}
     return {
         "delays": delays,
         "default_delay": evaluation["default_delay"],
         "variants": [{"name": name, "bytes": evaluation["variants"][name]["bytes"]} for name in variants],
-        "sets": [{"name": name, **each} for name, each in evaluation["sets"].items()],
+        "sets": [{"name": name, **evaluation["sets"][name]} for name in sets],
         "groups": [group for _, group in groups],
         "cells": [
             {
@@ -101,25 +101,24 @@ def page_data(evaluation: Evaluation, audio: Mapping[str, str]) -> dict[str, Any
                 "heard": [clip["heard"][variant] for variant in variants],
                 "audio": audio.get(name),
             }
-            for name, clip in evaluation["clips"].items()
+            for name, clip in sorted(evaluation["clips"].items())
         ],
     }
 
 
 def _groups(evaluation: Evaluation) -> list[tuple[tuple[str | None, str | None], dict[str, Any]]]:
     """What the cells are over, in their order: (set, language) -> the choice on the page."""
-    sets = evaluation["sets"]
     keys = dict.fromkeys((cell["set"], cell["language"]) for cell in evaluation["cells"])
-    groups = []
-    for key in keys:
-        chosen, language = key
-        members = [
-            n
-            for n, (name, each) in enumerate(sets.items())
-            if chosen in (None, name) and language in (None, each["language"])
-        ]
-        clips = _number(sum(list(sets.values())[n]["clips"] for n in members), "clip")
-        name = chosen or (f"language {language}" if language else "all clips")
-        over = "all clips" if name == "all clips" else f"the {clips} of {name}"
-        groups.append((key, {"name": name, "sets": members, "words": over}))
-    return groups
+    return [((name, language), _group(evaluation, name, language)) for name, language in keys]
+
+
+def _group(evaluation: Evaluation, name: str | None, language: str | None) -> dict[str, Any]:
+    sets = [(each, evaluation["sets"][each]) for each in sorted(evaluation["sets"])]
+    members = [
+        place
+        for place, (each, about) in enumerate(sets)
+        if name in (None, each) and language in (None, about["language"])
+    ]
+    title = name or (f"language {language}" if language else "all clips")
+    clips = _number(sum(sets[place][1]["clips"] for place in members), "clip")
+    return {"name": title, "sets": members, "words": f"the {clips} of {title}" if name or language else title}
