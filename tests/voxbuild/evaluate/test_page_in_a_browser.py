@@ -62,9 +62,9 @@ def test_tables_and_charts_show_every_variant_and_delay(visit):
 def test_filters_choose_clips_delay_and_variants(visit):
     page = visit()
     page.get_by_role("combobox", name="Clips").select_option("signs")
-    page.get_by_label("Delay").select_option("160 ms")
+    page.get_by_role("combobox", name="Delay").select_option("160 ms")
     page.locator("#variants > summary").click()
-    page.get_by_label("8bit").uncheck()
+    page.get_by_role("checkbox", name="8bit").uncheck()
     assert column(page, "figures", 1) == ["unquantized", "4bit"]
     assert set(column(page, "figures", 3)) == {"160 ms"}
     assert page.locator(".clip summary b").all_inner_texts() == ["signs/one"]
