@@ -43,7 +43,7 @@ from voxbuild.tensors.moments import save_moments
 from voxbuild.tensors.second_moments import Heard, save_second_moments
 from voxbuild.validate.gates import gates_table
 from voxbuild.validate.measure import both_hear, check_reference, listen, source_hears
-from voxbuild.validate.report import over_all, report
+from voxbuild.validate.report import report
 from voxrun.checkpoint.layout import Layout
 from voxrun.device import device_name
 from voxrun.files.hashes import sha256_of
@@ -152,7 +152,7 @@ def transcribe_reference(work: Workspace, source: Source, clips: ClipSet) -> Non
     """
     members = read_clips(clips, work.clips)
     known = source_hears(work, source, members)
-    check_reference(source.name, clips.name, members, [result.text for result, _ in known])
+    check_reference(source.name, clips, members, [result.text for result, _ in known])
     write_json(
         work.reference_file(source.name, clips.name),
         {
@@ -180,8 +180,8 @@ def validate(variant: Variant) -> str:
     manifest.refuse_unlisted(folder, DESCRIPTIVE)
     clips = {name: read_clips(clip_set, variant.work.clips) for name, clip_set in variant.clip_sets.items()}
     heard, reference = both_hear(variant, [clip for members in clips.values() for clip in members])
-    fidelity = over_all(list(heard.values()))
-    result = report(clips, heard, reference, fidelity, recipe.validation.gates.stricter(source.gates))
+    normalisers = {name: clip_set.normaliser for name, clip_set in variant.clip_sets.items()}
+    result = report(clips, normalisers, heard, reference, recipe.validation.gates.stricter(source.gates))
     runtime = runtime_versions() | {"device": device_name()}
     result |= {"artifact": plain(manifest.weight_files), "runtime": runtime}
     write_json(folder / VALIDATION, result)

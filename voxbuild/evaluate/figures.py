@@ -10,7 +10,8 @@ import numpy as np
 
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.statistics.errors import Errors, count_errors, distance
-from voxbuild.statistics.intervals import Estimate, difference, mean, quantile, rate, share
+from voxbuild.statistics.estimate import Estimate
+from voxbuild.statistics.intervals import difference, mean, quantile, rate, share
 from voxbuild.statistics.normalise import Normaliser
 
 from .jobs import Flags, Floats, Result

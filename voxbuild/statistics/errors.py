@@ -1,7 +1,9 @@
 """Errors of a transcript, counted by words and by characters."""
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import add
 
 from .normalise import Normaliser
 
@@ -56,6 +58,12 @@ def count_errors(true: str, heard: str, normaliser: Normaliser) -> Errors:
         len(said),
         characters.substitutions + characters.deletions + characters.insertions,
     )
+
+
+def errors_over(true: Sequence[str], heard: Sequence[str], normaliser: Normaliser) -> Errors:
+    """The sum of the errors in transcripts of several clips, in the same order."""
+    each = (count_errors(text, written, normaliser) for text, written in zip(true, heard, strict=True))
+    return reduce(add, each, Errors())
 
 
 def distance(one: str, other: str) -> int:

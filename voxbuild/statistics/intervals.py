@@ -8,55 +8,22 @@ were right or wrong by itself. `benchmarks/coverage.py` shows how often such int
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite, nan
 from typing import Any
 
 import numpy as np
 
+from .estimate import LEVEL, UNKNOWN, Estimate
+
 Numbers = np.typing.NDArray[np.float64]
 DRAWS, SEED = 4000, 2602
-LEVEL = 95
-"""Per cent."""
 Z = 1.959964
 """The normal distribution's quantile of a 95 % interval."""
 FEWEST_SPEAKERS = 10
 """Fewer say nothing about other speakers: then clips are drawn, and a figure holds for these speakers."""
 AT_ONCE = 2**22
 """Numbers drawn at a time, to limit memory."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure and its 95 % interval; all NaN if it is not finite."""
-
-    value: float
-    low: float
-    high: float
-
-    def __mul__(self, factor: float) -> "Estimate":
-        """In another unit; the factor is positive."""
-        return Estimate(self.value * factor, self.low * factor, self.high * factor)
-
-    @property
-    def complement(self) -> "Estimate":
-        """One minus it: of a share, that of all others."""
-        return Estimate(1 - self.value, 1 - self.high, 1 - self.low)
-
-    def as_json(self, digits: int) -> dict[str, float] | None:
-        """Value, low and high, rounded; None if it is not finite."""
-        if not isfinite(self.value):
-            return None
-        # No bound is rounded to the other side of the value.
-        return {
-            "value": round(self.value, digits),
-            "low": round(self.low, digits),
-            "high": round(self.high, digits),
-        }
-
-
-UNKNOWN = Estimate(nan, nan, nan)
 
 
 def rate(
@@ -89,7 +56,7 @@ def difference(
     trials: Sequence[float],
     speakers: Sequence[Hashable] | None = None,
 ) -> Estimate:
-    """The rate of our events minus that of theirs in the same clips: paired, as hard clips are hard for both."""
+    """The rate of our events minus that of theirs in the same clips, which are hard or easy for both."""
     more = np.subtract(np.asarray(ours, np.float64), np.asarray(theirs, np.float64))
     summed = _sums([more, trials], speakers)
     value = _ratio(summed)

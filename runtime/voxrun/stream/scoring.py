@@ -112,6 +112,9 @@ class Recording:
                     if same < len(logits):
                         self.generate(Begun(before, block[: row + same + 1], n + same), start)
                 yield logits
+        ends = tokens[-1] == self.scorer.tokenizer.eos or len(tokens) >= self.n_tokens
+        if before is not None and self.generator is None and not ends:
+            self.generate(Begun(before, [*block, tokens[-1]], len(tokens)), start)
 
     @property
     def _prompt(self) -> list[int]:

@@ -2,10 +2,14 @@
 
 # ruff: noqa: RUF001 (other alphabets are what is tested)
 
+from importlib.metadata import version
+
 import pytest
 
-from voxbuild.statistics.spoken_digits import spoken_digits as normalise
-from voxbuild.validate.error_rates import error_rates
+from voxbuild.statistics.errors import count_errors, distance, errors_over
+from voxbuild.statistics.normalise import normaliser_for
+
+SPOKEN = normaliser_for("en", digits=True)
 
 
 @pytest.mark.parametrize(
@@ -30,13 +34,13 @@ from voxbuild.validate.error_rates import error_rates
     ],
 )
 def test_text_is_normalised_to_spoken_words(written, spoken):
-    assert normalise(written) == spoken
-    assert normalise(spoken) == spoken
+    assert SPOKEN(written) == spoken
+    assert SPOKEN(spoken) == spoken
 
 
 def figures(references, hypotheses):
-    rates = error_rates(references, hypotheses)
-    return rates.words, rates.substitutions, rates.deletions, rates.insertions, rates.wer
+    found = errors_over(references, hypotheses, SPOKEN)
+    return found.words, found.substitutions, found.deletions, found.insertions, round(found.wer, 2)
 
 
 @pytest.mark.parametrize(
@@ -60,5 +64,55 @@ def test_rates_over_many_clips_are_weighted_by_words():
 
 
 def test_character_error_rates():
-    assert error_rates(["abcd"], ["abxd"]).cer == 25.0
-    assert error_rates(["abcd"], ["ABCD!"]).cer == 0.0
+    assert count_errors("abcd", "abxd", SPOKEN).cer == 25.0
+    assert count_errors("abcd", "ABCD!", SPOKEN).cer == 0.0
+
+
+def test_a_text_of_which_nothing_is_compared_has_insertions_only():
+    found = count_errors("...", "a b", SPOKEN)
+    assert (found.words, found.insertions, found.characters, found.character_errors) == (0, 2, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "same", "units"),
+    [
+        ("en", "It's twenty-five colours, uh, Mr. Smith.", "it is 25 colors mister smith", 6),
+        ("en-GB", "On 3 May 2019", "on three may two thousand nineteen", 4),
+        ("de", "Die Straße ist groß.", "die straße ist groß", 4),
+        ("fr", "L’été, c'est fini !", "l été c est fini", 5),
+        ("hi", "मैं हिन्दी बोलता हूँ।", "मैं हिन्दी बोलता हूँ", 4),
+        ("ar", "السَّلامُ عليكم", "السلــام عليكم", 2),
+        ("ru", "Ёлка — зелёная.", "ёлка зелёная", 2),
+        ("zh_cn", "今天，天气很好。", "今天天气很好", 6),
+        ("ja", "ガラス です", "ガラスです", 5),
+        ("ko", "안녕하세요, 여러분!", "안녕하세요 여러분", 2),
+        ("th", "สวัสดี", "สวั สดี", 4),
+    ],
+)
+def test_what_sounds_the_same_is_no_error_in_its_language(language, text, same, units):
+    found = count_errors(text, same, normaliser_for(language))
+    assert (found.words, found.word_errors, found.character_errors) == (units, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("language", "true", "heard"),
+    [
+        ("hi", "कि", "की"),
+        ("th", "ดี", "ดิ"),
+        ("de", "schön", "schon"),
+        ("zh", "你好", "你们"),
+        ("en", "fifteen", "fifty"),
+    ],
+)
+def test_another_vowel_is_an_error(language, true, heard):
+    found = count_errors(true, heard, normaliser_for(language))
+    assert (found.word_errors, found.character_errors > 0) == (1, True)
+
+
+def test_a_normaliser_says_its_version():
+    assert normaliser_for("en").name == f"whisper-normalizer {version('whisper-normalizer')}: English"
+    assert (normaliser_for("ja").unit, normaliser_for("ko").unit) == ("character", "word")
+
+
+def test_the_distance_of_texts_is_in_characters():
+    assert distance("Press 5.", "press five") == 5

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxbuild.statistics.intervals import Estimate, difference, mean, quantile, rate, share
+from voxbuild.statistics.estimate import Estimate
+from voxbuild.statistics.intervals import difference, mean, quantile, rate, share
 
 CLIPS = st.lists(
     st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(1, 40), st.integers(0, 12)),
@@ -79,7 +80,7 @@ def test_more_of_the_same_clips_make_an_interval_narrower():
 
 
 def test_clips_of_the_same_speaker_count_once():
-    """A hundred clips of ten speakers, of whom one is never understood, say less than a hundred speakers do."""
+    """A hundred clips of ten speakers, of whom one is never understood, say less than a hundred speakers."""
     speakers = [clip // 10 for clip in range(100)]
     errors = [10 if speaker == 0 else 0 for speaker in speakers]
     by_clip, by_speaker = rate(errors, [10] * 100), rate(errors, [10] * 100, speakers)
@@ -99,5 +100,9 @@ def test_a_figure_that_is_not_finite_has_no_interval():
         assert found.as_json(2) is None
 
 
-def test_an_estimate_in_json_is_rounded():
-    assert Estimate(1.2345, 1.0, 2.0).as_json(2) == {"value": 1.23, "low": 1.0, "high": 2.0}
+def test_an_estimate_is_read_back_from_json():
+    stored = Estimate(1.2345, -0.0001, 2.0).as_json(2)
+    assert stored == {"value": 1.23, "low": 0.0, "high": 2.0}
+    assert Estimate.of(stored).in_words(2) == "1.23 (0.00 to 2.00)"
+    assert Estimate.of(1.23).in_words(2) == "1.23", "in a file of before intervals were kept"
+    assert Estimate.of(None).in_words(2) == "not finite"
