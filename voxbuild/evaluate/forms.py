@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voxbuild.console import markdown
+from voxbuild.statistics.estimate import Estimate
 
 from .jobs import UNQUANTIZED
 
@@ -33,19 +34,11 @@ def short_table(content: Content) -> str:
         [
             name,
             f"{content['variants'][name]['bytes'] / 1e6:,.2f}",
-            *(in_words(over_all[name, delay]["wer"], 2) for delay in content["delays"]),
+            *(Estimate.of(over_all[name, delay]["wer"]).in_words(2) for delay in content["delays"]),
         ]
         for name in by_size(content)
     ]
     return markdown(rows, ["variant", "MB", *(f"WER % at {delay:g} ms" for delay in content["delays"])])
-
-
-def in_words(figure: Mapping[str, float] | None, digits: int) -> str:
-    """`8.62 [6.40, 10.91]`."""
-    if figure is None:
-        return "not finite"
-    value, low, high = (f"{figure[name]:.{digits}f}" for name in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
 
 
 def as_csv(content: Content) -> str:

@@ -31,7 +31,7 @@ def render(evaluation: Evaluation, audio: Mapping[str, str]) -> str:
     """The page. `audio`: clip -> the address of its recording, relative to the page or a data URI."""
     script = "\n".join(_static(f"{name}.js") for name in SCRIPTS)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(_static("page.html.j2")).render(
+    return environment.from_string(_static("page.html")).render(
         title=f"{evaluation['source']['model']}: evaluation",
         lead=_lead(evaluation),
         style=Markup(_static("style.css")),
