@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from voxbuild.artifact.evaluated import FORMAT
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.recipes.source import Source
 from voxbuild.statistics.errors import count_errors
@@ -14,7 +15,6 @@ from .figures import Scored, pooled, scored
 from .grid import Cell, Grid, Heard
 from .jobs import Model, Result
 
-FORMAT = 1
 AGAINST_THE_SOURCE = (
     *("wer_increase", "cer_increase", "text_agreement", "character_agreement"),
     *("unquantized_wer", "unquantized_cer", "fidelity"),
