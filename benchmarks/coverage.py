@@ -2,21 +2,25 @@
 
     python benchmarks/coverage.py [--simulations N]
 
-Prints a table for docs/benchmarks/coverage.md. A population of clips has its words (read sentences as in
-FLEURS, or prompts as tiny's, some of two words and some of eighty) and its errors: a clip's own error rate is
-drawn from a beta distribution, in which many clips have hardly an error and some have many. Of two variants
-most transcripts are equal, and the others differ by one or a few words, to either side.
+Prints two tables for docs/benchmarks/coverage.md: of our intervals, and of other kinds. A population of
+clips has its words (read sentences as in FLEURS, or prompts as tiny's, some of two words and some of eighty)
+and its errors: a clip's own error rate is drawn from a beta distribution, in which many clips have hardly an
+error and some have many. Of two variants most transcripts are equal, and the others differ by one or a few
+words, to either side.
 """
 
 import argparse
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 import numpy as np
 
 from voxbuild.console import markdown
 from voxbuild.statistics.estimate import Estimate
-from voxbuild.statistics.intervals import difference, mean, rate, share
+from voxbuild.statistics.intervals import difference, mean, quantile, rate, share
 
 Numbers = np.typing.NDArray[np.float64]
 Generator = np.random.Generator
@@ -24,7 +28,7 @@ Words = Callable[[Generator, int], Numbers]
 """The words of n clips."""
 CLIPS = 25, 48, 100, 400
 SEED = 16
-LARGE = 1_000_000
+LARGE = 200_000
 """Clips that the true figure is taken of."""
 
 
@@ -47,9 +51,10 @@ def own_rates(random: Generator, n: int, of: float, alike: float = 6) -> Numbers
 class Population:
     """Clips, and the figure that is estimated of them."""
 
-    draw: Callable[[Generator, int], tuple[Numbers, Numbers]]
-    """The sums of each of n clips: above and below the fraction."""
-    interval: Callable[[Numbers, Numbers], Estimate]
+    draw: Callable[[Generator, int], tuple[Any, ...]]
+    """The numbers of n clips, such as the errors and the words of each."""
+    interval: Callable[..., Estimate]
+    true: Callable[..., float] = lambda above, below: float(above.sum() / below.sum())
 
 
 def errors(words: Words, of: float) -> Population:
@@ -88,6 +93,20 @@ def divergence(words: Words, spread: float) -> Population:
     return Population(draw, mean)
 
 
+def tail(words: Words, spread: float) -> Population:
+    """The 99th percentile of the KL of all positions of the same clips."""
+
+    def draw(random: Generator, n: int) -> tuple[list[Numbers]]:
+        positions = (6 * words(random, n)).astype(int)
+        kl = np.exp(np.repeat(random.normal(0, spread, n), positions) + random.normal(0, 2, positions.sum()))
+        return (np.split(kl, np.cumsum(positions)[:-1]),)
+
+    def true(kl: list[Numbers]) -> float:
+        return float(np.quantile(np.concatenate(kl), 0.99))
+
+    return Population(draw, lambda kl: quantile(kl, 0.99), true)
+
+
 POPULATIONS = {
     **{f"WER {100 * of:g} %, sentences": errors(sentences, of) for of in (0.02, 0.05, 0.15)},
     **{f"WER {100 * of:g} %, prompts": errors(prompts, of) for of in (0.02, 0.08, 0.15)},
@@ -100,15 +119,19 @@ POPULATIONS = {
     "other texts, 5 %": other_texts(0.05),
     "other texts, 30 %": other_texts(0.3),
     "KL mean, sentences": divergence(sentences, 0.6),
-    "KL mean, prompts": divergence(prompts, 0.9),
+    "KL mean, prompts": divergence(prompts, 0.7),
+    "KL p99, sentences": tail(sentences, 0.6),
+    "KL p99, prompts": tail(prompts, 0.7),
 }
+
+OTHERS = ("WER 2 %, sentences", "WER 8 %, prompts", "WER increase, 4 % of the texts changed, sentences")
+"""Populations that other kinds of intervals are shown for."""
 
 
 def coverage(population: Population, clips: int, simulations: int) -> tuple[float, float]:
     """The share of intervals that hold the true figure, and their mean width."""
     random = np.random.default_rng(SEED)
-    above, below = population.draw(random, LARGE)
-    true = above.sum() / below.sum()
+    true = population.true(*population.draw(random, LARGE))
     held, widths = [], []
     for _ in range(simulations):
         found = population.interval(*population.draw(random, clips))
@@ -117,8 +140,29 @@ def coverage(population: Population, clips: int, simulations: int) -> tuple[floa
     return float(np.mean(held)), float(np.mean(widths))
 
 
+@cache
+def drawn(clips: int) -> Numbers:
+    """How often each clip is in each of 2,000 draws."""
+    return np.random.default_rng(SEED).multinomial(clips, np.full(clips, 1 / clips), 2000).astype(float)
+
+
+def percentiles(above: Numbers, below: Numbers) -> Estimate:
+    """Another kind of interval: the percentiles of the figure over draws of the clips."""
+    draws = drawn(len(above))
+    low, high = np.percentile((draws @ above) / (draws @ below), [2.5, 97.5])
+    return Estimate(above.sum() / below.sum(), low, high)
+
+
+def student(above: Numbers, below: Numbers) -> Estimate:
+    """Another kind of interval: Student's t, with the standard error of a ratio."""
+    value, n = above.sum() / below.sum(), len(above)
+    error = np.sqrt(np.square(above - value * below).sum() * n / (n - 1)) / below.sum()
+    t = {25: 2.064, 48: 2.012, 100: 1.984, 400: 1.966}[n]
+    return Estimate(value, value - t * error, value + t * error)
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--simulations", type=int, default=2000, help="of each cell")
     options = parser.parse_args()
@@ -126,7 +170,14 @@ def main() -> None:
     for name, population in POPULATIONS.items():
         cells = [coverage(population, clips, options.simulations) for clips in CLIPS]
         rows.append([name, *(f"{100 * held:.1f} ({100 * width:.2g})" for held, width in cells)])
-    print(markdown(rows, ["population", *(f"{clips} clips" for clips in CLIPS)]))
+    header = [f"{clips} clips" for clips in CLIPS]
+    print(markdown(rows, ["population", *header]))
+    rows = []
+    for name, kind in itertools.product(OTHERS, (percentiles, student)):
+        population = replace(POPULATIONS[name], interval=kind)
+        held = [coverage(population, clips, options.simulations)[0] for clips in CLIPS]
+        rows.append([name, kind.__name__, *(f"{100 * each:.1f}" for each in held)])
+    print("\n" + markdown(rows, ["population", "another kind", *header]))
 
 
 if __name__ == "__main__":

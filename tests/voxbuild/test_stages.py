@@ -238,7 +238,9 @@ def test_an_artifact_without_finite_results_fails_the_same_way_each_time(build, 
 
     def without_finite_results(*arguments):
         heard, reference = both_hear(*arguments)
-        return {name: replace(each, kl=np.full_like(each.kl, np.nan)) for name, each in heard.items()}, reference
+        return {
+            name: replace(each, kl=np.full_like(each.kl, np.nan)) for name, each in heard.items()
+        }, reference
 
     monkeypatch.setattr(stages, "both_hear", without_finite_results)
     for _ in range(2):
