@@ -125,3 +125,6 @@ def test_it_fits_a_phone(visit, scheme):
     page = visit(viewport={"width": 360, "height": 740}, is_mobile=True, color_scheme=scheme)
     page.locator(".clip > summary").first.click()
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    for part in (page.locator(".clip .words").first, page.locator(".clip b").first):
+        assert part.evaluate("element => element.parentElement.clientWidth") > 300
+        assert part.bounding_box()["height"] < 60  # not squeezed into a column of letters
