@@ -16,7 +16,8 @@ from voxbuild.recipes.book import Book, read_book
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.sources.clips import read_clips
 from voxbuild.validate.error_rates import error_rates
-from voxbuild.validate.measure import Heard, Nearness, compared, listen, over_all, scores
+from voxbuild.validate.measure import Heard, Nearness, compared, listen, scores
+from voxbuild.validate.report import over_all
 
 CHECKPOINT = ROOT / "tiny/checkpoint"
 

@@ -41,7 +41,9 @@ from voxbuild.sources.fetch import fetch as fetch_files
 from voxbuild.tensors.moments import save_moments
 from voxbuild.tensors.second_moments import Heard, save_second_moments
 from voxbuild.validate import figures, measure
-from voxbuild.validate.measure import check_reference, fidelity, gates_table, listen, report
+from voxbuild.validate.gates import gates_table
+from voxbuild.validate.measure import check_reference, fidelity, listen
+from voxbuild.validate.report import report
 from voxrun.checkpoint.layout import Layout
 from voxrun.device import device_name
 from voxrun.files.hashes import sha256_of

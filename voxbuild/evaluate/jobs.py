@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
+
+from .scores import Scores
 
 Floats = np.typing.NDArray[np.float32]
 Flags = np.typing.NDArray[np.bool_]
@@ -65,7 +67,7 @@ class Result:
     """KL(source || model) at each position of the reference, in nats [positions]; NaN: not finite."""
     same: Flags | None = None
     """Whether both have the same likeliest token [positions]."""
-    scores: Any = None
+    scores: Scores | None = None
     """The scores to keep, of a job without a reference."""
 
 

@@ -1,18 +1,15 @@
 """Measure an artifact: its transcripts against the true ones, its logits against the unquantized source's."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from voxbuild.calibrate.recordings import transcripts
-from voxbuild.card.tables import wer_table
-from voxbuild.console import markdown
 from voxbuild.errors import ValidationError
-from voxbuild.recipes.gates import FLOORS, WORST_WER, Gates
+from voxbuild.recipes.gates import WORST_WER
 from voxbuild.recipes.origins.base import Clip
 from voxrun.audio.file import FileSource
 from voxrun.device import mx
@@ -21,21 +18,7 @@ from voxrun.stream.scoring import teacher_forced_logits
 from voxrun.transcriber import Transcriber
 
 from .error_rates import error_rates
-
-
-def gates_table(validation: dict[str, Any]) -> str:
-    """The error rates of each clip set, and the result of each gate, as Markdown tables."""
-    gates = [
-        (
-            gate["name"],
-            "a number" if gate["limit"] is None else gate["limit"],
-            "not finite" if gate["measured"] is None else gate["measured"],
-            "pass" if gate["passed"] else "FAIL",
-        )
-        for gate in validation["gates"]
-    ]
-    return f"{wer_table(validation)}\n\n{markdown(gates, ['gate', 'limit', 'measured', ''])}"
-
+from .report import over_all
 
 ClipDone = Callable[[], None]
 Positions = np.typing.NDArray[Any]
@@ -156,79 +139,8 @@ def fidelity(
     return over_all(nearness(source, artifact, reference, clips, heard, done))
 
 
-@SILENT
-def over_all(near: Sequence[Nearness]) -> dict[str, float]:
-    """The figures of `fidelity` over all positions of these clips."""
-    kl = np.concatenate([clip.kl for clip in near])
-    return {
-        "positions": len(kl),
-        "top1_agreement": round(float(np.concatenate([clip.same for clip in near]).mean()), 5),
-        "kl_mean": round(float(kl.mean()), 6),
-        "kl_p99": round(float(np.percentile(kl, 99)), 6),
-    }
-
-
 def _kl(p: mx.array, q: mx.array) -> mx.array:
     """KL(p || q) of logits [n, vocabulary] -> [n], in nats; rounding errors below 0 are cut off."""
     log_p = p - mx.logsumexp(p, axis=-1, keepdims=True)
     log_q = q - mx.logsumexp(q, axis=-1, keepdims=True)
     return mx.maximum((mx.exp(log_p) * (log_p - log_q)).sum(axis=-1), 0)
-
-
-def report(
-    clips: dict[str, list[Clip]],
-    heard: dict[str, Heard],
-    reference: dict[str, Heard],
-    measured_fidelity: dict[str, float],
-    gates: Gates,
-) -> dict[str, Any]:
-    """The content of validation.json without the artifact's hashes; what is not finite is None."""
-    everything = [clip for members in clips.values() for clip in members]
-    sets = {
-        name: _rates(members, heard) | {"unquantized_wer": _rates(members, reference)["wer"]}
-        for name, members in clips.items()
-    }
-    figures = {
-        "wer": max(rates["wer"] for rates in sets.values()),
-        "wer_increase": round(max(r["wer"] - r["unquantized_wer"] for r in sets.values()), 2),
-        **measured_fidelity,
-    }
-    results = check(gates, figures)
-    return {
-        "passed": all(gate["passed"] for gate in results),
-        "gates": results,
-        "total": _rates(everything, heard),
-        "unquantized": _rates(everything, reference),
-        "sets": sets,
-        "fidelity": {name: _finite(value) for name, value in measured_fidelity.items()},
-        "clips": {clip.name: _line(clip, heard[clip.name]) for clip in everything},
-    }
-
-
-def check(gates: Gates, figures: dict[str, float]) -> list[dict[str, Any]]:
-    """Name, limit, measured and passed of each gate.
-
-    A figure that is not finite (None) fails its gate, even if there is no limit for it (None).
-    """
-    results = []
-    for name, limit in gates.model_dump().items():
-        value = _finite(figures[name])
-        if limit is None and value is not None:
-            continue
-        passed = value is not None and (value >= limit if name in FLOORS else value <= limit)
-        results.append({"name": name, "limit": limit, "measured": value, "passed": passed})
-    return results
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _rates(clips: Sequence[Clip], heard: dict[str, Heard]) -> dict[str, Any]:
-    rates = error_rates([c.text for c in clips], [heard[c.name].text for c in clips])
-    return {"clips": len(clips), **asdict(rates)}
-
-
-def _line(clip: Clip, heard: Heard) -> dict[str, Any]:
-    rates = error_rates([clip.text], [heard.text])
-    return {"reference": clip.text, "heard": heard.text, "wer": rates.wer, "cer": rates.cer}

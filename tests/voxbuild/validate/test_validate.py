@@ -15,16 +15,9 @@ from voxbuild.recipes.book import read_book
 from voxbuild.recipes.gates import Gates
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.sources.clips import read_clips
-from voxbuild.validate.measure import (
-    Heard,
-    _kl,
-    check,
-    check_reference,
-    fidelity,
-    gates_table,
-    listen,
-    report,
-)
+from voxbuild.validate.gates import check, gates_table
+from voxbuild.validate.measure import Heard, _kl, check_reference, fidelity, listen
+from voxbuild.validate.report import report
 from voxrun.device import mx
 from voxrun.errors import AudioError
 from voxrun.transcriber import Transcriber
