@@ -20,7 +20,8 @@ from voxrun.errors import VoxrunError
 from .groups import Group, Groups
 from .jobs import Job, Result
 from .machine import machine
-from .worker import Answer, Order, UnfitError, hear, keep
+from .transfer import UnfitError, contents, keep
+from .worker import Answer, Order, hear
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -183,7 +184,7 @@ class _Run:
     def _ask(self, worker: _Worker, group: Group) -> None:
         future = self._client.submit(
             hear,
-            Order(group.jobs, self._machine),
+            Order(group.jobs, contents(group.model.folder), self._machine),
             workers=[worker.address],
             allow_other_workers=False,
             pure=False,
@@ -223,7 +224,7 @@ class _Run:
             if worker.sent.issuperset(missing):
                 raise OSError(f"{worker.address} does not keep the files that it is sent")
             for sha256 in sorted(missing):
-                self._client.run(keep, {sha256: _content(group, sha256)}, workers=[worker.address])
+                self._client.run(keep, sha256, _content(group, sha256), workers=[worker.address])
                 worker.sent.add(sha256)
         except Exception as error:
             if isinstance(error, VoxbuildError):

@@ -31,11 +31,15 @@ class Local:
 
 
 def hear(folder: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
-    """Load the model in a folder, and let it hear several clips at once; results as they come.
+    """Load the model in a folder, and let it hear clips: see `heard_by`."""
+    return heard_by(Transcriber.open(folder), jobs)
+
+
+def heard_by(transcriber: Transcriber, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
+    """Let a model hear several clips at once; results as they come.
 
     Raises AudioError for a clip that cannot be read, ValidationError for a source without finite results.
     """
-    transcriber = Transcriber.open(folder)
     pool = ThreadPoolExecutor(sessions_at_once(transcriber.model), "voxbuild-listen")
     try:
         futures = {pool.submit(partial(_heard, transcriber, job)): job for job in jobs}

@@ -5,25 +5,24 @@ The scheduler imports this module, too, so what is heavy is imported where it is
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING
 
-from voxbuild.errors import VoxbuildError, one_line
-from voxbuild.files import stamp, written_whole
-from voxrun.errors import AudioError, VoxrunError
-from voxrun.files.hashes import sha256_of
+from voxbuild.errors import one_line
+from voxrun.errors import AudioError
 
-from .jobs import Job, Model, Result
+from .jobs import Job, Result
+from .transfer import Contents, UnfitError, find, scratch_of, weights
+
+if TYPE_CHECKING:
+    from voxrun.transcriber import Transcriber
 
 _BUSY = Lock()
 """One group at a time, whatever the number of the worker's threads: there is one model."""
-
-
-class UnfitError(VoxbuildError):
-    """One worker cannot hear the clips; another may."""
+_OPEN: dict[Path, "Transcriber"] = {}
+"""The model that heard last."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,8 @@ class Order:
 
     jobs: tuple[Job, ...]
     """Of one model and one delay."""
+    contents: Contents
+    """What the model's folder must hold."""
     machine: dict[str, str]
     """What the worker must be like: see `machine.py`."""
 
@@ -42,7 +43,7 @@ class Answer:
 
     results: tuple[Result, ...] = ()
     missing: frozenset[str] = frozenset()
-    """The hashes of files that the worker does not have: `keep` them, and ask again."""
+    """The hashes of files that the worker does not have: `transfer.keep` them, and ask again."""
     seconds: float = 0.0
     """Of work."""
 
@@ -52,26 +53,39 @@ def hear(order: Order) -> Answer:
 
     Raises UnfitError if another worker may do better, AudioError and VoxbuildError as a local runner does.
     """
+    from distributed import get_worker
+
     with _BUSY:
         begun = perf_counter()
         _refuse_other_machine(order.machine)
-        found = [_found(job) for job in order.jobs]
-        missing = frozenset(hash for _, absent in found for hash in absent)
+        jobs, missing = _found(order.jobs, scratch_of(get_worker()))
         if missing:
             return Answer(missing=missing)
-        jobs = [job for job, _ in found]
-        folder = weights(order.jobs[0].model)
-        jobs = [replace(job, model=replace(job.model, folder=folder)) for job in jobs]
+        folder = weights(order.jobs[0].model, order.contents)
         try:
-            results = compute(jobs)
+            results = compute(folder, jobs)
         except AudioError as error:
             raise AudioError(_as_asked(str(error), jobs, order.jobs)) from None
+        except OSError as error:
+            raise UnfitError(one_line(error)) from None
         return Answer(tuple(results), seconds=perf_counter() - begun)
 
 
-def compute(jobs: Sequence[Job]) -> list[Result]:
-    """The results of jobs of one model and delay; the model stays open until another is asked for."""
-    raise NotImplementedError
+def compute(folder: Path, jobs: Sequence[Job]) -> list[Result]:
+    """The results of jobs by the model in a folder, which stays open."""
+    from .local import heard_by
+
+    results = dict(heard_by(_opened(folder), jobs))
+    return [results[job] for job in jobs]
+
+
+def _opened(folder: Path) -> "Transcriber":
+    from voxrun.transcriber import Transcriber
+
+    if folder not in _OPEN:
+        _OPEN.clear()  # before the next one needs its memory
+        _OPEN[folder] = Transcriber.open(folder)
+    return _OPEN[folder]
 
 
 def _refuse_other_machine(wanted: dict[str, str]) -> None:
@@ -81,72 +95,23 @@ def _refuse_other_machine(wanted: dict[str, str]) -> None:
         raise UnfitError(different)
 
 
-def _found(job: Job) -> tuple[Job, set[str]]:
-    """The job with the paths of its files here, and the hashes of those that are missing."""
-    path, absent = _file(job.path, job.sha256), set()
-    if path is None:
-        absent.add(job.sha256)
-    else:
-        job = replace(job, path=path)
-    if job.reference:
-        scores = _file(job.reference.scores, job.reference.digest)
-        if scores is None:
-            absent.add(job.reference.digest)
-        else:
-            job = replace(job, reference=replace(job.reference, scores=scores))
-    return job, absent
-
-
-def _file(path: Path, sha256: str) -> Path | None:
-    """The file with this content: at its path, or as it was sent."""
-    from distributed import get_worker
-
-    for place in (path, _kept(sha256, get_worker())):
-        try:
-            if _sha256(place, *stamp(place)) == sha256:
-                return place
-        except OSError:
+def _found(jobs: Iterable[Job], scratch: Path) -> tuple[list[Job], frozenset[str]]:
+    """The jobs with the paths of their files here, and the hashes of files that are missing."""
+    found, missing = [], set()
+    for job in jobs:
+        path = find(job.path, job.sha256, scratch)
+        if path is None:
+            missing.add(job.sha256)
             continue
-    return None
-
-
-@cache
-def _sha256(path: Path, *stamped: int) -> str:
-    """The hash of a file, computed again only if its stamp changes."""
-    return sha256_of(path)
-
-
-def keep(files: dict[str, bytes], dask_worker: Any) -> None:
-    """Keep the contents of files, by their hashes, until the worker ends. Dask gives the worker."""
-    for sha256, content in files.items():
-        path = _kept(sha256, dask_worker)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as partial:
-            partial.write_bytes(content)
-
-
-def _kept(sha256: str, worker: Any) -> Path:
-    return Path(worker.local_directory) / "voxbuild" / sha256
-
-
-@cache
-def weights(model: Model) -> Path:
-    """The folder of a model on this machine: the same path, or its repository. Raises UnfitError."""
-    if model.folder.is_dir() and digest_of(model.folder) == model.digest:
-        return model.folder
-    if model.repo is None:
-        raise UnfitError(
-            f"{model.folder} is not there, or has other weights than here; share the folder, or publish it"
-        )
-    from voxrun.trust.locate import locate
-
-    try:
-        folder = locate(model.repo)
-    except VoxrunError as error:
-        raise UnfitError(one_line(error)) from None
-    if digest_of(folder) != model.digest:
-        raise UnfitError(f"{model.repo} has other weights than {model.name} here")
-    return folder
+        reference = job.reference
+        if reference:
+            scores = find(reference.scores, reference.digest, scratch)
+            if scores is None:
+                missing.add(reference.digest)
+                continue
+            reference = replace(reference, scores=scores)
+        found.append(replace(job, path=path, reference=reference))
+    return found, frozenset(missing)
 
 
 def _as_asked(message: str, here: Iterable[Job], asked: Iterable[Job]) -> str:
