@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -24,9 +23,14 @@ def scheduler(folder):
 
 @contextmanager
 def worker(address, folder, *options, nanny="--no-nanny"):
-    """A worker's process; `folder` is its working folder."""
-    process = _dask(folder, "worker", address, "--nthreads", "1", nanny, *options)
+    """A worker's process, which the scheduler knows; `folder` is its working folder."""
+    process = _dask(
+        folder, "worker", address, "--nthreads", "1", "--local-directory", folder, nanny, *options
+    )
     try:
+        while b"Registered to:" not in (folder / "log").read_bytes():
+            assert process.poll() is None
+            time.sleep(0.02)
         yield process
     finally:
         _end(process)
@@ -40,7 +44,7 @@ def _dask(folder, *words):
 
 
 def _end(process):
-    process.send_signal(signal.SIGTERM)
+    process.kill()  # to end in order takes seconds
     process.wait()
 
 
