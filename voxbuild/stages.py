@@ -5,7 +5,7 @@ fetch -> (unquantize) -> (calibrate) -> (measure_sensitivity) -> write_plan -> c
       -> (make_views) -> (sign_variant)
 """
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,9 @@ from voxbuild.sources.clips import in_both, read_clips, read_recordings
 from voxbuild.sources.fetch import fetch as fetch_files
 from voxbuild.tensors.moments import save_moments
 from voxbuild.tensors.second_moments import Heard, save_second_moments
-from voxbuild.validate import figures, measure
 from voxbuild.validate.gates import gates_table
-from voxbuild.validate.measure import check_reference, fidelity, listen
-from voxbuild.validate.report import report
+from voxbuild.validate.measure import both_hear, check_reference, listen, source_hears
+from voxbuild.validate.report import over_all, report
 from voxrun.checkpoint.layout import Layout
 from voxrun.device import device_name
 from voxrun.files.hashes import sha256_of
@@ -51,7 +50,7 @@ from voxrun.trust.manifest import Entry
 
 from .console import progress_bar
 from .errors import RecipeError, ValidationError
-from .files import read_json, write_json
+from .files import write_json
 from .folders import Journal, whole_folder
 from .workspace import Workspace
 
@@ -159,24 +158,29 @@ def convert(variant: Variant) -> dict[str, str]:
 
 
 def transcribe_reference(work: Workspace, source: Source, clips: ClipSet) -> None:
-    """Write the transcripts of a clip set by the unquantized source, to which its artifacts are compared.
+    """Let the unquantized source hear a clip set, and keep what its artifacts are compared with.
 
-    Raises ValidationError if the source does not hear the clips.
+    Raises ValidationError if the source does not hear the clips, or has no finite results.
     """
-    folder = proven_folder(work, source)
     members = read_clips(clips, work.clips)
-    with progress_bar(f"reference {clips.name}", len(members), "clip") as bar:
-        heard = listen(folder, members, bar.update)
-    check_reference(source.name, clips.name, folder, members, heard)
-    write_json(work.reference_file(source.name, clips.name), {n: asdict(h) for n, h in heard.items()})
+    known = source_hears(work, source, members)
+    check_reference(source.name, clips.name, members, [result.text for result, _ in known])
+    write_json(
+        work.reference_file(source.name, clips.name),
+        {
+            clip.name: {"text": result.text, "tokens": result.tokens, "scores": reference.digest}
+            for clip, (result, reference) in zip(members, known, strict=True)
+        },
+    )
 
 
 def validate(variant: Variant) -> str:
-    """Transcribe the clips with the artifact, write validation.json, return the table of gates.
+    """Let the artifact hear the clips, write validation.json, return the table of gates.
 
-    Transcribes nothing if only gates or texts have changed: see `validate.figures`.
-    Raises ValidationError with the table if a gate fails; the artifact stays, marked unvalidated. Raises
-    VoxbuildError if the folder holds files that are not in the manifest, as they might be loaded.
+    What is in the records is not heard again: a clip, if only gates or texts have changed, or after an
+    interruption. Raises ValidationError with the table if a gate fails; the artifact stays, marked
+    unvalidated. Raises VoxbuildError if the folder holds files that are not in the manifest, as they might be
+    loaded.
     """
     _check_heard_once(variant)
     folder, recipe, source = variant.folder, variant.recipe, variant.source
@@ -187,23 +191,10 @@ def validate(variant: Variant) -> str:
         raise ValidationError(f"{folder}: changed since conversion: {', '.join(damaged)}; build it again")
     manifest.refuse_unlisted(folder, DESCRIPTIVE)
     clips = {name: read_clips(clip_set, variant.work.clips) for name, clip_set in variant.clip_sets.items()}
-    everything = [clip for members in clips.values() for clip in members]
-    reference = {
-        clip: measure.Heard(**entry)
-        for name in clips
-        for clip, entry in read_json(variant.work.reference_file(source.name, name)).items()
-    }
+    heard, reference = both_hear(variant, [clip for members in clips.values() for clip in members])
+    fidelity = over_all(list(heard.values()))
+    result = report(clips, heard, reference, fidelity, recipe.validation.gates.stricter(source.gates))
     runtime = runtime_versions() | {"device": device_name()}
-    inputs = figures.inputs_of(variant, manifest, everything, reference, runtime)
-    if known := figures.recall(variant.heard_file, inputs):
-        heard, near = known
-    else:
-        unquantized = proven_folder(variant.work, source)
-        with progress_bar("validate " + recipe.name, 2 * len(everything), "clip") as bar:
-            heard = listen(folder, everything, bar.update)
-            near = fidelity(source.name, folder, unquantized, everything, reference, bar.update)
-        figures.remember(variant.heard_file, inputs, heard, near)
-    result = report(clips, heard, reference, near, recipe.validation.gates.stricter(source.gates))
     result |= {"artifact": plain(manifest.weight_files), "runtime": runtime}
     write_json(folder / VALIDATION, result)
     table = gates_table(result)
@@ -289,10 +280,10 @@ def _write_view(
 
 def _check_transcripts(folder: Path, clips: list[Clip], expected: dict[str, str]) -> None:
     """Raises ValidationError if a view hears anything else in a clip than the artifact."""
-    for name, heard in listen(folder, clips, lambda: None).items():
-        if heard.text != expected[name]:
+    for clip, text in zip(clips, listen(folder, clips), strict=True):
+        if text != expected[clip.name]:
             raise ValidationError(
-                f"{folder}: in {name} the view hears {heard.text!r}, the artifact {expected[name]!r}"
+                f"{folder}: in {clip.name} the view hears {text!r}, the artifact {expected[clip.name]!r}"
             )
 
 

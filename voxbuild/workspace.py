@@ -98,8 +98,12 @@ class Workspace:
         """How much the output changes if one matrix is quantized: see `plan.costs.measurement_of`."""
         return self.state(source) / f"{measurement}.sensitivity.json"
 
+    def records(self, source: str) -> Path:
+        """The folder of what a source and its artifacts heard, clip by clip: see `evaluate.records`."""
+        return self.state(source) / "heard"
+
     def heard_file(self, source: str, variant: str) -> Path:
-        """What an artifact or a view was heard to say, and with which files, so that it is not repeated."""
+        """What a view was heard to say, and with which files, so that it is not repeated."""
         return self.state(source) / f"{variant}.heard.json"
 
     def partial(self, source: str, recipe: str) -> Path:

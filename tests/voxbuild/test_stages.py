@@ -192,7 +192,7 @@ def test_a_stamp_changes_with_the_file(tmp_path):
 )
 def test_foreign_files_in_the_artifact_prevent_validation(build, monkeypatch, name):
     build.convert()
-    monkeypatch.setattr(stages, "listen", lambda *_: pytest.fail("heard what is not in the manifest"))
+    monkeypatch.setattr(stages, "both_hear", lambda *_: pytest.fail("heard what is not in the manifest"))
     path = build.folder / name
     path.parent.mkdir(exist_ok=True)
     if name == "link":
@@ -234,7 +234,7 @@ def test_an_artifact_without_finite_results_fails_the_same_way_each_time(build, 
     build.convert()
     hear_reference(build)
     near = {"positions": 9, "top1_agreement": 1.0, "kl_mean": float("nan"), "kl_p99": float("inf")}
-    monkeypatch.setattr(stages, "fidelity", lambda *arguments: near)
+    monkeypatch.setattr(stages, "over_all", lambda *arguments: near)
     for _ in range(2):
         with pytest.raises(
             ValidationError, match=r"does not pass its gates(.|\n)*kl_p99 .* not finite .* FAIL"

@@ -147,7 +147,7 @@ class Variant:
 
     @property
     def heard_file(self) -> Path:
-        """What its last validation heard and measured, before the gates."""
+        """What it was heard to say, of a view."""
         return self.work.heard_file(self.source.name, self._folder_name)
 
     @property

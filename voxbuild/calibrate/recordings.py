@@ -28,7 +28,9 @@ class Recording:
     seconds: float = 0.0
 
 
-def transcripts(model: Path, paths: Sequence[Path], done: Callable[[Transcript], None]) -> list[Transcript]:
+def transcripts(
+    model: Path, paths: Sequence[Path], done: Callable[[Transcript], object] = lambda heard: None
+) -> list[Transcript]:
     """Transcribe recordings with the model in a folder, several at once: transcripts in their order.
 
     `done` is called with each, in this thread. Raises AudioError for the first that cannot be read.

@@ -10,8 +10,11 @@ from doit.cmd_base import DoitCmdBase
 from doit.cmd_clean import opt_clean_dryrun
 from doit.exceptions import InvalidCommand
 
+from voxbuild.artifact.manifest import Manifest
 from voxbuild.artifact.variant import Variant
 from voxbuild.convert.unquantized import PARTIAL as UNQUANTIZED_PARTIAL
+from voxbuild.errors import VoxbuildError
+from voxbuild.evaluate.records import files_of
 from voxbuild.folders import alone
 from voxbuild.recipes.loaders import LOADERS
 
@@ -102,8 +105,17 @@ def _paths(variant: Variant) -> list[Path]:
     partial, state = variant.partial, variant.work.state(variant.source.name)
     name = variant.folder.name
     kept = [state / f"{name}.{what}.json" for what in ("plan", "heard", "stamps")]
-    paths = [variant.folder, *_unfinished(partial), _again(variant), *kept]
+    paths = [variant.folder, *_unfinished(partial), _again(variant), *kept, *_records(variant)]
     return [path for path in paths if path.exists() or path.is_symlink()]
+
+
+def _records(variant: Variant) -> list[Path]:
+    """What it was heard to say, found by its weights; without them it is left to `source=`."""
+    try:
+        weights = Manifest.load(variant.folder).weight_digest
+    except VoxbuildError:
+        return []
+    return files_of(variant.work.records(variant.source.name), weights)
 
 
 def _unfinished(partial: Path) -> list[Path]:

@@ -1,146 +1,69 @@
-"""Measure an artifact: its transcripts against the true ones, its logits against the unquantized source's."""
+"""What an artifact, its source and its views hear in clips, and whether the source hears them at all."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from voxbuild.artifact.variant import Variant
 from voxbuild.calibrate.recordings import transcripts
+from voxbuild.console import progress_bar
 from voxbuild.errors import ValidationError
+from voxbuild.evaluate.jobs import Reference, Result
+from voxbuild.evaluate.local import Local
+from voxbuild.evaluate.models import artifact_model, default_delay, jobs_for, source_model
+from voxbuild.evaluate.records import Records
+from voxbuild.evaluate.run import references, results
 from voxbuild.recipes.gates import WORST_WER
 from voxbuild.recipes.origins.base import Clip
-from voxrun.audio.file import FileSource
-from voxrun.device import mx
-from voxrun.parallel import one_blas_thread
-from voxrun.stream.scoring import teacher_forced_logits
-from voxrun.transcriber import Transcriber
+from voxbuild.recipes.source import Source
+from voxbuild.workspace import Workspace
 
 from .error_rates import error_rates
-from .report import over_all
 
-ClipDone = Callable[[], None]
-Positions = np.typing.NDArray[Any]
-SILENT = np.errstate(all="ignore")
-"""Logits that are not finite are reported as such, without NumPy's warnings before."""
+Heard = dict[str, Result]
+"""Clip name -> what was heard, and how near it was to the source."""
 
 
-@dataclass(frozen=True)
-class Heard:
-    """A model's transcript of a clip."""
+def source_hears(
+    work: Workspace, source: Source, clips: Sequence[Clip], delay_ms: float | None = None
+) -> list[tuple[Result, Reference]]:
+    """What the unquantized source hears in clips, from the records or, if it is not there, heard now.
 
-    text: str
-    tokens: list[int]
-
-
-def listen(model: Path, clips: Sequence[Clip], done: ClipDone) -> dict[str, Heard]:
-    """Transcribe clips with the model in a folder, several at once: clip name -> transcript, in their order.
-
-    `done` is called in this thread. Raises AudioError for the first clip that cannot be read.
+    `delay_ms`: None is its default. Raises AudioError, SourceError, and ValidationError if it has no finite
+    results.
     """
-    heard = transcripts(model, [clip.path for clip in clips], lambda _: done())
-    return {
-        clip.name: Heard(there.text.strip(), there.tokens) for clip, there in zip(clips, heard, strict=True)
-    }
+    model = source_model(work, source)
+    jobs = jobs_for(model, clips, default_delay(model) if delay_ms is None else delay_ms)
+    with progress_bar(f"reference {source.name}", len(clips), "clip") as bar:
+        return references(jobs, Records(work.records(source.name)), Local(), bar.update)
 
 
-@SILENT
-def check_reference(
-    source: str, clip_set: str, model: Path, clips: Sequence[Clip], heard: dict[str, Heard]
-) -> None:
-    """Raises ValidationError if the unquantized source, in folder `model`, does not hear the clips.
+def both_hear(variant: Variant, clips: Sequence[Clip]) -> tuple[Heard, Heard]:
+    """What an artifact and its source hear in clips, at the artifact's default delay; records as above.
+
+    One model is in memory at a time. Raises AudioError, SourceError, ValidationError.
+    """
+    model, names = artifact_model(variant), [clip.name for clip in clips]
+    delay_ms = default_delay(model)
+    known = source_hears(variant.work, variant.source, clips, delay_ms)
+    jobs = jobs_for(model, clips, delay_ms, [reference for _, reference in known])
+    with progress_bar(f"validate {variant.recipe.name}", len(clips), "clip") as bar:
+        heard = results(jobs, Records(variant.work.records(variant.source.name)), Local(), bar.update)
+    return dict(zip(names, heard, strict=True)), dict(zip(names, (r for r, _ in known), strict=True))
+
+
+def listen(model: Path, clips: Sequence[Clip]) -> list[str]:
+    """What the model in a folder hears in each clip. Raises AudioError for one that cannot be read."""
+    return [heard.text.strip() for heard in transcripts(model, [clip.path for clip in clips])]
+
+
+def check_reference(source: str, clip_set: str, clips: Sequence[Clip], heard: Sequence[str]) -> None:
+    """Raises ValidationError if the unquantized source does not hear the clips.
 
     Then no artifact of it can be judged, and the artifact is not to blame.
     """
-    wer = error_rates([clip.text for clip in clips], [heard[clip.name].text for clip in clips]).wer
-    if wer <= WORST_WER:
-        return
-    transcriber, clip = Transcriber.open(model), clips[0]
-    samples, tokens = np.concatenate(list(FileSource(clip.path, transcriber.rate))), heard[clip.name].tokens
-    for logits in teacher_forced_logits(transcriber.model, transcriber.tokenizer, samples, tokens):
-        _refuse_not_finite(source, logits)
-    raise ValidationError(
-        f"the unquantized source {source} has a WER of {wer:.0f} % on {clip_set}; {WORST_WER:g} % is the"
-        " limit: the clips (another language? wrong transcripts?) or the source are wrong"
-    )
-
-
-def _refuse_not_finite(source: str, logits: mx.array) -> None:
-    if not mx.isfinite(logits).all():
+    wer = error_rates([clip.text for clip in clips], list(heard)).wer
+    if wer > WORST_WER:
         raise ValidationError(
-            f"the unquantized source {source} is not usable: its weights give no finite result (NaN or"
-            " infinite logits); repair or replace them"
+            f"the unquantized source {source} has a WER of {wer:.0f} % on {clip_set}; {WORST_WER:g} % is the"
+            " limit: the clips (another language? wrong transcripts?) or the source are wrong"
         )
-
-
-@dataclass(frozen=True)
-class Nearness:
-    """How close an artifact's next-token distributions are to the unquantized source's, in one clip."""
-
-    kl: Positions
-    """KL(source || artifact) at each position, in nats [positions]."""
-    same: Positions
-    """Whether both have the same likeliest token [positions]."""
-
-
-def nearness(
-    source: str,
-    artifact: Path,
-    reference: Path,
-    clips: Sequence[Clip],
-    heard: dict[str, Heard],
-    done: ClipDone,
-) -> list[Nearness]:
-    """Compare an artifact with the unquantized `source` in folder `reference`, clip by clip.
-
-    Both are given the source's transcripts (`heard`), so all positions have the same history. KL is NaN where
-    the artifact's logits are not finite. Raises ValidationError if the source's are not.
-    """
-    near = []
-    for p, q in zip(scores(reference, clips, heard), scores(artifact, clips, heard), strict=True):
-        near.append(compared(source, p, q))
-        done()
-    return near
-
-
-def scores(model: Path, clips: Sequence[Clip], heard: dict[str, Heard]) -> Iterator[Iterator[mx.array]]:
-    """The logits of the model in a folder, given transcripts: for each clip, blocks [n, vocabulary]."""
-    transcriber = Transcriber.open(model)
-    for clip in clips:
-        samples, tokens = (
-            np.concatenate(list(FileSource(clip.path, transcriber.rate))),
-            heard[clip.name].tokens,
-        )
-        yield teacher_forced_logits(transcriber.model, transcriber.tokenizer, samples, tokens)
-
-
-@SILENT
-def compared(source: str, theirs: Iterable[mx.array], ours: Iterable[mx.array]) -> Nearness:
-    """Compare an artifact's logits for a clip with the unquantized source's, see `nearness`."""
-    divergence, agreement = [], []
-    with one_blas_thread():
-        for p, q in zip(theirs, ours, strict=True):
-            _refuse_not_finite(source, p)
-            agreement.append(np.array(mx.argmax(p, axis=-1) == mx.argmax(q, axis=-1)))
-            divergence.append(np.array(_kl(p, q)))
-    return Nearness(np.concatenate(divergence), np.concatenate(agreement))
-
-
-def fidelity(
-    source: str,
-    artifact: Path,
-    reference: Path,
-    clips: Sequence[Clip],
-    heard: dict[str, Heard],
-    done: ClipDone,
-) -> dict[str, float]:
-    """Share of positions with the same likeliest token, mean and 99th percentile of KL; see `nearness`."""
-    return over_all(nearness(source, artifact, reference, clips, heard, done))
-
-
-def _kl(p: mx.array, q: mx.array) -> mx.array:
-    """KL(p || q) of logits [n, vocabulary] -> [n], in nats; rounding errors below 0 are cut off."""
-    log_p = p - mx.logsumexp(p, axis=-1, keepdims=True)
-    log_q = q - mx.logsumexp(q, axis=-1, keepdims=True)
-    return mx.maximum((mx.exp(log_p) * (log_p - log_q)).sum(axis=-1), 0)

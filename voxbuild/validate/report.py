@@ -1,25 +1,23 @@
 """The content of validation.json: error rates, fidelity, gates, and what was heard in each clip."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from voxbuild.evaluate.jobs import Result
 from voxbuild.recipes.gates import Gates
 from voxbuild.recipes.origins.base import Clip
 
 from .error_rates import error_rates
 from .gates import check, finite
 
-if TYPE_CHECKING:
-    from .measure import Heard, Nearness
-
 
 def report(
     clips: dict[str, list[Clip]],
-    heard: "dict[str, Heard]",
-    reference: "dict[str, Heard]",
+    heard: Mapping[str, Result],
+    reference: Mapping[str, Result],
     measured_fidelity: dict[str, float],
     gates: Gates,
 ) -> dict[str, Any]:
@@ -47,7 +45,7 @@ def report(
 
 
 @np.errstate(all="ignore")
-def over_all(near: "Sequence[Nearness]") -> dict[str, float]:
+def over_all(near: Sequence[Result]) -> dict[str, float]:
     """The figures of `fidelity` over all positions of these clips."""
     kl = np.concatenate([clip.kl for clip in near])
     return {
@@ -58,11 +56,11 @@ def over_all(near: "Sequence[Nearness]") -> dict[str, float]:
     }
 
 
-def _rates(clips: Sequence[Clip], heard: "dict[str, Heard]") -> dict[str, Any]:
+def _rates(clips: Sequence[Clip], heard: Mapping[str, Result]) -> dict[str, Any]:
     rates = error_rates([c.text for c in clips], [heard[c.name].text for c in clips])
     return {"clips": len(clips), **asdict(rates)}
 
 
-def _line(clip: Clip, heard: "Heard") -> dict[str, Any]:
+def _line(clip: Clip, heard: Result) -> dict[str, Any]:
     rates = error_rates([clip.text], [heard.text])
     return {"reference": clip.text, "heard": heard.text, "wer": rates.wer, "cer": rates.cer}

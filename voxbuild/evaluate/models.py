@@ -1,0 +1,58 @@
+"""The models that hear clips, and the jobs of one of them: a source, an artifact."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from voxbuild.artifact.manifest import Manifest
+from voxbuild.artifact.variant import Variant
+from voxbuild.convert.unquantized import hashes_of_copy, proven_folder
+from voxbuild.files import stamp
+from voxbuild.recipes.origins.base import Clip
+from voxbuild.recipes.source import Source
+from voxbuild.sources.fetch import Fetched
+from voxbuild.workspace import Workspace
+from voxrun.files.hashes import sha256_of
+from voxrun.stream.tokenizer import Tokenizer
+
+from .jobs import UNQUANTIZED, Job, Model, Reference
+
+
+def source_model(work: Workspace, source: Source) -> Model:
+    """The unquantized source, whose weights have the hashes by which they are known. Raises SourceError."""
+    identity = Fetched.load(work.source_file(source.name)).identity()
+    return Model(UNQUANTIZED, proven_folder(work, source), _digest([identity, hashes_of_copy(work, source)]))
+
+
+def artifact_model(variant: Variant) -> Model:
+    """A built artifact. Raises VoxbuildError if it is not built."""
+    manifest = Manifest.load(variant.folder)
+    return Model(variant.recipe.name, variant.folder, manifest.weight_digest)
+
+
+def default_delay(model: Model) -> float:
+    """The delay in ms that its tokenizer names. Raises ConfigError."""
+    return Tokenizer(model.folder).default_delay_ms
+
+
+def jobs_for(
+    model: Model, clips: Sequence[Clip], delay_ms: float, references: Sequence[Reference] | None = None
+) -> list[Job]:
+    """A job for each clip; `references` are those of the same clips, None for the source itself."""
+    given: Sequence[Reference | None] = references or [None] * len(clips)
+    return [
+        Job(model, clip.name, clip.path, _sha256(clip.path, *stamp(clip.path)), delay_ms, reference)
+        for clip, reference in zip(clips, given, strict=True)
+    ]
+
+
+@cache
+def _sha256(path: Path, *stamp: int) -> str:
+    return sha256_of(path)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
