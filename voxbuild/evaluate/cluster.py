@@ -36,7 +36,6 @@ ANSWER_SECONDS = 60
 LOOK_SECONDS = 0.05
 """Between two looks at who is there, and what is done."""
 LOST = "the connection to the scheduler is lost; what was heard is kept, so run it again"
-SCHEMES = ("tcp://", "tls://")
 
 
 class Cluster:
@@ -63,8 +62,6 @@ class Cluster:
 
 
 def _connect(address: str) -> Client:
-    if not address.startswith(SCHEMES):
-        raise ClusterError(f"scheduler={address}: say scheduler=tcp://HOST:PORT, or tls://HOST:PORT")
     try:
         from distributed import Client
     except ImportError as error:

@@ -58,18 +58,17 @@ def weights(model: Model, expected: Contents) -> Path:
     """The folder of a model on this machine: at the same path, or of its repository. Raises UnfitError."""
     if _has(model.folder, expected):
         return model.folder
+    absent = f"the weights of {model.name} are not in {model.folder} there"
     if model.repo is None:
-        raise UnfitError(
-            f"the weights of {model.name} are not in {model.folder} there; share this folder, or publish them"
-        )
+        raise UnfitError(f"{absent}; share this folder with the workers, or publish it")
     from voxrun.trust.locate import locate
 
     try:
         folder = locate(model.repo)
     except VoxrunError as error:
-        raise UnfitError(one_line(error)) from None
+        raise UnfitError(f"{absent}; {one_line(error)}") from None
     if not _has(folder, expected):
-        raise UnfitError(f"{model.repo} does not have the weights of {model.name} here")
+        raise UnfitError(f"{absent}, and {model.repo} has others; share this folder with the workers")
     return folder
 
 

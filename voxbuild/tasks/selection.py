@@ -16,6 +16,7 @@ from doit.exceptions import InvalidTask
 
 from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import Record, read_record
+from voxbuild.evaluate.runners import check_address
 from voxbuild.plan.costs import measurement_of
 from voxbuild.publish.targets import TARGETS
 from voxbuild.recipes.book import Book
@@ -25,7 +26,7 @@ from .actions import EXPECTED, Work, message_of, on_variant, read, workspace
 
 Task = dict[str, Any]
 
-VARIABLES = (*variables.VARIABLES, "target", "tag", "lock", "out", "key", "branch", "reason")
+VARIABLES = (*variables.VARIABLES, "target", "tag", "lock", "out", "key", "branch", "reason", "scheduler")
 """The variables NAME=VALUE of the command line."""
 LOUD: Task = {"verbosity": 2, "io": {"capture": False}}
 """Captures no output: progress bars need the terminal."""
@@ -136,6 +137,8 @@ def _check_variables() -> None:
             raise InvalidTask(f"unknown variable {match[1]}; known: {', '.join(VARIABLES)}")
     if get_var("lock") and len(recipe_names()) != 1:
         raise InvalidTask("lock= belongs to one recipe; name it with recipe=")
+    if get_var("scheduler") is not None:
+        check_address(get_var("scheduler"))
     if get_var("target", "registry") not in TARGETS:
         raise InvalidTask(f"unknown target {get_var('target')}; known: {', '.join(TARGETS)}")
 
