@@ -6,6 +6,7 @@ should keep its model, and because a worker that is not like this machine must h
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Collection, Iterator, Sequence
@@ -62,6 +63,7 @@ class Cluster:
 
 
 def _connect(address: str) -> Client:
+    """A client of the scheduler at an address. Raises ClusterError."""
     try:
         from distributed import Client
     except ImportError as error:
@@ -70,11 +72,24 @@ def _connect(address: str) -> Client:
         ) from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we tell what matters
     try:
+        asyncio.run(_knock(address))  # a client that cannot connect would wait at the end of the process
         return Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="voxbuild")
-    except (OSError, ValueError, TypeError, RuntimeError) as error:  # the last two: no keys for TLS
+    except (OSError, ValueError, TypeError, RuntimeError) as error:  # the last two: TLS without its keys
+        reason = one_line(error) or "it says nothing"
         raise ClusterError(
-            f"{address}: no Dask scheduler answers there ({one_line(error)}); start one with `dask scheduler`"
+            f"{address}: no Dask scheduler answers there ({reason}); start one with `dask scheduler`"
         ) from error
+
+
+async def _knock(address: str) -> None:
+    """Connect and leave. Raises OSError, ValueError, TypeError, RuntimeError."""
+    from distributed.comm.core import connect
+    from distributed.security import Security
+
+    secrets = Security().get_connection_args("client")
+    async with asyncio.timeout(CONNECT_SECONDS + 1):  # Dask waits for ever for a server of another kind
+        comm = await connect(address, CONNECT_SECONDS, **secrets)
+    await comm.close()
 
 
 @dataclass
