@@ -84,12 +84,14 @@ class Scores:
         """
         kl, same, first = list[FloatArray](), list[Array](), 0
         for rows in _in_rows(logits):
-            divergence, agreement = _compared(self[first : first + len(rows)], rows)
+            own, first = self[first : first + len(rows)], first + len(rows)
+            if first > len(self):
+                break
+            divergence, agreement = _compared(own, rows)
             kl.append(divergence)
             same.append(agreement)
-            first += len(rows)
         if first != len(self):
-            raise ValueError(f"scores of {len(self)} positions cannot be compared with {first}")
+            raise ValueError(f"scores of {len(self)} positions cannot be compared with those of others")
         return np.concatenate(kl), np.concatenate(same)
 
 

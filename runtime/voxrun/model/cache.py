@@ -1,6 +1,7 @@
 """Keys and values of the positions in a sliding window."""
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,15 @@ class KVCache:
         self._end -= n
         self.offset -= n
         self.angle -= n
+
+    def copy(self) -> "KVCache":
+        """The same positions, to go on with independently."""
+        twin = copy(self)
+        for name in ("_keys", "_values"):
+            array = getattr(self, name)
+            if array is not None:
+                setattr(twin, name, array.copy() if isinstance(array, np.ndarray) else mx.array(array))
+        return twin
 
     def turn_back(self, rotate: Callable[[Any, int], Any]) -> None:
         """Renumber rotary positions from the oldest key, once they have grown far beyond it.

@@ -1,6 +1,7 @@
 """The causal audio encoder and the adapter, fed frame by frame or all at once (contract steps 4 to 6)."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,12 @@ class EncoderState:
         self.conv_tail: Any = mx.zeros((1, KERNEL - 2, config.encoder.dim), dtype)
         mx.eval(self.mel_tail, self.conv_tail)
         self.caches = [KVCache(config.encoder.sliding_window) for _ in range(config.encoder.n_layers)]
+
+    def copy(self) -> "EncoderState":
+        """The same state, to go on with independently."""
+        twin = copy(self)  # the tails are replaced, never written to
+        twin.caches = [cache.copy() for cache in self.caches]
+        return twin
 
 
 class EncoderBlock(nn.Module):

@@ -12,8 +12,9 @@ they were computed: their rounding is far below that margin.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from voxrun.model.cache import KVCache
 from voxrun.model.functions import joined
 from voxrun.model.voxtral import DecoderRows, VoxtralRealtime
 
@@ -39,6 +40,17 @@ class Step:
     picks: int
 
 
+class Begun(NamedTuple):
+    """A stream of which earlier positions are decoded."""
+
+    caches: list[KVCache]
+    """With these positions."""
+    inputs: list[int]
+    """The tokens that are known of the next positions."""
+    n_tokens: int
+    """Tokens so far, the inputs' included."""
+
+
 class Generator:
     """Decodes one stream."""
 
@@ -52,15 +64,17 @@ class Generator:
         live: bool,
         most_rows: int = MOST_ROWS,
         keep_logits: bool = False,
+        begun: Begun | None = None,
     ) -> None:
-        """`most_rows` of 1 is plain decoding, without look-ahead."""
+        """`most_rows` of 1 is plain decoding, without look-ahead; `begun`: the first positions are done."""
+        begun = begun or Begun(model.decoder_caches(), schedule.prompt(tokenizer), 0)
         self._tokenizer, self._sampler = tokenizer, sampler
         self._gains = model.gains(schedule.n_delay)
-        self._caches = model.decoder_caches()
+        self._caches = begun.caches
         self._most_rows, self._keep_logits = most_rows, keep_logits
         self.live = live
         """Whether an end-of-stream token is only a pause."""
-        self._inputs = schedule.prompt(tokenizer)
+        self._inputs = begun.inputs
         """The tokens that are known of the next positions: the prompt, then the last token."""
         self._audio: list[Any] = []  # embeddings [1, n, dim] of the next positions
         self._waiting = 0  # positions of these
@@ -72,7 +86,7 @@ class Generator:
         """Tokens in all, once the end is known."""
         self.n_positions = 0
         """Positions decoded so far."""
-        self.n_tokens = 0
+        self.n_tokens = begun.n_tokens
         """Tokens so far."""
         self.n_passes = 0
         """Passes of the decoder so far."""

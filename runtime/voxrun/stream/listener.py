@@ -1,5 +1,6 @@
 """Samples to audio embeddings: log-mel, encoder and adapter, with their state between chunks."""
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,12 @@ class Listener:
         self.state = model.encoder_state()
         """The encoder's, which each pass continues."""
         self._frames: FloatArray = np.zeros((0, model.config.audio.num_mel_bins), np.float32)
+
+    def copy(self) -> "Listener":
+        """The same state, to go on with independently."""
+        twin = copy(self)  # what is left of samples and frames is replaced, never written to
+        twin._mel, twin.state = copy(self._mel), self.state.copy()
+        return twin
 
     @property
     def look_ahead(self) -> int:

@@ -12,29 +12,23 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any
 from weakref import WeakSet
 
 import numpy as np
 
-from voxrun.device import mx
 from voxrun.errors import VoxrunError
 from voxrun.mlx_thread import later
 from voxrun.parallel import one_blas_thread
 
 from .computation import Computation
-from .generator import MOST_ROWS, Generator, Step
+from .decoding import one_pass, passes
+from .generator import Generator
 from .listener import BLOCK_POSITIONS
-from .sampling import best_of
 
 FILES_POSITIONS = 256
 """Positions encoded in a pass, at most BLOCK_POSITIONS of each stream, while no session is live: small passes
 cost more. Beside a live session, which waits for the pass to end, BLOCK_POSITIONS of all streams together."""
-PASS_ROWS = 64
-"""Rows in a pass of the decoder in which guesses of several streams are made, at most."""
-PROMPT_ROWS = 256
-"""Rows of prompts in a pass, at most, unless a single one is longer."""
 
 Decoder = tuple[Computation, Generator]
 """A generator, and the stream that it decodes."""
@@ -120,7 +114,7 @@ def _by_model(computations: Iterable[Computation]) -> list[list[Computation]]:
 def _compute(group: Sequence[Computation], positions: int) -> None:
     """One round of the streams of a model, which encodes so many positions at most."""
     _encode([c for c in group if c.waiting_samples], positions)
-    for together in _passes([(c, generator) for c in group for generator in c.ready]):
+    for together in passes([(c, generator) for c in group for generator in c.ready]):
         _decode(together)
     for computation in group:
         with _own_part(computation):
@@ -156,50 +150,13 @@ def _encode(hungry: Sequence[Computation], positions: int) -> None:
                 computation.hear(block)
 
 
-def _passes(ready: Sequence[Decoder]) -> Iterator[list[Decoder]]:
-    """Who is decoded together: all, but for those that must be alone and for prompts beyond PROMPT_ROWS."""
-    together, prompts = list[Decoder](), 0
-    for computation, generator in ready:
-        if generator.alone:
-            yield [(computation, generator)]
-            continue
-        rows = generator.n_inputs
-        if rows == 1 or not prompts or prompts + rows <= PROMPT_ROWS:
-            prompts += rows if rows > 1 else 0
-            together.append((computation, generator))
-    if together:
-        yield together
-
-
 def _decode(ready: Sequence[Decoder]) -> None:
     """One pass of the decoder."""
-    model = ready[0][0].model
-    most_rows = MOST_ROWS if len(ready) == 1 else max(1, PASS_ROWS // len(ready))
     with _shared([computation for computation, _ in ready]):
-        steps = [generator.step(most_rows) for _, generator in ready]
-        hidden = model.decode_all([step.rows for step in steps])
-        logits = model.language_model.logits(_wanted(hidden, steps))[0]
-        ends = np.cumsum([step.picks for step in steps]).tolist()
-        parts = [logits[first:last] for first, last in pairwise([0, *ends])]
-        scores = [generator.scores(part) for (_, generator), part in zip(ready, parts, strict=True)]
-        best = best_of(scores, [generator.scale for _, generator in ready], model.dtype)
-        by_itself = hidden.shape[1] == 1
-        for (computation, generator), step, part, each in zip(ready, steps, parts, best, strict=True):
+        takes = one_pass(ready[0][0].model, [generator for _, generator in ready])
+        for (computation, generator), take in zip(ready, takes, strict=True):
             with _own_part(computation):
-                sure = [True] if by_itself else each.sure
-                computation.deliver(generator, generator.take(step, part, each.ids, sure))
-
-
-def _wanted(hidden: Any, steps: Sequence[Step]) -> Any:
-    """The rows [1, n, dim] that tokens are picked from."""
-    if len(steps) == 1:
-        return hidden[:, -steps[0].picks :]
-    counts = [len(step.rows.tokens) for step in steps]
-    if counts == [step.picks for step in steps]:
-        return hidden
-    ends = np.cumsum(counts)
-    rows = np.concatenate([np.arange(e - s.picks, e) for e, s in zip(ends, steps, strict=True)])
-    return hidden[:, rows if isinstance(hidden, np.ndarray) else mx.array(rows)]
+                computation.deliver(generator, take())
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Tokens to words with times: a word begins at [STREAMING_WORD] and ends at the next, or in a pause."""
 
+from collections.abc import Iterable
+
 from .results import LONGEST_WORD, Token, Word
 from .tokenizer import TextDecoder, Tokenizer
 
@@ -63,3 +65,9 @@ class WordGrouper:
         word = Word(self._text, max(self._last_end, end - LONGEST_WORD), end, tuple(self._tokens))
         self._tokens, self._text, self._end, self._last_end = [], "", None, end
         return [word]
+
+
+def text_of(tokenizer: Tokenizer, ids: Iterable[int]) -> str:
+    """The text of a stream's tokens, control tokens included."""
+    decoder = TextDecoder(tokenizer)
+    return "".join(decoder.feed(id) for id in ids if tokenizer.is_text(id)) + decoder.finish()
