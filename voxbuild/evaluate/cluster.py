@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import pickle
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from voxbuild.console import say, some_of
 from voxbuild.errors import ClusterError, ValidationError, VoxbuildError, one_line
@@ -22,7 +24,7 @@ from .groups import Group, Groups
 from .jobs import Job, Result
 from .machine import machine
 from .transfer import UnfitError, contents, keep
-from .worker import Answer, Order, hear
+from .worker import Answer, Order
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -131,13 +133,14 @@ class _Run:
                 yield from heard
 
     def costs(self) -> str:
-        """What the run took, in a line."""
-        wall, audio = monotonic() - self._begun, sum(each.audio for each in self._all)
-        clips = sum(each.clips for each in self._all)
+        """What the run took, in a line: the factor of real time is a worker's, not the cluster's."""
+        clips, audio, busy = (
+            sum(getattr(each, name) for each in self._all) for name in ("clips", "audio", "busy")
+        )
         parts = [f"{each.address} {each.clips} in {each.busy:.1f} s" for each in self._all if each.clips]
         return (
-            f"cluster: {clips} clips with {audio:.1f} s of audio in {wall:.1f} s,"
-            f" {wall / max(audio, 1e-9):.3f} of real time; {', '.join(parts)}"
+            f"cluster: {clips} clips with {audio:.1f} s of audio in {monotonic() - self._begun:.1f} s;"
+            f" {busy:.1f} s of work, {busy / audio if audio else 0:.3f} of real time: {', '.join(parts)}"
         )
 
     def _look(self) -> None:
@@ -194,17 +197,20 @@ class _Run:
                 self._ask(worker, group)
 
     def _ask(self, worker: _Worker, group: Group) -> None:
+        order = Order(group.jobs, contents(group.model.folder), self._machine)
         future = self._client.submit(
-            hear,
-            Order(group.jobs, contents(group.model.folder), self._machine),
+            pickle.loads,
+            order.packed(),
+            key=f"hear-{group.model.name}-{uuid4()}",
             workers=[worker.address],
             allow_other_workers=False,
-            pure=False,
         )
         self._hearing[future] = worker, group
 
     def _answered(self, future: Asked) -> list[tuple[Job, Result]]:
         """The results of a group that is done; none if it must be heard otherwise."""
+        from distributed import KilledWorker
+
         worker, group = self._hearing.pop(future)
         if future.cancelled():
             raise ClusterError(f"{LOST} (it has dropped the work)")
@@ -212,14 +218,13 @@ class _Run:
             answer: Answer = future.result(ANSWER_SECONDS)
         except TimeoutError:  # if its worker is lost, the next look tells
             self._hearing[future] = worker, group
-        except (VoxbuildError, VoxrunError) as error:
-            if not isinstance(error, UnfitError):
-                raise
-            self._refuse(worker, str(error))
-            self._groups.put_back(group)
-        except Exception as error:
-            say(f"cluster: {worker.address} failed: {type(error).__name__}: {one_line(error)}")
+        except KilledWorker:
             self._groups.put_back_lost(group)
+        except Exception as error:
+            if isinstance(error, VoxbuildError | VoxrunError) and not isinstance(error, UnfitError):
+                raise
+            self._refuse(worker, one_line(error) if isinstance(error, UnfitError) else repr(error))
+            self._groups.put_back(group)
         else:
             if answer.missing:
                 self._send(worker, group, answer.missing)

@@ -53,7 +53,6 @@ def contents(folder: Path) -> Contents:
     return tuple(sorted((path.relative_to(folder).as_posix(), _sha256(path, *stamp(path))) for path in paths))
 
 
-@cache
 def weights(model: Model, expected: Contents) -> Path:
     """The folder of a model on this machine: at the same path, or of its repository. Raises UnfitError."""
     if _has(model.folder, expected):

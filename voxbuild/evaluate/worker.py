@@ -1,14 +1,12 @@
-"""What a worker of a cluster does: it hears a group of clips, and answers with the results.
+"""What a worker of a cluster does: it hears a group of clips, and answers with the results."""
 
-The scheduler imports this module, too, so what is heavy is imported where it is used.
-"""
-
+import pickle
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voxbuild.errors import one_line
 from voxrun.errors import AudioError
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
 _BUSY = Lock()
 """One group at a time, whatever the number of the worker's threads: there is one model."""
-_OPEN: dict[Path, "Transcriber"] = {}
+_OPEN: dict[tuple[Path, Contents], "Transcriber"] = {}
 """The model that heard last."""
 
 
@@ -35,6 +33,22 @@ class Order:
     """What the model's folder must hold."""
     machine: dict[str, str]
     """What the worker must be like: see `machine.py`."""
+
+    def packed(self) -> bytes:
+        """A pickle whose loading hears the clips.
+
+        To Dask it is a string. So the scheduler needs no voxbuild, and a worker without it fails at this
+        task; a function of ours would end that worker's process.
+        """
+        return pickle.dumps(_Call(self))
+
+
+@dataclass(frozen=True)
+class _Call:
+    order: Order
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return hear, (self.order,)
 
 
 @dataclass(frozen=True)
@@ -63,7 +77,7 @@ def hear(order: Order) -> Answer:
             return Answer(missing=missing)
         folder = weights(order.jobs[0].model, order.contents)
         try:
-            results = compute(folder, jobs)
+            results = compute(opened(folder, order.contents), jobs)
         except AudioError as error:
             raise AudioError(_as_asked(str(error), jobs, order.jobs)) from None
         except OSError as error:
@@ -71,21 +85,22 @@ def hear(order: Order) -> Answer:
         return Answer(tuple(results), seconds=perf_counter() - begun)
 
 
-def compute(folder: Path, jobs: Sequence[Job]) -> list[Result]:
-    """The results of jobs by the model in a folder, which stays open."""
+def compute(transcriber: "Transcriber", jobs: Sequence[Job]) -> list[Result]:
+    """The results of jobs, as a local runner has them."""
     from .local import heard_by
 
-    results = dict(heard_by(_opened(folder), jobs))
+    results = dict(heard_by(transcriber, jobs))
     return [results[job] for job in jobs]
 
 
-def _opened(folder: Path) -> "Transcriber":
+def opened(folder: Path, contents: Contents) -> "Transcriber":
+    """The model in a folder with these contents, kept open until another is asked for."""
     from voxrun.transcriber import Transcriber
 
-    if folder not in _OPEN:
+    if (folder, contents) not in _OPEN:
         _OPEN.clear()  # before the next one needs its memory
-        _OPEN[folder] = Transcriber.open(folder)
-    return _OPEN[folder]
+        _OPEN[folder, contents] = Transcriber.open(folder)
+    return _OPEN[folder, contents]
 
 
 def _refuse_other_machine(wanted: dict[str, str]) -> None:

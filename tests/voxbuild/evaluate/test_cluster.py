@@ -4,10 +4,12 @@ import os
 import shutil
 import signal
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from distributed import Client
 from workers import scheduler, wait_for, worker
 
 from voxbuild.errors import ClusterError, ValidationError
@@ -29,14 +31,14 @@ import os, threading
 from pathlib import Path
 from voxbuild.evaluate import worker
 
-def compute(folder, jobs):
+def compute(transcriber, jobs):
     Path("begun").write_text(str(os.getpid()))
     threading.Event().wait()
 
 worker.compute = compute
 """
-# A worker with another version of the runtime.
-OTHER = "import voxrun; voxrun.__version__ = '0.0.1'"
+OTHER_VERSION = "import voxrun; voxrun.__version__ = '0.0.1'"
+NOT_INSTALLED = "import sys; sys.modules['voxbuild'] = None"
 
 
 @pytest.fixture(scope="module")
@@ -113,13 +115,31 @@ def test_clips_of_a_killed_worker_are_heard_by_another(
     assert " is lost; " in capsys.readouterr().err
 
 
-def test_a_worker_with_another_runtime_is_refused(address, jobs, expected, tmp_path, monkeypatch, capsys):
+def test_workers_with_another_runtime_or_none_are_refused(
+    address, jobs, expected, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr(groups, "SIZE", 2)
-    (tmp_path / "other.py").write_text(OTHER)
-    with worker(address, tmp_path, "--preload", tmp_path / "other.py"):
+    (tmp_path / "other.py").write_text(OTHER_VERSION)
+    (tmp_path / "none.py").write_text(NOT_INSTALLED)
+    with (
+        worker(address, tmp_path / "other", "--preload", tmp_path / "other.py"),
+        worker(address, tmp_path / "none", "--preload", tmp_path / "none.py"),
+    ):
         assert in_bytes(Cluster(address).run(jobs)) == expected
     told = capsys.readouterr().err
-    assert told.count("is refused") == told.count("is refused: voxrun 0.0.1 there, ") == 1
+    assert told.count("is refused") == 2
+    assert "is refused: voxrun 0.0.1 there, " in told
+    assert "is refused: ModuleNotFoundError(" in told
+
+
+def test_clips_that_nobody_waits_for_are_not_heard(address, jobs, monkeypatch):
+    monkeypatch.setattr(groups, "SIZE", 1)
+    run = Cluster(address).run(jobs)
+    next(run)
+    run.close()
+    with Client(address, set_as_default=False) as client:
+        while client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
+            time.sleep(0.02)
 
 
 def test_no_worker_is_left_if_all_are_refused(address, jobs, monkeypatch):
