@@ -4,12 +4,10 @@ import os
 import shutil
 import signal
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from distributed import Client
 from workers import scheduler, wait_for, worker
 
 from voxbuild.errors import ClusterError, ValidationError
@@ -130,16 +128,6 @@ def test_workers_with_another_runtime_or_none_are_refused(
     assert told.count("is refused") == 2
     assert "is refused: voxrun 0.0.1 there, " in told
     assert "is refused: ModuleNotFoundError(" in told
-
-
-def test_clips_that_nobody_waits_for_are_not_heard(address, jobs, monkeypatch):
-    monkeypatch.setattr(groups, "SIZE", 1)
-    run = Cluster(address).run(jobs)
-    next(run)
-    run.close()
-    with Client(address, set_as_default=False) as client:
-        while client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
-            time.sleep(0.02)
 
 
 def test_no_worker_is_left_if_all_are_refused(address, jobs, monkeypatch):
