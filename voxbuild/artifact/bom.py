@@ -12,6 +12,7 @@ from typing import Any
 from voxbuild.recipes.origins.base import Origin
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import ADAPTER, ClipSet, Source
+from voxbuild.statistics.estimate import Estimate
 
 from .manifest import Manifest
 from .provenance import Entries, split_adapter
@@ -142,9 +143,16 @@ def _dataset(clips: ClipSet) -> Json:
 def _metrics(validation: Mapping[str, Any]) -> list[Json]:
     """Error rates of each clip set in per cent; fidelity to the unquantized weights over all sets."""
     rates = [
-        {"type": f"{rate.upper()} (%)", "value": str(found[rate]), "slice": name}
+        _metric(f"{rate.upper()} (%)", found[rate]) | {"slice": name}
         for name, found in validation["sets"].items()
         for rate in ("wer", "cer")
     ]
     near = validation["fidelity"].items()
-    return rates + [{"type": name, "value": str(value)} for name, value in near if name != "positions"]
+    return rates + [_metric(name, value) for name, value in near if name != "positions"]
+
+
+def _metric(name: str, stored: Any) -> Json:
+    """A figure of validation.json, with its 95 % interval."""
+    found = Estimate.of(stored)
+    bounds = {"lowerBound": str(found.low), "upperBound": str(found.high)}
+    return {"type": name, "value": str(found.value), "confidenceInterval": bounds}

@@ -14,25 +14,27 @@ import yaml
 
 from voxbuild.artifact.manifest import CARD, EVAL_RESULTS, PLOT, Manifest
 
+from .check_evaluation import check_evaluation, header_of, read_evaluation
 from .reader import Row, read_text
-from .siblings import Record
+from .siblings import Record, Sibling
 
 SET = re.compile(r"(\S+) \((\d+) clips\)")
 """The name of a clip set in a result."""
 ALL = "all"
 RATES = ("wer", "cer")
 SETS = {
-    "clips": ("clips", 0),
-    "words": ("words", 0),
-    "WER %": ("wer", 2),
-    "CER %": ("cer", 2),
-    "unquantized WER %": ("unquantized_wer", 2),
+    "clips": "clips",
+    "words": "words",
+    "WER %": "wer",
+    "CER %": "cer",
+    "unquantized WER %": "unquantized_wer",
+    "WER increase, points": "wer_increase",
 }
-"""Columns of the table of clip sets: the key in validation.json and the number of decimals."""
+"""Columns of the table of clip sets: the key in validation.json; the first two are numbers, not estimates."""
 WEIGHTS = ["the weights", ""]
 FIDELITY = ["against the unquantized weights", ""]
 HEARD = ["clip set", *SETS]
-VARIANTS = ["variant", "MB", "bits per weight", "WER %", "WER % in the worst set"]
+VARIANTS = ["variant", "MB", "bits per weight", "WER %", "WER % in the worst set", "KL mean, nats"]
 MADE = ("quantization", "different for", "other tensors")
 """Rows of the table of weights that are not checked: how they were made."""
 BOLD, PLAIN = "in bold", "in plain type"
@@ -60,12 +62,14 @@ def check_card(
         read = read_text(text)
         variants = _variants(manifest, validation, record)
         tables = {tuple(header.cells): rows for header, *rows in read.tables}
+        evaluation = read_evaluation(folder, manifest)
         return [
             *(_check_repo(results, repo) if repo else ()),
             *_check_results(results, validation["sets"]),
             *_check_entries(entries, results, validation["sets"]),
-            *_check_kinds([header.cells for header, *_ in read.tables], bool(variants)),
-            *_check_facts(tables, manifest, validation["fidelity"]),
+            *_check_kinds([header.cells for header, *_ in read.tables], bool(variants), evaluation),
+            *(check_evaluation(tables, evaluation, manifest) if evaluation else ()),
+            *_check_facts(tables, manifest, validation),
             *_check_sets(tables, validation),
             *_check_variants(tables, variants),
             *_check_plot(read.images, PLOT in manifest.files, bool(variants)),
@@ -97,7 +101,9 @@ def _check_repo(results: list[Any], repo: str) -> Iterator[str]:
 def _check_results(results: list[Any], sets: Mapping[str, Any]) -> Iterator[str]:
     """The model-index must hold both rates of every set, once, and nothing else."""
     found = [(*_set(result.dataset_name), result.metric_type, result.metric_value) for result in results]
-    expected = [(name, sets[name]["clips"], rate, sets[name][rate]) for name in sets for rate in RATES]
+    expected = [
+        (name, sets[name]["clips"], rate, sets[name][rate]["value"]) for name in sets for rate in RATES
+    ]
     yield from _differences(f"{CARD}: model-index", found, expected)
 
 
@@ -105,7 +111,7 @@ def _check_entries(entries: list[Any], results: list[Any], sets: Mapping[str, An
     """The evaluation results must hold the WER of each set whose dataset has a revision on the Hub."""
     found = [(*_set(entry.notes or ""), entry.dataset_id, entry.value) for entry in entries]
     on_the_hub = {_set(r.dataset_name)[0]: r.dataset_type for r in results if r.dataset_revision}
-    expected = [(n, sets[n]["clips"], d, sets[n]["wer"]) for n, d in on_the_hub.items() if n in sets]
+    expected = [(n, sets[n]["clips"], d, sets[n]["wer"]["value"]) for n, d in on_the_hub.items() if n in sets]
     yield from _differences(EVAL_RESULTS, found, expected)
 
 
@@ -133,9 +139,12 @@ def _differences(
                 yield f"{where}: lacks {words(lost)}"
 
 
-def _check_kinds(headers: list[list[str]], with_variants: bool) -> Iterator[str]:
+def _check_kinds(
+    headers: list[list[str]], with_variants: bool, evaluation: Mapping[str, Any] | None
+) -> Iterator[str]:
     """Each table must be there once, and no others."""
     expected = [WEIGHTS, HEARD, FIDELITY, *([VARIANTS] if with_variants else [])]
+    expected += [header_of(evaluation)] if evaluation else []
     for header in headers:
         if header not in expected:
             yield f"{CARD}: unknown table: {', '.join(header)}"
@@ -144,17 +153,20 @@ def _check_kinds(headers: list[list[str]], with_variants: bool) -> Iterator[str]
             yield f"{CARD}: {headers.count(header)} tables of {header[0]}, not 1"
 
 
-def _check_facts(tables: Tables, manifest: Manifest, near: Mapping[str, Any]) -> Iterator[str]:
+def _check_facts(tables: Tables, manifest: Manifest, validation: Mapping[str, Any]) -> Iterator[str]:
     """The tables of two columns."""
+    near, total = validation["fidelity"], validation["total"]
     facts = {
         "bits per weight": f"{manifest.bits_per_weight:,.3f}",
         "parameters": f"{manifest.parameters:,}",
         "size of the weights": f"{manifest.weight_bytes / 1e6:,.2f} MB",
         **_calibration(manifest.recipe),
+        "clips with the same text, %": _estimate(total["text_agreement"], 1, 100),
+        "same characters, %": _estimate(total["character_agreement"], 2, 100),
         "positions compared": f"{near['positions']:,}",
-        "same likeliest token": f"{100 * near['top1_agreement']:,.2f} %",
-        "KL divergence, mean": f"{near['kl_mean']:,.5f} nats",
-        "KL divergence, 99th percentile": f"{near['kl_p99']:,.4f} nats",
+        "same likeliest token, %": _estimate(near["top1_agreement"], 2, 100),
+        "KL divergence, mean, nats": _estimate(near["kl_mean"], 5),
+        "KL divergence, 99th percentile, nats": _estimate(near["kl_p99"], 4),
     }
     rows = [row.cells for header in (WEIGHTS, FIDELITY) for row in tables.get(tuple(header), [])]
     for name, _ in rows:
@@ -162,6 +174,12 @@ def _check_facts(tables: Tables, manifest: Manifest, near: Mapping[str, Any]) ->
             yield f"{CARD}: {name}: unknown row"
     for name, expected in facts.items():
         yield from _compare(f"{CARD}: {name}", [text for label, text in rows if label == name], expected)
+
+
+def _estimate(stored: Mapping[str, float], digits: int, factor: int = 1) -> str:
+    """How a figure of validation.json is written, with its interval."""
+    value, low, high = (f"{factor * stored[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
 
 
 def _calibration(recipe: Mapping[str, Any]) -> dict[str, str]:
@@ -185,15 +203,16 @@ def _calibration(recipe: Mapping[str, Any]) -> dict[str, str]:
 
 def _check_sets(tables: Tables, validation: Mapping[str, Any]) -> Iterator[str]:
     """The table of clip sets."""
-    total = validation["total"] | {"unquantized_wer": validation["unquantized"]["wer"]}
-    expected = {**validation["sets"], ALL: total}
+    expected = {**validation["sets"], ALL: validation["total"]}
     rows = [row.cells for row in tables.get(tuple(HEARD), [])]
     if unknown := {row[0] for row in rows} - expected.keys():
         yield f"{CARD}: {', '.join(sorted(unknown))}: no such clip set"
     for name, rates in expected.items():
-        for column, (heading, (rate, digits)) in enumerate(SETS.items(), 1):
+        for column, (heading, key) in enumerate(SETS.items(), 1):
             found = [row[column] for row in rows if row[0] == name]
-            yield from _compare(f"{CARD}: {name}, {heading}", found, f"{rates[rate]:,.{digits}f}")
+            stored = rates[key]
+            told = f"{stored:,}" if isinstance(stored, int) else _estimate(stored, 2)
+            yield from _compare(f"{CARD}: {name}, {heading}", found, told)
 
 
 def _variants(manifest: Manifest, validation: Mapping[str, Any], record: Record) -> list[tuple[Any, ...]]:
@@ -203,18 +222,34 @@ def _variants(manifest: Manifest, validation: Mapping[str, Any], record: Record)
     """
     dialect = (manifest.view or {}).get("dialect")
     others = [
-        (s.recipe, *_figures(s.bytes, s.bits_per_weight, s.wer, s.worst_wer), PLAIN, f"{HUB}/{s.repo}")
+        (
+            s.recipe,
+            *_figures(s.bytes, s.bits_per_weight, s.worst_wer, *_recorded(s)),
+            PLAIN,
+            f"{HUB}/{s.repo}",
+        )
         for s in record
         if s.dialect == dialect and s.recipe != manifest.variant
     ]
-    worst = max((rates["wer"] for rates in validation["sets"].values()), default=0.0)
+    worst = max((rates["wer"]["value"] for rates in validation["sets"].values()), default=0.0)
     size, bits = manifest.weight_bytes, manifest.bits_per_weight
-    own = (manifest.variant, *_figures(size, bits, validation["total"]["wer"], worst), BOLD, "")
+    wer, kl = _estimate(validation["total"]["wer"], 2), _estimate(validation["fidelity"]["kl_mean"], 5)
+    own = (manifest.variant, *_figures(size, bits, worst, wer, kl), BOLD, "")
     return [*others, own] if others else []
 
 
-def _figures(size: int, bits: float, wer: float, worst: float) -> list[str]:
-    return [f"{size / 1e6:,.2f}", f"{bits:.3f}", f"{wer:.2f}", f"{worst:.2f}"]
+def _recorded(sibling: Sibling) -> tuple[str, str]:
+    """WER and KL of a variant on record, in one of before intervals, or KL, were kept without them."""
+    wer, kl = f"{sibling.wer:.2f}", "" if sibling.kl_mean is None else f"{sibling.kl_mean:.5f}"
+    if sibling.wer_interval:
+        wer += " ({:.2f} to {:.2f})".format(*sibling.wer_interval)
+    if sibling.kl_interval:
+        kl += " ({:.5f} to {:.5f})".format(*sibling.kl_interval)
+    return wer, kl
+
+
+def _figures(size: int, bits: float, worst: float, wer: str, kl: str) -> list[str]:
+    return [f"{size / 1e6:,.2f}", f"{bits:.3f}", wer, f"{worst:.2f}", kl]
 
 
 def _check_variants(tables: Tables, expected: list[tuple[Any, ...]]) -> Iterator[str]:

@@ -63,7 +63,7 @@ def eval_results(subject: Subject) -> str | None:
                     dataset_id=dataset["dataset_type"],
                     task_id=dataset["dataset_config"],
                     dataset_revision=dataset["dataset_revision"],
-                    value=rates["wer"],
+                    value=rates["wer"]["value"],
                     source_url=_url(subject),
                     source_name=REPORT,
                     notes=f"{set_label(name, rates)}: WER in per cent; {subject.clips[name].summary}",
@@ -102,7 +102,7 @@ def _result(subject: Subject, name: str, metric: str) -> Any:
         dataset_name=f"{set_label(name, rates)}: {clips.summary}",
         metric_type=metric,
         metric_name=RATES[metric],
-        metric_value=rates[metric],
+        metric_value=rates[metric]["value"],
         source_name=REPORT,
         source_url=_url(subject),
         **(clips.corpus.dataset() or {"dataset_type": name}),  # a clip set that is not on the Hub

@@ -4,9 +4,10 @@ It is in the repository, so a card does not depend on what else is built or publ
 `doit siblings` updates it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from math import nan
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pydantic
 
@@ -15,11 +16,13 @@ from voxbuild.errors import RecipeError
 from voxbuild.files import write_json
 from voxbuild.recipes.origins.hub import Sha256
 from voxbuild.recipes.schema import Strict
+from voxbuild.statistics.estimate import Estimate
 
 from .subject import Subject
 
 Positive = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+Interval = tuple[Rate, Rate]
 
 
 class Sibling(Strict):
@@ -40,7 +43,20 @@ class Sibling(Strict):
     worst_wer: Rate
     """The same in the worst clip set."""
     kl_mean: Rate | None = None
-    """KL from the unquantized weights, in nats; None in a record of before it was kept."""
+    """KL from the unquantized weights, in nats; None in a record of before it was kept, like intervals."""
+    wer_interval: Interval | None = None
+    """95 %."""
+    kl_interval: Interval | None = None
+
+    @property
+    def wer_estimate(self) -> Estimate:
+        """The WER with its interval."""
+        return Estimate(self.wer, *(self.wer_interval or (nan, nan)))
+
+    @property
+    def kl_estimate(self) -> Estimate:
+        """The KL with its interval; it must be on record."""
+        return Estimate(self.kl_mean or 0.0, *(self.kl_interval or (nan, nan)))
 
 
 Record = tuple[Sibling, ...]
@@ -85,10 +101,20 @@ def sibling_of(subject: Subject) -> Sibling:
         repo=variant.repo,
         bytes=subject.manifest.weight_bytes,
         bits_per_weight=subject.manifest.bits_per_weight,
-        wer=subject.validation["total"]["wer"],
-        worst_wer=max(rates["wer"] for rates in subject.validation["sets"].values()),
-        kl_mean=subject.validation["fidelity"]["kl_mean"],
+        **heard_of(subject.validation),
     )
+
+
+def heard_of(validation: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a Sibling in the content of validation.json, with intervals if they are there."""
+    wer, kl = Estimate.of(validation["total"]["wer"]), Estimate.of(validation["fidelity"]["kl_mean"])
+    return {
+        "wer": wer.value,
+        "worst_wer": max(Estimate.of(rates["wer"]).value for rates in validation["sets"].values()),
+        "kl_mean": kl.value,
+        "wer_interval": wer.interval,
+        "kl_interval": kl.interval,
+    }
 
 
 def _order(sibling: Sibling) -> tuple[int, str, str]:

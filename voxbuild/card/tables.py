@@ -5,13 +5,21 @@ from typing import Any
 
 from voxbuild.console import markdown
 from voxbuild.recipes.quantization import Rule
+from voxbuild.statistics.estimate import LEVEL, Estimate
 from voxbuild.tensors.modes import PLAIN
 
 from .siblings import Sibling
 from .subject import Subject
 
 HUB = "https://huggingface.co"
-RATES = ("wer", "cer", "unquantized_wer")
+HEARD = {
+    "WER %": "wer",
+    "CER %": "cer",
+    "unquantized WER %": "unquantized_wer",
+    "WER increase, points": "wer_increase",
+}
+"""Columns of the table of clip sets, and their keys in validation.json."""
+CERTAIN = f"In brackets: {LEVEL} % intervals."
 
 
 def weights_table(subject: Subject) -> str:
@@ -53,22 +61,29 @@ def _calibration(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def wer_table(validation: Mapping[str, Any]) -> str:
     """Error rates by clip set and in total, of the content of validation.json."""
-    total = validation["total"] | {"unquantized_wer": validation["unquantized"]["wer"]}
     rows = [
-        [name, f"{s['clips']:,}", f"{s['words']:,}", *(f"{s[rate]:.2f}" for rate in RATES)]
-        for name, s in [*validation["sets"].items(), ("all", total)]
+        [
+            name,
+            f"{s['clips']:,}",
+            f"{s['words']:,}",
+            *(Estimate.of(s[key]).in_words(2) for key in HEARD.values()),
+        ]
+        for name, s in [*validation["sets"].items(), ("all", validation["total"])]
     ]
-    return markdown(rows, ["clip set", "clips", "words", "WER %", "CER %", "unquantized WER %"])
+    return markdown(rows, ["clip set", "clips", "words", *HEARD])
 
 
 def fidelity_table(subject: Subject) -> str:
     """How near the next-token distributions are to the unquantized weights'."""
-    near = subject.validation["fidelity"]
+    near, total = subject.validation["fidelity"], subject.validation["total"]
+    same, other = Estimate.of(total["text_agreement"]) * 100, Estimate.of(total["character_agreement"]) * 100
     rows = [
+        ("clips with the same text, %", same.in_words(1)),
+        ("same characters, %", other.in_words(2)),
         ("positions compared", f"{near['positions']:,}"),
-        ("same likeliest token", f"{100 * near['top1_agreement']:.2f} %"),
-        ("KL divergence, mean", f"{near['kl_mean']:.5f} nats"),
-        ("KL divergence, 99th percentile", f"{near['kl_p99']:.4f} nats"),
+        ("same likeliest token, %", (Estimate.of(near["top1_agreement"]) * 100).in_words(2)),
+        ("KL divergence, mean, nats", Estimate.of(near["kl_mean"]).in_words(5)),
+        ("KL divergence, 99th percentile, nats", Estimate.of(near["kl_p99"]).in_words(4)),
     ]
     return markdown(rows, ["against the unquantized weights", ""])
 
@@ -76,7 +91,9 @@ def fidelity_table(subject: Subject) -> str:
 def siblings_table(siblings: Iterable[Sibling], own: str) -> str:
     """All variants; the one of the recipe `own` is bold."""
     rows = [[f"**{cell}**" for cell in _row(s)] if s.recipe == own else _row(s) for s in siblings]
-    return markdown(rows, ["variant", "MB", "bits per weight", "WER %", "WER % in the worst set"])
+    return markdown(
+        rows, ["variant", "MB", "bits per weight", "WER %", "WER % in the worst set", "KL mean, nats"]
+    )
 
 
 def megabytes(size: int) -> str:
@@ -89,8 +106,9 @@ def _row(sibling: Sibling) -> list[str]:
         f"[{sibling.recipe}]({HUB}/{sibling.repo})",
         megabytes(sibling.bytes),
         f"{sibling.bits_per_weight:.3f}",
-        f"{sibling.wer:.2f}",
+        sibling.wer_estimate.in_words(2),
         f"{sibling.worst_wer:.2f}",
+        "" if sibling.kl_mean is None else sibling.kl_estimate.in_words(5),
     ]
 
 

@@ -9,7 +9,7 @@ import pydantic
 
 from voxbuild.artifact.manifest import MANIFEST, VALIDATION
 from voxbuild.artifact.variant import Variant
-from voxbuild.card.siblings import Positive, Rate, Record, Sibling, read_record, write_record
+from voxbuild.card.siblings import Positive, Rate, Record, Sibling, heard_of, read_record, write_record
 from voxbuild.errors import MissingError, PublishError
 from voxbuild.files import STATE_BYTES
 from voxbuild.recipes.book import Book
@@ -29,12 +29,19 @@ class _Json(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(strict=True)
 
 
+class _Estimate(_Json):
+    value: Rate
+    low: Rate
+    high: Rate
+
+
 class _Rates(_Json):
-    wer: Rate
+    wer: _Estimate | Rate
+    """A number in releases of before intervals were kept."""
 
 
 class _Fidelity(_Json):
-    kl_mean: Rate
+    kl_mean: _Estimate | Rate
 
 
 class _Validation(_Json):
@@ -157,9 +164,7 @@ def _sibling(target: PublishTarget, variant: Variant, tag: str) -> Sibling:
             digest=hashlib.sha256(raw).hexdigest(),
             bytes=sum(entry.size for name, entry in files.items() if name.endswith(".safetensors")),
             bits_per_weight=manifest.bits_per_weight,
-            wer=validation.total.wer,
-            worst_wer=max(rates.wer for rates in validation.sets.values()),
-            kl_mean=validation.fidelity.kl_mean,
+            **heard_of(validation.model_dump()),
         )
     except (VoxrunError, pydantic.ValidationError) as error:
         raise PublishError(f"{where}: cannot be recorded: {error}") from error

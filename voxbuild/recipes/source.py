@@ -5,6 +5,8 @@ from typing import Annotated, Any, get_args
 
 import pydantic
 
+from voxbuild.statistics.normalise import Normaliser, normaliser_for
+
 from .gates import Gates
 from .hub_terms import OTHER, Language, License, Repo
 from .origins.base import Corpus, Origin
@@ -127,6 +129,8 @@ class ClipSet(Strict):
     folder: ClipFolder | None = None
     fleurs: FleursFiles | None = None
     language: str
+    spoken_digits: bool = False
+    """Whether digits are read one by one: then each is compared as a word."""
     license: str
     attribution: str
 
@@ -139,6 +143,11 @@ class ClipSet(Strict):
     def corpus(self) -> Corpus:
         """Where its recordings are."""
         return next(value for value in vars(self).values() if isinstance(value, Corpus))
+
+    @property
+    def normaliser(self) -> Normaliser:
+        """The form in which its transcripts are compared."""
+        return normaliser_for(self.language, self.spoken_digits)
 
 
 def _one_place(section: Strict, kind: type, what: str) -> None:

@@ -9,8 +9,6 @@ from voxbuild.recipes.source import ClipSet
 from voxrun.files.hashes import sha256_of
 from voxrun.messages import shown
 
-from .transcripts import normalise
-
 
 def read_recordings(clips: ClipSet, base: Path) -> list[Clip]:
     """The clips of a set, whether somebody wrote what is said in them or not. Raises SourceError."""
@@ -42,6 +40,6 @@ def read_clips(clips: ClipSet, base: Path) -> list[Clip]:
     if not members:
         raise SourceError(f"the clip set {clips.name} has no clips")
     for clip in members:
-        if not normalise(clip.text):
+        if not clips.normaliser(clip.text):
             raise SourceError(f"{clip.name}: its transcript {shown(clip.text)} has no words")
     return members

@@ -10,13 +10,14 @@ from voxbuild.artifact.variant import Variant
 from voxbuild.console import markdown
 from voxbuild.errors import DifferenceError
 from voxbuild.recipes.book import Book
+from voxbuild.statistics.estimate import Estimate
 from voxbuild.validate.reproduce import diff
 from voxbuild.workspace import Workspace
 
 from . import variables
 
 VARIANT_HEADER = [
-    *("recipe", "bits/weight", "MB", "WER %", "worst set", "CER %"),
+    *("recipe", "bits/weight", "MB", "WER %", "increase", "same texts %"),
     *("top-1 %", "KL mean", "KL p99", "gates"),
 ]
 FIDELITY = (("top1_agreement", 100, 2), ("kl_mean", 1, 5), ("kl_p99", 1, 4))
@@ -68,13 +69,10 @@ def _measured(validation: dict[str, Any], current: bool) -> list[str]:
     """`current`: whether the validation is of the current artifact and recipe."""
     near, total = validation["fidelity"], validation["total"]
     return [
-        f"{total['wer']:.2f}",
-        f"{max(rates['wer'] for rates in validation['sets'].values()):.2f}",
-        f"{total['cer']:.2f}",
-        *(
-            "not finite" if near[name] is None else f"{times * near[name]:.{digits}f}"
-            for name, times, digits in FIDELITY
-        ),
+        Estimate.of(total["wer"]).in_words(2),
+        Estimate.of(total.get("wer_increase")).in_words(2),
+        f"{100 * Estimate.of(total.get('text_agreement')).value:.0f}",
+        *((Estimate.of(near[name]) * times).in_words(digits) for name, times, digits in FIDELITY),
         ("pass" if current else "stale") if validation["passed"] else "FAIL",
     ]
 

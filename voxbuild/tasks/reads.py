@@ -53,7 +53,7 @@ def for_validating(variant: Variant, versions: Mapping[str, str]) -> Facts:
     facts: Facts = {"clip sets": list(variant.clip_sets), **versions}
     facts |= _named("gates", gates.model_dump(exclude_none=True))
     for clips in variant.clip_sets.values():
-        facts |= _corpus(clips)
+        facts |= _corpus(clips) | {f"clips {clips.name}: normaliser": clips.normaliser.name}
     return facts | _reading(variant.source)
 
 

@@ -14,10 +14,9 @@ from voxbuild.evaluate.run import references, results
 from voxbuild.evaluate.runners import runner_for
 from voxbuild.recipes.gates import WORST_WER
 from voxbuild.recipes.origins.base import Clip
-from voxbuild.recipes.source import Source
+from voxbuild.recipes.source import ClipSet, Source
+from voxbuild.statistics.errors import errors_over
 from voxbuild.workspace import Workspace
-
-from .error_rates import error_rates
 
 Heard = dict[str, Result]
 """Clip name -> what was heard, and how near it was to the source."""
@@ -61,14 +60,14 @@ def listen(model: Path, clips: Sequence[Clip]) -> list[str]:
     return [heard.text.strip() for heard in transcripts(model, [clip.path for clip in clips])]
 
 
-def check_reference(source: str, clip_set: str, clips: Sequence[Clip], heard: Sequence[str]) -> None:
+def check_reference(source: str, clip_set: ClipSet, clips: Sequence[Clip], heard: Sequence[str]) -> None:
     """Raises ValidationError if the unquantized source does not hear the clips.
 
     Then no artifact of it can be judged, and the artifact is not to blame.
     """
-    wer = error_rates([clip.text for clip in clips], list(heard)).wer
+    wer = errors_over([clip.text for clip in clips], heard, clip_set.normaliser).wer
     if wer > WORST_WER:
         raise ValidationError(
-            f"the unquantized source {source} has a WER of {wer:.0f} % on {clip_set}; {WORST_WER:g} % is the"
-            " limit: the clips (another language? wrong transcripts?) or the source are wrong"
+            f"the unquantized source {source} has a WER of {wer:.0f} % on {clip_set.name}; {WORST_WER:g} % is"
+            " the limit: the clips (another language? wrong transcripts?) or the source are wrong"
         )

@@ -1,66 +1,73 @@
 """The content of validation.json: error rates, fidelity, gates, and what was heard in each clip."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
+from voxbuild.evaluate.figures import RATE, Scored, pooled, scored
 from voxbuild.evaluate.jobs import Result
 from voxbuild.recipes.gates import Gates
 from voxbuild.recipes.origins.base import Clip
+from voxbuild.statistics.normalise import Normaliser
 
-from .error_rates import error_rates
-from .gates import check, finite
+from .gates import check
+
+Heard = Mapping[str, Result]
+"""Clip name -> what was heard."""
 
 
 def report(
-    clips: dict[str, list[Clip]],
-    heard: Mapping[str, Result],
-    reference: Mapping[str, Result],
-    measured_fidelity: dict[str, float],
+    clips: Mapping[str, Sequence[Clip]],
+    normalisers: Mapping[str, Normaliser],
+    heard: Heard,
+    reference: Heard,
     gates: Gates,
 ) -> dict[str, Any]:
-    """The content of validation.json without the artifact's hashes; what is not finite is None."""
-    everything = [clip for members in clips.values() for clip in members]
-    sets = {
-        name: _rates(members, heard) | {"unquantized_wer": _rates(members, reference)["wer"]}
-        for name, members in clips.items()
+    """The content of validation.json without the artifact's hashes.
+
+    `clips` and `normalisers` are by clip set; `heard` is the artifact's, `reference` the source's.
+    A figure is `{"value", "low", "high"}` with its 95 % interval, and null if it is not finite.
+
+    passed        whether all gates were
+    gates         see `gates.check`
+    total         the figures over all clips: `Figures.as_json`
+    unquantized   the source's error rates over all clips
+    sets          the figures of each clip set, and its `normaliser`
+    fidelity      how near the artifact is to the source over all clips
+    clips         of each clip what was said and heard, and its error rates in per cent
+    """
+    by_set = {
+        name: scored(members, [heard[c.name] for c in members], [reference[c.name] for c in members], how)
+        for (name, members), how in zip(clips.items(), (normalisers[name] for name in clips), strict=True)
     }
-    figures = {
-        "wer": max(rates["wer"] for rates in sets.values()),
-        "wer_increase": round(max(r["wer"] - r["unquantized_wer"] for r in sets.values()), 2),
-        **measured_fidelity,
-    }
-    results = check(gates, figures)
+    over_all = pooled([clip for members in by_set.values() for clip in members])
+    sets = {name: pooled(members) for name, members in by_set.items()}
+    results = check(gates, over_all, sets)
+    total = over_all.as_json()
     return {
         "passed": all(gate["passed"] for gate in results),
         "gates": results,
-        "total": _rates(everything, heard),
-        "unquantized": _rates(everything, reference),
-        "sets": sets,
-        "fidelity": {name: finite(value) for name, value in measured_fidelity.items()},
-        "clips": {clip.name: _line(clip, heard[clip.name]) for clip in everything},
+        "fidelity": total.pop("fidelity"),
+        "total": total,
+        "unquantized": {
+            **{key: total[key] for key in ("clips", "words")},
+            **{rate: total[f"unquantized_{rate}"] for rate in ("wer", "cer")},
+        },
+        "sets": {
+            name: each.as_json() | {"normaliser": normalisers[name].name} for name, each in sets.items()
+        },
+        "clips": {
+            clip.name: _line(clip, heard[clip.name], reference[clip.name], result)
+            for name, members in clips.items()
+            for clip, result in zip(members, by_set[name], strict=True)
+        },
     }
 
 
-@np.errstate(all="ignore")
-def over_all(near: Sequence[Result]) -> dict[str, float]:
-    """The figures of `fidelity` over all positions of these clips."""
-    kl = np.concatenate([clip.kl for clip in near])
+def _line(clip: Clip, heard: Result, reference: Result, result: Scored) -> dict[str, Any]:
     return {
-        "positions": len(kl),
-        "top1_agreement": round(float(np.concatenate([clip.same for clip in near]).mean()), 5),
-        "kl_mean": round(float(kl.mean()), 6),
-        "kl_p99": round(float(np.percentile(kl, 99)), 6),
+        "reference": clip.text,
+        "heard": heard.text,
+        "unquantized": reference.text,
+        "wer": round(result.ours.wer, RATE),
+        "cer": round(result.ours.cer, RATE),
     }
-
-
-def _rates(clips: Sequence[Clip], heard: Mapping[str, Result]) -> dict[str, Any]:
-    rates = error_rates([c.text for c in clips], [heard[c.name].text for c in clips])
-    return {"clips": len(clips), **asdict(rates)}
-
-
-def _line(clip: Clip, heard: Result) -> dict[str, Any]:
-    rates = error_rates([clip.text], [heard.text])
-    return {"reference": clip.text, "heard": heard.text, "wer": rates.wer, "cer": rates.cer}

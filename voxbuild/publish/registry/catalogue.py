@@ -87,6 +87,7 @@ def _listed(registry: LocalRegistry, repo: str, version: Version) -> Listed:
     report = registry.read(repo, version.tag, VALIDATION, STATE_BYTES)
     total = read_object(report, f"{where}: {VALIDATION}").get("total")
     wer = total.get("wer") if isinstance(total, dict) else None
+    wer = wer.get("value") if isinstance(wer, dict) else wer  # a number in releases of before intervals
     return Listed(
         repo=repo,
         tag=version.tag,

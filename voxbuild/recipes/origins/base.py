@@ -65,6 +65,8 @@ class Clip:
     name: str
     path: Path
     text: str
+    speaker: str | None = None
+    """Who speaks, or another name that clips share if they are not independent of each other; None: unknown."""
 
 
 class Corpus(ABC):

@@ -1,4 +1,4 @@
-"""Normalised transcripts, for word and character error rates."""
+"""The words of texts in which digits are read one by one, as in telephone prompts."""
 
 import re
 import unicodedata
@@ -12,10 +12,10 @@ DIGITS = dict(
 )
 
 
-def normalise(text: str) -> str:
+def spoken_digits(text: str) -> str:
     """Lower case, no punctuation except apostrophes in words, each digit as a word.
 
-    Models write "Press 5." for "press five"; in our clips digits are spoken one by one.
+    Models write "Press 5." for "press five".
     """
     text = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
     text = "".join(map(_spoken, text))

@@ -1,0 +1,133 @@
+"""How often do 95 % intervals hold the true figure? Clips are simulated, so their true figure is known.
+
+    python benchmarks/coverage.py [--simulations N]
+
+Prints a table for docs/benchmarks/coverage.md. A population of clips has its words (read sentences as in
+FLEURS, or prompts as tiny's, some of two words and some of eighty) and its errors: a clip's own error rate is
+drawn from a beta distribution, in which many clips have hardly an error and some have many. Of two variants
+most transcripts are equal, and the others differ by one or a few words, to either side.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from voxbuild.console import markdown
+from voxbuild.statistics.estimate import Estimate
+from voxbuild.statistics.intervals import difference, mean, rate, share
+
+Numbers = np.typing.NDArray[np.float64]
+Generator = np.random.Generator
+Words = Callable[[Generator, int], Numbers]
+"""The words of n clips."""
+CLIPS = 25, 48, 100, 400
+SEED = 16
+LARGE = 1_000_000
+"""Clips that the true figure is taken of."""
+
+
+def sentences(random: Generator, n: int) -> Numbers:
+    """Words of read sentences."""
+    return np.maximum(4, np.rint(random.lognormal(np.log(20), 0.4, n)))
+
+
+def prompts(random: Generator, n: int) -> Numbers:
+    """Words of telephone prompts."""
+    return np.maximum(2, np.rint(random.lognormal(np.log(7), 0.8, n)))
+
+
+def own_rates(random: Generator, n: int, of: float, alike: float = 6) -> Numbers:
+    """The error rate of each clip, on average `of`."""
+    return random.beta(of * alike, (1 - of) * alike, n)
+
+
+@dataclass(frozen=True)
+class Population:
+    """Clips, and the figure that is estimated of them."""
+
+    draw: Callable[[Generator, int], tuple[Numbers, Numbers]]
+    """The sums of each of n clips: above and below the fraction."""
+    interval: Callable[[Numbers, Numbers], Estimate]
+
+
+def errors(words: Words, of: float) -> Population:
+    """Clips with a WER."""
+
+    def draw(random: Generator, n: int) -> tuple[Numbers, Numbers]:
+        said = words(random, n)
+        return random.binomial(said.astype(int), own_rates(random, n, of)).astype(float), said
+
+    return Population(draw, rate)
+
+
+def increase(words: Words, changed: float, worse: float) -> Population:
+    """Clips of which a share of the transcripts changed; `worse` is the share of these that became worse."""
+
+    def draw(random: Generator, n: int) -> tuple[Numbers, Numbers]:
+        said = words(random, n)
+        differs, sign = random.random(n) < changed, np.where(random.random(n) < worse, 1, -1)
+        return sign * differs * np.minimum(1 + random.poisson(0.4, n), said), said
+
+    return Population(draw, lambda more, said: difference(more, np.zeros(len(more)), said))
+
+
+def other_texts(of: float) -> Population:
+    """Clips of which a share has another text than the source's."""
+    return Population(lambda random, n: (random.binomial(1, of, n).astype(float), np.ones(n)), share)
+
+
+def divergence(words: Words, spread: float) -> Population:
+    """The KL of clips, which differ by a lognormal factor; six positions for each word."""
+
+    def draw(random: Generator, n: int) -> tuple[Numbers, Numbers]:
+        positions = 6 * words(random, n)
+        return 0.004 * positions * random.lognormal(0, spread, n), positions
+
+    return Population(draw, mean)
+
+
+POPULATIONS = {
+    **{f"WER {100 * of:g} %, sentences": errors(sentences, of) for of in (0.02, 0.05, 0.15)},
+    **{f"WER {100 * of:g} %, prompts": errors(prompts, of) for of in (0.02, 0.08, 0.15)},
+    "WER increase, 4 % of the texts changed, sentences": increase(sentences, 0.04, 0.5),
+    "WER increase, 15 %, mostly worse, sentences": increase(sentences, 0.15, 0.65),
+    "WER increase, 40 %, mostly worse, sentences": increase(sentences, 0.4, 0.6),
+    "WER increase, 15 %, prompts": increase(prompts, 0.15, 0.5),
+    "WER increase, 15 %, mostly worse, prompts": increase(prompts, 0.15, 0.75),
+    "WER increase, 40 %, prompts": increase(prompts, 0.4, 0.5),
+    "other texts, 5 %": other_texts(0.05),
+    "other texts, 30 %": other_texts(0.3),
+    "KL mean, sentences": divergence(sentences, 0.6),
+    "KL mean, prompts": divergence(prompts, 0.9),
+}
+
+
+def coverage(population: Population, clips: int, simulations: int) -> tuple[float, float]:
+    """The share of intervals that hold the true figure, and their mean width."""
+    random = np.random.default_rng(SEED)
+    above, below = population.draw(random, LARGE)
+    true = above.sum() / below.sum()
+    held, widths = [], []
+    for _ in range(simulations):
+        found = population.interval(*population.draw(random, clips))
+        held.append(found.low <= true <= found.high)
+        widths.append(found.high - found.low)
+    return float(np.mean(held)), float(np.mean(widths))
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--simulations", type=int, default=2000, help="of each cell")
+    options = parser.parse_args()
+    rows = []
+    for name, population in POPULATIONS.items():
+        cells = [coverage(population, clips, options.simulations) for clips in CLIPS]
+        rows.append([name, *(f"{100 * held:.1f} ({100 * width:.2g})" for held, width in cells)])
+    print(markdown(rows, ["population", *(f"{clips} clips" for clips in CLIPS)]))
+
+
+if __name__ == "__main__":
+    main()
