@@ -24,7 +24,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # tests/ has a folder
 from recordings.matrix import KINDS, Kind, Made, ffmpeg, made
 from recordings.sounds import clip
 
-from voxbuild.validate.error_rates import error_rates
+from voxbuild.statistics.errors import errors_over
+from voxbuild.statistics.normalise import normaliser_for
 from voxrun.audio.file import FileSource
 from voxrun.audio.opened import open_audio
 from voxrun.audio.source import Source
@@ -150,7 +151,8 @@ def row(kind: Kind, files: list[Heard], said: str) -> list[str]:
 
 def wer(texts: list[str], said: str) -> str:
     """In per cent, against one text."""
-    return f"{error_rates([said] * len(texts), texts).wer:.1f}" if texts else "-"
+    digits = normaliser_for("en", digits=True)
+    return f"{errors_over([said] * len(texts), texts, digits).wer:.1f}" if texts else "-"
 
 
 def document(rows: dict[Kind, list[Heard]], sound: np.ndarray, said: str) -> str:

@@ -18,6 +18,7 @@ from voxbuild.artifact.manifest import MANIFEST, VALIDATION, Manifest, plain
 from voxbuild.card.frontier import Point, best, draw
 from voxbuild.files import read_json
 from voxbuild.recipes.book import read_book
+from voxbuild.statistics.estimate import Estimate
 from voxbuild.workspace import Workspace
 
 SOURCE = "tiny"
@@ -31,7 +32,8 @@ def point(work: Workspace, recipe: str) -> Point:
     manifest, validation = Manifest.load(folder), read_json(folder / VALIDATION)
     if validation["artifact"] != plain(manifest.weight_files):
         sys.exit(f"{folder}: {VALIDATION} is of other weights: run `doit build source={SOURCE}` first")
-    return Point(recipe, manifest.weight_bytes, validation["fidelity"]["kl_mean"])
+    kl = Estimate.of(validation["fidelity"]["kl_mean"])
+    return Point(recipe, manifest.weight_bytes, kl.value, kl.interval)
 
 
 def behind(points: Sequence[Point]) -> list[str]:

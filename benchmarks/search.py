@@ -58,7 +58,7 @@ def tried(trials: Sequence[Trial], measure: Callable[[Trial], Measured]) -> Resu
         start = time.perf_counter()
         try:
             results[trial] = it = measure(trial)
-            said = f"KL {it.fidelity['kl_mean']:.5f}"
+            said = f"KL {it.fidelity.kl_mean.value:.5f}"
         except BuildError as error:
             results[trial] = said = str(error)
         tell(f"{number}/{len(trials)} {trial.name}: {said} ({time.perf_counter() - start:.0f} s)")
@@ -135,13 +135,12 @@ def document(
     """The whole of it."""
     there = [it for it in results.values() if isinstance(it, Measured)]
     failed = [f"{trial.name}: {why}" for trial, why in {**results, **found}.items() if isinstance(why, str)]
-    low, high = judge.texts.wer_interval
     of_width = sorted(found.items(), key=lambda pair: (pair[0].bits, list(about).index(pair[0].clips)))
     return TEXT.format(
         group=GROUP,
         table=table(results, judge),
-        wer=f"{judge.texts.wer:.2f} % [{low:.2f}, {high:.2f}]",
-        positions=there[0].fidelity["positions"],
+        wer=f"{judge.texts.wer.in_words(2)} %",
+        positions=there[0].fidelity.positions,
         clips=len(judge.clips),
         words=sum(judge.texts.words),
         calibrating=len(recordings_of(CLIPS)),

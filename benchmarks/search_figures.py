@@ -4,20 +4,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import bootstrap
-from bootstrap import Interval
 from runs import ROOT
-from search_project import OURS, SETS, SOURCE, Project, Trial
+from search_project import OURS, SETS, Project, Trial
 
 from voxbuild.artifact.manifest import Manifest
+from voxbuild.evaluate.figures import Fidelity, fidelity
+from voxbuild.evaluate.jobs import UNQUANTIZED, Model, Reference, Result
+from voxbuild.evaluate.local import Local
+from voxbuild.evaluate.models import default_delay, jobs_for
+from voxbuild.evaluate.records import Records
+from voxbuild.evaluate.run import references, results
 from voxbuild.recipes.book import Book, read_book
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.sources.clips import read_clips
-from voxbuild.validate.error_rates import error_rates
-from voxbuild.validate.measure import Heard, Nearness, compared, listen, scores
-from voxbuild.validate.report import over_all
+from voxbuild.statistics.errors import count_errors
+from voxbuild.statistics.estimate import Estimate
+from voxbuild.statistics.intervals import mean, rate
+from voxbuild.statistics.normalise import Normaliser
+from voxrun.files.hashes import sha256_of
 
 CHECKPOINT = ROOT / "tiny/checkpoint"
 
@@ -27,29 +32,27 @@ class Texts:
     """Transcripts of the clips that validate."""
 
     clips: Sequence[Clip]
-    heard: Mapping[str, Heard]
+    heard: Mapping[str, Result]
+    normalisers: Mapping[str, Normaliser]
+    """By clip set, which a clip's name begins with."""
 
     @cached_property
     def errors(self) -> list[int]:
         """Wrong words of each clip."""
-        rates = [error_rates([clip.text], [self.heard[clip.name].text]) for clip in self.clips]
-        return [each.substitutions + each.deletions + each.insertions for each in rates]
+        return [count_errors(c.text, self.heard[c.name].text, self._how(c)).word_errors for c in self.clips]
 
     @cached_property
     def words(self) -> list[int]:
         """Words of each clip."""
-        return [error_rates([clip.text], [""]).words for clip in self.clips]
+        return [count_errors(clip.text, "", self._how(clip)).words for clip in self.clips]
+
+    def _how(self, clip: Clip) -> Normaliser:
+        return self.normalisers[clip.name.partition("/")[0]]
 
     @property
-    def wer(self) -> float:
+    def wer(self) -> Estimate:
         """In per cent."""
-        return 100 * sum(self.errors) / sum(self.words)
-
-    @property
-    def wer_interval(self) -> Interval:
-        """95 %, over clips."""
-        low, high = bootstrap.ratio(self.errors, self.words)
-        return 100 * low, 100 * high
+        return rate(self.errors, self.words) * 100
 
     def agreement(self, other: "Texts") -> float:
         """Share of the clips with the other's text."""
@@ -62,7 +65,7 @@ class Measured:
     """A variant."""
 
     trial: Trial
-    near: Sequence[Nearness]
+    near: Sequence[Result]
     """Of each clip that validates."""
     texts: Texts
     calibration_kl: float | None
@@ -74,9 +77,9 @@ class Measured:
     seconds: float
 
     @property
-    def fidelity(self) -> dict[str, float]:
+    def fidelity(self) -> Fidelity:
         """As in a validation.json."""
-        return over_all(self.near)
+        return near_to_source(self.near)
 
     @property
     def kl(self) -> list[float]:
@@ -84,23 +87,24 @@ class Measured:
         return [float(clip.kl.sum()) for clip in self.near]
 
 
-def ratio(one: Measured, other: Measured) -> float:
-    """Of the KL means."""
-    return sum(one.kl) / sum(other.kl)
+def ratio(one: Measured, other: Measured) -> Estimate:
+    """Of the KL means, paired over clips."""
+    return mean(one.kl, other.kl)
 
 
-def ratio_interval(one: Measured, other: Measured) -> Interval:
-    """95 %, paired over clips."""
-    return bootstrap.ratio(one.kl, other.kl)
+def near_to_source(near: Sequence[Result]) -> Fidelity:
+    """Fidelity over all positions of clips that were compared with the source."""
+    found = fidelity(near)
+    assert found
+    return found
 
 
 @dataclass
 class Judge:
-    """The unquantized model, and what it hears; measures variants against it."""
+    """What the unquantized model hears, which variants are measured against; kept beside the project."""
 
     project: Project
-    _heard: dict[str, dict[str, Heard]] = field(default_factory=dict)
-    _logits: dict[str, list[list[Any]]] = field(default_factory=dict)
+    _known: dict[str, list[tuple[Result, Reference]]] = field(default_factory=dict)
 
     @cached_property
     def clips(self) -> list[Clip]:
@@ -110,43 +114,53 @@ class Judge:
     @cached_property
     def texts(self) -> Texts:
         """What the unquantized model hears in them."""
-        return Texts(self.clips, {n: heard for name in SETS for n, heard in self.heard(name).items()})
+        return self._texts([result for name in SETS for result, _ in self._source_hears(name)])
 
     @cached_property
     def _book(self) -> Book:
         return read_book(self.project.folder / "recipes")
 
+    @cached_property
+    def _records(self) -> Records:
+        return Records(self.project.folder / "heard")
+
     def members(self, name: str) -> list[Clip]:
         """The clips of a set."""
         return read_clips(self._book.clips[name], self.project.folder / "recipes/clips")
 
-    def heard(self, name: str) -> dict[str, Heard]:
-        """What the unquantized model hears in a clip set."""
-        if name not in self._heard:
-            self._heard[name] = listen(CHECKPOINT, self.members(name), lambda: None)
-        return self._heard[name]
+    def near(self, folder: Path, *names: str) -> list[Result]:
+        """What a model hears in these sets, clip by clip, and how close it is to the unquantized one."""
+        model = Model(folder.name, folder, Manifest.load(folder).weight_digest)
+        jobs = [
+            job
+            for name in names
+            for job in jobs_for(
+                model, self.members(name), default_delay(model), [r for _, r in self._source_hears(name)]
+            )
+        ]
+        return results(jobs, self._records, Local())
 
-    def near(self, folder: Path, *names: str) -> list[Nearness]:
-        """How close a model is to the unquantized one in each clip of these sets."""
-        return [near for name in names for near in self._near(folder, name)]
+    def _source_hears(self, name: str) -> list[tuple[Result, Reference]]:
+        if name not in self._known:
+            model = Model(UNQUANTIZED, CHECKPOINT, sha256_of(CHECKPOINT / "consolidated.safetensors"))
+            jobs = jobs_for(model, self.members(name), default_delay(model))
+            self._known[name] = references(jobs, self._records, Local())
+        return self._known[name]
 
-    def _near(self, folder: Path, name: str) -> list[Nearness]:
-        clips, heard = self.members(name), self.heard(name)
-        if name not in self._logits:
-            self._logits[name] = [list(blocks) for blocks in scores(CHECKPOINT, clips, heard)]
-        pairs = zip(self._logits[name], scores(folder, clips, heard), strict=True)
-        return [compared(SOURCE, theirs, ours) for theirs, ours in pairs]
+    def _texts(self, heard: Sequence[Result]) -> Texts:
+        normalisers = {name: self._book.clips[name].normaliser for name in SETS}
+        return Texts(self.clips, dict(zip([c.name for c in self.clips], heard, strict=True)), normalisers)
 
     def measured(self, trial: Trial, with_texts: bool = True) -> Measured:
         """Build and measure a variant. Raises BuildError."""
         seconds = self.project.build(trial)
         folder = self.project.artifact(trial)
-        manifest = Manifest.load(folder)
+        manifest, heard = Manifest.load(folder), self.near(folder, *SETS)
         return Measured(
             trial,
-            self.near(folder, *SETS),
-            Texts(self.clips, listen(folder, self.clips, lambda: None) if with_texts else {}),
-            over_all(self.near(folder, OURS))["kl_mean"] if trial.audio and with_texts else None,
+            heard,
+            self._texts(heard),
+            near_to_source(self.near(folder, OURS)).kl_mean.value if trial.audio and with_texts else None,
             manifest.weight_bytes,
             " ".join(e.sha256 for n, e in manifest.weight_files.items() if n.endswith(".safetensors")),
             seconds,

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from bootstrap import Interval
-from search_figures import Judge, Measured, ratio, ratio_interval
+from search_figures import Judge, Measured, ratio
 from search_project import MORE, OURS, Trial
 
 from voxbuild.console import markdown
+from voxbuild.statistics.estimate import Estimate
 
 Results = Mapping[Trial, Measured | str]
 """What was measured of each variant, or why it was not."""
@@ -46,7 +46,7 @@ for all (3.5: between 3 and 4). All are affine in groups of {group}, in MLX's fo
   that trained, calibrated and tuned nothing. *calibration*: KL over the {calibrating} clips of `calibration`,
   for what is calibrated with them.
 - *same text*: share of the clips in which the variant hears what the unquantized model hears.
-- *WER*: over {words} words. Its interval, like all here, is a bootstrap over clips (10,000 draws of {clips}).
+- *WER*: over {words} words. Its interval, like all here, is by the studentised bootstrap over {clips} clips.
   WER cannot tell most variants apart: compare them by KL.
 - *audio*: `calibration` is the committed set, {ours:.0f} s; `more` is that with `calibration-5min`, {more}.
 - *seconds*: of `doit convert`, with about 1.5 s of start-up, after what is measured once for several
@@ -94,10 +94,10 @@ def _row(it: Measured, judge: Judge) -> list[str]:
     near = it.fidelity
     return [
         *(f"{it.trial.bits:g}", it.trial.method, it.trial.audio or "", f"{it.nbytes / 1e6:.3f}"),
-        *(f"{near['kl_mean']:.5f}", f"{near['kl_p99']:.4f}"),
+        *(f"{near.kl_mean.value:.5f}", f"{near.kl_p99.value:.4f}"),
         "" if it.calibration_kl is None else f"{it.calibration_kl:.5f}",
-        *(f"{100 * near['top1_agreement']:.2f}", f"{100 * it.texts.agreement(judge.texts):.0f}"),
-        *(_within(it.texts.wer, it.texts.wer_interval, 2), f"{it.seconds:.1f}"),
+        *(f"{100 * near.top1_agreement.value:.2f}", f"{100 * it.texts.agreement(judge.texts):.0f}"),
+        *(_within(it.texts.wer, 2), f"{it.seconds:.1f}"),
     ]
 
 
@@ -115,11 +115,11 @@ def ratios(results: Results) -> str:
 
 
 def _ratio(it: Measured, plain: Measured, aim: float | None) -> list[str]:
-    value = ratio(it, plain)
+    found = ratio(it, plain)
     return [
         *(f"{it.trial.bits:g}", it.trial.method, it.trial.audio or "", f"{plain.trial.bits:g} none"),
-        _within(value, ratio_interval(it, plain), 3),
-        *(("", "") if aim is None else (f"{aim:g}", "met" if value <= aim else "missed")),
+        _within(found, 3),
+        *(("", "") if aim is None else (f"{aim:g}", "met" if found.value <= aim else "missed")),
     ]
 
 
@@ -128,11 +128,10 @@ def sensitivity(results: Sequence[tuple[str, Measured]]) -> str:
     rows, first = [], dict[float, Measured]()
     for name, it in results:
         base = first.setdefault(it.trial.bits, it)
-        said = "1" if it is base else _within(ratio(it, base), ratio_interval(it, base), 2)
-        rows.append([f"{it.trial.bits:g}", name, f"{it.fidelity['kl_mean']:.5f}", said, it.digest[:12]])
+        said = "1" if it is base else _within(ratio(it, base), 2)
+        rows.append([f"{it.trial.bits:g}", name, f"{it.fidelity.kl_mean.value:.5f}", said, it.digest[:12]])
     return markdown(rows, SENSITIVITY)
 
 
-def _within(value: float, interval: Interval, digits: int) -> str:
-    low, high = interval
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+def _within(found: Estimate, digits: int) -> str:
+    return f"{found.value:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from soak_audio import Piece, Speech
 
-from voxbuild.validate.error_rates import error_rates
+from voxbuild.statistics.errors import count_errors
+from voxbuild.statistics.normalise import normaliser_for
 from voxrun.stream.results import Result
 from voxrun.transcriber import Transcriber
 
@@ -60,7 +61,9 @@ class Aligner:
 
 def wer(said: Sequence[str], heard: Sequence[str]) -> float:
     """Per cent; joined, so that a word at the border of two clips is no two errors."""
-    return error_rates([" ".join(said)], [" ".join(heard)]).wer if said else 0.0
+    return (
+        count_errors(" ".join(said), " ".join(heard), normaliser_for("en", digits=True)).wer if said else 0.0
+    )
 
 
 def word_end(pieces: Sequence[Heard]) -> float:

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from voxbuild.validate.error_rates import error_rates
+from voxbuild.statistics.errors import count_errors
+from voxbuild.statistics.normalise import normaliser_for
 from voxrun.stream.results import Result
 from voxrun.transcriber import Transcriber
 
@@ -92,7 +93,8 @@ def test_words_are_written_later_by_what_the_delay_is_longer(delay_ms: int) -> N
 def wer(clips: Sequence[Clip], begin: float, results: Sequence[Result]) -> float:
     """Per cent, over the words that end in clips that follow one another from `begin` on."""
     words = [word for result in results for word in result.words if begin < word.end <= clips[-1].end]
-    return error_rates([" ".join(clip.said for clip in clips)], ["".join(word.text for word in words)]).wer
+    said, written = " ".join(clip.said for clip in clips), "".join(word.text for word in words)
+    return count_errors(said, written, normaliser_for("en", digits=True)).wer
 
 
 def test_the_last_of_five_minutes_is_heard_as_well_as_the_first() -> None:

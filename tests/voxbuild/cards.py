@@ -44,8 +44,21 @@ ADAPTED = (
 ADAPTER_FILE = {"adapter/adapter_model.safetensors": {"size": 1000, "sha256": "a" * 64}}
 
 
+def estimate(value, within=0.25):
+    """A figure with an interval, as in a validation.json; `within`: how far its bounds are, as a share."""
+    low, high = sorted((value * (1 - within), value * (1 + within)))
+    return {"value": value, "low": round(low, 6) + 0.0, "high": round(high, 6)}
+
+
 def rates(clips, words, wer, cer, unquantized):
-    return {"clips": clips, "words": words, "wer": wer, "cer": cer, "unquantized_wer": unquantized}
+    return {
+        "clips": clips,
+        "words": words,
+        "wer": estimate(wer),
+        "cer": estimate(cer),
+        "unquantized_wer": estimate(unquantized),
+        "wer_increase": estimate(round(wer - unquantized, 2), 2),
+    }
 
 
 VALIDATION = {
@@ -56,9 +69,15 @@ VALIDATION = {
         "fleurs-en": rates(100, 2250, 5.38, 2.17, 5.24),
         "prompts": rates(35, 180, 4.44, 2.5, 3.89),
     },
-    "total": {"clips": 148, "words": 2680, "wer": 8.36, "cer": 2.33},
-    "unquantized": {"clips": 148, "words": 2680, "wer": 5.49, "cer": 2.22},
-    "fidelity": {"positions": 12345, "top1_agreement": 0.98765, "kl_mean": 0.001234, "kl_p99": 0.0567},
+    "total": rates(148, 2680, 8.36, 2.33, 5.49)
+    | {"text_agreement": estimate(0.804, 0.1), "character_agreement": estimate(0.99123, 0.005)},
+    "unquantized": {"clips": 148, "words": 2680, "wer": estimate(5.49), "cer": estimate(2.22)},
+    "fidelity": {
+        "positions": 12345,
+        "top1_agreement": estimate(0.98765, 0.002),
+        "kl_mean": estimate(0.001234),
+        "kl_p99": estimate(0.0567),
+    },
 }
 TINY_VALIDATION = VALIDATION | {"sets": {n: s for n, s in VALIDATION["sets"].items() if n != "fleurs-en"}}
 FILES = {
@@ -117,9 +136,9 @@ def make_sibling(recipe, megabytes=2.5, wer=8.0, **changes):
 
 
 RECORD = (
-    make_sibling("bf16", 8859.4, 5.49, bits_per_weight=16.0),
+    make_sibling("bf16", 8859.4, 5.49, bits_per_weight=16.0, kl_mean=0.0, kl_interval=(0.0, 0.0)),
     make_sibling("bf16", 8859.5, 5.49, bits_per_weight=16.0, dialect="mlx-audio"),
-    make_sibling("8bit", 4710.0, 5.51, bits_per_weight=8.5053),
+    make_sibling("8bit", 4710.0, 5.51, bits_per_weight=8.5053, wer_interval=(4.4, 7.1), kl_mean=0.00012),
     make_sibling("4bit", 2504.0, 99.0, bits_per_weight=4.0),  # the card's own figures take its place
     make_sibling("3bit", 2012.5, 7.9, bits_per_weight=3.6341),
 )

@@ -1,5 +1,7 @@
 """What is said about an artifact, for tests of provenance and BOM: pure, nothing was built."""
 
+from cards import estimate, rates
+
 from voxbuild.artifact.manifest import Manifest
 from voxbuild.artifact.variant import Variant
 from voxbuild.recipes.loaders import LOADERS, MLX_AUDIO_LOADER
@@ -16,10 +18,15 @@ RUNTIME = {"voxrun": "9.9.9", "mlx": "0.99", "device": "Some GPU of mine"}
 VALIDATION = {
     "passed": True,
     "sets": {
-        "prompts": {"clips": 35, "words": 180, "wer": 4.44, "cer": 2.5, "unquantized_wer": 3.89},
-        "digits": {"clips": 8, "words": 40, "wer": 0.0, "cer": 0.0, "unquantized_wer": 0.0},
+        "prompts": rates(35, 180, 4.44, 2.5, 3.89),
+        "digits": rates(8, 40, 0.0, 0.0, 0.0),
     },
-    "fidelity": {"positions": 12345, "top1_agreement": 0.98765, "kl_mean": 0.001234, "kl_p99": 0.0567},
+    "fidelity": {
+        "positions": 12345,
+        "top1_agreement": estimate(0.98765, 0.002),
+        "kl_mean": estimate(0.001234),
+        "kl_p99": estimate(0.0567),
+    },
     "runtime": RUNTIME,
 }
 VIEW = {"dialect": MLX_AUDIO_LOADER.name, "artifact": "4" * 64}

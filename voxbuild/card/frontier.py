@@ -22,6 +22,8 @@ class Point:
     """Of its weights."""
     kl: float
     """KL mean, in nats; 0 for weights that are not quantized."""
+    interval: tuple[float, float] | None = None
+    """Its 95 % interval, if it is known."""
 
     @property
     def megabytes(self) -> float:
@@ -60,13 +62,16 @@ def draw_panel(axes: Any, points: Sequence[Point], own: Collection[str]) -> list
 
 def _dots(points: Sequence[Point], own: Collection[str], bottom: float) -> list[Dot]:
     """A dot for all points of the same KL, and of the same size to three digits."""
-    groups: dict[tuple[bool, float, float], list[str]] = {}
+    groups: dict[tuple[bool, float, float], list[Point]] = {}
     for p in points:
-        groups.setdefault((p.name not in own, p.megabytes, p.kl), []).append(p.name)
-    return [
-        Dot(", ".join(names) + (" (0)" if kl == 0 else ""), megabytes, kl or bottom, kl == 0, not other)
-        for (other, megabytes, kl), names in sorted(groups.items())
-    ]
+        groups.setdefault((p.name not in own, p.megabytes, p.kl), []).append(p)
+    dots = []
+    for (other, megabytes, kl), same in sorted(groups.items()):
+        label = ", ".join(p.name for p in same) + (" (0)" if kl == 0 else "")
+        low, high = same[0].interval or (kl, kl)
+        interval = (max(low, bottom), high)  # 0 is not on a logarithmic axis
+        dots.append(Dot(label, megabytes, kl or bottom, kl == 0, not other, interval))
+    return dots
 
 
 def draw(points: Sequence[Point], own: Collection[str]) -> bytes:

@@ -26,11 +26,15 @@ class Dot:
     """Whether its value is outside the frame."""
     own: bool
     """Whether it is highlighted."""
+    interval: tuple[float, float] | None = None
+    """The 95 % interval of its value, if it is known."""
 
 
 def draw_dots(axes: Any, dots: Sequence[Dot], beyond: str) -> None:
-    """Draw dots; those outside the frame with the marker `beyond`."""
+    """Draw dots with their intervals; those outside the frame with the marker `beyond`, and without."""
     for dot in dots:
+        if dot.interval and not dot.beyond:
+            axes.vlines(dot.megabytes, *dot.interval, color=OWN if dot.own else OTHER, alpha=0.35, zorder=1)
         axes.plot(
             dot.megabytes,
             dot.height,

@@ -1,4 +1,4 @@
-"""The plot of a model card: size against WER, and against KL, of all variants.
+"""The plot of a model card: size against WER, and against KL, of all variants, with 95 % intervals.
 
 Equal variants and the same matplotlib give equal bytes: it holds no date and uses no user settings. The
 background is opaque and light, to be readable in a light or dark theme.
@@ -43,7 +43,8 @@ def make_frame(siblings: Sequence[Sibling]) -> Frame:
     """A frame around all variants without outliers."""
     times, more = OUTLIER
     limit = times * median(s.wer for s in siblings) + more
-    near = [s.wer for s in siblings if s.wer <= limit]
+    shown = [s for s in siblings if s.wer <= limit]
+    near = [value for s in shown for value in (s.wer, *(s.wer_interval or ()))]
     air = max(0.25 * (max(near) - min(near)), 0.5)
     sizes = [s.bytes / 1e6 for s in siblings]
     return Frame(
@@ -51,20 +52,20 @@ def make_frame(siblings: Sequence[Sibling]) -> Frame:
         1.3 * max(sizes),
         max(0.0, min(near) - air),
         max(near) + air,
-        len(near) < len(siblings),
+        len(shown) < len(siblings),
     )
 
 
 def make_dots(siblings: Sequence[Sibling], own: str, frame: Frame) -> list[Dot]:
     """The dots: that of the recipe `own` first, the others from left to right."""
-    groups: dict[tuple[bool, float, float], list[str]] = {}
+    groups: dict[tuple[bool, float, float], list[Sibling]] = {}
     for s in siblings:
-        groups.setdefault((s.recipe != own, float(f"{s.bytes / 1e6:.3g}"), s.wer), []).append(s.recipe)
+        groups.setdefault((s.recipe != own, float(f"{s.bytes / 1e6:.3g}"), s.wer), []).append(s)
     dots = []
-    for (other, megabytes, wer), names in sorted(groups.items()):
+    for (other, megabytes, wer), same in sorted(groups.items()):
         beyond = wer > frame.top
-        label = ", ".join(names) + (f" ({wer:.1f} %)" if beyond else "")
-        dots.append(Dot(label, megabytes, min(wer, frame.top), beyond, not other))
+        label = ", ".join(s.recipe for s in same) + (f" ({wer:.1f} %)" if beyond else "")
+        dots.append(Dot(label, megabytes, min(wer, frame.top), beyond, not other, same[0].wer_interval))
     return dots
 
 
@@ -84,7 +85,7 @@ def make_figure(siblings: Sequence[Sibling], own: str) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    points = [Point(s.recipe, s.bytes, s.kl_mean) for s in siblings if s.kl_mean is not None]
+    points = [Point(s.recipe, s.bytes, s.kl_mean, s.kl_interval) for s in siblings if s.kl_mean is not None]
     panels = 2 if len(points) > 1 else 1
     figure = Figure((SIZE[0], SIZE[1] * panels), DPI, layout="constrained")
     FigureCanvasAgg(figure)
@@ -105,7 +106,7 @@ def make_figure(siblings: Sequence[Sibling], own: str) -> "Figure":
 def _make_axes(axes: Any, frame: Frame) -> None:
     size_axis(axes, frame.left, frame.right)
     axes.set_ylim(frame.bottom, frame.top)
-    axes.set_ylabel("WER over all clips, %", color=INK)
+    axes.set_ylabel("WER over all clips, %, with 95 % intervals", color=INK)
     style(axes)
     if frame.cuts:
         note = f"▲ beyond the frame, which ends at {frame.top:.1f} %"

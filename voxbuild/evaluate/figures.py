@@ -152,11 +152,14 @@ def pooled(clips: Sequence[Scored]) -> Figures:
         character_agreement=share(
             [c.apart for c in clips], [c.characters for c in clips], speakers
         ).complement,
-        fidelity=_fidelity(clips, speakers),
+        fidelity=fidelity(clips, speakers),
     )
 
 
-def _fidelity(clips: Sequence[Scored], speakers: Sequence[Hashable]) -> Fidelity | None:
+def fidelity(
+    clips: Sequence[Scored] | Sequence[Result], speakers: Sequence[Hashable] | None = None
+) -> Fidelity | None:
+    """How near a model is to the source over clips; None if one was not compared."""
     kl = [clip.kl for clip in clips if clip.kl is not None]
     same = [clip.same for clip in clips if clip.same is not None]
     if len(kl) < len(clips) or len(same) < len(clips):

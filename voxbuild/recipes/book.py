@@ -81,12 +81,13 @@ class Book:
         }
 
     def heard_twice(self, source: Source, recipe: Recipe) -> str | None:
-        """The clip set that validates and has the same recordings as the one that calibrates."""
+        """The clip set that validates and may have recordings of the one that calibrates."""
         if recipe.calibrate is None:
             return None
-        heard = self.clips[recipe.calibrate].corpus.recordings
-        sets = self.clip_sets(source, recipe).items()
-        return next((name for name, clips in sets if clips.corpus.recordings == heard), None)
+        heard = self.clips[recipe.calibrate].corpus
+        sets = {name: clips.corpus for name, clips in self.clip_sets(source, recipe).items()}
+        shared = (n for n, corpus in sets.items() if corpus.may_share(heard) or heard.may_share(corpus))
+        return next(shared, None)
 
     def clip_sets(self, source: Source, recipe: Recipe) -> dict[str, ClipSet]:
         """The clip sets by name that validate a recipe over a source."""

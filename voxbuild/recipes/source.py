@@ -13,6 +13,7 @@ from .origins.base import Corpus, Origin
 from .origins.fleurs import FleursFiles
 from .origins.folder import ClipFolder, LocalFolder
 from .origins.hub import HubFiles, Sha256
+from .origins.parquet import ParquetFiles
 from .schema import FileName, FilePath, Strict
 
 ADAPTER = "adapter"
@@ -122,12 +123,13 @@ class Source(Strict):
 
 
 class ClipSet(Strict):
-    """Recordings with transcripts: a folder with a transcripts.tsv, or a corpus on the Hub."""
+    """Recordings with transcripts: a folder with a transcripts.tsv, or a data set on the Hub."""
 
     name: FileName
     summary: str
     folder: ClipFolder | None = None
     fleurs: FleursFiles | None = None
+    parquet: ParquetFiles | None = None
     language: str
     spoken_digits: bool = False
     """Whether digits are read one by one: then each is compared as a word."""

@@ -19,16 +19,22 @@ def read_recordings(clips: ClipSet, base: Path) -> list[Clip]:
 
 def in_both(one: ClipSet, other: ClipSet, base: Path) -> tuple[Path, Path] | None:
     """Recordings of two sets in local folders that are the same file; None if there are none."""
-    mine, theirs = (
-        {path: path.stat().st_size for path in clips.corpus.files(base) if path.name != TRANSCRIPTS}
-        for clips in (one, other)
-    )
-    for path, size in mine.items():
-        alike = [each for each, its_size in theirs.items() if its_size == size]
-        digest = sha256_of(path) if alike else None
-        if same := next((each for each in alike if sha256_of(each) == digest), None):
-            return path, same
+    mine, theirs = (_by_size(clips, base) for clips in (one, other))
+    for size in mine.keys() & theirs.keys():
+        hashes = {sha256_of(path): path for path in theirs[size]}
+        for path in mine[size]:
+            if same := hashes.get(sha256_of(path)):
+                return path, same
     return None
+
+
+def _by_size(clips: ClipSet, base: Path) -> dict[int, list[Path]]:
+    """The recordings of a set in a local folder by their size in bytes."""
+    found: dict[int, list[Path]] = {}
+    for path in clips.corpus.files(base):
+        if path.name != TRANSCRIPTS:
+            found.setdefault(path.stat().st_size, []).append(path)
+    return found
 
 
 def read_clips(clips: ClipSet, base: Path) -> list[Clip]:

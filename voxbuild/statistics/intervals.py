@@ -17,13 +17,14 @@ import numpy as np
 from .estimate import LEVEL, UNKNOWN, Estimate
 
 Numbers = np.typing.NDArray[np.float64]
+Counts = np.typing.NDArray[np.uint8]
 DRAWS, SEED = 4000, 2602
 Z = 1.959964
 """The normal distribution's quantile of a 95 % interval."""
 FEWEST_SPEAKERS = 10
 """Fewer say nothing about other speakers: then clips are drawn, and a figure holds for these speakers."""
 AT_ONCE = 2**22
-"""Numbers drawn at a time, to limit memory."""
+"""Numbers converted at a time, to limit memory."""
 
 
 def rate(
@@ -37,7 +38,7 @@ def rate(
     value = _ratio(summed)
     if not isfinite(value):
         return UNKNOWN
-    low, high = _studentised(summed, symmetric=False)
+    low, high = _studentised(summed, symmetric=False, least=0.25)
     floor_low, floor_high = _independent(value, float(summed[1].sum()))
     return Estimate(value, max(0.0, min(low, floor_low, value)), max(high, floor_high, value))
 
@@ -75,7 +76,7 @@ def mean(
     value = _ratio(summed)
     if not isfinite(value):
         return UNKNOWN
-    low, high = _studentised(summed, symmetric=False, least=None)
+    low, high = _studentised(summed, symmetric=False, least=0.0)
     return Estimate(value, max(0.0, min(low, value)), max(high, value))
 
 
@@ -121,22 +122,22 @@ def _independent(value: float, trials: float) -> tuple[float, float]:
     return float(middle - half), float(middle + half)
 
 
-def _studentised(summed: Numbers, symmetric: bool, least: float | None = 0.25) -> tuple[float, float]:
+def _studentised(summed: Numbers, symmetric: bool, least: float) -> tuple[float, float]:
     """Bounds of above/below by the studentised bootstrap; `summed` is [above or below, clips].
 
-    `least` is added to variances of sums, so that a draw of equal clips has one; None: a share of that of all
-    clips. One clip has no bounds but the value itself.
+    `least` is added to variances of sums, and at least that of one clip, so that a draw of equal clips has a
+    variance. One clip alone has no bounds but the value itself.
     """
     above, below = summed
     n, total, value = len(above), below.sum(), _ratio(summed)
     if n < 2:
         return value, value
     columns = np.stack([above, below, above * above, above * below, below * below], axis=1)
-    a, b, aa, ab, bb = np.concatenate([draws @ columns for draws in _draws(n)]).T
+    a, b, aa, ab, bb = _drawn(columns)
     drawn = a / b
     correction = n / (n - 1)
     own = correction * float(np.square(above - value * below).sum())
-    least = own / n if least is None else least
+    least = max(least, own / n)
     spread = correction * np.maximum(aa - 2 * drawn * ab + drawn * drawn * bb, 0) + least
     with np.errstate(invalid="ignore", divide="ignore"):
         strayed = np.nan_to_num((drawn - value) * b / np.sqrt(spread))
@@ -149,18 +150,15 @@ def _studentised(summed: Numbers, symmetric: bool, least: float | None = 0.25) -
     return float(value - most * error), float(value - fewest * error)
 
 
-def _draws(n: int) -> Sequence[Numbers]:
-    """How often each of n clips is in each draw: blocks [draws, n] that add up to DRAWS."""
-    return _few_draws(n) if n * DRAWS <= AT_ONCE else list(_blocks(n))
+@lru_cache(32)
+def _draws(n: int) -> Counts:
+    """How often each of n clips is in each draw [DRAWS, n]."""
+    return np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), DRAWS).astype(np.uint8)
 
 
-@lru_cache(16)
-def _few_draws(n: int) -> Sequence[Numbers]:
-    return list(_blocks(n))
-
-
-def _blocks(n: int) -> Any:
-    generator, step = np.random.default_rng(SEED), max(1, AT_ONCE // n)
-    for first in range(0, DRAWS, step):
-        counts = generator.multinomial(n, np.full(n, 1 / n), min(step, DRAWS - first))
-        yield counts.astype(np.float64)
+def _drawn(columns: Numbers) -> Numbers:
+    """The sum of each column [clips, columns] over the clips of each draw [columns, DRAWS]."""
+    draws = _draws(len(columns))
+    step = max(1, AT_ONCE // len(columns))
+    blocks = [draws[first : first + step] @ columns for first in range(0, DRAWS, step)]
+    return np.concatenate(blocks).T

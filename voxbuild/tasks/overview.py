@@ -25,14 +25,15 @@ FIDELITY = (("top1_agreement", 100, 2), ("kl_mean", 1, 5), ("kl_p99", 1, 4))
 
 
 def show_recipes(work: Workspace, book: Book) -> str:
-    """The recipes and sources, and the next command."""
+    """The recipes, sources and clip sets, and the next command."""
     rows = [
         (r.name, r.summary, r.source, "experimental" if r.experimental else "") for r in book.recipes.values()
     ]
     recipes = markdown(rows, ["recipe", "", "source", ""])
     sources = markdown([(s.name, s.summary) for s in book.sources.values()], ["source", ""])
+    clips = markdown([(c.name, c.summary, c.language) for c in book.clips.values()], ["clip set", "", ""])
     hint = "doit build recipe=NAME [source=NAME] builds one; `doit list` shows all tasks"
-    return f"{recipes}\n\n{sources}\n\n{hint}"
+    return f"{recipes}\n\n{sources}\n\n{clips}\n\n{hint}"
 
 
 def show_matrix(work: Workspace, book: Book) -> str:

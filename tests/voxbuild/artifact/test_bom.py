@@ -62,9 +62,11 @@ def test_it_has_files_ancestor_datasets_and_error_rates(bom):
     datasets = [dataset["name"] for dataset in model["modelCard"]["modelParameters"]["datasets"]]
     assert datasets == ["prompts", "digits", "chains", "fleurs-en"]
     metrics = model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
-    assert {"type": "WER (%)", "value": "4.44", "slice": "prompts"} in metrics
-    assert {"type": "CER (%)", "value": "0.0", "slice": "digits"} in metrics
-    assert {"type": "kl_mean", "value": "0.001234"} in metrics
+    within = {"lowerBound": "3.33", "upperBound": "5.55"}
+    assert {"type": "WER (%)", "value": "4.44", "confidenceInterval": within, "slice": "prompts"} in metrics
+    assert ("CER (%)", "0.0", "digits") in [(m["type"], m["value"], m.get("slice")) for m in metrics]
+    within = {"lowerBound": "0.000926", "upperBound": "0.001543"}
+    assert {"type": "kl_mean", "value": "0.001234", "confidenceInterval": within} in metrics
 
 
 def test_a_views_ancestor_is_the_artifact(bom):

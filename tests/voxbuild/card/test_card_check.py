@@ -22,7 +22,7 @@ MANIFEST = replace(
     SUBJECT.manifest, files=SUBJECT.manifest.files | {name: Entry(1, "0" * 64) for name in FILES}
 )
 TEXT = FILES[CARD].decode()
-ROWS = "bits|parameters|size|positions|same|KL|chains|digits|fleurs|prompts|all"
+ROWS = "bits|parameters|size|clips with|positions|same|KL|chains|digits|fleurs|prompts|all"
 LINE = re.compile(rf"^( +value: |\| (?:{ROWS})[^|]*\||\| (?:\*\*)?\[.*?\)).*$", re.MULTILINE)
 """A line that holds figures, behind its group."""
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
@@ -55,7 +55,10 @@ PLACES = measured_numbers()
 
 
 def test_the_check_covers_every_measured_number():
-    in_front, facts, sets, variants = 2 * 4, 3 + 4, 5 * 5, 4 * 4
+    estimate = 3  # with two bounds
+    in_front, facts, sets = 2 * 4, 3 + 1 + 5 * estimate, 5 * (2 + 4 * estimate)
+    known, some, none = 3 + 2 * estimate, 3 + 1 + estimate, 3 + 1  # of the KL and the WER of each variant
+    variants = known + 2 * some + none
     assert len(PLACES) == in_front + facts + sets + variants
 
 
@@ -78,16 +81,28 @@ def test_a_change_of_any_numbers_last_digit_is_found(wrong, start, end, line):
         ("chains (5 clips)", "chains (50 clips)", "model-index: chains 50 wer 10.95, which was not measured"),
         ("| 4.522 ", "| 4.0 ", "README.md: bits per weight: 4.0, not 4.522"),
         ("2,504.12 MB ", "504.12 MB ", "README.md: size of the weights: 504.12 MB, not 2,504.12 MB"),
-        ("**2,504.12**", "**504.12**", "variant: 4bit 504.12 4.522 8.36 10.95 in bold, which is neither"),
-        ("| 98.77 %", "| 99.77 %", "same likeliest token: 99.77 %, not 98.77 %"),
-        ("| 0.0567 nats", "| 0.0067 nats", "99th percentile: 0.0067 nats, not 0.0567 nats"),
-        ("**[4bit]", "[4bit]", "variant: lacks 4bit 2,504.12 4.522 8.36 10.95 in bold"),
-        ("| [8bit]", "| [6bit]", "variant: 6bit 4,710.00 8.505 5.51 7.51 in plain type"),
+        (
+            "**2,504.12**",
+            "**504.12**",
+            "4bit 504.12 4.522 8.36 (6.27 to 10.45) 10.95 0.00123 (0.00093 to 0.00154) in bold, which",
+        ),
+        ("| 98.77 (", "| 99.77 (", "same likeliest token, %: 99.77 (98.57 to 98.96), not 98.77 (98.57"),
+        (
+            "to 0.0709)",
+            "to 0.0609)",
+            "99th percentile, nats: 0.0567 (0.0425 to 0.0609), not 0.0567 (0.0425 to",
+        ),
+        ("**[4bit]", "[4bit]", "variant: lacks 4bit 2,504.12 4.522 8.36 (6.27 to 10.45) 10.95"),
+        (
+            "| [8bit]",
+            "| [6bit]",
+            "variant: 6bit 4,710.00 8.505 5.51 (4.40 to 7.10) 7.51 0.00012 in plain type",
+        ),
         ("| prompts ", "| others ", "others: no such clip set"),
         ("| clip set ", "| clips ", "0 tables of clip set, not 1"),
         ("](wer.png)", "](other.png)", "must show wer.png"),
         ("model-index:", "model_index:", "model-index: lacks chains 5 wer 10.95"),
-        ("| 8.36 ", "| 8.36 | ", "all, CER %: nothing, not 2.33"),
+        ("| 8.36 (", "| 8.36 | (", "all, CER %: (6.27 to 10.45), not 2.33 (1.75"),
         ("---\nbase_model", "---\n]base_model", "cannot be read"),
         ("model-index:\n", "model-index: 7\nother:\n", "cannot be read"),
     ],
@@ -127,11 +142,11 @@ def test_foreign_content_is_found(wrong, added, expected):
     ("row", "expected"),
     [
         (
-            "| [4bit](https://some.where) | 2,504.12 | 4.522 | 1.36 | 1.95 |",
+            "| [4bit](https://some.where) | 2,504.12 | 4.522 | 1.36 | 1.95 | |",
             "4bit 2,504.12 4.522 1.36",
         ),
-        ("| **4bit** | **2,504.12** | **4.522** | **1.36** | **1.95** |", "4bit 2,504.12 4.522 1.36"),
-        ("| [1bit](https://huggingface.co/x/y) | 1.00 | 1.000 | 1.36 | 1.95 |", "1bit 1.00 1.000 1.36"),
+        ("| **4bit** | **2,504.12** | **4.522** | **1.36** | **1.95** | **0** |", "4bit 2,504.12 4.522 1.36"),
+        ("| [1bit](https://huggingface.co/x/y) | 1.00 | 1.000 | 1.36 | 1.95 | |", "1bit 1.00 1.000 1.36"),
         (next(line for line in VARIANTS.splitlines() if "[8bit]" in line), "8bit 4,710.00 8.505 5.51"),
     ],
     ids=["own again", "own again in bold", "not on record", "another twice"],
@@ -152,8 +167,13 @@ def test_a_variant_under_another_name_is_found(wrong):
 
 @pytest.mark.parametrize(
     "record",
-    [(), RECORD[:-1], (*RECORD[:-1], RECORD[-1].model_copy(update={"wer": 1.9}))],
-    ids=["none", "one fewer", "one heard better"],
+    [
+        (),
+        RECORD[:-1],
+        (*RECORD[:-1], RECORD[-1].model_copy(update={"wer": 1.9})),
+        (*RECORD[:-1], RECORD[-1].model_copy(update={"wer_interval": (1.0, 9.0)})),
+    ],
+    ids=["none", "one fewer", "one heard better", "one with an interval"],
 )
 def test_another_record_fails_the_check(wrong, record):
     assert wrong(record=record)
@@ -190,19 +210,24 @@ def test_a_missing_file_is_found(wrong, name):
 @pytest.mark.parametrize(
     ("keys", "value"),
     [
-        (["sets", "prompts", "wer"], 4.45),
-        (["sets", "prompts", "cer"], 2.51),
-        (["sets", "prompts", "unquantized_wer"], 3.88),
+        (["sets", "prompts", "wer", "value"], 4.45),
+        (["sets", "prompts", "wer", "low"], 0.01),
+        (["sets", "prompts", "cer", "high"], 9.51),
+        (["sets", "prompts", "unquantized_wer", "value"], 3.88),
+        (["sets", "prompts", "wer_increase", "high"], 3.88),
         (["sets", "prompts", "clips"], 36),
         (["sets", "prompts", "words"], 181),
-        (["sets", "fleurs-en", "wer"], 5.39),
-        (["total", "wer"], 8.37),
-        (["total", "cer"], 2.34),
-        (["unquantized", "wer"], 5.48),
+        (["sets", "fleurs-en", "wer", "value"], 5.39),
+        (["total", "wer", "value"], 8.37),
+        (["total", "wer", "high"], 8.37),
+        (["total", "cer", "value"], 2.34),
+        (["total", "unquantized_wer", "value"], 5.48),
+        (["total", "text_agreement", "low"], 0.1),
+        (["total", "character_agreement", "value"], 0.1),
         (["fidelity", "positions"], 12346),
-        (["fidelity", "top1_agreement"], 0.9866),
-        (["fidelity", "kl_mean"], 0.002234),
-        (["fidelity", "kl_p99"], 0.0577),
+        (["fidelity", "top1_agreement", "value"], 0.9866),
+        (["fidelity", "kl_mean", "value"], 0.002234),
+        (["fidelity", "kl_p99", "high"], 0.0177),
     ],
 )
 def test_another_validation_fails_the_check(wrong, keys, value):
@@ -222,14 +247,14 @@ def test_another_manifest_fails_the_check(wrong, changes):
 def test_an_edited_card_is_not_published_even_under_a_new_manifest(tmp_path):
     folder = make_artifact(tmp_path / "a")
     prepare(folder, RECIPE, REPO, "v1")
-    card = (folder / CARD).read_text().replace("| 4.44 ", "| 1.44 ")
+    card = (folder / CARD).read_text().replace("| 4.44 (", "| 1.44 (")
     (folder / CARD).write_text(card)
     with pytest.raises(PublishError, match="differs from its manifest"):
         prepare(folder, RECIPE, REPO, "v1")
     manifest = Manifest.load(folder)
     replace(manifest, files=manifest.files | {CARD: file_entry(folder / CARD)}).save(folder)
     with pytest.raises(
-        PublishError, match=r"the card differs from the measurements: .* prompts, WER %: 1\.44, not 4\.44"
+        PublishError, match=r"the card differs from the measurements: .* prompts, WER %: 1\.44 .*, not 4\.44 "
     ):
         prepare(folder, RECIPE, REPO, "v1")
     assert (folder / REPORT).is_file()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from artifacts import contents, make_artifact
-from cards import RECORD, TINY_VALIDATION, UPSTREAM, make_sibling, make_subject
+from cards import RECORD, UPSTREAM, make_sibling, make_subject
 
 from voxbuild.artifact.manifest import MANIFEST, VALIDATION
 from voxbuild.artifact.variant import Variant
@@ -85,9 +85,28 @@ def test_published_variants_are_recorded_as_they_are(shelf, book, artifact):
     assert (sibling.recipe, sibling.dialect, sibling.repo, sibling.tag) == ("4bit", None, REPO, "v1")
     assert sibling.digest == hashlib.sha256(files[MANIFEST]).hexdigest()
     assert (sibling.bytes, sibling.bits_per_weight) == (7, 4.5223)
-    assert sibling.wer == TINY_VALIDATION["total"]["wer"]
-    assert (sibling.worst_wer, sibling.kl_mean) == (10.95, TINY_VALIDATION["fidelity"]["kl_mean"])
+    assert (sibling.wer, sibling.wer_interval) == (8.36, (6.27, 10.45))
+    assert (sibling.worst_wer, sibling.kl_mean, sibling.kl_interval) == (
+        10.95,
+        0.001234,
+        (0.000926, 0.001543),
+    )
     assert {name for _, _, name in shelf.reads} == {MANIFEST, VALIDATION}, "no weights are downloaded"
+
+
+def test_a_release_of_before_intervals_were_kept_is_recorded_without(shelf, book, artifact):
+    files = artifact()
+    report = json.loads(files[VALIDATION])
+    for part in (report["total"], *report["sets"].values()):
+        part["wer"] = part["wer"]["value"]
+    report["fidelity"]["kl_mean"] = report["fidelity"]["kl_mean"]["value"]
+    old = json.dumps(report).encode()
+    manifest = json.loads(files[MANIFEST])
+    manifest["files"][VALIDATION] = {"size": len(old), "sha256": hashlib.sha256(old).hexdigest()}
+    shelf.put(REPO, "v1", files | {VALIDATION: old, MANIFEST: json.dumps(manifest).encode()})
+    (sibling,) = found(shelf, book)
+    assert (sibling.wer, sibling.worst_wer, sibling.kl_mean) == (8.36, 10.95, 0.001234)
+    assert (sibling.wer_interval, sibling.kl_interval) == (None, None)
 
 
 def test_the_newest_tag_that_is_not_withdrawn_counts(shelf, book, artifact):
@@ -113,7 +132,11 @@ def test_unpublished_variants_are_left_out_and_views_are_recorded(shelf, book, a
 @pytest.mark.parametrize(
     ("name", "change", "expected"),
     [
-        (VALIDATION, lambda text: text.replace('"wer": 8.36', '"wer": 0.36'), "differs from its manifest"),
+        (
+            VALIDATION,
+            lambda text: text.replace('"value": 8.36', '"value": 0.36'),
+            "differs from its manifest",
+        ),
         (VALIDATION, lambda text: text[:-2], "differs from its manifest"),
         (MANIFEST, lambda text: text[:100], "cannot be recorded"),
         (

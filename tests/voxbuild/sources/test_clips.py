@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import yaml
+from huggingface_hub import constants
 
 from voxbuild.errors import SourceError
 from voxbuild.recipes.book import read_book
@@ -31,7 +34,7 @@ def base(tmp_path):
     (tmp_path / "words").mkdir()
     for name in ("b.flac", "a.flac"):
         (tmp_path / "words" / name).write_bytes(b"sound")
-    (tmp_path / "words/transcripts.tsv").write_text('b.flac\tshe said "no"\na.flac\tété\tmore\n')
+    (tmp_path / "words/transcripts.tsv").write_text('b.flac\tshe said "no"\na.flac\tété\tann\tmore\n')
     return tmp_path
 
 
@@ -40,7 +43,10 @@ LOCAL = clip_set(folder="words")
 
 def test_a_folder_is_read_in_the_order_of_its_transcripts(base):
     clips = read_clips(LOCAL, base)
-    assert [(c.name, c.text) for c in clips] == [("words/b", 'she said "no"'), ("words/a", "été")]
+    assert [(c.name, c.text, c.speaker) for c in clips] == [
+        ("words/b", 'she said "no"', None),
+        ("words/a", "été", "ann"),
+    ]
     assert [c.path for c in clips] == [base / "words/b.flac", base / "words/a.flac"]
     (base / "words/a diary.txt").write_text("private")
     assert LOCAL.corpus.files(base) == [base / f"words/{n}" for n in ("a.flac", "b.flac", "transcripts.tsv")]
@@ -170,6 +176,51 @@ def test_the_same_recording_is_found_in_two_sets_by_its_content(unlabelled):
     assert in_both(LOCAL, clip_set(folder="others"), unlabelled) is None
 
 
+def on_the_hub(kind="parquet", **place):
+    pin = {"repo": "maker/corpus", "revision": "0" * 40}
+    return clip_set(**{kind: pin | place}).corpus
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "may"),
+    [
+        (on_the_hub(data_files="all/test/*"), on_the_hub(data_files="all/test/0.parquet", limit=3), True),
+        (on_the_hub(data_files="all/test/*"), on_the_hub(data_files=["x/*", "all/*/*"]), True),
+        (on_the_hub(data_files="all/test/*"), on_the_hub(data_files="all/test/*", revision="1" * 40), True),
+        (on_the_hub(data_files="all/test/*"), on_the_hub(data_files="all/train/*"), False),
+        (on_the_hub(data_files="all/*"), on_the_hub(data_files="all/*", repo="maker/other"), False),
+        (on_the_hub(data_files="all/*"), on_the_hub("fleurs", language="xx"), True),
+        (on_the_hub("fleurs", language="xx"), on_the_hub("fleurs", language="xx", limit=3), True),
+        (on_the_hub("fleurs", language="xx"), on_the_hub("fleurs", language="xx", split="dev"), False),
+        (LOCAL.corpus, on_the_hub(data_files="all/*"), False),
+        (LOCAL.corpus, LOCAL.corpus, True),
+    ],
+)
+def test_corpora_that_may_share_recordings_are_known_without_a_network(one, other, may):
+    assert (one.may_share(other) or other.may_share(one)) is may
+
+
+def test_the_repositorys_corpora_are_pinned_and_described(root):
+    corpora = {name: clips for name, clips in read_book(root / "recipes").clips.items() if not clips.folder}
+    languages = {clips.fleurs.language: clips.language for clips in corpora.values() if clips.fleurs}
+    assert len(languages) == 13
+    assert all(
+        code.startswith(known) or (code, known) == ("cmn_hans_cn", "zh") for code, known in languages.items()
+    )
+    for clips in corpora.values():
+        told = clips.corpus.dataset()
+        assert re.fullmatch("[0-9a-f]{40}", told["dataset_revision"])
+        assert told["dataset_split"] == "test"
+        assert clips.license == "CC-BY-4.0"
+        assert clips.corpus.pinned()["uri"] == f"{clips.corpus.url}/tree/{told['dataset_revision']}"
+
+
+def test_the_documented_clip_set_is_one(root):
+    (example,) = re.findall(r"```yaml\n(# calls.*?)```", (root / "docs/recipes.md").read_text(), re.DOTALL)
+    clips = ClipSet.model_validate_json(json.dumps(yaml.safe_load(example)))
+    assert clips.parquet.speaker == "caller"
+
+
 def test_the_repositorys_clip_sets_are_complete(root):
     book = read_book(root / "recipes")
     local = [s for s in book.clips.values() if s.folder]
@@ -183,7 +234,7 @@ def test_the_repositorys_clip_sets_are_complete(root):
 
 ROWS = [
     ["1", "one.wav", "Hello, World.", "hello world", "h e l l o", "16000", "MALE"],
-    ["2", "two.wav", 'He said "no".', 'he said "no"', "h e", "16000", "FEMALE"],
+    ["1", "two.wav", 'He said "no".', 'he said "no"', "h e", "16000", "FEMALE"],
     ["3", "three.wav", "Not taken.", "not taken", "n o t", "16000", "MALE"],
 ]
 READ = """
@@ -195,17 +246,21 @@ from voxbuild.recipes.source import ClipSet
 
 try:
     for clip in read_clips(ClipSet.model_validate_json(sys.argv[1]), Path("nowhere")):
-        print(clip.name, clip.text, clip.path.read_bytes().decode(), sep="|")
+        print(clip.name, clip.text, clip.path.read_bytes().decode(), clip.speaker, sep="|")
 except SourceError as error:
     print(error)
     sys.exit(3)
 """
 
 
-def corpus(recordings):
-    """The files of a corpus whose archive holds these recordings."""
+def corpus(recordings, links=()):
+    """The files of a corpus whose archive holds these recordings, behind links of some names."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for name in links:
+            member = tarfile.TarInfo(f"links/{name}")
+            member.type, member.linkname = tarfile.SYMTYPE, "/etc/hostname"
+            tar.addfile(member)
         for name in recordings:
             member = tarfile.TarInfo(f"test/{name}")
             member.size = len(name)
@@ -235,15 +290,41 @@ def read_corpus(hub, hub_environment):
 
 def test_the_first_clips_of_a_corpus_are_unpacked(hub, read_corpus):
     files = corpus(["three.wav", "two.wav", "one.wav"])
-    expected = ["fleurs/xx_yy/one.wav|hello world|one.wav", 'fleurs/xx_yy/two.wav|he said "no"|two.wav']
+    expected = [
+        "fleurs/xx_yy/one.wav|hello world|one.wav|sentence 1",
+        'fleurs/xx_yy/two.wav|he said "no"|two.wav|sentence 1',
+    ]
     assert read_corpus(files).stdout.splitlines() == expected
     assert {call.split()[1].split("/")[1] for call in hub.calls} == {"datasets"}
+
+
+def test_what_a_crash_of_the_machine_left_is_unpacked_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    place = {"repo": "maker/corpus", "revision": "0" * 40, "language": "xx_yy", "limit": 2}
+    for name, content in corpus(["one.wav", "two.wav"]).items():
+        path = tmp_path / "datasets--maker--corpus" / "snapshots" / place["revision"] / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    one, two = read_clips(clip_set(fleurs=place), tmp_path)
+    two.path.write_bytes(b"")
+    two.path.with_name(".one.wav.123.partial").write_bytes(b"on")
+    assert read_clips(clip_set(fleurs=place), tmp_path) == [one, two]
+    assert (one.path.read_bytes(), two.path.read_bytes()) == (b"one.wav", b"two.wav")
 
 
 def test_a_recording_that_the_archive_lacks_is_named(read_corpus):
     process = read_corpus(corpus(["one.wav", "three.wav"]))
     assert process.returncode == 3
     assert "two.wav: the recording is missing, though the transcripts list it" in process.stdout
+
+
+def test_an_archive_is_read_up_to_the_last_recording_that_is_wanted(read_corpus):
+    """So what comes later may be missing; and links, which name no recording, are passed over."""
+    files = corpus(["one.wav", "two.wav"] + [f"{i}.wav" for i in range(400)], links=["two.wav"])
+    torn = files["data/xx_yy/audio/test.tar.gz"][:-200]
+    process = read_corpus(files | {"data/xx_yy/audio/test.tar.gz": torn})
+    assert len(process.stdout.splitlines()) == 2
+    assert process.returncode == 0
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pytest
 from artifacts import contents
 from projects import ROOT, doit, edit, executed, make_project
 
+from voxbuild.artifact.manifest import Manifest
 from voxbuild.folders import alone
 
 pytestmark = pytest.mark.slow
@@ -17,13 +18,21 @@ def shown(process, verb):
     return {line.removeprefix(f"{verb} ") for line in lines if line.startswith(f"{verb} ")}
 
 
+def heard_by(project, name):
+    """What the names of the records of an artifact begin with."""
+    return Manifest.load(project / "out/tiny" / name).weight_digest[:32]
+
+
 @pytest.fixture
 def project(project):
     """A project of two converted recipes; of one there are a view and unfinished folders, too."""
     for name in ("tiny/4bit.mlx-audio", ".partial/tiny--4bit", ".partial/tiny--4bit.again", "registry/blobs"):
         (project / "out" / name).mkdir(parents=True)
         (project / "out" / name / "file").touch()
-    (project / "out/.state/tiny/4bit.heard.json").write_text("{}")
+    heard = project / "out/.state/tiny/heard"
+    for name in ("4bit", "2bit"):
+        (heard / f"{heard_by(project, name)}-480ms-setting").mkdir(parents=True)
+        (heard / f"{heard_by(project, name)}-480ms-setting.jsonl").write_text("{}")
     (project / "out/.state/tiny/few.reference.json").write_text("{}")
     return project
 
@@ -31,18 +40,25 @@ def project(project):
 OF_4BIT = {
     *(f"out/tiny/{name}" for name in ("4bit", "4bit.mlx-audio")),
     *(f"out/.partial/tiny--4bit{end}" for end in ("", ".again")),
-    *(f"out/.state/tiny/4bit.{name}.json" for name in ("plan", "heard")),
+    "out/.state/tiny/4bit.plan.json",
 }
+
+
+def of_4bit(project):
+    """What is removed of it, with what it heard."""
+    heard = f"out/.state/tiny/heard/{heard_by(project, '4bit')}-480ms-setting"
+    return OF_4BIT | {heard, f"{heard}.jsonl"}
 
 
 def test_a_selection_is_removed_and_built_again(project):
     before = contents(project / "out/tiny/4bit")
-    gone = (*OF_4BIT, "out/.locks/")
+    removed = of_4bit(project)
+    gone = (*removed, "out/.locks/")
     expected = {name: c for name, c in contents(project).items() if not name.startswith(gone)}
     for flag in ("--dry-run", "-n"):
-        assert shown(doit(project, "clean", "recipe=4bit", "source=tiny", flag), "would remove") == OF_4BIT
+        assert shown(doit(project, "clean", "recipe=4bit", "source=tiny", flag), "would remove") == removed
     assert (project / "out/tiny/4bit").is_dir()
-    assert shown(doit(project, "clean", "recipe=4bit", "source=tiny"), "removed") == OF_4BIT
+    assert shown(doit(project, "clean", "recipe=4bit", "source=tiny"), "removed") == removed
     left = {name: c for name, c in contents(project).items() if not name.startswith("out/.locks/")}
     assert left == expected
     assert shown(doit(project, "clean", "recipe=4bit"), "removed") == set()
@@ -99,6 +115,7 @@ def test_what_a_source_links_to_is_kept(project):
 
 
 def test_a_linked_folder_is_unlinked_and_what_is_being_written_stays(project, tmp_path):
+    removed = of_4bit(project)
     (project / "out/tiny/4bit").rename(tmp_path / "elsewhere")
     (project / "out/tiny/4bit").symlink_to(tmp_path / "elsewhere")
     with alone(project / "out/.partial/tiny--4bit"):
@@ -106,6 +123,6 @@ def test_a_linked_folder_is_unlinked_and_what_is_being_written_stays(project, tm
     assert process.returncode == 3
     assert process.stdout == "ERROR: tiny--4bit: another process is writing it; wait until it is finished\n"
     assert (project / "out/tiny/4bit").is_symlink()
-    assert shown(doit(project, "clean", "recipe=4bit"), "removed") == OF_4BIT
+    assert shown(doit(project, "clean", "recipe=4bit"), "removed") == removed
     assert not (project / "out/tiny/4bit").is_symlink()
     assert (tmp_path / "elsewhere/manifest.json").is_file()

@@ -66,7 +66,7 @@ class Clip:
     path: Path
     text: str
     speaker: str | None = None
-    """Who speaks, or another name that clips share if they are not independent of each other; None: unknown."""
+    """Who speaks, or what else clips of a set share that depend on each other; None: unknown."""
 
 
 class Corpus(ABC):
@@ -75,7 +75,11 @@ class Corpus(ABC):
     @property
     @abstractmethod
     def recordings(self) -> tuple[str, ...]:
-        """Equal for any two clip sets that may share recordings."""
+        """What tells its recordings from those of other clip sets."""
+
+    def may_share(self, other: "Corpus") -> bool:
+        """Whether some recordings may be in the other, too. Either of two may know it: ask both."""
+        return self.recordings == other.recordings
 
     @abstractmethod
     def clips(self, name: str, base: Path) -> list[Clip]:

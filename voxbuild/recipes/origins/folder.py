@@ -44,7 +44,7 @@ class LocalFolder(pydantic.RootModel[str], Origin, frozen=True):
 
 
 class ClipFolder(pydantic.RootModel[str], Corpus, frozen=True):
-    """`folder:` of a clip set: transcripts.tsv has a line for each recording, file and text.
+    """`folder:` of a clip set: transcripts.tsv has a line for each recording: file, text, speaker if known.
 
     Without it the folder's recordings can calibrate, but not validate.
     """
@@ -66,8 +66,9 @@ class ClipFolder(pydantic.RootModel[str], Corpus, frozen=True):
                 " validate; a line of it is a recording's file, a tab, its text"
             )
         clips: dict[str, Clip] = {}
-        for file, text, *_ in read_table(folder / TRANSCRIPTS, 2):
-            clip = Clip(f"{name}/{Path(file).stem}", present(folder, file), text)
+        for file, text, *more in read_table(folder / TRANSCRIPTS, 2):
+            speaker = (more[0].strip() if more else "") or None
+            clip = Clip(f"{name}/{Path(file).stem}", present(folder, file), text, speaker)
             if clip.path.parent != folder:
                 raise SourceError(
                     f"{folder / file}: put the recording beside {TRANSCRIPTS}, not in a folder below"
