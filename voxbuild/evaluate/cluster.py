@@ -18,10 +18,11 @@ from uuid import uuid4
 
 from voxbuild.console import say, some_of
 from voxbuild.errors import ClusterError, ValidationError, VoxbuildError, one_line
+from voxrun.checkpoint.layout import Layout
 from voxrun.errors import VoxrunError
 
 from .groups import Group, Groups
-from .jobs import Job, Result
+from .jobs import Job, Model, Result
 from .machine import machine
 from .transfer import UnfitError, contents, keep
 from .worker import Answer, Order
@@ -38,6 +39,10 @@ ANSWER_SECONDS = 60
 """In which an answer that is ready must arrive; a worker lost in that moment would never send it."""
 LOOK_SECONDS = 0.05
 """Between two looks at who is there, and what is done."""
+BESIDE_WEIGHTS = 1e9
+"""Bytes of memory that hearing takes, in addition to the weights."""
+PAUSED_AT = 0.8
+"""The share of its memory limit at which Dask pauses a worker."""
 LOST = "the connection to the scheduler is lost; what was heard is kept, so run it again"
 
 
@@ -70,7 +75,7 @@ def _connect(address: str) -> Client:
         from distributed import Client
     except ImportError as error:
         raise ClusterError(
-            "scheduler= needs Dask, not installed here: pip install 'distributed>=2025.1'"
+            "scheduler= needs Dask, not installed here: pip install 'distributed>=2025.5'"
         ) from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we tell what matters
     try:
@@ -115,6 +120,7 @@ class _Run:
 
     def __init__(self, client: Client, jobs: Sequence[Job]) -> None:
         self._client, self._groups, self._machine = client, Groups(jobs), machine()
+        self._memory = max(_memory(model) for model in {job.model for job in jobs})
         self._present: dict[str, _Worker] = {}
         self._refused: dict[str, str] = {}
         self._all: list[_Worker] = []
@@ -145,22 +151,35 @@ class _Run:
 
     def _look(self) -> None:
         """See which workers have come and gone. Raises ClusterError if there is none for long."""
-        there = self._addresses()
-        for address in set(self._present) - there:
+        limits = self._limits()
+        for address in set(self._present) - set(limits):
             self._lose(self._present.pop(address))
-        for address in sorted(there - set(self._present) - set(self._refused)):
-            self._present[address] = _Worker(address)
-            self._all.append(self._present[address])
+        for address in sorted(set(limits) - set(self._present) - set(self._refused)):
+            self._present[address] = worker = _Worker(address)
+            self._all.append(worker)
+            if 0 < limits[address] < self._memory:
+                self._refuse(
+                    worker,
+                    f"its memory limit is {limits[address] / 1e9:.1f} GB, and the largest model takes"
+                    f" {self._memory / 1e9:.1f} GB; start it with --memory-limit 0",
+                )
         if self._present:
             self._seen, self._waiting = monotonic(), False
         else:
             self._wait()
 
-    def _addresses(self) -> set[str]:
+    def _limits(self) -> dict[str, int]:
+        """The bytes of memory that each worker may use, 0: all; without those that Dask has paused."""
         try:
-            return set(self._client.nthreads())
+            there = set(self._client.nthreads())  # raises if the scheduler is gone
+            known = self._client.scheduler_info(n_workers=-1)["workers"]
         except (OSError, RuntimeError, ValueError) as error:  # the last two: the client was closed meanwhile
             raise ClusterError(f"{LOST} ({one_line(error)})") from error
+        return {
+            address: each["memory_limit"] or 0
+            for address, each in known.items()
+            if address in there and each["status"] != "paused"
+        }
 
     def _wait(self) -> None:
         """There is no worker: one may come. Raises ClusterError if none can be expected."""
@@ -179,7 +198,9 @@ class _Run:
     def _lose(self, worker: _Worker) -> None:
         for future in [each for each, (by, _) in self._hearing.items() if by is worker]:
             _, group = self._hearing.pop(future)
-            say(f"cluster: {worker.address} is lost; {len(group.jobs)} clips are heard again")
+            say(
+                f"cluster: {worker.address} is lost or out of memory; {len(group.jobs)} clips are heard again"
+            )
             self._groups.put_back_lost(group)
 
     def _refuse(self, worker: _Worker, reason: str) -> None:
@@ -246,11 +267,17 @@ class _Run:
         except Exception as error:
             if isinstance(error, VoxbuildError):
                 raise
-            if worker.address in self._addresses():
+            if worker.address in self._limits():
                 self._refuse(worker, one_line(error))
             self._groups.put_back(group)
         else:
             self._ask(worker, group)
+
+
+def _memory(model: Model) -> float:
+    """Bytes of a limit at which a worker is not paused while it hears with a model."""
+    weights = sum(path.stat().st_size for path in Layout(model.folder).weight_files)
+    return (weights + BESIDE_WEIGHTS) / PAUSED_AT
 
 
 def _content(group: Group, sha256: str) -> bytes:

@@ -110,10 +110,10 @@ def test_clips_of_a_killed_worker_are_heard_by_another(
         run.join()
     assert in_bytes(results) == expected
     assert len(results) == len(jobs)
-    assert " is lost; " in capsys.readouterr().err
+    assert " is lost or out of memory; " in capsys.readouterr().err
 
 
-def test_workers_with_another_runtime_or_none_are_refused(
+def test_workers_with_another_runtime_or_none_or_little_memory_are_refused(
     address, jobs, expected, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(groups, "SIZE", 2)
@@ -122,10 +122,12 @@ def test_workers_with_another_runtime_or_none_are_refused(
     with (
         worker(address, tmp_path / "other", "--preload", tmp_path / "other.py"),
         worker(address, tmp_path / "none", "--preload", tmp_path / "none.py"),
+        worker(address, tmp_path / "little", "--memory-limit", "1GB"),
     ):
         assert in_bytes(Cluster(address).run(jobs)) == expected
     told = capsys.readouterr().err
-    assert told.count("is refused") == 2
+    assert told.count("is refused") == 3
+    assert "is refused: its memory limit is 1.0 GB, and the largest model takes 1.3 GB; start" in told
     assert "is refused: voxrun 0.0.1 there, " in told
     assert "is refused: ModuleNotFoundError(" in told
 
