@@ -7,42 +7,34 @@ should keep its model, and because a worker that is not like this machine must h
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import logging
 import pickle
 from collections.abc import Collection, Iterator, Sequence
+from concurrent import futures
 from dataclasses import dataclass, field
-from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from voxbuild.console import say, some_of
-from voxbuild.errors import ClusterError, ValidationError, VoxbuildError, one_line
-from voxrun.checkpoint.layout import Layout
+from voxbuild.errors import ClusterError, VoxbuildError, one_line
 from voxrun.errors import VoxrunError
 
+from .connection import connect
 from .groups import Group, Groups
-from .jobs import Job, Model, Result
+from .jobs import Job, Result
 from .machine import machine
-from .transfer import UnfitError, contents, keep
+from .transfer import UnfitError, content_of, contents, keep, memory_for
 from .worker import Answer, Order
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Future
 
-    Asked = Future[Answer]
-
-CONNECT_SECONDS = 10
 WORKER_SECONDS = 600
 """How long to wait for a worker if there is none."""
-ANSWER_SECONDS = 60
-"""In which an answer that is ready must arrive; a worker lost in that moment would never send it."""
+CLOSE_SECONDS = 5
+"""How long to wait until the answers that nobody waits for are cancelled."""
 LOOK_SECONDS = 0.05
 """Between two looks at who is there, and what is done."""
-BESIDE_WEIGHTS = 1e9
-"""Bytes of memory that hearing takes, in addition to the weights."""
-PAUSED_AT = 0.8
-"""The share of its memory limit at which Dask pauses a worker."""
 LOST = "the connection to the scheduler is lost; what was heard is kept, so run it again"
 
 
@@ -60,43 +52,12 @@ class Cluster:
         """
         if not jobs:
             return
-        client = _connect(self.address)
+        run = _Run(connect(self.address), jobs)
         try:
-            run = _Run(client, jobs)
             yield from run.results()
             say(run.costs())
         finally:
-            client.close()  # what is not heard yet is cancelled
-
-
-def _connect(address: str) -> Client:
-    """A client of the scheduler at an address. Raises ClusterError."""
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise ClusterError(
-            "scheduler= needs Dask, not installed here: pip install 'distributed>=2025.5'"
-        ) from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we tell what matters
-    try:
-        asyncio.run(_knock(address))  # a client that cannot connect would wait at the end of the process
-        return Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="voxbuild")
-    except (OSError, ValueError, TypeError, RuntimeError) as error:  # the last two: TLS without its keys
-        reason = one_line(error) or "it says nothing"
-        raise ClusterError(
-            f"{address}: no Dask scheduler answers there ({reason}); start one with `dask scheduler`"
-        ) from error
-
-
-async def _knock(address: str) -> None:
-    """Connect and leave. Raises OSError, ValueError, TypeError, RuntimeError."""
-    from distributed.comm.core import connect
-    from distributed.security import Security
-
-    secrets = Security().get_connection_args("client")
-    async with asyncio.timeout(CONNECT_SECONDS + 1):  # Dask waits for ever for a server of another kind
-        comm = await connect(address, CONNECT_SECONDS, **secrets)
-    await comm.close()
+            run.close()
 
 
 @dataclass
@@ -115,28 +76,44 @@ class _Worker:
     """Seconds of work."""
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """An order to a worker."""
+
+    worker: _Worker
+    group: Group
+    future: Future[Answer]
+
+
 class _Run:
     """One run of jobs on a connected cluster."""
 
-    def __init__(self, client: Client, jobs: Sequence[Job]) -> None:
+    def __init__(self, client: Any, jobs: Sequence[Job]) -> None:
         self._client, self._groups, self._machine = client, Groups(jobs), machine()
-        self._memory = max(_memory(model) for model in {job.model for job in jobs})
+        self._memory = max(map(memory_for, {job.model.folder for job in jobs}))
         self._present: dict[str, _Worker] = {}
         self._refused: dict[str, str] = {}
         self._all: list[_Worker] = []
-        self._hearing: dict[Asked, tuple[_Worker, Group]] = {}
+        self._asked: dict[futures.Future[list[Answer]], _Asked] = {}
         self._begun = self._seen = monotonic()
         self._waiting = False
 
     def results(self) -> Iterator[tuple[Job, Result]]:
-        while self._groups or self._hearing:
+        while self._groups or self._asked:
             self._look()
             self._deal()
-            sleep(LOOK_SECONDS)
-            for future in [each for each in self._hearing if each.done()]:
-                heard = self._answered(future)
+            done, _ = futures.wait(self._asked, LOOK_SECONDS, futures.FIRST_COMPLETED)
+            for answer in done:
+                heard = self._heard(answer)
                 self._deal()
                 yield from heard
+
+    def close(self) -> None:
+        """Cancel what is not heard yet, and leave the cluster."""
+        for asked in self._asked.values():
+            asked.future.cancel()
+        futures.wait(self._asked, CLOSE_SECONDS)
+        self._client.close()
 
     def costs(self) -> str:
         """What the run took, in a line: the factor of real time is a worker's, not the cluster's."""
@@ -170,15 +147,14 @@ class _Run:
 
     def _limits(self) -> dict[str, int]:
         """The bytes of memory that each worker may use, 0: all; without those that Dask has paused."""
-        try:
-            there = set(self._client.nthreads())  # raises if the scheduler is gone
-            known = self._client.scheduler_info(n_workers=-1)["workers"]
+        try:  # not Client.scheduler_info, which at times has no workers: it shares a cache with a timer
+            known = self._client.sync(self._client.scheduler.identity, n_workers=-1)["workers"]
         except (OSError, RuntimeError, ValueError) as error:  # the last two: the client was closed meanwhile
             raise ClusterError(f"{LOST} ({one_line(error)})") from error
         return {
             address: each["memory_limit"] or 0
             for address, each in known.items()
-            if address in there and each["status"] != "paused"
+            if each["status"] != "paused"
         }
 
     def _wait(self) -> None:
@@ -196,12 +172,12 @@ class _Run:
             )
 
     def _lose(self, worker: _Worker) -> None:
-        for future in [each for each, (by, _) in self._hearing.items() if by is worker]:
-            _, group = self._hearing.pop(future)
-            say(
-                f"cluster: {worker.address} is lost or out of memory; {len(group.jobs)} clips are heard again"
-            )
-            self._groups.put_back_lost(group)
+        for answer in [each for each, asked in self._asked.items() if asked.worker is worker]:
+            asked = self._asked.pop(answer)
+            asked.future.cancel()
+            clips = len(asked.group.jobs)
+            say(f"cluster: {worker.address} is lost or out of memory; {clips} clips are heard again")
+            self._groups.put_back_lost(asked.group)
 
     def _refuse(self, worker: _Worker, reason: str) -> None:
         say(f"cluster: {worker.address} is refused: {reason}")
@@ -210,7 +186,7 @@ class _Run:
 
     def _deal(self) -> None:
         """Give every idle worker a group."""
-        busy = {worker.address for worker, _ in self._hearing.values()}
+        busy = {asked.worker.address for asked in self._asked.values()}
         for worker in [each for each in self._present.values() if each.address not in busy]:
             others = [each.opened for each in self._present.values() if each is not worker]
             if group := self._groups.take(worker.opened, others):
@@ -226,19 +202,20 @@ class _Run:
             workers=[worker.address],
             allow_other_workers=False,
         )
-        self._hearing[future] = worker, group
+        loop = self._client.loop.asyncio_loop  # a call that waits would not end if the worker is lost
+        answer = asyncio.run_coroutine_threadsafe(self._client.gather([future], asynchronous=True), loop)
+        self._asked[answer] = _Asked(worker, group, future)
 
-    def _answered(self, future: Asked) -> list[tuple[Job, Result]]:
+    def _heard(self, answer: futures.Future[list[Answer]]) -> list[tuple[Job, Result]]:
         """The results of a group that is done; none if it must be heard otherwise."""
         from distributed import KilledWorker
 
-        worker, group = self._hearing.pop(future)
-        if future.cancelled():
-            raise ClusterError(f"{LOST} (it has dropped the work)")
+        asked = self._asked.pop(answer)
+        worker, group = asked.worker, asked.group
         try:
-            answer: Answer = future.result(ANSWER_SECONDS)
-        except TimeoutError:  # if its worker is lost, the next look tells
-            self._hearing[future] = worker, group
+            [told] = answer.result()
+        except futures.CancelledError as error:
+            raise ClusterError(f"{LOST} (it has dropped the work)") from error
         except KilledWorker:
             self._groups.put_back_lost(group)
         except Exception as error:
@@ -247,22 +224,27 @@ class _Run:
             self._refuse(worker, one_line(error) if isinstance(error, UnfitError) else repr(error))
             self._groups.put_back(group)
         else:
-            if answer.missing:
-                self._send(worker, group, answer.missing)
+            if told.missing:
+                self._send(worker, group, told.missing)
                 return []
             worker.clips += len(group.jobs)
-            worker.audio += sum(result.seconds for result in answer.results)
-            worker.busy += answer.seconds
-            return list(zip(group.jobs, answer.results, strict=True))
+            worker.audio += sum(result.seconds for result in told.results)
+            worker.busy += told.seconds
+            return list(zip(group.jobs, told.results, strict=True))
         return []
 
     def _send(self, worker: _Worker, group: Group, missing: Collection[str]) -> None:
         """Send a worker files that it does not have, and let it hear the group then."""
+        references = [job.reference for job in group.jobs if job.reference]
+        paths = {job.sha256: job.path for job in group.jobs} | {
+            each.digest: each.scores for each in references
+        }
         try:
             if worker.sent.issuperset(missing):
                 raise OSError(f"{worker.address} does not keep the files that it is sent")
             for sha256 in sorted(missing):
-                self._client.run(keep, sha256, _content(group, sha256), workers=[worker.address])
+                content = content_of(paths[sha256], sha256)
+                self._client.run(keep, sha256, content, workers=[worker.address])
                 worker.sent.add(sha256)
         except Exception as error:
             if isinstance(error, VoxbuildError):
@@ -272,22 +254,3 @@ class _Run:
             self._groups.put_back(group)
         else:
             self._ask(worker, group)
-
-
-def _memory(model: Model) -> float:
-    """Bytes of a limit at which a worker is not paused while it hears with a model."""
-    weights = sum(path.stat().st_size for path in Layout(model.folder).weight_files)
-    return (weights + BESIDE_WEIGHTS) / PAUSED_AT
-
-
-def _content(group: Group, sha256: str) -> bytes:
-    """A file of a group, by its hash. Raises ValidationError if it has changed."""
-    paths = {job.sha256: job.path for job in group.jobs}
-    paths |= {job.reference.digest: job.reference.scores for job in group.jobs if job.reference}
-    try:
-        content = paths[sha256].read_bytes()
-    except OSError as error:
-        raise ValidationError(f"{paths[sha256]}: {error.strerror}") from error
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise ValidationError(f"{paths[sha256]}: changed while clips were heard; run it again")
-    return content

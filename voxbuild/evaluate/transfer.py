@@ -1,10 +1,11 @@
 """Files by their hashes on a worker's machine: seen at the client's path, sent by it, or downloaded."""
 
+import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from voxbuild.errors import VoxbuildError, one_line
+from voxbuild.errors import ValidationError, VoxbuildError, one_line
 from voxbuild.files import stamp, written_whole
 from voxrun.errors import VoxrunError
 from voxrun.files.hashes import sha256_of
@@ -13,6 +14,11 @@ from .jobs import Model
 
 Contents = tuple[tuple[str, str], ...]
 """Name and sha256 of each file that is loaded of a model's folder."""
+
+BESIDE_WEIGHTS = 1e9
+"""Bytes of memory that hearing takes, in addition to the weights."""
+PAUSED_AT = 0.8
+"""The share of its memory limit at which Dask pauses a worker."""
 
 
 class UnfitError(VoxbuildError):
@@ -76,6 +82,25 @@ def _has(folder: Path, expected: Contents) -> bool:
         return contents(folder) == expected
     except (OSError, VoxrunError):
         return False
+
+
+def content_of(path: Path, sha256: str) -> bytes:
+    """A file to send. Raises ValidationError if it is not what it was."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValidationError(f"{path}: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValidationError(f"{path}: changed while clips were heard; run it again")
+    return content
+
+
+def memory_for(folder: Path) -> float:
+    """The memory limit in bytes below which Dask may pause a worker that hears with the model in a folder."""
+    from voxrun.checkpoint.layout import Layout
+
+    weights = sum(path.stat().st_size for path in Layout(folder).weight_files)
+    return (weights + BESIDE_WEIGHTS) / PAUSED_AT
 
 
 @cache

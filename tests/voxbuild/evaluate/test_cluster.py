@@ -11,7 +11,7 @@ import pytest
 from workers import scheduler, wait_for, worker
 
 from voxbuild.errors import ClusterError, ValidationError
-from voxbuild.evaluate import cluster, groups
+from voxbuild.evaluate import cluster, connection, groups
 from voxbuild.evaluate.cluster import Cluster
 from voxbuild.evaluate.jobs import UNQUANTIZED, Job, Model, Reference
 from voxbuild.evaluate.local import Local
@@ -34,6 +34,17 @@ def compute(transcriber, jobs):
     threading.Event().wait()
 
 worker.compute = compute
+"""
+# A worker that ends when it sends its answer.
+BOMB = """
+import os, signal
+from voxbuild.evaluate import worker
+
+class Bomb:
+    def __reduce__(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+worker.compute = lambda transcriber, jobs: [Bomb()]
 """
 OTHER_VERSION = "import voxrun; voxrun.__version__ = '0.0.1'"
 NOT_INSTALLED = "import sys; sys.modules['voxbuild'] = None"
@@ -99,18 +110,22 @@ def test_results_are_equal_to_the_byte(address, jobs, expected, capsys):
 def test_clips_of_a_killed_worker_are_heard_by_another(
     address, jobs, expected, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(groups, "SIZE", 2)  # enough for each worker
+    monkeypatch.setattr(groups, "SIZE", 1)  # enough for each worker
     (tmp_path / "stuck.py").write_text(STUCK)
+    (tmp_path / "bomb.py").write_text(BOMB)
     results = []
-    with worker(address, tmp_path, "--preload", tmp_path / "stuck.py") as process:
+    with (
+        worker(address, tmp_path / "stuck", "--preload", tmp_path / "stuck.py") as process,
+        worker(address, tmp_path / "bomb", "--preload", tmp_path / "bomb.py"),
+    ):
         run = threading.Thread(target=lambda: results.extend(Cluster(address).run(jobs)))
         run.start()
-        wait_for(tmp_path / "begun", process)
+        wait_for(tmp_path / "stuck/begun", process)
         os.kill(process.pid, signal.SIGKILL)
         run.join()
     assert in_bytes(results) == expected
     assert len(results) == len(jobs)
-    assert " is lost or out of memory; " in capsys.readouterr().err
+    assert capsys.readouterr().err.count(" is lost or out of memory; ") == 2
 
 
 def test_workers_with_another_runtime_or_none_or_little_memory_are_refused(
@@ -187,14 +202,14 @@ def test_a_recording_that_changes_meanwhile_is_an_error(address, jobs, tmp_path,
 
 
 def test_no_scheduler_is_an_error(jobs, monkeypatch):
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.3)
     for address in ("tcp://127.0.0.1:9", "tls://127.0.0.1:9"):
         with pytest.raises(ClusterError, match="no Dask scheduler answers there"):
             list(Cluster(address).run(jobs))
 
 
 def test_a_scheduler_that_ends_meanwhile_is_an_error(jobs, tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 1)
     (tmp_path / "stuck.py").write_text(STUCK)
     errors = []
 
