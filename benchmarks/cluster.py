@@ -1,6 +1,6 @@
 """The same grid in one process, and on clusters of this machine, one worker of which is killed: equal bytes.
 
-    python benchmarks/cluster.py [--workers 1 2 4] [--clips prompts] [--delays 160,480,960,2400]
+    python benchmarks/cluster.py [--workers 1 2 4] [--clips digits] [--delays 160,480,960,2400]
 
 Writes docs/benchmarks/cluster.md. The exit code is 1 if any run gives other bytes.
 """
@@ -27,8 +27,9 @@ FILES = ("evaluation.json", "evaluation.html")
 TEXT = """# A grid on clusters
 
 `doit evaluate recipe={recipes} delays={delays} clips={clips} source=tiny`, each time with nothing on
-record: a clip is heard {heard} times. The workers are processes of one machine, on which other work went on;
-one of two is killed when a third was heard. Made by `python benchmarks/cluster.py` on {machine}.
+record: {heard} results, of a clip by a model at a delay. The workers are processes of one machine, on which other
+work went on; one of two is killed when a third was heard. Made by `python benchmarks/cluster.py` on
+{machine}.
 
 | computed by | seconds | sha256 of evaluation.json | of the page |
 |---|---|---|---|
@@ -79,7 +80,7 @@ def main() -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--out", type=Path, default=ROOT / "docs/benchmarks/cluster.md")
     p.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
-    p.add_argument("--clips", default="prompts")
+    p.add_argument("--clips", default="digits")
     p.add_argument("--delays", default="160,480,960,2400")
     options = p.parse_args()
     with tempfile.TemporaryDirectory() as name:
