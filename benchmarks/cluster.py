@@ -27,8 +27,8 @@ FILES = ("evaluation.json", "evaluation.html")
 TEXT = """# A grid on clusters
 
 `doit evaluate recipe={recipes} delays={delays} clips={clips} source=tiny`, each time with nothing on
-record: {heard} results, of a clip by a model at a delay. The workers are processes of one machine, on which other
-work went on; one of two is killed when a third was heard. Made by `python benchmarks/cluster.py` on
+record: {heard} results, of a clip by a model at a delay. The workers are processes of one machine, on which
+other work went on; one of two is killed when a third was heard. Made by `python benchmarks/cluster.py` on
 {machine}.
 
 | computed by | seconds | sha256 of evaluation.json | of the page |
