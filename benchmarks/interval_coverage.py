@@ -1,6 +1,6 @@
 """How often do 95 % intervals hold the true figure? Clips are simulated, so their true figure is known.
 
-    python benchmarks/coverage.py [--simulations N]
+    python benchmarks/interval_coverage.py [--simulations N]
 
 Prints a table for docs/benchmarks/coverage.md. A population of clips has its words (read sentences as in
 FLEURS, or prompts as tiny's, some of two words and some of eighty) and its errors: a clip's own error rate is
@@ -11,12 +11,13 @@ most transcripts are equal, and the others differ by one or a few words, to eith
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from voxbuild.console import markdown
 from voxbuild.statistics.estimate import Estimate
-from voxbuild.statistics.intervals import difference, mean, rate, share
+from voxbuild.statistics.intervals import difference, mean, quantile, rate, share
 
 Numbers = np.typing.NDArray[np.float64]
 Generator = np.random.Generator
@@ -24,7 +25,7 @@ Words = Callable[[Generator, int], Numbers]
 """The words of n clips."""
 CLIPS = 25, 48, 100, 400
 SEED = 16
-LARGE = 1_000_000
+LARGE = 200_000
 """Clips that the true figure is taken of."""
 
 
@@ -47,9 +48,10 @@ def own_rates(random: Generator, n: int, of: float, alike: float = 6) -> Numbers
 class Population:
     """Clips, and the figure that is estimated of them."""
 
-    draw: Callable[[Generator, int], tuple[Numbers, Numbers]]
-    """The sums of each of n clips: above and below the fraction."""
-    interval: Callable[[Numbers, Numbers], Estimate]
+    draw: Callable[[Generator, int], tuple[Any, ...]]
+    """The numbers of n clips, such as the errors and the words of each."""
+    interval: Callable[..., Estimate]
+    true: Callable[..., float] = lambda above, below: float(above.sum() / below.sum())
 
 
 def errors(words: Words, of: float) -> Population:
@@ -88,6 +90,20 @@ def divergence(words: Words, spread: float) -> Population:
     return Population(draw, mean)
 
 
+def tail(words: Words, spread: float) -> Population:
+    """The 99th percentile of the KL of all positions of the same clips."""
+
+    def draw(random: Generator, n: int) -> tuple[list[Numbers]]:
+        positions = (6 * words(random, n)).astype(int)
+        kl = np.exp(np.repeat(random.normal(0, spread, n), positions) + random.normal(0, 2, positions.sum()))
+        return (np.split(kl, np.cumsum(positions)[:-1]),)
+
+    def true(kl: list[Numbers]) -> float:
+        return float(np.quantile(np.concatenate(kl), 0.99))
+
+    return Population(draw, lambda kl: quantile(kl, 0.99), true)
+
+
 POPULATIONS = {
     **{f"WER {100 * of:g} %, sentences": errors(sentences, of) for of in (0.02, 0.05, 0.15)},
     **{f"WER {100 * of:g} %, prompts": errors(prompts, of) for of in (0.02, 0.08, 0.15)},
@@ -100,15 +116,16 @@ POPULATIONS = {
     "other texts, 5 %": other_texts(0.05),
     "other texts, 30 %": other_texts(0.3),
     "KL mean, sentences": divergence(sentences, 0.6),
-    "KL mean, prompts": divergence(prompts, 0.9),
+    "KL mean, prompts": divergence(prompts, 0.7),
+    "KL p99, sentences": tail(sentences, 0.6),
+    "KL p99, prompts": tail(prompts, 0.7),
 }
 
 
 def coverage(population: Population, clips: int, simulations: int) -> tuple[float, float]:
     """The share of intervals that hold the true figure, and their mean width."""
     random = np.random.default_rng(SEED)
-    above, below = population.draw(random, LARGE)
-    true = above.sum() / below.sum()
+    true = population.true(*population.draw(random, LARGE))
     held, widths = [], []
     for _ in range(simulations):
         found = population.interval(*population.draw(random, clips))
