@@ -11,7 +11,7 @@ import pickle
 from collections.abc import Collection, Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -33,8 +33,8 @@ WORKER_SECONDS = 600
 """How long to wait for a worker if there is none."""
 CLOSE_SECONDS = 5
 """How long to wait until the answers that nobody waits for are cancelled."""
-LOOK_SECONDS = 0.05
-"""Between two looks at who is there, and what is done."""
+LOOK_SECONDS = 0.2
+"""Between two looks at who is there, if nothing is done meanwhile."""
 LOST = "the connection to the scheduler is lost; what was heard is kept, so run it again"
 
 
@@ -52,7 +52,7 @@ class Cluster:
         """
         if not jobs:
             return
-        run = _Run(connect(self.address), jobs)
+        run = _Run(self.address, jobs)
         try:
             yield from run.results()
             say(run.costs())
@@ -86,22 +86,25 @@ class _Asked:
 
 
 class _Run:
-    """One run of jobs on a connected cluster."""
+    """One run of jobs on a cluster."""
 
-    def __init__(self, client: Any, jobs: Sequence[Job]) -> None:
-        self._client, self._groups, self._machine = client, Groups(jobs), machine()
+    def __init__(self, address: str, jobs: Sequence[Job]) -> None:
+        self._groups, self._machine = Groups(jobs), machine()
         self._memory = max(map(memory_for, {job.model.folder for job in jobs}))
         self._present: dict[str, _Worker] = {}
         self._refused: dict[str, str] = {}
         self._all: list[_Worker] = []
         self._asked: dict[futures.Future[list[Answer]], _Asked] = {}
-        self._begun = self._seen = monotonic()
         self._waiting = False
+        self._client: Any = connect(address)
+        self._begun = self._seen = monotonic()
 
     def results(self) -> Iterator[tuple[Job, Result]]:
         while self._groups or self._asked:
             self._look()
             self._deal()
+            if not self._asked:
+                sleep(LOOK_SECONDS)
             done, _ = futures.wait(self._asked, LOOK_SECONDS, futures.FIRST_COMPLETED)
             for answer in done:
                 heard = self._heard(answer)
@@ -122,7 +125,7 @@ class _Run:
         )
         parts = [f"{each.address} {each.clips} in {each.busy:.1f} s" for each in self._all if each.clips]
         return (
-            f"cluster: {clips} clips with {audio:.1f} s of audio in {monotonic() - self._begun:.1f} s;"
+            f"cluster: {clips} clip(s) with {audio:.1f} s of audio in {monotonic() - self._begun:.1f} s;"
             f" {busy:.1f} s of work, {busy / audio if audio else 0:.3f} of real time: {', '.join(parts)}"
         )
 
@@ -176,7 +179,7 @@ class _Run:
             asked = self._asked.pop(answer)
             asked.future.cancel()
             clips = len(asked.group.jobs)
-            say(f"cluster: {worker.address} is lost or out of memory; {clips} clips are heard again")
+            say(f"cluster: {worker.address} is lost or out of memory; {clips} clip(s) are heard again")
             self._groups.put_back_lost(asked.group)
 
     def _refuse(self, worker: _Worker, reason: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from projects import doit, make_project
 from workers import scheduler, wait_for, worker
 
 from voxbuild.errors import ClusterError, ValidationError
@@ -104,7 +105,17 @@ def in_bytes(results):
 
 def test_results_are_equal_to_the_byte(address, jobs, expected, capsys):
     assert in_bytes(Cluster(address).run(jobs)) == expected
-    assert f"cluster: {len(jobs)} clips with " in capsys.readouterr().err
+    assert f"cluster: {len(jobs)} clip(s) with " in capsys.readouterr().err
+
+
+def test_doit_hears_on_the_cluster_that_is_named(address, tmp_path):
+    project = make_project(tmp_path / "project", clips=1)
+    for words in (["reference", "validate"], ["evaluate", "delays=240"]):
+        process = doit(project, *words, "recipe=4bit", f"scheduler={address}")
+        assert process.stdout.count("cluster: 1 clip(s) with ") == 2, (
+            process.stdout
+        )  # the source, the variant
+    assert (project / "out/tiny/evaluation.json").is_file()
 
 
 def test_clips_of_a_killed_worker_are_heard_by_another(
