@@ -17,6 +17,7 @@ from voxbuild.files import to_json, written_whole
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.recipes.source import ClipSet
 from voxbuild.sources.clips import read_clips
+from voxrun.parallel import one_blas_thread
 
 from .evaluation import Evaluation
 from .forms import as_csv, short_table
@@ -45,7 +46,8 @@ def evaluate(
     grid = _grid(variants, delays)
     with progress_bar(f"evaluate {source.name}", len(grid), "clip") as bar:
         heard = hear(grid, Records(work.records(source.name)), runner_for(scheduler), lambda: bar.update())
-    content = Evaluation(grid, heard, source, _sizes(variants), environment()).as_json()
+    with one_blas_thread():  # small products: threads would only wait for each other
+        content = Evaluation(grid, heard, source, _sizes(variants), environment()).as_json()
     files = work.evaluation_file(source.name), work.evaluation_page(source.name)
     _write(content, *files, _audio(grid.everything, files[1], work.root, embed_audio))
     if form == "table":

@@ -120,9 +120,9 @@ function drawDifferences(place, variants, delay, group) {
 // All values, and their intervals as far as they are not many times wider than most.
 function differenceRange(figures) {
   const highs = figures.map((figure) => figure.high ?? figure.value).sort((a, b) => a - b);
-  const usual = highs[Math.floor((highs.length - 1) * 0.6)];
+  const usual = highs[Math.floor((highs.length - 1) * 0.9)];
   const low = Math.min(-0.5, ...figures.map((figure) => figure.low ?? figure.value));
-  return [low, Math.min(highs.at(-1), Math.max(1, 2.5 * usual, -2 * low))];
+  return [low, Math.min(highs.at(-1), Math.max(1, 1.2 * usual, -2 * low))];
 }
 
 function differenceRow(variant, figure, y, { x, low, high, names, width, numbers }) {
@@ -135,9 +135,8 @@ function differenceRow(variant, figure, y, { x, low, high, names, width, numbers
     s("title", {}, words),
     s("text", { x: names, y: y + 4, "text-anchor": "end" }, data.variants[variant].name),
     s("line", { class: "own whisker", x1: within(figure.low ?? figure.value), x2: within(figure.high ?? figure.value), y1: y, y2: y }),
-    figure.value > high
-      ? s("path", { class: "own", d: `M${x(high) - 7},${y - 4}L${x(high)},${y}L${x(high) - 7},${y + 4}Z` })
-      : dot("own", x(figure.value), y, 4),
+    (figure.high ?? figure.value) > high ? s("path", { class: "own", d: `M${x(high) - 7},${y - 4}L${x(high)},${y}L${x(high) - 7},${y + 4}Z` }) : null,
+    figure.value > high ? null : dot("own", x(figure.value), y, 4),
     numbers ? s("text", { class: "axis", x: width, y: y + 4, "text-anchor": "end" }, rangeOf(figure)) : null,
   );
 }

@@ -1,6 +1,7 @@
 // The clips: one line each, and what every variant wrote when a line is opened.
 
 const CLIPS = 50;
+const TEXTS = 12; // of a clip that is opened; more on demand
 
 // Which text a variant wrote at a delay: a place in clip.texts.
 const textOf = (clip, variant, delay) => clip.heard[variant]?.[delay];
@@ -75,15 +76,21 @@ function clipInFull(clip, variants, delays) {
   const player = clip.audio
     ? h("audio", { controls: "", preload: "none", src: clip.audio, "aria-label": `Recording of ${clip.name}` })
     : h("p", { class: "note" }, "The recording is not within this project; --embed-audio puts it into the page.");
-  return [
-    player,
-    textRow(h("b", {}, "what was said"), [clip.normalised], clip.reference, clip.normalised, language),
-    ...writers(clip, variants, delays).map(({ text, who }) => {
-      const { normalised, text: raw, errors } = clip.texts[text];
-      const count = errors === 1 ? "1 error" : errors ? `${errors} errors` : "no error";
-      return textRow([...who, h("span", {}, ` \u2013 ${count}`)], difference(clip.normalised, normalised, unit), raw, normalised, language);
-    }),
-  ];
+  const texts = h("div", {});
+  const written = writers(clip, variants, delays).map(({ text, who }) => () => {
+    const { normalised, text: raw, errors } = clip.texts[text];
+    const count = errors === 1 ? "1 error" : errors ? `${errors} errors` : "no error";
+    return textRow([...who, h("span", {}, ` \u2013 ${count}`)], difference(clip.normalised, normalised, unit), raw, normalised, language);
+  });
+  showTexts(texts, written, TEXTS);
+  return [player, textRow(h("b", {}, "what was said"), [clip.normalised], clip.reference, clip.normalised, language), texts];
+}
+
+function showTexts(place, written, shown) {
+  const left = written.length - shown;
+  place.replaceChildren(...written.slice(0, shown).map((draw) => draw()));
+  if (left <= 0) return;
+  place.append(h("button", { type: "button", class: "more", onclick: () => showTexts(place, written, written.length) }, left === 1 ? "Show 1 more text" : `Show ${left} more texts`));
 }
 
 // The texts of a clip in the order of the variants, the source's first, each with all who wrote it.

@@ -28,16 +28,21 @@ const inWords = (figure, digits, factor = 1) =>
     ? `${fixed(figure.value * factor, digits)} (${fixed(figure.low * factor, digits)} to ${fixed(figure.high * factor, digits)})`
     : "not known";
 
+// A number that may be tiny: 0.0985, 3.4e-5.
+function precise(number) {
+  if (!number) return "0";
+  return Math.abs(number) >= 0.001 ? number.toPrecision(3) : number.toExponential(1).replace("e-", "e\u2212");
+}
+
 const known = (figure) => Boolean(figure) && figure.value !== null && figure.value !== undefined;
 
+// `digits`: after the point, or null for a number that may be tiny.
 function withRange(figure, digits, factor = 1, signed = false) {
   if (!known(figure)) return h("span", { class: "range" }, "\u2013");
-  const value = figure.value * factor;
-  const sign = signed && Number(value.toFixed(digits)) > 0 ? "+" : "";
-  const bounds = [figure.low, figure.high].map((bound) =>
-    bound === null || bound === undefined ? "?" : fixed(bound * factor, digits),
-  );
-  return h("span", {}, sign + fixed(value, digits), " ", h("span", { class: "range" }, `[${bounds.join(", ")}]`));
+  const write = (number) => (digits === null ? precise(number * factor) : fixed(number * factor, digits));
+  const sign = signed && Number((figure.value * factor).toFixed(digits)) > 0 ? "+" : "";
+  const bounds = `[${write(figure.low)}, ${write(figure.high)}]`;
+  return h("span", {}, sign + write(figure.value), " ", h("span", { class: "range" }, bounds));
 }
 
 const megabytes = (bytes) =>

@@ -9,7 +9,7 @@ function drawFidelity(place, variants, delay, group) {
     .filter(({ figure }) => known(figure));
   if (!points.length) return place.replaceChildren(h("p", { class: "note" }, "No variant is chosen."));
   const width = Math.max(320, Math.min(place.clientWidth || 800, 860));
-  const [height, left, bottom] = [Math.min(420, width * 0.75), 54, 40];
+  const [height, left, bottom] = [Math.min(420, width * 0.75), 62, 40];
   const log = (figure, key = "value") => Math.log10(Math.max(LEAST, figure[key] ?? figure.value));
   const ends = points.flatMap(({ figure }) => [log(figure, "low"), log(figure), log(figure, "high")]);
   const floor = Math.max(Math.min(...ends), Math.min(...points.map(({ figure }) => log(figure))) - 1);
@@ -25,7 +25,7 @@ function drawFidelity(place, variants, delay, group) {
     s(
       "g",
       { class: "clear" },
-      s("title", {}, `${point.name}: ${megabytes(point.size)}, KL ${point.figure.value} nats`),
+      s("title", {}, `${point.name}: ${megabytes(point.size)}, KL ${precise(point.figure.value)} nats`),
       s("line", { class: "own whisker", x1: point.x, x2: point.x, y1: y(Math.max(low, log(point.figure, "low"))), y2: y(log(point.figure, "high")), opacity: 0.6 }),
       dot("own", point.x, point.y, 4),
     ),
@@ -84,7 +84,7 @@ function labels(placed, width) {
       const from = anchor === "start" ? at : anchor === "end" ? at - long : at - long / 2;
       const box = { left: from, right: from + long, top: base - 10, bottom: base + 2 };
       const free = taken.every((other) => box.right < other.left || box.left > other.right || box.bottom < other.top || box.top > other.bottom);
-      if (free && box.left > 54 && box.right < width) {
+      if (free && box.left > 62 && box.right < width) {
         taken.push(box);
         return s("text", { x: at, y: base, "text-anchor": anchor }, name);
       }

@@ -90,8 +90,8 @@ function drawFigures(place, variants, delays, group, state) {
     rateColumn("CER %", "cer", 2),
     rateColumn("same text %", "text_agreement", 1, 100, false, true),
     rateColumn("top-1 %", "top1_agreement", 2, 100, false, true),
-    rateColumn("KL mean", "kl_mean", 5),
-    rateColumn("KL p99", "kl_p99", 4),
+    rateColumn("KL mean", "kl_mean", null),
+    rateColumn("KL p99", "kl_p99", null),
   ];
   const rows = variants.flatMap((variant) => delays.map((delay) => ({ variant, delay, cell: cellOf(variant, delay, group) })));
   drawTable(place, columns, rows.filter(({ cell }) => cell), state);
