@@ -145,13 +145,16 @@ def convert(variant: Variant) -> dict[str, str]:
     return {"weights": manifest.weight_digest}
 
 
-def transcribe_reference(work: Workspace, source: Source, clips: ClipSet) -> None:
+def transcribe_reference(
+    work: Workspace, source: Source, clips: ClipSet, scheduler: str | None = None
+) -> None:
     """Let the unquantized source hear a clip set, and keep what its artifacts are compared with.
 
-    Raises ValidationError if the source does not hear the clips, or has no finite results.
+    `scheduler`: a cluster's address, see `runner_for`. Raises ValidationError if the source does not hear the
+    clips, or has no finite results.
     """
     members = read_clips(clips, work.clips)
-    known = source_hears(work, source, members)
+    known = source_hears(work, source, members, scheduler=scheduler)
     check_reference(source.name, clips, members, [result.text for result, _ in known])
     write_json(
         work.reference_file(source.name, clips.name),
@@ -162,7 +165,7 @@ def transcribe_reference(work: Workspace, source: Source, clips: ClipSet) -> Non
     )
 
 
-def validate(variant: Variant) -> str:
+def validate(variant: Variant, scheduler: str | None = None) -> str:
     """Let the artifact hear the clips, write validation.json, return the table of gates.
 
     What is in the records is not heard again: a clip, if only gates or texts have changed, or after an
@@ -179,7 +182,7 @@ def validate(variant: Variant) -> str:
         raise ValidationError(f"{folder}: changed since conversion: {', '.join(damaged)}; build it again")
     manifest.refuse_unlisted(folder, DESCRIPTIVE)
     clips = {name: read_clips(clip_set, variant.work.clips) for name, clip_set in variant.clip_sets.items()}
-    heard, reference = both_hear(variant, [clip for members in clips.values() for clip in members])
+    heard, reference = both_hear(variant, [clip for members in clips.values() for clip in members], scheduler)
     normalisers = {name: clip_set.normaliser for name, clip_set in variant.clip_sets.items()}
     result = report(clips, normalisers, heard, reference, recipe.validation.gates.stricter(source.gates))
     runtime = runtime_versions() | {"device": device_name()}

@@ -22,6 +22,8 @@ from voxrun.transcriber import Transcriber
 from .jobs import Job, Result
 from .scores import Scores
 
+MEMORY = 2**27
+"""Bytes from which no further clip is begun: with a model of full size, two or three are heard at once."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -36,16 +38,20 @@ class Local:
 
 
 def hear(folder: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
-    """Load the model in a folder, and let it hear several clips at once; results as they come.
+    """Load the model in a folder, and let it hear clips: see `heard_by`."""
+    return heard_by(Transcriber.open(folder), jobs)
+
+
+def heard_by(transcriber: Transcriber, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
+    """Let a model hear several clips at once; results as they come.
 
     A result does not depend on the other jobs. Raises AudioError for a clip that cannot be read,
     ValidationError for a source without finite results, or scores that are damaged.
     """
-    transcriber = Transcriber.open(folder)
     scorer, at_once = Scorer(transcriber.model, transcriber.tokenizer), sessions_at_once(transcriber.model)
     following, hearing = iter(jobs), list[_Hearing]()
     while True:
-        while len(hearing) < at_once and (job := next(following, None)):
+        while _room(hearing, at_once) and (job := next(following, None)):
             samples = np.concatenate(list(FileSource(job.path, transcriber.rate)))
             hearing.append(_computed(_begin, scorer, job, samples))
         if not hearing:
@@ -54,6 +60,12 @@ def hear(folder: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
         for each in [each for each in hearing if each.is_done]:
             hearing.remove(each)
             yield each.job, _computed(each.result)
+
+
+def _room(hearing: Sequence["_Hearing"], at_once: int) -> bool:
+    """Whether another clip can be begun."""
+    taken = sum(each.recording.nbytes for each in hearing if not each.is_done)
+    return len(hearing) < at_once and taken < MEMORY
 
 
 def _computed(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -17,8 +17,8 @@ from voxbuild.errors import ValidationError
 from voxbuild.files import written_whole
 from voxrun.arrays import Array, FloatArray
 
-MOST = 1024
-"""Tokens that are kept at a position, at most."""
+MOST = 8192
+"""Tokens that are kept at a position, at most; a trained model comes below REST with far fewer."""
 REST = 1e-6
 """Mass that may be left: no more tokens are kept than it takes to come below."""
 ROWS = 16

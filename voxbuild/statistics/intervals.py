@@ -4,7 +4,8 @@ A figure is a ratio of sums over clips: errors to words, agreeing positions to p
 of speakers, where enough are known) tell how far such a ratio strays, measured in its own standard errors:
 the studentised bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5). Where
 hardly anything went wrong, draws of clips tell nothing; there an interval is at least as wide as if each word
-were right or wrong by itself. `benchmarks/coverage.py` shows how often such intervals hold the true figure.
+were right or wrong by itself. `benchmarks/interval_coverage.py` shows how often such intervals hold the true
+figure.
 """
 
 from collections.abc import Hashable, Sequence

@@ -101,7 +101,7 @@ def on_source(stage: Work, source: str) -> Any:
 
 
 @reported
-def on_clips(stage: Work, source: str, clips: str, *arguments: str) -> Any:
+def on_clips(stage: Work, source: str, clips: str, *arguments: str | None) -> Any:
     """Call a stage for a source and a clip set."""
     return stage(workspace(), read().source(source), read().clips[clips], *arguments)
 

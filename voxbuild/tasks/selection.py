@@ -17,6 +17,7 @@ from doit.exceptions import InvalidTask
 
 from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import Record, read_record
+from voxbuild.evaluate.runners import check_address
 from voxbuild.plan.costs import measurement_of
 from voxbuild.publish.targets import TARGETS
 from voxbuild.recipes.book import Book
@@ -26,7 +27,8 @@ from .actions import EXPECTED, Work, evaluating, message_of, on_variant, read, w
 
 Task = dict[str, Any]
 
-VARIABLES = (*variables.VARIABLES, "target", "tag", "lock", "out", "key", "branch", "reason", "delays")
+OF_COMMANDS = ("target", "tag", "lock", "out", "key", "branch", "reason", "delays", "scheduler")
+VARIABLES = (*variables.VARIABLES, *OF_COMMANDS)
 """The variables NAME=VALUE of the command line."""
 LOUD: Task = {"verbosity": 2, "io": {"capture": False}}
 """Captures no output: progress bars need the terminal."""
@@ -150,6 +152,8 @@ def _check_variables() -> None:
     if get_var("lock") and len(recipe_names()) != 1:
         raise InvalidTask("lock= belongs to one recipe; name it with recipe=")
     delays()
+    if get_var("scheduler") is not None:
+        check_address(get_var("scheduler"))
     if get_var("target", "registry") not in TARGETS:
         raise InvalidTask(f"unknown target {get_var('target')}; known: {', '.join(TARGETS)}")
 

@@ -55,12 +55,12 @@ class KVCache:
         self.angle -= n
 
     def copy(self) -> "KVCache":
-        """The same positions, to go on with independently."""
+        """The same positions, to go on with independently; room to grow is made when it is needed."""
         twin = copy(self)
         for name in ("_keys", "_values"):
-            array = getattr(self, name)
-            if array is not None:
-                setattr(twin, name, array.copy() if isinstance(array, np.ndarray) else mx.array(array))
+            if getattr(self, name) is not None:
+                kept = getattr(self, name)[..., : self._end, :]
+                setattr(twin, name, kept.copy() if isinstance(kept, np.ndarray) else mx.array(kept))
         return twin
 
     def turn_back(self, rotate: Callable[[Any, int], Any]) -> None:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from voxrun.checkpoint.config import TransformerConfig
+from voxrun.model.cache import GROWTH
 from voxrun.model.voxtral import VoxtralRealtime
 
 MOST = 8
@@ -25,9 +26,14 @@ def session_bytes(model: VoxtralRealtime) -> int:
     return model.dtype.size * sum(map(_cached, stacks))
 
 
-def _cached(stack: TransformerConfig) -> int:
-    """Numbers in the caches of a stack."""
-    return 2 * stack.n_layers * stack.n_kv_heads * stack.head_dim * stack.sliding_window
+def decoder_bytes(model: VoxtralRealtime, positions: int) -> int:
+    """Memory of the decoder's caches for so many positions, with room to grow."""
+    return model.dtype.size * _cached(model.config.decoder, positions + GROWTH)
+
+
+def _cached(stack: TransformerConfig, positions: int | None = None) -> int:
+    """Numbers in the caches of a stack: of so many positions, or of a full window."""
+    return 2 * stack.n_layers * stack.n_kv_heads * stack.head_dim * (positions or stack.sliding_window)
 
 
 def memory() -> int:

@@ -15,6 +15,7 @@ from voxrun.model.cache import KVCache
 from voxrun.model.functions import joined
 from voxrun.model.voxtral import VoxtralRealtime
 
+from .at_once import decoder_bytes
 from .generator import Begun, Generator
 from .listener import Listener
 from .sampling import Sampler, best_of
@@ -45,7 +46,7 @@ class Scorer:
         if self._silence is None:
             listener = Listener(self.model)
             blocks = listener.feed(np.zeros(schedule.left_samples, np.float32))
-            self._silence = listener, joined(blocks) if blocks else None
+            self._silence = listener.copy(), joined(blocks) if blocks else None
         listener, first = self._silence[0].copy(), self._silence[1]
         right = schedule.right_samples(len(samples)) + listener.look_ahead
         others = listener.feed(np.concatenate([samples, np.zeros(right, np.float32)]))
@@ -61,7 +62,7 @@ class Scorer:
             if n:
                 prompt, gains = schedule.prompt(self.tokenizer)[:n], self.model.gains(schedule.n_delay)
                 self.model.decode(prompt, first[:, :n], gains, caches)
-            self._prompts[schedule.n_delay] = caches
+            self._prompts[schedule.n_delay] = [cache.copy() for cache in caches]  # without their room
         return [cache.copy() for cache in self._prompts[schedule.n_delay]], n
 
 
@@ -77,6 +78,13 @@ class Recording:
     """Tokens in all, unless an end-of-stream token ends it before."""
     generator: Generator | None = None
     """What writes the model's own tokens, after those given to `logits` that are; None if all of them are."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes while its tokens are written."""
+        positions, dim = self.audio.shape[1:]
+        model = self.scorer.model
+        return int(positions * dim) * model.dtype.size + decoder_bytes(model, positions)
 
     def generate(self, begun: Begun | None = None, first: int = 0) -> Generator:
         """Begin to write the model's own greedy tokens: all, or from a position in the stream."""

@@ -1,6 +1,7 @@
 """What calibrates: any recordings, with what the unquantized source itself hears in them."""
 
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -10,13 +11,14 @@ from projects import edit, make_project
 from voxbuild import stages
 from voxbuild.artifact.variant import Variant
 from voxbuild.calibrate import whole
-from voxbuild.calibrate.recordings import load_recordings, own_tokens
+from voxbuild.calibrate.recordings import load_recordings, own_tokens, transcripts
 from voxbuild.errors import ConvertError, FormatError, RecipeError
 from voxbuild.files import read_json
 from voxbuild.plan import work as plan_work
 from voxbuild.recipes.book import read_book
 from voxbuild.tensors.second_moments import SecondMoments
 from voxbuild.workspace import Workspace
+from voxrun.errors import AudioError
 from voxrun.transcriber import Transcriber
 
 CLIPS = """\
@@ -126,3 +128,31 @@ def test_silence_alone_does_not_calibrate(project):
     with pytest.raises(ConvertError, match="hears no word in the recordings that calibrate"):
         calibrated(project)
     assert not Workspace(project).tokens_file("tiny", "own").exists()
+
+
+def prompts(root, n):
+    return sorted((root / "tiny/clips/prompts").glob("*.flac"), key=lambda path: path.stat().st_size)[
+        1 : n + 1
+    ]
+
+
+def test_a_recording_that_cannot_be_read_ends_the_hearing(root, tmp_path):
+    paths = [*prompts(root, 1), tmp_path / "absent.wav", tmp_path / "other.wav"]
+    with pytest.raises(AudioError, match=r"absent\.wav: cannot be read"):
+        transcripts(root / "tiny/checkpoint", paths)
+
+
+def test_an_interruption_leaves_the_recordings_that_were_not_begun(root, monkeypatch):
+    begun, transcribe = [], Transcriber.transcribe
+
+    def interrupt(heard):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("voxbuild.calibrate.recordings.sessions_at_once", lambda model: 2)
+    monkeypatch.setattr(Transcriber, "transcribe", lambda *args: begun.append(1) or transcribe(*args))
+    with pytest.raises(KeyboardInterrupt):
+        transcripts(root / "tiny/checkpoint", prompts(root, 1) * 50, interrupt)
+    for thread in [t for t in threading.enumerate() if t.name.startswith("voxbuild-listen")]:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert len(begun) < 50

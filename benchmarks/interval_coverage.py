@@ -1,6 +1,6 @@
 """How often do 95 % intervals hold the true figure? Clips are simulated, so their true figure is known.
 
-    python benchmarks/coverage.py [--simulations N]
+    python benchmarks/interval_coverage.py [--simulations N]
 
 Prints two tables for docs/benchmarks/coverage.md: of our intervals, and of other kinds. A population of
 clips has its words (read sentences as in FLEURS, or prompts as tiny's, some of two words and some of eighty)
