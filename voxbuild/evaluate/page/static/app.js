@@ -16,10 +16,14 @@ function fillFilters() {
   );
 }
 
+const selection = () => ({
+  group: Number($("group").value),
+  variants: everything.filter((n) => chosen.has(n)),
+  delays: $("delay").value === "" ? data.delays.map((_, n) => n) : [Number($("delay").value)],
+});
+
 function draw() {
-  const group = Number($("group").value);
-  const variants = everything.filter((n) => chosen.has(n));
-  const delays = $("delay").value === "" ? data.delays.map((_, n) => n) : [Number($("delay").value)];
+  const { group, variants, delays } = selection();
   const delay = delays.length === 1 ? delays[0] : byDefault;
   const at = `At ${inMs(data.delays[delay])}`;
   const over = data.groups[group].words;
@@ -35,10 +39,11 @@ function draw() {
   drawDifferences($("difference"), variants, delay, group);
   drawFidelity($("fidelity"), variants, delay, group);
   drawFigures($("figures"), variants, delays, group, sorting.figures);
-  drawFoundClips(group, variants, delays);
+  drawFoundClips();
 }
 
-function drawFoundClips(group, variants, delays) {
+function drawFoundClips() {
+  const { group, variants, delays } = selection();
   const sets = new Set(data.groups[group].sets);
   drawClips($("clips"), $("clips-found"), {
     clips: data.clips.filter((clip) => sets.has(clip.set)),
@@ -59,8 +64,9 @@ function choose(numbers) {
 
 function listen() {
   $("filters").addEventListener("submit", (event) => event.preventDefault());
-  for (const id of ["group", "delay", "order"]) $(id).addEventListener("change", draw);
-  $("search").addEventListener("input", draw);
+  for (const id of ["group", "delay"]) $(id).addEventListener("change", draw);
+  $("order").addEventListener("change", drawFoundClips);
+  $("search").addEventListener("input", drawFoundClips);
   $("boxes").addEventListener("change", () =>
     choose([...$("boxes").querySelectorAll("input:checked")].map((box) => Number(box.value))),
   );
