@@ -2,6 +2,7 @@
 
 from voxbuild.tasks.build import *  # noqa: F403
 from voxbuild.tasks.describe import *  # noqa: F403
+from voxbuild.tasks.evaluate import *  # noqa: F403
 from voxbuild.tasks.interrupt import end_cleanly
 from voxbuild.tasks.publish import *  # noqa: F403
 from voxbuild.tasks.show import *  # noqa: F403

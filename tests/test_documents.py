@@ -14,7 +14,7 @@ import voxrun
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import Strict
 from voxbuild.recipes.source import ClipSet, Source
-from voxbuild.tasks import build, describe, publish, selection, show
+from voxbuild.tasks import build, describe, evaluate, publish, selection, show
 from voxrun.cli.options import parser
 from voxrun.cli.parser import Parser
 from voxrun.cli.serve_options import parser as server_parser
@@ -33,7 +33,7 @@ NOT_IN_GIT = {"benchmarks/.envs", "benchmarks/.work", "tiny/4bit"}
 PLACEHOLDER = re.compile(r"/[A-Z]+\b(?!\.)")
 """PARSER and NAME in corpus/PARSER/NAME."""
 VARIABLE = re.compile(r"\bVOX[A-Z]+_[A-Z_]+\b")
-MODULES = (build, describe, publish, show)
+MODULES = (build, describe, evaluate, publish, show)
 
 
 def text_of(name: str) -> str:

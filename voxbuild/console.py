@@ -1,6 +1,7 @@
 """Output for people: progress bars on stderr, Markdown tables, and messages without access tokens."""
 
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +17,11 @@ from .errors import PublishError
 def progress_bar(label: str, total: int, unit: str) -> Any:
     """A progress bar on stderr; hidden if stderr is not a terminal."""
     return tqdm(total=total or None, desc=label, unit=unit, unit_scale=unit == "B", disable=None, leave=False)
+
+
+def say(line: str) -> None:
+    """Write a line to stderr, above the progress bars."""
+    tqdm.write(sayable(line), file=sys.stderr)
 
 
 VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")

@@ -54,6 +54,10 @@ class ValidationError(VoxbuildError):
     """The artifact does not pass its gates."""
 
 
+class ClusterError(VoxbuildError):
+    """The workers of a cluster cannot hear the clips, or there are none."""
+
+
 class SigningError(VoxbuildError):
     """The artifact cannot be signed, or not with this key."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from voxbuild.artifact import attest
+from voxbuild.artifact.heard_once import check_heard_once
 from voxbuild.artifact.lock import LOCK, check_drift, refuse_difference
 from voxbuild.artifact.manifest import (
     DESCRIPTIVE,
@@ -36,7 +37,7 @@ from voxbuild.plan.requirements import check_disk
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.recipes.source import ClipSet, Source
-from voxbuild.sources.clips import in_both, read_clips, read_recordings
+from voxbuild.sources.clips import read_clips, read_recordings
 from voxbuild.sources.fetch import fetch as fetch_files
 from voxbuild.tensors.moments import save_moments
 from voxbuild.tensors.second_moments import Heard, save_second_moments
@@ -49,7 +50,7 @@ from voxrun.files.hashes import sha256_of
 from voxrun.trust.manifest import Entry
 
 from .console import progress_bar
-from .errors import RecipeError, ValidationError
+from .errors import ValidationError
 from .files import write_json
 from .folders import Journal, whole_folder
 from .workspace import Workspace
@@ -119,7 +120,7 @@ def write_plan(variant: Variant, lock: Path | None = None) -> str | None:
     Raises LockError if the plan differs from `lock`, or (None) if what is pinned changed since then.
     """
     check_card_names(variant)  # fails now, not after an hour of converting
-    _check_heard_once(variant)
+    check_heard_once(variant)
     conversion = Conversion.of(variant)
     own, news = variant.folder / LOCK, None
     if lock:
@@ -128,19 +129,6 @@ def write_plan(variant: Variant, lock: Path | None = None) -> str | None:
         news = check_drift(own, conversion.lock, variant.source)
     write_json(variant.plan_file, conversion.inputs | {"recorded": conversion.lock["source"]})
     return news
-
-
-def _check_heard_once(variant: Variant) -> None:
-    """Raises RecipeError if a recording both calibrates and validates, under whatever name."""
-    if not (calibrate := variant.recipe.calibrate):
-        return
-    for name, clips in variant.clip_sets.items():
-        if both := in_both(variant.book.clips[calibrate], clips, variant.work.clips):
-            raise RecipeError(
-                f"recipe {variant.recipe.name}: {calibrate} cannot calibrate what {name} validates:"
-                f" {both[0].resolve()} and {both[1].resolve()} are the same recording;"
-                " take it out of one of them"
-            )
 
 
 def convert(variant: Variant) -> dict[str, str]:
@@ -157,13 +145,16 @@ def convert(variant: Variant) -> dict[str, str]:
     return {"weights": manifest.weight_digest}
 
 
-def transcribe_reference(work: Workspace, source: Source, clips: ClipSet) -> None:
+def transcribe_reference(
+    work: Workspace, source: Source, clips: ClipSet, scheduler: str | None = None
+) -> None:
     """Let the unquantized source hear a clip set, and keep what its artifacts are compared with.
 
-    Raises ValidationError if the source does not hear the clips, or has no finite results.
+    `scheduler`: a cluster's address, see `runner_for`. Raises ValidationError if the source does not hear the
+    clips, or has no finite results.
     """
     members = read_clips(clips, work.clips)
-    known = source_hears(work, source, members)
+    known = source_hears(work, source, members, scheduler=scheduler)
     check_reference(source.name, clips, members, [result.text for result, _ in known])
     write_json(
         work.reference_file(source.name, clips.name),
@@ -174,7 +165,7 @@ def transcribe_reference(work: Workspace, source: Source, clips: ClipSet) -> Non
     )
 
 
-def validate(variant: Variant) -> str:
+def validate(variant: Variant, scheduler: str | None = None) -> str:
     """Let the artifact hear the clips, write validation.json, return the table of gates.
 
     What is in the records is not heard again: a clip, if only gates or texts have changed, or after an
@@ -182,7 +173,7 @@ def validate(variant: Variant) -> str:
     unvalidated. Raises VoxbuildError if the folder holds files that are not in the manifest, as they might be
     loaded.
     """
-    _check_heard_once(variant)
+    check_heard_once(variant)
     folder, recipe, source = variant.folder, variant.recipe, variant.source
     manifest = Manifest.load(folder).unvalidated()
     manifest.save(folder)  # unvalidated until the gates are passed
@@ -191,7 +182,7 @@ def validate(variant: Variant) -> str:
         raise ValidationError(f"{folder}: changed since conversion: {', '.join(damaged)}; build it again")
     manifest.refuse_unlisted(folder, DESCRIPTIVE)
     clips = {name: read_clips(clip_set, variant.work.clips) for name, clip_set in variant.clip_sets.items()}
-    heard, reference = both_hear(variant, [clip for members in clips.values() for clip in members])
+    heard, reference = both_hear(variant, [clip for members in clips.values() for clip in members], scheduler)
     normalisers = {name: clip_set.normaliser for name, clip_set in variant.clip_sets.items()}
     result = report(clips, normalisers, heard, reference, recipe.validation.gates.stricter(source.gates))
     runtime = runtime_versions() | {"device": device_name()}

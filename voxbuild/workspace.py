@@ -106,6 +106,14 @@ class Workspace:
         """What a view was heard to say, and with which files, so that it is not repeated."""
         return self.state(source) / f"{variant}.heard.json"
 
+    def evaluation_file(self, source: str) -> Path:
+        """Figures and texts of a source and its artifacts, by delay and clip set."""
+        return self.out / source / "evaluation.json"
+
+    def evaluation_page(self, source: str) -> Path:
+        """The same as a page to read."""
+        return self.out / source / "evaluation.html"
+
     def partial(self, source: str, recipe: str) -> Path:
         """The folder of an artifact that is being built."""
         return self.out / ".partial" / f"{source}--{recipe}"

@@ -25,16 +25,17 @@ from voxrun.trust.provenance import PROVENANCE as PROVENANCE
 
 VALIDATION = "validation.json"
 CARD = "README.md"
+EVALUATION = "evaluation.json"
 EVAL_RESULTS = ".eval_results/voxbuild.yaml"
 PLOT = "wer.png"
 BOM = "bom.cdx.json"
-DESCRIPTIVE = (VALIDATION, CARD, EVAL_RESULTS, PLOT, BOM, PROVENANCE)
+DESCRIPTIVE = (VALIDATION, EVALUATION, CARD, EVAL_RESULTS, PLOT, BOM, PROVENANCE)
 """Files that describe the weights, in the order in which they are written; provenance covers the others.
 
 All other files are the weight files, which validation proves.
 """
-OPTIONAL = (EVAL_RESULTS, PLOT)
-"""Files that not every card has; the card's stage removes old ones."""
+OPTIONAL = (EVALUATION, EVAL_RESULTS, PLOT)
+"""Files that not every artifact has; the card's stage removes old ones."""
 
 
 @dataclass(frozen=True, config=pydantic.ConfigDict(strict=True, extra="forbid"))

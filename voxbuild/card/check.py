@@ -14,6 +14,7 @@ import yaml
 
 from voxbuild.artifact.manifest import CARD, EVAL_RESULTS, PLOT, Manifest
 
+from .check_evaluation import check_evaluation, header_of, read_evaluation
 from .reader import Row, read_text
 from .siblings import Record, Sibling
 
@@ -61,11 +62,13 @@ def check_card(
         read = read_text(text)
         variants = _variants(manifest, validation, record)
         tables = {tuple(header.cells): rows for header, *rows in read.tables}
+        evaluation = read_evaluation(folder, manifest)
         return [
             *(_check_repo(results, repo) if repo else ()),
             *_check_results(results, validation["sets"]),
             *_check_entries(entries, results, validation["sets"]),
-            *_check_kinds([header.cells for header, *_ in read.tables], bool(variants)),
+            *_check_kinds([header.cells for header, *_ in read.tables], bool(variants), evaluation),
+            *(check_evaluation(tables, evaluation, manifest) if evaluation else ()),
             *_check_facts(tables, manifest, validation),
             *_check_sets(tables, validation),
             *_check_variants(tables, variants),
@@ -136,9 +139,12 @@ def _differences(
                 yield f"{where}: lacks {words(lost)}"
 
 
-def _check_kinds(headers: list[list[str]], with_variants: bool) -> Iterator[str]:
+def _check_kinds(
+    headers: list[list[str]], with_variants: bool, evaluation: Mapping[str, Any] | None
+) -> Iterator[str]:
     """Each table must be there once, and no others."""
     expected = [WEIGHTS, HEARD, FIDELITY, *([VARIANTS] if with_variants else [])]
+    expected += [header_of(evaluation)] if evaluation else []
     for header in headers:
         if header not in expected:
             yield f"{CARD}: unknown table: {', '.join(header)}"

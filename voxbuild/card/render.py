@@ -7,11 +7,12 @@ from typing import Any
 import jinja2
 import yaml
 
-from voxbuild.artifact.manifest import CARD, EVAL_RESULTS, OPTIONAL, PLOT, Manifest
+from voxbuild.artifact.evaluated import evaluated
+from voxbuild.artifact.manifest import CARD, EVAL_RESULTS, EVALUATION, OPTIONAL, PLOT, Manifest
 from voxbuild.artifact.signature import fingerprint_of
 from voxbuild.artifact.variant import Variant
 from voxbuild.errors import VoxbuildError
-from voxbuild.files import written_whole
+from voxbuild.files import to_json, written_whole
 from voxbuild.recipes.hub_terms import check_repo
 from voxbuild.recipes.loaders import LOADERS, Loader
 from voxbuild.recipes.recipe import Recipe
@@ -19,6 +20,7 @@ from voxbuild.recipes.schema import load
 from voxbuild.recipes.source import ClipSet
 
 from . import origin, tables
+from .evaluation import evaluation_table
 from .hub_metadata import eval_results, front_matter
 from .plot import draw
 from .siblings import Record, family, read_record
@@ -47,7 +49,8 @@ def write_card_files(variant: Variant, folder: Path, manifest: Manifest, validat
     Raises VoxbuildError, VoxrunError.
     """
     public_key = variant.public_key
-    subject = Subject(variant, manifest, validation, fingerprint_of(public_key) if public_key else None)
+    fingerprint = fingerprint_of(public_key) if public_key else None
+    subject = Subject(variant, manifest, validation, fingerprint, evaluated(variant, manifest))
     files = card_files(variant.work.cards, subject, read_record(variant.record_file))
     for name in (CARD, *OPTIONAL):
         path = folder / name
@@ -65,6 +68,7 @@ def card_files(templates: Path, subject: Subject, record: Record) -> dict[str, b
     results = eval_results(subject)
     return {
         CARD: render_card(templates, subject, siblings).encode(),
+        **({EVALUATION: to_json(subject.evaluation).encode()} if subject.evaluation else {}),
         **({EVAL_RESULTS: results.encode()} if results else {}),
         **({PLOT: draw(siblings, subject.variant.recipe.name)} if siblings else {}),
     }
@@ -100,6 +104,7 @@ def render_card(templates: Path, subject: Subject, siblings: Record = ()) -> str
             weights_table=tables.weights_table(subject),
             wer_table=tables.wer_table(subject.validation),
             fidelity_table=tables.fidelity_table(subject),
+            evaluation_table=evaluation_table(subject.evaluation) if subject.evaluation else None,
             siblings_table=tables.siblings_table(siblings, recipe.name) if siblings else None,
             plot=PLOT,
         )

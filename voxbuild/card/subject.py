@@ -18,6 +18,8 @@ class Subject:
     validation: Mapping[str, Any]
     fingerprint: str | None = None
     """Of the public key that it is signed for, if there is one: `signature.fingerprint_of`."""
+    evaluation: Mapping[str, Any] | None = None
+    """What is known of its weights at other delays: see `artifact.evaluated`."""
 
     @property
     def clips(self) -> dict[str, ClipSet]:

@@ -23,14 +23,17 @@ from .jobs import UNQUANTIZED, Job, Model, Reference
 
 def source_model(work: Workspace, source: Source) -> Model:
     """The unquantized source, whose weights have the hashes by which they are known. Raises SourceError."""
-    identity = Fetched.load(work.source_file(source.name)).identity()
-    return Model(UNQUANTIZED, proven_folder(work, source), _digest([identity, hashes_of_copy(work, source)]))
+    identity, copy = Fetched.load(work.source_file(source.name)).identity(), hashes_of_copy(work, source)
+    origin = source.origin.identity
+    repo = f"{origin['repo']}@{origin['revision']}" if origin and copy is None else None
+    return Model(UNQUANTIZED, proven_folder(work, source), _digest([identity, copy]), repo)
 
 
 def artifact_model(variant: Variant) -> Model:
     """A built artifact. Raises VoxbuildError if it is not built."""
     manifest = Manifest.load(variant.folder)
-    return Model(variant.recipe.name, variant.folder, manifest.weight_digest)
+    published = f"{variant.repo}@{variant.tag}"  # if it was
+    return Model(variant.recipe.name, variant.folder, manifest.weight_digest, published)
 
 
 def default_delay(model: Model) -> float:

@@ -6,6 +6,7 @@ not objects, as doit pickles it for its worker processes.
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -35,6 +36,16 @@ def workspace() -> Workspace:
 def read() -> Book:
     """The project's recipes, as the command line changes them. Raises RecipeError."""
     return variables.changed(workspace(), variables.given())
+
+
+def for_programs() -> bool:
+    """Whether stdout is for a program: then titles of tasks and their messages go to stderr."""
+    return evaluating() and bool(re.search(r" --format[ =](json|csv)\b", " ".join(sys.argv)))
+
+
+def evaluating() -> bool:
+    """Whether only `doit evaluate` is asked for."""
+    return [word for word in sys.argv[1:] if re.fullmatch("[a-z]+", word)][:1] == ["evaluate"]
 
 
 def reported(work: Work) -> Work:
@@ -90,7 +101,7 @@ def on_source(stage: Work, source: str) -> Any:
 
 
 @reported
-def on_clips(stage: Work, source: str, clips: str, *arguments: str) -> Any:
+def on_clips(stage: Work, source: str, clips: str, *arguments: str | None) -> Any:
     """Call a stage for a source and a clip set."""
     return stage(workspace(), read().source(source), read().clips[clips], *arguments)
 

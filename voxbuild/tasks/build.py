@@ -151,7 +151,7 @@ def task_reference() -> Iterator[Task]:
     for (source, clips), variant in sorted(needed.items()):
         yield {
             "name": f"{source}:{clips}",
-            "actions": [(on_clips, [stages.transcribe_reference, source, clips])],
+            "actions": [(on_clips, [stages.transcribe_reference, source, clips, get_var("scheduler")])],
             "targets": [local(workspace().reference_file(source, clips))],
             "uptodate": _heard_the_same(variant, clips),
         } | LOUD
@@ -175,7 +175,7 @@ def task_validate() -> Iterator[Task]:
         references = [workspace().reference_file(variant.source.name, name) for name in sets]
         yield {
             "name": key(variant),
-            "actions": [doing(stages.validate, variant)],
+            "actions": [doing(stages.validate, variant, scheduler=get_var("scheduler"))],
             "file_dep": list(map(local, references)),
             "targets": [artifact_file(variant, VALIDATION)],
             "uptodate": [

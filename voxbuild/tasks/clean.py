@@ -78,7 +78,8 @@ def _clean(variants: list[Variant], with_sources: bool, remove: bool) -> Iterato
     if with_sources:
         for source in dict.fromkeys(variant.source.name for variant in variants):
             unfinished = workspace().partial(source, UNQUANTIZED_PARTIAL)
-            paths = [*_unfinished(unfinished), workspace().state(source)]
+            evaluated = workspace().evaluation_file(source), workspace().evaluation_page(source)
+            paths = [*_unfinished(unfinished), *evaluated, workspace().state(source)]
             yield from _removed([path for path in paths if path.exists()], remove)
     if remove:
         _remove_empty({variant.folder.parent for variant in variants})

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from contextlib import redirect_stdout
 from functools import wraps
 from typing import Any
 
@@ -9,6 +10,7 @@ from doit.cmd_run import Run as DoitRun
 from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
 
+from .actions import for_programs
 from .database import Database
 from .selection import book
 
@@ -36,7 +38,10 @@ class Run(Hints, DoitRun):  # type: ignore[misc]
     @wraps(DoitRun._execute)  # doit reads the names of its parameters
     def _execute(self, *arguments: Any, **options: Any) -> Any:
         _forget_only_failed(self.dep_manager)
-        return super()._execute(*arguments, **options)
+        if not for_programs():
+            return super()._execute(*arguments, **options)
+        with redirect_stdout(sys.stderr):
+            return super()._execute(*arguments, **options | {"outfile": sys.stderr})
 
 
 def _forget_only_failed(database: Any) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from importlib.metadata import version
+from typing import Any
 
 from doit import get_var
 
@@ -48,6 +49,7 @@ def task_card() -> Iterator[Task]:
             "uptodate": [
                 (up_to_date.unedited, files),
                 (up_to_date.same_facts, [reads.for_the_card(variant) | drawn_by]),
+                _same_evaluation(variant),
             ],
         } | LOUD
 
@@ -78,6 +80,7 @@ def task_provenance() -> Iterator[Task]:
             "targets": [artifact_file(variant, PROVENANCE)],
             "uptodate": [
                 (up_to_date.same_facts, [reads.for_documents(variant)]),
+                _same_evaluation(variant),
                 (up_to_date.same_recordings, [recordings(variant, variant.clip_sets)]),
                 (up_to_date.unedited, [artifact_file(variant, PROVENANCE)]),
             ],
@@ -95,6 +98,7 @@ def task_manifest() -> Iterator[Task]:
                 (up_to_date.is_validated, [local(variant.folder)]),
                 (up_to_date.unedited, [artifact_file(variant, MANIFEST)]),
                 (up_to_date.same_facts, [reads.for_documents(variant)]),
+                _same_evaluation(variant),
             ],
         } | LOUD
 
@@ -146,6 +150,11 @@ def _descriptions(variant: Variant) -> list[str]:
 
 def _card_names(variant: Variant) -> list[str]:
     return card_names(variant.clip_sets.values(), others(record(variant), variant))
+
+
+def _same_evaluation(variant: Variant) -> Any:
+    """No file to depend on: that the weights are those that were evaluated is known when the task is due."""
+    return (up_to_date.same_evaluation, [variant.source.name, variant.recipe.name])
 
 
 def _template(variant: Variant) -> str:

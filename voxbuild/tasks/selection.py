@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,18 @@ from doit.exceptions import InvalidTask
 
 from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import Record, read_record
+from voxbuild.evaluate.runners import check_address
 from voxbuild.plan.costs import measurement_of
 from voxbuild.publish.targets import TARGETS
 from voxbuild.recipes.book import Book
 
 from . import variables
-from .actions import EXPECTED, Work, message_of, on_variant, read, workspace
+from .actions import EXPECTED, Work, evaluating, message_of, on_variant, read, workspace
 
 Task = dict[str, Any]
 
-VARIABLES = (*variables.VARIABLES, "target", "tag", "lock", "out", "key", "branch", "reason")
+OF_COMMANDS = ("target", "tag", "lock", "out", "key", "branch", "reason", "delays", "scheduler")
+VARIABLES = (*variables.VARIABLES, *OF_COMMANDS)
 """The variables NAME=VALUE of the command line."""
 LOUD: Task = {"verbosity": 2, "io": {"capture": False}}
 """Captures no output: progress bars need the terminal."""
@@ -61,6 +64,18 @@ def recipe_names() -> list[str]:
     return [name for name in names if name]
 
 
+def delays() -> list[float]:
+    """The delays of delays=, in milliseconds; none without it. Raises InvalidTask."""
+    text = get_var("delays")
+    try:
+        found = [] if text is None else [float(word) for word in text.split(",")]
+    except ValueError:
+        found = [nan]
+    if not all(map(isfinite, found)):
+        raise InvalidTask(f"delays={text}: say milliseconds, separated by commas, such as delays=160,480")
+    return found
+
+
 def book() -> Book:
     """The project's recipes, after a check of the command line's variables."""
     source_name()
@@ -72,7 +87,7 @@ def source_name() -> str | None:
     """The name of the source that `source=` selects, after it was found if it is named by its place."""
     with _invalid_task():
         _check_variables()
-        return variables.settle(workspace(), variables.given())
+        return variables.settle(workspace(), variables.given(), keep=not evaluating())
 
 
 def record(variant: Variant) -> Record:
@@ -136,6 +151,9 @@ def _check_variables() -> None:
             raise InvalidTask(f"unknown variable {match[1]}; known: {', '.join(VARIABLES)}")
     if get_var("lock") and len(recipe_names()) != 1:
         raise InvalidTask("lock= belongs to one recipe; name it with recipe=")
+    delays()
+    if get_var("scheduler") is not None:
+        check_address(get_var("scheduler"))
     if get_var("target", "registry") not in TARGETS:
         raise InvalidTask(f"unknown target {get_var('target')}; known: {', '.join(TARGETS)}")
 

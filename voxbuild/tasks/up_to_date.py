@@ -7,17 +7,19 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from voxbuild.artifact.evaluated import evaluated
 from voxbuild.artifact.lock import drift
-from voxbuild.artifact.manifest import MANIFEST, Manifest
+from voxbuild.artifact.manifest import EVALUATION, MANIFEST, Manifest
 from voxbuild.artifact.signature import faults
 from voxbuild.artifact.tools import tool_versions
+from voxbuild.artifact.variant import Variant
 from voxbuild.convert import unquantized
 from voxbuild.errors import VoxbuildError
-from voxbuild.files import read_state, stamp, write_json
+from voxbuild.files import read_state, stamp, to_json, write_json
 from voxbuild.sources.fetch import Fetched
 from voxrun.files.hashes import sha256_of
 
-from .actions import read, workspace
+from .actions import read, variant_of, workspace
 
 Values = dict[str, Any]
 WHY = "why"
@@ -110,6 +112,23 @@ def unedited(task: Any, values: Values, *paths: str) -> bool:
 
 def _hash(path: str) -> str | None:
     return sha256_of(Path(path)) if Path(path).is_file() else None
+
+
+def same_evaluation(task: Any, values: Values, source: str, recipe: str) -> bool:
+    """Whether evaluation.json in the artifact's folder is what the last evaluation says of its weights."""
+    variant = variant_of(source, recipe)
+    task.value_savers.append(lambda: {"evaluation": _evaluation(variant)})
+    now = _evaluation(variant)
+    if values.get("evaluation") != now:
+        return _stale(task, "its weights were evaluated otherwise" if now else "its evaluation is gone")
+    written = variant.folder / EVALUATION
+    return _hash(str(written)) == now or _stale(task, f"{written} was edited")
+
+
+def _evaluation(variant: Variant) -> str | None:
+    """The hash of what the last evaluation says of the weights that are there; None: nothing."""
+    found = evaluated(variant, Manifest.load(variant.folder)) if variant.is_built else None
+    return sha256(to_json(found).encode()).hexdigest() if found else None
 
 
 def same_tools(task: Any, values: Values, path: str) -> bool:

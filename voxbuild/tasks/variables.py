@@ -53,9 +53,10 @@ def known(work: Workspace) -> Book:
 
 
 @cache
-def settle(work: Workspace, variables: Variables) -> str | None:
+def settle(work: Workspace, variables: Variables, keep: bool = True) -> str | None:
     """Find and keep what is named by its place; return the name of the source, None without `source=`.
 
+    `keep`: what a found source is published as and validated with holds for later commands, too.
     Raises RecipeError, SourceError, CheckpointError; voxrun's ConfigError.
     """
     values = dict(variables)
@@ -75,7 +76,8 @@ def settle(work: Workspace, variables: Variables) -> str | None:
         book = _changed_book(work, variables)  # an error now: a wrong value is not kept
         for recipe in _recipes(book, values):
             Variant(work, book, book.source(name), book.recipe(recipe)).check_names()
-        _keep_choices(work, name, values)
+        if keep:
+            _keep_choices(work, name, values)
     return name
 
 

@@ -8,10 +8,10 @@ from voxbuild.calibrate.recordings import transcripts
 from voxbuild.console import progress_bar
 from voxbuild.errors import ValidationError
 from voxbuild.evaluate.jobs import Reference, Result
-from voxbuild.evaluate.local import Local
 from voxbuild.evaluate.models import artifact_model, default_delay, jobs_for, source_model
 from voxbuild.evaluate.records import Records
 from voxbuild.evaluate.run import references, results
+from voxbuild.evaluate.runners import runner_for
 from voxbuild.recipes.gates import WORST_WER
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.recipes.source import ClipSet, Source
@@ -23,30 +23,35 @@ Heard = dict[str, Result]
 
 
 def source_hears(
-    work: Workspace, source: Source, clips: Sequence[Clip], delay_ms: float | None = None
+    work: Workspace,
+    source: Source,
+    clips: Sequence[Clip],
+    delay_ms: float | None = None,
+    scheduler: str | None = None,
 ) -> list[tuple[Result, Reference]]:
     """What the unquantized source hears in clips, from the records or, if it is not there, heard now.
 
-    `delay_ms`: None is its default. Raises AudioError, SourceError, and ValidationError if it has no finite
-    results.
+    `delay_ms`: None is its default. `scheduler`: a cluster's address, see `runner_for`. Raises AudioError,
+    SourceError, ClusterError, and ValidationError if it has no finite results.
     """
     model = source_model(work, source)
     jobs = jobs_for(model, clips, default_delay(model) if delay_ms is None else delay_ms)
     with progress_bar(f"reference {source.name}", len(clips), "clip") as bar:
-        return references(jobs, Records(work.records(source.name)), Local(), bar.update)
+        return references(jobs, Records(work.records(source.name)), runner_for(scheduler), bar.update)
 
 
-def both_hear(variant: Variant, clips: Sequence[Clip]) -> tuple[Heard, Heard]:
+def both_hear(variant: Variant, clips: Sequence[Clip], scheduler: str | None = None) -> tuple[Heard, Heard]:
     """What an artifact and its source hear in clips, at the artifact's default delay; records as above.
 
-    One model is in memory at a time. Raises AudioError, SourceError, ValidationError.
+    One model is in memory at a time. Raises as `source_hears`.
     """
     model, names = artifact_model(variant), [clip.name for clip in clips]
     delay_ms = default_delay(model)
-    known = source_hears(variant.work, variant.source, clips, delay_ms)
+    known = source_hears(variant.work, variant.source, clips, delay_ms, scheduler)
     jobs = jobs_for(model, clips, delay_ms, [reference for _, reference in known])
     with progress_bar(f"validate {variant.recipe.name}", len(clips), "clip") as bar:
-        heard = results(jobs, Records(variant.work.records(variant.source.name)), Local(), bar.update)
+        records = Records(variant.work.records(variant.source.name))
+        heard = results(jobs, records, runner_for(scheduler), bar.update)
     return dict(zip(names, heard, strict=True)), dict(zip(names, (r for r, _ in known), strict=True))
 
 

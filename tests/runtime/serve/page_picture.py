@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from browser import browser
 from committed import CHECKPOINT, CLIPS, ROOT

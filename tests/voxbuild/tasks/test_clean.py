@@ -34,6 +34,8 @@ def project(project):
         (heard / f"{heard_by(project, name)}-480ms-setting").mkdir(parents=True)
         (heard / f"{heard_by(project, name)}-480ms-setting.jsonl").write_text("{}")
     (project / "out/.state/tiny/few.reference.json").write_text("{}")
+    for form in ("json", "html"):
+        (project / f"out/tiny/evaluation.{form}").write_text("{}")
     return project
 
 

@@ -29,7 +29,11 @@ def nothing_built(project):
             "recpe=4bit",
             "unknown variable recpe; known: recipe, source, adapter, name, license, license_name,"
             " license_link, base_model, languages, repo, private, clips,"
-            " target, tag, lock, out, key, branch, reason",
+            " target, tag, lock, out, key, branch, reason, delays, scheduler",
+        ),
+        (
+            "scheduler=localhost:8786",
+            "scheduler=localhost:8786: say scheduler=tcp://HOST:PORT or scheduler=tls://HOST:PORT",
         ),
         ("recipe=7bit", "there is no recipe 7bit; known: 2bit, 4bit"),
         ("recipe=4bit,7bit", "there is no recipe 7bit; known: 2bit, 4bit"),

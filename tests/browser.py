@@ -1,4 +1,4 @@
-"""A Chromium that is installed, with a recording as its microphone."""
+"""A Chromium that is installed, with a recording as its microphone where a page hears."""
 
 import os
 import shutil
@@ -21,13 +21,14 @@ def executable() -> str | None:
 
 
 @contextmanager
-def browser(microphone: Path) -> Iterator[Browser]:
+def browser(microphone: Path | None = None) -> Iterator[Browser]:
     """`microphone`: a WAV file, which is played once from the moment on at which a page opens it."""
-    options = [
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={microphone}%noloop",
-        f"--host-resolver-rules=MAP {INSECURE_NAME} 127.0.0.1",
-    ]
+    options = [f"--host-resolver-rules=MAP {INSECURE_NAME} 127.0.0.1"]
+    if microphone:
+        options += [
+            "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-audio-capture={microphone}%noloop",
+        ]
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=executable(), args=options)
         yield running
