@@ -81,7 +81,8 @@ def grouped_worker(rank: int, work: Workspace, phase: Phase, meeting: Path) -> N
 def worker(rank: int, work: Workspace, phase: Phase) -> None:
     """Train; every process draws its own batches, but of the same shapes, and steps alike."""
     torch.set_num_threads(max(1, torch.get_num_threads() // phase.processes))
-    length = Length(scaled(phase.steps, work), work.seconds)
+    seconds = work.seconds if phase.processes == 1 else None  # several must end at the same step
+    length = Length(scaled(phase.steps, work), seconds)
     log = Log(phase.name, weights_path(work, phase.name), quiet=rank > 0)
     state = initial_state(work, phase)
     clips = load_dataset(work, phase.alignment)
