@@ -9,6 +9,7 @@ from doit.cmd_run import Run as DoitRun
 from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
 
+from .database import Database
 from .selection import book
 
 
@@ -26,7 +27,11 @@ class Hints:
 
 
 class Run(Hints, DoitRun):  # type: ignore[misc]
-    """doit's own `run`, with hints; what a failure prevents is not done again when that is repaired."""
+    """doit's own `run`, with hints. A finished task is on record at once; a failed one spoils no other."""
+
+    def get_backends(self) -> Any:
+        """The backends of doit, with our own for JSON."""
+        return super().get_backends() | {"json": Database}
 
     @wraps(DoitRun._execute)  # doit reads the names of its parameters
     def _execute(self, *arguments: Any, **options: Any) -> Any:

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 from adapters import write_adapter
 from artifacts import contents
-from projects import ROOT, copy_project, doit, edit, executed, make_project
+from projects import ROOT, copy_project, doit, edit, executed, make_project, skipped
 from test_explain import explained
 
 from voxbuild.artifact.manifest import Manifest
@@ -30,6 +30,14 @@ from voxbuild.calibrate import whole
 from voxbuild.plan import work
 
 whole.KEPT = work.KEPT = 0
+"""
+
+
+KILLED = """
+import os
+
+def task_killed():
+    return {"actions": ["kill -9 %d" % os.getpid()], "task_dep": ["fetch:tiny"]}
 """
 
 
@@ -271,3 +279,13 @@ def test_a_source_that_voxrun_cannot_read_is_converted_once_to_compare_with(tmp_
     assert executed(doit(moved, "build")) == []
     assert before.items() <= contents(copy).items()
     assert "removed out/.state/tiny" in doit(moved, "clean", "source=tiny").stdout
+
+
+def test_what_was_finished_before_a_kill_is_not_done_again(tmp_path):
+    project = make_project(tmp_path / "project", recipes=("4bit",), clips=1)
+    with (project / "dodo.py").open("a") as dodo:
+        dodo.write(KILLED)
+    process = doit(project, "killed")
+    assert process.returncode == -9, process.stdout
+    assert executed(process) == ["fetch:tiny", "killed"]
+    assert skipped(doit(project, "fetch")) == ["fetch:tiny"]
