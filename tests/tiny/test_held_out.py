@@ -20,9 +20,10 @@ def committed_prompt(key: str) -> np.ndarray:
 # The guard
 
 
-def test_split_has_35_validation_and_20_reserved_clips():
+def test_split_has_35_validation_20_reserved_and_32_development_clips():
     split = load_split()
-    assert (len(split.validation), len(split.reserved), len(split.held_out)) == (35, 20, 55)
+    assert (len(split.validation), len(split.reserved), len(split.development)) == (35, 20, 32)
+    assert (len(split.reported), len(split.held_out)) == (55, 87)
 
 
 @pytest.mark.parametrize("key", sorted(load_split().held_out))

@@ -25,7 +25,7 @@ except ModuleNotFoundError:
     torch = None
 pytestmark = [pytest.mark.oracle, pytest.mark.skipif(torch is None, reason="needs torch")]
 
-SECOND_EDITION = PHASES[-1]
+SECOND_EDITION, THIRD_EDITION = PHASES[-2:]
 
 
 def batch(positions=128, count=6, phase=SECOND_EDITION, seed=0):
@@ -67,6 +67,27 @@ def test_augmented_sound_is_silent_outside_and_finite():
         assert torch.isfinite(made.mel).all()
         assert made.mel.min() == SILENCE
     assert (first.mel[:, :, : LEFT_PAD * MELS_PER_POSITION] == SILENCE).all()
+
+
+def test_a_warped_sound_has_its_bins_elsewhere():
+    from tiny.training.augment import warped
+
+    mel = np.repeat(np.linspace(0, 1.27, 128, dtype=np.float32)[:, None], 5, 1)
+    assert warped(mel, 0.0) is mel
+    torch.manual_seed(0)
+    stretches = [warped(mel, 0.1)[100, 0] / mel[100, 0] for _ in range(50)]
+    assert 0.9 <= min(stretches) < 0.95 < 1.05 < max(stretches) <= 1.1
+
+
+def test_workers_make_the_batches_of_their_steps():
+    from tiny.training.feed import Steps, feed
+
+    steps = Steps(dataset(), replace(THIRD_EDITION, shapes=(Shape(128, 2, 0.5), Shape(176, 1, 0.5))))
+    here, there = feed(steps, workers=0, pinned=False), feed(steps, workers=2, pinned=False)
+    made = [(next(here), next(there)) for _ in range(6)]
+    for one, other in made:
+        assert torch.equal(one.mel, other.mel) and torch.equal(one.ids, other.ids)
+    assert len({one.mel.shape for one, _ in made}) == 2
 
 
 def test_history_loses_words_and_gets_other_tokens():
@@ -193,9 +214,9 @@ def test_muon_has_the_hidden_matrices_and_the_encoder_learns_slower():
 def test_rate_rises_then_falls_to_a_hundredth():
     from tiny.training.optimizers import rate
 
-    assert rate(0, 100, warmup=10) == pytest.approx(0.1)
-    assert rate(50, 100, warmup=10) == pytest.approx(0.505)
-    assert rate(100, 100, warmup=10) == pytest.approx(0.01)
+    assert rate(0, step=0, warmup=10) == pytest.approx(0.1)
+    assert rate(0.5, step=50, warmup=10) == pytest.approx(0.505)
+    assert rate(1, step=100, warmup=10) == pytest.approx(0.01)
 
 
 def test_running_average_follows_the_weights():
@@ -224,11 +245,26 @@ def test_a_phase_starts_from_the_mean_of_its_starts(tmp_path):
     for name, state in states.items():
         train.weights_path(work, name).parent.mkdir(exist_ok=True)
         torch.save(state, train.weights_path(work, name))
-    model = train.initial_model(work, SECOND_EDITION)
-    one, other = (state["norm.weight"] for state in states.values())
-    assert torch.equal(model.norm.weight, (one + other) / 2)
-    one, other = (state["tok_embeddings.weight"] for state in states.values())
-    torch.testing.assert_close(model.tok_embeddings.weight.data, (one + other) / 2)
+    start = train.initial_state(work, SECOND_EDITION)
+    for name, value in start.items():
+        one, other = (state[name] for state in states.values())
+        torch.testing.assert_close(value, (one + other) / 2)
+    assert train.initial_state(work, THIRD_EDITION) is None
+
+
+@pytest.mark.parametrize("seconds", [None, 3.0])
+def test_a_phase_lasts_as_long_as_asked_and_keeps_its_weights(tmp_path, seconds, capsys):
+    from tiny.training.log import Log
+    from tiny.training.train import Length, train
+
+    phase = replace(THIRD_EDITION, shapes=(Shape(96, 1, 1.0),), bfloat16=False, average=0.0)
+    log = Log("h", tmp_path / "phase-h.pt")
+    state = train(phase, dataset(), None, Length(4, seconds), log)
+    kept = torch.load(tmp_path / "phase-h-snapshot.pt")
+    assert kept["step"] == 4 if seconds is None else kept["step"] >= 1
+    assert all(torch.equal(kept["average"][name], value) for name, value in state.items())
+    assert all(torch.equal(kept["last"][name], value) for name, value in state.items())
+    assert f"step {kept['step']}, 1" in capsys.readouterr().err
 
 
 def test_a_few_steps_lower_the_loss():

@@ -11,7 +11,8 @@ from tiny.training.config import LEFT_PAD, MELS_PER_POSITION, PAD, PHASES, SILEN
 from tiny.training.labels import UNHEARD, draw_delays, write
 from tiny.training.sequences import Composer, Sequence
 
-SECOND_EDITION = PHASES[-1].sound
+SECOND_EDITION = PHASES[-2].sound
+THIRD_EDITION = PHASES[-1].sound
 
 
 def sequence(words, positions=100, midstream=False) -> Sequence:
@@ -71,16 +72,28 @@ def test_a_shifted_word_is_near_and_its_decision_does_not_count():
 def test_delays_differ_and_the_usual_one_is_often_among_them():
     rng = random.Random(0)
     assert draw_delays(Delays(), rng) == [6]
-    rows = [draw_delays(PHASES[-1].delays, rng) for _ in range(400)]
-    assert all(len(set(row)) == 3 for row in rows)
-    assert {delay for row in rows for delay in row} == {*range(1, 16), 30}
-    assert 0.68 < np.mean([6 in row for row in rows]) < 0.82
+    for delays, count in ((PHASES[-2].delays, 3), (PHASES[-1].at(0).delays, 4)):
+        rows = [draw_delays(delays, rng) for _ in range(400)]
+        assert all(len(set(row)) == count for row in rows)
+        assert {delay for row in rows for delay in row} == {*range(1, 16), 30}
+        assert 0.68 < np.mean([6 in row for row in rows]) < 0.9
+
+
+def test_the_delays_of_the_last_lesson_are_alike():
+    rng = random.Random(0)
+    rows = [draw_delays(PHASES[-1].at(0.9).delays, rng) for _ in range(2000)]
+    shares = [np.mean([delay in row for row in rows]) for delay in (*range(1, 16), 30)]
+    assert max(shares) < 3 * min(shares)
+    assert PHASES[-1].at(0.9).history.random < PHASES[-1].at(0.5).history.random
+    assert PHASES[0].at(0.9) == PHASES[0]
 
 
 # Sequences
 
 
-@pytest.mark.parametrize("sound", [PHASES[0].sound, SECOND_EDITION], ids=["first", "second"])
+@pytest.mark.parametrize(
+    "sound", [PHASES[0].sound, SECOND_EDITION, THIRD_EDITION], ids=["first", "second", "third"]
+)
 def test_words_end_where_their_sound_does(sound):
     for made in drawn(replace(sound, loudness=0.0)):
         for end, (token,) in made.words:

@@ -163,7 +163,7 @@ def test_phases_start_from_phases_before_them():
         assert phase.steps <= (phase.cosine_steps or phase.steps)
         assert sum(shape.share for shape in phase.shapes) == pytest.approx(1)
         known.append(phase.name)
-    assert known == list("abcdefg")
+    assert known == list("abcdefgh")
 
 
 def test_a_continued_run_adopts_the_first_edition():

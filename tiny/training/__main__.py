@@ -55,6 +55,7 @@ STAGES = (
     Stage("train-e", "train", "phase E (13 minutes)", phase="e"),
     Stage("train-f", "train", "phase F (7 minutes)", phase="f"),
     Stage("train-g", "train", "phase G, from the mean of E and F (21 minutes)", phase="g"),
+    Stage("train-h", "train", "phase H, from random weights (for a GPU)", phase="h"),
     Stage("export", "export", "write the checkpoint in upstream's layout"),
     Stage("evaluate", "evaluate", "word error rates and latencies by delay"),
     Stage("check", "check", "do the data and --model agree (only when named)", by_default=False),
@@ -68,7 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the stages asked for; 0, or 1 with one message on stderr."""
     options = parse(arguments)
     work = Workspace(
-        options.data, options.scale, options.start, options.out, options.model, options.overwrite
+        options.data,
+        options.scale,
+        options.start,
+        options.out,
+        options.model,
+        options.overwrite,
+        options.device,
+        options.workers,
+        options.seconds,
     )
     asked = options.stages or default_stages(continued=options.start is not None)
     try:
@@ -127,6 +136,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder for the exported checkpoint")
     parser.add_argument("--model", type=Path, help="checkpoint to evaluate (default: the export)")
     parser.add_argument("--overwrite", action="store_true", help="replace an exported checkpoint")
+    parser.add_argument("--device", default="cpu", help="where to train: cpu, or cuda")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make batches")
+    parser.add_argument(
+        "--seconds", type=positive, help="length of each training phase, in place of its steps"
+    )
     return parser.parse_args(arguments)
 
 

@@ -28,14 +28,14 @@ def chance(probability: float, *size: int) -> Tensor:
 
 def augmented(sequences: list[Sequence], sound: Sound) -> Tensor:
     """Log-mels [b, 128, frames]; what is digital silence around the sound stays so."""
-    mel = torch.from_numpy(np.stack([s.mel for s in sequences]))
+    mel = torch.from_numpy(np.stack([warped(s.mel, sound.warp) for s in sequences]))
     linear = 10 ** (4 * mel - 4 + colour(len(sequences), sound.gain))
     for i in range(len(sequences)):
         if chance(sound.reverberant, 1):
             linear[i] = reverberated(linear[i])
     power = torch.log10(linear + 10 ** noise_like(sequences, sound))
     for one, sequence in zip(power, sequences, strict=True):
-        mask(one, sequence.start, sequence.end)
+        mask(one, sequence.start, sequence.end, sound.masks)
         one[:, : sequence.start] = one[:, sequence.end :] = FLOOR
     return (power.clamp(min=FLOOR) + 4) / 4
 
@@ -46,6 +46,16 @@ def colour(count: int, gain: tuple[float, float]) -> Tensor:
     ripple = torch.cos(line * uniform(3, 15, count, 1, 1) + uniform(0, 6, count, 1, 1))
     tilt = uniform(-0.5, 0.5, count, 1, 1) * ramp()
     return uniform(*gain, count, 1, 1) + tilt + uniform(-0.4, 0.4, count, 1, 1) * ripple
+
+
+def warped(mel: np.ndarray, most: float) -> np.ndarray:
+    """A log-mel [128, frames] of a longer or shorter vocal tract: its bins stretched at random."""
+    if not most:
+        return mel
+    at = np.arange(BINS) * float(uniform(1 - most, 1 + most, 1))
+    low = np.minimum(at.astype(int), BINS - 2)
+    share = np.minimum(at - low, 1).astype(np.float32)[:, None]
+    return mel[low] * (1 - share) + mel[low + 1] * share
 
 
 def ramp() -> Tensor:
@@ -87,10 +97,11 @@ def made_noise(frames: int) -> Tensor:
     return torch.from_numpy(kind[:, start : start + frames])
 
 
-def mask(power: Tensor, start: int, end: int) -> None:
+def mask(power: Tensor, start: int, end: int, masks: float) -> None:
     """Limit the band and mask random bins and frames of one log10 power [128, frames], in place.
 
-    Masks have the mean of the sound, which lasts from frame `start` to `end`.
+    Masks have the mean of the sound, which lasts from frame `start` to `end`; `masks` multiplies
+    those over time.
     """
     mean = power[:, start:end].mean()
     if chance(0.15, 1):
@@ -100,7 +111,7 @@ def mask(power: Tensor, start: int, end: int) -> None:
             width = _between(0, 16)
             first = _between(0, BINS - 1 - width)
             power[first : first + width] = mean
-    for _ in range(_between(0, 3 * max(1, power.shape[1] // LONG))):
+    for _ in range(_between(0, round(3 * masks * max(1, power.shape[1] / LONG)))):
         width = _between(1, 8)
         first = _between(start, max(start, end - width))
         power[:, first : first + width] = mean

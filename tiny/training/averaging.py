@@ -22,8 +22,8 @@ class RunningAverage:
         """Take in the weights after a step."""
         self.steps += 1
         keep = min(self.keep, (1 + self.steps) / (10 + self.steps))
-        for name, value in model.state_dict().items():
-            self.state[name].lerp_(value, 1 - keep)
+        values = model.state_dict()
+        torch._foreach_lerp_(list(self.state.values()), [values[n] for n in self.state], 1 - keep)
 
 
 def mean(states: list[State]) -> State:

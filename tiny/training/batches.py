@@ -1,6 +1,6 @@
 """Batches: each sequence is heard once and written at several delays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from tiny.training.sequences import Composer
 
 @dataclass(frozen=True)
 class Batch:
-    """`mel` [b, 128, 8 n] and `phones` [b, 8 n] of b sequences; the rest has a row per delay.
+    """`mel` float16 [b, 128, 8 n] and `phones` [b, 8 n] of b sequences; the rest: a row per delay.
 
     `delays` [r], `labels` [r, n], `counted` [r, n] (see `Labels`) and `ids` [r, n], the decoder's
     input; the rows of a sequence follow each other, so that r = b * `rows_each`.
@@ -33,6 +33,15 @@ class Batch:
         """At how many delays each sequence is decoded."""
         return len(self.delays) // len(self.mel)
 
+    def pin_memory(self) -> "Batch":
+        """In memory that a GPU can read; a DataLoader calls it."""
+        return Batch(*(getattr(self, field.name).pin_memory() for field in fields(self)))
+
+    def to(self, device: torch.device) -> "Batch":
+        """On a device, copied while the program goes on."""
+        tensors = (getattr(self, field.name) for field in fields(self))
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+
 
 def make_batch(composer: Composer, phase: Phase, shape: Shape) -> Batch:
     """Draw one process's batch of a training step."""
@@ -48,7 +57,7 @@ def make_batch(composer: Composer, phase: Phase, shape: Shape) -> Batch:
     midstream = torch.tensor([s.midstream for s in sequences])
     ids = history(labels, delays, midstream.repeat_interleave(phase.delays.count))
     return Batch(
-        mel=augmented(sequences, phase.sound),
+        mel=augmented(sequences, phase.sound).half(),
         phones=torch.from_numpy(np.stack([s.phones for s in sequences])).long(),
         delays=delays,
         labels=labels,

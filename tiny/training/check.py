@@ -31,7 +31,7 @@ def output(work: Workspace) -> None:
 @torch.no_grad()
 def run(work: Workspace) -> str:
     """The mean text loss and the share of text tokens predicted, in all and by delay."""
-    phase = PHASES[-1]
+    phase = PHASES[-1].at(1.0)
     torch.manual_seed(SEED)
     model = load_exported(work.evaluated).eval()
     composer = Composer(load_dataset(work, phase.alignment), phase.sound, SEED)
@@ -39,7 +39,7 @@ def run(work: Workspace) -> str:
     right: dict[int, list[Tensor]] = defaultdict(list)
     for _ in trange(BATCHES, desc="check", unit="batch"):
         batch = make_batch(composer, phase, SHAPE)
-        logits = write(model, model.encode(batch.mel)[1], batch, own_history=0.0)
+        logits = write(model, model.encode(batch.mel.float())[1], batch, own_history=0.0)
         total += float(text_loss(logits, batch, phase))
         for delay, hits in predicted(logits, batch):
             right[delay].append(hits)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from tiny.training import recordings, transcripts
 from tiny.training.recordings import RATE
-from tiny.training.split import load_split, refuse_held_out
+from tiny.training.split import load_split, refuse_held_out, refuse_reported
 from tiny.training.transcripts import DIGITS
 from tiny.training.workspace import TINY, Workspace
 
@@ -96,17 +96,17 @@ def calibration(load: Load, texts: dict[str, str]) -> dict[str, Clip]:
 
 
 def apart(texts: dict[str, str]) -> list[str]:
-    """Keys of the training recordings, sorted, that no test clip shares anything with.
+    """Keys of the recordings, sorted, that no test clip shares anything with.
 
     Left out: single words and digits (the keys with a folder), and whatever has the text of a
-    held-out clip in it.
+    validation or reserved clip in it.
     """
     split = load_split()
-    held_out = {texts[key] for key in split.held_out} | set(split.validation.values())
+    reported = {texts[key] for key in split.reported} | set(split.validation.values())
     return [
         key
-        for key in split.training(sorted(texts))
-        if "/" not in key and not any(f" {text} " in f" {texts[key]} " for text in held_out)
+        for key in sorted(texts.keys() - split.reported)
+        if "/" not in key and not any(f" {text} " in f" {texts[key]} " for text in reported)
     ]
 
 
@@ -121,7 +121,7 @@ def taken(
             break
         clips[key] = load(key), texts[key]
         heard += len(clips[key][0]) / RATE
-    refuse_held_out(clips)
+    refuse_reported(clips)
     return clips
 
 

@@ -92,11 +92,14 @@ class Sound:
     late: float = 0.0  # share whose speech starts up to 4 s later
     lingering: float = 0.0  # share whose noise goes on behind the speech
     new_run: float = 0.0  # chance after each clip that another run begins; 0: one run
+    spliced: float = 0.0  # share of runs of real speech that are crops of 1-3 words, close together
     gaps: tuple[tuple[float, float], ...] = ((0.02, 1), (0.1, 1), (0.3, 1), (0.8, 1), (1.2, 1))
     # (longest gap in seconds, weight)
     loudness: float = 0.0  # largest gain of a run, up or down, in log10 of the power
     gain: tuple[float, float] = (-1.6, 0.6)  # of the whole sequence, in log10 of the power
     reverberant: float = 0.0
+    warp: float = 0.0  # share by which the mel bins are stretched or squeezed, at most
+    masks: float = 1.0  # by how much more of the sound is masked over time
     coloured_noise: float = 0.0  # share whose noise is made as sound instead of drawn as log-mel
     unsteady_noise: float = 0.0  # share of batches whose noise comes and goes
 
@@ -109,6 +112,15 @@ class History:
     dropped: float = 0.0  # share of the words
     own: float = 0.0  # share of the text tokens replaced by the model's guess, every second step
     shifted: float = 0.0  # share of the words one or two positions early or late
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """How sequences are written from a share `begin` of the steps on."""
+
+    begin: float
+    history: History
+    delays: Delays
 
 
 @dataclass(frozen=True)
@@ -143,6 +155,14 @@ class Phase:
     dropout: float = 0.1  # decoder
     encoder_dropout: float = 0.0
     average: float = 0.0
+    lessons: tuple[Lesson, ...] = ()  # in place of `history` and `delays`, in order
+
+    def at(self, progress: float) -> "Phase":
+        """The phase as it is after this share of its steps."""
+        begun = [lesson for lesson in self.lessons if lesson.begin <= progress]
+        if not begun:
+            return self
+        return replace(self, history=begun[-1].history, delays=begun[-1].delays)
 
 
 # First edition: one delay, sequences from the start of a stream.
@@ -265,4 +285,47 @@ G = replace(
     history=History(random=0.03, dropped=0.02, own=0.4, shifted=0.15),
     seed=5,
 )
-PHASES = (A, B, C, D, E, F, G)
+
+# Third edition: one run from random weights, on a GPU, in TF32. All delays count alike in its end.
+
+ALL_ALIKE = Delays(
+    count=4,
+    usual=0.0,
+    weights=(
+        *((1, 1.6), (2, 1.2), (3, 1.2), (4, 0.8), (5, 0.8), (6, 1.6), (7, 0.8), (8, 0.8)),
+        *((9, 0.8), (10, 0.8), (11, 0.8), (12, 1.6), (13, 0.8), (14, 0.8), (15, 1.6), (30, 2.5)),
+    ),
+)
+H = Phase(
+    name="h",
+    start=(),
+    alignment="viterbi",
+    steps=4598,
+    warmup=300,
+    optimizer="muon",
+    peak_rate=2.5e-3,
+    shapes=(
+        Shape(128, 56, 0.24),
+        Shape(176, 40, 0.36),
+        Shape(272, 26, 0.22),
+        Shape(432, 16, 0.13),
+        Shape(750, 9, 0.05),
+    ),
+    pad_weight=0.5,
+    early_pad_weights=E.early_pad_weights,
+    phone_weight=(0.5, 0.05),
+    sound=replace(F.sound, real=0.75, spliced=0.15),
+    lessons=(
+        Lesson(
+            0.0,
+            History(random=0.10, dropped=0.03, own=0.4, shifted=0.15),
+            replace(ALL_ALIKE, usual=0.75),
+        ),
+        Lesson(0.25, History(random=0.10, dropped=0.03, own=0.4, shifted=0.15), ALL_ALIKE),
+        Lesson(0.67, History(random=0.03, dropped=0.02, own=0.4, shifted=0.10), ALL_ALIKE),
+    ),
+    seed=8,
+    encoder_dropout=0.05,
+    average=0.999,
+)
+PHASES = (A, B, C, D, E, F, G, H)

@@ -1,11 +1,11 @@
 """Stage `evaluate`: what a checkpoint hears, at several delays.
 
-Word error rates on the committed clips (validation prompts, digits, chains) and on the 20 reserved
-recordings, minute by minute of a long stream, and on disturbed prompts; what it says to silence and
-to noise; and how late its words come.
+Word error rates on the committed clips (validation prompts, digits, chains), on the 20 reserved and
+the 32 development recordings, minute by minute of a long stream, and on disturbed prompts; what it
+says to silence and to noise; and how late its words come.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import jiwer
@@ -125,14 +125,20 @@ def latency_figures(model: TinyVoxtral, tekken: Tekkenizer, clips: Clips) -> Ite
 
 def evaluation_sets(work: Workspace) -> dict[str, Clips]:
     """All sets by name."""
-    known = transcripts.load(work)
-    reserved = load_split().reserved
+    split = load_split()
     return {
         "validation": read_clips(CLIPS / "prompts"),
         "digits": read_clips(CLIPS / "digits"),
         "chains": read_clips(CLIPS / "chains"),
-        "reserved": {key: (recordings.load(work, key), known[key]) for key in reserved},
+        "reserved": read_recordings(work, split.reserved),
+        "development": read_recordings(work, split.development),
     }
+
+
+def read_recordings(work: Workspace, keys: Iterable[str]) -> Clips:
+    """These recordings with their transcripts."""
+    known = transcripts.load(work)
+    return {key: (recordings.load(work, key), known[key]) for key in keys}
 
 
 def read_clips(folder: Path) -> Clips:

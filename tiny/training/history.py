@@ -46,8 +46,8 @@ def own_text(ids: Tensor, guesses: Tensor, share: float) -> Tensor:
     """
     own = torch.cat([ids[:, :1], guesses[:, :-1]], 1)
     both = (ids >= FIRST_TEXT) & (own >= FIRST_TEXT)
-    return torch.where(both & _chance(share, *ids.shape), own, ids)
+    return torch.where(both & _chance(share, *ids.shape, device=ids.device), own, ids)
 
 
-def _chance(share: float, *size: int) -> Tensor:
-    return torch.rand(*size) < share
+def _chance(share: float, *size: int, device: torch.device | None = None) -> Tensor:
+    return torch.rand(*size, device=device) < share

@@ -6,6 +6,7 @@ layer is for training only: the phone head.
 """
 
 import math
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -30,11 +31,14 @@ class RMSNorm(nn.Module):
         return normed.to(x.dtype)
 
 
-def rotation(length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+@cache
+def rotation(
+    length: int, head_dim: int, theta: float, device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
     """Cosines and sines of the rotary angles, each [length, head_dim / 2]."""
     frequencies = theta ** (-torch.arange(0, head_dim, 2).float() / head_dim)
     angles = torch.arange(length).float()[:, None] * frequencies
-    return angles.cos(), angles.sin()
+    return angles.cos().to(device), angles.sin().to(device)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -44,10 +48,13 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2)
 
 
-def window_mask(queries: range, keys: range, window: int) -> Tensor:
+@cache
+def window_mask(
+    queries: range, keys: range, window: int, device: torch.device | None = None
+) -> Tensor:
     """[queries, keys], true where a query sees a key: itself and the window - 1 before it."""
     age = torch.arange(queries.start, queries.stop)[:, None] - torch.arange(keys.start, keys.stop)
-    return (age >= 0) & (age < window)
+    return ((age >= 0) & (age < window)).to(device)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
@@ -63,7 +70,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
         queries = range(start, min(length, start + BLOCK))
         keys = range(max(0, start - window + 1), queries.stop)
         seen = slice(keys.start, keys.stop)
-        mask = window_mask(queries, keys, window)
+        mask = window_mask(queries, keys, window, query.device)
         heard = F.scaled_dot_product_attention(
             query[:, :, start : queries.stop], key[:, :, seen], value[:, :, seen], attn_mask=mask
         )
@@ -155,7 +162,7 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x [batch, frames, dim] to the same shape."""
-        cos, sin = rotation(x.shape[1], self.head_dim, self.theta)
+        cos, sin = rotation(x.shape[1], self.head_dim, self.theta, x.device)
         for layer in self.layers:
             x = layer(x, cos, sin)
         return self.norm(x)
@@ -243,7 +250,7 @@ class TinyVoxtral(nn.Module):
         c = self.config
         x = audio + self.tok_embeddings(ids)
         delay = delay_embeddings(delays, c.dim)[:, None].to(x.dtype)
-        cos, sin = rotation(x.shape[1], c.head_dim, c.rope_theta)
+        cos, sin = rotation(x.shape[1], c.head_dim, c.rope_theta, x.device)
         for layer in self.layers:
             x = layer(x, delay, cos, sin)
         return F.linear(self.norm(x), self.tok_embeddings.weight)
@@ -252,7 +259,8 @@ class TinyVoxtral(nn.Module):
 def delay_embeddings(delays: Tensor, dim: int) -> Tensor:
     """Sinusoidal embeddings [b, dim] of delays [b] in positions."""
     half = dim // 2
-    angles = delays[:, None] * torch.exp(-math.log(1e4) * torch.arange(half) / half)
+    steps = torch.arange(half, device=delays.device) / half
+    angles = delays[:, None] * torch.exp(-math.log(1e4) * steps)
     return torch.cat([angles.cos(), angles.sin()], -1)
 
 

@@ -58,9 +58,9 @@ def drawn(load: Load, texts: dict[str, str]) -> dict[str, dict[str, Clip]]:
     rest = [key for key in free if key not in development]
     rest.sort(key=lambda key: " " not in texts[key])  # keeps the order otherwise
     more = taken(rest, CALIBRATION_SECONDS, load, texts)
-    held_out = {key: load(key) for key in load_split().held_out}
-    refuse_copies(_samples(development), held_out | _samples(committed))
-    refuse_copies(_samples(more), held_out | _samples(committed) | _samples(development))
+    reported = {key: load(key) for key in load_split().reported}
+    refuse_copies(_samples(development), reported | _samples(committed))
+    refuse_copies(_samples(more), reported | _samples(committed) | _samples(development))
     return {"development": development, "calibration-5min": more}
 
 

@@ -31,29 +31,22 @@ class Muon(Optimizer):
     def step(self) -> None:  # type: ignore[override]
         """Update all parameters that have a gradient."""
         for group in self.param_groups:
-            decay = 1 - group["lr"] * group["weight_decay"]
-            for parameter, update in self.updates(group["params"]):
-                parameter.mul_(decay).add_(update, alpha=-group["lr"])
+            shapes: dict[torch.Size, list[Tensor]] = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    shapes[parameter.shape].append(parameter)
+            for shape, members in shapes.items():
+                updates = orthogonalised(torch.stack(self.directed(members)))
+                size = group["lr"] * RMS * max(shape) ** 0.5
+                torch._foreach_mul_(members, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(members, updates.unbind(), alpha=-size)
 
-    def updates(self, parameters: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """The parameters, in groups of one shape, each with its step at a learning rate of 1."""
-        shapes: dict[torch.Size, list[Tensor]] = defaultdict(list)
-        for parameter in parameters:
-            if parameter.grad is not None:
-                shapes[parameter.shape].append(parameter)
-        result: list[tuple[Tensor, Tensor]] = []
-        for shape, members in shapes.items():
-            updates = orthogonalised(torch.stack([self.directed(p) for p in members]))
-            result += zip(members, RMS * max(shape) ** 0.5 * updates, strict=True)
-        return result
-
-    def directed(self, parameter: Tensor) -> Tensor:
-        """The gradient with Nesterov momentum."""
-        gradient = parameter.grad
-        assert gradient is not None
-        momentum = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
-        momentum.lerp_(gradient, 1 - MOMENTUM)
-        return gradient.lerp(momentum, MOMENTUM)
+    def directed(self, parameters: list[Tensor]) -> tuple[Tensor, ...]:
+        """The gradients with Nesterov momentum."""
+        gradients = [p.grad for p in parameters]
+        momenta = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+        return torch._foreach_lerp(gradients, momenta, MOMENTUM)
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ def losses(
     model: TinyVoxtral, batch: Batch, phase: Phase, own_history: float
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the next token where it counts, and of the phone at every 20 ms."""
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=phase.bfloat16):
-        frames, audio = model.encode(batch.mel)
+    with torch.autocast(batch.mel.device.type, dtype=torch.bfloat16, enabled=phase.bfloat16):
+        frames, audio = model.encode(batch.mel.float())
         phones = model.phone_head(frames)
         logits = write(model, audio, batch, own_history)
     return text_loss(logits.float(), batch, phase), phone_loss(phones.float(), batch.phones)
@@ -27,23 +27,25 @@ def write(model: TinyVoxtral, audio: Tensor, batch: Batch, own_history: float) -
     if own_history:
         with torch.no_grad():
             guesses = model.decode(audio, ids, batch.delays).argmax(-1)
+        torch.clear_autocast_cache()  # it may hold weights cast without a gradient
         ids = own_text(ids, guesses, own_history)
     return model.decode(audio, ids, batch.delays)
 
 
 def text_loss(logits: Tensor, batch: Batch, phase: Phase) -> Tensor:
     """The weighted mean cross-entropy over all positions that count."""
-    labels = batch.labels[batch.counted]
-    pads = pad_weights(batch.delays, phase)[:, None].expand_as(batch.labels)[batch.counted]
-    weight = torch.where(labels == PAD, pads, 1.0)
-    each = F.cross_entropy(logits[batch.counted], labels, reduction="none")
-    return (weight * each).sum() / weight.sum()
+    pads = pad_weights(batch.delays, phase)[:, None]
+    weight = torch.where(batch.labels == PAD, pads, 1.0) * batch.counted
+    each = F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), reduction="none")
+    return (weight.flatten() * each).sum() / weight.sum()
 
 
 def pad_weights(delays: Tensor, phase: Phase) -> Tensor:
     """The weight of [STREAMING_PAD] at delays [r]."""
-    early = dict(phase.early_pad_weights)
-    return torch.tensor([early.get(delay, phase.pad_weight) for delay in delays.tolist()])
+    weights = torch.full(delays.shape, phase.pad_weight, device=delays.device)
+    for delay, weight in phase.early_pad_weights:
+        weights = torch.where(delays == delay, weight, weights)
+    return weights
 
 
 def phone_loss(heard: Tensor, phones: Tensor) -> Tensor:

@@ -36,9 +36,9 @@ def make_optimizers(model: TinyVoxtral, phase: Phase) -> list[Optimizer]:
     return optimizers
 
 
-def rate(step: int, steps: int, warmup: int) -> float:
-    """Share of the peak rate: a linear warm-up times a cosine that ends at 1 % after `steps`."""
-    cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
+def rate(progress: float, step: int, warmup: int) -> float:
+    """Share of the peak rate: a linear warm-up times a cosine that ends at 1 % at progress 1."""
+    cosine = 0.5 * (1 + math.cos(math.pi * progress))
     return min(1.0, (step + 1) / warmup) * (0.01 + 0.99 * cosine)
 
 

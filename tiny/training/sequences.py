@@ -16,6 +16,7 @@ SHORTEST = 150  # mel frames of a sequence that is not filled
 FIRST_PAUSE, LATEST = 60, 400  # mel frames before the first clip, at most; those of late speech
 BEHIND_SPEECH = 40  # mel frames of noise behind the last clip, at most
 MOST_DIGITS = 10  # clips in a string of digits
+SPLICED_GAP = 6  # mel frames between the crops of a spliced run, at most
 MODES = {"digits": 0.16, "letters": 0.05, "phonetic": 0.03, "numbers": 0.06, "prompts": 0.70}
 
 
@@ -35,13 +36,18 @@ class Piece:
 
 @dataclass
 class Run:
-    """Clips of one kind: `gap` is the longest in mel frames, `gain` in log10 of the power."""
+    """Clips of one kind: `gap` is the longest in mel frames, `gain` in log10 of the power.
+
+    A `spliced` run is made of crops of 1-3 words, so that what is heard says more than what was
+    said before.
+    """
 
     real: bool
     mode: str
     speed: int
     gap: int
     gain: float
+    spliced: bool
     clips: int = 0
 
 
@@ -117,7 +123,7 @@ class Composer:
         run = self.draw_run()
         placed: list[tuple[int, Piece]] = []
         while True:
-            piece = self.louder(self.piece(self.take(run), room - end), run)
+            piece = self.louder(self.piece(self.take(run), run, room - end), run)
             begin = end + (rng.randint(0, run.gap) if placed else 0)
             end = begin + piece.frames
             if end > room:
@@ -133,12 +139,16 @@ class Composer:
         """A new run of clips, its properties drawn."""
         rng, sound = self.rng, self.sound
         gaps, weights = zip(*sound.gaps, strict=True)
+        real = self.chance(sound.real)
+        spliced = real and self.chance(sound.spliced)
+        gap = int(rng.choices(gaps, weights)[0] * FPS)
         return Run(
-            real=self.chance(sound.real),
-            mode=rng.choices(list(MODES), list(MODES.values()))[0],
+            real=real,
+            mode="prompts" if spliced else rng.choices(list(MODES), list(MODES.values()))[0],
             speed=rng.randrange(len(SPEEDS)),
-            gap=int(rng.choices(gaps, weights)[0] * FPS),
+            gap=SPLICED_GAP if spliced else gap,
             gain=rng.uniform(-sound.loudness, sound.loudness),
+            spliced=spliced,
         )
 
     def over(self, run: Run) -> bool:
@@ -165,14 +175,15 @@ class Composer:
             return rng.choice(self.long)
         return rng.choice(self.other if rng.random() < 0.75 else self.all)
 
-    def piece(self, take: Take, room: int) -> Piece:
+    def piece(self, take: Take, run: Run, room: int) -> Piece:
         """The whole clip, or 1-8 of its words where it is too long, and now and then anyway."""
         rng, words = self.rng, take.words
         count = len(words)
-        if count < 3 or (rng.random() >= 0.35 and take.mel.shape[1] <= room):
+        whole = not run.spliced and rng.random() >= 0.35 and take.mel.shape[1] <= room
+        if whole or count < 3:
             return self.crop(take, 0, count)
         first = rng.randrange(count)
-        return self.crop(take, first, min(count, first + rng.randint(1, 8)))
+        return self.crop(take, first, min(count, first + rng.randint(1, 3 if run.spliced else 8)))
 
     def crop(self, take: Take, first: int, last: int) -> Piece:
         """Words first..last-1, with a random margin where the clip begins or ends."""

@@ -1,4 +1,4 @@
-"""The held-out clips, and the guard that keeps them out of every training set."""
+"""The held-out recordings, and the guard that keeps them out of every training set."""
 
 import hashlib
 import json
@@ -13,20 +13,30 @@ from tiny.training.workspace import TRAINING
 
 
 class HeldOutError(TrainingError):
-    """A held-out clip, or a copy of one, was about to be trained on."""
+    """A held-out recording, or a copy of one, was about to be used."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """`validation`: key -> transcript of 35 clips. `reserved`: keys of 20 more, to use rarely."""
+    """`validation`: key -> transcript of 35 clips. `reserved`: keys of 20 more, to use rarely.
+
+    Figures are reported on these two groups. `development`: keys of 32 recordings by which settings
+    are chosen; the first and the second edition were trained on them.
+    """
 
     validation: dict[str, str]
     reserved: tuple[str, ...]
+    development: tuple[str, ...]
+
+    @property
+    def reported(self) -> frozenset[str]:
+        """The keys of which figures are reported: neither trained nor chosen on."""
+        return frozenset(self.validation) | frozenset(self.reserved)
 
     @property
     def held_out(self) -> frozenset[str]:
         """All keys that may not be trained on."""
-        return frozenset(self.validation) | frozenset(self.reserved)
+        return self.reported | frozenset(self.development)
 
     def training(self, keys: Iterable[str]) -> list[str]:
         """The keys that may be trained on, in their order."""
@@ -37,14 +47,23 @@ class Split:
 def load_split() -> Split:
     """The committed split.json."""
     split = json.loads((TRAINING / "split.json").read_text(encoding="utf-8"))
-    return Split(split["validation"], tuple(split["reserved"]))
+    return Split(split["validation"], tuple(split["reserved"]), tuple(split["development"]))
 
 
 def refuse_held_out(keys: Iterable[str]) -> None:
     """Raise `HeldOutError` if any recording key is held out; call it wherever data is assembled."""
-    found = sorted(set(keys) & load_split().held_out)
+    _refuse(keys, load_split().held_out, "training data")
+
+
+def refuse_reported(keys: Iterable[str]) -> None:
+    """Raise `HeldOutError` if figures are reported of any recording key; for other clip sets."""
+    _refuse(keys, load_split().reported, "a clip set")
+
+
+def _refuse(keys: Iterable[str], refused: frozenset[str], where: str) -> None:
+    found = sorted(set(keys) & refused)
     if found:
-        raise HeldOutError(f"held-out clips in training data: {', '.join(found)}")
+        raise HeldOutError(f"held-out clips in {where}: {', '.join(found)}")
 
 
 def refuse_copies(training: dict[str, np.ndarray], held_out: dict[str, np.ndarray]) -> None:

@@ -1,11 +1,13 @@
-"""Stages `train-a` to `train-g`: the phases of `config.PHASES`, one after the other.
+"""Stages `train-a` to `train-h`: the phases of `config.PHASES`, one after the other.
 
-A phase may run as several processes that average their gradients (gloo). It always ends after the
-same number of steps: nothing is selected, and no held-out clip is ever opened here.
+A phase may run as several processes that average their gradients (gloo), or on a GPU for which
+other processes make the batches. It ends after its steps, or, where the time is given, when that is
+over: nothing is selected, and no held-out clip is ever opened here.
 """
 
-import random
+import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,16 +15,15 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from tqdm import tqdm
 
-from tiny.training.averaging import RunningAverage, mean
-from tiny.training.batches import make_batch
+from tiny.training.averaging import RunningAverage, State, mean
 from tiny.training.config import PHASES, Phase
-from tiny.training.dataset import inputs, load_dataset
+from tiny.training.dataset import Dataset, inputs, load_dataset
+from tiny.training.feed import Steps, feed
+from tiny.training.log import Log
 from tiny.training.model import TinyVoxtral
 from tiny.training.objective import losses
 from tiny.training.optimizers import make_optimizers, rate, set_rate
-from tiny.training.sequences import Composer
 from tiny.training.workspace import Workspace, written_whole
 
 LARGEST_GRADIENT = 1.0
@@ -46,7 +47,22 @@ def run(work: Workspace, name: str) -> str:
         meeting.unlink(missing_ok=True)
         mp.spawn(grouped_worker, (work, phase, meeting), nprocs=phase.processes)
         meeting.unlink(missing_ok=True)
-    return f"{scaled(phase.steps, work)} steps"
+    return f"weights in {weights_path(work, name)}"
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a phase is: `steps`, or, if given, `seconds`, whatever the number of steps then is.
+
+    A phase of so many seconds is repeated by the number of steps its log tells.
+    """
+
+    steps: int
+    seconds: float | None = None
+
+    def progress(self, step: int, elapsed: float) -> float:
+        """The share that is done after so many steps and seconds."""
+        return elapsed / self.seconds if self.seconds else step / self.steps
 
 
 def scaled(steps: int, work: Workspace) -> int:
@@ -65,39 +81,62 @@ def grouped_worker(rank: int, work: Workspace, phase: Phase, meeting: Path) -> N
 def worker(rank: int, work: Workspace, phase: Phase) -> None:
     """Train; every process draws its own batches, but of the same shapes, and steps alike."""
     torch.set_num_threads(max(1, torch.get_num_threads() // phase.processes))
-    dataset = load_dataset(work, phase.alignment)
-    composer = Composer(dataset, phase.sound, 1000 * phase.seed + rank)
-    model = initial_model(work, phase)
-    optimizers = make_optimizers(model, phase)
-    average = RunningAverage(model, phase.average)
-    shared = random.Random(phase.seed)  # draws alike in all processes
-    torch.manual_seed(1000 * phase.seed + rank + 1)
-    steps, warmup = scaled(phase.steps, work), scaled(phase.warmup, work)
-    cosine = scaled(phase.cosine_steps or phase.steps, work)
-    progress = tqdm(range(steps), desc=f"phase {phase.name}", unit="step", disable=rank > 0)
-    for step in progress:
-        set_rate(optimizers, phase.peak_rate * rate(step, cosine, warmup))
-        shape = shared.choices(phase.shapes, [shape.share for shape in phase.shapes])[0]
-        batch = make_batch(composer, phase, shape)
-        own_history = phase.history.own if step % 2 else 0.0
-        text_loss, phone_loss = losses(model, batch, phase, own_history)
-        first, last = phase.phone_weight
-        phone_weight = first + (last - first) * step / steps
-        update(model, optimizers, text_loss + phone_weight * phone_loss)
-        average.update(model)
-        progress.set_postfix(refresh=False, text=f"{text_loss:.3f}", phone=f"{phone_loss:.3f}")
+    seconds = work.seconds if phase.processes == 1 else None  # several must end at the same step
+    length = Length(scaled(phase.steps, work), seconds)
+    log = Log(phase.name, weights_path(work, phase.name), quiet=rank > 0)
+    state = initial_state(work, phase)
+    clips = load_dataset(work, phase.alignment)
+    average = train(phase, clips, state, length, log, work.device, work.workers, rank)
     if rank == 0:
         with written_whole(weights_path(work, phase.name)) as path:
-            torch.save(average.state, path)
+            torch.save(average, path)
 
 
-def initial_model(work: Workspace, phase: Phase) -> TinyVoxtral:
-    """Random weights, the same in all processes, or the mean of the phases it starts from."""
+def train(
+    phase: Phase,
+    clips: Dataset,
+    state: State | None,
+    length: Length,
+    log: Log,
+    device: str = "cpu",
+    workers: int = 0,
+    rank: int = 0,
+) -> State:
+    """Train from `state`, or from random weights; the running average of the weights."""
+    batches = Steps(clips, phase, rank)
+    fed = feed(batches, workers, pinned=device != "cpu")
     torch.manual_seed(phase.seed)
     model = TinyVoxtral(dropout=phase.dropout, encoder_dropout=phase.encoder_dropout)
-    if phase.start:
-        model.load_state_dict(mean([torch.load(weights_path(work, name)) for name in phase.start]))
-    return model.train()
+    if state:
+        model.load_state_dict(state)
+    model.to(device).train()
+    torch.set_float32_matmul_precision("high")  # TF32 on a GPU; a CPU computes as ever
+    optimizers = make_optimizers(model, phase)
+    average = RunningAverage(model, phase.average)
+    torch.manual_seed(1000 * phase.seed + rank + 1)
+    warmup = max(2, round(phase.warmup * length.steps / phase.steps))
+    cosine = (phase.cosine_steps or phase.steps) / phase.steps  # how much of it the phase is
+    begun, step, progress = time.monotonic(), 0, 0.0
+    while progress < 1:
+        set_rate(optimizers, phase.peak_rate * rate(progress / cosine, step, warmup))
+        batch = next(fed).to(torch.device(device))
+        own_history = phase.at(progress).history.own if step % 2 else 0.0
+        text_loss, phone_loss = losses(model, batch, phase, own_history)
+        first, last = phase.phone_weight
+        phone_weight = first + (last - first) * progress
+        update(model, optimizers, text_loss + phone_weight * phone_loss)
+        average.update(model)
+        step += 1
+        progress = length.progress(step, time.monotonic() - begun)
+        batches.progress.value = progress
+        log.step(step, progress, batch, text_loss, phone_loss, model, average.state)
+    return {name: tensor.cpu() for name, tensor in average.state.items()}
+
+
+def initial_state(work: Workspace, phase: Phase) -> State | None:
+    """The mean of the phases it starts from; None for random weights."""
+    states = [torch.load(weights_path(work, name)) for name in phase.start]
+    return mean(states) if states else None
 
 
 def update(model: TinyVoxtral, optimizers: list[Optimizer], loss: Tensor) -> None:

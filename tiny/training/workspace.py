@@ -21,6 +21,9 @@ class Workspace:
     `scale` shortens a run: it multiplies the training steps of every phase and the number of
     spoken synthetic sentences. `start` is an exported checkpoint to continue from. Runs that differ
     in one of them share the recordings and nothing else.
+
+    `device` is where phases train, `workers` how many processes make batches for it, and `seconds`,
+    if given, how long each phase lasts, in place of its steps.
     """
 
     data: Path = TRAINING / "data"
@@ -29,6 +32,9 @@ class Workspace:
     out: Path | None = None
     model: Path | None = None
     overwrite: bool = False
+    device: str = "cpu"
+    workers: int = 0
+    seconds: float | None = None
 
     @property
     def packages(self) -> Path:

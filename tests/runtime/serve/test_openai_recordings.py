@@ -22,6 +22,8 @@ openai = pytest.importorskip("openai")
 
 CLIP = CLIPS / "prompts" / "vm-tempgreeting.flac"
 SHORT = CLIPS / "prompts" / "please-try-again.flac"
+UNSURE = CLIPS / "prompts" / "vm-youhave.flac"
+"""The model is not sure what this says, and hears it otherwise with another delay."""
 FORMATS = {"text": "txt", "srt": "srt", "vtt": "vtt"}
 DAMAGED = "flac-cut"
 
@@ -99,11 +101,11 @@ def probabilities(transcriber: Transcriber, clip: Path, **options: Any) -> list[
 
 
 def test_log_probabilities_are_those_of_the_model(create: Any, transcriber: Transcriber) -> None:
-    expected = probabilities(transcriber, CLIP)
-    logprobs = create(include=["logprobs"]).logprobs
-    assert np.allclose([each.logprob for each in logprobs], expected, atol=1e-5)
-    assert b"".join(bytes(map(int, each.bytes)) for each in logprobs).decode().strip() == create().text
-    segments = create(response_format="verbose_json").segments
+    expected = probabilities(transcriber, UNSURE)
+    answer = create(file=UNSURE, include=["logprobs"])
+    assert np.allclose([each.logprob for each in answer.logprobs], expected, atol=1e-5)
+    assert b"".join(bytes(map(int, each.bytes)) for each in answer.logprobs).decode().strip() == answer.text
+    segments = create(file=UNSURE, response_format="verbose_json").segments
     assert segments[0].avg_logprob == pytest.approx(np.mean(expected[: len(segments[0].tokens)]), abs=1e-5)
     assert min(expected) < -1e-4  # or else zeros would do
 
@@ -166,11 +168,11 @@ def test_every_format_is_heard_whatever_its_name(create: Any, transcriber: Trans
 
 @pytest.mark.parametrize("field", ["delay_ms", "target_streaming_delay_ms"])
 def test_a_delay_is_that_of_the_session(create: Any, transcriber: Transcriber, field: str) -> None:
-    heard = {delay: probabilities(transcriber, SHORT, delay_ms=delay) for delay in (None, 2400)}
-    answer = create(file=SHORT, include=["logprobs"], extra_body={field: 2400})
+    heard = {delay: probabilities(transcriber, UNSURE, delay_ms=delay) for delay in (None, 2400)}
+    answer = create(file=UNSURE, include=["logprobs"], extra_body={field: 2400})
     got = [each.logprob for each in answer.logprobs]
     assert np.allclose(got, heard[2400], atol=1e-5)
-    assert not np.allclose(got, heard[None], atol=1e-5)
+    assert not np.allclose(got, heard[None], atol=1e-3)
 
 
 def test_a_temperature_samples_as_the_command_does(create: Any, transcriber: Transcriber) -> None:
