@@ -38,7 +38,8 @@ class Normaliser:
     def __call__(self, text: str) -> str:
         """The units of a text, with one space between them; empty if nothing of it is compared."""
         visible = "".join(c for c in text if unicodedata.category(c) != "Cf")  # soft hyphens, joiners
-        return " ".join(self.clean(visible).split())
+        units = " ".join(self.clean(visible).split())
+        return units if any(map(str.isalnum, units)) else ""  # the English one leaves a full stop of "..."
 
 
 @cache

@@ -68,6 +68,12 @@ def test_character_error_rates():
     assert count_errors("abcd", "ABCD!", SPOKEN).cer == 0.0
 
 
+@pytest.mark.parametrize("language", ["en", "de", "ar", "hi", "zh"])
+@pytest.mark.parametrize("text", ["...", "?!", "\u2014 $ .", "\u00ad", ""])
+def test_nothing_is_compared_of_punctuation(language, text):
+    assert normaliser_for(language)(text) == ""
+
+
 def test_a_text_of_which_nothing_is_compared_has_insertions_only():
     found = count_errors("...", "a b", SPOKEN)
     assert (found.words, found.insertions, found.characters, found.character_errors) == (0, 2, 0, 3)
