@@ -91,6 +91,15 @@ def test_a_place_that_the_project_describes_is_that_source(say):
     assert say(source="tiny/checkpoint")[0].source.name == "tiny"
 
 
+def test_what_is_evaluated_is_not_what_validates_later(say, project, monkeypatch):
+    say(source="../mine", recipe="4bit")
+    monkeypatch.setattr(selection, "evaluating", lambda: True)
+    assert list(say(source="mine", recipe="4bit", clips="../own")[0].clip_sets) == ["own"]
+    monkeypatch.undo()
+    monkeypatch.chdir(project)
+    assert list(say(source="mine", recipe="4bit")[0].clip_sets) == ["few"]
+
+
 def test_a_vanished_folder_does_not_hinder_other_commands(say, project):
     say(source="../mine")
     shutil.rmtree(project.parent / "mine")

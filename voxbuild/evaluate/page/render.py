@@ -13,7 +13,8 @@ from markupsafe import Markup
 from voxbuild.evaluate.forms import by_size
 
 SCRIPTS = ("elements", "charts", "fidelity", "tables", "texts", "clips", "app")
-"""In this order: each uses what is before it."""
+"""In this order, as the styles: each builds on what is before it."""
+STYLES = ("style", "tables", "charts", "clips", "narrow")
 IN_HTML = str.maketrans(
     {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
 )
@@ -29,12 +30,15 @@ Evaluation = Mapping[str, Any]
 
 def render(evaluation: Evaluation, audio: Mapping[str, str]) -> str:
     """The page. `audio`: clip -> the address of its recording, relative to the page or a data URI."""
-    script = "\n".join(_static(f"{name}.js") for name in SCRIPTS)
+    script, style = (
+        "\n".join(_static(f"{name}.{kind}") for name in names)
+        for kind, names in (("js", SCRIPTS), ("css", STYLES))
+    )
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(_static("page.html")).render(
         title=f"{evaluation['source']['model']}: evaluation",
         lead=_lead(evaluation),
-        style=Markup(_static("style.css")),
+        style=Markup(style),
         script=Markup(script),
         script_hash=_hash(script),
         data=Markup(_in_html(page_data(evaluation, audio))),
