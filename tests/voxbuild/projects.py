@@ -18,11 +18,12 @@ source: tiny
 quantize: {{mode: affine, bits: {bits}, group_size: 64}}
 validate:
   clips: [few]
-  gates: {{wer: 75.0, top1_agreement: 0.8}}
+  gates: {{wer: 75.0, kl_mean: 0.01}}
 publish:
   repo: someone/{{model}}-{{recipe}}
 card: voxtral.md.j2
 """
+"""A recipe. Over one to three clips 4 bits have a kl_mean of 0.0005 at most, 2 bits of 0.19 at least."""
 CLIPS = """\
 name: few
 summary: The shortest prompts.

@@ -89,7 +89,7 @@ EDITS = {
     "source's gate": (
         SOURCE,
         "license:",
-        "gates: {top1_agreement: 0.1}\nlicense:",
+        "gates: {kl_mean: 0.5}\nlicense:",
         CARD,
         "source tiny: gates.top1",
     ),
@@ -243,13 +243,13 @@ def test_moments_in_passing_are_planned_anew_for_other_recordings_and_lost_token
 
 
 def test_new_gates_are_compared_with_what_was_heard(built):
-    edit(built / RECIPE, "wer: 75.0", "kl_mean: 0.5")
+    edit(built / RECIPE, "wer: 75.0", "top1_agreement: 0.8")
     before = read_json(built / "out/tiny/4bit/validation.json")
     assert doit(built, "build").returncode == 0
     after = read_json(built / "out/tiny/4bit/validation.json")
     assert [gate["name"] for gate in after["gates"]] == ["wer", "top1_agreement", "kl_mean"]
     assert after | {"gates": None} == before | {"gates": None}
-    edit(built / RECIPE, "kl_mean: 0.5", "kl_mean: 0.0")
+    edit(built / RECIPE, "kl_mean: 0.01", "kl_mean: 0.0")
     process = doit(built, "build")
     assert process.returncode != 0
     assert "4bit over tiny does not pass its gates" in process.stdout
