@@ -9,7 +9,7 @@ import soundfile
 from tiny.training import alignment, clips, features, more_clips, sentences, speech
 from tiny.training.alignment import Alignment
 from tiny.training.dataset import Dataset
-from tiny.training.split import HeldOutError, load_split, refuse_copies, refuse_held_out
+from tiny.training.split import HeldOutError, load_split, refuse_copies, refuse_held_out, refuse_reported
 
 
 def committed_prompt(key: str) -> np.ndarray:
@@ -126,7 +126,7 @@ def test_calibration_shares_no_recording_or_text_with_validation():
         return soundfile.read(clips.CLIPS / folder / name, dtype="int16")[0]
 
     calibration = said("calibration")
-    refuse_held_out(name.removesuffix(".flac") for name in calibration)
+    refuse_reported(name.removesuffix(".flac") for name in calibration)
     for folder in ("prompts", "digits", "chains"):
         others = said(folder)
         assert not set(calibration.values()) & set(others.values())
@@ -138,13 +138,15 @@ def test_calibration_shares_no_recording_or_text_with_validation():
         assert not any(f" {text} " in f" {line} " for line in calibration.values())
 
 
-def test_calibration_never_uses_held_out_recordings_or_texts():
+def test_calibration_takes_development_clips_that_share_no_text_with_a_test_clip():
     texts = dict.fromkeys(load_split().held_out, "you have been held out of this")
-    texts |= load_split().validation
-    texts |= {"good-1": "a text of six words alone", "digits/1": "a text of six words alone"}
-    texts |= {"same": "well you have six words here", "short": "five words are too few"}
-    drawn = clips.calibration(lambda key: np.zeros(16_000, np.int16), texts)
-    assert {key: text for key, (_, text) in drawn.items()} == {"good-1": texts["good-1"]}
+    texts |= dict.fromkeys(load_split().development, "a text") | load_split().validation
+    first, *others = sorted(load_split().development)
+    texts |= {first: f"well {min(load_split().validation.values())} too", "good-1": "a training text"}
+    drawn = clips.calibration(spoken, texts)
+    assert sorted(drawn) == others
+    committed = {path.stem for path in (clips.CLIPS / "calibration").glob("*.flac")}
+    assert committed < {speech.name(key) for key in load_split().development}
 
 
 def spoken(key: str) -> np.ndarray:
@@ -155,6 +157,7 @@ def spoken(key: str) -> np.ndarray:
 def prompt_texts() -> dict[str, str]:
     """Transcripts of 200 training recordings, every text twice, and of the held-out ones."""
     held_out = dict.fromkeys(load_split().reserved, "you are held out") | load_split().validation
+    held_out |= {key: f"chosen by {key}" for key in load_split().development}
     numbers = [f"a text of its own {'very ' * (n % 3)}{n}" for n in range(100)]
     single = [f"word{n}" for n in range(80)]
     training = {f"{take}-{n}": text for n, text in enumerate(numbers + single) for take in "ab"}
@@ -170,7 +173,8 @@ def test_more_clips_share_no_recording_and_no_text_with_any_other_set():
     assert (len(development), len(calibration)) == (60, 100)
     drawn = [*committed, *development, *calibration]
     assert len({texts[key] for key in drawn}) == len(drawn)
-    assert not {"digits/1", "holds-one", *load_split().held_out} & set(drawn)
+    assert set(committed) == set(load_split().development)
+    assert not {"digits/1", "holds-one", *load_split().held_out} & {*development, *calibration}
     assert all(" " in texts[key] for key in development)
 
 
