@@ -91,7 +91,7 @@ EDITS = {
         "license:",
         "gates: {kl_mean: 0.5}\nlicense:",
         CARD,
-        "source tiny: gates.top1",
+        "source tiny: gates.kl_mean",
     ),
 }
 
