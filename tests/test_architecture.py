@@ -86,3 +86,10 @@ def test_commands_start_without_what_only_a_stage_needs():
     )
     started = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert started.stdout.split() == []
+
+
+def test_the_suites_modules_have_names_of_their_own():
+    """pytest puts their folders on one path: of two with one name, the second would never be imported."""
+    modules = [path for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    names = [path.name for path in modules if not (path.parent / "__init__.py").exists()]
+    assert sorted(names) == sorted(set(names))

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dask_processes import scheduler, wait_for, worker
 from projects import doit, make_project
-from workers import scheduler, wait_for, worker
 
 from voxbuild.errors import ClusterError, ValidationError
 from voxbuild.evaluate import cluster, connection, groups
