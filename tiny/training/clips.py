@@ -88,14 +88,17 @@ def chains(load: Load) -> dict[str, Clip]:
 
 
 def calibration(load: Load, texts: dict[str, str]) -> dict[str, Clip]:
-    """The development clips as they are, if no test clip shares anything; `texts` are all, by key.
+    """The development clips as they are, but those with a validation clip's text in them.
 
-    A model is too sure of what it was trained on: its inputs there say little about others.
+    `texts` are all, by key. A model is too sure of what it was trained on: its inputs there say
+    little about others.
     """
-    development = load_split().development
-    clips = {key: (load(key), texts[key]) for key in apart(texts) if key in development}
-    refuse_reported(clips)
-    return clips
+    split = load_split()
+    keys = [
+        key for key in split.development if not _contains(texts[key], split.validation.values())
+    ]
+    refuse_reported(keys)
+    return {key: (load(key), texts[key]) for key in keys}
 
 
 def apart(texts: dict[str, str]) -> list[str]:
@@ -109,8 +112,13 @@ def apart(texts: dict[str, str]) -> list[str]:
     return [
         key
         for key in sorted(texts.keys() - split.reported)
-        if "/" not in key and not any(f" {text} " in f" {texts[key]} " for text in reported)
+        if "/" not in key and not _contains(texts[key], reported)
     ]
+
+
+def _contains(text: str, others: Iterable[str]) -> bool:
+    """Whether one of other texts stands in this one, word for word."""
+    return any(f" {other} " in f" {text} " for other in others)
 
 
 def taken(

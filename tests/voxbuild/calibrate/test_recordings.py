@@ -38,8 +38,8 @@ def project(tmp_path, root):
     edit(folder / "recipes/4bit.yaml", "size: 64}", "size: 64, search: gptq}\ncalibrate: own")
     (folder / "recipes/clips/own.yaml").write_text(CLIPS)
     (folder / "own").mkdir()
-    shutil.copyfile(root / "tiny/clips/calibration/tt-monkeysintro.flac", folder / "own/b")
-    shutil.copyfile(root / "tiny/clips/calibration/queue-quantity2.flac", folder / "own/a.flac")
+    shutil.copyfile(root / "tiny/clips/calibration/vm-isonphone.flac", folder / "own/b")
+    shutil.copyfile(root / "tiny/clips/calibration/vm-onefor.flac", folder / "own/a.flac")
     return folder
 
 

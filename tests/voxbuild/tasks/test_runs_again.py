@@ -222,7 +222,7 @@ def test_moments_in_passing_are_planned_anew_for_other_recordings_and_lost_token
     own = (project / CLIPS).read_text().replace("few", "own")
     (project / "recipes/clips/own.yaml").write_text(own)
     (project / "own").mkdir()
-    samples, rate = soundfile.read(ROOT / "tiny/clips/calibration/queue-quantity2.flac", dtype="int16")
+    samples, rate = soundfile.read(ROOT / "tiny/clips/calibration/vm-onefor.flac", dtype="int16")
     soundfile.write(project / "own/a", samples, rate, format="FLAC")
     with (project / "dodo.py").open("a") as dodo:
         dodo.write(NOT_KEPT)
