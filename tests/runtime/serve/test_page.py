@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 import soundfile
 import webvtt
-from browser import INSECURE_NAME, browser, executable
 from committed import CLIPS
 from jiwer import wer
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 from served import PLAIN, Served, served
 
 from voxrun.serve.settings import Limits
 from voxrun.transcriber import Transcriber
+
+pytest.importorskip("playwright")
+from browser import INSECURE_NAME, browser, executable
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 pytestmark = [
     pytest.mark.slow,

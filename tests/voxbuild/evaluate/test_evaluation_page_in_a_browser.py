@@ -1,11 +1,13 @@
 """The report page in a real Chromium, opened as a file."""
 
 import pytest
-from browser import browser, executable
 from evaluations import DELAYS, VARIANTS, made_up
-from playwright.sync_api import expect
 
 from voxbuild.evaluate.page.render import render
+
+pytest.importorskip("playwright")
+from browser import browser, executable
+from playwright.sync_api import expect
 
 pytestmark = [
     pytest.mark.slow,
