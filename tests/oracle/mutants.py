@@ -92,7 +92,9 @@ def symmetric_hann(folder: Path, patch: Patch) -> Transcriber:
 def half_delay(folder: Path, patch: Patch) -> Transcriber:
     """The delay's embedding built in bfloat16."""
     exact = decoder.delay_embedding
-    patch.setattr(decoder, "delay_embedding", lambda *a: exact(*a).astype(mx.bfloat16).astype(mx.float32))
+    patch.setattr(
+        decoder, "delay_embedding", lambda *a: mx.array(exact(*a)).astype(mx.bfloat16).astype(mx.float32)
+    )
     return unchanged(folder)
 
 

@@ -84,7 +84,7 @@ def test_workers_make_the_batches_of_their_steps():
 
     steps = Steps(dataset(), replace(THIRD_EDITION, shapes=(Shape(128, 2, 0.5), Shape(176, 1, 0.5))))
     here, there = feed(steps, workers=0, pinned=False), feed(steps, workers=2, pinned=False)
-    made = [(next(here), next(there)) for _ in range(6)]
+    made = [(next(here), next(there)) for _ in range(12)]
     for one, other in made:
         assert torch.equal(one.mel, other.mel) and torch.equal(one.ids, other.ids)
     assert len({one.mel.shape for one, _ in made}) == 2
