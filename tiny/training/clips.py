@@ -90,8 +90,8 @@ def chains(load: Load) -> dict[str, Clip]:
 def calibration(load: Load, texts: dict[str, str]) -> dict[str, Clip]:
     """The development clips as they are, but those with a validation clip's text in them.
 
-    `texts` are all, by key. A model is too sure of what it was trained on: its inputs there say
-    little about others.
+    `texts` are all, by key. What a model was trained on may say little about its inputs in
+    other recordings.
     """
     split = load_split()
     keys = [
