@@ -2,7 +2,7 @@
 
 On a GPU MLX computes everything. On a CPU it takes about 50 times as long as necessary: its Linux wheel has
 the reference BLAS (about 1.5 GFLOP/s), its quantized product reads 0.6 GB/s, its softmax takes 12 ns a score.
-There our own kernels (`voxrun.model.cpu.layers`, `voxrun.model.attention`) do most of the work.
+There our own kernels (`voxrun.model.cpu`) do most of the work.
 """
 
 import os

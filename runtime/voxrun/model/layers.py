@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from voxrun.checkpoint.config import TransformerConfig
 from voxrun.device import nn
 
-from .attention import Seen, attend
+from .attention import attend
 from .cache import KVCache
+from .cpu.attention import Seen
 from .functions import gated
 from .linear import Linear
 from .rotary import rotary

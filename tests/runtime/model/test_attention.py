@@ -6,7 +6,8 @@ from brute_force import seen
 from comparison import error
 
 from voxrun.device import mx
-from voxrun.model.attention import Seen, attend, window_mask
+from voxrun.model.attention import attend, window_mask
+from voxrun.model.cpu.attention import Seen
 
 
 @pytest.mark.parametrize(

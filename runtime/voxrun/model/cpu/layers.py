@@ -15,10 +15,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from voxrun.arrays import FloatArray
 from voxrun.device import mx, nn, tree_unflatten
-from voxrun.model.functions import rms_norm
 from voxrun.model.linear import Embedding, Linear, QuantizedEmbedding, QuantizedLinear
 
 from .dense import FloatMatrix
+from .functions import rms_norm
 from .tiled import Tiled
 
 if TYPE_CHECKING:
