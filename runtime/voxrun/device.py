@@ -6,6 +6,9 @@ There our own kernels (`voxrun.model.cpu`) do most of the work.
 """
 
 import os
+import re
+from collections.abc import Mapping
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -16,6 +19,9 @@ __all__ = ["mx", "nn", "tree_flatten", "tree_unflatten"]
 KERNELS_VARIABLE = "VOXRUN_KERNELS"
 """Environment variable: `none` selects MLX's own products on a CPU, to compare ours with."""
 
+FIRST_M3 = 15
+"""Generation of the GPU in an M3; from it on MLX has other products for few rows."""
+
 
 def on_cpu() -> bool:
     """Whether MLX computes on the CPU."""
@@ -25,6 +31,19 @@ def on_cpu() -> bool:
 def device_name() -> str:
     """What MLX computes on: cpu or gpu."""
     return "cpu" if on_cpu() else "gpu"
+
+
+def device_kind() -> str:
+    """The kind of device, as far as kernels differ: "M1 and M2", "M3 and later", "CUDA" or "CPU"."""
+    return "CPU" if on_cpu() else gpu_kind(mx.device_info())
+
+
+def gpu_kind(info: Mapping[str, Any]) -> str:
+    """The kind of a GPU with this `mx.device_info()`: Apple's are named applegpu_g13s, an M1, and so on."""
+    apple = re.match(r"applegpu_g(\d+)", str(info.get("architecture")))
+    if not apple:
+        return "CUDA"
+    return "M1 and M2" if int(apple[1]) < FIRST_M3 else "M3 and later"
 
 
 def own_kernels() -> bool:
