@@ -21,6 +21,10 @@ def main(argv: list[str] | None = None, interruption: Interruption | None = None
         from .serve import main as serve
 
         return serve(words[1:], interruption)
+    if words[:1] == ["bench"]:
+        from .bench import main as bench
+
+        return bench(words[1:], interruption)
 
     from .options import parse
 

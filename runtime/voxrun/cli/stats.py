@@ -1,15 +1,11 @@
 """What ran, where, how fast and in how much memory, for --stats."""
 
-import os
-import resource
-import sys
 import time
 
-from voxrun.checkpoint.quantization import module_settings
-from voxrun.device import KERNELS_VARIABLE, mx, on_cpu, own_kernels
+from voxrun.device import mx
 from voxrun.messages import sentence
+from voxrun.model.description import device, peak_resident, weights
 from voxrun.model.voxtral import VoxtralRealtime
-from voxrun.parallel import cores
 
 
 class Stats:
@@ -61,33 +57,3 @@ class Stats:
             f"memory  {peak_resident() / 1e6:.0f} MB resident at most,"
             f" {mx.get_peak_memory() / 1e6:.0f} MB of it MLX's"
         )
-
-
-def weights(model: VoxtralRealtime) -> str:
-    """How the weights are stored, and what is computed with them."""
-    quantization, computed = model.config.quantization, str(model.dtype).removeprefix("mlx.core.")
-    if not quantization:
-        return f"not quantized, computed in {computed}"
-    chosen = (module_settings(quantization, path) for path in ("", *quantization))
-    kinds = {_kind(**settings) for settings in chosen if settings}
-    return f"{' and '.join(sorted(kinds))}, computed in {computed}"
-
-
-def _kind(mode: str, bits: int = 0, group_size: int = 0) -> str:
-    return f"{bits}-bit {mode} in groups of {group_size}"
-
-
-def device() -> str:
-    """What computes, by its name if it has one, and by whose kernels."""
-    name = str(mx.device_info().get("device_name", "of unknown name"))
-    if not on_cpu():
-        return f"GPU {name}, MLX's kernels"
-    choice = os.environ.get(KERNELS_VARIABLE)
-    kernels = "voxrun's kernels" if own_kernels() else f"MLX's kernels ({KERNELS_VARIABLE}={choice})"
-    return f"CPU {name}, {cores()} cores, {kernels}"
-
-
-def peak_resident() -> int:
-    """The largest resident memory of this process so far, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,7 +1,5 @@
 """Figures about a server, in Prometheus' format."""
 
-import resource
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from voxrun.device import mx
 from voxrun.mlx_thread import busy_seconds
+from voxrun.model.description import peak_resident
 from voxrun.stream.results import Result
 
 from .errors import Kind
@@ -124,9 +123,3 @@ class SessionMeter:
         """Forget audio that ended before this moment, but not the last."""
         while len(self._arrivals) > 1 and self._arrivals[0][0] < end:
             self._arrivals.popleft()
-
-
-def peak_resident() -> int:
-    """Bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

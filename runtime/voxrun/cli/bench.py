@@ -1,0 +1,70 @@
+"""The command `voxrun bench`."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from .bench_options import parse
+from .codes import BAD, DONE
+from .signals import Interruption
+
+log = logging.getLogger("voxrun")
+
+
+def main(argv: list[str], interruption: Interruption | None = None) -> int:
+    """Measure; return the exit code. Raises SystemExit after --help and for bad options."""
+    args = parse(argv)
+    interruption = interruption or Interruption()
+    from voxrun.errors import VoxrunError
+
+    from .screen import show_log
+
+    show_log()
+    try:
+        return _bench(args, interruption)
+    except VoxrunError as error:
+        log.error("%s", error)
+        return BAD
+    except KeyboardInterrupt:
+        log.warning("interrupted; nothing is written")
+        return interruption.exit_code
+
+
+def _bench(args: argparse.Namespace, interruption: Interruption) -> int:
+    from voxrun.bench.conclusions import conclude
+    from voxrun.bench.measure import Asked, Measurement
+    from voxrun.bench.report import as_json, report, table, tuning_json
+    from voxrun.bench.timing import QUICK, THOROUGH
+    from voxrun.stream.tuning import tuning
+    from voxrun.transcripts.output import Stdout, check_place, output_at
+    from voxrun.trust.open import pinned_model, trusted
+
+    places = [path for path in (args.report, args.tuning) if path is not None]
+    for path in places:
+        check_place(path)  # before minutes are spent for nothing
+    model = pinned_model(args.lock) if args.model is None else args.model
+    folder = trusted(model, args.revision, args.registry, args.verify, args.lock)
+    interruption.at_once = False  # a signal raises KeyboardInterrupt, which is reported
+    audio = Path(args.audio[0]) if args.audio else None
+    asked = Asked(folder, QUICK if args.quick else THOROUGH, audio, args.bandwidth)
+    results = Measurement(asked, lambda line: log.info("bench: %s", line)).results()
+    conclusions = conclude(results, tuning())
+    documents = {
+        args.report: report(results, conclusions, _command(args)),
+        args.tuning: tuning_json(conclusions.proposed),
+    }
+    for path in places:
+        with output_at(path, live=False) as output:
+            output.write(documents[path])
+    with Stdout(live=False) as output:
+        output.write((as_json if args.json else table)(results, conclusions))
+    return DONE
+
+
+def _command(args: argparse.Namespace) -> str:
+    """What was typed, without names of files."""
+    words = ["voxrun bench --model MODEL"]
+    words += ["--audio FILE"] if args.audio else []
+    words += [f"--bandwidth {args.bandwidth:g}"] if args.bandwidth else []
+    words += ["--quick"] if args.quick else []
+    return " ".join(words)
