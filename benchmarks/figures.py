@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from runs import Run
 
+from voxrun.bench.tables import markdown, number
+
 MISSING = "-"
 
 
@@ -36,12 +38,6 @@ def milliseconds(title: str, key: str, ratio: bool = False) -> Column:
 def megabytes(title: str, key: str, ratio: bool = False) -> Column:
     """A column in MB (10^6 bytes)."""
     return Column(f"{title}, MB", key, 1e-6, ratio)
-
-
-def number(value: float) -> str:
-    """Three figures, without an exponent."""
-    digits = 2 if value < 10 else 1 if value < 100 else 0
-    return f"{value:.3f}" if value < 1 else f"{value:,.{digits}f}"
 
 
 def spread(values: Sequence[float]) -> str:
@@ -89,14 +85,3 @@ def table(
     if not any(line[-1] for line in lines):
         return markdown(titles, [line[:-1] for line in lines])
     return markdown([*titles, "note"], lines)
-
-
-def markdown(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, aligned."""
-    all_lines = [titles, *lines]
-    widths = [max(len(line[i]) for line in all_lines) for i in range(len(titles))]
-    rows = [
-        " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in all_lines
-    ]
-    rule = "|".join("-" * (width + 2) for width in widths)
-    return "\n".join([f"| {rows[0]} |", f"|{rule}|", *(f"| {row} |" for row in rows[1:])])

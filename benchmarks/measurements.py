@@ -218,11 +218,8 @@ def gpu(bench: Bench) -> Section:
 
 def step_bytes(artifact: Path) -> int:
     """Bytes of weights that a step reads: decoder and head, without what depends on the delay alone."""
+    from voxrun.bench.artifact import bytes_read
     from voxrun.checkpoint.layout import Layout
 
-    layout, total = Layout(artifact), 0
-    for header in layout.headers.values():
-        for tensor in header:
-            ours = layout.dialect.canonical(tensor.name) or ""
-            total += tensor.nbytes if ours.startswith("language_model.") and "ada_norm" not in ours else 0
-    return total
+    read = bytes_read(Layout(artifact))
+    return read["decoder"] + read["head"]

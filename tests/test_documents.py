@@ -15,6 +15,7 @@ from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import Strict
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.tasks import build, describe, evaluate, publish, selection, show
+from voxrun.cli.bench_options import parser as bench_parser
 from voxrun.cli.options import parser
 from voxrun.cli.parser import Parser
 from voxrun.cli.serve_options import parser as server_parser
@@ -32,6 +33,8 @@ DOITS_OWN: dict[str, set[str]] = {"list": set(), "explain": set(), "clean": {"--
 NOT_IN_GIT = {"benchmarks/.envs", "benchmarks/.work", "tiny/4bit"}
 PLACEHOLDER = re.compile(r"/[A-Z]+\b(?!\.)")
 """PARSER and NAME in corpus/PARSER/NAME."""
+COMMANDS = {"serve": server_parser(), "bench": bench_parser()}
+"""Of voxrun, by the first word."""
 VARIABLE = re.compile(r"\bVOX[A-Z]+_[A-Z_]+\b")
 MODULES = (build, describe, evaluate, publish, show)
 
@@ -111,14 +114,16 @@ def test_every_variable_of_doit_is_documented() -> None:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_documented_options_of_voxrun_exist(name: str) -> None:
     for call in calls_of("voxrun", name):
-        command = server_parser() if call[:1] == ["serve"] else parser()
+        command = COMMANDS.get(call[0] if call else "", parser())
         assert options_in(call) <= set(command._option_string_actions), call
 
 
 def test_the_runtimes_readme_documents_the_options_of_voxrun_and_no_others() -> None:
     told = {option for line in code_of("runtime/README.md") for option in options_in(line.split())}
-    both = {*parser()._option_string_actions, *server_parser()._option_string_actions}
-    assert told == {option for option in both if option.startswith("--")}
+    known = {
+        option for command in (parser(), *COMMANDS.values()) for option in command._option_string_actions
+    }
+    assert told == {option for option in known if option.startswith("--")}
 
 
 def test_the_runtimes_readme_has_the_servers_options_and_defaults() -> None:
@@ -134,9 +139,19 @@ def test_the_runtimes_readme_has_the_servers_options_and_defaults() -> None:
         assert not default or f"`{default:g}`" in text if isinstance(default, int | float) else True, name
 
 
-@pytest.mark.parametrize("command", [parser(), server_parser()], ids=lambda command: command.prog)
+def test_the_runtimes_readme_has_the_options_of_bench() -> None:
+    section = text_of("runtime/README.md").partition("\n## Speed\n")[2].partition("\n## ")[0]
+    rows = set(re.findall(r"^\| `(--[\w-]+)", section, re.MULTILINE))
+    own = {name for name in bench_parser()._option_string_actions if name[:2] == "--"}
+    of_the_model = set(parser()._option_string_actions) - {"--audio"}
+    assert rows == own - of_the_model
+
+
+@pytest.mark.parametrize(
+    "command", [parser(), server_parser(), bench_parser()], ids=lambda command: command.prog
+)
 def test_the_help_has_the_exit_codes_of_the_runtimes_readme(command: Parser) -> None:
-    heading = "Server" if command.prog == "voxrun serve" else "Options"
+    heading = {"voxrun": "Options", "voxrun serve": "Server", "voxrun bench": "Speed"}[command.prog]
     section = text_of("runtime/README.md").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     table = section.partition("| code | meaning |")[2].partition("\n\n")[0]
     told = re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE)

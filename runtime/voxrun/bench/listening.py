@@ -63,6 +63,8 @@ def first_token(transcriber: Transcriber, signal: FloatArray, effort: Effort) ->
 def hear(transcriber: Transcriber, samples: FloatArray, is_speech: bool) -> Heard:
     """Transcribe samples [n]; live, so that no token ends it early."""
     session = transcriber.session(live=True)
+    audio = transcriber.model.config.audio
+    prompt = Schedule.for_delay(audio, transcriber.tokenizer, None).prompt_length
     begun = time.perf_counter()
     results = [session.feed(samples), session.finish()]
     wall = time.perf_counter() - begun
@@ -70,6 +72,7 @@ def hear(transcriber: Transcriber, samples: FloatArray, is_speech: bool) -> Hear
     return Heard(
         is_speech=is_speech,
         seconds=len(samples) / transcriber.rate,
+        padded=(prompt + session.n_tokens) / audio.frame_rate,
         wall=wall,
         tokens=session.n_tokens,
         passes=session.n_passes,

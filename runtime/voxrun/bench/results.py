@@ -89,6 +89,8 @@ class Heard:
     """Whether it was a recording of the user's; else it was noise."""
     seconds: float
     """Its length."""
+    padded: float
+    """With the silence that is put around it, which is computed too."""
     wall: float
     tokens: int
     passes: int
@@ -99,6 +101,11 @@ class Heard:
     def factor(self) -> float:
         """Seconds for each second of audio."""
         return self.wall / self.seconds
+
+    @property
+    def padded_factor(self) -> float:
+        """The same with the silence around it, which counts for much in short audio."""
+        return self.wall / self.padded
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ def not_a_recording(name: str) -> str | None:
         return f"{name}: is an address; pipe it: ffmpeg -v error -i {quote(name)} -f wav - | voxrun -"
     if name in ("serve", "server"):
         return f"{name}: no such recording; the server is the command voxrun serve, before all options"
+    if name in ("bench", "benchmark"):
+        return f"{name}: no such recording; voxrun bench measures the speed, bench comes before all options"
     if any(sign in name for sign in "*?["):
         return f"{name}: no file has a name like this"
     return None

@@ -26,7 +26,6 @@ def main(argv: list[str], interruption: Interruption | None = None) -> int:
         log.error("%s", error)
         return BAD
     except KeyboardInterrupt:
-        log.warning("interrupted; nothing is written")
         return interruption.exit_code
 
 
@@ -44,7 +43,6 @@ def _bench(args: argparse.Namespace, interruption: Interruption) -> int:
         check_place(path)  # before minutes are spent for nothing
     model = pinned_model(args.lock) if args.model is None else args.model
     folder = trusted(model, args.revision, args.registry, args.verify, args.lock)
-    interruption.at_once = False  # a signal raises KeyboardInterrupt, which is reported
     audio = Path(args.audio[0]) if args.audio else None
     asked = Asked(folder, QUICK if args.quick else THOROUGH, audio, args.bandwidth)
     results = Measurement(asked, lambda line: log.info("bench: %s", line)).results()
@@ -53,6 +51,7 @@ def _bench(args: argparse.Namespace, interruption: Interruption) -> int:
         args.report: report(results, conclusions, _command(args)),
         args.tuning: tuning_json(conclusions.proposed),
     }
+    interruption.at_once = False  # until here a signal ends the process, and leaves nothing behind
     for path in places:
         with output_at(path, live=False) as output:
             output.write(documents[path])

@@ -22,7 +22,7 @@ examples:
   voxrun bench --model out/tiny/4bit --tuning tuning.json
                                                 then VOXRUN_TUNING=tuning.json voxrun ...
 
-Nothing else should run on the machine meanwhile. Ctrl-C ends it; no file is written then.
+Nothing else should run on the machine meanwhile. Ctrl-C ends it, and no file is written.
 
 exit codes:
   0         all was measured and written

@@ -31,6 +31,7 @@ examples:
   voxrun                                      the microphone, until Ctrl-C
   voxrun talk.flac --model out/tiny/4bit      weights from a folder
   voxrun serve --model out/tiny/4bit          a server for apps (voxrun serve --help)
+  voxrun bench --model out/tiny/4bit          how fast this machine is (voxrun bench --help)
 
 Ctrl-C, SIGTERM or SIGHUP ends the sound: what was heard is still printed. A \
 second one aborts. A file for --output is not written if only a part of its \

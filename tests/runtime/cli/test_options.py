@@ -13,7 +13,7 @@ from committed import CHECKPOINT, CLIPS
 
 from voxrun import habits
 from voxrun.audio.choice import Choice, Raw
-from voxrun.cli import serve_options
+from voxrun.cli import bench_options, serve_options
 from voxrun.cli.main import main
 from voxrun.cli.options import parse, parser
 
@@ -304,5 +304,7 @@ def test_examples_of_the_help_make_sense(empty_folder: Path) -> None:
         words = example.replace("*.flac", "a.flac b.flac").split()
         if words[:1] == ["serve"]:
             serve_options.parse(words[1:])
+        elif words[:1] == ["bench"]:
+            bench_options.parse(words[1:])
         else:
             parse(words)
