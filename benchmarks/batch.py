@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from figures import markdown
 
 from voxrun import Session, Transcriber
+from voxrun.bench.tables import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIPS = sorted((ROOT / "tiny/clips/digits").glob("*.flac"))

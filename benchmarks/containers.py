@@ -16,7 +16,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from figures import markdown
+
+from voxrun.bench.tables import markdown
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # tests/ has a folder voxbuild, too

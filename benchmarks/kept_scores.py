@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from figures import markdown
 from runs import ROOT, tell
 
 from voxbuild.evaluate.scores import MOST, REST, ROWS, Scores
 from voxbuild.recipes.book import read_book
 from voxbuild.sources.clips import read_clips
 from voxrun.audio.file import FileSource
+from voxrun.bench.tables import markdown
 from voxrun.mlx_thread import computed
 from voxrun.stream.scoring import Scorer
 from voxrun.transcriber import Transcriber

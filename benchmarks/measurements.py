@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from figures import Column, markdown, megabytes, milliseconds, number, seconds, table
+from figures import Column, megabytes, milliseconds, seconds, table
 from runs import ROOT, Contestant, Peer, Run, rounds, tell
+
+from voxrun.bench.tables import markdown, number
 
 CLIPS = ROOT / "tiny" / "clips"
 PROMPT = CLIPS / "prompts" / "conf-onlyperson.flac"

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
-from figures import markdown, number
 
 from voxbuild.tensors.modes import MODES, Quantization
 from voxbuild.tensors.quantize import Rows, cast, quantize_rows
+from voxrun.bench.tables import markdown, number
 from voxrun.device import mx
 
 COLUMNS = 3072

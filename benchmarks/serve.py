@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from environments import DEFAULT_EXTRA, machine, python_of
-from figures import markdown
 from peers import mlx_audio_view
 from runs import ROOT, public, tell
 from serve_client import Figures, Heard, Stream, run, streams
 from serve_servers import Running, Server, mlx_audio, more_files, one_at_a_time, ours, running
 from soak_audio import Speech
 
+from voxrun.bench.tables import markdown
 from voxrun.transcriber import Transcriber
 
 ALLOWED = 0.4

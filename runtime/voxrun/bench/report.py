@@ -183,8 +183,8 @@ def _transcription(results: Results, conclusions: Conclusions) -> str:
     lines = [
         f"- first token: {_ms(results.first_token.median)} after the audio that it needs",
         f"- {heard.seconds:.1f} s of {_what(results)}: {number(heard.wall)} s,"
-        f" **real-time factor {number(heard.factor)}**, {number(heard.padded_factor)} with the silence that is"
-        f" put around it; {heard.tokens} tokens in {heard.passes} passes"
+        f" **real-time factor {number(heard.factor)}**, {number(heard.padded_factor)} with the silence around"
+        f" it; {heard.tokens} tokens in {heard.passes} passes"
         f" ({number(heard.passes / max(1, heard.tokens))} a token),"
         f" {_percent(_silent(heard.kinds))} of them silence",
         f"- look-ahead over {conclusions.tokens_of}: {_replayed(conclusions.with_now)}",
