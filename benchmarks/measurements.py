@@ -54,6 +54,10 @@ class Bench:
             self._views[key] = mlx_audio_view(artifact, self.args.work.resolve())
         return self._views[key]
 
+    def step_bytes(self, artifact: Path) -> int:
+        """Bytes of weights that a decoder pass reads."""
+        return step_bytes(artifact)
+
     def run(self, peer: Peer, artifact: Path, task: str, *arguments: object, **variables: str) -> Run:
         """A worker's run over an artifact that is in the page cache."""
         try:

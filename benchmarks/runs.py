@@ -41,11 +41,17 @@ class Peer:
     """Why it cannot take part."""
     versions: dict[str, Any] = field(default_factory=dict)
 
-    def run(self, *arguments: object, timeout: float, environment: dict[str, str] | None = None) -> Run:
-        """A worker in a fresh process; `wall_s` is its whole life, start-up included."""
+    def run(
+        self,
+        *arguments: object,
+        timeout: float,
+        environment: dict[str, str] | None = None,
+        worker: str | None = None,
+    ) -> Run:
+        """A worker in a fresh process, the peer's own if none is named; `wall_s` is its whole life."""
         if self.error:
             return Run({}, self.error)
-        module = f"benchmarks.workers.{self.name.replace('-', '_')}"
+        module = f"benchmarks.workers.{worker or self.name.replace('-', '_')}"
         command = [str(self.python), "-m", module, *map(str, arguments)]
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             error, limit, start = "", None, time.perf_counter()

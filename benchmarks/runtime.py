@@ -10,22 +10,25 @@ import argparse
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from environments import DEFAULT_EXTRA, PINNED, machine, python_of
 from measurements import Bench, Section, decode, encode, end_to_end, flat, gpu, levers
+from realtime import real_time
 from runs import ROOT, Peer, public, tell
 
 OURS = "voxrun"
-SECTIONS = ("end_to_end", "decode", "gpu", "levers", "flat", "encode")
+SECTIONS = ("end_to_end", "decode", "gpu", "levers", "flat", "encode", "real_time")
 
 
 def parsed() -> argparse.Namespace:
     """The command line."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--tiny", type=Path, help="the small artifact: end to end, --flat and --levers")
-    p.add_argument("--full", type=Path, help="one of full size: load, decode step and encoder")
+    p.add_argument(
+        "--full", type=Path, help="one of full size: load, decode step, encoder and real-time factor"
+    )
     p.add_argument("--flat", action="store_true", help="time per second of audio up to hours")
     p.add_argument("--flat-seconds", type=float, nargs="+", default=[60, 600, 3600, 10800])
     p.add_argument("--levers", action="store_true", help="voxrun with each lever switched off")
@@ -38,6 +41,7 @@ def parsed() -> argparse.Namespace:
     p.add_argument("--encoder-seconds", type=float, default=10, help="audio for the encoder (default: 10)")
     p.add_argument("--encoder-layers", type=int, default=1, help="layers of the peers' encoder; 0: all")
     p.add_argument("--lever-seconds", type=float, default=2, help="audio for the encoder in --levers")
+    p.add_argument("--cores", type=int, nargs="+", default=[1, 2], help="for the real-time factor (1 2)")
     p.add_argument("--peers", nargs="*", choices=PINNED, default=list(PINNED))
     p.add_argument("--envs", type=Path, default=ROOT / "benchmarks/.envs", help="where environments are made")
     p.add_argument(
@@ -65,11 +69,15 @@ def peers(args: argparse.Namespace) -> list[Peer]:
     return everyone
 
 
-def header(bench: Bench) -> str:
+def header(bench: Bench, wanted: Sequence[Callable[[Bench], Section]]) -> str:
     """Title, command, machine and versions."""
+    alone = list(wanted) == [real_time]
     command = "python benchmarks/runtime.py " + shlex.join(public(word) for word in sys.argv[1:])
-    lines = ["# Runtimes side by side", "", f"`{command}`", "", f"Machine: {machine()}.", ""]
+    title = "Real time with the whole model" if alone else "Runtimes side by side"
+    lines = [f"# {title}", "", f"`{command}`", "", f"Machine: {machine()}.", ""]
     lines += [f"- {peer.name} {peer.error or known(peer)}" for peer in bench.peers]
+    if alone:
+        return "\n".join(lines)
     return "\n".join(
         [
             *lines,
@@ -96,6 +104,7 @@ def sections(args: argparse.Namespace) -> list[Callable[[Bench], Section]]:
         levers: args.levers and args.tiny,
         flat: args.flat and args.tiny,
         encode: args.full,
+        real_time: args.full,
     }
     return [s for s, given in possible.items() if given and s.__name__ in (args.only or SECTIONS)]
 
@@ -107,7 +116,7 @@ def main() -> None:
     if not wanted:
         sys.exit("nothing to do: give --tiny DIR, --full DIR or both")
     bench = Bench(args, peers(args))
-    document = [header(bench)]
+    document = [header(bench, wanted)]
     print(document[0], flush=True)
     for section in wanted:
         document.append(section(bench))

@@ -1,6 +1,7 @@
 """How fast this device reads its memory, measured with one long reduction."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from .timing import Effort, timed
 
 BUFFER = 2**30
 """Bytes to read: more than any cache of a processor holds."""
+READS, SECONDS = 30, 1.0
+"""Of which the fastest counts."""
 SHARE = 0.125
 """Of the memory, at most."""
 
@@ -20,7 +23,8 @@ def measured_bandwidth(effort: Effort, memory: int) -> Bandwidth:
     """The fastest of some reads of a large buffer, on all cores or on the GPU. In MLX's thread."""
     n = int(min(BUFFER, SHARE * memory)) // 8
     read = _read_on_cores(n) if on_cpu() else _read_on_gpu(n)
-    return Bandwidth(8 * n / timed(read, effort).least / 1e9, "measured here")
+    often = replace(effort, samples=READS, seconds=SECONDS)
+    return Bandwidth(8 * n / timed(read, often).least / 1e9, "measured here")
 
 
 def _read_on_cores(n: int) -> Callable[[], object]:
