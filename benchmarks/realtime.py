@@ -103,8 +103,8 @@ def _about(kinds: str, look_ahead: Sequence[int], position: float, any_cores: On
         f" Look-ahead of {', '.join(map(str, look_ahead))} rows replayed over them makes"
         f" {passes.passes / passes.tokens:.2f} passes a token, {passes.rows / passes.passes:.2f} rows a pass,"
         f" {100 * passes.accepted:.0f} % of the guesses right. Decoder for a token = sum of (passes of n"
-        " rows x seconds of such a pass) / tokens. The encoder's passes have 64 positions behind a full window,"
-        " the decoder's stand near the start of a stream."
+        " rows x seconds of such a pass) / tokens. The encoder's passes have 64 positions behind a full"
+        " window, the decoder's stand near the start of a stream."
     )
 
 
@@ -132,8 +132,8 @@ def _estimates(guessed: Sequence[OnCores], kinds: str, look_ahead: Sequence[int]
     rows = [_line(each, kinds, look_ahead, position) for each in guessed]
     return (
         "**An estimate, not measured:** what two cores made shorter than one goes on to shrink with the"
-        " number of cores, and the rest stays. No pass becomes shorter than its limit at the speed of memory that two"
-        f" cores reach:\n\n{markdown(_titles(look_ahead), rows)}"
+        " number of cores, and the rest stays. No pass becomes shorter than its limit at the speed of memory"
+        f" that two cores reach:\n\n{markdown(_titles(look_ahead), rows)}"
     )
 
 
@@ -168,8 +168,8 @@ def _recipes(
     titles = ["cores", "weights", "step, ms", "encoder, ms a position", "real-time factor", "voxrun : it"]
     return (
         "The recipe of voxtral.c, products of a BLAS without look-ahead, by NumPy's OpenBLAS in the same run:"
-        " a layer of each stack at its real sizes, taken as often as there are layers, without attention. It is"
-        f" the recipe, not the program:\n\n{markdown(titles, rows)}"
+        " a layer of each stack at its real sizes, taken as often as there are layers, without attention. It"
+        f" is the recipe, not the program:\n\n{markdown(titles, rows)}"
     )
 
 
