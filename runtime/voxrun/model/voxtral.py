@@ -83,8 +83,7 @@ class VoxtralRealtime(nn.Module):
         given = [self._activations(mel)[None] for mel in mels]
         embeddings = self.adapter(self.encoder(given, states))
         if not self._in_numpy:
-            # Evaluated here: MLX's streams belong to threads, and a session may move between them.
-            mx.eval(embeddings, [(state.mel_tail, state.conv_tail) for state in states])
+            mx.async_eval(embeddings, [(state.mel_tail, state.conv_tail) for state in states])  # type: ignore[no-untyped-call]
         if len(mels) == 1:
             return [embeddings]
         ends = np.cumsum([len(mel) // self._config.mel_per_position for mel in mels]).tolist()
@@ -103,7 +102,9 @@ class VoxtralRealtime(nn.Module):
 
     def decode_all(self, streams: Sequence[DecoderRows]) -> Any:
         """The same for several streams in one pass: the hidden states of all, one behind the other."""
-        tokens = np.concatenate([np.asarray(stream.tokens) for stream in streams])
+        given = [stream.tokens for stream in streams]
+        lazy = isinstance(given[0], mx.array)  # a single stream's
+        tokens = given[0] if lazy else np.concatenate([np.asarray(tokens) for tokens in given])
         audio = joined([self._activations(stream.audio) for stream in streams])
         table = self.language_model.embed_tokens
         embedded = table(tokens) if self._in_numpy else table(mx.array(tokens)).astype(self._dtype)
