@@ -11,15 +11,13 @@ from voxrun.checkpoint.dialects import VOXMLX
 from voxrun.checkpoint.layout import Layout
 from voxrun.checkpoint.quantization import module_settings
 from voxrun.checkpoint.tensors import map_file
-from voxrun.device import activation_dtype, mx, nn, own_kernels, tree_flatten
+from voxrun.device import activation_dtype, mx, nn, own_kernels, set_limits, tree_flatten
 from voxrun.errors import ConfigError, WeightsError
 
 from .cpu import layers
 from .voxtral import VoxtralRealtime
 
 NAMES_SHOWN = 5
-BUFFERS = 64 * 2**20
-"""Bytes that MLX may keep for reuse; without a limit, other runtimes grew beyond 20 GB in an hour."""
 
 
 def load_model(folder: Path) -> VoxtralRealtime:
@@ -47,7 +45,7 @@ def assemble(
     model.compute_in(activation_dtype(tensors["language_model.norm.weight"].dtype))
     mx.eval(model.parameters())
     model.eval()
-    mx.set_cache_limit(BUFFERS)
+    set_limits()
     return model
 
 
