@@ -23,8 +23,8 @@ FIRST_M3 = 15
 """Generation of the GPU in an M3; from it on MLX has other products for few rows."""
 CPU_BUFFERS = 64 * 2**20
 LEAST_BUFFERS, MOST_BUFFERS, SHARE = 256 * 2**20, 4 * 2**30, 16
-"""On a GPU MLX keeps a sixteenth of the memory, within these bytes: without a limit, other runtimes grew beyond
-20 GB in an hour; with a small one, each pass allocates anew."""
+"""On a GPU MLX keeps a sixteenth of the memory, within these bytes: without a limit, other runtimes grew
+beyond 20 GB in an hour; with a small one, each pass allocates anew."""
 
 
 def on_cpu() -> bool:

@@ -7,7 +7,7 @@ With our own kernels a pass is computed when it is submitted, and nothing is sub
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -57,13 +57,12 @@ class Pass:
         """Wait for the tokens; the functions returned make each generator take its own."""
         scales = [generator.scale for generator in self.generators]
         best = read([each.best for each in self.submitted], scales, self.model.dtype)
+        if self.by_itself:
+            best = [replace(best[0], sure=[True])]
         return [
-            partial(generator.take, each.step, _in_numpy(each.logits), found.ids, self._sure(found.sure))
+            partial(generator.take, each.step, found)
             for generator, each, found in zip(self.generators, self.submitted, best, strict=True)
         ]
-
-    def _sure(self, sure: list[bool]) -> list[bool]:
-        return [True] if self.by_itself else sure
 
 
 def one_pass(model: VoxtralRealtime, generators: Sequence[Generator]) -> list[Callable[[], list[Picked]]]:
@@ -96,14 +95,12 @@ def _submit(model: VoxtralRealtime, generators: Sequence[Generator], steps: Sequ
     logits = model.language_model.logits(_wanted(hidden, steps))[0]
     ends = np.cumsum([step.picks for step in steps]).tolist()
     parts = [logits[first:last] for first, last in pairwise([0, *ends])]
-    submitted = [
-        Submitted(
-            step, two_best(generator.scores(step, part), part), part if generator.keeps_logits else None
-        )
-        for generator, step, part in zip(generators, steps, parts, strict=True)
-    ]
+    scores = [each.scores(step, part) for each, step, part in zip(generators, steps, parts, strict=True)]
+    keeps = [generator.keeps_logits for generator in generators]
+    best = [two_best(*each) for each in zip(scores, parts, keeps, strict=True)]
     if not isinstance(logits, np.ndarray):
-        mx.async_eval([(vars(each.best), each.logits) for each in submitted])  # type: ignore[no-untyped-call]
+        mx.async_eval([vars(each) for each in best])  # type: ignore[no-untyped-call]
+    submitted = [Submitted(step, each) for step, each in zip(steps, best, strict=True)]
     return Pass(model, generators, submitted, by_itself=hidden.shape[1] == 1)
 
 
@@ -117,7 +114,3 @@ def _wanted(hidden: Any, steps: Sequence[Step]) -> Any:
     ends = np.cumsum(counts)
     rows = np.concatenate([np.arange(e - s.picks, e) for e, s in zip(ends, steps, strict=True)])
     return hidden[:, rows if isinstance(hidden, np.ndarray) else mx.array(rows)]
-
-
-def _in_numpy(logits: Any) -> Any:
-    return None if logits is None else np.asarray(logits)

@@ -10,7 +10,6 @@ computed again alone, and that counts. Left are the keys and values of earlier p
 they were computed, see docs/architecture.md (Sessions together).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from voxrun.model.cache import KVCache
 from voxrun.model.functions import joined
 from voxrun.model.voxtral import DecoderRows, VoxtralRealtime
 
-from .sampling import Sampler, TwoBest
+from .sampling import Best, Sampler, TwoBest
 from .schedule import Schedule
 from .tokenizer import Tokenizer
 from .tuning import tuning
@@ -44,8 +43,6 @@ class Submitted:
 
     step: Step
     best: TwoBest
-    logits: Any
-    """[picks, vocabulary], or None if they are not kept."""
 
 
 class Begun(NamedTuple):
@@ -162,14 +159,14 @@ class Generator:
         """Of a step's logits [picks, vocabulary]: the token of a row is the one with the highest score."""
         return self._sampler.scores(logits, step.number, self._run)
 
-    def take(self, step: Step, logits: Any, best: Sequence[int], sure: Sequence[bool]) -> list[Picked]:
+    def take(self, step: Step, best: Best) -> list[Picked]:
         """The step's rows up to the first wrong guess, or up to the first that is not sure, as tokens."""
         kept: list[Picked] = []
-        for row, (id, certain) in enumerate(zip(best, sure, strict=True)):
+        for row, (id, certain) in enumerate(zip(best.ids, best.sure, strict=True)):
             self.alone = not certain
             if self.alone:
                 break
-            kept.append((id, None if logits is None else logits[row]))
+            kept.append((id, None if best.logits is None else best.logits[row]))
             if id != self._tokenizer.pad:  # or an end-of-stream token: the run of pads is over
                 break
         for cache in self._caches:
@@ -180,8 +177,6 @@ class Generator:
             self._accept(id)
         if kept:
             self._level = self._next_level()
-        if self.over:
-            self.ahead = None
         self.n_passes += 1
         return kept
 

@@ -105,12 +105,15 @@ class TwoBest:
     top: Any
     second: Any
     size: Any
+    logits: Any
+    """The logits themselves [n, vocabulary], or None if they are not kept."""
 
 
-def two_best(scores: Any, logits: Any) -> TwoBest:
-    """Of scores [n, vocabulary] that were made of these logits, or are them."""
+def two_best(scores: Any, logits: Any, keep: bool = False) -> TwoBest:
+    """Of scores [n, vocabulary] that were made of these logits, or are them; whether to keep the logits."""
     ids, top, second = _two(scores)
-    return TwoBest(ids, top, second, abs(top) if scores is logits else abs(logits).max(axis=1))
+    size = abs(top) if scores is logits else abs(logits).max(axis=1)
+    return TwoBest(ids, top, second, size, logits if keep else None)
 
 
 def _two(scores: Any) -> tuple[Any, Any, Any]:
@@ -133,6 +136,8 @@ class Best:
     ids: list[int]
     sure: list[bool]
     """Whether the second best is farther away than rounding could bring it."""
+    logits: FloatArray | None
+    """[n, vocabulary], or None if they are not kept."""
 
 
 def read(found: Sequence[TwoBest], scales: Sequence[float], dtype: mx.Dtype) -> list[Best]:
@@ -146,7 +151,7 @@ def read(found: Sequence[TwoBest], scales: Sequence[float], dtype: mx.Dtype) -> 
 def _best(two: TwoBest, share: float) -> Best:
     ids, top, second, size = (np.asarray(each) for each in (two.ids, two.top, two.second, two.size))
     near = top - second < share * np.maximum(SMALL, size)
-    return Best(ids.tolist(), (~near).tolist())
+    return Best(ids.tolist(), (~near).tolist(), None if two.logits is None else np.asarray(two.logits))
 
 
 def likeliest(logits: FloatArray, n: int, tokenizer: Tokenizer) -> tuple[Alternative, ...]:
