@@ -24,7 +24,12 @@ def load_model(folder: Path) -> VoxtralRealtime:
     """Read configuration and weights, in any of the known dialects. Raises ConfigError, WeightsError."""
     layout = Layout(folder)
     config, tensors = _read(layout)
-    return assemble(config, tensors, str(folder), _mapped(layout, config) if own_kernels() else {})
+    if own_kernels():
+        return assemble(config, tensors, str(folder), _mapped(layout, config))
+    model = assemble(config, tensors, str(folder))
+    del tensors  # or the matrices would stay in memory beside the fused ones
+    model.fuse()
+    return model
 
 
 def assemble(
