@@ -75,15 +75,12 @@ class Voxrun(Peer):
 
     def _run(self, block: Any) -> None:
         """As the scheduler decodes one stream."""
-        from voxrun.stream.sampling import best_of
+        from voxrun.stream.decoding import one_pass
 
-        model, generator = self._transcriber.model, self._generator
-        generator.hear(block)
-        while generator.ready:
-            step = generator.step()
-            logits = model.language_model.logits(model.decode_all([step.rows])[:, -step.picks :])[0]
-            best = best_of([generator.scores(logits)], [generator.scale], model.dtype)[0]
-            generator.take(step, logits, best.ids, [True] * step.picks)
+        self._generator.hear(block)
+        while self._generator.ready:
+            for take in one_pass(self._transcriber.model, [self._generator]):
+                take()
 
     def _block(self, n: int) -> Any:
         """Audio embeddings [1, n, dim] of nothing in particular."""

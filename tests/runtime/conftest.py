@@ -14,6 +14,7 @@ from keys import write_keys
 from signed_models import sign, write_artifact
 
 from voxrun.device import mx
+from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.stream.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
 
@@ -37,8 +38,9 @@ def signals_as_before() -> Iterator[None]:
 
 @pytest.fixture
 def mlx_layers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models whose weights are parameters, on a CPU too."""
+    """Models whose weights are parameters, on a CPU too, under their own names."""
     monkeypatch.setenv("VOXRUN_KERNELS", "none")
+    monkeypatch.setattr(VoxtralRealtime, "fuse", lambda model: None)
 
 
 @pytest.fixture(scope="session")

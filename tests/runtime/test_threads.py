@@ -14,12 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from committed import CHECKPOINT, ROOT
+from one_thread import strangers
 from scripted import ScriptedModel
 from threadpoolctl import threadpool_info
 
 from voxrun import mlx_thread
+from voxrun.device import mx
 from voxrun.errors import VoxrunError
+from voxrun.stream.at_once import sessions_at_once
 from voxrun.stream.results import Result, Transcript
+from voxrun.stream.scoring import Scorer
 from voxrun.stream.session import Session
 from voxrun.stream.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
@@ -62,6 +66,26 @@ def test_sessions_at_once_give_what_they_give_one_by_one(
         at_once = list(pool.map(heard, range(1, 9)))
     assert at_once == [heard(n) for n in range(1, 9)]
     assert blas_threads() == before
+
+
+@pytest.mark.parametrize("kernels", ["", "none"])
+def test_only_the_owner_thread_calls_mlx(
+    kernels: str, samples: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOXRUN_KERNELS", kernels)
+    others = strangers(monkeypatch)
+    transcriber = Transcriber.open(CHECKPOINT)
+    sessions_at_once(transcriber.model)
+    transcriber.transcribe(samples[:8000], rate=16000, temperature=1.0, alternatives=2, unstick=True)
+    session = transcriber.session(live=True, draft_ms=80, look_ahead=1)
+    session.feed(samples[:8000])
+    session.flush()
+    session.cancel()
+    scorer = mlx_thread.computed(Scorer, transcriber.model, transcriber.tokenizer)
+    mlx_thread.computed(scorer.hear, samples[:8000])
+    assert others == []
+    mx.zeros(1)
+    assert others == ["zeros in MainThread"]
 
 
 def test_a_session_may_be_fed_by_one_thread_after_the_other(

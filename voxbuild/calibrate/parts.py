@@ -13,7 +13,7 @@ from voxrun.model.cpu.dense import FloatMatrix
 from voxrun.model.cpu.layers import MappedEmbedding, MappedLinear
 from voxrun.model.cpu.tiled import Tiled
 from voxrun.model.decoder import delay_embedding
-from voxrun.model.layers import Span
+from voxrun.model.layers import Span, new_cache
 from voxrun.model.linear import Linear
 from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.stream.schedule import KNOWN_DELAYS
@@ -120,7 +120,7 @@ class EncoderLayer(Part):
 
     def begin(self) -> KVCache:
         """Its keys and values."""
-        return KVCache(self.model.config.encoder.sliding_window)
+        return new_cache(self.model.config.encoder.sliding_window)
 
     def compute(self, x: Any, shared: None, kept: KVCache) -> Any:
         """Frames [1, n, dim] -> the same."""
@@ -159,7 +159,7 @@ class DecoderLayer(Part):
 
     def begin(self) -> KVCache:
         """Its keys and values."""
-        return KVCache(self.model.config.decoder.sliding_window)
+        return new_cache(self.model.config.decoder.sliding_window)
 
     def compute(self, x: Any, shared: Any, kept: KVCache) -> Any:
         """Positions [1, n, dim] -> the same."""

@@ -1,33 +1,53 @@
-"""Scaled dot-product attention: MLX's own on a GPU; on a CPU that of `voxrun.model.cpu.attention`."""
+"""Scaled dot-product attention: MLX's own over rings; on a CPU that of `voxrun.model.cpu.attention`."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from voxrun.device import mx, own_kernels
+from voxrun.device import mx
 
 from .cpu.attention import Seen, attend_all
+from .ring import Place, RingCache
 
 
 def attend(q: Any, streams: Sequence[Seen], scale: float) -> Any:
     """Queries [1, n, heads, dim] of these streams, one behind the other -> [1, n, heads, dim]."""
     if isinstance(q, np.ndarray):
         return attend_all(q[0], streams, scale)[None]
-    if own_kernels():
-        return _by_numpy(q, streams, scale)
-    outs, start = [], 0
-    for seen in streams:
-        own = q if len(streams) == 1 else q[:, start : start + seen.n]
-        mask = window_mask(seen.keys.shape[2] - seen.n, seen.n, seen.window)
-        outs.append(
-            mx.fast.scaled_dot_product_attention(
-                own.swapaxes(1, 2), seen.keys, seen.values, scale=scale, mask=mask
-            ).swapaxes(1, 2)
-        )
-        start += seen.n
-    return outs[0] if len(outs) == 1 else mx.concatenate(outs, axis=1)
+    return _by_numpy(q, streams, scale)
+
+
+def attend_rings(
+    q: mx.array, k: mx.array, v: mx.array, caches: Sequence[RingCache], places: Sequence[Place], scale: float
+) -> mx.array:
+    """Write a layer's keys and values to the caches; its queries' answers [1, rows, heads, dim], or as q is.
+
+    Q, k and v are [1, heads, n, dim] of one stream, or [rows, heads, 1, dim] of several.
+    """
+    if len(caches) == 1:
+        out = _attend_ring(q, k, v, caches[0], places[0], scale)
+        return out if q.shape[2] == 1 else out.swapaxes(1, 2)
+    ends = np.cumsum([place.n for place in places])[:-1].tolist()
+    own = zip(*(mx.split(array, ends) for array in (q, k, v)), strict=True)
+    outs = []
+    for parts, cache, place in zip(own, caches, places, strict=True):
+        one, two, three = map(_turned, parts)
+        outs.append(_turned(_attend_ring(one, two, three, cache, place, scale)))
+    return mx.concatenate(outs)
+
+
+def _attend_ring(
+    q: mx.array, k: mx.array, v: mx.array, cache: RingCache, place: Place, scale: float
+) -> mx.array:
+    """The same of one stream, all [1, heads, n, dim]."""
+    keys, values = cache.update(k, v, place.slots)
+    return mx.fast.scaled_dot_product_attention(q, keys, values, scale=scale, mask=place.mask)
+
+
+def _turned(rows: mx.array) -> mx.array:
+    """[n, heads, 1, dim] -> [1, heads, n, dim], and back."""
+    return rows if rows.shape[0] == rows.shape[2] else rows.swapaxes(0, 2)
 
 
 def _by_numpy(q: mx.array, streams: Sequence[Seen], scale: float) -> mx.array:
@@ -39,17 +59,3 @@ def _by_numpy(q: mx.array, streams: Sequence[Seen], scale: float) -> mx.array:
     pairs = zip(streams, others[::2], others[1::2], strict=True)
     numpy = [Seen(seen.n, keys, values, seen.window) for seen, keys, values in pairs]
     return mx.array(attend_all(queries[0], numpy, scale, max(seen.n for seen in numpy)))[None]
-
-
-@lru_cache(maxsize=4)  # the same for all layers, and for most blocks of a long stream
-def window_mask(past: int, n: int, window: int) -> mx.array | str | None:
-    """The mask of n new queries after `past` cached keys: None if they see all, "causal" within the window.
-
-    Otherwise a boolean [n, past + n] in which query i sees the keys past+i-window+1 .. past+i.
-    """
-    if n == 1 and past < window:
-        return None
-    if past + n <= window:
-        return "causal"
-    query, key = np.arange(past, past + n)[:, None], np.arange(past + n)
-    return mx.array((key <= query) & (key > query - window))

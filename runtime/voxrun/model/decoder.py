@@ -13,6 +13,7 @@ from voxrun.device import mx, nn
 from .functions import gelu
 from .layers import Attention, FeedForward, Span
 from .linear import Embedding, Linear
+from .ring import Pass
 
 
 class AdaptiveNorm(nn.Module):
@@ -39,9 +40,12 @@ class DecoderBlock(nn.Module):
         self.ffn_norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
         self.mlp = FeedForward(c)
 
-    def __call__(self, x: Any, gain: Any, spans: Sequence[Span]) -> Any:
-        """X [1, n, dim], the rows of all spans, gain [n or 1, dim] -> [1, n, dim]."""
-        x = x + self.attention(self.attn_norm(x), spans)
+    def __call__(self, x: Any, gain: Any, spans: Sequence[Span], shared: Pass | None = None) -> Any:
+        """X [1, n, dim], the rows of all spans, gain [n or 1, dim] -> [1, n, dim].
+
+        `shared` as for `Attention`.
+        """
+        x = x + self.attention(self.attn_norm(x), spans, shared)
         return x + self.mlp(self.ffn_norm(x) * gain)
 
 
@@ -64,8 +68,9 @@ class LanguageModel(nn.Module):
 
     def __call__(self, x: Any, gains: Sequence[Any], spans: Sequence[Sequence[Span]]) -> Any:
         """X [1, n, dim] -> hidden states [1, n, dim] after the last norm; gains and spans of each layer."""
+        shared = self.layers[0].attention.begin(spans)
         for layer, gain, own in zip(self.layers, gains, spans, strict=True):
-            x = layer(x, gain, own)
+            x = layer(x, gain, own, shared)
         return self.norm(x)
 
     def logits(self, hidden: Any) -> Any:

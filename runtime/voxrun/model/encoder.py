@@ -9,10 +9,10 @@ import numpy as np
 from voxrun.checkpoint.config import ModelConfig, TransformerConfig
 from voxrun.device import mx, nn
 
-from .cache import KVCache
 from .functions import gelu, joined
-from .layers import Attention, FeedForward, Span
+from .layers import Attention, FeedForward, Span, new_cache, spans_of
 from .linear import Linear
+from .ring import Pass
 
 KERNEL = 3
 
@@ -24,7 +24,7 @@ class EncoderState:
         self.mel_tail: Any = mx.zeros((1, KERNEL - 1, config.audio.num_mel_bins), dtype)
         self.conv_tail: Any = mx.zeros((1, KERNEL - 2, config.encoder.dim), dtype)
         mx.eval(self.mel_tail, self.conv_tail)
-        self.caches = [KVCache(config.encoder.sliding_window) for _ in range(config.encoder.n_layers)]
+        self.caches = [new_cache(config.encoder.sliding_window) for _ in range(config.encoder.n_layers)]
 
     def copy(self) -> "EncoderState":
         """The same state, to go on with independently."""
@@ -43,9 +43,9 @@ class EncoderBlock(nn.Module):
         self.ffn_norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
         self.mlp = FeedForward(c)
 
-    def __call__(self, x: Any, spans: Sequence[Span]) -> Any:
-        """X [1, n, dim], the rows of all spans -> [1, n, dim]."""
-        x = x + self.attention(self.attn_norm(x), spans)
+    def __call__(self, x: Any, spans: Sequence[Span], shared: Pass | None = None) -> Any:
+        """X [1, n, dim], the rows of all spans -> [1, n, dim]; `shared` as for `Attention`."""
+        x = x + self.attention(self.attn_norm(x), spans, shared)
         return x + self.mlp(self.ffn_norm(x))
 
 
@@ -63,9 +63,11 @@ class Encoder(nn.Module):
     def __call__(self, mels: Sequence[Any], states: Sequence[EncoderState]) -> Any:
         """Each stream's mel [1, n, bins], n even and not 0 -> [1, sum of n/2, dim], continuing `states`."""
         stems = [self.stem(mel, state) for mel, state in zip(mels, states, strict=True)]
-        x = joined(stems)
-        for i, layer in enumerate(self.layers):
-            x = layer(x, [Span(state.caches[i], s.shape[1]) for state, s in zip(states, stems, strict=True)])
+        x, counts = joined(stems), [stem.shape[1] for stem in stems]
+        spans = spans_of([state.caches for state in states], counts)
+        shared = self.layers[0].attention.begin(spans)
+        for layer, own in zip(self.layers, spans, strict=True):
+            x = layer(x, own, shared)
         return self.norm(x)
 
     def stem(self, mel: Any, state: EncoderState) -> Any:

@@ -4,6 +4,7 @@ They answer in the kind that they are given: each evaluation by MLX costs as muc
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,14 @@ def joined(parts: Sequence[Any], axis: int = 1) -> Any:
 
 def gated(gate: Any, up: Any) -> Any:
     """silu(gate) * up."""
-    return cpu.gated(gate, up) if isinstance(gate, np.ndarray) else nn.silu(gate) * up
+    return cpu.gated(gate, up) if isinstance(gate, np.ndarray) else _gated(gate, up)
 
 
 def gelu(x: Any) -> Any:
     """The exact one, with erf."""
     return cpu.gelu(x) if isinstance(x, np.ndarray) else nn.gelu(x)
+
+
+@partial(mx.compile, shapeless=True)
+def _gated(gate: mx.array, up: mx.array) -> mx.array:
+    return nn.silu(gate) * up

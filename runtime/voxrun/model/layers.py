@@ -8,21 +8,33 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from voxrun.checkpoint.config import TransformerConfig
-from voxrun.device import nn
+from voxrun.device import mx, nn, own_kernels
 
-from .attention import attend
-from .cache import KVCache
+from .attention import attend, attend_rings
+from .cache import FlatCache, KVCache
 from .cpu.attention import Seen
 from .functions import gated
-from .linear import Linear
+from .linear import Linear, fuse
+from .ring import Pass, RingCache
 from .rotary import rotary
+
+
+def new_cache(window: int) -> KVCache:
+    """An empty cache: a ring for MLX's own attention, else one for that of `voxrun.model.cpu`."""
+    return FlatCache(window) if own_kernels() else RingCache(window)
 
 
 class Span(NamedTuple):
     """The next n rows are one stream's."""
 
-    cache: KVCache
+    cache: Any
+    """Of `new_cache`."""
     n: int
+
+
+def spans_of(streams: Sequence[Sequence[KVCache]], counts: Sequence[int]) -> list[list[Span]]:
+    """The spans of each layer: of the streams' caches, one a layer, and the rows of each stream."""
+    return [list(map(Span, caches, counts)) for caches in zip(*streams, strict=True)]
 
 
 class Attention(nn.Module):
@@ -34,31 +46,63 @@ class Attention(nn.Module):
         self.k_proj = Linear(c.dim, c.n_kv_heads * c.head_dim, bias=False)
         self.v_proj = Linear(c.dim, c.n_kv_heads * c.head_dim, bias=c.use_biases)
         self.o_proj = Linear(c.n_heads * c.head_dim, c.dim, bias=c.use_biases)
-        self._head_dim = c.head_dim
+        self._heads, self._kv_heads, self._head_dim = c.n_heads, c.n_kv_heads, c.head_dim
         self._rotary = rotary(c.rope_theta, c.head_dim)
 
-    def __call__(self, x: Any, spans: Sequence[Span]) -> Any:
-        """X [1, n, dim] -> [1, n, dim]; appends each stream's positions to its cache."""
+    def begin(self, layers: Sequence[Sequence[Span]]) -> Pass | None:
+        """What all layers of a stack share in a pass over these spans of each; None if nothing."""
+        if not isinstance(layers[0][0].cache, RingCache):
+            return None
+        return Pass.begin(layers, self._kv_heads, self._head_dim, self._turn)
+
+    def __call__(self, x: Any, spans: Sequence[Span], shared: Pass | None = None) -> Any:
+        """X [1, n, dim] -> [1, n, dim]; appends each stream's positions to its cache.
+
+        `shared` is of `begin`, of this layer alone if it is not given.
+        """
+        shared = shared or self.begin([spans])
+        out = self._in_numpy(x, spans) if shared is None else self._in_rings(x, spans, shared)
+        return self.o_proj(out.reshape(1, x.shape[1], -1))
+
+    def fuse(self) -> None:
+        """Compute queries, keys and values in one product, if their matrices are stored alike."""
+        fuse(self, ("q_proj", "k_proj", "v_proj"), "qkv_proj")
+
+    def _in_rings(self, x: Any, spans: Sequence[Span], shared: Pass) -> Any:
+        """Attention by MLX, of queries and keys that are rotated together."""
+        if "qkv_proj" in self:
+            qkv = self.qkv_proj(x)
+        else:
+            qkv = mx.concatenate([self.q_proj(x), self.k_proj(x), self.v_proj(x)], axis=-1)
+        n, total = x.shape[1], self._heads + 2 * self._kv_heads
+        if len(spans) > 1 or n == 1:  # each stream is at a position of its own
+            heads = qkv.reshape(n, total, 1, self._head_dim)
+        else:
+            heads = qkv.reshape(1, n, total, self._head_dim).swapaxes(1, 2)
+        turned, v = mx.split(heads, [self._heads + self._kv_heads], axis=1)
+        q, k = mx.split(self._rotary.turned(turned, shared.positions), [self._heads], axis=1)
+        caches = [cache for cache, _ in spans]
+        return attend_rings(q, k, v, caches, shared.places, self._head_dim**-0.5)
+
+    def _in_numpy(self, x: Any, spans: Sequence[Span]) -> Any:
+        """Attention by NumPy, also of MLX's arrays."""
         for cache, _ in spans:
             cache.turn_back(self._turn)
         positions = [(cache.angle, n) for cache, n in spans]
-        q = self._rotary.rotate(self._heads(self.q_proj(x)), positions)
-        k = self._rotary.rotate(self._heads(self.k_proj(x)), positions).swapaxes(1, 2)
-        v = self._heads(self.v_proj(x)).swapaxes(1, 2)
-        out = attend(q, self._seen(k, v, spans), self._head_dim**-0.5)
-        return self.o_proj(out.reshape(1, x.shape[1], -1))
+        q = self._rotary.rotate(self._split(self.q_proj(x)), positions)
+        k = self._rotary.rotate(self._split(self.k_proj(x)), positions).swapaxes(1, 2)
+        v = self._split(self.v_proj(x)).swapaxes(1, 2)
+        return attend(q, self._seen(k, v, spans), self._head_dim**-0.5)
 
-    def _heads(self, x: Any) -> Any:
+    def _split(self, x: Any) -> Any:
         return x.reshape(1, x.shape[1], -1, self._head_dim)
 
     def _seen(self, k: Any, v: Any, spans: Sequence[Span]) -> list[Seen]:
-        if len(spans) == 1:
-            cache, n = spans[0]
-            return [Seen(n, *cache.update(k, v), cache.window)]
         seen, start = [], 0
         for cache, n in spans:
-            own = cache.update(k[:, :, start : start + n], v[:, :, start : start + n])
-            seen.append(Seen(n, *own, cache.window))
+            own = slice(start, start + n) if len(spans) > 1 else slice(None)
+            keys, values = cache.update(k[:, :, own], v[:, :, own])
+            seen.append(Seen(n, keys, values, cache.window))
             start += n
         return seen
 
@@ -79,4 +123,12 @@ class FeedForward(nn.Module):
 
     def __call__(self, x: Any) -> Any:
         """X [1, n, dim] -> [1, n, dim]."""
-        return self.down_proj(gated(self.gate_proj(x), self.up_proj(x)))
+        if "gate_up_proj" in self:
+            gate, up = mx.split(self.gate_up_proj(x), 2, axis=-1)
+        else:
+            gate, up = self.gate_proj(x), self.up_proj(x)
+        return self.down_proj(gated(gate, up))
+
+    def fuse(self) -> None:
+        """Compute gate and up in one product, if their matrices are stored alike."""
+        fuse(self, ("gate_proj", "up_proj"), "gate_up_proj")

@@ -1,5 +1,7 @@
 """Linear layers and embeddings, dense or quantized, by MLX's faster product for the number of rows."""
 
+from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 from voxrun.device import mx, nn, on_cpu
@@ -48,3 +50,31 @@ class Embedding(nn.Embedding):
     def to_quantized(self, group_size: int, bits: int, mode: str, **_: Any) -> QuantizedEmbedding:
         """The same layer, quantized."""
         return QuantizedEmbedding.from_embedding(self, group_size, bits, mode)
+
+
+def fuse(module: Any, names: Sequence[str], joint: str) -> None:
+    """Put one layer in the place of these, if they are stored alike; its outputs are theirs, in order."""
+    layers = [module[name] for name in names if name in module]
+    if layers and all(_stored(layer) == _stored(layers[0]) for layer in layers):
+        module[joint] = _joined(layers)
+        for name in names:
+            del module[name]
+
+
+def _joined(layers: Sequence[Any]) -> Any:
+    joint = copy(layers[0])
+    for name in ("weight", "scales", "biases"):
+        if name in joint:
+            joint[name] = mx.concatenate([layer[name] for layer in layers])
+    if biases := [layer.bias for layer in layers if "bias" in layer]:
+        none = (mx.zeros(len(layer.weight), biases[0].dtype) for layer in layers)
+        pairs = zip(layers, none, strict=True)
+        joint.bias = mx.concatenate([layer.get("bias", zeros) for layer, zeros in pairs])
+    return joint
+
+
+def _stored(layer: Any) -> tuple[Any, ...]:
+    """How a layer is stored: layers that agree can be one."""
+    settings = [getattr(layer, name, None) for name in ("group_size", "bits", "mode")]
+    types = [layer[name].dtype for name in ("weight", "scales", "biases") if name in layer]
+    return type(layer), *settings, *types

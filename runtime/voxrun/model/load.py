@@ -11,22 +11,25 @@ from voxrun.checkpoint.dialects import VOXMLX
 from voxrun.checkpoint.layout import Layout
 from voxrun.checkpoint.quantization import module_settings
 from voxrun.checkpoint.tensors import map_file
-from voxrun.device import activation_dtype, mx, nn, own_kernels, tree_flatten
+from voxrun.device import activation_dtype, mx, nn, own_kernels, set_limits, tree_flatten
 from voxrun.errors import ConfigError, WeightsError
 
 from .cpu import layers
 from .voxtral import VoxtralRealtime
 
 NAMES_SHOWN = 5
-BUFFERS = 64 * 2**20
-"""Bytes that MLX may keep for reuse; without a limit, other runtimes grew beyond 20 GB in an hour."""
 
 
 def load_model(folder: Path) -> VoxtralRealtime:
     """Read configuration and weights, in any of the known dialects. Raises ConfigError, WeightsError."""
     layout = Layout(folder)
     config, tensors = _read(layout)
-    return assemble(config, tensors, str(folder), _mapped(layout, config) if own_kernels() else {})
+    if own_kernels():
+        return assemble(config, tensors, str(folder), _mapped(layout, config))
+    model = assemble(config, tensors, str(folder))
+    del tensors  # or the matrices would stay in memory beside the fused ones
+    model.fuse()
+    return model
 
 
 def assemble(
@@ -47,7 +50,7 @@ def assemble(
     model.compute_in(activation_dtype(tensors["language_model.norm.weight"].dtype))
     mx.eval(model.parameters())
     model.eval()
-    mx.set_cache_limit(BUFFERS)
+    set_limits()
     return model
 
 

@@ -34,6 +34,10 @@ class Rotary:
         positions = [first + i for first, n in spans for i in range(n)]
         return self._rope(x[0][:, :, None], mx.array(positions, mx.int32))[:, :, 0][None]
 
+    def turned(self, x: mx.array, positions: mx.array) -> mx.array:
+        """X [streams, heads, n, head dim], each stream's n rows from its position in `positions` on."""
+        return self._rope(x, positions)
+
     def _rope(self, x: mx.array, offset: Any) -> mx.array:
         return mx.fast.rope(
             x,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +15,7 @@ from .cache import KVCache
 from .decoder import LanguageModel
 from .encoder import Adapter, Encoder, EncoderState
 from .functions import joined
-from .layers import Span
+from .layers import Attention, FeedForward, new_cache, spans_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class DecoderRows:
     """The next rows of one stream for the decoder."""
 
     tokens: Any
-    """[n]"""
+    """[n]: a list, or MLX's array, which may not be evaluated yet."""
     audio: Any
     """Embeddings [1, n, dim] at the same positions."""
     gains: list[Any]
@@ -65,6 +66,16 @@ class VoxtralRealtime(nn.Module):
         self.set_dtype(dtype)
         self._dtype = dtype
 
+    def fuse(self) -> None:
+        """Compute products of the same input together, where their matrices are stored alike.
+
+        For MLX's products: their number counts on a GPU. The matrices get other names, and are made here.
+        """
+        for layer in self.modules():
+            if isinstance(layer, Attention | FeedForward):
+                layer.fuse()
+                mx.eval(layer.parameters())  # one layer at a time: its matrices are in memory twice
+
     def encoder_state(self) -> EncoderState:
         """The state at the start of a stream."""
         return EncoderState(self._config, self._dtype)
@@ -72,19 +83,22 @@ class VoxtralRealtime(nn.Module):
     def decoder_caches(self) -> list[KVCache]:
         """The decoder's empty caches, one a layer."""
         decoder = self._config.decoder
-        return [KVCache(decoder.sliding_window) for _ in range(decoder.n_layers)]
+        return [new_cache(decoder.sliding_window) for _ in range(decoder.n_layers)]
 
     def encode(self, mel: Any, state: EncoderState) -> Any:
         """Mel [n, bins], n a multiple of `mel_per_position`, not 0 -> embeddings [1, positions, dim]."""
         return self.encode_all([mel], [state])[0]
 
     def encode_all(self, mels: Sequence[Any], states: Sequence[EncoderState]) -> list[Any]:
-        """The same for several streams in one pass: the embeddings of each."""
+        """The same for several streams in one pass: the embeddings of each.
+
+        MLX's are being computed when this returns; nobody waits for them before they are needed.
+        """
         given = [self._activations(mel)[None] for mel in mels]
         embeddings = self.adapter(self.encoder(given, states))
         if not self._in_numpy:
-            # Evaluated here: MLX's streams belong to threads, and a session may move between them.
-            mx.eval(embeddings, [(state.mel_tail, state.conv_tail) for state in states])
+            tails = [(state.mel_tail, state.conv_tail) for state in states]
+            mx.async_eval(embeddings, tails)  # type: ignore[no-untyped-call]
         if len(mels) == 1:
             return [embeddings]
         ends = np.cumsum([len(mel) // self._config.mel_per_position for mel in mels]).tolist()
@@ -103,19 +117,18 @@ class VoxtralRealtime(nn.Module):
 
     def decode_all(self, streams: Sequence[DecoderRows]) -> Any:
         """The same for several streams in one pass: the hidden states of all, one behind the other."""
-        tokens = np.concatenate([np.asarray(stream.tokens) for stream in streams])
+        kind = np.asarray if self._in_numpy else partial(mx.array, dtype=mx.int32)
+        tokens = joined([kind(stream.tokens) for stream in streams], axis=0)
         audio = joined([self._activations(stream.audio) for stream in streams])
-        table = self.language_model.embed_tokens
-        embedded = table(tokens) if self._in_numpy else table(mx.array(tokens)).astype(self._dtype)
+        x = self._activations(self.language_model.embed_tokens(tokens))[None] + audio
         counts = [len(stream.tokens) for stream in streams]
-        spans = [
-            [Span(cache, n) for cache, n in zip(caches, counts, strict=True)]
-            for caches in zip(*(stream.caches for stream in streams), strict=True)
-        ]
-        return self.language_model(embedded[None] + audio, _gains_of_rows(streams, counts), spans)
+        spans = spans_of([stream.caches for stream in streams], counts)
+        return self.language_model(x, _gains_of_rows(streams, counts), spans)
 
     def _activations(self, array: Any) -> Any:
-        return np.asarray(array) if self._in_numpy else mx.array(array).astype(self._dtype)
+        if self._in_numpy:
+            return np.asarray(array)
+        return (array if isinstance(array, mx.array) else mx.array(array)).astype(self._dtype)
 
 
 def _gains_of_rows(streams: Sequence[DecoderRows], counts: list[int]) -> list[Any]:

@@ -75,6 +75,7 @@ class Computation:
         self._taken = 0  # samples of the stream
         self._heard = 0  # positions of the stream that were encoded
         self._audio_taken = 0  # samples of the caller's
+        self._blocks: deque[tuple[int, int]] = deque()  # encoded, not all decoded: where each ends, both ways
         self._answers: list[tuple[Future[Result], Result | BaseException]] = []
         self._settled = -1.0  # end of the last token
         self._draft = ""
@@ -86,7 +87,7 @@ class Computation:
         self.n_tokens = 0
         self.n_passes = 0
         self.audio_done = 0
-        """Samples of the caller's audio that are computed."""
+        """Samples of the caller's audio that are computed, block by block."""
 
     def queue(self, call: Call) -> None:
         """Have a call done after those before it, once the scheduler is told."""
@@ -125,8 +126,17 @@ class Computation:
 
     @property
     def waiting_samples(self) -> int:
-        """Samples that can be taken now: none while embeddings wait to be decoded."""
-        return 0 if self.ready else sum(len(call.samples) for call in self._untaken)
+        """Samples that were not taken."""
+        return sum(len(call.samples) for call in self._untaken)
+
+    def is_hungry(self, positions: int) -> bool:
+        """Whether samples can be taken, and at most so many positions of embeddings wait to be decoded.
+
+        Fewer than a decoder's next step needs are none.
+        """
+        if self._state is None or not self.waiting_samples:
+            return False
+        return all(each.waiting <= positions for each in self.ready)
 
     def take(self, positions: int) -> FloatArray | None:
         """The mel frames of at most so many further positions, None if there is not even one."""
@@ -166,6 +176,7 @@ class Computation:
     def hear(self, embeddings: Any) -> None:
         """The embeddings of the frames that were taken."""
         self._heard += embeddings.shape[1]
+        self._blocks.append((self._heard, self._audio_taken))
         for generator in self._generators:
             generator.hear(embeddings)
 
@@ -231,6 +242,9 @@ class Computation:
             self._drop()
         while self._untaken and not len(self._untaken[0].samples):
             self._take(self._untaken[0], 0)
+        decoded = min(generator.n_positions for generator in self._generators)
+        while self._blocks and self._blocks[0][0] <= decoded:
+            self.audio_done = self._blocks.popleft()[1]
         if not self.ready:
             self.audio_done = self._audio_taken
         if self._calls:

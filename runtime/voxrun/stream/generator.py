@@ -7,29 +7,24 @@ the positions after a wrong guess are computed again.
 Nor does the company of other rows in a pass change a token, a stream's own or other streams': products of one
 and of many rows are rounded differently, so where the best two tokens are closer than that, the position is
 computed again alone, and that counts. Left are the keys and values of earlier positions, which are kept as
-they were computed: their rounding is far below that margin.
+they were computed, see docs/architecture.md (Sessions together).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from voxrun.device import mx
 from voxrun.model.cache import KVCache
 from voxrun.model.functions import joined
 from voxrun.model.voxtral import DecoderRows, VoxtralRealtime
 
-from .sampling import Sampler
+from .sampling import Best, Sampler, TwoBest
 from .schedule import Schedule
 from .tokenizer import Tokenizer
-
-FIRST_GUESS = 4
-"""Positions in the first pass after text: of 2 to 6 the fastest on tiny's recordings, where each further one
-costs 0.2 to 0.3 of the first."""
-MOST_ROWS = 16
-"""Positions in one pass, at most."""
+from .tuning import tuning
 
 Picked = tuple[int, Any]
-"""A token, and the logits [vocabulary] that it was picked from, or None if they are not kept."""
+"""A token, and NumPy's logits [vocabulary] that it was picked from, or None if they are not kept."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +33,16 @@ class Step:
 
     rows: DecoderRows
     picks: int
+    number: int
+    """How many tokens there are before the first that it gives."""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A step whose pass was submitted, and is not read."""
+
+    step: Step
+    best: TwoBest
 
 
 class Begun(NamedTuple):
@@ -62,26 +67,32 @@ class Generator:
         sampler: Sampler,
         *,
         live: bool,
-        most_rows: int = MOST_ROWS,
+        most_rows: int | None = None,
         keep_logits: bool = False,
         begun: Begun | None = None,
     ) -> None:
-        """`most_rows` of 1 is plain decoding, without look-ahead; `begun`: the first positions are done."""
+        """`most_rows`: positions in a pass, at most; None is as many as the device's `Tuning` says, 1 is
+        plain decoding, without look-ahead. `begun`: the first positions are done.
+        """
         begun = begun or Begun(model.decoder_caches(), schedule.prompt(tokenizer), 0)
         self._tokenizer, self._sampler = tokenizer, sampler
         self._gains = model.gains(schedule.n_delay)
         self._caches = begun.caches
-        self._most_rows, self._keep_logits = most_rows, keep_logits
+        self._look_ahead = [min(rows, most_rows or rows) for rows in tuning().look_ahead]
+        self.keeps_logits = keep_logits
         self.live = live
         """Whether an end-of-stream token is only a pause."""
         self._inputs = begun.inputs
         """The tokens that are known of the next positions: the prompt, then the last token."""
         self._audio: list[Any] = []  # embeddings [1, n, dim] of the next positions
-        self._waiting = 0  # positions of these
-        self._rows = 1  # positions to try in the next pass
+        self.waiting = 0
+        """Positions of audio that were heard, and are not decoded."""
+        self._level = 0  # of `Tuning.look_ahead`, for the next pass
         self._run = 0  # pads in a row
         self.alone = False
         """Whether the next position is computed in a pass of its own."""
+        self.ahead: Submitted | None = None
+        """The next step, if it was submitted before the token of the one before was read."""
         self.limit: int | None = None
         """Tokens in all, once the end is known."""
         self.n_positions = 0
@@ -111,37 +122,51 @@ class Generator:
     @property
     def ready(self) -> bool:
         """Whether it has a step to compute."""
-        return self._waiting >= len(self._inputs) and not self.over
+        return self.waiting >= len(self._inputs) and not self.over
 
     def hear(self, block: Any) -> None:
         """Embeddings [1, n, dim] of the next positions."""
         self._audio.append(block)
-        self._waiting += block.shape[1]
+        self.waiting += block.shape[1]
 
-    def step(self, most_rows: int = MOST_ROWS) -> Step:
+    def step(self, most_rows: int) -> Step:
         """The next step, if `ready`: the prompt, or the next position and up to `most_rows` - 1 guesses."""
         guesses = 0
         if len(self._inputs) == 1 and not self.alone:
-            guesses = min(self._rows, most_rows, self._waiting) - 1
+            guesses = min(self._look_ahead[self._level], most_rows, self.waiting) - 1
             if self.limit is not None:
                 guesses = min(guesses, self.limit - self.n_tokens - 1)
         tokens = self._inputs + [self._tokenizer.pad] * guesses
-        return Step(
-            DecoderRows(tokens, self._next_audio()[:, : len(tokens)], self._gains, self._caches), 1 + guesses
-        )
+        return self._step(tokens, 0, picks=1 + guesses)
 
-    def scores(self, logits: Any) -> Any:
+    def step_after(self, ids: Any) -> Step | None:
+        """The step after one of a single row, whose token, MLX's [1], is not read yet.
+
+        None where it may not be wanted: without audio, at the limit, and with look-ahead, which waits for the
+        token to guess others. Only an end-of-stream token that ends the transcript makes it useless.
+        """
+        wanted = self.waiting > 1 and (self.limit is None or self.n_tokens + 1 < self.limit)
+        if not wanted or self._look_ahead[-1] > 1 or self._sampler.looks_back:
+            return None
+        ids = mx.where(ids == self._tokenizer.eos, self._tokenizer.pad, ids).astype(mx.int32)
+        return self._step(ids, 1, picks=1)
+
+    def _step(self, tokens: Any, first: int, picks: int) -> Step:
+        audio = self._next_audio()[:, first : first + len(tokens)]
+        return Step(DecoderRows(tokens, audio, self._gains, self._caches), picks, self.n_tokens + first)
+
+    def scores(self, step: Step, logits: Any) -> Any:
         """Of a step's logits [picks, vocabulary]: the token of a row is the one with the highest score."""
-        return self._sampler.scores(logits, self.n_tokens, self._run)
+        return self._sampler.scores(logits, step.number, self._run)
 
-    def take(self, step: Step, logits: Any, best: Sequence[int], sure: Sequence[bool]) -> list[Picked]:
+    def take(self, step: Step, best: Best) -> list[Picked]:
         """The step's rows up to the first wrong guess, or up to the first that is not sure, as tokens."""
         kept: list[Picked] = []
-        for row, (id, certain) in enumerate(zip(best, sure, strict=True)):
+        for row, (id, certain) in enumerate(zip(best.ids, best.sure, strict=True)):
             self.alone = not certain
             if self.alone:
                 break
-            kept.append((id, logits[row] if self._keep_logits else None))
+            kept.append((id, None if best.logits is None else best.logits[row]))
             if id != self._tokenizer.pad:  # or an end-of-stream token: the run of pads is over
                 break
         for cache in self._caches:
@@ -151,7 +176,7 @@ class Generator:
         for id, _ in kept:
             self._accept(id)
         if kept:
-            self._rows = self._next_rows()
+            self._level = self._next_level()
         self.n_passes += 1
         return kept
 
@@ -162,7 +187,7 @@ class Generator:
     def _consume(self, n: int) -> None:
         left = self._next_audio()[:, n:]
         self._audio = [left] if left.shape[1] else []
-        self._waiting -= n
+        self.waiting -= n
         self.n_positions += n
 
     def _accept(self, token: int) -> None:
@@ -172,9 +197,9 @@ class Generator:
         self._run = self._run + 1 if token == self._tokenizer.pad else 0
         self._inputs = [self._tokenizer.pad if ends else token]
 
-    def _next_rows(self) -> int:
-        """After [STREAMING_WORD] text follows, so none is guessed; pads come in runs, so guesses double."""
+    def _next_level(self) -> int:
+        """After [STREAMING_WORD] text follows, so none is guessed; pads come in runs, so guesses grow."""
         if self._inputs == [self._tokenizer.word]:
-            return 1
-        wanted = 2 * self._rows if self._inputs == [self._tokenizer.pad] else FIRST_GUESS
-        return min(wanted, self._most_rows)
+            return 0
+        level = self._level + 1 if self._inputs == [self._tokenizer.pad] else 1
+        return min(level, len(self._look_ahead) - 1)

@@ -9,10 +9,7 @@ from voxrun.arrays import FloatArray
 from voxrun.model.voxtral import VoxtralRealtime
 
 from .mel import LogMel
-
-BLOCK_POSITIONS = 64
-"""Positions encoded in a pass, at most: bounds memory for any chunk, the scores that attention computes only
-to mask them, and how long a stream waits for the others."""
+from .tuning import tuning
 
 
 class Listener:
@@ -49,6 +46,6 @@ class Listener:
 
     def feed(self, samples: FloatArray) -> list[Any]:
         """Samples [n] -> embeddings of the positions that are now complete, in blocks [1, positions, dim]."""
-        frames, step = self.frames(samples), BLOCK_POSITIONS * self._model.config.mel_per_position
+        frames, step = self.frames(samples), tuning().block_positions * self._model.config.mel_per_position
         blocks = (frames[first : first + step] for first in range(0, len(frames), step))
         return [self._model.encode(block, self.state) for block in blocks]

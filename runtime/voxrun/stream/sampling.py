@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from voxrun.arrays import FloatArray
 from voxrun.device import mx
 from voxrun.errors import VoxrunError
 
 from .results import Alternative
 from .tokenizer import Tokenizer, harmless
+from .tuning import tuning
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class Sampler:
         if self._unstick is not None:
             logits = logits - self._penalties(logits, run)
         if self._temperature > 0:
-            noise = [mx.random.gumbel(row.shape, key=self._key(number + i)) for i, row in enumerate(logits)]
+            n, vocabulary = logits.shape
+            noise = [mx.random.gumbel((vocabulary,), key=self._key(number + i)) for i in range(n)]
             logits = logits / self._temperature + _like(logits, mx.stack(noise))
         return logits
 
@@ -67,6 +70,11 @@ class Sampler:
     def scale(self) -> float:
         """What a difference of logits is multiplied by in scores."""
         return 1 / self._temperature if self._temperature > 0 else 1.0
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether scores depend on the tokens before."""
+        return self._unstick is not None
 
     def _penalties(self, logits: Any, run: int) -> Any:
         assert self._unstick is not None
@@ -78,35 +86,37 @@ class Sampler:
         return mx.random.key((self._seed << 32) + number)
 
 
+SMALL = 10.0
+"""Logits below this differ between two passes by as much as if they were this large."""
+
+
 def _like(logits: Any, array: mx.array) -> Any:
     return np.asarray(array) if isinstance(logits, np.ndarray) else array
 
 
-ROUNDING = {"float32": 1e-4, "float16": 4e-3, "bfloat16": 3e-2}
-"""Share of a logit by which it may differ between two passes, by the type of activations: some ten times what
-was seen, and below 10 the share of 10."""
-
-
 @dataclass(frozen=True)
-class Best:
-    """The tokens of some rows of scores."""
+class TwoBest:
+    """Of rows of scores: the best token, its score, the second best score, the size of the logits; all [n].
 
-    ids: list[int]
-    sure: list[bool]
-    """Whether the second best is farther away than rounding could bring it."""
+    MLX's arrays are computed when they are read.
+    """
+
+    ids: Any
+    top: Any
+    second: Any
+    size: Any
+    logits: Any
+    """The logits themselves [n, vocabulary], or None if they are not kept."""
 
 
-def best_of(scores: Sequence[Any], scales: Sequence[float], dtype: mx.Dtype) -> list[Best]:
-    """The best of scores [n, vocabulary], of which there may be several; `dtype` is that of activations."""
-    found = [_two(each) for each in scores]
-    if not isinstance(scores[0], np.ndarray):
-        mx.eval(found)  # all together
-    share = ROUNDING[str(dtype).removeprefix("mlx.core.")]
-    return [_best(two, share, scale) for two, scale in zip(found, scales, strict=True)]
+def two_best(scores: Any, logits: Any, keep: bool = False) -> TwoBest:
+    """Of scores [n, vocabulary] that were made of these logits, or are them; whether to keep the logits."""
+    ids, top, second = _two(scores)
+    size = abs(top) if scores is logits else abs(logits).max(axis=1)
+    return TwoBest(ids, top, second, size, logits if keep else None)
 
 
 def _two(scores: Any) -> tuple[Any, Any, Any]:
-    """Of each row the best token, its score and the second best score."""
     if not isinstance(scores, np.ndarray):
         ids, top = mx.argmax(scores, axis=1), scores.max(axis=1)
         others = mx.where(mx.arange(scores.shape[1]) == ids[:, None], -mx.inf, scores)
@@ -119,15 +129,35 @@ def _two(scores: Any) -> tuple[Any, Any, Any]:
     return ids, top, second
 
 
-def _best(two: tuple[Any, Any, Any], share: float, scale: float) -> Best:
-    ids, top, second = map(np.asarray, two)
-    near = top - second < share * np.maximum(10 * scale, np.abs(top))
-    return Best(ids.tolist(), (~near).tolist())
+@dataclass(frozen=True)
+class Best:
+    """The tokens of some rows of scores."""
+
+    ids: list[int]
+    sure: list[bool]
+    """Whether the second best is farther away than rounding could bring it."""
+    logits: FloatArray | None
+    """[n, vocabulary], or None if they are not kept."""
 
 
-def likeliest(logits: Any, n: int, tokenizer: Tokenizer) -> tuple[Alternative, ...]:
-    """The n likeliest tokens of logits [vocabulary], best first."""
-    probabilities = np.array(mx.softmax(mx.array(logits)))
+def read(found: Sequence[TwoBest], scales: Sequence[float], dtype: mx.Dtype) -> list[Best]:
+    """Wait for MLX, once for all; `dtype` is that of activations, `scales` those of the scores."""
+    share = tuning().rounding[str(dtype).removeprefix("mlx.core.")]
+    if not isinstance(found[0].ids, np.ndarray):
+        mx.eval([vars(two) for two in found])
+    return [_best(two, share * scale) for two, scale in zip(found, scales, strict=True)]
+
+
+def _best(two: TwoBest, share: float) -> Best:
+    ids, top, second, size = (np.asarray(each) for each in (two.ids, two.top, two.second, two.size))
+    near = top - second < share * np.maximum(SMALL, size)
+    return Best(ids.tolist(), (~near).tolist(), None if two.logits is None else np.asarray(two.logits))
+
+
+def likeliest(logits: FloatArray, n: int, tokenizer: Tokenizer) -> tuple[Alternative, ...]:
+    """The n likeliest tokens of NumPy's logits [vocabulary], best first."""
+    weights = np.exp(logits - logits.max())
+    probabilities = weights / weights.sum()
     among = np.argpartition(-probabilities, min(n, len(probabilities) - 1))[:n]
     best = among[np.lexsort((among, -probabilities[among]))]
     texts = [harmless(tokenizer.text_bytes(int(id)).decode(errors="replace")) for id in best]

@@ -4,8 +4,13 @@ A round encodes a bounded number of positions, shared among the streams that hav
 decoder once for all streams that have. Then it goes to the end of the thread's queue, so that new sessions
 and models being loaded come in between. Streams join and leave between passes; nobody waits under a lock.
 
+Where MLX computes while Python goes on (a GPU), a round submits its passes, and before it reads their tokens
+it submits what will be wanted next (`voxrun.stream.decoding`): the encoder's next blocks of streams that soon
+have none left, or the next step. What a stream has in flight is dropped with its state.
+
 What goes wrong in one stream's own part (its samples, its `on_result`) ends that session only. What goes
-wrong in a pass (out of memory) ends those that were in it: their caches may be half written.
+wrong in a pass (out of memory) ends those that were in it, whether it fails when it is submitted or when it
+is read: their caches may be half written.
 """
 
 from collections import deque
@@ -17,18 +22,15 @@ from weakref import WeakSet
 
 import numpy as np
 
+from voxrun.device import own_kernels
 from voxrun.errors import VoxrunError
 from voxrun.mlx_thread import later
 from voxrun.parallel import one_blas_thread
 
 from .computation import Computation
-from .decoding import one_pass, passes
+from .decoding import Pass, passes, submit, submit_next
 from .generator import Generator
-from .listener import BLOCK_POSITIONS
-
-FILES_POSITIONS = 256
-"""Positions encoded in a pass, at most BLOCK_POSITIONS of each stream, while no session is live: small passes
-cost more. Beside a live session, which waits for the pass to end, BLOCK_POSITIONS of all streams together."""
+from .tuning import tuning
 
 Decoder = tuple[Computation, Generator]
 """A generator, and the stream that it decodes."""
@@ -93,7 +95,8 @@ class Scheduler:
                 computation.in_pass = True
                 with _own_part(computation):
                     _begin(computation)
-            positions = BLOCK_POSITIONS if any(c.live for c in self._met) else FILES_POSITIONS
+            sizes = tuning()
+            positions = sizes.block_positions if any(c.live for c in self._met) else sizes.files_positions
             for group in _by_model(at_work):
                 with _shared(group):
                     _compute(group, positions)
@@ -113,9 +116,15 @@ def _by_model(computations: Iterable[Computation]) -> list[list[Computation]]:
 
 def _compute(group: Sequence[Computation], positions: int) -> None:
     """One round of the streams of a model, which encodes so many positions at most."""
-    _encode([c for c in group if c.waiting_samples], positions)
-    for together in passes([(c, generator) for c in group for generator in c.ready]):
-        _decode(together)
+    left = _encode([c for c in group if c.is_hungry(0)], positions)
+    ready = [(c, generator) for c in group for generator in c.ready]
+    submitted = [(together, _submit(together)) for together in passes(ready)]
+    if not own_kernels():
+        _encode([c for c in group if c.is_hungry(tuning().look_ahead[-1])], left)
+        if len(ready) == 1:  # others would join its next step
+            _submit_next(*submitted[0])
+    for together, now in submitted:
+        _read(together, now)
     for computation in group:
         with _own_part(computation):
             computation.settle()
@@ -130,14 +139,15 @@ def _begin(computation: Computation) -> None:
         computation.begin()
 
 
-def _encode(hungry: Sequence[Computation], positions: int) -> None:
-    """One pass of the encoder, for those that have audio and no embeddings; who has little gets all of it."""
+def _encode(hungry: Sequence[Computation], positions: int) -> int:
+    """One pass of the encoder, in which who has little audio gets all of it. The positions that are left."""
+    most = tuning().block_positions
     taken, left = [], positions
     for i, computation in enumerate(sorted(hungry, key=lambda c: c.waiting_samples)):
         if left <= 0:
             break  # the others' turn is the next round
         with _own_part(computation):
-            share = min(BLOCK_POSITIONS, left // (len(hungry) - i))
+            share = min(most, left // (len(hungry) - i))
             frames = computation.take(max(1, share))
             if frames is not None:
                 taken.append((computation, frames))
@@ -148,13 +158,26 @@ def _encode(hungry: Sequence[Computation], positions: int) -> None:
             embeddings = model.encode_all(mels, [computation.encoder_state for computation, _ in taken])
             for (computation, _), block in zip(taken, embeddings, strict=True):
                 computation.hear(block)
+    return left
 
 
-def _decode(ready: Sequence[Decoder]) -> None:
-    """One pass of the decoder."""
-    with _shared([computation for computation, _ in ready]):
-        takes = one_pass(ready[0][0].model, [generator for _, generator in ready])
-        for (computation, generator), take in zip(ready, takes, strict=True):
+def _submit(together: Sequence[Decoder]) -> Pass | None:
+    """One pass of the decoder; None if it has failed."""
+    with _shared([computation for computation, _ in together]):
+        return submit(together[0][0].model, [generator for _, generator in together])
+    return None
+
+
+def _submit_next(together: Sequence[Decoder], now: Pass | None) -> None:
+    with _shared([computation for computation, _ in together]):
+        if now is not None:
+            submit_next(now)
+
+
+def _read(together: Sequence[Decoder], now: Pass | None) -> None:
+    """Give each stream the tokens of a pass."""
+    with _shared([computation for computation, _ in together]):
+        for (computation, generator), take in zip(together, now.read() if now else (), strict=False):
             with _own_part(computation):
                 computation.deliver(generator, take())
 

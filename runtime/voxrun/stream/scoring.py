@@ -18,7 +18,7 @@ from voxrun.model.voxtral import VoxtralRealtime
 from .at_once import decoder_bytes
 from .generator import Begun, Generator
 from .listener import Listener
-from .sampling import Sampler, best_of
+from .sampling import Sampler, read, two_best
 from .schedule import Schedule
 from .tokenizer import Tokenizer
 
@@ -130,7 +130,7 @@ class Recording:
 
     def _same(self, logits: Any, tokens: Sequence[int]) -> int:
         """How many of the first tokens are surely the best."""
-        (best,) = best_of([logits], [1.0], self.scorer.model.dtype)
+        (best,) = read([two_best(logits, logits)], [1.0], self.scorer.model.dtype)
         agree = [sure and id == token for id, sure, token in zip(best.ids, best.sure, tokens, strict=True)]
         return agree.index(False) if False in agree else len(agree)
 

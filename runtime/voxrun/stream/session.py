@@ -18,7 +18,7 @@ from voxrun.values import number, whole
 from .clock import FrameClock
 from .computation import Call, Computation, State
 from .draft import Draft
-from .generator import MOST_ROWS, Generator
+from .generator import Generator
 from .listener import Listener
 from .mel import look_beyond
 from .results import Result, joined
@@ -26,6 +26,7 @@ from .sampling import Sampler, Unstick
 from .schedule import Schedule
 from .scheduler import SCHEDULER
 from .tokenizer import Tokenizer
+from .tuning import tuning
 from .words import WordGrouper
 
 
@@ -54,7 +55,7 @@ class Session:
         live: bool = False,
         alternatives: int = 0,
         unstick: bool = False,
-        look_ahead: int = MOST_ROWS,
+        look_ahead: int | None = None,
         on_result: Callable[[Result], None] | None = None,
     ) -> None:
         """Begin a stream; usually called as `Transcriber.session`.
@@ -66,7 +67,8 @@ class Session:
         `live`: an end-of-stream token is a pause; otherwise it ends the transcript (contract step 9).
         `alternatives`: how many of the likeliest tokens to report at each position.
         `unstick`: wake a model that has fallen silent over speech, see `voxrun.stream.sampling.Unstick`.
-        `look_ahead`: positions decoded in one pass at most; it changes the speed, never the tokens.
+        `look_ahead`: positions decoded in one pass at most; it changes the speed, never the tokens. None is
+        the device's, see `voxrun.stream.tuning`.
         `on_result`: called with each part of a result as soon as a pass has made it, in MLX's thread, which
         waits for it; the result of the call holds all parts. What it raises ends the session.
 
@@ -74,10 +76,12 @@ class Session:
         that had opened a model.
         """
         check_process()
+        tuning()  # a fault in it is told now
         delay_ms = None if delay_ms is None else number("delay_ms", delay_ms)
         temperature, seed = number("temperature", temperature), whole("seed", seed)
-        look_ahead, alternatives = whole("look_ahead", look_ahead), whole("alternatives", alternatives)
-        if look_ahead < 1 or alternatives < 0:
+        look_ahead = None if look_ahead is None else whole("look_ahead", look_ahead)
+        alternatives = whole("alternatives", alternatives)
+        if (look_ahead is not None and look_ahead < 1) or alternatives < 0:
             raise VoxrunError(
                 "look_ahead must be at least 1, which turns it off, and alternatives at least 0"
             )

@@ -57,7 +57,7 @@ TUNINGS = {
     "M1 and M2": Tuning(
         (1, 16, 32),
         pass_rows=32,
-        source="not measured by us: the matrix kernel takes 32 rows at a time, 13 to 32 cost alike (mlx#4265)",
+        source="not measured by us: the matrix kernel takes 32 rows, 13 to 32 cost alike (mlx#4265)",
     ),
     "M3 and later": Tuning(
         (1, 5, 10, 32),

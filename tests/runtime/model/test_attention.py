@@ -1,4 +1,4 @@
-"""Who sees whom at every boundary of the window, and that both ways of computing it agree."""
+"""Who sees whom at every boundary of the window, and that all ways of computing it agree."""
 
 import numpy as np
 import pytest
@@ -6,39 +6,31 @@ from brute_force import seen
 from comparison import error
 
 from voxrun.device import mx
-from voxrun.model.attention import attend, window_mask
+from voxrun.model.attention import attend, attend_rings
 from voxrun.model.cpu.attention import Seen
+from voxrun.model.ring import Pass, RingCache, ring_mask
 
 
 @pytest.mark.parametrize(
-    ("past", "n", "window"), [(0, 9, 5), (4, 9, 5), (4, 3, 5), (2, 4, 5), (0, 6, 1), (6, 2, 7)]
+    ("past", "n", "window"),
+    [(0, 9, 5), (4, 9, 5), (4, 3, 5), (0, 6, 1), (6, 2, 7), (6, 1, 7), (2, 3, 5), (0, 2, 300), (0, 1, 1)],
 )
-def test_mask_lets_each_query_see_its_window_and_itself(past: int, n: int, window: int) -> None:
-    mask = window_mask(past, n, window)
-    assert np.array_equal(np.array(mask), seen(past + n, window)[past:])
+@pytest.mark.parametrize("spare", [0, 3, 20])
+def test_mask_lets_each_query_see_its_window_and_itself(past: int, n: int, window: int, spare: int) -> None:
+    """Whatever else is in the ring's slots."""
+    end, capacity = past + n, min(past, window - 1) + n + spare
+    mask, wanted = ring_mask(end, n, window, capacity), seen(end, window)[past:]
+    assert mask.shape == (n, capacity)
+    for found, expected in zip(mask, wanted, strict=True):
+        assert sorted(np.flatnonzero(found)) == sorted(np.flatnonzero(expected) % capacity)
 
 
-@pytest.mark.parametrize(("past", "n", "window"), [(0, 5, 5), (2, 3, 5), (0, 2, 300)])
-def test_mask_is_the_plain_causal_one_while_nothing_is_out_of_the_window(
-    past: int, n: int, window: int
-) -> None:
-    assert window_mask(past, n, window) == "causal"
-    assert seen(past + n, window)[past:].sum() == sum(range(past + 1, past + n + 1))
-
-
-def test_a_single_query_needs_no_mask_for_the_cache_is_trimmed() -> None:
-    assert window_mask(past=6, n=1, window=7) is None
-
-
-@pytest.mark.parametrize("kernels", ["", "none"])
+@pytest.mark.parametrize("way", ["NumPy", "MLX's arrays by NumPy", "ring"])
 @pytest.mark.parametrize(
     ("past", "n", "window"), [(0, 9, 5), (4, 9, 5), (4, 1, 5), (2, 3, 5), (300, 40, 301), (0, 1, 1)]
 )
-def test_attention_is_the_softmax_over_what_is_seen(
-    monkeypatch: pytest.MonkeyPatch, kernels: str, past: int, n: int, window: int
-) -> None:
+def test_attention_is_the_softmax_over_what_is_seen(way: str, past: int, n: int, window: int) -> None:
     """Four heads, of which two share keys and values; scores are far apart, and beyond the window huge."""
-    monkeypatch.setenv("VOXRUN_KERNELS", kernels)
     random = np.random.default_rng(0)
     q = random.normal(size=(1, 4, n, 8)).astype(np.float32) * 9
     keys, values = (random.normal(size=(1, 2, past + n, 8)).astype(np.float32) for _ in range(2))
@@ -46,7 +38,22 @@ def test_attention_is_the_softmax_over_what_is_seen(
     scores[:, ~seen(past + n, window)[past:]] = -np.inf
     weights = np.exp(scores - scores.max(axis=2, keepdims=True))
     expected = (weights / weights.sum(axis=2, keepdims=True)) @ np.repeat(values[0], 2, axis=0)
-    rows = q.swapaxes(1, 2)
-    for array in (mx.array, np.asarray):
-        ours = attend(array(rows), [Seen(n, array(keys), array(values), window)], 0.3)
-        assert error(np.array(ours)[0].swapaxes(0, 1), expected) < 2e-6
+    if way == "ring":
+        ours = np.array(by_ring(q, keys, values, window, 0.3))[0]
+    else:
+        array = np.asarray if way == "NumPy" else mx.array
+        seen_here = Seen(n, array(keys), array(values), window)
+        ours = np.array(attend(array(q.swapaxes(1, 2)), [seen_here], 0.3))[0].swapaxes(0, 1)
+    assert error(ours, expected) < 2e-6
+
+
+def by_ring(q: np.ndarray, keys: np.ndarray, values: np.ndarray, window: int, scale: float) -> mx.array:
+    """The last queries' answers [1, heads, n, dim], from a ring into which earlier keys came one by one."""
+    cache, n = RingCache(window), q.shape[2]
+    counts = [1] * (keys.shape[2] - n) + [n]
+    for first, count in enumerate(counts):
+        shared = Pass.begin([[(cache, count)]], 2, 8, lambda keys, by: keys)
+        k, v = (mx.array(array[:, :, first : first + count]) for array in (keys, values))
+        last = q[:, :, :count]
+        out = attend_rings(mx.array(last), k, v, [cache], shared.places, scale)
+    return out if n == 1 else out.swapaxes(1, 2)

@@ -6,6 +6,7 @@ import httpx
 import pytest
 import soundfile
 from committed import CLIPS
+from one_thread import strangers
 from prometheus_client.parser import text_string_to_metric_families
 from served import Served
 from test_limits import begin, client, hear, say, transcript, until
@@ -59,6 +60,19 @@ def test_what_is_refused_over_http_or_is_no_json_is_counted(server: Served) -> N
     for kind in ("unsupported_media_type", "invalid_audio", "invalid_request", "invalid_json"):
         name = ("voxrun_refused_total", kind)
         assert after[name] - before[name] == 1, kind
+
+
+def test_a_server_calls_mlx_in_the_owner_thread_only(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = strangers(monkeypatch)
+    assert transcript(server)  # over a socket
+    answer = httpx.post(
+        f"{server.url}/v1/audio/transcriptions",
+        files={"file": CLIP.read_bytes()},
+        data={"response_format": "verbose_json", "temperature": "0.5"},
+    )
+    assert answer.status_code == 200
+    assert figures(server)[("voxrun_mlx_active_bytes",)] > 0
+    assert others == []
 
 
 def test_two_servers_in_a_process_have_figures_of_their_own(server: Served) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import noise
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_models import random_tensors, small_model, small_params, write_artifact
@@ -15,7 +14,6 @@ from small_models import random_tensors, small_model, small_params, write_artifa
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.device import mx, nn
 from voxrun.stream.results import Result, Transcript, joined
-from voxrun.stream.session import Session
 from voxrun.stream.tokenizer import Tokenizer
 from voxrun.transcriber import Transcriber
 
@@ -170,45 +168,3 @@ def test_so_do_models_of_awkward_sizes(
     awkward: Transcriber, samples: np.ndarray, several: list[Stream]
 ) -> None:
     check(awkward, several, samples)
-
-
-class Undecided:
-    """A random model whose tokens come in pairs, 2e-4 apart, while passes of several rows are off by 4e-4."""
-
-    def __init__(self) -> None:
-        self.model, _ = small_model()
-        self._decode, self.model.decode_all = self.model.decode_all, self.decode
-        self._logits, self.model.language_model.logits = self.model.language_model.logits, self.logits
-        self._random = np.random.default_rng(0)
-
-    def decode(self, streams: Any) -> Any:
-        hidden = self._decode(streams)
-        self._rows = hidden.shape[1]
-        return hidden
-
-    def logits(self, hidden: Any) -> Any:
-        exact = np.array(self._logits(hidden))
-        exact[..., 1::2] = exact[..., ::2] + np.where(np.arange(512) % 2, 2e-4, -2e-4)
-        noise = self._random.uniform(-4e-4, 4e-4, exact.shape) if self._rows > 1 else 0
-        return mx.array((exact + noise).astype(np.float32))
-
-
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_where_rounding_would_decide_a_position_is_computed_alone(
-    tokenizer: Tokenizer, temperature: float
-) -> None:
-    model, audio = Undecided().model, noise(16000)
-    options = [
-        {"temperature": temperature, "look_ahead": 1 + n % 3, "delay_ms": 80 * n} for n in (1, 2, 3, 6)
-    ]
-    sessions = [[Session(model, tokenizer, **each, live=True) for each in options] for _ in range(2)]
-    alone = [tokens(session, audio) for session in sessions[0]]
-    futures = [(session.feed_later(audio), session.finish_later()) for session in sessions[1]]
-    together = [[token.id for part in pair for token in part.result().tokens] for pair in futures]
-    assert together == alone
-    if not temperature:
-        assert all(id % 2 == id // 2 % 2 for id in alone[0])  # the better one of each pair
-
-
-def tokens(session: Session, audio: np.ndarray) -> list[int]:
-    return [token.id for result in (session.feed(audio), session.finish()) for token in result.tokens]

@@ -12,11 +12,10 @@ from scripted import ScriptedModel
 
 from voxrun import mlx_thread
 from voxrun.errors import VoxrunError
-from voxrun.stream.listener import BLOCK_POSITIONS
 from voxrun.stream.results import Result, Transcript, joined
-from voxrun.stream.scheduler import FILES_POSITIONS
 from voxrun.stream.session import Session
 from voxrun.stream.tokenizer import Tokenizer
+from voxrun.stream.tuning import tuning
 from voxrun.transcriber import Transcriber
 
 SECOND = np.zeros(16000, np.float32)
@@ -187,9 +186,9 @@ def test_files_are_encoded_in_larger_passes_while_no_session_is_live(
         futures = [session.feed_later(np.tile(samples, 4)) for session in files]
     for future in futures:
         future.result()
-    together = max(map(sum, passes))
-    assert together <= BLOCK_POSITIONS if live_beside else BLOCK_POSITIONS < together <= FILES_POSITIONS
-    assert max(map(max, passes)) <= BLOCK_POSITIONS
+    together, block, files = max(map(sum, passes)), tuning().block_positions, tuning().files_positions
+    assert together <= block if live_beside else block < together <= files
+    assert max(map(max, passes)) <= block
 
 
 def test_a_draft_stands_until_the_final_text_has_come_to_it(

@@ -9,10 +9,11 @@ from scripted import ScriptedModel
 
 from voxrun.arrays import as_floats
 from voxrun.errors import AudioError, VoxrunError
-from voxrun.stream.listener import BLOCK_POSITIONS, Listener
+from voxrun.stream.listener import Listener
 from voxrun.stream.results import Transcript
 from voxrun.stream.session import Session
 from voxrun.stream.tokenizer import Tokenizer
+from voxrun.stream.tuning import tuning
 from voxrun.transcriber import Transcriber
 
 EOS, PAD, WORD = 2, 32, 33
@@ -255,5 +256,5 @@ def test_memory_is_bounded_however_much_is_fed_at_once(tokenizer: Tokenizer) -> 
     model.encode = watched
     minute = np.zeros(16000 * 60, np.float32)
     Session(model, tokenizer).feed(minute)
-    assert longest == BLOCK_POSITIONS * 8
-    assert max(block.shape[1] for block in Listener(model).feed(minute)) == BLOCK_POSITIONS
+    assert longest == tuning().block_positions * 8
+    assert max(block.shape[1] for block in Listener(model).feed(minute)) == tuning().block_positions
