@@ -19,7 +19,7 @@ from voxbuild.artifact.tools import tool_versions
 from voxbuild.artifact.variant import Variant
 from voxbuild.calibrate.recordings import Recording, load_recordings
 from voxbuild.console import progress_bar, some_of
-from voxbuild.errors import ConvertError, SourceError
+from voxbuild.errors import ConvertError, DamagedError, SourceError
 from voxbuild.files import write_json
 from voxbuild.folders import Journal
 from voxbuild.plan.allocation import MakePlan, allocated
@@ -167,7 +167,8 @@ class Conversion:
             return convert_by_layers(self.plan, stream, journal, walk, bar.update, updates, target)
 
     def _estimate(self, header: Mapping[str, Tensor]) -> Estimate:
-        return estimate(self.plan, header, audio=self._heard.seconds)
+        streamed = bool(self.variant.fetched.streamed)
+        return estimate(self.plan, header, audio=self._heard.seconds, streamed=streamed)
 
     @property
     def _recordings(self) -> list[Recording]:
@@ -278,10 +279,13 @@ def planner_of(variant: Variant) -> MakePlan:
 
 @contextmanager
 def _forgotten_if_wrong(journal: Journal) -> Iterator[None]:
-    """No shard is kept if weights or source are wrong: continuing would fail in the same way."""
+    """No shard is kept if weights or source are wrong: continuing would fail in the same way.
+
+    What is only out of reach, as the Hub may be, is another matter.
+    """
     try:
         yield
-    except (ConvertError, SourceError):
+    except (ConvertError, DamagedError):
         journal.forget()
         raise
 
