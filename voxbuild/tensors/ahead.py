@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Event, Thread
 
-RANGE_BYTES = 4 * 2**20
+RANGE_BYTES = 2 * 2**20
 """Bytes of a request."""
-CONNECTIONS = 6
+CONNECTIONS = 7
 """Ranges that are received at a time."""
-WINDOW_BYTES = (CONNECTIONS + 2) * RANGE_BYTES
+WINDOW_BYTES = (CONNECTIONS + 1) * RANGE_BYTES
 """Bytes of memory that are received, or wait to be read."""
 
 Receive = Callable[[int, memoryview, Event], None]

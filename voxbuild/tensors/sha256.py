@@ -1,83 +1,78 @@
-"""SHA-256 whose state can be kept: a killed build goes on hashing where it was (FIPS 180-4).
+"""SHA-256 whose state can be kept: a killed build goes on hashing where it was.
 
-hashlib's state cannot be read. This one is several times slower, so it is for what is not read twice.
+hashlib's state cannot be read. OpenSSL's library shows it, and computes as fast; without it a loop of our
+own takes five times as long.
 """
 
+import ctypes
+import ctypes.util
+import hashlib
 import struct
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import numpy as np
-from numba import uint32
-
-from .kernels import compiled
 
 BLOCK = 64
 """Bytes."""
 KEPT = struct.Struct(">8IQ")
 """The eight words, and how many bytes were hashed; what does not fill a block follows."""
+FIRST = (
+    *(0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A),
+    *(0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19),
+)
+"""The words before the first block (FIPS 180-4, 5.3.3)."""
+Words = np.ndarray[Any, np.dtype[np.uint32]]
+Compress = Callable[[Words, Words], object]
+"""Hashes blocks of 16 words, as they are in memory, into eight words."""
 
 
-def _primes(count: int) -> list[int]:
-    found: list[int] = []
-    number = 2
-    while len(found) < count:
-        if all(number % prime for prime in found):
-            found.append(number)
-        number += 1
-    return found
+class _Context(ctypes.Structure):
+    """OpenSSL's SHA256_CTX, the same in all its versions."""
+
+    _fields_ = (
+        ("words", ctypes.c_uint32 * 8),
+        ("bits", ctypes.c_uint32 * 2),
+        ("data", ctypes.c_uint32 * 16),
+        ("rest", ctypes.c_uint),
+        ("length", ctypes.c_uint),
+    )
 
 
-def _fraction(number: int, root: int) -> int:
-    """The first 32 bits of the fraction of a root of a number."""
-    low, high = 0, 2**40
-    while low < high:
-        middle = (low + high + 1) // 2
-        if middle**root <= number << 32 * root:
-            low = middle
-        else:
-            high = middle - 1
-    return low % 2**32
+def _of_openssl() -> Compress | None:
+    """OpenSSL's, which uses what the processor has for it; None: it is not here, or not as it should be."""
+    name = ctypes.util.find_library("crypto") if sys.platform == "linux" else None
+    try:
+        update = ctypes.CDLL(name).SHA256_Update if name else None
+    except (OSError, AttributeError):
+        return None
+    if update is None:
+        return None
+    update.argtypes = (ctypes.POINTER(_Context), ctypes.c_void_p, ctypes.c_size_t)
+
+    def compress(words: Words, blocks: Words) -> None:
+        context = _Context((ctypes.c_uint32 * 8)(*words.tolist()))
+        update(context, blocks.ctypes.data, blocks.nbytes)  # without Python's global lock
+        words[:] = context.words
+
+    return compress if _is_right(compress) else None
 
 
-FIRST = np.array([_fraction(prime, 2) for prime in _primes(8)], np.uint32)
-CONSTANTS = np.array([_fraction(prime, 3) for prime in _primes(64)], np.uint32)
+def _is_right(compress: Compress) -> bool:
+    words, message = np.array(FIRST, np.uint32), b"abc\x80" + bytes(59) + b"\x18"
+    compress(words, np.frombuffer(message, np.uint32))
+    return words.astype(">u4").tobytes() == hashlib.sha256(b"abc").digest()
 
 
-@compiled
-def _turned(word, count):  # type: ignore
-    """A word turned right."""
-    return uint32((word >> uint32(count)) | (word << uint32(32 - count)))
+@cache
+def _compress() -> Compress:
+    if found := _of_openssl():
+        return found
+    from .sha256_loop import compress  # slow: it compiles a loop
 
-
-@compiled
-def _compress(state, blocks):  # type: ignore
-    """Hash blocks of 16 little-endian words into the state."""
-    words = np.empty(64, np.uint32)
-    for i in range(blocks.shape[0]):
-        for t in range(16):
-            x = blocks[i, t]
-            outer = uint32((x >> uint32(24)) | (x << uint32(24)))
-            words[t] = outer | ((x >> uint32(8)) & uint32(0xFF00)) | ((x << uint32(8)) & uint32(0xFF0000))
-        for t in range(16, 64):
-            x, y = words[t - 15], words[t - 2]
-            one = _turned(x, 7) ^ _turned(x, 18) ^ (x >> uint32(3))
-            other = _turned(y, 17) ^ _turned(y, 19) ^ (y >> uint32(10))
-            words[t] = uint32(words[t - 16] + one + words[t - 7] + other)
-        a, b, c, d = state[0], state[1], state[2], state[3]
-        e, f, g, h = state[4], state[5], state[6], state[7]
-        for t in range(64):
-            turned = _turned(e, 6) ^ _turned(e, 11) ^ _turned(e, 25)
-            one = uint32(h + turned + (g ^ (e & (f ^ g))) + CONSTANTS[t] + words[t])
-            other = uint32((_turned(a, 2) ^ _turned(a, 13) ^ _turned(a, 22)) + ((a & b) | (c & (a | b))))
-            h, g, f, e = g, f, e, uint32(d + one)
-            d, c, b, a = c, b, a, uint32(one + other)
-        state[0] += a
-        state[1] += b
-        state[2] += c
-        state[3] += d
-        state[4] += e
-        state[5] += f
-        state[6] += g
-        state[7] += h
+    return lambda words, blocks: compress(words, blocks.reshape(-1, BLOCK // 4))
 
 
 class Sha256:
@@ -85,7 +80,7 @@ class Sha256:
 
     def __init__(self, state: str | None = None) -> None:
         """Raises ValueError for what is no state."""
-        self._words, self._length, self._rest = FIRST.copy(), 0, b""
+        self._words, self._length, self._rest = np.array(FIRST, np.uint32), 0, b""
         if state is not None:
             kept = bytes.fromhex(state)
             if len(kept) < KEPT.size:
@@ -127,4 +122,4 @@ class Sha256:
 
     def _blocks(self, data: bytes | memoryview) -> None:
         if len(data):
-            _compress(self._words, np.frombuffer(data, np.uint32).reshape(-1, BLOCK // 4))
+            _compress()(self._words, np.frombuffer(data, np.uint32))

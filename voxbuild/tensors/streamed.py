@@ -55,7 +55,7 @@ class Streamed(TensorFile):
 
     def hasher(self, mark: Any = None) -> tuple[Any, int]:
         """From the mark on, if it is of a file with this header."""
-        from .sha256 import Sha256  # slow: it compiles a loop
+        from .sha256 import Sha256
 
         if isinstance(mark, dict) and mark.get("head") == self._head:
             hasher = Sha256(mark["state"])
