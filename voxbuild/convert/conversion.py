@@ -41,6 +41,8 @@ from voxrun.files.hashes import sha256_of
 from voxrun.files.objects import read_json as read_params
 from voxrun.trust.manifest import Entry
 
+from .rounding import rounding_of
+
 SAME_MACHINE = "on the same machine with the same BLAS"
 """Where a sequential conversion gives the same bytes."""
 SMALL_FILES = ("config.json", INDEX, LOCK, TOKENIZER_FILE)
@@ -123,20 +125,24 @@ class Conversion:
     ) -> dict[str, str]:
         """Convert while the source is read and hashed, from its first byte to its last."""
         from .ready import ready_in
-        from .shards import convert, out_of_order  # slow: it compiles loops
+        from .shard_writer import ShardWriter
+        from .shards import convert_all, out_of_order  # slow: it compiles loops
 
         proofs.complete(out_of_order(self.plan, weights), lambda done: None)
         unproven = proofs.missing(self._weights)
         with (
             self._moments() as found,
             ready_in(ready, self.plan, self.lock) as there,
-            closing(Passes(weights, unproven)) as stream,
+            closing(ShardWriter(self.plan, journal, found, updates, there)) as writer,
+            closing(Passes(weights, unproven, writer.mark)) as stream,
             progress_bar("convert " + self.plan.recipe, weights.nbytes, "B") as bar,
         ):
-            hashes = convert(self.plan, stream, journal, bar.update, found, updates, there)
+            convert_all([writer], stream, bar.update)
+            if writer.error:
+                raise writer.error
             for name in unproven:
                 proofs.add(name, stream.sha256(name))
-        return hashes
+            return writer.hashes
 
     def _by_layers(
         self, journal: Journal, weights: SourceFiles, proofs: Proofs, updates: Updates
@@ -308,12 +314,3 @@ def check_second_moments(plan: Plan, file: SecondMoments) -> None:
     ]
     if needed and not any(file.has(module) for module in needed):
         raise ConvertError(f"{file.path}: no second moments of this model's inputs; calibrate again")
-
-
-def rounding_of(journal: Journal) -> dict[str, Any]:
-    """The facts of `shards.Rounding` of all finished shards together."""
-    together: dict[str, Any] = {}
-    for facts in journal.facts:
-        for name, fact in facts.items():
-            together[name] = dict(sorted((together.get(name, {}) | fact).items()))
-    return together

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from voxbuild.errors import CheckpointError
 from voxrun.checkpoint.tensors import Tensor
@@ -66,7 +67,13 @@ def in_order(tensors: Collection[Tensor]) -> list[Tensor]:
 class Passes:
     """Reads the tensors of a source; the files in `hashed` are hashed in the same pass, see `OnePass`."""
 
-    def __init__(self, source: SourceFiles, hashed: Collection[str]) -> None:
+    def __init__(
+        self, source: SourceFiles, hashed: Collection[str], marks: Mapping[str, Any] | None = None
+    ) -> None:
+        """`marks` are what `mark` gave when an earlier run stopped: hashing goes on there.
+
+        Local files have none: hashlib's state cannot be kept, so they are hashed from their first byte.
+        """
         self._source = source
         self._passes = {n: OnePass(file, hashing=n in hashed) for n, file in source.files.items()}
 
@@ -83,6 +90,10 @@ class Passes:
     def rows(self, tensor: Tensor, together: int = 1) -> Iterator[tuple[int, memoryview]]:
         """As `OnePass.rows`."""
         return self._passes[self._source.places[tensor.name]].rows(tensor, together)
+
+    def mark(self) -> dict[str, Any]:
+        """For each hashed file how far it was hashed, and the hash's state there, as JSON; see `OnePass`."""
+        return {name: mark for name, one in self._passes.items() if (mark := one.mark())}
 
     def sha256(self, name: str) -> str:
         """The hash of a hashed file."""

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from small_sources import header_of, params_of, raw, write_checkpoint
 
+from voxbuild.convert import shard_writer
 from voxbuild.convert import shards as module
-from voxbuild.convert.conversion import rounding_of
+from voxbuild.convert.rounding import rounding_of
 from voxbuild.convert.shards import convert
 from voxbuild.errors import ConvertError
 from voxbuild.folders import Journal
@@ -163,7 +164,7 @@ def test_a_resumed_conversion_remembers_the_fallbacks_of_finished_shards(
         _, before = converted(plan, source[0], tmp_path / "out", of)
         again = Journal(tmp_path / "out", "once")
         with Checkpoint(source[0]) as weights, closing(OnePass(weights, hashing=False)) as stream:
-            monkeypatch.setattr(module, "_write_shard", None)  # nothing may be written again
+            monkeypatch.setattr(shard_writer, "CheckpointWriter", None)  # nothing may be written again
             convert(plan, stream, again, lambda done: None, {"matrix": of})
     assert rounding_of(again) == rounding_of(before)
     assert list(rounding_of(again)["without_moments"]) == [first]
