@@ -140,21 +140,39 @@ def whole_folder(final: Path, partial: Path, journal: Journal | None = None) -> 
     On an error it is deleted, unless `journal` has something with which the next run continues.
     Raises ConvertError if the disk is full, or if another process is writing it.
     """
-    old = partial.with_name(f"{partial.name}.old")
-    with alone(partial):
-        _clear_up(final, partial, old, journal)
-        partial.mkdir(parents=True, exist_ok=True)
+    with begun_folder(final, partial, journal):
         try:
             yield partial
-            _replace(final, partial, old)
+            _replace(final, partial, _old(partial))
             if journal:
                 journal.forget()
+        finally:
+            _remove(_old(partial))
+
+
+@contextmanager
+def begun_folder(final: Path, partial: Path, journal: Journal | None) -> Iterator[None]:
+    """The folder `partial` is there to be written, by this process alone; it is deleted in the end, unless
+    `journal` has something to continue with. `final` is left as it is.
+
+    Raises ConvertError if the disk is full, or if another process is writing it.
+    """
+    with alone(partial):
+        _clear_up(final, partial, _old(partial), journal)
+        partial.mkdir(parents=True, exist_ok=True)
+        try:
+            yield
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise ConvertError(f"{final.parent}: the disk is full; make room and run it again") from error
             raise
         finally:
-            _remove(old, *([] if journal else [partial]))
+            _remove(*([] if journal else [partial]))
+
+
+def _old(partial: Path) -> Path:
+    """Where the previous folder is while it is replaced."""
+    return partial.with_name(f"{partial.name}.old")
 
 
 @contextmanager

@@ -1,4 +1,6 @@
-"""A conversion that is killed at each of its moments in turn, then run again: python killed_conversions.py FOLDER.
+"""A conversion that is killed at each of its moments in turn, then run again.
+
+python killed_conversions.py FOLDER
 
 A moment is before or after a write, a flush or a rename. Prints how many there are, and in how many cases
 the next run went on within the shard.
@@ -26,7 +28,7 @@ from voxbuild.tensors.writer import CheckpointWriter
 
 PARAMS = params_of(dim=64, hidden=64, layers=1, vocabulary=64)
 HEADER = header_of(PARAMS)
-STEP = 23
+STEP = 11
 """Of the moments, only every so many-th."""
 
 

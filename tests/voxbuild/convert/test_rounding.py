@@ -171,7 +171,7 @@ def test_a_resumed_conversion_remembers_the_fallbacks_of_finished_shards(
 
 
 def test_moments_of_another_model_are_an_error(book, tmp_path):
-    from voxbuild.convert.conversion import check_second_moments
+    from voxbuild.convert.calibrated import check_second_moments
 
     save_second_moments(tmp_path / "other", {"encoder.other": np.eye(4)}, Heard(1, 1.0))
     with SecondMoments(tmp_path / "other") as file, pytest.raises(ConvertError, match="calibrate again"):
@@ -180,7 +180,7 @@ def test_moments_of_another_model_are_an_error(book, tmp_path):
 
 def test_a_plan_that_quantizes_nothing_needs_no_moments(book, tmp_path):
     """A large budget leaves all matrices as they are."""
-    from voxbuild.convert.conversion import check_second_moments
+    from voxbuild.convert.calibrated import check_second_moments
 
     save_second_moments(tmp_path / "none", {}, Heard(1, 1.0))
     plain = make_plan(book.recipe("4bit").model_copy(update={"quantize": None}), HEADER, PARAMS)
