@@ -1,12 +1,13 @@
 """What is to be said of how matrices were rounded whose method needs moments of the kind `matrix`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxbuild.folders import Journal
 
-from .pieces import Stored
-from .ready import Ready
+if TYPE_CHECKING:  # they compile loops
+    from .pieces import Stored
+    from .ready import Ready
 
 
 class Rounding:
@@ -17,7 +18,7 @@ class Rounding:
         self._without: dict[str, str] = dict(known.get("without_moments", {}))
         self._plain: dict[str, int] = dict(known.get("plain_rows", {}))
 
-    def add(self, stored: Stored) -> None:
+    def add(self, stored: "Stored") -> None:
         """Count a piece's rows."""
         piece, module = stored.piece, stored.piece.tensor.module
         if piece.ready:
@@ -30,7 +31,7 @@ class Rounding:
         if piece.is_last and self._plain.get(module) == piece.tensor.shape[0]:
             self._without[module] = "no row is better than by plain rounding"
 
-    def _take_over(self, ready: Ready, module: str) -> None:
+    def _take_over(self, ready: "Ready", module: str) -> None:
         if ready.why:
             self._without[module] = ready.why
         if ready.plain_rows:
