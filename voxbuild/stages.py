@@ -31,6 +31,7 @@ from voxbuild.calibrate.whole import are_kept, second_moments
 from voxbuild.card.render import check_card_names, write_card_files
 from voxbuild.convert import kept_views
 from voxbuild.convert.conversion import Conversion, planner_of
+from voxbuild.convert.together import begun_with
 from voxbuild.convert.unquantized import hashes_of_copy, proven_folder, write_unquantized
 from voxbuild.convert.views import check_view, write_view
 from voxbuild.plan.allocation import check_budget
@@ -138,15 +139,19 @@ def write_plan(variant: Variant, lock: Path | None = None) -> str | None:
     return news
 
 
-def convert(variant: Variant) -> dict[str, str]:
+def convert(variant: Variant, others: Sequence[Variant] = ()) -> dict[str, str]:
     """Convert into a temporary folder, then move it into place; return the digest of the weight files.
 
-    Continues an interrupted run: finished shards are kept.
+    Continues an interrupted run. The weights of `others` over the same source are written in the same read,
+    where that is possible, and left for their own turn.
     """
     conversion = Conversion.of(variant)
     journal = Journal(variant.partial, conversion.identity)
-    with whole_folder(variant.folder, journal.folder, journal):
-        shards = conversion.write_weights(journal, variant.work.artifacts(variant.source.name))
+    with (
+        whole_folder(variant.folder, journal.folder, journal),
+        begun_with(conversion, journal, others) as begun,
+    ):
+        shards = conversion.write_weights(journal, variant.work.artifacts(variant.source.name), begun)
         manifest = conversion.write_rest(journal, shards)
         manifest.save(journal.folder)
     return {"weights": manifest.weight_digest}

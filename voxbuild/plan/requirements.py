@@ -1,7 +1,7 @@
 """Estimates of the memory, disk and time that a build needs, from its plan: rough, and on the safe side."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,13 @@ def estimate(
     return _by_layers(plan, needed, audio) if is_by_layers(plan) else needed
 
 
+def together(needed: Sequence[Estimate]) -> Estimate:
+    """The needs of several conversions in one read: what each holds, the process and its chunks once."""
+    shared = (len(needed) - 1) * (BASE + IN_FLIGHT)
+    memory, disk = (sum(getattr(each, what) for each in needed) for what in ("memory", "disk"))
+    return Estimate(memory - shared, disk, sum(each.seconds for each in needed))
+
+
 def _by_layers(plan: Plan, needed: Estimate, audio: float) -> Estimate:
     """What a walk through the network needs in addition: a layer and its moments, all activations.
 
@@ -113,9 +120,9 @@ def _seconds(tensor: TensorPlan, nbytes: int) -> float:
     return nbytes / (METHODS[how.search].throughput if how else CAST_ONLY)
 
 
-def check_room(folder: Path, needed: Estimate, there: int) -> None:
-    """Raises ConvertError without enough memory, or disk for the rest after the `there` bytes in `folder`."""
-    check_disk(folder, needed.disk - there)
+def check_room(folder: Path, needed: Estimate) -> None:
+    """Raises ConvertError without enough memory, or disk where `folder` is."""
+    check_disk(folder, needed.disk)
     available = psutil.virtual_memory().available
     if available < needed.memory:
         raise ConvertError(

@@ -16,7 +16,7 @@ from voxbuild.artifact.manifest import VALIDATION
 from voxbuild.artifact.tools import runtime_versions, tool_versions
 from voxbuild.artifact.variant import Variant
 
-from . import reads, up_to_date
+from . import one_read, reads, up_to_date
 from .actions import on_clips, on_recipes, on_source, workspace
 from .describe import last_stage
 from .reporter import Reporter
@@ -142,7 +142,7 @@ def task_convert() -> Iterator[Task]:
     for variant in builds():
         yield {
             "name": key(variant),
-            "actions": [doing(stages.convert, variant)],
+            "actions": [(one_read.convert, [variant.source.name, variant.recipe.name])],
             "file_dep": [local(variant.plan_file)],
             "uptodate": [(up_to_date.weights_untouched, [local(variant.folder)])],
         } | LOUD
