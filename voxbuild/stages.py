@@ -5,6 +5,7 @@ fetch -> (unquantize) -> (calibrate) -> (measure_sensitivity) -> write_plan -> c
       -> (make_views) -> (sign_variant)
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,15 @@ from voxbuild.calibrate.whole import are_kept, second_moments
 from voxbuild.card.render import check_card_names, write_card_files
 from voxbuild.convert import kept_views
 from voxbuild.convert.conversion import Conversion, planner_of
+from voxbuild.convert.together import begun_with
 from voxbuild.convert.unquantized import hashes_of_copy, proven_folder, write_unquantized
 from voxbuild.convert.views import check_view, write_view
 from voxbuild.plan.allocation import check_budget
 from voxbuild.plan.requirements import check_disk
+from voxbuild.plan.streaming import DISK, will_stream
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.origins.base import Clip
+from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.sources.clips import read_clips, read_recordings
 from voxbuild.sources.fetch import fetch as fetch_files
@@ -56,11 +60,15 @@ from .folders import Journal, whole_folder
 from .workspace import Workspace
 
 
-def fetch(work: Workspace, source: Source) -> dict[str, Any]:
-    """Get the source's files, check them and record their hashes; return these. Raises SourceError."""
-    total = sum(file.size or 0 for file in source.files)
+def fetch(work: Workspace, source: Source, recipes: Sequence[Recipe] = (), how: str = DISK) -> dict[str, Any]:
+    """Get the source's files, check them and record their hashes; return these. Raises SourceError.
+
+    `how` and the recipes that will be built say whether the weights stay on the Hub: see `plan.streaming`.
+    """
+    base, total = work.recipes / "sources", sum(file.size or 0 for file in source.files)
+    stream = will_stream(source, base, recipes, how, work.out)
     with progress_bar("check " + source.name, total, "B") as bar:
-        fetched = fetch_files(source, work.recipes / "sources", bar.update)
+        fetched = fetch_files(source, base, bar.update, stream)
     fetched.save(work.source_file(source.name))
     return {"files": fetched.identity()}
 
@@ -131,15 +139,19 @@ def write_plan(variant: Variant, lock: Path | None = None) -> str | None:
     return news
 
 
-def convert(variant: Variant) -> dict[str, str]:
+def convert(variant: Variant, others: Sequence[Variant] = ()) -> dict[str, str]:
     """Convert into a temporary folder, then move it into place; return the digest of the weight files.
 
-    Continues an interrupted run: finished shards are kept.
+    Continues an interrupted run. The weights of `others` over the same source are written in the same read,
+    where that is possible, and left for their own turn.
     """
     conversion = Conversion.of(variant)
     journal = Journal(variant.partial, conversion.identity)
-    with whole_folder(variant.folder, journal.folder, journal):
-        shards = conversion.write_weights(journal, variant.work.artifacts(variant.source.name))
+    with (
+        whole_folder(variant.folder, journal.folder, journal),
+        begun_with(conversion, journal, others) as begun,
+    ):
+        shards = conversion.write_weights(journal, variant.work.artifacts(variant.source.name), begun)
         manifest = conversion.write_rest(journal, shards)
         manifest.save(journal.folder)
     return {"weights": manifest.weight_digest}

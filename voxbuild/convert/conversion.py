@@ -4,14 +4,12 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from voxbuild.artifact.lock import LOCK, Lock, make_lock
 from voxbuild.artifact.manifest import Manifest, file_entry
@@ -19,7 +17,7 @@ from voxbuild.artifact.tools import tool_versions
 from voxbuild.artifact.variant import Variant
 from voxbuild.calibrate.recordings import Recording, load_recordings
 from voxbuild.console import progress_bar, some_of
-from voxbuild.errors import ConvertError, SourceError
+from voxbuild.errors import ConvertError, DamagedError, SourceError
 from voxbuild.files import write_json
 from voxbuild.folders import Journal
 from voxbuild.plan.allocation import MakePlan, allocated
@@ -31,8 +29,6 @@ from voxbuild.plan.work import is_by_layers, rounding_seconds, uses_moments, wal
 from voxbuild.sources.clips import read_recordings
 from voxbuild.sources.fetch import FetchedFile, Proofs
 from voxbuild.tensors.adapter import Updates
-from voxbuild.tensors.methods import METHODS, Lookup
-from voxbuild.tensors.moments import Moments, load_moments
 from voxbuild.tensors.second_moments import Heard, SecondMoments
 from voxbuild.tensors.source_files import Passes, SourceFiles
 from voxrun.checkpoint.layout import INDEX, TOKENIZER_FILE
@@ -40,6 +36,12 @@ from voxrun.checkpoint.tensors import Tensor
 from voxrun.files.hashes import sha256_of
 from voxrun.files.objects import read_json as read_params
 from voxrun.trust.manifest import Entry
+
+from .calibrated import moments_of
+from .rounding import rounding_of
+
+if TYPE_CHECKING:
+    from .shard_writer import ShardWriter
 
 SAME_MACHINE = "on the same machine with the same BLAS"
 """Where a sequential conversion gives the same bytes."""
@@ -88,10 +90,14 @@ class Conversion:
         lock["recipe"] |= self._calibration
         return lock
 
-    def write_weights(self, journal: Journal, ready: Iterable[Path] = ()) -> dict[str, Entry]:
+    def write_weights(
+        self, journal: Journal, ready: Iterable[Path] = (), others: Sequence["Begun"] = ()
+    ) -> dict[str, Entry]:
         """Write the shards that are not finished; return all of them by name.
 
-        Matrices that take long are copied from artifacts in the folders `ready` that hold the same.
+        Matrices that take long are copied from artifacts in the folders `ready` that hold the same. The
+        shards of `others`, see `together.begun_with`, are written in the same read; errors of theirs are not
+        raised, and what they lack then is left to their own turn.
 
         Each file of the source is read once, and its hash is verified on the way if that was not done before.
         Raises the errors of `shards.convert`, and SourceError if a file does not have its pinned hash.
@@ -101,42 +107,35 @@ class Conversion:
         proofs = Proofs(variant.work.proof_file(variant.source.name), fetched, variant.source.name)
         updates = fetched.read_adapter(self.plan.config).updates
         with fetched.open_weights(variant.source, stamps) as weights:
-            there = sum(file.stat().st_size for file in folder.iterdir())
-            check_room(folder, self._estimate(weights.tensors), there)  # finished shards are kept
-            with _forgotten_if_wrong(journal):
-                if is_by_layers(self.plan):
+            check_room(folder, self.needed(journal, weights.tensors))
+            if is_by_layers(self.plan):
+                with _forgotten_if_wrong(journal):
                     hashes = self._by_layers(journal, weights, proofs, updates)
-                else:
-                    hashes = self._in_one_read(journal, weights, proofs, updates, ready)
+            else:
+                all_of_them = [(self, journal), *others]
+                with _forgotten_if_wrong(*(each for _, each in all_of_them)), ExitStack() as opened:
+                    writers = [
+                        opened.enter_context(conversion._writer(each, updates, ready))
+                        for conversion, each in all_of_them
+                    ]
+                    hashes = _in_one_read(writers, weights, proofs)
         if without := rounding_of(journal).get("without_moments"):
             why = some_of([f"{module} ({reason})" for module, reason in without.items()])
             print(f"{variant.name}: rounded without moments: {why}", file=sys.stderr)
         return {name: Entry((folder / name).stat().st_size, sha256) for name, sha256 in hashes.items()}
 
-    def _in_one_read(
-        self,
-        journal: Journal,
-        weights: SourceFiles,
-        proofs: Proofs,
-        updates: Updates,
-        ready: Iterable[Path],
-    ) -> dict[str, str]:
-        """Convert while the source is read and hashed, from its first byte to its last."""
+    @contextmanager
+    def _writer(self, journal: Journal, updates: Updates, ready: Iterable[Path]) -> Iterator["ShardWriter"]:
+        """What writes the shards while the source is read. Raises ConvertError if moments are missing."""
         from .ready import ready_in
-        from .shards import convert, out_of_order  # slow: it compiles loops
+        from .shard_writer import ShardWriter
 
-        proofs.complete(out_of_order(self.plan, weights), lambda done: None)
-        unproven = proofs.missing(self._weights)
         with (
-            self._moments() as found,
+            moments_of(self.variant, self.plan) as found,
             ready_in(ready, self.plan, self.lock) as there,
-            closing(Passes(weights, unproven)) as stream,
-            progress_bar("convert " + self.plan.recipe, weights.nbytes, "B") as bar,
+            closing(ShardWriter(self.plan, journal, found, updates, there)) as writer,
         ):
-            hashes = convert(self.plan, stream, journal, bar.update, found, updates, there)
-            for name in unproven:
-                proofs.add(name, stream.sha256(name))
-        return hashes
+            yield writer
 
     def _by_layers(
         self, journal: Journal, weights: SourceFiles, proofs: Proofs, updates: Updates
@@ -152,7 +151,7 @@ class Conversion:
         proofs.complete(self._weights, lambda done: None)
         rounding = sum(rounding_seconds(tensor) for tensor in self.plan.tensors if uses_moments(tensor))
         walking = walk_seconds(self.plan, heard.seconds)
-        needed = self._estimate(weights.tensors)
+        needed = self.needed(None, weights.tensors)
         print(f"{variant.name}: layer by layer: about {in_words(needed)}", file=sys.stderr)
         with (
             closing(Passes(weights, ())) as stream,
@@ -166,8 +165,12 @@ class Conversion:
             target = target_of(heard.seconds) if self.plan.sequential else None
             return convert_by_layers(self.plan, stream, journal, walk, bar.update, updates, target)
 
-    def _estimate(self, header: Mapping[str, Tensor]) -> Estimate:
-        return estimate(self.plan, header, audio=self._heard.seconds)
+    def needed(self, journal: Journal | None, header: Mapping[str, Tensor]) -> Estimate:
+        """What it needs beside what an earlier run left in the journal's folder; `header`: the source's."""
+        streamed = bool(self.variant.fetched.streamed)
+        needed = estimate(self.plan, header, audio=self._heard.seconds, streamed=streamed)
+        there = sum(file.stat().st_size for file in journal.folder.iterdir()) if journal else 0
+        return replace(needed, disk=needed.disk - there)
 
     @property
     def _recordings(self) -> list[Recording]:
@@ -250,20 +253,33 @@ class Conversion:
         hashes["tokens"] = sha256_of(self.variant.tokens_file)
         return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
-    @contextmanager
-    def _moments(self) -> Iterator[dict[str, Lookup]]:
-        """The moments of a calibrated recipe by their kind. Raises ConvertError if they are missing."""
-        kind, path = self.variant.recipe.moments, self.variant.moments_file
-        if kind == "matrix":
-            with SecondMoments(path) as file:
-                check_second_moments(self.plan, file)
-                yield {kind: file.of}
-        elif kind:
-            moments = load_moments(path)
-            check_moments(self.plan, moments)
-            yield {kind: moments.get}
-        else:
-            yield {}
+
+Begun = tuple[Conversion, Journal]
+"""A conversion, and what an earlier run left of it."""
+
+
+def _in_one_read(writers: Sequence["ShardWriter"], weights: SourceFiles, proofs: Proofs) -> dict[str, str]:
+    """Convert while the source is read and hashed once; return the first plan's shards, or raise its error.
+
+    The hash goes on where that run had it which had written least.
+    """
+    from .shards import convert_all, out_of_order  # slow: it compiles loops
+
+    proofs.complete(out_of_order(writers[0].plan, weights), lambda done: None)
+    unproven, first = proofs.missing(weights.files), writers[0]
+    mark = min(writers, key=lambda writer: writer.position).mark
+    names = ", ".join(writer.plan.recipe for writer in writers)
+    with (
+        closing(Passes(weights, unproven, mark)) as stream,
+        progress_bar(f"convert {names}", weights.nbytes, "B") as bar,
+    ):
+        convert_all(writers, stream, bar.update)
+        if not all(writer.error for writer in writers):
+            for name in unproven:
+                proofs.add(name, stream.sha256(name))
+    if first.error:
+        raise first.error
+    return first.hashes
 
 
 def planner_of(variant: Variant) -> MakePlan:
@@ -277,43 +293,14 @@ def planner_of(variant: Variant) -> MakePlan:
 
 
 @contextmanager
-def _forgotten_if_wrong(journal: Journal) -> Iterator[None]:
-    """No shard is kept if weights or source are wrong: continuing would fail in the same way."""
+def _forgotten_if_wrong(journal: Journal, *others: Journal) -> Iterator[None]:
+    """No shard is kept if weights or source are wrong: continuing would fail in the same way.
+
+    What is only out of reach, as the Hub may be, is another matter.
+    """
     try:
         yield
-    except (ConvertError, SourceError):
-        journal.forget()
+    except (ConvertError, DamagedError) as error:
+        for each in (journal, *(others if isinstance(error, DamagedError) else ())):
+            each.forget()
         raise
-
-
-def check_moments(plan: Plan, moments: Moments) -> None:
-    """Raises ConvertError unless there are moments for each matrix whose search needs them."""
-    for tensor in plan.tensors:
-        if tensor.quantization is None or METHODS[tensor.quantization.search].moments != "diagonal":
-            continue
-        found = moments.get(tensor.module)
-        if found is None or found.shape != tensor.shape[1:] or not np.isfinite(found).all():
-            raise ConvertError(
-                f"{tensor.module}: the calibration has no usable moments of its {tensor.shape[1]} inputs;"
-                " calibrate again, or give it a rule with another search"
-            )
-
-
-def check_second_moments(plan: Plan, file: SecondMoments) -> None:
-    """Raises ConvertError if no matrix that needs moments has any: they are of another model."""
-    needed = [
-        tensor.module
-        for tensor in plan.tensors
-        if tensor.quantization and METHODS[tensor.quantization.search].moments == "matrix"
-    ]
-    if needed and not any(file.has(module) for module in needed):
-        raise ConvertError(f"{file.path}: no second moments of this model's inputs; calibrate again")
-
-
-def rounding_of(journal: Journal) -> dict[str, Any]:
-    """The facts of `shards.Rounding` of all finished shards together."""
-    together: dict[str, Any] = {}
-    for facts in journal.facts:
-        for name, fact in facts.items():
-            together[name] = dict(sorted((together.get(name, {}) | fact).items()))
-    return together

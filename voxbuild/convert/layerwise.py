@@ -30,7 +30,7 @@ from voxrun.checkpoint.tensors import Tensor
 from voxrun.parallel import cores
 
 from .pieces import Stored, as_stored, pieces_of
-from .shards import Rounding
+from .rounding import Rounding
 
 Target = Callable[[str, Matrix, Matrix], Matrix]
 """(module, H, C) -> what the rows of its matrix are multiplied by before they are rounded."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from voxbuild.folders import Mark
 from voxbuild.plan.planner import TensorPlan
 from voxbuild.tensors.adapter import Update
 from voxbuild.tensors.check import Place, check_cast, check_quantized
@@ -37,6 +38,8 @@ class Piece:
     is_last: bool
     ready: Ready | None = None
     """Where its rows are stored already."""
+    mark: Mark | None = None
+    """How far the source was read; given where that is to be recorded, at the end of a tensor."""
 
 
 @dataclass(frozen=True)

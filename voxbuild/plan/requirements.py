@@ -1,13 +1,14 @@
 """Estimates of the memory, disk and time that a build needs, from its plan: rough, and on the safe side."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from voxbuild.errors import ConvertError
+from voxbuild.tensors.ahead import WINDOW_BYTES
 from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.second_moments import input_of
 from voxrun.checkpoint.tensors import Tensor
@@ -59,18 +60,34 @@ def time_in_words(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def estimate(plan: Plan, header: Mapping[str, Tensor], views: int = 0, audio: float = MINUTE) -> Estimate:
-    """The needs of a conversion, with disk for `views` of it; `audio`: seconds that calibrate."""
+def estimate(
+    plan: Plan,
+    header: Mapping[str, Tensor],
+    views: int = 0,
+    audio: float = MINUTE,
+    streamed: bool = False,
+) -> Estimate:
+    """The needs of a conversion, with disk for `views` of it.
+
+    `audio`: seconds that calibrate; `streamed`: the source is not on the disk.
+    """
     # Scales and biases, which follow the packed weights, are held until a tensor's last row.
     held = max((sum(part.nbytes for part in t.outputs[1:]) for t in plan.tensors), default=0)
     matrices = [tensor for tensor in plan.tensors if uses_moments(tensor)]
     widest = max((tensor.shape[1] for tensor in matrices), default=0)
     needed = Estimate(
-        memory=BASE + IN_FLIGHT + held + 8 * MATRICES * widest**2,
+        memory=BASE + IN_FLIGHT + held + 8 * MATRICES * widest**2 + streamed * WINDOW_BYTES,
         disk=(1 + views) * (plan.nbytes + SMALL_FILES),
         seconds=FIXED_SECONDS + sum(_seconds(t, header[t.source].nbytes) for t in plan.tensors),
     )
     return _by_layers(plan, needed, audio) if is_by_layers(plan) else needed
+
+
+def together(needed: Sequence[Estimate]) -> Estimate:
+    """The needs of several conversions in one read: what each holds, the process and its chunks once."""
+    shared = (len(needed) - 1) * (BASE + IN_FLIGHT)
+    memory, disk = (sum(getattr(each, what) for each in needed) for what in ("memory", "disk"))
+    return Estimate(memory - shared, disk, sum(each.seconds for each in needed))
 
 
 def _by_layers(plan: Plan, needed: Estimate, audio: float) -> Estimate:
@@ -103,9 +120,9 @@ def _seconds(tensor: TensorPlan, nbytes: int) -> float:
     return nbytes / (METHODS[how.search].throughput if how else CAST_ONLY)
 
 
-def check_room(folder: Path, needed: Estimate, there: int) -> None:
-    """Raises ConvertError without enough memory, or disk for the rest after the `there` bytes in `folder`."""
-    check_disk(folder, needed.disk - there)
+def check_room(folder: Path, needed: Estimate) -> None:
+    """Raises ConvertError without enough memory, or disk where `folder` is."""
+    check_disk(folder, needed.disk)
     available = psutil.virtual_memory().available
     if available < needed.memory:
         raise ConvertError(
@@ -118,6 +135,28 @@ def check_disk(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ConvertError(f"{folder}: {_lacking(needed, free)} on its disk; make room and run it again")
+
+
+def free_disk(out: Path) -> tuple[int, int | None]:
+    """Free bytes for out/, and on the disk of the Hub's cache; None: it is the same disk."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    place, cache = _existing(out), _existing(Path(HF_HUB_CACHE))
+    free = shutil.disk_usage(place).free
+    same = cache.stat().st_dev == place.stat().st_dev
+    return free, None if same else shutil.disk_usage(cache).free
+
+
+def fits(disk: int, download: int, free: int, cache_free: int | None) -> bool:
+    """Whether there is room for what is written to out/, and for what is downloaded into the Hub's cache."""
+    if cache_free is None:
+        return free >= disk + download
+    return free >= disk and cache_free >= download
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or its nearest parent that exists."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def _lacking(needed: int, free: int) -> str:

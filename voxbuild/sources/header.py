@@ -89,7 +89,19 @@ def _params(source: Source, base: Path) -> dict[str, Any]:
 
 def _remote_header(source: Source, name: str) -> tuple[list[Tensor], int]:
     """The tensors of a weight file, and its size."""
-    place = f"{source.origin.base_model or source.name}/{name}"
+    head, total = read_head(source, name)
+    return parse_header(head[PREFIX:], total, _place(source, name)), total
+
+
+def read_head(source: Source, name: str) -> tuple[bytes, int]:
+    """The prefix and the JSON header of a weight file on the Hub, and the file's size.
+
+    Raises SourceError, and CheckpointError for what is no such file.
+    """
     prefix, total = source.origin.read(name, 0, PREFIX)
-    text, _ = source.origin.read(name, PREFIX, header_length(prefix, total, place))
-    return parse_header(text, total, place), total
+    text, _ = source.origin.read(name, PREFIX, header_length(prefix, total, _place(source, name)))
+    return prefix + text, total
+
+
+def _place(source: Source, name: str) -> str:
+    return f"{source.origin.base_model or source.name}/{name}"

@@ -9,6 +9,7 @@ from doit.control import TaskControl
 from doit.tools import config_changed, result_dep
 
 from .command_line import Hints
+from .in_order import in_order
 from .up_to_date import WHY
 
 RUNS, MAY_RUN, UP_TO_DATE = "runs", "may run", "up to date"
@@ -36,21 +37,11 @@ class Explain(Hints, DoitCmdBase):  # type: ignore[misc]
         control = TaskControl(self.task_list)
         control.process(pos_args or ["build"])
         verdicts: dict[str, Verdict] = {}
-        for name in _in_order(control.tasks, control.selected_tasks):
+        for name in in_order(control.tasks, control.selected_tasks):
             verdicts[name] = _verdict(control.tasks[name], control, self.dep_manager, verdicts)
         shown = [verdict for name, verdict in verdicts.items() if control.tasks[name].actions]
         self.outstream.write(_table(shown))
         return 0
-
-
-def _in_order(tasks: Any, names: list[str], seen: set[str] | None = None) -> Iterator[str]:
-    """Tasks and all their dependencies, each once, dependencies first."""
-    seen = set() if seen is None else seen
-    for name in names:
-        if name not in seen:
-            seen.add(name)
-            yield from _in_order(tasks, tasks[name].task_dep + tasks[name].setup_tasks, seen)
-            yield name
 
 
 def _verdict(task: Any, control: Any, database: Any, verdicts: dict[str, Verdict]) -> Verdict:

@@ -5,9 +5,17 @@ from typing import Any
 from doit.exceptions import UnmetDependency
 from doit.reporter import ConsoleReporter
 
+from . import one_read
+from .in_order import in_order
+
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]
     """doit's own, but a failure is only its message, and tasks that it prevents are not reported."""
+
+    def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
+        """Note which tasks this run comes to."""
+        super().initialize(tasks, selected_tasks)
+        one_read.come_to(list(in_order(tasks, selected_tasks)))
 
     def execute_task(self, task: Any) -> None:
         """Print the title of a starting task, unless it only shows something."""

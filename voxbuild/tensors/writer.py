@@ -1,15 +1,17 @@
 """Writing reproducible safetensors files.
 
 `mx.save_safetensors` writes tensors in the order of a hash map, unaligned; this writer keeps the given order,
-aligns the start of the data to 64 bytes, and hashes the file while it writes.
+aligns the start of the data to 64 bytes, and hashes the file while it writes. A file can be continued behind
+a prefix of it that is on the disk.
 """
 
 import hashlib
 import json
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from .threads import Buffer, InTurn
 SYNC_BYTES = 256 * 2**20
 """Bytes after which the file is synced in the background, so that the last sync is short."""
 ALIGNMENT = 64
+BLOCK = 2**20
+"""Bytes of a prefix read at a time."""
 METADATA = {"format": "mlx"}
 
 
@@ -37,35 +41,67 @@ def header_bytes(tensors: Sequence[Tensor]) -> bytes:
     return struct.pack("<Q", len(text)) + text
 
 
+Durable = Callable[[int, str], object]
+"""Gets the length of a file's prefix that is on the disk, and its sha256."""
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The first bytes of a file as they were written."""
+
+    length: int
+    sha256: "hashlib._Hash"
+    """After these bytes."""
+
+
+def read_prefix(path: Path, length: int, sha256: str) -> Prefix | None:
+    """The first `length` bytes of a file; None if it has fewer, or others than those of this hash."""
+    digest, left = hashlib.sha256(), length
+    try:
+        with path.open("rb", buffering=0) as file:
+            while left and (block := file.read(min(BLOCK, left))):
+                digest.update(block)
+                left -= len(block)
+    except OSError:
+        return None
+    return None if left or digest.hexdigest() != sha256 else Prefix(length, digest)
+
+
 class CheckpointWriter:
     """Writes the given tensors in their order, and hashes the file, in separate threads."""
 
-    def __init__(self, path: Path, tensors: Sequence[Tensor]) -> None:
+    def __init__(self, path: Path, tensors: Sequence[Tensor], prefix: Prefix | None = None) -> None:
+        """With `prefix`, which ends between two tensors, the file is continued behind it."""
         start = header_bytes(tensors)
-        self._expected = sum(tensor.nbytes for tensor in tensors)
-        self._written = 0
-        self._sha256 = hashlib.sha256()
+        self._whole = len(start) + sum(tensor.nbytes for tensor in tensors)
+        self._length = prefix.length if prefix else 0
+        self._sha256 = prefix.sha256 if prefix else hashlib.sha256()
         self._path = path
-        self._file = path.open("wb", buffering=0)
+        self._appending, self._syncing = InTurn(), InTurn()
+        self._file = path.open("r+b" if prefix else "wb", buffering=0)
         try:
-            self._append(start)
+            if prefix:
+                self._file.truncate(prefix.length)
+                self._file.seek(prefix.length)
+            else:
+                self._append(start)
         except BaseException:
             self._file.close()
             raise
-        self._appending, self._syncing = InTurn(), InTurn()
 
     def write(self, data: Buffer) -> None:
         """Write the next bytes, which must not change afterwards. Raises OSError, also of earlier writes."""
         self._appending.do(self._append, data)
-        self._written += len(data)
-        if self._written // SYNC_BYTES > (self._written - len(data)) // SYNC_BYTES:
-            self._syncing.do(self._sync, self._file.fileno())
+
+    def when_durable(self, then: Durable) -> None:
+        """Call `then` in another thread when what was written so far is on the disk. Raises as `write`."""
+        self._appending.do(self._when_appended, then)
 
     def finish(self) -> str:
         """Flush to the disk; return the file's sha256. Raises OSError."""
         self._appending.wait()
         self._syncing.wait()
-        assert self._written == self._expected, "the tensors written are not those of the header"
+        assert self._length == self._whole, "the tensors written are not those of the header"
         self._sync(self._file.fileno())
         self._file.close()
         return self._sha256.hexdigest()
@@ -82,6 +118,18 @@ class CheckpointWriter:
         with self._named_errors():
             while rest:  # a write may be partial
                 rest = rest[self._file.write(rest) :]
+        before, self._length = self._length, self._length + len(data)
+        if self._length // SYNC_BYTES > before // SYNC_BYTES:
+            self._syncing.do(self._sync, self._file.fileno())
+
+    def _when_appended(self, then: Durable) -> None:
+        """All that was written before is appended and hashed now."""
+        self._syncing.do(self._when_synced, (self._length, self._sha256.copy(), then))
+
+    def _when_synced(self, durable: tuple[int, "hashlib._Hash", Durable]) -> None:
+        length, digest, then = durable
+        self._sync(self._file.fileno())
+        then(length, digest.hexdigest())
 
     def _sync(self, descriptor: int) -> None:
         with self._named_errors():

@@ -9,7 +9,7 @@ from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest
 from voxbuild.artifact.variant import Variant
 from voxbuild.calibrate.diagonal import mean_squares, observe
-from voxbuild.convert.conversion import check_moments
+from voxbuild.convert.calibrated import check_moments
 from voxbuild.errors import ConvertError
 from voxbuild.files import read_json
 from voxbuild.plan.planner import make_plan

@@ -19,6 +19,7 @@ from voxbuild.recipes.recipe import Shards
 from voxbuild.tensors import checkpoint, quantize
 from voxbuild.tensors.checkpoint import Checkpoint, OnePass
 from voxbuild.tensors.search import search_rows
+from voxbuild.tensors.writer import CheckpointWriter
 from voxrun.device import mx
 from voxrun.files.hashes import sha256_of
 
@@ -210,7 +211,7 @@ def test_a_disk_error_is_raised(book, source, tmp_path, monkeypatch):
     def full(self, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module.CheckpointWriter, "write", full)
+    monkeypatch.setattr(CheckpointWriter, "write", full)
     with pytest.raises(OSError, match="No space left"):
         converted(book, "4bit", source[0], tmp_path)
 

@@ -8,8 +8,8 @@ import pytest
 from small_sources import header_of, params_of, raw, write_checkpoint
 
 from voxbuild.convert import layerwise
-from voxbuild.convert.conversion import rounding_of
 from voxbuild.convert.layerwise import convert_by_layers
+from voxbuild.convert.rounding import rounding_of
 from voxbuild.convert.shards import convert
 from voxbuild.errors import ConvertError
 from voxbuild.folders import Journal

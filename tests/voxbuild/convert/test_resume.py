@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import time
-from fnmatch import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,8 +20,7 @@ from small_sources import header_of, params_of, write_checkpoint
 from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest
 from voxbuild.artifact.variant import Variant
-from voxbuild.convert import conversion
-from voxbuild.convert import shards as convert_module
+from voxbuild.convert import conversion, shard_writer
 from voxbuild.errors import CheckpointError, ConvertError, SourceError
 from voxbuild.files import read_json
 from voxbuild.folders import whole_folder
@@ -88,13 +86,14 @@ def build(tmp_path):
 @pytest.fixture
 def written(monkeypatch):
     """The shards that are written, one name each time."""
-    names, original = [], convert_module._write_shard
+    names = []
 
-    def spy(path, *rest):
-        names.append(path.name)
-        return original(path, *rest)
+    class Spy(shard_writer.CheckpointWriter):
+        def __init__(self, path, *rest):
+            names.append(path.name.removesuffix(".unfinished"))
+            super().__init__(path, *rest)
 
-    monkeypatch.setattr(convert_module, "_write_shard", spy)
+    monkeypatch.setattr(shard_writer, "CheckpointWriter", Spy)
     return names
 
 
@@ -102,17 +101,19 @@ def stop_in_shard(monkeypatch, number, error):
     """Let writing the shard of this number (from 1) fail half way."""
     writers = []
 
-    class Failing(convert_module.CheckpointWriter):
+    class Failing(shard_writer.CheckpointWriter):
         def __init__(self, *arguments):
             super().__init__(*arguments)
             writers.append(self)
+            self.calls = 0
 
         def write(self, data):
-            if len(writers) == number and self._written:
+            self.calls += 1
+            if len(writers) == number and self.calls > 1:
                 raise error
             super().write(data)
 
-    monkeypatch.setattr(convert_module, "CheckpointWriter", Failing)
+    monkeypatch.setattr(shard_writer, "CheckpointWriter", Failing)
 
 
 def test_finished_shards_are_kept_and_the_interrupted_one_is_rewritten(build, tmp_path, monkeypatch, written):
@@ -196,13 +197,13 @@ def test_a_read_error_is_reported_with_its_offset(build, monkeypatch):
 
 
 def test_a_source_that_changes_during_conversion_is_reported(build, monkeypatch, written):
-    original = convert_module.CheckpointWriter.finish
+    original = shard_writer.CheckpointWriter.finish
 
     def touching(writer):
         os.utime(build.weights)
         return original(writer)
 
-    monkeypatch.setattr(convert_module.CheckpointWriter, "finish", touching)
+    monkeypatch.setattr(shard_writer.CheckpointWriter, "finish", touching)
     with pytest.raises(CheckpointError, match=r"safetensors: it changed while it was read; run it again"):
         build.convert()
     assert not build.work.artifact("tiny", "4bit").exists()
@@ -234,8 +235,8 @@ def test_a_verified_source_is_not_hashed_again(build, monkeypatch):
     hashing = []
 
     class Spy(conversion.Passes):
-        def __init__(self, source, hashed):
-            super().__init__(source, hashed)
+        def __init__(self, source, hashed, marks):
+            super().__init__(source, hashed, marks)
             hashing.append(bool(hashed))
 
     monkeypatch.setattr(conversion, "Passes", Spy)
@@ -325,15 +326,16 @@ def test_a_journal_that_a_killed_run_left_unfinished_is_deleted(build):
 def test_two_processes_do_not_build_the_same_artifact_at_once(build, monkeypatch):
     said = []
 
-    def second_build(*arguments, original=convert_module._write_shard):
-        with pytest.raises(
-            ConvertError, match="tiny--4bit: another process is writing it; wait until it is finished"
-        ):
-            build.convert()
-        said.append(True)
-        return original(*arguments)
+    class SecondBuild(shard_writer.CheckpointWriter):
+        def finish(self):
+            with pytest.raises(
+                ConvertError, match="tiny--4bit: another process is writing it; wait until it is finished"
+            ):
+                build.convert()
+            said.append(True)
+            return super().finish()
 
-    monkeypatch.setattr(convert_module, "_write_shard", second_build)
+    monkeypatch.setattr(shard_writer, "CheckpointWriter", SecondBuild)
     build.convert()
     assert len(said) >= 4
     assert build.leftovers() == []
@@ -346,7 +348,7 @@ def test_a_write_error_names_the_file(build, monkeypatch):
     monkeypatch.setattr(os, "fsync", failing)
     with pytest.raises(OSError, match="File too large") as caught:
         build.convert()
-    assert fnmatch(Path(caught.value.filename).name, ".*.safetensors.*.partial")
+    assert Path(caught.value.filename).name.endswith(".safetensors.unfinished")
 
 
 def test_kill_9_between_the_two_renames_loses_nothing(build):
@@ -374,13 +376,13 @@ def test_ctrl_c_between_the_two_renames_puts_the_old_artifact_back(build, monkey
 
 
 def test_a_tokenizer_that_changes_during_conversion_is_reported(build, monkeypatch):
-    original = convert_module.CheckpointWriter.finish
+    original = shard_writer.CheckpointWriter.finish
 
     def touching(writer):
         os.utime(build.project / "source/tekken.json")
         return original(writer)
 
-    monkeypatch.setattr(convert_module.CheckpointWriter, "finish", touching)
+    monkeypatch.setattr(shard_writer.CheckpointWriter, "finish", touching)
     with pytest.raises(SourceError, match=r"tekken\.json of tiny: changed during the build; run it again"):
         build.convert()
     assert not build.work.artifact("tiny", "4bit").exists()

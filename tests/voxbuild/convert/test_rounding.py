@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from small_sources import header_of, params_of, raw, write_checkpoint
 
+from voxbuild.convert import shard_writer
 from voxbuild.convert import shards as module
-from voxbuild.convert.conversion import rounding_of
+from voxbuild.convert.rounding import rounding_of
 from voxbuild.convert.shards import convert
 from voxbuild.errors import ConvertError
 from voxbuild.folders import Journal
@@ -163,14 +164,14 @@ def test_a_resumed_conversion_remembers_the_fallbacks_of_finished_shards(
         _, before = converted(plan, source[0], tmp_path / "out", of)
         again = Journal(tmp_path / "out", "once")
         with Checkpoint(source[0]) as weights, closing(OnePass(weights, hashing=False)) as stream:
-            monkeypatch.setattr(module, "_write_shard", None)  # nothing may be written again
+            monkeypatch.setattr(shard_writer, "CheckpointWriter", None)  # nothing may be written again
             convert(plan, stream, again, lambda done: None, {"matrix": of})
     assert rounding_of(again) == rounding_of(before)
     assert list(rounding_of(again)["without_moments"]) == [first]
 
 
 def test_moments_of_another_model_are_an_error(book, tmp_path):
-    from voxbuild.convert.conversion import check_second_moments
+    from voxbuild.convert.calibrated import check_second_moments
 
     save_second_moments(tmp_path / "other", {"encoder.other": np.eye(4)}, Heard(1, 1.0))
     with SecondMoments(tmp_path / "other") as file, pytest.raises(ConvertError, match="calibrate again"):
@@ -179,7 +180,7 @@ def test_moments_of_another_model_are_an_error(book, tmp_path):
 
 def test_a_plan_that_quantizes_nothing_needs_no_moments(book, tmp_path):
     """A large budget leaves all matrices as they are."""
-    from voxbuild.convert.conversion import check_second_moments
+    from voxbuild.convert.calibrated import check_second_moments
 
     save_second_moments(tmp_path / "none", {}, Heard(1, 1.0))
     plain = make_plan(book.recipe("4bit").model_copy(update={"quantize": None}), HEADER, PARAMS)

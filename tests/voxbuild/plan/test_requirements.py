@@ -26,22 +26,23 @@ def machine(monkeypatch):
 
 def test_sufficient_disk_and_memory_pass(machine, tmp_path):
     machine(500_000_000, 200_000_000)
-    check_room(tmp_path, NEEDED, 0)
+    check_room(tmp_path, NEEDED)
 
 
 def test_a_full_disk_is_reported(machine, tmp_path):
     machine(499_000_000, 10**10)
     said = "500 MB are needed, 499 MB are free on its disk; make room and run it again"
     with pytest.raises(ConvertError, match=re.escape(f"{tmp_path}: {said}")):
-        check_room(tmp_path, NEEDED, 0)
+        check_room(tmp_path, NEEDED)
 
 
-def test_existing_bytes_reduce_the_space_needed(machine, tmp_path):
-    machine(400_000_000, 10**10)
-    check_room(tmp_path, NEEDED, 100_000_000)
+def test_several_conversions_in_one_read_need_the_disk_of_all_and_the_process_once():
+    process = requirements.BASE + requirements.IN_FLIGHT
+    alone = Estimate(memory=process + 7, disk=100, seconds=1)
+    assert requirements.together([alone, alone, alone]) == Estimate(process + 21, 300, 3)
 
 
 def test_too_little_memory_is_reported(machine, tmp_path):
     machine(10**12, 199_000_000)
     with pytest.raises(ConvertError, match="200 MB are needed, 199 MB are free of memory; close a program"):
-        check_room(tmp_path, NEEDED, 0)
+        check_room(tmp_path, NEEDED)
