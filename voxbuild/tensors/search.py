@@ -129,7 +129,7 @@ def nearest(value, bias, inverse, top):  # type: ignore
     return (code + ROUND) - ROUND
 
 
-@compiled
+@inlined
 def assess(values, weights, state, kind, top):  # type: ignore
     """Round the candidate to the stored dtype; its error with the nearest codes.
 
