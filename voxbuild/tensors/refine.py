@@ -8,7 +8,7 @@ import numpy as np
 from numba import uint64
 
 from .kernels import compiled
-from .search import LANE, LANES, ROUND, ZERO, stored
+from .search import LANE, LANES, ZERO, stored
 
 FOUR = uint64(4)
 FIRST, SECOND, THIRD, FOURTH = (uint64(LANES * i) for i in range(4))
@@ -42,7 +42,7 @@ def better_codes(second, start, size, group, top, lanes, errors, slopes):  # typ
             code = codes[at + i] + by
             code = code if code > ZERO else ZERO
             code = code if code < top else top
-            code = (code + ROUND) - ROUND
+            code = np.rint(code)
             change = (code - codes[at + i]) * scale
             gain = change * (np.float32(2) * slopes[j * LANE + i] - change * own)
             change = change if gain > ZERO else ZERO

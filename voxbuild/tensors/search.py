@@ -41,8 +41,6 @@ STRIP = uint64(8)
 """The range; sums of weights and of weighted values; the cuts from which a level of the search starts."""
 STATE = 20 * LANES
 ZERO, ONE = np.float32(0), np.float32(1)
-ROUND = np.float32(1.5 * 2**23)
-"""Adding and subtracting it rounds a small float32 to the nearest integer, ties to even."""
 LARGEST_FLOAT16, NAN = np.float32(65504), np.float32(np.nan)
 
 
@@ -126,7 +124,7 @@ def nearest(value, bias, inverse, top):  # type: ignore
     code = (value - bias) * inverse
     code = code if code > ZERO else ZERO
     code = code if code < top else top
-    return (code + ROUND) - ROUND
+    return np.rint(code)
 
 
 @inlined
@@ -280,6 +278,19 @@ def search_lanes(values, weights, state, settings):  # type: ignore
 
 
 @compiled
+def side_by_side(numbers, start, pairs):  # type: ignore
+    """Columns from `start` on of LANES rows [LANES, columns], the rows' numbers of a column side by side.
+
+    Two rows at a time, `pairs` being a group's float32 [group_size * LANES] as uint64: that halves the stores.
+    """
+    half = LANE // TWO
+    for k in range(half):
+        for j in range(uint64(pairs.shape[0]) // half):
+            first, second = numbers[TWO * k, start + j], numbers[TWO * k + uint64(1), start + j]
+            pairs[j * half + k] = uint64(np.uint32(first)) | uint64(np.uint32(second)) << uint64(32)
+
+
+@compiled
 def nearest_codes(values, scales, biases, top, codes):  # type: ignore
     """The codes uint8 [columns] of a row's values for the scale and bias of each group [groups]."""
     size = uint64(values.shape[0]) // uint64(scales.shape[0])
@@ -304,9 +315,7 @@ def search_blocks(rows, weights, settings, weight, scales, biases):  # type: ign
         for k in range(LANE):  # lanes beyond the end repeat the last row
             widen(rows[min(first + k, n - ONE_ROW)], settings[0], numbers[k])
         for group in range(uint64(weights.shape[0])):
-            for k in range(LANE):
-                for j in range(size):
-                    lanes[j * LANE + k] = values[k, group * size + j]
+            side_by_side(numbers, group * size, lanes.view(np.uint64))
             search_lanes(lanes, weights[group], state, settings)
             for k in range(min(LANE, n - first)):
                 scales[first + k, group] = state[BEST_SCALE + k]
