@@ -196,20 +196,15 @@ def side_by_side(rows, first, lanes):  # type: ignore
 @compiled
 def forward(values, feedback, weights, settings, state, lanes, errors, sums):  # type: ignore
     """Step 1 for LANES rows: their codes, scales and biases in `lanes`, and their errors."""
-    kind, width, step, levels, rounds = settings
     codes, scales, biases, current, losses = lanes
-    size, bits, top = uint64(feedback.shape[2]), state.view(np.uint32), np.float32((1 << width) - 1)
-    of_weights = np.empty(size * LANE, np.float32)
+    size, top = uint64(feedback.shape[2]), np.float32((1 << settings[1]) - 1)
     for group in range(uint64(feedback.shape[0])):
         start, matrix = group * size, feedback[group]
         for j in range(size * LANE):
             sums[j] = values[start * LANE + j]
         add_products(sums, matrix, errors, uint64(0), start)
         expected(sums, values, matrix, start, size, current, losses)
-        for j in range(size):
-            for i in range(LANE):
-                of_weights[j * LANE + i] = weights[start + j]
-        search_lanes(current, of_weights, state, bits, kind, top, step, levels, rounds)
+        search_lanes(current, weights[start : start + size], state, settings)
         for i in range(LANE):
             scales[group * LANE + i] = state[BEST_SCALE + i]
             biases[group * LANE + i] = state[BEST_BIAS + i]

@@ -8,7 +8,7 @@ import numpy as np
 from numba import uint64
 
 from .kernels import compiled
-from .search import LANE, LANES, ROUND, ZERO, round_stored
+from .search import LANE, LANES, ZERO, stored
 
 FOUR = uint64(4)
 FIRST, SECOND, THIRD, FOURTH = (uint64(LANES * i) for i in range(4))
@@ -42,7 +42,7 @@ def better_codes(second, start, size, group, top, lanes, errors, slopes):  # typ
             code = codes[at + i] + by
             code = code if code > ZERO else ZERO
             code = code if code < top else top
-            code = (code + ROUND) - ROUND
+            code = np.rint(code)
             change = (code - codes[at + i]) * scale
             gain = change * (np.float32(2) * slopes[j * LANE + i] - change * own)
             change = change if gain > ZERO else ZERO
@@ -59,7 +59,6 @@ def better_codes(second, start, size, group, top, lanes, errors, slopes):  # typ
 def better_line(second, start, size, group, kind, lanes, errors, slopes, work, state):  # type: ignore
     """Step 3: the scale and bias of least error for the group's codes, if they lower it when rounded."""
     codes, scales, biases, current, losses = lanes
-    bits = state.view(np.uint32)
     for i in range(LANE):
         for row in range(FOUR):
             work[row * LANE + i] = ZERO
@@ -86,12 +85,11 @@ def better_line(second, start, size, group, kind, lanes, errors, slopes, work, s
         qr, r = work[THIRD + i], work[FOURTH + i]
         spread = qq * ones - q1 * q1
         by = (qr * ones - r * q1) / spread
-        state[i] = scales[group * LANE + i] + by
-    round_stored(state, bits, uint64(0), kind)
+        state[i] = stored(scales[group * LANE + i] + by, kind)
     for i in range(LANE):
         by = state[i] - scales[group * LANE + i]
-        state[LANE + i] = biases[group * LANE + i] + (work[FOURTH + i] - by * work[SECOND + i]) / ones
-    round_stored(state, bits, LANE, kind)
+        bias = biases[group * LANE + i] + (work[FOURTH + i] - by * work[SECOND + i]) / ones
+        state[LANE + i] = stored(bias, kind)
     for i in range(LANE):
         by, up = state[i] - scales[group * LANE + i], state[LANE + i] - biases[group * LANE + i]
         qr, r = work[THIRD + i], work[FOURTH + i]

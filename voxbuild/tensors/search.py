@@ -4,7 +4,7 @@ A loader computes `code * scale + bias` with the stored scale and bias. So each 
 stored dtype, gets the nearest code for every weight, and is judged by its squared error. Plain rounding's
 scale and bias are the first candidate, so no group gets worse.
 
-The loops handle LANES groups side by side, without computing across them, in IEEE float32: the bytes do not
+The loops handle LANES rows side by side, without computing across them, in IEEE float32: the bytes do not
 depend on vector instructions, threads or chunks of rows. All lanes' numbers are in one array at literal
 offsets, and indices are unsigned, so that the loops vectorize.
 """
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numba import njit, uint64
 
-from .kernels import BFLOAT16, EPSILON, FLOAT16, compiled, pack_rows
+from .kernels import BFLOAT16, EPSILON, FLOAT16, compiled, pack, widen
 from .modes import Quantization
 from .moments import Array
-from .quantize import KINDS, cast
+from .quantize import KINDS, bits_of, cast
 
 CUT = 0.8
 """First guess of the cut at either end of a group's range, in steps from code to code."""
@@ -29,7 +29,9 @@ RANGE_COUNTS_BELOW = 8
 """With this many bits or more, cutting the range gains nothing: the error is that of rounding the scale."""
 
 LANES = 32
-LANE, ONE_GROUP, TWO, FIVE = uint64(LANES), uint64(1), uint64(2), uint64(5)
+LANE, ONE_ROW, TWO, FIVE = (uint64(n) for n in (LANES, 1, 2, 5))
+STRIP = uint64(8)
+"""Columns that a loop over lanes goes through at a time, with its sums in registers: a divisor of group sizes."""
 (SCALE, BIAS, CUT_LOW, CUT_HIGH, ERROR) = (uint64(LANES * i) for i in range(5))
 """Offsets of the lanes' numbers in the state: a candidate, and its error."""
 (BEST_SCALE, BEST_BIAS, BEST_LOW, BEST_HIGH, BEST_ERROR) = (uint64(LANES * i) for i in range(5, 10))
@@ -39,8 +41,6 @@ LANE, ONE_GROUP, TWO, FIVE = uint64(LANES), uint64(1), uint64(2), uint64(5)
 """The range; sums of weights and of weighted values; the cuts from which a level of the search starts."""
 STATE = 20 * LANES
 ZERO, ONE = np.float32(0), np.float32(1)
-ROUND = np.float32(1.5 * 2**23)
-"""Adding and subtracting it rounds a small float32 to the nearest integer, ties to even."""
 LARGEST_FLOAT16, NAN = np.float32(65504), np.float32(np.nan)
 
 
@@ -53,24 +53,20 @@ def search_rows(rows: Array, dtype: str, how: Quantization, moments: Array | Non
     """Rows [n, columns] in storage form -> weight uint32 [n, columns * bits / 32], scales and biases.
 
     Storage form is uint16 for BF16, else float16 or float32. `moments` float32 [columns] weight each column's
-    squared error; None: all equally. A group lies within a row, so the bytes do not depend on chunks of rows.
+    squared error; None: all equally. A row's result does not depend on other rows.
     """
     n, columns = rows.shape
-    groups = (n, columns // how.group_size)
-    scales, biases = np.empty(groups, np.float32), np.empty(groups, np.float32)
-    codes = np.empty((n, columns), np.uint8)
-    search_groups(
-        np.ascontiguousarray(cast(rows, dtype, "F32")).reshape(-1, how.group_size),
-        column_weights(columns, moments).reshape(-1, how.group_size),
-        KINDS[dtype],
-        how.bits,
-        *search_settings(how.bits),
-        scales.reshape(-1),
-        biases.reshape(-1),
-        codes.reshape(-1, how.group_size),
-    )
+    groups = columns // how.group_size
+    scales, biases = np.empty((2, n, groups), np.float32)
     weight = np.empty((n, columns * how.bits // 32), np.uint32)
-    pack_rows(codes, how.bits, weight)
+    search_blocks(
+        bits_of(rows, dtype),
+        column_weights(columns, moments).reshape(groups, how.group_size),
+        (KINDS[dtype], how.bits, *search_settings(how.bits)),
+        weight,
+        scales,
+        biases,
+    )
     return {"weight": weight, "scales": cast(scales, "F32", dtype), "biases": cast(biases, "F32", dtype)}
 
 
@@ -100,26 +96,26 @@ def clear(state, first, last):  # type: ignore
 
 
 @compiled
-def round_stored(state, bits, at, kind):  # type: ignore
-    """Round the lanes at `at` to the stored dtype; `bits` are the bits of the same memory.
+def stored(x, kind):  # type: ignore
+    """A float32 rounded to the stored dtype.
 
     A number that is too large for float16 becomes NaN, so that the candidate is never better than another.
     """
     if kind == BFLOAT16:
-        for k in range(LANE):
-            odd = (bits[at + k] >> np.uint32(16)) & np.uint32(1)
-            bits[at + k] = (bits[at + k] + np.uint32(0x7FFF) + odd) & np.uint32(0xFFFF0000)
+        bits = np.float32(x).view(np.uint32)
+        odd = np.uint32(bits >> np.uint32(16)) & np.uint32(1)
+        bits = np.uint32(np.uint32(bits + np.uint32(0x7FFF) + odd) & np.uint32(0xFFFF0000))
+        x = np.uint32(bits).view(np.float32)
     elif kind == FLOAT16:
-        for k in range(LANE):
-            x = state[at + k]
-            small = abs(x) < np.float32(2.0**-14)
-            # Below 2**-14 float16 has steps of 2**-24, as float32 has between 0.5 and 1.
-            subnormal = (abs(x) + np.float32(0.5)) - np.float32(0.5)
-            # Above, 11 bits are kept: adding and subtracting 2**13 times the number rounds it to them.
-            large = x * np.float32(2.0**13 + 1)
-            normal = large - (large - x)
-            normal = normal if abs(normal) <= LARGEST_FLOAT16 else NAN
-            state[at + k] = (subnormal if x > ZERO else -subnormal) if small else normal
+        small = abs(x) < np.float32(2.0**-14)
+        # Below 2**-14 float16 has steps of 2**-24, as float32 has between 0.5 and 1.
+        subnormal = (abs(x) + np.float32(0.5)) - np.float32(0.5)
+        # Above, 11 bits are kept: adding and subtracting 2**13 times the number rounds it to them.
+        large = x * np.float32(2.0**13 + 1)
+        normal = large - (large - x)
+        normal = normal if abs(normal) <= LARGEST_FLOAT16 else NAN
+        x = (subnormal if x > ZERO else -subnormal) if small else normal
+    return x
 
 
 @inlined
@@ -128,28 +124,46 @@ def nearest(value, bias, inverse, top):  # type: ignore
     code = (value - bias) * inverse
     code = code if code > ZERO else ZERO
     code = code if code < top else top
-    return (code + ROUND) - ROUND
+    return np.rint(code)
+
+
+@inlined
+def assess(values, weights, state, kind, top):  # type: ignore
+    """Round the candidate to the stored dtype; its error with the nearest codes.
+
+    `values` are [group_size * LANES], the lanes of each column side by side; `weights` [group_size].
+    """
+    for k in range(LANE):
+        state[SCALE + k], state[BIAS + k] = stored(state[SCALE + k], kind), stored(state[BIAS + k], kind)
+        state[INVERSE + k] = ONE / state[SCALE + k]
+        state[ERROR + k] = ZERO
+    for j in range(uint64(0), uint64(weights.shape[0]), STRIP):
+        for k in range(LANE):
+            scale, bias, inverse = state[SCALE + k], state[BIAS + k], state[INVERSE + k]
+            error = state[ERROR + k]
+            for i in range(STRIP):
+                value = values[(j + i) * LANE + k]
+                off = value - (scale * nearest(value, bias, inverse, top) + bias)
+                error += weights[j + i] * off * off
+            state[ERROR + k] = error
 
 
 @compiled
-def assess(values, weights, state, top):  # type: ignore
-    """The candidate's error with the nearest codes, and the sums that the next fit needs.
-
-    `values` and `weights` are [group_size * LANES], the lanes of each position side by side.
-    """
-    for k in range(LANE):
-        state[INVERSE + k] = ONE / state[SCALE + k]
-    clear(state, ERROR, ERROR + LANE)
+def add_codes(values, weights, state, top):  # type: ignore
+    """The sums over the candidate's codes that a fit needs."""
     clear(state, CODES, PRODUCTS + LANE)
-    for j in range(uint64(values.shape[0]) // LANE):
+    for j in range(uint64(0), uint64(weights.shape[0]), STRIP):
         for k in range(LANE):
-            value, weight = values[j * LANE + k], weights[j * LANE + k]
-            code = nearest(value, state[BIAS + k], state[INVERSE + k], top)
-            off = value - (state[SCALE + k] * code + state[BIAS + k])
-            state[ERROR + k] += weight * off * off
-            state[CODES + k] += weight * code
-            state[SQUARES + k] += weight * code * code
-            state[PRODUCTS + k] += weight * code * value
+            bias, inverse = state[BIAS + k], ONE / state[SCALE + k]
+            codes, squares, products = state[CODES + k], state[SQUARES + k], state[PRODUCTS + k]
+            for i in range(STRIP):
+                value = values[(j + i) * LANE + k]
+                code = nearest(value, bias, inverse, top)
+                weighted = weights[j + i] * code
+                codes += weighted
+                squares += weighted * code
+                products += weighted * value
+            state[CODES + k], state[SQUARES + k], state[PRODUCTS + k] = codes, squares, products
 
 
 @compiled
@@ -158,13 +172,17 @@ def survey(values, weights, state):  # type: ignore
     for k in range(LANE):
         state[LOW + k] = state[HIGH + k] = values[k]
     clear(state, WEIGHTS, VALUES + LANE)
-    for j in range(uint64(values.shape[0]) // LANE):
+    for j in range(uint64(0), uint64(weights.shape[0]), STRIP):
         for k in range(LANE):
-            value, weight = values[j * LANE + k], weights[j * LANE + k]
-            state[LOW + k] = value if value < state[LOW + k] else state[LOW + k]
-            state[HIGH + k] = value if value > state[HIGH + k] else state[HIGH + k]
-            state[WEIGHTS + k] += weight
-            state[VALUES + k] += weight * value
+            low, high = state[LOW + k], state[HIGH + k]
+            together, total = state[WEIGHTS + k], state[VALUES + k]
+            for i in range(STRIP):
+                value, weight = values[(j + i) * LANE + k], weights[j + i]
+                low, high = value if value < low else low, value if value > high else high
+                together += weight
+                total += weight * value
+            state[LOW + k], state[HIGH + k] = low, high
+            state[WEIGHTS + k], state[VALUES + k] = together, total
 
 
 @compiled
@@ -193,23 +211,20 @@ def propose_cuts(state, low, high, top):  # type: ignore
 
 
 @compiled
-def propose_fit(state, bits, kind):  # type: ignore
+def propose_fit(state, kind):  # type: ignore
     """Least squares for the last assessed codes; the bias is the best one for the rounded scale."""
     for k in range(LANE):
         spread = state[WEIGHTS + k] * state[SQUARES + k] - state[CODES + k] * state[CODES + k]
         together = state[WEIGHTS + k] * state[PRODUCTS + k] - state[CODES + k] * state[VALUES + k]
-        state[SCALE + k] = together / spread
-    round_stored(state, bits, SCALE, kind)
-    for k in range(LANE):
-        state[BIAS + k] = (state[VALUES + k] - state[SCALE + k] * state[CODES + k]) / state[WEIGHTS + k]
+        scale = stored(together / spread, kind)
+        state[SCALE + k] = scale
+        state[BIAS + k] = (state[VALUES + k] - scale * state[CODES + k]) / state[WEIGHTS + k]
 
 
 @compiled
-def judge(values, weights, state, bits, kind, top):  # type: ignore
-    """Round the candidate to the stored dtype, assess it, and keep it if it is better than the best."""
-    round_stored(state, bits, SCALE, kind)
-    round_stored(state, bits, BIAS, kind)
-    assess(values, weights, state, top)
+def judge(values, weights, state, kind, top):  # type: ignore
+    """Assess the candidate, and keep it if it is better than the best."""
+    assess(values, weights, state, kind, top)
     for k in range(LANE):
         better = state[ERROR + k] < state[BEST_ERROR + k]
         state[BEST_SCALE + k] = state[SCALE + k] if better else state[BEST_SCALE + k]
@@ -227,59 +242,84 @@ def copy(state, source, target, lanes):  # type: ignore
 
 
 @compiled
-def search_lanes(values, weights, state, bits, kind, top, step, levels, rounds):  # type: ignore
-    """Leave the best scale and bias of LANES groups in the state.
+def search_lanes(values, weights, state, settings):  # type: ignore
+    """Leave the best scale and bias of a group of LANES rows in the state.
 
-    `step` is the first level's, a share of the range.
+    `settings`: kind, width of a code, and `search_settings`.
     """
+    kind, width, step, levels, rounds = settings
+    top = np.float32((1 << width) - 1)
     survey(values, weights, state)
     propose_plain(state, top)
-    round_stored(state, bits, SCALE, kind)
-    round_stored(state, bits, BIAS, kind)
-    assess(values, weights, state, top)
+    assess(values, weights, state, kind, top)
     clear(state, CUT_LOW, CUT_HIGH + LANE)
     copy(state, SCALE, BEST_SCALE, FIVE * LANE)
     clear(state, FROM_LOW, FROM_HIGH + LANE)
     propose_cuts(state, ZERO, ZERO, top)
-    judge(values, weights, state, bits, kind, top)
+    judge(values, weights, state, kind, top)
     for k in range(LANE):
         state[FROM_LOW + k] = state[FROM_HIGH + k] = step
+    judged = -1  # first no cut at all, then the best one so far
     for _ in range(levels):
         for low in range(-1, 2):
             for high in range(-1, 2):
+                if low == judged and high == judged:
+                    continue
                 propose_cuts(state, step * np.float32(low), step * np.float32(high), top)
-                judge(values, weights, state, bits, kind, top)
+                judge(values, weights, state, kind, top)
         copy(state, BEST_LOW, FROM_LOW, TWO * LANE)
         step *= np.float32(0.5)
+        judged = 0
     copy(state, BEST_SCALE, SCALE, TWO * LANE)
-    assess(values, weights, state, top)
     for _ in range(rounds):
-        propose_fit(state, bits, kind)
-        judge(values, weights, state, bits, kind, top)
+        add_codes(values, weights, state, top)
+        propose_fit(state, kind)
+        judge(values, weights, state, kind, top)
 
 
 @compiled
-def search_groups(groups, weights, kind, width, step, levels, rounds, scales, biases, codes):  # type: ignore
-    """Groups [n, group_size] -> scales and biases [n], codes [n, group_size].
+def side_by_side(numbers, start, pairs):  # type: ignore
+    """Columns from `start` on of LANES rows [LANES, columns], the rows' numbers of a column side by side.
 
-    `weights` are a row's column weights [groups of a row, group_size].
+    Two rows at a time, `pairs` being a group's float32 [group_size * LANES] as uint64: that halves the stores.
     """
-    n, size = uint64(groups.shape[0]), uint64(groups.shape[1])
-    of_values, of_weights = np.empty(size * LANE, np.float32), np.empty(size * LANE, np.float32)
+    half = LANE // TWO
+    for k in range(half):
+        for j in range(uint64(pairs.shape[0]) // half):
+            first, second = numbers[TWO * k, start + j], numbers[TWO * k + uint64(1), start + j]
+            pairs[j * half + k] = uint64(np.uint32(first)) | uint64(np.uint32(second)) << uint64(32)
+
+
+@compiled
+def nearest_codes(values, scales, biases, top, codes):  # type: ignore
+    """The codes uint8 [columns] of a row's values for the scale and bias of each group [groups]."""
+    size = uint64(values.shape[0]) // uint64(scales.shape[0])
+    for group in range(uint64(scales.shape[0])):
+        bias, inverse = biases[group], ONE / scales[group]
+        for j in range(group * size, (group + ONE_ROW) * size):
+            codes[j] = np.uint8(nearest(values[j], bias, inverse, top))
+
+
+@compiled
+def search_blocks(rows, weights, settings, weight, scales, biases):  # type: ignore
+    """Rows [n, columns] of stored floats -> packed codes, scales and biases float32 [n, groups].
+
+    `weights` are those of the columns [groups, group_size].
+    """
+    n, columns = uint64(rows.shape[0]), uint64(rows.shape[1])
+    size, top = uint64(weights.shape[1]), np.float32((1 << settings[1]) - 1)
+    numbers, codes = np.empty((LANE, columns), np.int32), np.empty(columns, np.uint8)
+    values, lanes = numbers.view(np.float32), np.empty(size * LANE, np.float32)
     state = np.empty(STATE, np.float32)
-    bits, top = state.view(np.uint32), np.float32((1 << width) - 1)
     for first in range(uint64(0), n, LANE):
-        for k in range(LANE):
-            group = min(first + k, n - ONE_GROUP)  # lanes beyond the end repeat the last group
-            row_group = group % uint64(weights.shape[0])
-            for j in range(size):
-                of_values[j * LANE + k] = groups[group, j]
-                of_weights[j * LANE + k] = weights[row_group, j]
-        search_lanes(of_values, of_weights, state, bits, kind, top, step, levels, rounds)
+        for k in range(LANE):  # lanes beyond the end repeat the last row
+            widen(rows[min(first + k, n - ONE_ROW)], settings[0], numbers[k])
+        for group in range(uint64(weights.shape[0])):
+            side_by_side(numbers, group * size, lanes.view(np.uint64))
+            search_lanes(lanes, weights[group], state, settings)
+            for k in range(min(LANE, n - first)):
+                scales[first + k, group] = state[BEST_SCALE + k]
+                biases[first + k, group] = state[BEST_BIAS + k]
         for k in range(min(LANE, n - first)):
-            group = first + k
-            scale, bias = state[BEST_SCALE + k], state[BEST_BIAS + k]
-            scales[group], biases[group] = scale, bias
-            inverse = ONE / scale
-            for j in range(size):
-                codes[group, j] = np.uint8(nearest(groups[group, j], bias, inverse, top))
+            nearest_codes(values[k], scales[first + k], biases[first + k], top, codes)
+            pack(codes.view(np.uint64), settings[1], weight[first + k])
