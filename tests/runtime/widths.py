@@ -23,14 +23,16 @@ APART = ("ada_norm", "embed_tokens")
 """Computed in float32 (contract step 7), and in its own type: what they give is cast, then checked."""
 
 
-def half_model(stored: str, dtype: mx.Dtype, patch: pytest.MonkeyPatch) -> VoxtralRealtime:
+def gpu_model(
+    stored: str, dtype: mx.Dtype, patch: pytest.MonkeyPatch, params: dict[str, Any] = PARAMS
+) -> VoxtralRealtime:
     """A random model that computes in `dtype`, with fused products, by those that a GPU would take."""
     patch.setenv("VOXRUN_KERNELS", "none")
     patch.setattr("voxrun.model.linear.on_cpu", lambda: False)
-    settings, config = STORED[stored], ModelConfig.from_dict(PARAMS)
+    settings, config = STORED[stored], ModelConfig.from_dict(params)
     if settings:
-        tensors = quantized_tensors(PARAMS, settings)[0]
-        config = ModelConfig.from_dict(PARAMS | {"quantization": settings})
+        tensors = quantized_tensors(params, settings)[0]
+        config = ModelConfig.from_dict(params | {"quantization": settings})
     else:
         tensors = {name: mx.array(values) for name, values in random_tensors(config).items()}
     model = assemble(config, tensors, "a random model")

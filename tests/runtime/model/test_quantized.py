@@ -20,6 +20,7 @@ AFFINE4 = {"group_size": 32, "bits": 4}
 AFFINE6 = {"group_size": 32, "bits": 6}
 MXFP4 = {"group_size": 32, "bits": 4, "mode": "mxfp4"}
 SPECIAL = "language_model.layers.1.mlp.down_proj"
+KEYS = "language_model.layers.1.attention.k_proj"
 EMBEDDING = "language_model.embed_tokens"
 
 
@@ -42,10 +43,17 @@ def answers(model: VoxtralRealtime) -> dict[str, np.ndarray]:
     [
         (AFFINE4, {}),
         (AFFINE4, {SPECIAL: AFFINE6}),
+        (AFFINE4, {KEYS: AFFINE6}),
         (MXFP4, {}),
         (MXFP4, {EMBEDDING: AFFINE6 | {"mode": "affine"}}),
     ],
-    ids=["affine 4", "one module of 6 bits", "mxfp4", "mxfp4 with an affine embedding"],
+    ids=[
+        "affine 4",
+        "one module of 6 bits",
+        "keys of 6 bits, which are not fused",
+        "mxfp4",
+        "mxfp4 with an affine embedding",
+    ],
 )
 def test_quantized_weights_answer_as_their_dequantized_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default: dict, own: dict, kernels: str
