@@ -78,6 +78,13 @@ def test_the_proposal_says_where_it_is_from_and_can_be_read_back() -> None:
     assert from_json(values, replace(found, look_ahead=(1,))) == found
 
 
+def test_blocks_hold_at_least_the_positions_that_are_guessed_in_a_pass() -> None:
+    flat = {n: spread(1.0) for n in ROWS}
+    growing = {n: spread(0.1 * n * n) for n in (4, 16, 32, 64, 128)}  # the smaller the cheaper
+    found = proposed(results(steps=flat, blocks=growing), SPEECH, CPU)
+    assert (found.look_ahead[-1], found.block_positions, found.files_positions) == (32, 32, 32)
+
+
 def test_without_something_better_the_tuning_stays_as_it_is() -> None:
     costs = {1: spread(1.0), 4: spread(1.5), 8: spread(2.0), 16: spread(2.6), 64: spread(8.0)}
     assert proposed(results(steps=costs), SPEECH, CPU) == CPU
