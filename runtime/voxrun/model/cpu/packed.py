@@ -5,30 +5,33 @@ Importing this module imports numba, which is slow.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from voxrun.arrays import Array, FloatArray
 from voxrun.parallel import in_parts
 
-from . import kernels
-from .dense import LEFT_ROWS, FloatMatrix
+from . import stored
+from .dense import FloatMatrix
+from .kernels import DIRECT_ROWS, FEW_ROWS, TILE_ROWS, Kernels, kernels
+from .stored import Stored
+from .vectors import LANES
 
-FEW_ROWS = 8
-"""Up to this many rows of activations, one pass over the packed weights beats unpacking them for a BLAS."""
-FEW_ROWS_BEFORE = 40
-"""The same before there were LEFT_ROWS."""
+if TYPE_CHECKING:
+    from .earlier import EarlierHalves
+
+HALVES = {"bfloat16": stored.BFLOAT16, "float16": stored.FLOAT16}
+FLOAT_MODES = {"mxfp4": ("e8m0", 4), "mxfp8": ("e8m0", 8), "nvfp4": ("e4m3", 4)}
+"""Quantization mode -> the type of its scales, and the bits of its codes, which are small floats."""
+UNROLLED = 64
+"""Columns that a step of a loop takes where no scale ends them."""
+SPANS = 4
+"""Parts of a product that each core takes, one after the other."""
 UNPACKING = 4
 """Unpacking the weights takes as long as a product with this many rows of activations."""
-TILE_BYTES = 2 * 2**20
-"""Size of the tiles in which weights are unpacked."""
-
-HALVES = {"bfloat16": kernels.BFLOAT16, "float16": kernels.FLOAT16}
-FLOAT_MODES = {"mxfp4": ("e8m0", "e2m1"), "mxfp8": ("e8m0", "e4m3"), "nvfp4": ("e4m3", "e2m1")}
-"""Quantization mode -> the types of its scales and of its codes."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,12 @@ class Matrix:
     """`packed` uint8 [rows, bytes], `scales` and `biases` [rows, groups], all as stored."""
 
     columns: int
-    kind: int
-    bits: int
+    how: Stored
     packed: Array
     scales: Array
     biases: Array
-    decode: FloatArray
-    """The value of every bit pattern of a scale."""
     table: FloatArray
-    """The value of every code, where codes are floats."""
-    few_rows: int = FEW_ROWS
-    left_rows: int = LEFT_ROWS
+    """The value of every bit pattern of a scale."""
 
     @property
     def rows(self) -> int:
@@ -55,18 +53,31 @@ class Matrix:
 
     def product(self, x: FloatArray) -> FloatArray:
         """X [n, columns] -> [n, rows]."""
-        x = np.ascontiguousarray(self._by_planes(x))
-        return self._in_one_pass(x) if len(x) <= self.few_rows else self._in_tiles(x)
+        n, tiles = len(x), self.rows // TILE_ROWS
+        if n > DIRECT_ROWS and n % FEW_ROWS:
+            x = np.concatenate([x, np.zeros((-n % FEW_ROWS, self.columns), np.float32)])
+        x, out = np.ascontiguousarray(x), np.empty((len(x), self.rows), np.float32)
 
-    def as_before(self) -> "Matrix":
-        """The same, rounding as before there were LEFT_ROWS."""
-        return replace(self, few_rows=FEW_ROWS_BEFORE, left_rows=0)
+        def part(first: int, last: int) -> None:
+            end = self.rows if last == tiles else last * TILE_ROWS
+            self._kernels.product(*self._stored, first * TILE_ROWS, end, x, out)
+
+        in_parts(part, tiles, self.rows * self.columns * (n + UNPACKING), spans=SPANS)
+        return out[:n]
+
+    def as_before(self) -> "Matrix | EarlierHalves":
+        """The same; of 16-bit floats with the roundings of the time before there were vectors."""
+        if self.how.kind not in HALVES.values():
+            return self
+        from .earlier import EarlierHalves
+
+        return EarlierHalves(self)
 
     def unpacked(self, first: int, last: int) -> FloatArray:
         """The weights of some rows [last - first, columns]."""
         out = np.empty((last - first, self.columns), np.float32)
-        kernels.unpack_rows(*self._stored, first, out)
-        return self._by_columns(out)
+        self._kernels.unpack(*self._stored, first, out)
+        return out
 
     def take(self, rows: Array) -> FloatArray:
         """Rows [n] -> their weights [n, columns]. Raises IndexError: a kernel would read beyond the file."""
@@ -74,59 +85,16 @@ class Matrix:
             raise IndexError(f"rows {rows.min()} to {rows.max()} of a matrix with {self.rows}")
         out = np.empty((len(rows), self.columns), np.float32)
         for i, row in enumerate(rows):
-            kernels.unpack_rows(*self._stored, int(row), out[i : i + 1])
-        return self._by_columns(out)
-
-    def _in_one_pass(self, x: FloatArray) -> FloatArray:
-        out = np.empty((len(x), self.rows), np.float32)
-
-        def part(first: int, last: int) -> None:
-            kernels.product(*self._stored, first, last, x, out)
-
-        in_parts(part, self.rows, self._work(len(x)))
+            self._kernels.unpack(*self._stored, int(row), out[i : i + 1])
         return out
 
-    def _in_tiles(self, x: FloatArray) -> FloatArray:
-        left = len(x) <= self.left_rows
-        out = np.empty((self.rows, len(x)) if left else (len(x), self.rows), np.float32)
-        step = max(1, TILE_BYTES // (4 * self.columns))
-
-        def part(first: int, last: int) -> None:
-            for start in range(first, last, step):
-                end = min(start + step, last)
-                tile = np.empty((end - start, self.columns), np.float32)
-                kernels.unpack_rows(*self._stored, start, tile)
-                if left:
-                    np.matmul(tile, x.T, out=out[start:end])
-                else:
-                    np.matmul(x, tile.T, out=out[:, start:end])
-
-        in_parts(part, self.rows, self._work(len(x)), blas=True)
-        return np.ascontiguousarray(out.T) if left else out
-
-    def _work(self, n: int) -> int:
-        """Multiplications of a product with n rows, unpacking included."""
-        return self.rows * self.columns * (n + UNPACKING)
+    @cached_property
+    def _kernels(self) -> Kernels:
+        return kernels(self.how)
 
     @cached_property
     def _stored(self) -> tuple[Any, ...]:
-        return self.packed, self.scales, self.biases, self.decode, self.table, self.kind, self.bits
-
-    @cached_property
-    def _planes(self) -> tuple[int, int]:
-        """Groups of a row, and values of a pack."""
-        if self.kind in HALVES.values():
-            return 1, 1
-        return self.scales.shape[1], 8 // math.gcd(self.bits, 8)
-
-    def _by_planes(self, x: FloatArray) -> FloatArray:
-        """Columns in the order in which the kernels unpack them."""
-        groups, planes = self._planes
-        return x.reshape(len(x), groups, -1, planes).swapaxes(2, 3).reshape(x.shape)
-
-    def _by_columns(self, x: FloatArray) -> FloatArray:
-        groups, planes = self._planes
-        return x.reshape(len(x), groups, planes, -1).swapaxes(2, 3).reshape(x.shape)
+        return self.packed, self.scales, self.biases, self.table
 
 
 def dense(weight: Array, dtype: str) -> Matrix | FloatMatrix | None:
@@ -135,27 +103,35 @@ def dense(weight: Array, dtype: str) -> Matrix | FloatMatrix | None:
         return FloatMatrix(weight)
     if dtype not in HALVES:
         return None
-    none = np.zeros((len(weight), 1), np.uint16)
-    packed = np.ascontiguousarray(weight).view(np.uint8)
-    return Matrix(weight.shape[1], HALVES[dtype], 16, packed, none, none, decoder(dtype), decoder("e2m1"))
+    if weight.shape[1] % LANES:
+        return FloatMatrix(decoder(dtype)[weight])
+    none, bits = np.zeros((len(weight), 1), np.uint16), np.ascontiguousarray(weight).view(np.uint8)
+    how = Stored(HALVES[dtype], 16, math.gcd(weight.shape[1], UNROLLED))
+    return _of_tiles(Matrix(weight.shape[1], how, bits, none, none, decoder("e8m0")))
 
 
-def quantized(parts: Mapping[str, Array], dtype: str, bits: int, mode: str) -> Matrix | None:
+def quantized(parts: Mapping[str, Array], dtype: str, bits: int, mode: str) -> Matrix | FloatMatrix | None:
     """A matrix packed in uint32 as MLX does, or None for what has no kernel.
 
     `parts` are weight, scales and biases as stored; `dtype` is the type of scales and biases both.
     """
     weight, scales = (np.ascontiguousarray(parts[leaf]) for leaf in ("weight", "scales"))
     columns = weight.shape[1] * 32 // bits
+    group = columns // scales.shape[1]
     if mode in FLOAT_MODES:
         of_scales, of_codes = FLOAT_MODES[mode]
-        decode, table, kind, biases = decoder(of_scales), decoder(of_codes), kernels.FLOATS, scales
+        how, biases, table = Stored(stored.SMALL_FLOATS, of_codes, group, 0), scales, decoder(of_scales)
     elif mode == "affine" and dtype in HALVES:
-        decode, table, kind = decoder(dtype), decoder("e2m1"), kernels.INTEGERS
-        biases = np.ascontiguousarray(parts["biases"])
+        how = Stored(stored.CODES, bits, group, int(dtype == "bfloat16"))
+        biases, table = np.ascontiguousarray(parts["biases"]), decoder(dtype)
     else:
         return None
-    return Matrix(columns, kind, bits, weight.view(np.uint8), scales, biases, decode, table)
+    return _of_tiles(Matrix(columns, how, weight.view(np.uint8), scales, biases, table))
+
+
+def _of_tiles(matrix: Matrix) -> Matrix | FloatMatrix:
+    """The matrix; one that has too few rows for a tile of the kernels, unpacked."""
+    return matrix if matrix.rows >= TILE_ROWS else FloatMatrix(matrix.unpacked(0, matrix.rows))
 
 
 @cache
@@ -169,19 +145,13 @@ def _exponents() -> FloatArray:
     return np.append(np.ldexp(np.float32(1), np.arange(255) - 127), np.nan).astype(np.float32)
 
 
-def _small_floats(exponent_bits: int, mantissa_bits: int) -> FloatArray:
-    """E4M3 and E2M1: a sign, subnormals, no infinities."""
-    codes = np.arange(2 ** (1 + exponent_bits + mantissa_bits))
-    mantissa, exponent = codes % 2**mantissa_bits, codes >> mantissa_bits & (2**exponent_bits - 1)
-    fraction = mantissa * 2.0**-mantissa_bits + (exponent > 0)
-    value = fraction * 2.0 ** (np.maximum(exponent, 1) + 1 - 2 ** (exponent_bits - 1))
-    return np.where(codes >> (exponent_bits + mantissa_bits), -value, value).astype(np.float32)
-
-
 def _e4m3() -> FloatArray:
-    value = _small_floats(4, 3)
+    """A sign, four bits of exponent, subnormals, no infinities; two codes are NaN."""
+    codes = np.arange(256)
+    mantissa, exponent = codes % 8, codes >> 3 & 15
+    value = (mantissa / 8 + (exponent > 0)) * 2.0 ** (np.maximum(exponent, 1) - 7)
     value[[0x7F, 0xFF]] = np.nan
-    return value
+    return np.where(codes >> 7, -value, value).astype(np.float32)
 
 
 _DECODERS: dict[str, Callable[[], FloatArray]] = {
@@ -189,5 +159,4 @@ _DECODERS: dict[str, Callable[[], FloatArray]] = {
     "float16": lambda: np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32),
     "e8m0": _exponents,
     "e4m3": _e4m3,
-    "e2m1": lambda: _small_floats(2, 1),
 }
