@@ -120,9 +120,9 @@ def _compute(group: Sequence[Computation], positions: int) -> None:
     ready = [(c, generator) for c in group for generator in c.ready]
     submitted = [(together, _submit(together)) for together in passes(ready)]
     if not own_kernels():
-        _encode([c for c in group if c.is_hungry(tuning().look_ahead[-1])], left)
         if len(ready) == 1:  # others would join its next step
             _submit_next(*submitted[0])
+        _encode([c for c in group if c.is_hungry(tuning().look_ahead[-1])], left)
     for together, now in submitted:
         _read(together, now)
     for computation in group:

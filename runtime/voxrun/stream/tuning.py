@@ -1,7 +1,7 @@
 """How large passes are, by device, and how far two passes may be apart: a table, or a user's measurement.
 
-None of this changes a token (`voxrun.stream.generator`). `voxrun bench` measures these values; its file, or
-another row of the table, is chosen with the environment variable VOXRUN_TUNING.
+The sizes change the speed, not the tokens (`voxrun.stream.generator`). `voxrun bench` measures these values;
+its file, or another row of the table, is chosen with the environment variable VOXRUN_TUNING.
 """
 
 import os
