@@ -79,8 +79,8 @@ def best_look_ahead(kinds: str, seconds: Mapping[int, float], now: Sequence[int]
 def cheapest_size(seconds: Mapping[int, float], now: int) -> int:
     """The smallest size of a pass whose rows cost hardly more than the cheapest; `now` if that is as cheap.
 
-    `now` also remains if nothing was measured, or if it is larger than all that was and the largest of these is
-    the cheapest.
+    `now` also remains if nothing was measured, or if it is larger than all that was and the largest of these
+    is the cheapest.
     """
     if not seconds:
         return now
