@@ -53,18 +53,13 @@ class OnCores:
         return replay(kinds, look_ahead, self.steps)
 
 
-def estimate(one: OnCores, two: OnCores, n: int, limit: float) -> OnCores:
-    """On n cores: of the time on one core, what two cores made shorter goes on to shrink (Amdahl).
+def estimate(one: float, two: float, n: int, least: float = 0.0) -> float:
+    """Seconds on n cores: of those on one, what two made shorter goes on to shrink, the rest stays (Amdahl).
 
-    `limit`: seconds in which memory gives the weights of a pass, which no number of cores shortens.
+    `least`: what the speed of memory takes, which no number of cores shortens.
     """
-
-    def on(first: float, second: float, least: float) -> float:
-        spread = min(first, max(0.0, 2 * (first - second)))
-        return max(least, first - spread + spread / n)
-
-    steps = {rows: on(one.steps[rows], two.steps[rows], limit) for rows in one.steps}
-    return OnCores(n, on(one.encoder, two.encoder, 0.0), steps, two.gb_s)
+    spread = min(one, max(0.0, 2 * (one - two)))
+    return max(least, one - spread + spread / n)
 
 
 def real_time(bench: Any) -> str:
@@ -86,9 +81,7 @@ def real_time(bench: Any) -> str:
         _ours(measured, kinds, look_ahead, position, limits),
     ]
     if wanted[:2] == [1, 2]:
-        one, two = measured[:2]
-        guessed = [estimate(one, two, n, limits[2]) for n in ESTIMATED if n not in wanted]
-        parts += [_estimates(guessed, kinds, look_ahead, position)] if guessed else []
+        parts.append(_estimates(measured[0], measured[1], kinds, look_ahead, position, limits[2]))
     factors = {each.cores: each.factor(kinds, look_ahead, position) for each in measured}
     parts += [_recipes(recipes, measured, factors, position), _elsewhere(position)]
     return "\n\n".join(parts)
@@ -128,12 +121,23 @@ def _ours(
     return f"voxrun, measured:\n\n{markdown(titles, rows)}"
 
 
-def _estimates(guessed: Sequence[OnCores], kinds: str, look_ahead: Sequence[int], position: float) -> str:
-    rows = [_line(each, kinds, look_ahead, position) for each in guessed]
+def _estimates(
+    one: OnCores, two: OnCores, kinds: str, look_ahead: Sequence[int], position: float, limit: float
+) -> str:
+    first, second = one.decoder(kinds, look_ahead), two.decoder(kinds, look_ahead)
+    least = limit * first.passes / first.tokens
+    rows = []
+    for n in ESTIMATED:
+        encoder = estimate(one.encoder, two.encoder, n)
+        decoder = estimate(first.cost, second.cost, n, least)
+        rows.append(
+            [str(n), number(MS * encoder), number(MS * decoder), number((encoder + decoder) / position)]
+        )
+    titles = ["cores", "encoder, ms a position", "decoder, ms a token", "real-time factor"]
     return (
         "**An estimate, not measured:** what two cores made shorter than one goes on to shrink with the"
-        " number of cores, and the rest stays. No pass becomes shorter than its limit at the speed of memory"
-        f" that two cores reach:\n\n{markdown(_titles(look_ahead), rows)}"
+        " number of cores, and the rest stays; the decoder is never faster than its passes' limit at the speed"
+        f" of memory that two cores reach:\n\n{markdown(titles, rows)}"
     )
 
 
