@@ -136,8 +136,8 @@ def _estimates(
     titles = ["cores", "encoder, ms a position", "decoder, ms a token", "real-time factor"]
     return (
         "**An estimate, not measured:** what two cores made shorter than one goes on to shrink with the"
-        " number of cores, and the rest stays; the decoder is never faster than its passes' limit at the speed"
-        f" of memory that two cores reach:\n\n{markdown(titles, rows)}"
+        " number of cores, and the rest stays; the decoder is never faster than its passes' limit at the"
+        f" speed of memory that two cores reach:\n\n{markdown(titles, rows)}"
     )
 
 
