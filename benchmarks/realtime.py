@@ -5,12 +5,13 @@ What a second of speech needs is therefore computed: passes are replayed over th
 writes (`voxrun.bench.proposal.replay`), and each costs what it was measured to cost at full size.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runs import ROOT, Peer, Run, tell
+from runs import ROOT, Run, process, tell
 
 from voxrun.bench.proposal import Replay, replay
 from voxrun.bench.speech import SPEECH
@@ -64,16 +65,16 @@ def estimate(one: float, two: float, n: int, least: float = 0.0) -> float:
 
 def real_time(bench: Any) -> str:
     """The section of the report."""
-    args, ours = bench.args, bench.ours
-    kinds = _speech(ours, args.tiny or TINY, args.timeout)
+    args = bench.args
+    kinds = _speech(args.tiny or TINY, args.timeout)
     wanted = [n for n in args.cores if n <= cores()] or [cores()]
     measured, recipes = [], {}
     for n in wanted:
         tell(f"real time: voxrun and the recipe on {n} cores")
-        told = _told(ours, "passes", args.full, n, args.timeout)
+        told = _told("passes", args.full, n, args.timeout)
         steps = {int(rows): seconds for rows, seconds in told["steps"].items()}
         measured.append(OnCores(n, told["encoder"], steps, told["gb_s"]))
-        recipes[n] = _told(ours, "recipe", args.full, n, args.timeout)
+        recipes[n] = _told("recipe", args.full, n, args.timeout)
     look_ahead, position = told["look_ahead"], told["position"]
     limits = {each.cores: bench.step_bytes(args.full) / each.gb_s / 1e9 for each in measured}
     parts = [
@@ -186,20 +187,22 @@ def _elsewhere(position: float) -> str:
     return f"Others, on other machines; a step for each token:\n\n{markdown(titles, rows)}"
 
 
-def _speech(ours: Peer, tiny: Path, timeout: float) -> str:
+def _speech(tiny: Path, timeout: float) -> str:
     """Kinds of tiny's tokens for its chains; those that voxrun comes with if tiny cannot be run."""
     chains = sorted(CHAINS.glob("*.flac"))
-    run = ours.run(
-        "speech", "--model", tiny.resolve(), "--audio", *chains, timeout=timeout, worker="realtime"
-    )
+    run = _worker("speech", "--model", tiny.resolve(), "--audio", *chains, timeout=timeout)
     if run.error:
         tell(f"tiny was not heard ({run.error}); the tokens of voxrun.bench.speech serve")
     return str(run.figures.get("kinds", SPEECH))
 
 
-def _told(ours: Peer, task: str, model: Path, n: int, timeout: float) -> dict[str, Any]:
+def _told(task: str, model: Path, n: int, timeout: float) -> dict[str, Any]:
     """Figures of a task on n cores. Raises RuntimeError with what went wrong."""
-    run: Run = ours.run(task, "--model", model.resolve(), "--cores", n, timeout=timeout, worker="realtime")
+    run = _worker(task, "--model", model.resolve(), "--cores", n, timeout=timeout)
     if run.error:
         raise RuntimeError(f"{task} on {n} cores: {run.error}")
     return run.figures
+
+
+def _worker(*arguments: object, timeout: float) -> Run:
+    return process(sys.executable, "-m", "benchmarks.workers.realtime", *arguments, timeout=timeout)

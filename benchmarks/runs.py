@@ -1,6 +1,7 @@
 """Workers as processes, and rounds of them: A B C, A B C, ... so that what disturbs one disturbs all."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -8,9 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Timer
 from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parent.parent
+PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Of ru_maxrss, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -41,31 +45,42 @@ class Peer:
     """Why it cannot take part."""
     versions: dict[str, Any] = field(default_factory=dict)
 
-    def run(
-        self,
-        *arguments: object,
-        timeout: float,
-        environment: dict[str, str] | None = None,
-        worker: str | None = None,
-    ) -> Run:
-        """A worker in a fresh process, the peer's own if none is named; `wall_s` is its whole life."""
+    def run(self, *arguments: object, timeout: float, environment: dict[str, str] | None = None) -> Run:
+        """A worker in a fresh process; `wall_s` is its whole life, start-up included."""
         if self.error:
             return Run({}, self.error)
-        module = f"benchmarks.workers.{worker or self.name.replace('-', '_')}"
-        command = [str(self.python), "-m", module, *map(str, arguments)]
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            error, limit, start = "", None, time.perf_counter()
-            try:
-                code = subprocess.run(
-                    command, stdout=out, stderr=err, timeout=timeout, cwd=ROOT, env=environment, check=False
-                ).returncode
-                error = f"{_last_line(err)} (exit code {code})" if code else ""
-            except subprocess.TimeoutExpired:
-                error, limit = f"stopped after {timeout:g} s", timeout
-            except OSError as problem:
-                error = str(problem)
-            wall = {} if error else {"wall_s": time.perf_counter() - start}
-            return Run(_figures(out) | wall, error, limit)
+        module = f"benchmarks.workers.{self.name.replace('-', '_')}"
+        return process(self.python, "-m", module, *arguments, timeout=timeout, environment=environment)
+
+
+def process(
+    *command: object, timeout: float = 3600, environment: dict[str, str] | None = None, cwd: Path = ROOT
+) -> Run:
+    """One process, from its start to its end: what it reports, `wall_s` and `cpu_s`.
+
+    `peak_bytes`, too, unless it reports that itself: on Linux this one includes the parent's memory.
+    """
+    words = [str(word) for word in command]
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        start = time.perf_counter()
+        try:
+            child = subprocess.Popen(words, stdout=out, stderr=err, cwd=cwd, env=environment)
+        except OSError as problem:
+            return Run({}, str(problem))
+        late = Timer(timeout, child.kill)
+        late.start()
+        try:
+            _, status, used = os.wait4(child.pid, 0)
+        finally:
+            late.cancel()
+        wall = time.perf_counter() - start
+        code = child.returncode = os.waitstatus_to_exitcode(status)
+        if code and wall >= timeout:
+            return Run(_figures(out), f"stopped after {timeout:g} s", timeout)
+        if code:
+            return Run(_figures(out), f"{_last_line(err)} (exit code {code})")
+        spent = {"wall_s": wall, "cpu_s": used.ru_utime + used.ru_stime}
+        return Run({"peak_bytes": used.ru_maxrss * PEAK_UNIT} | _figures(out) | spent)
 
 
 def _figures(out: IO[bytes]) -> dict[str, Any]:

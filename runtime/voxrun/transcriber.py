@@ -17,6 +17,7 @@ from voxrun.stream.tokenizer import Tokenizer
 from voxrun.trust.open import trusted
 
 from .arrays import FloatArray
+from .collector import paused
 from .errors import AudioError, ConfigError, DeviceError, VoxrunError
 from .mlx_thread import computed
 
@@ -68,7 +69,8 @@ class Transcriber:
         `tokenizer`: the folder's own, if it has been read before. Raises ConfigError, WeightsError.
         """
         folder = Path(folder)
-        loaded, tokenizer = computed(load_model, folder), tokenizer or Tokenizer(folder)
+        with paused():
+            loaded, tokenizer = computed(load_model, folder), tokenizer or Tokenizer(folder)
         if tokenizer.size != loaded.config.vocab_size:
             raise ConfigError(
                 f"{folder}: {TOKENIZER_FILE} has {tokenizer.size} tokens, the model"

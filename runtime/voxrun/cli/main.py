@@ -31,7 +31,10 @@ def main(argv: list[str] | None = None, interruption: Interruption | None = None
     args = parse(words)
     interruption = interruption or Interruption()
     try:
-        from .run import run  # imports MLX, which --help and usage errors do not need
+        from voxrun.collector import paused
+
+        with paused():
+            from .run import run  # imports MLX, which --help and usage errors do not need
 
         return run(args, interruption)
     except KeyboardInterrupt:
@@ -42,6 +45,8 @@ def main(argv: list[str] | None = None, interruption: Interruption | None = None
 
 def command() -> "NoReturn":
     """Run `main`, then exit without clean-up: unloading compiled code takes half a second."""
+    # Our own threads share the products (`voxrun.parallel`). The BLAS's would start with NumPy and spin.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     interruption = Interruption()
     try:
         from .streams import open_streams

@@ -1,0 +1,297 @@
+"""What grows, and how each size is measured: an axis is a row of AXES, a point of it is a fresh process."""
+
+import copy
+import itertools
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from runs import ROOT, Run, process, tell
+
+from voxrun.files.hashes import sha256_of
+
+CLIPS = ROOT / "tiny/clips"
+CHAINS = sorted((CLIPS / "chains").glob("*.flac"))
+PROMPTS = sorted((CLIPS / "prompts").glob("*.flac"))
+SESSION_SECONDS = 10
+WEIGHTS = "consolidated.safetensors"
+MANY_TENSORS = {"dim": 768, "n_layers": 24, "hidden_dim": 1536, "n_heads": 12, "n_kv_heads": 6}
+MANY_TENSORS_ENCODER = {"dim": 512, "n_layers": 24, "hidden_dim": 1536, "n_heads": 8, "n_kv_heads": 8}
+"""Of 200 MB in 8 bits: the smallest shards have 1 MB."""
+NARROW = {"dim": 96, "hidden_dim": 192, "n_heads": 2, "n_kv_heads": 1}
+"""So narrow that a model with the upstream's vocabulary is computed as a small one is."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """The sizes of a generated model between tiny and the upstream."""
+
+    dim: int
+    layers: int
+    vocabulary: int
+    encoder_dim: int
+    encoder_layers: int
+
+    def params(self) -> dict[str, Any]:
+        """As params.json has them, in the proportions of the upstream."""
+        decoder = {"dim": self.dim, "n_layers": self.layers, "hidden_dim": 3 * self.dim, "head_dim": 64}
+        decoder |= {"n_heads": self.dim // 64, "n_kv_heads": self.dim // 256, "vocab_size": self.vocabulary}
+        encoder = {"dim": self.encoder_dim, "n_layers": self.encoder_layers}
+        heads = self.encoder_dim // 64
+        encoder |= {"hidden_dim": 4 * self.encoder_dim, "n_heads": heads, "n_kv_heads": heads}
+        return tiny_params(decoder, encoder)
+
+
+SIZES = [Size(512, 8, 8192, 384, 8), Size(1024, 12, 32768, 768, 16), Size(1792, 16, 49152, 1024, 24)]
+"""Between tiny and the upstream."""
+
+
+def tiny_params(decoder: Mapping[str, Any], encoder: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Tiny's params.json with other sizes."""
+    params: dict[str, Any] = copy.deepcopy(
+        json.loads((ROOT / "tiny/checkpoint/params.json").read_text(encoding="utf-8"))
+    )
+    params["multimodal"]["whisper_model_args"]["encoder_args"] |= encoder or {}
+    return params | dict(decoder)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder for all that is made, a project in it, and the models that are there already."""
+
+    work: Path
+    tiny: Path
+    full: Path | None
+    """A source of full size."""
+
+    @cached_property
+    def project(self) -> Path:
+        """Our recipes, and one for each number of shards."""
+        folder = self.work / "project"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for name in ("recipes", "model_cards"):
+            shutil.copytree(ROOT / name, folder / name)
+        shutil.copy(ROOT / "dodo.py", folder)
+        (folder / "tiny").symlink_to(ROOT / "tiny")
+        self._warm_up(folder)
+        return folder
+
+    def _warm_up(self, folder: Path) -> None:
+        """Kernels are compiled and kept."""
+        process(*doit("4bit", "tiny"), cwd=folder)
+        process(*doit("8bit", "tiny"), cwd=folder)
+
+    def source(self, name: str, params: Mapping[str, Any]) -> Path:
+        """A checkpoint of random weights, a source of the project: made once."""
+        folder = self.work / name
+        if not (folder / WEIGHTS).exists():
+            tell(f"making {name}")
+            (self.work / "like").mkdir(parents=True, exist_ok=True)
+            (self.work / "like/params.json").write_text(json.dumps(params), encoding="utf-8")
+            make = ROOT / "benchmarks/make_checkpoint.py"
+            made = process(sys.executable, make, folder, "--like", self.work / "like")
+            if made.error:
+                sys.exit(f"{folder}: {made.error}")
+        return folder
+
+    def describe(self, name: str, folder: Path) -> None:
+        """Make a checkpoint a source of the project."""
+        path = self.project / f"recipes/sources/{name}.yaml"
+        if not path.exists():
+            files = [{"name": WEIGHTS, "sha256": sha256_of(folder / WEIGHTS)}]
+            files += [{"name": "params.json"}, {"name": "tekken.json"}]
+            described = {"name": name, "model": name, "summary": "Random weights.", "path": str(folder)}
+            described |= {"files": files, "license": "apache-2.0", "languages": ["en"]}
+            path.write_text(json.dumps(described), encoding="utf-8")  # which is YAML, too
+
+    def recipe(self, name: str, shards: Mapping[str, Any]) -> None:
+        """8bit with shards of another size."""
+        text = (self.project / "recipes/8bit.yaml").read_text(encoding="utf-8")
+        text = text.replace("name: 8bit", f"name: {name}") + f"shards: {json.dumps(shards)}\n"
+        (self.project / f"recipes/{name}.yaml").write_text(text, encoding="utf-8")
+
+    def convert(self, recipe: str, source: str) -> Run:
+        """`doit convert` from nothing; the artifact stays in the project."""
+        shutil.rmtree(self.project / "out", ignore_errors=True)
+        (self.project / ".doit.db.json").unlink(missing_ok=True)
+        run = process(*doit(recipe, source), cwd=self.project)
+        return Run({f"convert_{key}": value for key, value in run.figures.items()}, run.error)
+
+    def artifact(self, recipe: str, source: str) -> Path:
+        """What `convert` left."""
+        return self.project / "out" / source / recipe
+
+
+def doit(recipe: str, source: str) -> tuple[str, ...]:
+    """The command that converts."""
+    return sys.executable, "-m", "doit", "convert", f"recipe={recipe}", f"source={source}"
+
+
+def worker(name: str, *arguments: object) -> Run:
+    """A worker in a fresh process."""
+    return process(sys.executable, "-m", f"benchmarks.workers.{name}", *arguments)
+
+
+def audio(place: Place, seconds: float) -> Run:
+    """One session hears the committed clips, again and again."""
+    return worker("voxrun", "stream", "--model", place.tiny, "--seconds", seconds, "--audio", *CHAINS)
+
+
+def files(place: Place, n: float) -> Run:
+    """The command with so many recordings."""
+    named = itertools.islice(itertools.cycle(PROMPTS), int(n))
+    return process(sys.executable, "-m", "voxrun", "--model", place.tiny, *named)
+
+
+def sessions(place: Place, n: float) -> Run:
+    """So many sessions hear the same at once, in one process."""
+    return worker("growth", place.tiny, CHAINS[0], SESSION_SECONDS, int(n))
+
+
+def shards(place: Place, n: float) -> Run:
+    """An artifact in so many files, built and loaded."""
+    source = place.source("many-tensors", tiny_params(MANY_TENSORS, MANY_TENSORS_ENCODER))
+    place.describe("many-tensors", source)
+    recipe = f"8bit-{n:g}"
+    stored = (source / WEIGHTS).stat().st_size / 2 * 1.063  # bytes: 8 bits, and two halves in 64 values
+    place.recipe(recipe, {"max_size": f"{max(1, round(1.02 * stored / n / 1e6))}MB"})
+    built = place.convert(recipe, "many-tensors")
+    if built.error:
+        return built
+    artifact = place.artifact(recipe, "many-tensors")
+    built.figures["size"] = len(list(artifact.glob("*.safetensors")))
+    return joined(built, worker("voxrun", "decode", "--budget", 1, "--model", artifact))
+
+
+def vocabulary(place: Place, n: float) -> Run:
+    """A narrow model with so many tokens, loaded as it is."""
+    source = place.source(f"vocabulary-{n:g}", tiny_params(NARROW | {"vocab_size": int(n)}))
+    return worker("voxrun", "decode", "--budget", 1, "--model", source)
+
+
+def model(place: Place, step: float) -> Run:
+    """A model of one of five sizes: converted, loaded, one row decoded."""
+    name = f"model-{step:g}"
+    if step == 1:
+        source = ROOT / "tiny/checkpoint"
+    elif step == len(SIZES) + 2:
+        if place.full is None:
+            return Run({}, "no source of full size: give --full DIR")
+        source = place.full
+    else:
+        source = place.source(name, SIZES[int(step) - 2].params())
+    place.describe(name, source)
+    built = place.convert("4bit", name)
+    if built.error:
+        return built
+    built.figures["size"] = (source / WEIGHTS).stat().st_size / 2  # bfloat16
+    return joined(built, worker("voxrun", "decode", "--budget", 4, "--model", place.artifact("4bit", name)))
+
+
+def joined(first: Run, second: Run) -> Run:
+    """The figures of two processes as one."""
+    return Run(first.figures | second.figures, first.error or second.error)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What grows, and what is measured of it."""
+
+    name: str
+    title: str
+    across: str
+    """What the sizes are."""
+    points: tuple[float, ...]
+    run: Callable[[Place, float], Run]
+    """Figures of a point; `size` among them, if the point is not the size itself."""
+    figures: Mapping[str, str]
+    """Key in a run -> title; seconds end in `_s`, bytes in `_bytes`."""
+    about: str
+    said: str
+    """What came out, and why."""
+    once_from: float = field(default=float("inf"))
+    """Points from here on are measured in one round."""
+
+
+TIME, MEMORY = "time", "peak memory"
+BUILDING = {
+    "convert_wall_s": "building",
+    "convert_cpu_s": "building, processor time",
+    "convert_peak_bytes": "building, peak memory",
+}
+STEP = {"load_s": "load", "step_s": "decode step, one row", "peak_bytes": "peak memory, loaded"}
+AXES = (
+    Axis(
+        "audio",
+        "Length of the audio",
+        "seconds of audio",
+        (1, 10, 60, 600, 3600, 10800),
+        audio,
+        {"stream_s": TIME, "peak_bytes": MEMORY},
+        "A session of tiny hears the committed clips, one after the other, after 5 s that do not count.",
+        "",
+        once_from=3600,
+    ),
+    Axis(
+        "files",
+        "Number of files",
+        "recordings",
+        (1, 3, 10, 30, 100, 300),
+        files,
+        {"wall_s": TIME, "cpu_s": "processor time", "peak_bytes": MEMORY},
+        "The command with so many recordings of 1 to 5 s, from its start to its end.",
+        "",
+        once_from=300,
+    ),
+    Axis(
+        "sessions",
+        "Sessions at once",
+        "sessions",
+        (1, 2, 4, 8, 16, 32),
+        sessions,
+        {"heard_s": TIME, "peak_bytes": MEMORY},
+        f"So many sessions of one process hear the same {SESSION_SECONDS} s, each from a thread of its own.",
+        "",
+    ),
+    Axis(
+        "shards",
+        "Shards",
+        "files of weights",
+        (1, 3, 10, 30, 100, 200),
+        shards,
+        {
+            **BUILDING,
+            "load_s": "load",
+            "peak_bytes": "peak memory, loaded",
+        },
+        "A model of 210 million weights in 8 bits, `doit convert` from its start to its end, then loaded.",
+        "",
+    ),
+    Axis(
+        "vocabulary",
+        "Vocabulary",
+        "tokens",
+        (1024, 4096, 16384, 65536, 131072),
+        vocabulary,
+        STEP,
+        "A model of tiny's layers, 96 wide, with so many tokens.",
+        "",
+    ),
+    Axis(
+        "model",
+        "Size of the model",
+        "weights",
+        (1, 2, 3, 4, 5),
+        model,
+        {**BUILDING, **STEP},
+        "From tiny to the upstream's size in five steps, `recipe=4bit`: `doit convert` from its start to its"
+        " end, then loaded, and one row decoded.",
+        "",
+    ),
+)
