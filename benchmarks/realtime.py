@@ -5,12 +5,13 @@ What a second of speech needs is therefore computed: passes are replayed over th
 writes (`voxrun.bench.proposal.replay`), and each costs what it was measured to cost at full size.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runs import ROOT, Peer, Run, tell
+from runs import ROOT, Run, process, tell
 
 from voxrun.bench.proposal import Replay, replay
 from voxrun.bench.speech import SPEECH
@@ -53,32 +54,27 @@ class OnCores:
         return replay(kinds, look_ahead, self.steps)
 
 
-def estimate(one: OnCores, two: OnCores, n: int, limit: float) -> OnCores:
-    """On n cores: of the time on one core, what two cores made shorter goes on to shrink (Amdahl).
+def estimate(one: float, two: float, n: int, least: float = 0.0) -> float:
+    """Seconds on n cores: of those on one, what two made shorter goes on to shrink, the rest stays (Amdahl).
 
-    `limit`: seconds in which memory gives the weights of a pass, which no number of cores shortens.
+    `least`: what the speed of memory takes, which no number of cores shortens.
     """
-
-    def on(first: float, second: float, least: float) -> float:
-        spread = min(first, max(0.0, 2 * (first - second)))
-        return max(least, first - spread + spread / n)
-
-    steps = {rows: on(one.steps[rows], two.steps[rows], limit) for rows in one.steps}
-    return OnCores(n, on(one.encoder, two.encoder, 0.0), steps, two.gb_s)
+    spread = min(one, max(0.0, 2 * (one - two)))
+    return max(least, one - spread + spread / n)
 
 
 def real_time(bench: Any) -> str:
     """The section of the report."""
-    args, ours = bench.args, bench.ours
-    kinds = _speech(ours, args.tiny or TINY, args.timeout)
+    args = bench.args
+    kinds = _speech(args.tiny or TINY, args.timeout)
     wanted = [n for n in args.cores if n <= cores()] or [cores()]
     measured, recipes = [], {}
     for n in wanted:
         tell(f"real time: voxrun and the recipe on {n} cores")
-        told = _told(ours, "passes", args.full, n, args.timeout)
+        told = _told("passes", args.full, n, args.timeout)
         steps = {int(rows): seconds for rows, seconds in told["steps"].items()}
         measured.append(OnCores(n, told["encoder"], steps, told["gb_s"]))
-        recipes[n] = _told(ours, "recipe", args.full, n, args.timeout)
+        recipes[n] = _told("recipe", args.full, n, args.timeout)
     look_ahead, position = told["look_ahead"], told["position"]
     limits = {each.cores: bench.step_bytes(args.full) / each.gb_s / 1e9 for each in measured}
     parts = [
@@ -86,9 +82,7 @@ def real_time(bench: Any) -> str:
         _ours(measured, kinds, look_ahead, position, limits),
     ]
     if wanted[:2] == [1, 2]:
-        one, two = measured[:2]
-        guessed = [estimate(one, two, n, limits[2]) for n in ESTIMATED if n not in wanted]
-        parts += [_estimates(guessed, kinds, look_ahead, position)] if guessed else []
+        parts.append(_estimates(measured[0], measured[1], kinds, look_ahead, position, limits[2]))
     factors = {each.cores: each.factor(kinds, look_ahead, position) for each in measured}
     parts += [_recipes(recipes, measured, factors, position), _elsewhere(position)]
     return "\n\n".join(parts)
@@ -128,12 +122,23 @@ def _ours(
     return f"voxrun, measured:\n\n{markdown(titles, rows)}"
 
 
-def _estimates(guessed: Sequence[OnCores], kinds: str, look_ahead: Sequence[int], position: float) -> str:
-    rows = [_line(each, kinds, look_ahead, position) for each in guessed]
+def _estimates(
+    one: OnCores, two: OnCores, kinds: str, look_ahead: Sequence[int], position: float, limit: float
+) -> str:
+    first, second = one.decoder(kinds, look_ahead), two.decoder(kinds, look_ahead)
+    least = limit * first.passes / first.tokens
+    rows = []
+    for n in ESTIMATED:
+        encoder = estimate(one.encoder, two.encoder, n)
+        decoder = estimate(first.cost, second.cost, n, least)
+        rows.append(
+            [str(n), number(MS * encoder), number(MS * decoder), number((encoder + decoder) / position)]
+        )
+    titles = ["cores", "encoder, ms a position", "decoder, ms a token", "real-time factor"]
     return (
         "**An estimate, not measured:** what two cores made shorter than one goes on to shrink with the"
-        " number of cores, and the rest stays. No pass becomes shorter than its limit at the speed of memory"
-        f" that two cores reach:\n\n{markdown(_titles(look_ahead), rows)}"
+        " number of cores, and the rest stays; the decoder is never faster than its passes' limit at the"
+        f" speed of memory that two cores reach:\n\n{markdown(titles, rows)}"
     )
 
 
@@ -182,20 +187,22 @@ def _elsewhere(position: float) -> str:
     return f"Others, on other machines; a step for each token:\n\n{markdown(titles, rows)}"
 
 
-def _speech(ours: Peer, tiny: Path, timeout: float) -> str:
+def _speech(tiny: Path, timeout: float) -> str:
     """Kinds of tiny's tokens for its chains; those that voxrun comes with if tiny cannot be run."""
     chains = sorted(CHAINS.glob("*.flac"))
-    run = ours.run(
-        "speech", "--model", tiny.resolve(), "--audio", *chains, timeout=timeout, worker="realtime"
-    )
+    run = _worker("speech", "--model", tiny.resolve(), "--audio", *chains, timeout=timeout)
     if run.error:
         tell(f"tiny was not heard ({run.error}); the tokens of voxrun.bench.speech serve")
     return str(run.figures.get("kinds", SPEECH))
 
 
-def _told(ours: Peer, task: str, model: Path, n: int, timeout: float) -> dict[str, Any]:
+def _told(task: str, model: Path, n: int, timeout: float) -> dict[str, Any]:
     """Figures of a task on n cores. Raises RuntimeError with what went wrong."""
-    run: Run = ours.run(task, "--model", model.resolve(), "--cores", n, timeout=timeout, worker="realtime")
+    run = _worker(task, "--model", model.resolve(), "--cores", n, timeout=timeout)
     if run.error:
         raise RuntimeError(f"{task} on {n} cores: {run.error}")
     return run.figures
+
+
+def _worker(*arguments: object, timeout: float) -> Run:
+    return process(sys.executable, "-m", "benchmarks.workers.realtime", *arguments, timeout=timeout)

@@ -45,17 +45,11 @@ class Peer:
     """Why it cannot take part."""
     versions: dict[str, Any] = field(default_factory=dict)
 
-    def run(
-        self,
-        *arguments: object,
-        timeout: float,
-        environment: dict[str, str] | None = None,
-        worker: str | None = None,
-    ) -> Run:
-        """A worker in a fresh process, the peer's own if none is named; `wall_s` is its whole life."""
+    def run(self, *arguments: object, timeout: float, environment: dict[str, str] | None = None) -> Run:
+        """A worker in a fresh process; `wall_s` is its whole life, start-up included."""
         if self.error:
             return Run({}, self.error)
-        module = f"benchmarks.workers.{worker or self.name.replace('-', '_')}"
+        module = f"benchmarks.workers.{self.name.replace('-', '_')}"
         return process(self.python, "-m", module, *arguments, timeout=timeout, environment=environment)
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from functools import cache, partial
+from functools import cache
 from itertools import pairwise
 from threading import Lock
 
@@ -21,29 +21,40 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_parts(part: Callable[[int, int], None], n: int, work: int, *, blas: bool = False) -> None:
+def in_parts(
+    part: Callable[[int, int], None], n: int, work: int, *, blas: bool = False, spans: int = 1
+) -> None:
     """Call part(first, last) for spans that cover range(n).
 
-    There are at most as many spans as cores, and as `work`, a number of multiplications, is worth. `blas`:
-    the parts call the BLAS, which then keeps to one thread.
+    At most as many cores as `work`, a number of multiplications, is worth take `spans` spans each: if there
+    are several, a core that something else keeps busy takes fewer. `blas`: the parts call the BLAS, which
+    then keeps to one thread.
     """
     parts = min(cores(), 1 + work // WORTH_A_THREAD, n)
     with one_blas_thread() if blas else nullcontext():
         if parts == 1:
             return part(0, n)
-        ends = [n * i // parts for i in range(parts + 1)]
-        others = [_begin(part, *span) for span in pairwise(ends[1:])]
-        part(0, ends[1])
+        count = min(parts * spans, n)
+        rest = iter(
+            list(pairwise(n * i // count for i in range(count + 1)))
+        )  # of a list: threads may share it
+
+        def take() -> None:
+            for first, last in rest:
+                part(first, last)
+
+        others = [_begin(take) for _ in range(parts - 1)]
+        take()
         for finish in others:
             finish()
 
 
-def _begin(part: Callable[[int, int], None], first: int, last: int) -> Callable[[], None]:
-    """Begin part(first, last) in another thread; the function returned waits for its end."""
+def _begin(function: Callable[[], None]) -> Callable[[], None]:
+    """Begin function() in another thread; the function returned waits for its end."""
     try:
-        return _pool().submit(part, first, last).result
+        return _pool().submit(function).result
     except RuntimeError:  # the main thread has ended, and with it the pool; other threads may go on
-        return partial(part, first, last)
+        return function
 
 
 @cache

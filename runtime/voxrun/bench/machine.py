@@ -15,7 +15,7 @@ from voxrun.stream.at_once import memory
 
 from .results import Machine
 
-LIMITS = ("memory_size", "max_recommended_working_set_size", "max_buffer_length")
+LIMITS = ("memory_size", "total_memory", "max_recommended_working_set_size", "max_buffer_length")
 """What MLX tells of a GPU's memory."""
 PACKAGES = ("mlx", "mlx-metal", "mlx-cuda", "mlx-cuda-13", "mlx-cpu", "numpy", "numba")
 

@@ -9,7 +9,8 @@ import numpy as np
 from voxrun.arrays import FloatArray
 from voxrun.checkpoint.config import TransformerConfig
 from voxrun.device import mx
-from voxrun.model.cache import KVCache
+from voxrun.model.cache import FlatCache, KVCache
+from voxrun.model.ring import RingCache
 from voxrun.model.voxtral import DecoderRows, VoxtralRealtime
 from voxrun.stream.listener import Listener
 from voxrun.stream.schedule import Schedule
@@ -100,9 +101,12 @@ class Passes:
     def _fill(self, caches: list[KVCache], stack: TransformerConfig) -> None:
         """As after a long stream: a full window of keys and values of nothing in particular."""
         shape = (1, stack.n_kv_heads, stack.sliding_window - 1, stack.head_dim)
-        zeros = np.zeros(shape, np.float32) if self._in_numpy else mx.zeros(shape, self._model.dtype)
         for cache in caches:
-            self._computed(cache.update(zeros, zeros))
+            if isinstance(cache, RingCache):
+                cache.advance(shape[2])  # its slots are zeros
+            elif isinstance(cache, FlatCache):
+                zeros = np.zeros(shape, np.float32) if self._in_numpy else mx.zeros(shape, self._model.dtype)
+                self._computed(cache.update(zeros, zeros))
 
     def _computed(self, arrays: Any) -> Any:
         if not self._in_numpy:

@@ -16,8 +16,8 @@ from .results import Results, Spread
 PAD, WORD, TEXT = "p", "w", "t"
 MOST_STEPS = 4
 """Different numbers of rows in a look-ahead."""
-NEAR = 0.03
-"""Share of a time: closer figures are equal, for they were measured."""
+NEAR = 0.1
+"""Share of a time: closer figures count as equal, for other work on the machine moves them as much."""
 SAFETY = 10
 """How many times the measured difference a margin is: other inputs differ more."""
 
@@ -79,8 +79,11 @@ def best_look_ahead(kinds: str, seconds: Mapping[int, float], now: Sequence[int]
 def cheapest_size(seconds: Mapping[int, float], now: int) -> int:
     """The smallest size of a pass whose rows cost hardly more than the cheapest; `now` if that is as cheap.
 
-    `now` also remains if it is larger than all that was measured, and the largest of these is the cheapest.
+    `now` also remains if nothing was measured, or if it is larger than all that was and the largest of these
+    is the cheapest.
     """
+    if not seconds:
+        return now
     each = {n: time / n for n, time in seconds.items()}
     least = min(each.values())
     good = [n for n in sorted(each) if each[n] <= (1 + NEAR) * least]
@@ -91,16 +94,22 @@ def cheapest_size(seconds: Mapping[int, float], now: int) -> int:
 def proposed(results: Results, kinds: str, now: Tuning) -> Tuning:
     """The tuning of this device: `now`, but for what was measured to be better by more than NEAR."""
     steps, blocks = least(results.steps), least(results.blocks)
-    small = {n: time for n, time in blocks.items() if n <= now.block_positions}
+    look_ahead = best_look_ahead(kinds, steps, now.look_ahead)
+    # As many positions as are guessed, or there is nothing to guess over; a live stream waits for no more.
+    block = cheapest_size(_within(blocks, look_ahead[-1], now.block_positions), now.block_positions)
     better = replace(
         now,
-        look_ahead=best_look_ahead(kinds, steps, now.look_ahead),
-        pass_rows=cheapest_size(steps, now.pass_rows),
-        block_positions=cheapest_size(small, now.block_positions),
-        files_positions=cheapest_size(blocks, now.files_positions),
+        look_ahead=look_ahead,
+        pass_rows=cheapest_size(_within(steps, look_ahead[-1]), now.pass_rows),
+        block_positions=block,
+        files_positions=cheapest_size(_within(blocks, block), now.files_positions),
         rounding=dict(now.rounding) | {results.weights.dtype: margin(results, now)},
     )
     return better if better == now else replace(better, source=f"voxrun bench on {results.machine.name}")
+
+
+def _within(seconds: Mapping[int, float], fewest: int, most: int | None = None) -> dict[int, float]:
+    return {n: time for n, time in seconds.items() if fewest <= n <= (most or n)}
 
 
 def margin(results: Results, now: Tuning) -> float:

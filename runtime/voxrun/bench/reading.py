@@ -14,17 +14,17 @@ from .timing import Effort, timed
 BUFFER = 2**30
 """Bytes to read: more than any cache of a processor holds."""
 READS, SECONDS = 30, 1.0
-"""Of which the fastest counts."""
+"""Of which the median counts, as of passes."""
 SHARE = 0.125
 """Of the memory, at most."""
 
 
 def measured_bandwidth(effort: Effort, memory: int) -> Bandwidth:
-    """The fastest of some reads of a large buffer, on all cores or on the GPU. In MLX's thread."""
+    """Of a large buffer that is read often, on all cores or on the GPU. In MLX's thread."""
     n = int(min(BUFFER, SHARE * memory)) // 8
     read = _read_on_cores(n) if on_cpu() else _read_on_gpu(n)
     often = replace(effort, samples=READS, seconds=SECONDS)
-    return Bandwidth(8 * n / timed(read, often).least / 1e9, "measured here")
+    return Bandwidth(8 * n / timed(read, often).median / 1e9, "measured here")
 
 
 def _read_on_cores(n: int) -> Callable[[], object]:

@@ -11,7 +11,7 @@ from voxrun.stream.tuning import Tuning
 
 from .conclusions import Conclusions
 from .limits import products_per_second, step_limit
-from .proposal import Replay
+from .proposal import PAD, Replay
 from .results import Results, Spread
 from .tables import markdown, number
 
@@ -58,6 +58,7 @@ def report(results: Results, conclusions: Conclusions, command: str) -> str:
         "## Limit",
         _limit(results, conclusions),
         "## Load and memory",
+        "At most: with all passes below, so with keys and values of a full window where one was filled.",
         _memory(results),
         "## Decoder",
         "A pass, from embeddings to tokens, near the start of a stream.",
@@ -191,6 +192,8 @@ def _transcription(results: Results, conclusions: Conclusions) -> str:
         f"- real-time factor of that speech, encoder ms for each position + decoder ms for each token, over"
         f" {MS * results.position:.0f} ms: {_factors(conclusions)}",
     ]
+    if PAD not in heard.kinds:
+        lines.append("- these weights never write silence, as random ones do: no guess of theirs is right")
     if not heard.is_speech:
         lines.append("- the speed with speech of yours, and how often guesses are right: `--audio FILE`")
     return "\n".join(lines)
@@ -273,7 +276,7 @@ def _replayed(replay: Replay) -> str:
 
 
 def _silent(kinds: str) -> float:
-    return kinds.count("p") / max(1, len(kinds))
+    return kinds.count(PAD) / max(1, len(kinds))
 
 
 def _what(results: Results) -> str:

@@ -39,7 +39,7 @@ THOROUGH = Effort(
     samples=30,
     longest=12.0,
     audio=60.0,
-    hearing=60.0,
+    hearing=30.0,
     full_window=True,
 )
 QUICK = Effort(

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from .bench_options import parse
-from .codes import BAD, DONE
+from .codes import BAD, DONE, READER_GONE
 from .signals import Interruption
 
 log = logging.getLogger("voxrun")
@@ -25,6 +25,8 @@ def main(argv: list[str], interruption: Interruption | None = None) -> int:
     except VoxrunError as error:
         log.error("%s", error)
         return BAD
+    except BrokenPipeError:  # stdout has no reader: end quietly
+        return READER_GONE
     except KeyboardInterrupt:
         return interruption.exit_code
 

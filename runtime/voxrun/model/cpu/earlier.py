@@ -5,6 +5,7 @@ unsigned: loops with an unknown stride, or an index that may be negative, are no
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from numba import uint64
 from voxrun.arrays import Array, FloatArray
 from voxrun.parallel import in_parts
 
-from .kernels import compiled
+from . import kernels
 from .stored import BFLOAT16
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ UNPACKING = 4
 """Unpacking the weights takes as long as a product with this many rows of activations."""
 TILE_BYTES = 2 * 2**20
 """Size of the tiles in which weights are unpacked."""
+compiled = partial(kernels.compiled, fastmath={"reassoc", "contract", "nsz"})  # sums in any order
 ONE, TWO, THREE, FOUR = (uint64(n) for n in range(1, 5))
 
 

@@ -15,18 +15,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, types, uint64
-from numba.core import cgutils
-from numba.core.extending import intrinsic
+from numba.core.extending import intrinsic as numba_intrinsic
 
 from . import stored, vectors
 from .stored import FLOAT32, Stored
-from .vectors import BYTE, FLOATS, LANES, WIDE, at, load, multiply_add, number, store, sum_of_lanes
+from .vectors import BYTE, FLOATS, LANES, WIDE, at, cgutils, load, multiply_add, number, store, sum_of_lanes
 
+intrinsic: Any = numba_intrinsic  # it takes one argument less than the function
 BLOCK_ROWS = 4
 """Rows of weights in a block: a vector of activations is loaded once for all of them."""
 FEW_ROWS = 4 if WIDE else 2
 """Rows of activations in a block, at most: its sums stay in registers."""
-DIRECT_ROWS = 2 * FEW_ROWS
+DIRECT_ROWS = 3 * FEW_ROWS
 """Up to this many rows of activations, weights are unpacked in registers, for more in a core's cache."""
 TILE_ROWS, TILE_COLUMNS = 16, 512
 """Weights that are unpacked in a core's cache together."""
@@ -34,13 +34,12 @@ SOURCES = zlib.crc32("".join(map(inspect.getsource, (stored, vectors))).encode()
 """A part of the name of what is kept on disk: numba looks for changes in this file only."""
 
 
-def compiled(function: Any) -> Any:
+def compiled(function: Any, **options: Any) -> Any:
     """Compile to machine code, cached on disk for the next process if a folder for it is writable."""
-    options: Any = {"fastmath": {"reassoc", "contract", "nsz"}, "nogil": True}  # sums in any order
     try:
-        return njit(function, **options, cache=True)
+        return njit(function, nogil=True, cache=True, **options)
     except RuntimeError:  # no cache beside this file or in the home folder
-        return njit(function, **options)
+        return njit(function, nogil=True, **options)
 
 
 class Kernels(NamedTuple):
@@ -56,7 +55,7 @@ class Kernels(NamedTuple):
 @cache
 def kernels(how: Stored) -> Kernels:
     """Those for matrices stored like this, compiled when they are first called."""
-    form, floats = f"{how.name} {SOURCES}", f"{Stored(FLOAT32, 32).name} {SOURCES}"
+    form, floats = f"{how.name} {SOURCES}", f"{Stored(FLOAT32, 32, how.group).name} {SOURCES}"
 
     @compiled
     def unpack(packed, scales, biases, table, first, out):  # type: ignore
@@ -67,24 +66,25 @@ def kernels(how: Stored) -> Kernels:
     @compiled
     def product(packed, scales, biases, table, first, last, x, out):  # type: ignore
         n, columns, few, none = uint64(x.shape[0]), uint64(x.shape[1]), uint64(FEW_ROWS), uint64(0)
-        direct = n <= uint64(DIRECT_ROWS)
-        rows = uint64(BLOCK_ROWS if direct else TILE_ROWS)
+        rows, direct = uint64(TILE_ROWS), n <= uint64(DIRECT_ROWS)
+        step = columns if direct else uint64(TILE_COLUMNS)
         sums, tile = np.empty((n, rows * LANES), np.float32), np.empty((TILE_ROWS, TILE_COLUMNS), np.float32)
         for start in range(uint64(first), uint64(last), rows):
             row = min(start, uint64(last) - rows)  # the last rows may be computed twice
             sums[:] = 0
-            if direct:
-                for i in range(none, n, few):
-                    count = min(few, n - i)
-                    add(packed, scales, biases, table, row, x, i, count, none, columns, sums, none, form)
-            else:
-                for column in range(none, columns, uint64(TILE_COLUMNS)):
-                    width = min(uint64(TILE_COLUMNS), columns - column)
+            for column in range(none, columns, step):
+                width = min(step, columns - column)
+                if not direct:
                     for j in range(rows):
                         unpack_row(packed, scales, biases, table, row + j, column, width, tile, j, form)
-                    for i in range(none, n, few):
-                        for j in range(none, rows, uint64(BLOCK_ROWS)):
-                            add(tile, tile, tile, table, j, x, i, few, column, width, sums, j, floats)
+                for i in range(none, n, few):
+                    count = min(few, n - i)
+                    for j in range(none, rows, uint64(BLOCK_ROWS)):
+                        if direct:
+                            at, k = column, row + j
+                            add(packed, scales, biases, table, k, at, x, i, count, at, width, sums, j, form)
+                        else:
+                            add(tile, tile, tile, table, j, none, x, i, few, column, width, sums, j, floats)
             for i in range(n):
                 for j in range(rows):
                     out[i, row + j] = total(sums, i, j)
@@ -111,40 +111,40 @@ def unpack_row(typing, packed, scales, biases, table, row, first, columns, out, 
 
 
 @intrinsic(prefer_literal=True)
-def add(typing, packed, scales, biases, table, row, x, i, n, first, columns, sums, to, form):  # type: ignore
-    """Add products of BLOCK_ROWS rows of weights, from `row` on, with n <= FEW_ROWS of activations, from x[i] on.
+def add(typing, packed, scales, biases, table, row, start, x, i, n, first, columns, sums, to, form):  # type: ignore
+    """Add to `sums` the products of BLOCK_ROWS rows of weights and n rows of activations, n <= FEW_ROWS.
 
-    The first `columns` of the weights, and those of x from `first` on. Each product is a vector of LANES sums in
-    sums[activations, weights * LANES], the weights' first at `to`.
+    The weights' rows begin at `row`, their columns at `start`; the activations' at `i` and `first`. A product
+    is LANES sums, sums[activations, weights * LANES]; the first row of weights is at `to`.
     """
 
     def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         matrix = _Matrix(context, builder, signature.args, values, form.literal_value)
-        x, sums = (_Rows(context, builder, signature.args[k], values[k]) for k in (5, 10))
-        row, _, i, n, first, columns, _, to = values[4:12]
+        x, sums = (_Rows(context, builder, signature.args[k], values[k]) for k in (6, 11))
+        row, start, _, i, n, first, columns, _, to = values[4:13]
         for count in range(1, FEW_ROWS + 1):
             with builder.if_then(builder.icmp_unsigned("==", n, number(count))):
                 activations = [builder.add(i, number(k)) for k in range(count)]
-                _add(builder, matrix, row, x, activations, first, columns, sums, to)
+                _add(builder, matrix, row, start, x, activations, first, columns, sums, to)
         return context.get_dummy_value()
 
     integer = types.uint64
-    arguments = (integer, x, integer, integer, integer, integer, sums, integer, form)
+    arguments = (integer, integer, x, integer, integer, integer, integer, sums, integer, form)
     return types.void(packed, scales, biases, table, *arguments), build
 
 
-def _add(builder, matrix, row, x, activations, first, columns, sums, to) -> None:  # type: ignore
+def _add(builder, matrix, row, start, x, activations, first, columns, sums, to) -> None:  # type: ignore
     rows = [builder.add(row, number(k)) for k in range(BLOCK_ROWS)]
     places = [[sums.address(i, builder.add(to, number(k))) for k in range(BLOCK_ROWS)] for i in activations]
     registers = [[cgutils.alloca_once(builder, FLOATS) for _ in rows] for _ in activations]
     both = list(zip(chain(*places), chain(*registers), strict=True))
     for place, register in both:
         builder.store(load(builder, place, FLOATS, 4), register)
-    with matrix.groups(number(0), columns) as (group, vectors):
+    with matrix.groups(start, columns) as (group, vectors):
         scalings = [matrix.scaling(row, group) for row in rows]
-        for vector, _ in vectors:
+        for vector, behind in vectors:
             weights = [matrix.weights(row, vector, s) for row, s in zip(rows, scalings, strict=True)]
-            of_x = builder.add(builder.udiv(first, number(LANES)), vector)
+            of_x = builder.add(builder.udiv(first, number(LANES)), behind)
             for i, of_row in zip(activations, registers, strict=True):
                 values = load(builder, x.address(i, of_x), FLOATS, 4)
                 for weight, one in zip(weights, of_row, strict=True):

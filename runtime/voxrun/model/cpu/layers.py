@@ -142,7 +142,8 @@ def round_as_before(model: "VoxtralRealtime") -> None:
     model.compute_in_numpy(False)
     for layer in model.modules():
         if isinstance(layer, MappedLinear | MappedConv1d | MappedEmbedding):
-            layer._stored = layer._stored.as_before()
+            before: Any = layer._stored.as_before()  # it takes the other's place
+            layer._stored = before
 
 
 def round_alike(model: "VoxtralRealtime") -> None:

@@ -3,6 +3,7 @@
 Importing this module imports numba, which is slow.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 HALVES = {"bfloat16": stored.BFLOAT16, "float16": stored.FLOAT16}
 FLOAT_MODES = {"mxfp4": ("e8m0", 4), "mxfp8": ("e8m0", 8), "nvfp4": ("e4m3", 4)}
 """Quantization mode -> the type of its scales, and the bits of its codes, which are small floats."""
+UNROLLED = 64
+"""Columns that a step of a loop takes where no scale ends them."""
+SPANS = 4
+"""Parts of a product that each core takes, one after the other."""
 UNPACKING = 4
 """Unpacking the weights takes as long as a product with this many rows of activations."""
 
@@ -57,7 +62,7 @@ class Matrix:
             end = self.rows if last == tiles else last * TILE_ROWS
             self._kernels.product(*self._stored, first * TILE_ROWS, end, x, out)
 
-        in_parts(part, tiles, self.rows * self.columns * (n + UNPACKING))
+        in_parts(part, tiles, self.rows * self.columns * (n + UNPACKING), spans=SPANS)
         return out[:n]
 
     def as_before(self) -> "Matrix | EarlierHalves":
@@ -100,9 +105,9 @@ def dense(weight: Array, dtype: str) -> Matrix | FloatMatrix | None:
         return None
     if weight.shape[1] % LANES:
         return FloatMatrix(decoder(dtype)[weight])
-    none = np.zeros((len(weight), 1), np.uint16)
-    bits = np.ascontiguousarray(weight).view(np.uint8)
-    return _of_blocks(Matrix(weight.shape[1], Stored(HALVES[dtype], 16), bits, none, none, decoder("e8m0")))
+    none, bits = np.zeros((len(weight), 1), np.uint16), np.ascontiguousarray(weight).view(np.uint8)
+    how = Stored(HALVES[dtype], 16, math.gcd(weight.shape[1], UNROLLED))
+    return _of_tiles(Matrix(weight.shape[1], how, bits, none, none, decoder("e8m0")))
 
 
 def quantized(parts: Mapping[str, Array], dtype: str, bits: int, mode: str) -> Matrix | FloatMatrix | None:
@@ -121,10 +126,10 @@ def quantized(parts: Mapping[str, Array], dtype: str, bits: int, mode: str) -> M
         biases, table = np.ascontiguousarray(parts["biases"]), decoder(dtype)
     else:
         return None
-    return _of_blocks(Matrix(columns, how, weight.view(np.uint8), scales, biases, table))
+    return _of_tiles(Matrix(columns, how, weight.view(np.uint8), scales, biases, table))
 
 
-def _of_blocks(matrix: Matrix) -> Matrix | FloatMatrix:
+def _of_tiles(matrix: Matrix) -> Matrix | FloatMatrix:
     """The matrix; one that has too few rows for a tile of the kernels, unpacked."""
     return matrix if matrix.rows >= TILE_ROWS else FloatMatrix(matrix.unpacked(0, matrix.rows))
 

@@ -1,7 +1,7 @@
 """How weights are stored, and the instructions that turn a vector of them into floats.
 
-A row is a stream of bits, the lowest first: value j of a row of b bits begins at bit j * b. `LANES` values are
-whole bytes for any b, and a value of up to 8 bits lies in two neighbouring bytes.
+A row is a stream of bits, the lowest first: value j of a row of b bits begins at bit j * b. `LANES` values
+are whole bytes for any b, and a value of up to 8 bits lies in two neighbouring bytes.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from typing import Any
 
 from llvmlite import ir
 
-from .vectors import BYTE, FLOAT, FLOATS, HALF, HALVES, INT, INTS, LANES, LONG
-from .vectors import at, every, every_float, ints, load, multiply_add, splat
+from . import vectors
+from .vectors import FLOATS, INTS, LANES, every, every_float, ints, multiply_add
 
 CODES, SMALL_FLOATS, BFLOAT16, FLOAT16, FLOAT32 = range(5)
-"""How a weight is stored: as a code for code * scale + bias, as a small float for float * scale, or as it is."""
+"""A stored weight is a code for code * scale + bias, a small float for float * scale, or the number."""
 MANTISSA = {4: 1, 8: 3}
 """Bits of a small float -> those of its mantissa: e2m1 and e4m3."""
 
@@ -25,8 +25,8 @@ class Stored:
 
     kind: int
     bits: int
-    group: int = LANES
-    """Columns that share a scale, a multiple of LANES."""
+    group: int
+    """Columns that share a scale, or are computed in one step of a loop; a multiple of LANES."""
     shifted: int = 1
     """1 if scales are bfloat16, the upper half of a float32; 0 if they are looked up in a table."""
 
@@ -47,11 +47,13 @@ class Stored:
 
     def scale(self, builder: Any, scales: Any, table: Any, index: Any) -> Any:
         """The scale, or the bias, of a group in all lanes."""
-        pattern = builder.load(at(builder, scales, index))
+        pattern = builder.load(vectors.at(builder, scales, index))
         if self.shifted:
-            wide = builder.shl(builder.zext(pattern, INT), ir.Constant(INT, 16))
-            return splat(builder, builder.bitcast(wide, FLOAT))
-        return splat(builder, builder.load(at(builder, table, builder.zext(pattern, LONG))))
+            wide = builder.shl(builder.zext(pattern, vectors.INT), ir.Constant(vectors.INT, 16))
+            return vectors.splat(builder, builder.bitcast(wide, vectors.FLOAT))
+        return vectors.splat(
+            builder, builder.load(vectors.at(builder, table, builder.zext(pattern, vectors.LONG)))
+        )
 
     def weights(self, builder: Any, address: Any, scaling: Sequence[Any]) -> Any:
         """The LANES weights that begin at this address, by the scale and the bias of their group."""
@@ -63,8 +65,8 @@ class Stored:
             codes = _codes(builder, address, self.bits)
             return builder.fmul(_small_floats(builder, codes, self.bits), *scaling)
         if self.kind == FLOAT32:
-            return load(builder, address, FLOATS, 4)
-        halves = builder.zext(load(builder, address, HALVES, 2), INTS)
+            return vectors.load(builder, address, FLOATS, 4)
+        halves = builder.zext(vectors.load(builder, address, vectors.HALVES, 2), INTS)
         if self.kind == BFLOAT16:
             return builder.bitcast(builder.shl(halves, every(16)), FLOATS)
         return _from_float16(builder, halves)
@@ -72,7 +74,7 @@ class Stored:
 
 def _codes(builder: Any, address: Any, bits: int) -> Any:
     """LANES integers of so many bits."""
-    raw = load(builder, address, ir.VectorType(BYTE, LANES * bits // 8), 1)
+    raw = vectors.load(builder, address, ir.VectorType(vectors.BYTE, LANES * bits // 8), 1)
     nothing = ir.Constant(raw.type, ir.Undefined)
     first = [lane * bits // 8 for lane in range(LANES)]
     if bits == 8:
@@ -81,7 +83,9 @@ def _codes(builder: Any, address: Any, bits: int) -> Any:
         wide = builder.zext(builder.shuffle_vector(raw, nothing, ints(first)), INTS)
     else:
         pairs = ints(byte for one in first for byte in (one, min(one + 1, raw.type.count - 1)))
-        both = builder.bitcast(builder.shuffle_vector(raw, nothing, pairs), ir.VectorType(HALF, LANES))
+        both = builder.bitcast(
+            builder.shuffle_vector(raw, nothing, pairs), ir.VectorType(vectors.HALF, LANES)
+        )
         wide = builder.zext(both, INTS)
     shifted = builder.lshr(wide, ints(lane * bits % 8 for lane in range(LANES)))
     return builder.and_(shifted, every(2**bits - 1))

@@ -1,15 +1,17 @@
 """Vectors of floats in compiled loops: instructions of LLVM, which turns them into those of any processor.
 
-Each function takes an `llvmlite.ir.IRBuilder` and adds instructions to the code that it builds. No compiler is
-needed where they run: numba brings LLVM along.
+Each function takes an `llvmlite.ir.IRBuilder` and adds instructions to the code that it builds. No compiler
+is needed where they run: numba brings LLVM along.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils
+from numba.core import cgutils as numba_cgutils
 from numba.core.registry import cpu_target
+
+cgutils: Any = numba_cgutils  # it has no types
 
 _FEATURES = cpu_target.target_context.codegen().magic_tuple()[2]
 WIDE = "+avx512f" in _FEATURES
