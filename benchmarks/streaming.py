@@ -1,7 +1,8 @@
 """A streamed build beside its two parts, the transfer alone and the conversion from disk, at several rates.
 
     python benchmarks/make_checkpoint.py DIR
-    python benchmarks/streaming.py DIR --rates 400 0 --out docs/benchmarks/streaming.md
+    python benchmarks/make_checkpoint.py SMALL --layers 1
+    python benchmarks/streaming.py DIR --rates 400 0 --kill-at 400 --small SMALL --small-rates 50 150
 
 A Hub on loopback, in a process of its own, sends the checkpoint no faster than a rate (MB/s; 0: as fast as it
 goes). Each run is a fresh process; its disk is what lies in out/ and in the Hub's cache, looked at all the
@@ -203,8 +204,8 @@ def built(place: Place, url: str, source: str, hashes: dict[str, str]) -> Run:
     return run
 
 
-def at_rate(place: Place, rate: float, repeat: int) -> str:
-    """The parts and the whole at a rate."""
+def at_rate(place: Place, rate: float, repeat: int, size: str) -> str:
+    """The parts and the whole at a rate; `size` is said."""
     hashes: dict[str, str] = {}
     with hub(place, rate) as url:
         transfer = [sys.executable, "-c", TRANSFER, COMMIT, WEIGHTS]
@@ -219,7 +220,7 @@ def at_rate(place: Place, rate: float, repeat: int) -> str:
         if longest and "wall_s" in whole.figures:
             whole.figures["ratio"] = whole.figures["wall_s"] / longest
     same = "the same" if len(set(hashes.values())) == 1 else "NOT THE SAME"
-    title = f"{rate:g} MB/s" if rate else "As fast as loopback goes"
+    title = f"{size} at {rate:g} MB/s" if rate else f"{size} as fast as loopback goes"
     return f"## {title}\n\n{table(COLUMNS, runs)}\n\nThe artifacts are {same} to the byte."
 
 
@@ -248,31 +249,43 @@ def parsed() -> argparse.Namespace:
     p.add_argument("--rates", type=float, nargs="*", default=[0.0], help="MB/s (default: 0, no limit)")
     p.add_argument("--repeat", type=int, default=1, help="rounds (default: 1)")
     p.add_argument("--kill-at", type=float, help="the rate of the build that is killed (default: none is)")
+    p.add_argument("--small", type=Path, help="a smaller checkpoint, for slower rates")
+    p.add_argument("--small-rates", type=float, nargs="*", default=[50.0])
     p.add_argument("--work", type=Path, default=ROOT / "benchmarks/.work/streaming")
-    p.add_argument("--out", type=Path, help="write the Markdown there, too; what is there is kept above it")
+    p.add_argument("--out", type=Path, help="write the Markdown there, too")
     return p.parse_args()
 
 
-def header(source: Path) -> str:
-    """Command, machine, size."""
+def header() -> str:
+    """Command and machine."""
     command = f"`python benchmarks/streaming.py {shlex.join(map(public, sys.argv[1:]))}`"
-    size = (source / WEIGHTS).stat().st_size / 1e6
-    about = f"{size:,.0f} MB become 4 bits in groups of 64. Transfer alone receives and drops the file."
+    about = (
+        "Each row is one process from start to end, beside the server's. Sources become 4 bits in groups"
+        " of 64. Transfer alone receives the file as a streamed build does, and drops it."
+    )
     return f"# Streamed builds\n\n{command}\n\nMachine: {machine()}. {about}"
+
+
+def sections(place: Place, args: argparse.Namespace) -> Iterator[str]:
+    """All that was asked for, one after the other."""
+    for source, rates in ((args.source, args.rates), (args.small, args.small_rates)):
+        if source is None:
+            continue
+        place.prepare(source.resolve())
+        size = f"{(source / WEIGHTS).stat().st_size / 1e6:,.0f} MB"
+        for rate in rates:
+            yield at_rate(place, rate, args.repeat, size)
+        if args.kill_at is not None and source == args.source:
+            yield killed(place, args.kill_at, source)
 
 
 def main() -> None:
     """Measure, and print each table as soon as it is there."""
     args = parsed()
-    source, place = args.source.resolve(), Place(args.work.resolve())
-    place.prepare(source)
-    document = [header(source)]
+    place, document = Place(args.work.resolve()), [header()]
     print(document[0], flush=True)
-    sections = [partial(at_rate, place, rate, args.repeat) for rate in args.rates]
-    if args.kill_at is not None:
-        sections.append(partial(killed, place, args.kill_at, source))
-    for section in sections:
-        document.append(section())
+    for section in sections(place, args):
+        document.append(section)
         print(document[-1], flush=True)
         if args.out:
             args.out.parent.mkdir(parents=True, exist_ok=True)

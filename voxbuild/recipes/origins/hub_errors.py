@@ -1,5 +1,6 @@
 """The Hub client's errors, as errors that say what to do."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,7 +30,7 @@ def clear_errors(repo: str, revision: str, otherwise: str = "") -> Iterator[None
     except errors.RevisionNotFoundError as error:
         raise SourceError(f"{repo}: no revision {revision} on the Hub") from error
     except errors.HfHubHTTPError as error:
-        said = one_line(error)
+        said = re.sub(r"(https?://[^\s?]+)\?\S+", r"\1", one_line(error))  # without a signature
         if error.response.status_code == 401:
             reason = sentence(error.server_message or "401")
             said = f"{reason}; log in with `hf auth login`, or correct HF_TOKEN"

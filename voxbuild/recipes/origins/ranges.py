@@ -67,5 +67,5 @@ def plain(url: Any) -> str:
 def _cut(answer: Any) -> Any:
     """An error response with only the start of its body, in which the client finds the reason."""
     body = received(answer, ERROR_BYTES)
-    headers = {name: text for name, text in answer.headers.items() if name.startswith("x-")}
+    headers = {n: text for n, text in answer.headers.items() if n.startswith("x-") or n == "retry-after"}
     return type(answer)(answer.status_code, headers=headers, content=body, request=answer.request)
