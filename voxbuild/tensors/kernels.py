@@ -36,56 +36,63 @@ def compiled(function: Any) -> Any:
 
 
 @compiled
-def widen(stored, kind, numbers):  # type: ignore
-    """Stored floats [n] to float32; a float16 NaN becomes infinite."""
-    n, values = uint64(stored.shape[0]), numbers.view(np.float32)
+def wide(stored, kind):  # type: ignore
+    """A stored float as the bits of a float32; a float16 NaN becomes infinite."""
     if kind == BFLOAT16:
-        for j in range(n):
-            numbers[j] = np.int32(np.uint32(stored[j]) << np.uint32(16))
-    elif kind == FLOAT32:
-        for j in range(n):
-            numbers[j] = np.int32(stored[j])
-    else:
-        for j in range(n):
-            half = np.int32(stored[j])
-            magnitude = np.int32(np.int32(half & np.int32(0x7FFF)) << np.int32(13))
-            if magnitude >= np.int32(0x7C00 << 13):  # not finite, and still so after the loop below
-                magnitude |= np.int32(0x40000000)
-            numbers[j] = magnitude | np.int32(np.int32(half >> np.int32(15)) << np.int32(31))
-        for j in range(n):
-            values[j] = values[j] * np.float32(2.0**112)  # float16's exponents begin 112 above float32's
+        return np.int32(np.uint32(stored) << np.uint32(16))
+    if kind == FLOAT32:
+        return np.int32(stored)
+    half = np.int32(stored)
+    magnitude = np.int32(np.int32(half & np.int32(0x7FFF)) << np.int32(13))
+    if magnitude >= np.int32(0x7C00 << 13):  # not finite, and still so after the product below
+        magnitude |= np.int32(0x40000000)
+    number = np.int32(magnitude | np.int32(np.int32(half >> np.int32(15)) << np.int32(31)))
+    # float16's exponents begin 112 above float32's
+    return np.float32(np.int32(number).view(np.float32) * np.float32(2.0**112)).view(np.int32)
 
 
 @compiled
-def small_float(number, value, form):  # type: ignore
+def widen(stored, kind, numbers):  # type: ignore
+    """Stored floats [n] to float32."""
+    for j in range(uint64(stored.shape[0])):
+        numbers[j] = wide(stored[j], kind)
+
+
+@compiled
+def small_float(number, form):  # type: ignore
     """The code of a float32's magnitude in a small format, rounded to nearest even."""
     drop, least, greatest, steps = form
     magnitude = min(np.int32(number & MAGNITUDE), greatest)
     odd = np.int32(magnitude >> drop) & np.int32(1)
     half = np.int32((1 << (drop - 1)) - 1)
     normal = np.int32(magnitude + odd + half + np.int32(np.int32(1 << 23) - least)) >> drop
-    even = np.int32(np.rint(abs(value) * steps))  # below the least normal number the steps are even
+    even = np.int32(
+        np.rint(np.int32(number & MAGNITUDE).view(np.float32) * steps)
+    )  # steps are even below the least normal
     return np.int32(normal if magnitude >= least else even)
 
 
 @compiled
 def narrow(numbers, kind, stored):  # type: ignore
-    """Float32 [n] to stored floats, rounded to nearest even."""
-    n, values = uint64(stored.shape[0]), numbers.view(np.float32)
+    """Float32 [n] to stored floats."""
+    for j in range(uint64(stored.shape[0])):
+        stored[j] = short(numbers[j], kind)
+
+
+@compiled
+def short(number, kind):  # type: ignore
+    """The bits of a float32 as a stored float, rounded to nearest even."""
+    if kind == FLOAT32:
+        return np.uint32(number)
+    finite = np.int32(number & MAGNITUDE) <= INFINITY
     if kind == BFLOAT16:
-        for j in range(n):
-            number = np.uint32(numbers[j])
-            odd = np.uint32(number >> np.uint32(16)) & np.uint32(1)
-            rounded = np.uint32(np.uint32(number + np.uint32(0x7FFF) + odd) >> np.uint32(16))
-            stored[j] = rounded if (numbers[j] & MAGNITUDE) <= INFINITY else np.uint32(0x7FC0)
-    elif kind == FLOAT32:
-        for j in range(n):
-            stored[j] = np.uint32(numbers[j])
-    else:
-        for j in range(n):
-            sign = np.int32(numbers[j] >> np.int32(16)) & np.int32(0x8000)
-            half = small_float(numbers[j], values[j], HALF)
-            stored[j] = sign | (half if (numbers[j] & MAGNITUDE) <= INFINITY else np.int32(0x7E00))
+        bits = np.uint32(number)
+        odd = np.uint32(bits >> np.uint32(16)) & np.uint32(1)
+        rounded = np.uint32(np.uint32(bits + np.uint32(0x7FFF) + odd) >> np.uint32(16))
+        return rounded if finite else np.uint32(0x7FC0)
+    sign = np.int32(np.int32(number) >> np.int32(16)) & np.int32(0x8000)
+    half = small_float(number, HALF) if finite else np.int32(0x7E00)
+    return np.uint32(sign | half)
 
 
 @compiled
@@ -167,15 +174,16 @@ def pack(words, bits, packed):  # type: ignore
         x = x & low1 | x >> gap1 & high1
         x = x & low2 | x >> gap2 & high2
         words[j] = x & low4 | x >> gap4 & high4
-    carried, filled, at = np.uint64(0), np.uint64(0), uint64(0)
-    for j in range(uint64(words.shape[0])):
-        carried |= words[j] << filled
-        filled += np.uint64(8 * bits)
-        while filled >= WORD:
-            packed[at] = np.uint32(carried)
-            carried >>= WORD
-            filled -= WORD
-            at += ONE
+    # So many words are whole words of 32 bits together; each of these begins in one and may end in the next.
+    period = uint64(1) if bits % 4 == 0 else uint64(2) if bits % 2 == 0 else uint64(4)
+    size = uint64(8 * bits)
+    filled = size * period // WORD
+    for i in range(filled):
+        at = WORD * i // size
+        begun, after = WORD * i - at * size, min(at + ONE, period - ONE)
+        for k in range(uint64(words.shape[0]) // period):
+            low, high = words[k * period + at], words[k * period + after]
+            packed[k * filled + i] = np.uint32(low >> begun | high << (size - begun - ONE) << ONE)
 
 
 @compiled
@@ -225,7 +233,7 @@ def e4m3_scales(numbers, codes):  # type: ignore
     """Round each scale [groups] to e4m3, in place; `codes` gets its code."""
     values = numbers.view(np.float32)
     for j in range(uint64(numbers.shape[0])):
-        codes[j] = np.uint8(small_float(numbers[j], values[j], E4M3))
+        codes[j] = np.uint8(small_float(numbers[j], E4M3))
     for j in range(uint64(numbers.shape[0])):
         numbers[j] = np.int32(np.int32(codes[j]) + np.int32(120 << 3)) << np.int32(20)
     for j in range(uint64(numbers.shape[0])):
@@ -290,10 +298,9 @@ def far_e2m1_codes(values, codes):  # type: ignore
 @compiled
 def e4m3_codes(numbers, codes):  # type: ignore
     """The nearest e4m3 number, ties to even; at most 448."""
-    values = numbers.view(np.float32)
     for j in range(uint64(numbers.shape[0])):
         sign = np.int32(numbers[j] >> np.int32(24)) & np.int32(0x80)
-        codes[j] = np.uint8(sign | small_float(numbers[j], values[j], E4M3))
+        codes[j] = np.uint8(sign | small_float(numbers[j], E4M3))
 
 
 @compiled

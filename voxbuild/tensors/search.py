@@ -31,7 +31,7 @@ RANGE_COUNTS_BELOW = 8
 LANES = 32
 LANE, ONE_ROW, TWO, FIVE = (uint64(n) for n in (LANES, 1, 2, 5))
 STRIP = uint64(8)
-"""Columns that a loop over lanes goes through at a time, with its sums in registers: a divisor of group sizes."""
+"""Columns that a loop over lanes takes at a time, its sums in registers: a divisor of all group sizes."""
 (SCALE, BIAS, CUT_LOW, CUT_HIGH, ERROR) = (uint64(LANES * i) for i in range(5))
 """Offsets of the lanes' numbers in the state: a candidate, and its error."""
 (BEST_SCALE, BEST_BIAS, BEST_LOW, BEST_HIGH, BEST_ERROR) = (uint64(LANES * i) for i in range(5, 10))
@@ -281,7 +281,7 @@ def search_lanes(values, weights, state, settings):  # type: ignore
 def side_by_side(numbers, start, pairs):  # type: ignore
     """Columns from `start` on of LANES rows [LANES, columns], the rows' numbers of a column side by side.
 
-    Two rows at a time, `pairs` being a group's float32 [group_size * LANES] as uint64: that halves the stores.
+    `pairs` is float32 [group_size * LANES] as uint64: two rows at a time halve the number of stores.
     """
     half = LANE // TWO
     for k in range(half):

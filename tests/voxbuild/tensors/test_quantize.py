@@ -157,6 +157,15 @@ def test_any_split_into_rows_gives_the_same_bytes(how):
 
 
 @modes
+@pytest.mark.parametrize("groups", [1, 3])
+def test_a_groups_bytes_do_not_depend_on_the_groups_behind_it(how, groups):
+    rows = stored(np.random.default_rng(4).normal(0, 1, (5, 4 * how.group_size)), "BF16")
+    whole, some = (quantize_rows(part, "BF16", how) for part in (rows, rows[:, : groups * how.group_size]))
+    for leaf, part in some.items():
+        assert np.array_equal(part, whole[leaf][:, : whole[leaf].shape[1] * groups // 4]), leaf
+
+
+@modes
 @dtypes
 def test_quantized_arrays_have_the_shapes_of_the_mode(how, dtype):
     kinds = {"U32": np.uint32, "U8": np.uint8} | STORED
