@@ -44,6 +44,7 @@ def primitives(array: mx.array) -> int:
     return len(re.findall(r"shape=rectangle", text.getvalue()))
 
 
+@pytest.mark.slow
 def test_a_step_has_as_many_primitives_wherever_it_is_in_the_stream(model: VoxtralRealtime) -> None:
     """While the ring is new, after it has grown, and when its window has moved on, to its start too."""
     caches, found = model.decoder_caches(), []
