@@ -153,6 +153,12 @@ class Voxrun:
             caches = [self.model.decoder_caches() for _ in counts]
             self._advance(counts, caches)
             found[name] = building(lambda counts=counts, caches=caches: self._step(counts, caches))
+        if hasattr(self.model, "compile_steps"):
+            self.model.compile_steps()
+            own = self.model.decoder_caches()
+            self._advance([4], [own])
+            found["1 row, compiled"] = building(lambda: self._step([1], [own]))
+            self.model.language_model._compiled = None
         return found
 
     def _advance(self, counts: list[int], caches: list[Any]) -> None:

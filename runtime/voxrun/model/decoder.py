@@ -13,7 +13,7 @@ from voxrun.device import mx, nn
 from .functions import gelu
 from .layers import Attention, FeedForward, Span
 from .linear import Embedding, Linear
-from .ring import Pass
+from .ring import Pass, Place, RingCache
 
 
 class AdaptiveNorm(nn.Module):
@@ -58,6 +58,12 @@ class LanguageModel(nn.Module):
         self.embed_tokens = Embedding(config.vocab_size, c.dim)
         self.layers = [DecoderBlock(c, config.ada_dim) for _ in range(c.n_layers)]
         self.norm = nn.RMSNorm(c.dim, eps=c.norm_eps)
+        self._window = c.sliding_window
+        self._compiled: Any = None
+
+    def compile_steps(self) -> None:
+        """Trace steps of one row once for each capacity of the rings: see `VoxtralRealtime.compile_steps`."""
+        self._compiled = mx.compile(self._step)
 
     def gains(self, n_delay: int, dim: int, dtype: mx.Dtype) -> list[mx.array]:
         """Each layer's gain [1, dim] for a delay of `n_delay` positions."""
@@ -69,9 +75,31 @@ class LanguageModel(nn.Module):
     def __call__(self, x: Any, gains: Sequence[Any], spans: Sequence[Sequence[Span]]) -> Any:
         """X [1, n, dim] -> hidden states [1, n, dim] after the last norm; gains and spans of each layer."""
         shared = self.layers[0].attention.begin(spans)
+        caches = [layer[0].cache for layer in spans]
+        if self._compiled is None or shared is None or x.shape[1] > 1 or caches[0].keys is None:
+            return self._through(x, gains, spans, shared)
+        place = shared.places[0]
+        rings = [(cache.keys, cache.values) for cache in caches]
+        hidden, rings = self._compiled(x, gains, shared.positions, place.slots, place.mask, rings)
+        for cache, (keys, values) in zip(caches, rings, strict=True):
+            cache.keys, cache.values = keys, values
+        return hidden
+
+    def _through(
+        self, x: Any, gains: Sequence[Any], spans: Sequence[Sequence[Span]], shared: Pass | None
+    ) -> Any:
         for layer, gain, own in zip(self.layers, gains, spans, strict=True):
             x = layer(x, gain, own, shared)
         return self.norm(x)
+
+    def _step(
+        self, x: mx.array, gains: list[Any], positions: mx.array, slots: mx.array, mask: mx.array, rings: Any
+    ) -> Any:
+        """One row as a function of arrays alone: hidden states, and each layer's keys and values after it."""
+        caches = [RingCache.of(self._window, keys, values) for keys, values in rings]
+        shared = Pass(positions, [Place(1, slots, mask)])
+        hidden = self._through(x, gains, [[Span(cache, 1)] for cache in caches], shared)
+        return hidden, [(cache.keys, cache.values) for cache in caches]
 
     def logits(self, hidden: Any) -> Any:
         """Hidden [1, n, dim] -> float32 logits [1, n, vocabulary]."""

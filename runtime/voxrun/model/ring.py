@@ -30,6 +30,13 @@ class RingCache(KVCache):
         self.keys: Any = None
         self.values: Any = None
 
+    @classmethod
+    def of(cls, window: int, keys: mx.array, values: mx.array) -> "RingCache":
+        """One with these arrays, to be written to in a pass that was begun elsewhere."""
+        cache = cls(window)
+        cache.keys, cache.values, cache.capacity = keys, values, keys.shape[2]
+        return cache
+
     def advance(self, n: int) -> None:
         """Make room for n positions, whose keys and values `update` then writes.
 

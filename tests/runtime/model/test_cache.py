@@ -106,13 +106,13 @@ def test_a_wrong_guess_and_a_copy_leave_no_trace_in_a_ring(window: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kernels", ["", "none"])
+@pytest.mark.parametrize(("kernels", "blocks"), [("", 3000), ("none", 300)])  # up to four hours
 def test_rotary_positions_stay_small_and_scores_exact_after_hours(
-    monkeypatch: pytest.MonkeyPatch, kernels: str
+    monkeypatch: pytest.MonkeyPatch, kernels: str, blocks: int
 ) -> None:
     """What attention answers depends on the window only: compare with a stream that has just begun."""
     monkeypatch.setenv("VOXRUN_KERNELS", kernels)
-    window, block, blocks = 20, 64, 3000  # four hours of the decoder's positions
+    window, block = 20, 64
     model, _ = small_model(sliding_window=window)
     attention = model.language_model.layers[0].attention
     random = np.random.default_rng(0)

@@ -6,10 +6,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pytest
+from comparison import error
 from small_models import small_params
 from widths import gpu_model
 
 from voxrun.device import mx
+from voxrun.model.decoder import DecoderBlock
 from voxrun.model.voxtral import DecoderRows, VoxtralRealtime
 
 LAYER = {1: 88, 4: 90}
@@ -42,6 +44,7 @@ def primitives(array: mx.array) -> int:
     return len(re.findall(r"shape=rectangle", text.getvalue()))
 
 
+@pytest.mark.slow
 def test_a_step_has_as_many_primitives_wherever_it_is_in_the_stream(model: VoxtralRealtime) -> None:
     """While the ring is new, after it has grown, and when its window has moved on, to its start too."""
     caches, found = model.decoder_caches(), []
@@ -90,3 +93,26 @@ def test_nobody_waits_between_a_pass_and_the_next(
     monkeypatch.undo()
     assert tokens.shape == (1,)
     assert caches[0].offset == 3
+
+
+@pytest.mark.slow
+def test_a_compiled_step_gives_the_same_and_is_not_traced_again(
+    model: VoxtralRealtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, ours = model.decoder_caches(), model.decoder_caches()
+    steps, random = [9, *[1] * 12], np.random.default_rng(0)
+    heard = [mx.array(random.normal(size=(1, n, model.config.decoder.dim)), mx.float32) for n in steps]
+    expected = [np.array(model.decode([5] * x.shape[1], x, model.gains(6), plain)) for x in heard]
+    model.compile_steps()
+    monkeypatch.setattr("voxrun.model.ring.GROWTH", 4)  # rings grow three times
+    traced, block = 0, DecoderBlock.__call__
+
+    def call(*args: Any) -> Any:
+        nonlocal traced
+        traced += 1
+        return block(*args)
+
+    monkeypatch.setattr(DecoderBlock, "__call__", call)
+    for x, wanted in zip(heard, expected, strict=True):
+        assert error(np.array(model.decode([5] * x.shape[1], x, model.gains(6), ours)), wanted) < 1e-6
+    assert traced <= len(model.language_model.layers) * 5
