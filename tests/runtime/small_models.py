@@ -4,6 +4,7 @@ import copy
 import json
 import re
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,27 @@ def random_tensors(config: ModelConfig, seed: int = 0) -> Tensors:
             values *= 1.4  # sharp attention: a key too many or too few must show
         tensors[name] = values.astype(np.float32)
     return tensors
+
+
+def quantized_tensors(
+    params: dict[str, Any], default: dict[str, Any], own: Mapping[str, dict[str, Any]] | None = None
+) -> tuple[dict[str, mx.array], Tensors]:
+    """Random tensors with every matrix quantized that divides by 32, and the same ones dequantized.
+
+    `own` has the settings of single modules.
+    """
+    packed, plain = dict[str, mx.array](), Tensors()
+    for name, values in random_tensors(ModelConfig.from_dict(params)).items():
+        weight, path = mx.array(values), name.removesuffix(".weight")
+        if values.ndim != 2 or values.shape[1] % 32:
+            packed[name], plain[name] = weight, values
+            continue
+        chosen = (own or {}).get(path, default)
+        parts = mx.quantize(weight, **chosen)
+        leaves = zip(("weight", "scales", "biases"), parts, strict=False)
+        packed |= {f"{path}.{leaf}": part for leaf, part in leaves}
+        plain[name] = np.array(mx.dequantize(*parts, **chosen).astype(mx.float32))
+    return packed, plain
 
 
 def build(params: dict[str, Any], tensors: Tensors) -> VoxtralRealtime:

@@ -132,14 +132,16 @@ class VoxtralRealtime(nn.Module):
 
 
 def _gains_of_rows(streams: Sequence[DecoderRows], counts: list[int]) -> list[Any]:
-    """Each layer's gain, [1, dim] if all streams have the same delay, else [rows, dim]."""
+    """Each layer's gain, [1, dim] if all streams have the same delay, else [rows, dim] or [1, rows, dim]."""
     first = streams[0].gains
     if all(stream.gains is first for stream in streams):
         return first
-    layers = zip(*(stream.gains for stream in streams), strict=True)
     index = np.repeat(np.arange(len(streams)), counts)
-    rows = index if isinstance(first[0], np.ndarray) else mx.array(index)
-    return [joined(layer, axis=0)[rows] for layer in layers]
+    if isinstance(first[0], np.ndarray):
+        layers = zip(*(stream.gains for stream in streams), strict=True)
+        return [joined(layer, axis=0)[index] for layer in layers]
+    all_layers = mx.stack([mx.concatenate(stream.gains) for stream in streams], axis=1)
+    return list(mx.split(mx.take(all_layers, mx.array(index), axis=1), len(first)))
 
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:

@@ -33,11 +33,19 @@ def decode(model: VoxtralRealtime, tokens: np.ndarray, audio: np.ndarray, steps:
     return np.array(mx.concatenate(parts, axis=1)[0])
 
 
+@pytest.mark.parametrize("kernels", ["", "none"])
 @pytest.mark.parametrize("window", [5, 7, 21, 8192])
 @pytest.mark.parametrize("steps", [[LENGTH], [39] + [1] * 21, [7, 13, 1, 39]])
 def test_decoder_is_the_contracts_for_any_window_and_steps(
-    tokens: np.ndarray, audio: np.ndarray, window: int, steps: list[int]
+    monkeypatch: pytest.MonkeyPatch,
+    kernels: str,
+    tokens: np.ndarray,
+    audio: np.ndarray,
+    window: int,
+    steps: list[int],
 ) -> None:
+    monkeypatch.setenv("VOXRUN_KERNELS", kernels)
+    monkeypatch.setattr("voxrun.model.ring.GROWTH", 4)  # rings end, and grow, within the recording
     model, tensors = small_model(sliding_window=window)
     embedded = tensors["language_model.embed_tokens.weight"][tokens] + audio
     expected = brute_force.decode(model.config, tensors, embedded, n_delay=6)

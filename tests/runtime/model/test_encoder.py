@@ -26,7 +26,12 @@ def encode(model: VoxtralRealtime, mel: np.ndarray, chunk: int) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 7, 20, 30, 139, 140, CAUSAL_ONLY])
 @pytest.mark.parametrize("chunk", [2, 38, 64, 280])
-def test_encoder_is_the_contracts_for_any_window_and_chunk(mel: np.ndarray, window: int, chunk: int) -> None:
+@pytest.mark.parametrize("kernels", ["", "none"])
+def test_encoder_is_the_contracts_for_any_window_and_chunk(
+    monkeypatch: pytest.MonkeyPatch, kernels: str, mel: np.ndarray, window: int, chunk: int
+) -> None:
+    monkeypatch.setenv("VOXRUN_KERNELS", kernels)
+    monkeypatch.setattr("voxrun.model.ring.GROWTH", 4)  # rings end, and grow, within the recording
     model, tensors = small_model(encoder={"sliding_window": window})
     expected = brute_force.encode(model.config, tensors, mel)
     assert error(encode(model, mel, chunk), expected) < TOLERANCES["encoder"]

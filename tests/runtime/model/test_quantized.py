@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 from comparison import error
-from small_models import build, random_tensors, small_params, write_artifact
+from small_models import build, quantized_tensors, small_params, write_artifact
 
-from voxrun.checkpoint.config import ModelConfig
 from voxrun.device import mx
 from voxrun.errors import ConfigError, WeightsError
 from voxrun.model.cpu import layers
@@ -21,24 +20,8 @@ AFFINE4 = {"group_size": 32, "bits": 4}
 AFFINE6 = {"group_size": 32, "bits": 6}
 MXFP4 = {"group_size": 32, "bits": 4, "mode": "mxfp4"}
 SPECIAL = "language_model.layers.1.mlp.down_proj"
+KEYS = "language_model.layers.1.attention.k_proj"
 EMBEDDING = "language_model.embed_tokens"
-
-
-def quantized(settings: dict[str, dict[str, Any]], default: dict[str, Any]) -> tuple[dict, dict]:
-    """Tensors with every matrix quantized that divides by 32, and the same ones dequantized."""
-    packed, plain = {}, {}
-    for name, values in random_tensors(ModelConfig.from_dict(PARAMS)).items():
-        weight, path = mx.array(values), name.removesuffix(".weight")
-        if values.ndim != 2 or values.shape[1] % 32:
-            packed[name], plain[name] = weight, values
-            continue
-        chosen = settings.get(path, default)
-        parts = mx.quantize(weight, **chosen)
-        packed |= {
-            f"{path}.{leaf}": part for leaf, part in zip(("weight", "scales", "biases"), parts, strict=False)
-        }
-        plain[name] = np.array(mx.dequantize(*parts, **chosen).astype(mx.float32))
-    return packed, plain
 
 
 def answers(model: VoxtralRealtime) -> dict[str, np.ndarray]:
@@ -60,15 +43,22 @@ def answers(model: VoxtralRealtime) -> dict[str, np.ndarray]:
     [
         (AFFINE4, {}),
         (AFFINE4, {SPECIAL: AFFINE6}),
+        (AFFINE4, {KEYS: AFFINE6}),
         (MXFP4, {}),
         (MXFP4, {EMBEDDING: AFFINE6 | {"mode": "affine"}}),
     ],
-    ids=["affine 4", "one module of 6 bits", "mxfp4", "mxfp4 with an affine embedding"],
+    ids=[
+        "affine 4",
+        "one module of 6 bits",
+        "keys of 6 bits, which are not fused",
+        "mxfp4",
+        "mxfp4 with an affine embedding",
+    ],
 )
 def test_quantized_weights_answer_as_their_dequantized_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default: dict, own: dict, kernels: str
 ) -> None:
-    packed, plain = quantized(own, default)
+    packed, plain = quantized_tensors(PARAMS, default, own)
     folder = write_artifact(tmp_path, PARAMS | {"quantization": default | own}, packed)
     monkeypatch.setenv("VOXRUN_KERNELS", kernels)
     if kernels == "mapped":
@@ -80,7 +70,7 @@ def test_quantized_weights_answer_as_their_dequantized_values(
 
 
 def test_a_module_of_other_bits_than_said_is_misshapen(tmp_path: Path) -> None:
-    packed, _ = quantized({SPECIAL: AFFINE6}, AFFINE4)
+    packed, _ = quantized_tensors(PARAMS, AFFINE4, {SPECIAL: AFFINE6})
     write_artifact(tmp_path, PARAMS | {"quantization": AFFINE4}, packed)
     with pytest.raises(
         WeightsError, match=rf"1 misshapen \({SPECIAL}\.weight \(64, 18\) instead of \(64, 12\)\)"
@@ -89,14 +79,14 @@ def test_a_module_of_other_bits_than_said_is_misshapen(tmp_path: Path) -> None:
 
 
 def test_quantized_weights_without_settings_are_named(tmp_path: Path) -> None:
-    packed, _ = quantized({}, AFFINE4)
+    packed, _ = quantized_tensors(PARAMS, AFFINE4)
     with pytest.raises(WeightsError, match=r"is quantized, but config\.json does not say how"):
         load_model(write_artifact(tmp_path, PARAMS, packed))
 
 
 @pytest.mark.parametrize("settings", [{"group_size": 32, "bits": 7}, {"bits": 4}, MXFP4 | {"mode": "mxfp5"}])
 def test_settings_that_mlx_does_not_know_are_a_config_error(tmp_path: Path, settings: dict) -> None:
-    packed, _ = quantized({}, AFFINE4)
+    packed, _ = quantized_tensors(PARAMS, AFFINE4)
     write_artifact(tmp_path, PARAMS | {"quantization": settings}, packed)
     with pytest.raises(ConfigError, match=f"{tmp_path}: quantization"):
         load_model(tmp_path)
@@ -124,7 +114,7 @@ def test_scales_and_biases_of_different_types_are_both_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int
 ) -> None:
     monkeypatch.setattr(layers, "SMALL_MODEL", small)
-    packed, plain = quantized({}, AFFINE4)
+    packed, plain = quantized_tensors(PARAMS, AFFINE4)
     mixed = {
         name: value.astype(mx.bfloat16 if name.endswith("scales") else mx.float16)
         if name.endswith((".scales", ".biases"))
