@@ -90,8 +90,8 @@ def _chosen(choice: str, kind: str) -> Tuning:
     try:
         return from_json(strict.load(Path(choice)), TUNINGS[kind])
     except (OSError, StrictError, VoxrunError) as error:
-        names = ", ".join(TUNINGS)
-        raise VoxrunError(f"{VARIABLE}={choice}: {error}; it must name {names}, or a JSON file") from error
+        what, names = getattr(error, "strerror", None) or error, ", ".join(TUNINGS)
+        raise VoxrunError(f"{VARIABLE}={choice}: {what}; it must name {names}, or a JSON file") from error
 
 
 def from_json(values: Any, default: Tuning) -> Tuning:
