@@ -96,13 +96,13 @@ def stop_at(patch, number):
     calls = []
 
     class Stopping(shard_writer.CheckpointWriter):
-        def write(self, data):
+        def write(self, *data):
             calls.append(data)
             if len(calls) == number:
                 self._appending.wait()
                 self._syncing.wait()
                 raise KeyboardInterrupt
-            super().write(data)
+            super().write(*data)
 
     patch.setattr(shard_writer, "CheckpointWriter", Stopping)
 

@@ -154,11 +154,11 @@ def stop_at(patch, number):
     calls = []
 
     class Stopping(shard_writer.CheckpointWriter):
-        def write(self, data):
+        def write(self, *data):
             calls.append(data)
             if len(calls) == number:
                 raise KeyboardInterrupt
-            super().write(data)
+            super().write(*data)
 
     patch.setattr(shard_writer, "CheckpointWriter", Stopping)
 
