@@ -22,6 +22,10 @@ class SourceError(VoxbuildError):
     """Source files are missing, cannot be downloaded, or differ from the pinned ones."""
 
 
+class DamagedError(SourceError):
+    """A source file is not the one that is pinned."""
+
+
 class UnreachableError(SourceError):
     """The Hub cannot be reached, and what is needed is not in the cache."""
 

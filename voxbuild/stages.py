@@ -36,8 +36,10 @@ from voxbuild.convert.unquantized import hashes_of_copy, proven_folder, write_un
 from voxbuild.convert.views import check_view, write_view
 from voxbuild.plan.allocation import check_budget
 from voxbuild.plan.requirements import check_disk
+from voxbuild.plan.streaming import DISK, will_stream
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.origins.base import Clip
+from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import ClipSet, Source
 from voxbuild.sources.clips import read_clips, read_recordings
 from voxbuild.sources.fetch import fetch as fetch_files
@@ -58,11 +60,15 @@ from .folders import Journal, whole_folder
 from .workspace import Workspace
 
 
-def fetch(work: Workspace, source: Source) -> dict[str, Any]:
-    """Get the source's files, check them and record their hashes; return these. Raises SourceError."""
-    total = sum(file.size or 0 for file in source.files)
+def fetch(work: Workspace, source: Source, recipes: Sequence[Recipe] = (), how: str = DISK) -> dict[str, Any]:
+    """Get the source's files, check them and record their hashes; return these. Raises SourceError.
+
+    `how` and the recipes that will be built say whether the weights stay on the Hub: see `plan.streaming`.
+    """
+    base, total = work.recipes / "sources", sum(file.size or 0 for file in source.files)
+    stream = will_stream(source, base, recipes, how, work.out)
     with progress_bar("check " + source.name, total, "B") as bar:
-        fetched = fetch_files(source, work.recipes / "sources", bar.update)
+        fetched = fetch_files(source, base, bar.update, stream)
     fetched.save(work.source_file(source.name))
     return {"files": fetched.identity()}
 

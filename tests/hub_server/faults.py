@@ -48,6 +48,7 @@ class Mishaps:
     corrupt: Damage | None = None
     fail: Refusal | None = None
     before: Callable[[], Any] | None = None
+    headers: dict[str, str] | None = None
 
 
 @dataclass
@@ -124,6 +125,11 @@ class Declares:
     def wrong_hash(self, path: str) -> None:
         """Tell of the files of this path, in every listing, other hashes than those of their bytes."""
         self.wrong_hashes.add(path)
+
+    def tell(self, call: str, times: int = FOR_GOOD, **headers: str) -> None:
+        """Answer with other headers, ETag="..." or Content_Range="..."; the body stays what it is."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.faults.declare("headers", call, named, times)
 
     def before(self, call: str, surprise: Callable[[], Any]) -> None:
         """Do something when such a call has come, before anything else is done about it, once.

@@ -31,6 +31,10 @@ def resolve(
     if "lfs" in told:
         headers |= {"X-Linked-Etag": f'"{told["lfs"]["oid"]}"', "X-Linked-Size": str(len(data))}
     headers |= xet.told(hub, entry["sha256"], f"{repo.kind}/{repo.name}", commit)
+    if hub.signed is not None and "lfs" in told:  # HEAD, too, as on the Hub
+        elsewhere = hub.url.replace("127.0.0.1", "localhost")
+        place = f"{elsewhere}/blobs/{entry['sha256']}?signature={hub.signed}"
+        return Answer(302, headers=headers | {"Location": place})
     if hub.redirects and request.method == "GET":
         return Answer(302, headers=headers | {"Location": f"{hub.url}/blobs/{entry['sha256']}"})
     return _part(hub, request, data, headers)
@@ -44,6 +48,11 @@ def may(hub: HubServer, request: Request, repo: Repo) -> Any:
 
 
 def blob(hub: HubServer, request: Request, sha256: str, damage: Damage | None = None) -> Answer:
+    """The other place: whoever has a URL with a valid signature is given the file."""
+    if token := request.headers.get("authorization"):
+        hub.seen_elsewhere.append(token)
+    if hub.signed is not None and request.value("signature") != str(hub.signed):
+        raise Refusal(403, message="Request has expired")
     data = (damage or bytes)(hub.blob(sha256).read_bytes())
     return _part(hub, request, data, {"ETag": f'"{sha256}"'})
 

@@ -70,10 +70,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer, path: str, mishaps: Mishaps) -> None:
         self.send_response(answer.status)
-        for name, value in answer.headers.items():
+        told = {"Content-Length": str(len(answer.body))}
+        for name, value in (answer.headers | told | (mishaps.headers or {})).items():
             if value:
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
         within = mishaps.cut == "within"
         if within and (self.command == "HEAD" or not answer.body):
             return self._hang_up()  # the headers are not sent yet

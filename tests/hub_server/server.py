@@ -48,6 +48,10 @@ class HubServer(Declares):
         """Whether files are sent in part when that was asked."""
         self.redirects = False
         """Whether files come from another place, as the Hub's large ones do."""
+        self.signed: int | None = None
+        """Whether large files come from another host by signed URLs, and how often these have expired."""
+        self.seen_elsewhere: list[str] = []
+        """The tokens that came to that other host."""
         self.xet_downloads = False
         """Whether files that came by Xet go by Xet to clients that can."""
         self.page_size = 1000
@@ -115,6 +119,10 @@ class HubServer(Declares):
         """Merge a pull request into main; the commit."""
         with exclusive(self.folder):
             return pulls.merge(self, self.repo(kind, name), str(number))
+
+    def expire(self) -> None:
+        """Signed URLs that were given so far are not valid any more."""
+        self.signed = (self.signed or 0) + 1
 
     # What routes use
 

@@ -17,7 +17,7 @@ from voxbuild.artifact.tools import tool_versions
 from voxbuild.artifact.variant import Variant
 from voxbuild.calibrate.recordings import Recording, load_recordings
 from voxbuild.console import progress_bar, some_of
-from voxbuild.errors import ConvertError, SourceError
+from voxbuild.errors import ConvertError, DamagedError, SourceError
 from voxbuild.files import write_json
 from voxbuild.folders import Journal
 from voxbuild.plan.allocation import MakePlan, allocated
@@ -174,7 +174,8 @@ class Conversion:
 
     def needed(self, journal: Journal | None, header: Mapping[str, Tensor]) -> Estimate:
         """What it needs beside what an earlier run left in the journal's folder; `header`: the source's."""
-        needed = estimate(self.plan, header, audio=self._heard.seconds)
+        streamed = bool(self.variant.fetched.streamed)
+        needed = estimate(self.plan, header, audio=self._heard.seconds, streamed=streamed)
         there = sum(file.stat().st_size for file in journal.folder.iterdir()) if journal else 0
         return replace(needed, disk=needed.disk - there)
 
@@ -300,10 +301,13 @@ def planner_of(variant: Variant) -> MakePlan:
 
 @contextmanager
 def _forgotten_if_wrong(journal: Journal, *others: Journal) -> Iterator[None]:
-    """No shard is kept if weights or source are wrong: continuing would fail in the same way."""
+    """No shard is kept if weights or source are wrong: continuing would fail in the same way.
+
+    What is only out of reach, as the Hub may be, is another matter.
+    """
     try:
         yield
-    except (ConvertError, SourceError) as error:
-        for each in (journal, *(others if isinstance(error, SourceError) else ())):
+    except (ConvertError, DamagedError) as error:
+        for each in (journal, *(others if isinstance(error, DamagedError) else ())):
             each.forget()
         raise

@@ -9,6 +9,7 @@ from typing import Any
 
 from voxbuild.artifact.variant import Variant
 from voxbuild.console import progress_bar
+from voxbuild.errors import SourceError
 from voxbuild.files import read_state, stamp, write_json
 from voxbuild.folders import Journal, whole_folder
 from voxbuild.recipes.book import Book
@@ -28,6 +29,7 @@ from .conversion import Conversion
 RECORD = "inputs.json"
 """What the copy was made from (inputs), and its files: hashes and stamps."""
 DTYPES, WIDEST = {"BF16": "bfloat16", "F16": "float16"}, "float32"
+NOT_HERE = "its weights are not on the disk, as they were streamed, and this needs them"
 PARTIAL = "unquantized~"
 """Its name while it is written; no recipe can have it."""
 
@@ -35,10 +37,12 @@ PARTIAL = "unquantized~"
 def write_unquantized(work: Workspace, source: Source) -> bool:
     """Convert the source without quantization unless voxrun can read it, or that was done; return whether.
 
+    Nothing is done for a streamed source, which hears nothing here.
+
     Raises PlanError, CheckpointError, ConvertError, SourceError.
     """
     fetched = Fetched.load(work.source_file(source.name))
-    if readable_folder(source, fetched):
+    if fetched.streamed or readable_folder(source, fetched):
         return False
     folder = work.unquantized(source.name)
     conversion = Conversion.of(Variant(work, Book({}, {}, {}), source, _recipe(source, fetched)))
@@ -57,13 +61,22 @@ def write_unquantized(work: Workspace, source: Source) -> bool:
 
 
 def is_unquantized(work: Workspace, source: Source) -> bool:
-    """Whether voxrun can read the source, or its copy is there as it was written."""
+    """Whether voxrun can read the source, its copy is there as it was written, or it needs none."""
+    if Fetched.load(work.source_file(source.name)).streamed:
+        return True
     folder = unquantized_folder(work, source)
     return folder != work.unquantized(source.name) or _is_untouched(folder)
 
 
 def hashes_of_copy(work: Workspace, source: Source) -> dict[str, str] | None:
-    """File name -> sha256 of the source's copy; None: voxrun reads the source itself."""
+    """File name -> sha256 of the source's copy; None: voxrun reads the source itself.
+
+    Of a streamed source the copy itself need not be there, only its record.
+    """
+    fetched = Fetched.load(work.source_file(source.name))
+    if fetched.streamed:
+        record = _record(work.unquantized(source.name))
+        return record.get("hashes") if record.get("inputs", {}).get("source") == fetched.identity() else None
     folder = unquantized_folder(work, source)
     return _record(folder)["hashes"] if folder == work.unquantized(source.name) else None
 
@@ -83,8 +96,14 @@ def _is_untouched(folder: Path) -> bool:
 
 
 def unquantized_folder(work: Workspace, source: Source) -> Path:
-    """The folder of the unquantized model, as `write_unquantized` left it."""
+    """The folder of the unquantized model, as `write_unquantized` left it.
+
+    Raises SourceError for a streamed source.
+    """
     fetched = Fetched.load(work.source_file(source.name))
+    if fetched.streamed:
+        download = f"doit fetch source={source.name} fetch=disk"
+        raise SourceError(f"{source.name}: {NOT_HERE}; download it: {download}")
     return readable_folder(source, fetched) or work.unquantized(source.name)
 
 

@@ -26,6 +26,8 @@ class Model:
     """sha256 over all files that determine what it writes."""
     repo: str | None = None
     """Where another machine can load the same weights: `owner/name@revision`."""
+    absent: str | None = None
+    """Why it hears nothing on this machine, if its weights are not here: only what was kept is known."""
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,26 @@ from .jobs import UNQUANTIZED, Job, Model, Reference
 
 
 def source_model(work: Workspace, source: Source) -> Model:
-    """The unquantized source, whose weights have the hashes by which they are known. Raises SourceError."""
-    identity, copy = Fetched.load(work.source_file(source.name)).identity(), hashes_of_copy(work, source)
-    origin = source.origin.identity
+    """The unquantized source, whose weights have the hashes by which they are known. Raises SourceError.
+
+    One that is streamed hears nothing, but what it heard elsewhere is found by the same digest.
+    """
+    fetched, copy = Fetched.load(work.source_file(source.name)), hashes_of_copy(work, source)
+    digest, origin = _digest([fetched.identity(), copy]), source.origin.identity
+    if fetched.streamed:
+        return Model(UNQUANTIZED, fetched.folder, digest, absent=_absent(work, source))
     repo = f"{origin['repo']}@{origin['revision']}" if origin and copy is None else None
-    return Model(UNQUANTIZED, proven_folder(work, source), _digest([identity, copy]), repo)
+    return Model(UNQUANTIZED, proven_folder(work, source), digest, repo)
+
+
+def _absent(work: Workspace, source: Source) -> str:
+    kept = work.records(source.name).relative_to(work.root)
+    return (
+        f"the source {source.name} was streamed, so it is not on this disk, and no artifact of it can be"
+        " judged without what it hears in these clips; download it, by the same command with fetch=disk, or"
+        f" copy {kept} from a machine that validated a build over the same source with the same clips, and"
+        " run it again; what was converted is kept"
+    )
 
 
 def artifact_model(variant: Variant) -> Model:

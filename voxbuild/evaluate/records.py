@@ -48,6 +48,20 @@ class Records:
         self._setting = _digest(dict(setting or environment()))
         self._read: dict[Path, dict[str, dict[str, Any]]] = {}
 
+    @classmethod
+    def of_all_settings(cls, folder: Path, model: Model, delay_ms: float) -> list["Records"]:
+        """Those in which something of a model is kept, whatever computed it; this process's own first."""
+        own = cls(folder)
+        found = sorted(folder.glob(f"{own._start(model, delay_ms)}*.jsonl"))
+        settings = [path.stem.removeprefix(own._start(model, delay_ms)) for path in found]
+        return [own, *(cls._of(folder, each) for each in settings if each != own._setting[:SHORT])]
+
+    @classmethod
+    def _of(cls, folder: Path, setting: str) -> "Records":
+        records = cls(folder)
+        records._setting = setting
+        return records
+
     def get(self, job: Job) -> Result | None:
         """What was heard; None: nothing, or the source's scores are not there as they were written.
 
@@ -97,7 +111,10 @@ class Records:
         return self._folder / self._name(job.model, job.delay_ms) / f"{job.sha256[:SHORT]}.npz"
 
     def _name(self, model: Model, delay_ms: float) -> str:
-        return f"{model.digest[:SHORT]}-{delay_ms:g}ms-{self._setting[:SHORT]}"
+        return f"{self._start(model, delay_ms)}{self._setting[:SHORT]}"
+
+    def _start(self, model: Model, delay_ms: float) -> str:
+        return f"{model.digest[:SHORT]}-{delay_ms:g}ms-"
 
 
 def key(job: Job) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from voxbuild.errors import SourceError
+
 from .jobs import Job, Reference, Result, Runner
 from .records import Records, key
 
@@ -11,7 +13,8 @@ Done = Callable[[], object]
 def results(jobs: Sequence[Job], records: Records, runner: Runner, done: Done = lambda: None) -> list[Result]:
     """The result of each job, in their order; `done` is called for each, at once for what is known.
 
-    What is heard is kept as it comes. Raises AudioError, VoxbuildError as the runner does.
+    What is heard is kept as it comes. Raises AudioError, VoxbuildError as the runner does; SourceError if
+    something must be heard by a source that is not here.
     """
     found: dict[Job, Result] = {}
     twins: dict[str, list[Job]] = {}
@@ -21,6 +24,8 @@ def results(jobs: Sequence[Job], records: Records, runner: Runner, done: Done = 
             done()
         else:
             twins.setdefault(key(job), []).append(job)
+    if absent := next((jobs[0].model.absent for jobs in twins.values() if jobs[0].model.absent), None):
+        raise SourceError(f"{len(twins)} of {len(jobs)} clips were not heard: {absent}")
     for job, result in runner.run([same[0] for same in twins.values()]) if twins else ():
         kept = records.add(job, result)
         for twin in twins[key(job)]:  # the same recording in two clip sets

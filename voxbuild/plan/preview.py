@@ -1,12 +1,10 @@
 """The output of `doit plan`: a plan, a summary of its tensors, and what the build will need."""
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -25,19 +23,26 @@ from .costs import measurement_of
 from .finding import finding, finding_text, found_source
 from .layout import layout, layout_text
 from .planner import Plan, TensorPlan, make_plan
-from .requirements import estimate, time_in_words
+from .requirements import estimate, fits, free_disk, time_in_words
 from .shares import shares, shares_table, unmeasured, unmeasured_text
+from .streaming import DISK, is_streamed
 from .unquantized import unquantized, unquantized_table
 
 Preview = dict[str, Any]
 
 
 def preview(
-    source: Source, plan: Plan, header: Header, free: int, cache_free: int | None, views: int = 0
+    source: Source,
+    plan: Plan,
+    header: Header,
+    free: int,
+    cache_free: int | None,
+    views: int = 0,
+    streamed: bool = False,
 ) -> Preview:
     """The whole preview as JSON; `free` and `cache_free`: free bytes of out/'s and the Hub cache's disks.
 
-    `cache_free` is None if it is the same disk.
+    `cache_free` is None if it is the same disk. `streamed`: the weights are not kept on it.
 
     recipe, source     names
     repo, revision     on the Hub; null for a local source
@@ -46,7 +51,8 @@ def preview(
     tensors_count, parameters, bytes, bits_per_weight   of all weights; bytes of data, without headers
     shards             file, bytes (of the whole file), tensors (count), in order
     modules            kind, formats (format -> count of tensors), parameters, bytes, bits_per_weight
-    estimate           peak_memory_bytes, disk_bytes (views too), download_bytes, seconds (of converting)
+    estimate           peak_memory_bytes, disk_bytes (views too), download_bytes, streamed (the download is
+                       not kept), seconds (of converting)
     disk               free_bytes (for out/), enough (for the output and the download)
     loaders            name -> null, or why it cannot read the artifact (added by `show`)
     layout             names, left_out, merged, unchecked: see `layout.layout` (added by `show`)
@@ -56,9 +62,9 @@ def preview(
     tensors            name, source, transpose, head_rows, merged, dtype, quantization (mode, bits,
                        group_size; or null), shape, bytes, shard
     """
-    needed = estimate(plan, {tensor.name: tensor for tensor in header.tensors}, views)
+    needed = estimate(plan, {tensor.name: tensor for tensor in header.tensors}, views, streamed=streamed)
     download = 0 if header.here else header.nbytes
-    enough = free >= needed.disk + (download if cache_free is None else 0)
+    enough = fits(needed.disk, 0 if streamed else download, free, cache_free)
     return {
         "recipe": plan.recipe,
         "source": source.name,
@@ -74,9 +80,10 @@ def preview(
             "peak_memory_bytes": needed.memory,
             "disk_bytes": needed.disk,
             "download_bytes": download,
+            "streamed": streamed,
             "seconds": round(needed.seconds, 1),
         },
-        "disk": {"free_bytes": free, "enough": enough and (cache_free is None or cache_free >= download)},
+        "disk": {"free_bytes": free, "enough": enough},
         "tensors": [_tensor(t, name) for name, tensors in plan.shards.items() for t in tensors],
     }
 
@@ -180,8 +187,9 @@ def _needs(shown: Preview) -> str:
         f"{_size(shown['bytes'])} in {len(shown['shards'])} shard(s)",
         f"{shown['bits_per_weight']:.3f} bits per weight",
     )
+    download = "download that is not kept" if needed["streamed"] else "download"
     takes = (
-        *([f"{_size(needed['download_bytes'])} of download"] if needed["download_bytes"] else []),
+        *([f"{_size(needed['download_bytes'])} of {download}"] if needed["download_bytes"] else []),
         f"{_size(needed['peak_memory_bytes'])} of memory",
         f"{_size(needed['disk_bytes'])} of disk",
         f"{time_in_words(needed['seconds'])} to convert",
@@ -200,10 +208,11 @@ def show(
     form: str,
     tensors: bool,
     given: Mapping[str, str] = MappingProxyType({}),
+    fetch: str = DISK,
 ) -> str:
     """The previews of some builds: as a `table` (with every tensor if `tensors`), or as a `json` list.
 
-    `given` are the variables on the command line.
+    `given` are the variables on the command line; `fetch` is the way to fetch sources.
 
     Raises SourceError, CheckpointError, PlanError; voxrun's ConfigError.
     """
@@ -222,7 +231,7 @@ def show(
         own, recipe = recipe, allocated(recipe, make, measurement) if measurement else recipe
         plan = make(recipe)
         check_dialects(recipe, plan)
-        seen = preview(source, plan, found, *_free(work.out, found), len(views_of(recipe.dialects)))
+        seen = _seen(source, own, plan, found, work, fetch)
         faults = {name: first_fault(loader, recipe, plan) for name, loader in LOADERS.items()}
         how = found_source(work, source)
         told = finding(how, recipe, found, given) if how else None
@@ -242,22 +251,14 @@ def show(
     return json.dumps(shown, indent=2) if form == "json" else "\n\n\n".join(texts)
 
 
+def _seen(source: Source, recipe: Recipe, plan: Plan, header: Header, work: Workspace, how: str) -> Preview:
+    """The preview on this machine's disks."""
+    free, views = free_disk(work.out), len(views_of(recipe.dialects))
+    shown = preview(source, plan, header, *free, views)
+    if header.here or not is_streamed(how, shown["disk"]["enough"], [recipe]):
+        return shown
+    return preview(source, plan, header, *free, views, streamed=True)
+
+
 def _planner(source: Source, header: Header) -> MakePlan:
     return lambda recipe: make_plan(recipe, header.tensors, header.params, header.merged, source.params)
-
-
-def _free(out: Path, header: Header) -> tuple[int, int | None]:
-    """Free bytes for out/, and on the Hub cache's disk; None: it is the same disk, or it is not needed."""
-    place = _existing(out)
-    free = shutil.disk_usage(place).free
-    if header.here:
-        return free, None
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    hub_cache = _existing(Path(HF_HUB_CACHE))
-    return free, None if hub_cache.stat().st_dev == place.stat().st_dev else shutil.disk_usage(hub_cache).free
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or its nearest parent that exists."""
-    return next(path for path in (folder, *folder.parents) if path.exists())

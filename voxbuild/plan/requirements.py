@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 
 from voxbuild.errors import ConvertError
+from voxbuild.tensors.ahead import WINDOW_BYTES
 from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.second_moments import input_of
 from voxrun.checkpoint.tensors import Tensor
@@ -59,14 +60,23 @@ def time_in_words(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def estimate(plan: Plan, header: Mapping[str, Tensor], views: int = 0, audio: float = MINUTE) -> Estimate:
-    """The needs of a conversion, with disk for `views` of it; `audio`: seconds that calibrate."""
+def estimate(
+    plan: Plan,
+    header: Mapping[str, Tensor],
+    views: int = 0,
+    audio: float = MINUTE,
+    streamed: bool = False,
+) -> Estimate:
+    """The needs of a conversion, with disk for `views` of it.
+
+    `audio`: seconds that calibrate; `streamed`: the source is not on the disk.
+    """
     # Scales and biases, which follow the packed weights, are held until a tensor's last row.
     held = max((sum(part.nbytes for part in t.outputs[1:]) for t in plan.tensors), default=0)
     matrices = [tensor for tensor in plan.tensors if uses_moments(tensor)]
     widest = max((tensor.shape[1] for tensor in matrices), default=0)
     needed = Estimate(
-        memory=BASE + IN_FLIGHT + held + 8 * MATRICES * widest**2,
+        memory=BASE + IN_FLIGHT + held + 8 * MATRICES * widest**2 + streamed * WINDOW_BYTES,
         disk=(1 + views) * (plan.nbytes + SMALL_FILES),
         seconds=FIXED_SECONDS + sum(_seconds(t, header[t.source].nbytes) for t in plan.tensors),
     )
@@ -125,6 +135,28 @@ def check_disk(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ConvertError(f"{folder}: {_lacking(needed, free)} on its disk; make room and run it again")
+
+
+def free_disk(out: Path) -> tuple[int, int | None]:
+    """Free bytes for out/, and on the disk of the Hub's cache; None: it is the same disk."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    place, cache = _existing(out), _existing(Path(HF_HUB_CACHE))
+    free = shutil.disk_usage(place).free
+    same = cache.stat().st_dev == place.stat().st_dev
+    return free, None if same else shutil.disk_usage(cache).free
+
+
+def fits(disk: int, download: int, free: int, cache_free: int | None) -> bool:
+    """Whether there is room for what is written to out/, and for what is downloaded into the Hub's cache."""
+    if cache_free is None:
+        return free >= disk + download
+    return free >= disk and cache_free >= download
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or its nearest parent that exists."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def _lacking(needed: int, free: int) -> str:

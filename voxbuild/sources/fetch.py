@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxbuild.errors import CheckpointError, SourceError
+from voxbuild.errors import CheckpointError, DamagedError, SourceError
 from voxbuild.files import read_json, read_state, stamp, write_json
 from voxbuild.recipes.origins.base import Origin
 from voxbuild.recipes.source import ADAPTER, Source, SourceFile
 from voxbuild.tensors.adapter import ADAPTER_FILES, NO_ADAPTER, WEIGHTS, Adapter, read_adapter
 from voxbuild.tensors.source_files import SourceFiles, Stamps
+from voxbuild.tensors.streamed import Remote
 from voxrun.checkpoint.config import ModelConfig
 from voxrun.files.hashes import sha256_of
 
 from .header import refuse_missing_folder
+from .streaming import open_remote, told
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,15 @@ class FetchedFile:
 
     size: int
     sha256: str
-    stamp: list[int]
+    stamp: list[int] | None
+    """None: it is streamed, so it is not on the disk."""
     hashed: bool = True
     """Whether the hash was computed; a pinned hash of weights is verified when they are converted."""
+
+    @property
+    def streamed(self) -> bool:
+        """Whether it is received anew whenever it is read."""
+        return self.stamp is None
 
 
 @dataclass(frozen=True)
@@ -65,9 +73,15 @@ class Fetched:
         files = {n: FetchedFile(**f) for n, f in raw["files"].items()}
         return cls(Path(raw["folder"]), files, cls._of(raw[ADAPTER]) if ADAPTER in raw else None)
 
+    @property
+    def streamed(self) -> list[str]:
+        """The files that are not on the disk."""
+        return [name for name, file in self.files.items() if file.streamed]
+
     def touched(self) -> list[str]:
-        """The files whose stamps have changed."""
-        own = [name for name, file in self.files.items() if not _has_stamp(self.folder / name, file.stamp)]
+        """The files on the disk whose stamps have changed."""
+        here = {name: file.stamp for name, file in self.files.items() if file.stamp is not None}
+        own = [name for name, stamp in here.items() if not _has_stamp(self.folder / name, stamp)]
         return own + [f"{ADAPTER}/{name}" for name in (self.adapter.touched() if self.adapter else ())]
 
     def moved(self, source: Source, base: Path) -> str | None:
@@ -79,8 +93,15 @@ class Fetched:
         return next((f"from {was} to {now}" for was, now in places if now not in (None, was)), None)
 
     def open_weights(self, source: Source, stamps: Stamps | None = None) -> SourceFiles:
-        """The weight files, open; `stamps` are those that they must have. Raises CheckpointError."""
-        return SourceFiles({name: self.path(name) for name in source.weight_files}, stamps)
+        """The weight files, open; `stamps` are those that they must have on the disk.
+
+        Raises CheckpointError; SourceError for files on the Hub that are not what they were.
+        """
+        return SourceFiles({name: self._place(source, name) for name in source.weight_files}, stamps)
+
+    def _place(self, source: Source, name: str) -> Path | Remote:
+        file = self.files[name]
+        return open_remote(source, name, file.size, file.sha256) if file.streamed else self.path(name)
 
     def read_adapter(self, params: Mapping[str, Any]) -> Adapter:
         """The adapter for a model with this configuration; one without updates if there is none.
@@ -107,17 +128,33 @@ class Proofs:
         known = read_state(self._path)
         proven = known if isinstance(known, dict) else {}
         files = self._fetched.files
-        return [name for name in names if not files[name].hashed and proven.get(name) != self._proof(name)]
+        unproven = [name for name in names if not files[name].hashed]
+        return [n for n in unproven if files[n].streamed or proven.get(n) != self._proof(n)]
 
     def complete(self, names: Iterable[str], hashed: Callable[[int], None]) -> None:
-        """Hash the files whose hash must still be computed. Raises SourceError as `add` does."""
+        """Hash the files whose hash must still be computed.
+
+        Raises SourceError as `add` does, and for streamed files: received again, they may be others.
+        """
         for name in self.missing(names):
+            if self._fetched.files[name].streamed:
+                raise SourceError(
+                    f"{name} of {self._source}: its tensors are not in the order of their names, so it cannot"
+                    " be streamed; download it: fetch=disk"
+                )
             self.add(name, sha256_of(self._fetched.path(name), hashed))
 
     def add(self, name: str, digest: str) -> None:
-        """Record that a file has its pinned hash. Raises SourceError if `digest` is another."""
-        if digest != (pinned := self._fetched.files[name].sha256):
-            raise _differs(self._fetched.path(name), f"sha256 {digest}", pinned, self._source)
+        """Record that a file has its pinned hash; a streamed one is received anew the next time.
+
+        Raises DamagedError if `digest` is another.
+        """
+        file = self._fetched.files[name]
+        if digest != file.sha256:
+            place = f"{self._source}/{name}" if file.streamed else self._fetched.path(name)
+            raise _differs(place, f"sha256 {digest}", file.sha256, self._source)
+        if file.streamed:
+            return
         known = read_state(self._path)
         write_json(self._path, (known if isinstance(known, dict) else {}) | {name: self._proof(name)})
 
@@ -133,17 +170,29 @@ def _has_stamp(path: Path, expected: list[int]) -> bool:
         return False
 
 
-def fetch(source: Source, base: Path, hashed: Callable[[int], None]) -> Fetched:
+def fetch(source: Source, base: Path, hashed: Callable[[int], None], stream: bool = False) -> Fetched:
     """Download into the Hub's cache, or use the folder in place; check sizes and hashes.
 
     Weights whose hash is pinned, or given by the Hub, are not read here: conversion verifies their hash while
-    it reads them. `base` is the folder that local paths are relative to; `hashed` gets bytes as they are
-    hashed. Raises SourceError.
+    it reads them. With `stream`, weights on the Hub that are not in its cache stay there. `base` is the
+    folder that local paths are relative to; `hashed` gets bytes as they are hashed. Raises SourceError.
     """
     refuse_missing_folder(source, base)
-    folder = source.origin.fetch(base, [file.name for file in source.files])
-    files = {f.name: _checked(folder, f, source, hashed) for f in source.files}
+    there = {f.name: _streamed(f, source) for f in to_receive(source, base)} if stream else {}
+    folder = source.origin.fetch(base, [file.name for file in source.files if file.name not in there])
+    files = {f.name: there.get(f.name) or _checked(folder, f, source, hashed) for f in source.files}
     return Fetched(folder, files, _fetch_adapter(source, base, hashed) if source.adapter else None)
+
+
+def to_receive(source: Source, base: Path) -> list[SourceFile]:
+    """The weight files that are neither in a folder nor in the Hub's cache."""
+    weights = [file for file in source.files if file.name in source.weight_files]
+    return [file for file in weights if source.origin.cached(base, file.name) is None]
+
+
+def _streamed(file: SourceFile, source: Source) -> FetchedFile:
+    size, sha256 = told(source, file)
+    return FetchedFile(size, sha256, None, hashed=False)
 
 
 def _fetch_adapter(source: Source, base: Path, hashed: Callable[[int], None]) -> Fetched:
@@ -178,8 +227,8 @@ def _blob_hash(path: Path) -> str | None:
     return path.name if re.fullmatch("[0-9a-f]{64}", path.name) else None
 
 
-def _differs(path: Path, found: str, pinned: str | None, source: str) -> SourceError:
-    return SourceError(
+def _differs(path: Path | str, found: str, pinned: str | None, source: str) -> SourceError:
+    return DamagedError(
         f"{path}: {found} instead of {pinned}: damaged, truncated, or not the file that the source {source}"
         " pins; delete it and fetch again"
     )

@@ -1,6 +1,6 @@
 """The headers of a source's weights: from local files, else from the Hub without downloading the rest."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,16 @@ def _params(source: Source, base: Path) -> dict[str, Any]:
 def _remote_header(source: Source, name: str) -> tuple[list[Tensor], int]:
     """The tensors of a weight file, and its size."""
     place = f"{source.origin.base_model or source.name}/{name}"
-    prefix, total = source.origin.read(name, 0, PREFIX)
-    text, _ = source.origin.read(name, PREFIX, header_length(prefix, total, place))
-    return parse_header(text, total, place), total
+    head, total = read_head(lambda first, count: source.origin.read(name, first, count), place)
+    return parse_header(head[PREFIX:], total, place), total
+
+
+def read_head(read: Callable[[int, int], tuple[bytes, int]], place: str) -> tuple[bytes, int]:
+    """The prefix and the JSON header of a weight file, and the file's size.
+
+    `read` is as `Origin.read` of this file, which `place` names in messages. Raises its errors, and
+    CheckpointError for what is no such file.
+    """
+    prefix, total = read(0, PREFIX)
+    text, _ = read(PREFIX, header_length(prefix, total, place))
+    return prefix + text, total

@@ -8,7 +8,7 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,13 @@ def on_variant(stage: Work, source: str, recipe: str, **options: Any) -> Any:
 def on_source(stage: Work, source: str) -> Any:
     """Call a stage for a source."""
     return stage(workspace(), read().source(source))
+
+
+@reported
+def on_recipes(stage: Work, source: str, recipes: Sequence[str], *arguments: str) -> Any:
+    """Call a stage for a source and recipes over it."""
+    book = read()
+    return stage(workspace(), book.source(source), [book.recipe(name) for name in recipes], *arguments)
 
 
 @reported

@@ -17,7 +17,7 @@ from voxbuild.artifact.tools import runtime_versions, tool_versions
 from voxbuild.artifact.variant import Variant
 
 from . import one_read, reads, up_to_date
-from .actions import on_clips, on_source, workspace
+from .actions import on_clips, on_recipes, on_source, workspace
 from .describe import last_stage
 from .reporter import Reporter
 from .selection import (
@@ -31,6 +31,7 @@ from .selection import (
     local,
     measurement,
     recordings,
+    way_to_fetch,
 )
 
 DOIT_CONFIG = {
@@ -44,15 +45,17 @@ DOIT_CONFIG = {
 
 
 def task_fetch() -> Iterator[Task]:
-    """Download a source (resumable), or use its folder in place; check its files."""
-    for source in {variant.source.name: variant.source for variant in builds()}.values():
+    """Download a source (resumable), or use its folder in place; with fetch=stream its weights stay."""
+    chosen = builds()
+    for source in {variant.source.name: variant.source for variant in chosen}.values():
+        recipes = [variant.recipe.name for variant in chosen if variant.source.name == source.name]
         yield {
             "name": source.name,
-            "actions": [(on_source, [stages.fetch, source.name])],
+            "actions": [(on_recipes, [stages.fetch, source.name, recipes, way_to_fetch()])],
             "targets": [local(workspace().source_file(source.name))],
             "uptodate": [
                 (up_to_date.same_facts, [reads.for_fetching(source)]),
-                (up_to_date.source_untouched, [source.name]),
+                (up_to_date.source_untouched, [source.name, way_to_fetch()]),
             ],
         } | LOUD
 
@@ -176,6 +179,9 @@ def task_validate() -> Iterator[Task]:
         yield {
             "name": key(variant),
             "actions": [doing(stages.validate, variant, scheduler=get_var("scheduler"))],
+            "task_dep": [
+                f"convert:{key(variant)}"
+            ],  # first, so that what a streamed source lacks is said last
             "file_dep": list(map(local, references)),
             "targets": [artifact_file(variant, VALIDATION)],
             "uptodate": [

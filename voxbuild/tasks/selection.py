@@ -19,6 +19,7 @@ from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import Record, read_record
 from voxbuild.evaluate.runners import check_address
 from voxbuild.plan.costs import measurement_of
+from voxbuild.plan.streaming import AUTO, WAYS
 from voxbuild.publish.targets import TARGETS
 from voxbuild.recipes.book import Book
 
@@ -27,7 +28,7 @@ from .actions import EXPECTED, Work, evaluating, message_of, on_variant, read, w
 
 Task = dict[str, Any]
 
-OF_COMMANDS = ("target", "tag", "lock", "out", "key", "branch", "reason", "delays", "scheduler")
+OF_COMMANDS = ("target", "tag", "lock", "fetch", "out", "key", "branch", "reason", "delays", "scheduler")
 VARIABLES = (*variables.VARIABLES, *OF_COMMANDS)
 """The variables NAME=VALUE of the command line."""
 LOUD: Task = {"verbosity": 2, "io": {"capture": False}}
@@ -74,6 +75,14 @@ def delays() -> list[float]:
     if not all(map(isfinite, found)):
         raise InvalidTask(f"delays={text}: say milliseconds, separated by commas, such as delays=160,480")
     return found
+
+
+def way_to_fetch() -> str:
+    """What fetch= says: stream, disk, or auto, as without it. Raises InvalidTask."""
+    how = str(get_var("fetch", AUTO))
+    if how not in WAYS:
+        raise InvalidTask(f"fetch={how}: say one of {', '.join(f'fetch={way}' for way in WAYS)}")
+    return how
 
 
 def book() -> Book:
@@ -152,6 +161,7 @@ def _check_variables() -> None:
     if get_var("lock") and len(recipe_names()) != 1:
         raise InvalidTask("lock= belongs to one recipe; name it with recipe=")
     delays()
+    way_to_fetch()
     if get_var("scheduler") is not None:
         check_address(get_var("scheduler"))
     if get_var("target", "registry") not in TARGETS:

@@ -35,6 +35,7 @@ from .selection import (
     measurement,
     recipe_names,
     source_name,
+    way_to_fetch,
 )
 
 PARITY = Path("tests/oracle/parity.py")
@@ -63,16 +64,17 @@ def task_recipes() -> Task:
 def task_plan() -> Task:
     """Show the artifacts that recipes would make, from the sources' headers (--tensors, --format json)."""
     chosen = [(variant.source.name, variant.recipe.name) for variant in builds()]
-    return {"actions": [(show_plans, [chosen])], "params": [FORMAT, TENSORS]} | SHOWS
+    return {"actions": [(show_plans, [chosen, way_to_fetch()])], "params": [FORMAT, TENSORS]} | SHOWS
 
 
-def show_plans(chosen: list[tuple[str, str]], format: str, tensors: bool) -> Any:
-    """The action of `doit plan`, for pairs of source and recipe."""
+def show_plans(chosen: list[tuple[str, str]], fetch: str, format: str, tensors: bool) -> Any:
+    """The action of `doit plan`, for pairs of source and recipe; `fetch`: how sources would be fetched."""
 
     def plans() -> str:
         wanted = [variant_of(*names) for names in chosen]
         given = dict(variables.given())
-        shown = show([(each.recipe, each.source) for each in wanted], workspace(), format, tensors, given)
+        pairs = [(each.recipe, each.source) for each in wanted]
+        shown = show(pairs, workspace(), format, tensors, given, fetch)
         return "\n\n".join([shown, *(_news(wanted) if format == "table" else [])])
 
     return run(plans)

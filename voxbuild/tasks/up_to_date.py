@@ -16,6 +16,7 @@ from voxbuild.artifact.variant import Variant
 from voxbuild.convert import unquantized
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import read_state, stamp, to_json, write_json
+from voxbuild.plan.streaming import DISK
 from voxbuild.sources.fetch import Fetched
 from voxrun.files.hashes import sha256_of
 
@@ -39,12 +40,14 @@ def _stale(task: Any, reason: str) -> bool:
     return False
 
 
-def source_untouched(task: Any, values: Values, source: str) -> bool:
-    """Whether all source files, and its adapter's, are unchanged, and where they were."""
+def source_untouched(task: Any, values: Values, source: str, how: str) -> bool:
+    """Whether all source files, and its adapter's, are unchanged, and where they were; `how`: see fetch=."""
     path = workspace().source_file(source)
     if not read_state(path):
         return _stale(task, f"the source {source} was not fetched")
     fetched = Fetched.load(path)
+    if how == DISK and fetched.streamed:
+        return _stale(task, f"{', '.join(fetched.streamed)} of the source {source} was streamed")
     if touched := fetched.touched():
         return _stale(task, f"{', '.join(touched)} of the source {source} changed or missing")
     if moved := fetched.moved(read().source(source), workspace().recipes / "sources"):

@@ -6,6 +6,7 @@ Format: 8 bytes little-endian header length, a JSON header, the data without hol
 import hashlib
 import os
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,8 +58,45 @@ MAX_ROW = 2**20
 """Limit of a row in bytes, since at least one row is read at a time; upstream's largest has about 20 kB."""
 
 
-class Checkpoint:
-    """An open safetensors file: its tensors by name, and their rows."""
+class TensorFile(ABC):
+    """A safetensors file, wherever it is: its tensors by name, and their rows."""
+
+    tensors: Mapping[str, Tensor]
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Size of the file."""
+
+    @abstractmethod
+    def read(self, start: int, nbytes: int) -> memoryview:
+        """`nbytes` bytes from `start`. Raises CheckpointError if there are fewer, or they cannot be read."""
+
+    @abstractmethod
+    def check_unchanged(self) -> None:
+        """Raises CheckpointError if the file has changed since it was opened."""
+
+    def hasher(self, mark: Any = None) -> tuple[Any, int]:
+        """What hashes the whole file, and how many bytes it has hashed: those before a usable `mark`."""
+        return hashlib.sha256(), 0
+
+    def mark_of(self, sha256: Any) -> dict[str, Any]:
+        """JSON with which `hasher` goes on where this hash is; {}: it cannot."""
+        return {}
+
+    def rows(self, tensor: Tensor, chunk_bytes: int) -> Iterator[tuple[int, memoryview]]:
+        """(number of rows, their bytes) in chunks of at most `chunk_bytes`, at least one row each.
+
+        Raises CheckpointError if the file is truncated or cannot be read.
+        """
+        step = max(1, chunk_bytes // max(1, tensor.row_bytes))
+        for first in range(0, tensor.rows, step):
+            rows = min(step, tensor.rows - first)
+            yield rows, self.read(tensor.start + first * tensor.row_bytes, rows * tensor.row_bytes)
+
+
+class Checkpoint(TensorFile):
+    """An open safetensors file on the disk."""
 
     def __init__(
         self,
@@ -111,16 +149,6 @@ class Checkpoint:
         """Raises CheckpointError if the file has changed since it was opened, or since `known`."""
         if not self.path.is_file() or stamp(self.path) != self._stamp:
             raise CheckpointError(f"{self.path}: it changed while it was read; run it again")
-
-    def rows(self, tensor: Tensor, chunk_bytes: int) -> Iterator[tuple[int, memoryview]]:
-        """(number of rows, their bytes) in chunks of at most `chunk_bytes`, at least one row each.
-
-        Raises CheckpointError if the file is truncated or cannot be read.
-        """
-        step = max(1, chunk_bytes // max(1, tensor.row_bytes))
-        for first in range(0, tensor.rows, step):
-            rows = min(step, tensor.rows - first)
-            yield rows, self.read(tensor.start + first * tensor.row_bytes, rows * tensor.row_bytes)
 
     def read(self, start: int, nbytes: int) -> memoryview:
         """`nbytes` bytes from `start`. Raises CheckpointError if there are fewer, or the disk fails."""
@@ -178,11 +206,12 @@ class OnePass:
     With `hashing`, tensors must be read in the order of the file; the bytes between them are read too.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, hashing: bool) -> None:
+    def __init__(self, checkpoint: TensorFile, *, hashing: bool, mark: Any = None) -> None:
+        """`mark`: what `mark` said in an earlier pass, which this one continues from there."""
         self.checkpoint = checkpoint
-        self._sha256 = hashlib.sha256() if hashing else None
         self._hashing = InTurn()
-        self._at = 0
+        self._sha256: Any
+        self._sha256, self._at = checkpoint.hasher(mark) if hashing else (None, 0)
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:
@@ -204,16 +233,17 @@ class OnePass:
             self._hash(data)
             yield count, data
 
-    def mark(self) -> dict[str, Any]:
-        """How far it was hashed, and the hash's state there, as JSON; {}: it cannot be kept."""
-        return {}
-
     def sha256(self) -> str:
         """The hash of the whole file."""
         assert self._sha256, "nothing was hashed"
         self._hash_up_to(self.checkpoint.nbytes)
         self._hashing.wait()
-        return self._sha256.hexdigest()
+        return str(self._sha256.hexdigest())
+
+    def mark(self) -> dict[str, Any]:
+        """JSON with which another pass goes on here; {}: it must begin at the first byte, or hashes none."""
+        self._hashing.wait()
+        return self.checkpoint.mark_of(self._sha256) if self._sha256 else {}
 
     def close(self) -> None:
         """Stop the thread that hashes."""

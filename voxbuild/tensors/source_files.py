@@ -1,4 +1,4 @@
-"""Reading the weight files of a source, one or several: each once, and hashed on the way."""
+"""Reading a source's weight files, one or several, here or elsewhere: each once, and hashed on the way."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
@@ -9,27 +9,29 @@ from voxbuild.errors import CheckpointError
 from voxrun.checkpoint.tensors import Tensor
 from voxrun.messages import shown
 
-from .checkpoint import ANY_DTYPE, CHUNK_BYTES, Buffers, Checkpoint, OnePass
+from .checkpoint import ANY_DTYPE, CHUNK_BYTES, Buffers, Checkpoint, OnePass, TensorFile
+from .streamed import Remote, Streamed
 
-Stamps = Mapping[str, list[int]]
+Stamps = Mapping[str, list[int] | None]
 
 
 class SourceFiles:
     """Open weight files by name, and all their tensors."""
 
-    def __init__(self, paths: Mapping[str, Path], stamps: Stamps | None = None) -> None:
-        """`stamps` are those that the files must have.
+    def __init__(self, places: Mapping[str, Path | Remote], stamps: Stamps | None = None) -> None:
+        """`stamps` are those that files on the disk must have.
 
         Raises CheckpointError if a file is invalid or changed, or a tensor is in two of them.
         """
-        self.files: dict[str, Checkpoint] = {}
+        self.files: dict[str, TensorFile] = {}
         self.places: dict[str, str] = {}
         """Tensor -> file."""
         buffers = Buffers(CHUNK_BYTES)
         with ExitStack() as opened:
-            for name, path in paths.items():
+            for name, place in places.items():
                 known = stamps[name] if stamps else None
-                self.files[name] = opened.enter_context(Checkpoint(path, known, ANY_DTYPE, buffers))
+                file = _open(place, known, buffers)
+                self.files[name] = opened.enter_context(file)
                 self._place(name)
             self._opened = opened.pop_all()
         self.tensors = {
@@ -59,6 +61,12 @@ class SourceFiles:
             self.places[tensor] = name
 
 
+def _open(place: Path | Remote, known: list[int] | None, buffers: Buffers) -> Checkpoint | Streamed:
+    if isinstance(place, Remote):
+        return Streamed(place, buffers)
+    return Checkpoint(place, known, ANY_DTYPE, buffers)
+
+
 def in_order(tensors: Collection[Tensor]) -> list[Tensor]:
     """A file's tensors by name: in this order safetensors files are written, and artifacts too."""
     return sorted(tensors, key=lambda tensor: tensor.name)
@@ -70,12 +78,12 @@ class Passes:
     def __init__(
         self, source: SourceFiles, hashed: Collection[str], marks: Mapping[str, Any] | None = None
     ) -> None:
-        """`marks` are what `mark` gave when an earlier run stopped: hashing goes on there.
-
-        Local files have none: hashlib's state cannot be kept, so they are hashed from their first byte.
-        """
-        self._source = source
-        self._passes = {n: OnePass(file, hashing=n in hashed) for n, file in source.files.items()}
+        """`marks`: what `mark` said in an interrupted run; reading then goes on there."""
+        self._source, known = source, marks or {}
+        self._passes = {
+            name: OnePass(file, hashing=name in hashed, mark=known.get(name))
+            for name, file in source.files.items()
+        }
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:
@@ -92,7 +100,10 @@ class Passes:
         return self._passes[self._source.places[tensor.name]].rows(tensor, together)
 
     def mark(self) -> dict[str, Any]:
-        """For each hashed file how far it was hashed, and the hash's state there, as JSON; see `OnePass`."""
+        """JSON with which another run goes on hashing here: a mark for each file that can have one.
+
+        Bytes that were read are behind it; a file without a mark is read again from its first byte.
+        """
         return {name: mark for name, one in self._passes.items() if (mark := one.mark())}
 
     def sha256(self, name: str) -> str:

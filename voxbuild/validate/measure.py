@@ -5,9 +5,9 @@ from pathlib import Path
 
 from voxbuild.artifact.variant import Variant
 from voxbuild.calibrate.recordings import transcripts
-from voxbuild.console import progress_bar
+from voxbuild.console import progress_bar, say
 from voxbuild.errors import ValidationError
-from voxbuild.evaluate.jobs import Reference, Result
+from voxbuild.evaluate.jobs import Job, Reference, Result
 from voxbuild.evaluate.models import artifact_model, default_delay, jobs_for, source_model
 from voxbuild.evaluate.records import Records
 from voxbuild.evaluate.run import references, results
@@ -36,8 +36,23 @@ def source_hears(
     """
     model = source_model(work, source)
     jobs = jobs_for(model, clips, default_delay(model) if delay_ms is None else delay_ms)
+    records = _elsewhere(work, source, jobs) if model.absent else Records(work.records(source.name))
     with progress_bar(f"reference {source.name}", len(clips), "clip") as bar:
-        return references(jobs, Records(work.records(source.name)), runner_for(scheduler), bar.update)
+        return references(jobs, records, runner_for(scheduler), bar.update)
+
+
+def _elsewhere(work: Workspace, source: Source, jobs: Sequence[Job]) -> Records:
+    """Records that know all jobs of a source that is not here: on whichever machine it heard them."""
+    own, *others = Records.of_all_settings(work.records(source.name), jobs[0].model, jobs[0].delay_ms)
+    for records in (own, *others):
+        if all(records.get(job) for job in jobs):
+            if records is not own:
+                say(
+                    f"{source.name}: it heard the clips with other versions or on another device; the"
+                    " artifact is compared with that"
+                )
+            return records
+    return own
 
 
 def both_hear(variant: Variant, clips: Sequence[Clip], scheduler: str | None = None) -> tuple[Heard, Heard]:

@@ -14,7 +14,7 @@ from voxbuild.plan.planner import make_plan
 from voxbuild.plan.preview import as_text, preview
 from voxbuild.plan.requirements import estimate
 from voxbuild.recipes.book import read_book
-from voxbuild.recipes.origins.hub import CHUNK_BYTES, _received
+from voxbuild.recipes.origins.ranges import CHUNK_BYTES, received
 from voxbuild.recipes.recipe import Shards
 from voxbuild.sources.header import Header
 from voxbuild.tensors.checkpoint import Checkpoint
@@ -265,5 +265,5 @@ class Endless:
 
 def test_an_endless_answer_is_read_only_to_the_requested_length():
     answer = Endless()
-    assert len(_received(answer, 100_000)) == 100_001
+    assert len(received(answer, 100_000)) == 100_001
     assert answer.taken <= 100_000 + 2 * CHUNK_BYTES

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .remote import RemoteFile
+
 
 class Origin(ABC):
     """Where a source's files are. `base` is the folder that local paths are relative to."""
@@ -44,6 +46,10 @@ class Origin(ABC):
     @abstractmethod
     def read(self, name: str, first: int, count: int) -> tuple[bytes, int]:
         """`count` bytes of a remote file from offset `first`, and the file's size. Raises SourceError."""
+
+    def remote(self, name: str) -> RemoteFile | None:
+        """A file to receive range by range; None: it is here, and used in place."""
+        return None
 
     def repository(self) -> dict[str, Any] | None:
         """Its in-toto ResourceDescriptor without a name; None: only its files have hashes."""

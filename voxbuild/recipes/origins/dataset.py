@@ -17,7 +17,8 @@ from voxbuild.recipes.schema import Strict
 from voxrun.files.hashes import sha256_of
 
 from .base import Corpus
-from .hub import HUB, Commit, clear_errors
+from .hub import HUB, Commit
+from .hub_errors import clear_errors
 
 Limit = Annotated[int, pydantic.Field(gt=0)]
 """Only the first clips, as many."""

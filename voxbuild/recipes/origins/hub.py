@@ -1,6 +1,5 @@
 """The Hugging Face Hub: a repository at one commit."""
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,22 +7,19 @@ from typing import Annotated, Any
 
 import pydantic
 
-from voxbuild.errors import SourceError, UnreachableError, one_line
+from voxbuild.errors import SourceError
 from voxbuild.recipes.hub_terms import Repo as Repo
 from voxbuild.recipes.schema import Strict
-from voxrun.messages import sentence
 
 from .base import Origin
+from .hub_errors import clear_errors
+from .ranges import asked, received, size_of
+from .remote import RemoteFile
 
 Sha256 = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{40}$")]
 
 HUB = "https://huggingface.co"
-CHUNK_BYTES = 2**16
-ERROR_BYTES = 2**16
-CONTENT_RANGE = r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})"
-TIMEOUT = 30.0
-"""Seconds to wait for more bytes from the Hub."""
 
 
 class HubFiles(Strict, Origin):
@@ -79,6 +75,10 @@ class HubFiles(Strict, Origin):
         with self.clear_errors():
             return _range(hf_hub_url(self.repo, name, revision=self.revision), first, count)
 
+    def remote(self, name: str) -> RemoteFile:
+        """A file that is received range by range."""
+        return RemoteFile(self.repo, self.revision, name)
+
     def repository(self) -> dict[str, Any]:
         """The repository at its commit."""
         return {"uri": self._purl, "digest": {"gitCommit": self.revision}}
@@ -103,83 +103,13 @@ class HubFiles(Strict, Origin):
             yield
 
 
-@contextmanager
-def clear_errors(repo: str, revision: str, otherwise: str = "") -> Iterator[None]:
-    """Turn the Hub client's errors into SourceErrors that say what to do; hide warnings of retries.
-
-    `otherwise`: what can be done without a network.
-    """
-    from huggingface_hub import errors
-    from huggingface_hub.utils import logging
-
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
-        raise _unreachable(repo, error, otherwise) from error
-    except errors.RepositoryNotFoundError as error:
-        raise SourceError(
-            f"{repo}: no such repository on the Hub, or a private or gated one; correct the name,"
-            " or log in with `hf auth login` (or HF_TOKEN) to an account with access"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise SourceError(f"{repo}: no revision {revision} on the Hub") from error
-    except errors.HfHubHTTPError as error:
-        said = one_line(error)
-        if error.response.status_code == 401:
-            reason = sentence(error.server_message or "401")
-            said = f"{reason}; log in with `hf auth login`, or correct HF_TOKEN"
-        raise SourceError(f"{repo} at {revision}: {said}") from error
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{repo} at {revision}: {one_line(error)}") from error
-    except errors.HTTPError as error:  # type: ignore[attr-defined]
-        raise _unreachable(repo, error, otherwise) from error
-
-
-def _unreachable(repo: str, error: Exception, otherwise: str) -> UnreachableError:
-    reason = one_line(error.__cause__ or error)
-    return UnreachableError(
-        f"{repo}: not in the cache, and the Hub cannot be reached ({reason}); check the network{otherwise}"
-    )
-
-
 def _range(url: str, first: int, count: int) -> tuple[bytes, int]:
     """Bytes of a remote file, and the file's size. Raises SourceError if the server does not send ranges."""
-    from huggingface_hub import get_session
-    from huggingface_hub.utils import (  # type: ignore[attr-defined]
-        build_hf_headers,
-        hf_raise_for_status,
-    )
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-    last = first + count - 1
-    asked = {"Range": f"bytes={first}-{last}", "Accept-Encoding": "identity"}
-    with get_session().stream("GET", url, headers=build_hf_headers() | asked, timeout=TIMEOUT) as response:
-        if response.is_error:
-            hf_raise_for_status(_cut(response))
-        sent = re.fullmatch(CONTENT_RANGE, response.headers.get("content-range", ""))
-        if response.status_code != 206 or not sent or (int(sent[1]), int(sent[2])) != (first, last):
-            raise SourceError(
-                f"{url}: the server does not send ranges of bytes, and the whole file is not downloaded here;"
-                " run `doit fetch` first"
-            )
-        data = _received(response, count)
+    with asked(url, build_hf_headers(), first, count) as answer:
+        size = size_of(answer, first, count, "run `doit fetch` first")
+        data = received(answer, count)
     if len(data) != count:
         raise SourceError(f"{url}: received {len(data):,} bytes instead of {count:,}; try again")
-    return data, int(sent[3])
-
-
-def _cut(response: Any) -> Any:
-    """An error response with only the start of its body, in which the client finds the reason."""
-    body = _received(response, ERROR_BYTES)
-    headers = {name: text for name, text in response.headers.items() if name.startswith("x-")}
-    return type(response)(response.status_code, headers=headers, content=body, request=response.request)
-
-
-def _received(response: Any, count: int) -> bytes:
-    """At most `count` + 1 bytes of the body as it was sent: one byte too many shows that there are more."""
-    data = bytearray()
-    for part in response.iter_raw(CHUNK_BYTES):
-        data += part
-        if len(data) > count:
-            break
-    return bytes(data[: count + 1])
+    return data, size

@@ -1,0 +1,66 @@
+"""fetch=: whether a source on the Hub is downloaded, or its weights are received while they are converted."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from voxbuild.console import say
+from voxbuild.errors import PlanError, SourceError
+from voxbuild.recipes.loaders import views_of
+from voxbuild.recipes.recipe import Recipe
+from voxbuild.recipes.source import Source
+from voxbuild.sources.fetch import to_receive
+from voxbuild.sources.header import Header, read_source
+
+from .planner import make_plan
+from .requirements import estimate, fits, free_disk
+
+AUTO, STREAM, DISK = WAYS = ("auto", "stream", "disk")
+"""What fetch= may say. AUTO: downloaded if there is room for it and for the artifacts."""
+
+
+def is_streamed(how: str, has_room: bool, recipes: Collection[Recipe]) -> bool:
+    """Whether these recipes stream their source. Raises SourceError for fetch=stream and one that cannot."""
+    calibrating = ", ".join(recipe.name for recipe in recipes if recipe.calibrate)
+    if how == STREAM and calibrating:
+        raise SourceError(
+            f"fetch=stream: {calibrating} measures with the whole source, which must be on the disk for that;"
+            " say fetch=disk, or choose recipes that do not calibrate with recipe="
+        )
+    return how == STREAM or (how == AUTO and not has_room and not calibrating)
+
+
+def will_stream(source: Source, base: Path, recipes: Collection[Recipe], how: str, out: Path) -> bool:
+    """The same of a source that is about to be fetched; said on stderr if nobody asked for it.
+
+    `base` is the folder that local paths are relative to, `out` that of the artifacts. Raises SourceError.
+    """
+    if how == DISK or not source.origin.identity or not to_receive(source, base):
+        return False
+    if how == STREAM:
+        return is_streamed(how, True, recipes)
+    try:
+        header = read_source(source, base)
+    except SourceError:
+        return False  # the download, which comes next, tells what is wrong
+    needed, (free, cache_free) = _artifacts(source, header, recipes), free_disk(out)
+    streamed = is_streamed(how, fits(needed, header.nbytes, free, cache_free), recipes)
+    if streamed:
+        say(
+            f"{source.name}: {header.nbytes / 1e9:.1f} GB of weights and {needed / 1e9:.1f} GB of artifacts"
+            f" do not fit on the disk ({free / 1e9:.1f} GB free), so the weights are streamed; fetch=disk"
+            " downloads them"
+        )
+    return streamed
+
+
+def _artifacts(source: Source, header: Header, recipes: Collection[Recipe]) -> int:
+    """Bytes of what the recipes make, as far as it can be planned before the download."""
+    tensors, needed = {tensor.name: tensor for tensor in header.tensors}, 0
+    for recipe in recipes:
+        if not recipe.budget:
+            try:
+                plan = make_plan(recipe, header.tensors, header.params, header.merged, source.params)
+            except PlanError:
+                continue  # planning, which comes later, tells it
+            needed += estimate(plan, tensors, len(views_of(recipe.dialects))).disk
+    return needed
