@@ -163,7 +163,7 @@ def stop_at(patch, number):
     patch.setattr(shard_writer, "CheckpointWriter", Stopping)
 
 
-@pytest.mark.parametrize("stops", [(90, 40), (150, 60), (170, 20, 20)])
+@pytest.mark.parametrize("stops", [(60, 20), (90, 30), (110, 10, 10)])
 def test_recipes_that_were_stopped_at_different_places_go_on_together(project, alone, reads, stops):
     selections = [("4bit", "2bit"), ("4bit",), RECIPES]
     for stop, selection in zip(stops, selections, strict=False):
