@@ -175,7 +175,7 @@ def test_what_was_written_after_the_last_record_is_written_again(book, source, t
     """As if it was killed before the journal was written, or while a write was half done."""
     one = Conversion(book, source, tmp_path / "out")
     with one.begun().open("ab") as file:
-        file.write(b"half a row of some tensor")
+        file.write(b"more than all that is still to come" * 2**17)
     nbytes, _ = one.run()
     assert contents(one.folder) == expected[0]
     assert nbytes < expected[1]
