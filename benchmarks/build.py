@@ -1,7 +1,7 @@
-"""voxbuild beside `cp`, voxmlx-convert and mlx-audio's convert, at full size: time and memory, with ratios.
+"""voxbuild beside `cp`, `dd`, voxmlx-convert and mlx-audio's convert, at full size: time, memory, ratios.
 
     python benchmarks/make_checkpoint.py DIR
-    python benchmarks/build.py DIR [--variants] --out docs/benchmarks/build.md
+    python benchmarks/build.py DIR [--sections peers limits variants] --out docs/benchmarks/build.md
 
 Each run is a fresh process, its source in the page cache, its output removed afterwards. Time is from the
 start of the process to its end, memory the most that was resident, as the operating system tells it.
@@ -27,9 +27,11 @@ from figures import Column, megabytes, seconds, table
 from runs import ROOT, Contestant, Run, rounds, tell
 
 from voxbuild.convert.views import CONFIG, small_files
+from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.loaders import MLX_AUDIO_LOADER
 from voxbuild.sources.fetch import Proofs, fetch
+from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of
 
@@ -45,6 +47,9 @@ READ_THROUGH = 2**24
 PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 """Of ru_maxrss, in bytes."""
 COMMIT = "0" * 40
+SECTIONS = ("peers", "limits", "variants")
+ONE_READ = ("4bit", "6bit", "8bit")
+"""Recipes that are built by one command."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,26 @@ def _warm(path: Path) -> None:
 def cp(place: Place) -> Run:
     """The yardstick."""
     return place.run("cp", place.source / WEIGHTS, place.out)  # a file where the others make a folder
+
+
+def dd(place: Place, recipe: str) -> Run:
+    """The limit with the hash known: read the source, and write as many bytes as the artifact has."""
+    source, block = shlex.quote(str(place.source / WEIGHTS)), 2**20
+    count = -(-artifact_bytes(place, recipe) // block)
+    read = f"dd if={source} of=/dev/null bs={block}"
+    return place.run(
+        "sh",
+        "-ec",
+        f"{read}; dd if={source} of={shlex.quote(str(place.out))} bs={block} count={count} conv=fsync",
+    )
+
+
+def artifact_bytes(place: Place, recipe: str) -> int:
+    """The size of an artifact's weights."""
+    params = json.loads((place.source / "params.json").read_text(encoding="utf-8"))
+    with Checkpoint(place.source / WEIGHTS) as file:
+        header = list(file.tensors.values())
+    return make_plan(read_book(place.work / "recipes").recipe(recipe), header, params).nbytes
 
 
 def voxbuild(place: Place, recipe: str, known: bool = False, source: str = SOURCE) -> Run:
@@ -189,6 +214,27 @@ def side_by_side(place: Place, args: argparse.Namespace) -> str:
     return f"## Beside cp and the peers\n\n{about}\n\n{table(COLUMNS, rounds('4bit', each, args.repeat))}"
 
 
+def limits(place: Place, args: argparse.Namespace) -> str:
+    """The hash of the source is known: beside `dd`; three recipes in one read beside one; memory."""
+    three = ",".join(ONE_READ)
+    known = partial(voxbuild, place, known=True)
+    each = [
+        Contestant("dd", partial(dd, place, "4bit")),
+        Contestant("4bit", partial(known, "4bit")),
+        *(Contestant(name, partial(known, name)) for name in ONE_READ if name != "4bit"),
+        Contestant(three, partial(known, three)),
+        Contestant("4bit, of tiny", partial(known, "4bit", source="tiny")),
+    ]
+    known(three, source="tiny")  # does not count: kernels are compiled and kept
+    about = (
+        "The source's hash is known. `dd` reads the source, then writes and flushes as many bytes as the"
+        f" 4-bit artifact has. {three} is one command, which reads the source once. A build of the embedded"
+        " model, of a few MB, has the interpreter, our modules and the compiled loops, and hardly any data:"
+        " what the others have beyond its memory is chunks of rows and scales."
+    )
+    return f"## Beside the limit\n\n{about}\n\n{table(COLUMNS, rounds('limits', each, args.repeat))}"
+
+
 def variants(place: Place, args: argparse.Namespace) -> str:
     """Every recipe beside 4bit, but those that must hear clips first: random weights hear nothing."""
     recipes = read_book(place.work / "recipes").recipes.values()
@@ -204,7 +250,7 @@ def parsed() -> argparse.Namespace:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("source", type=Path, help="a checkpoint as make_checkpoint.py writes it")
     p.add_argument("--repeat", type=int, default=3, help="rounds (default: 3)")
-    p.add_argument("--variants", action="store_true", help="every recipe, too")
+    p.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS[:2]), help="which tables")
     p.add_argument("--repeat-variants", type=int, default=1, help="rounds of those (default: 1)")
     p.add_argument("--peers", nargs="*", choices=PINNED, default=list(PINNED))
     p.add_argument("--envs", type=Path, default=ROOT / "benchmarks/.envs", help="where environments are made")
@@ -230,7 +276,9 @@ def main() -> None:
     place = Place(args.source.resolve(), args.work.resolve())
     prepare(place)
     document = [header()]
-    for section in [side_by_side, *([variants] if args.variants else [])]:
+    sections = {"peers": side_by_side, "limits": limits, "variants": variants}
+    for name in args.sections:
+        section = sections[name]
         document.append(section(place, args))
         print(document[-1], flush=True)
         if args.out:

@@ -128,8 +128,7 @@ class Proofs:
         known = read_state(self._path)
         proven = known if isinstance(known, dict) else {}
         files = self._fetched.files
-        unproven = [name for name in names if not files[name].hashed]
-        return [n for n in unproven if files[n].streamed or proven.get(n) != self._proof(n)]
+        return [name for name in names if not files[name].hashed and proven.get(name) != self._proof(name)]
 
     def complete(self, names: Iterable[str], hashed: Callable[[int], None]) -> None:
         """Hash the files whose hash must still be computed.

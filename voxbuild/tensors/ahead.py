@@ -9,7 +9,7 @@ from threading import Event, Thread
 
 RANGE_BYTES = 2 * 2**20
 """Bytes of a request."""
-CONNECTIONS = 7
+CONNECTIONS = 6
 """Ranges that are received at a time."""
 WINDOW_BYTES = (CONNECTIONS + 1) * RANGE_BYTES
 """Bytes of memory that are received, or wait to be read."""

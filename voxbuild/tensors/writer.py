@@ -70,13 +70,18 @@ def read_prefix(path: Path, length: int, sha256: str) -> Prefix | None:
 class CheckpointWriter:
     """Writes the given tensors in their order, and hashes the file, in separate threads."""
 
-    def __init__(self, path: Path, tensors: Sequence[Tensor], prefix: Prefix | None = None) -> None:
-        """With `prefix`, which ends between two tensors, the file is continued behind it."""
+    def __init__(
+        self, path: Path, tensors: Sequence[Tensor], prefix: Prefix | None = None, *, cached: bool = True
+    ) -> None:
+        """With `prefix`, which ends between two tensors, the file is continued behind it.
+
+        Without `cached`, what is on the disk leaves the system's cache: for files that nobody reads soon.
+        """
         start = header_bytes(tensors)
         self._whole = len(start) + sum(tensor.nbytes for tensor in tensors)
         self._length = prefix.length if prefix else 0
         self._sha256 = prefix.sha256 if prefix else hashlib.sha256()
-        self._path = path
+        self._path, self._cached = path, cached
         self._appending, self._syncing = InTurn(), InTurn()
         self._file = path.open("r+b" if prefix else "wb", buffering=0)
         try:
@@ -89,9 +94,9 @@ class CheckpointWriter:
             self._file.close()
             raise
 
-    def write(self, data: Buffer) -> None:
+    def write(self, *data: Buffer) -> None:
         """Write the next bytes, which must not change afterwards. Raises OSError, also of earlier writes."""
-        self._appending.do(self._append, data)
+        self._appending.do(self._append_all, data)
 
     def when_durable(self, then: Durable) -> None:
         """Call `then` in another thread when what was written so far is on the disk. Raises as `write`."""
@@ -111,6 +116,10 @@ class CheckpointWriter:
         self._appending.close()
         self._syncing.close()
         self._file.close()
+
+    def _append_all(self, data: Sequence[Buffer]) -> None:
+        for part in data:
+            self._append(part)
 
     def _append(self, data: Buffer) -> None:
         self._sha256.update(data)
@@ -134,6 +143,8 @@ class CheckpointWriter:
     def _sync(self, descriptor: int) -> None:
         with self._named_errors():
             os.fsync(descriptor)
+            if not self._cached and hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:

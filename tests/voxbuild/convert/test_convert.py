@@ -208,7 +208,7 @@ def test_a_source_truncated_during_conversion_is_reported(book, source, tmp_path
 
 
 def test_a_disk_error_is_raised(book, source, tmp_path, monkeypatch):
-    def full(self, data):
+    def full(self, *data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(CheckpointWriter, "write", full)

@@ -89,9 +89,9 @@ def written(monkeypatch):
     names = []
 
     class Spy(shard_writer.CheckpointWriter):
-        def __init__(self, path, *rest):
+        def __init__(self, path, *rest, **options):
             names.append(path.name.removesuffix(".unfinished"))
-            super().__init__(path, *rest)
+            super().__init__(path, *rest, **options)
 
     monkeypatch.setattr(shard_writer, "CheckpointWriter", Spy)
     return names
@@ -102,16 +102,16 @@ def stop_in_shard(monkeypatch, number, error):
     writers = []
 
     class Failing(shard_writer.CheckpointWriter):
-        def __init__(self, *arguments):
-            super().__init__(*arguments)
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
             writers.append(self)
             self.calls = 0
 
-        def write(self, data):
+        def write(self, *data):
             self.calls += 1
             if len(writers) == number and self.calls > 1:
                 raise error
-            super().write(data)
+            super().write(*data)
 
     monkeypatch.setattr(shard_writer, "CheckpointWriter", Failing)
 

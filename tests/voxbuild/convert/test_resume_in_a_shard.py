@@ -96,13 +96,13 @@ def stop_at(patch, number):
     calls = []
 
     class Stopping(shard_writer.CheckpointWriter):
-        def write(self, data):
+        def write(self, *data):
             calls.append(data)
             if len(calls) == number:
                 self._appending.wait()
                 self._syncing.wait()
                 raise KeyboardInterrupt
-            super().write(data)
+            super().write(*data)
 
     patch.setattr(shard_writer, "CheckpointWriter", Stopping)
 
@@ -175,7 +175,7 @@ def test_what_was_written_after_the_last_record_is_written_again(book, source, t
     """As if it was killed before the journal was written, or while a write was half done."""
     one = Conversion(book, source, tmp_path / "out")
     with one.begun().open("ab") as file:
-        file.write(b"half a row of some tensor")
+        file.write(b"more than all that is still to come" * 2**17)
     nbytes, _ = one.run()
     assert contents(one.folder) == expected[0]
     assert nbytes < expected[1]

@@ -154,16 +154,16 @@ def stop_at(patch, number):
     calls = []
 
     class Stopping(shard_writer.CheckpointWriter):
-        def write(self, data):
+        def write(self, *data):
             calls.append(data)
             if len(calls) == number:
                 raise KeyboardInterrupt
-            super().write(data)
+            super().write(*data)
 
     patch.setattr(shard_writer, "CheckpointWriter", Stopping)
 
 
-@pytest.mark.parametrize("stops", [(90, 40), (150, 60), (170, 20, 20)])
+@pytest.mark.parametrize("stops", [(60, 20), (90, 30), (110, 10, 10)])
 def test_recipes_that_were_stopped_at_different_places_go_on_together(project, alone, reads, stops):
     selections = [("4bit", "2bit"), ("4bit",), RECIPES]
     for stop, selection in zip(stops, selections, strict=False):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from hub_server import TOKEN
 
 from voxbuild.errors import SourceError
 from voxbuild.files import read_json
@@ -181,3 +182,25 @@ def test_a_download_is_used_again_without_the_network(hub, fetch_from_hub):
     process, stored = fetch_from_hub(source, HF_HUB_OFFLINE="1")
     assert process.returncode == 0
     assert read_json(stored) == first
+
+
+def test_a_streamed_file_needs_a_hash_that_is_known_before(hub, monkeypatch, tmp_path):
+    from publishers import connect, disconnect
+
+    connect(monkeypatch, hub.url, TOKEN)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    small = {**CONTENT, "consolidated.safetensors": b"w" * 900}  # not stored by LFS
+    commit = hub.add("models", "someone/small", small)
+    place = {"path": None, "hub": {"repo": "someone/small", "revision": commit}}
+    names = [{"name": name} for name in small]
+    with pytest.raises(SourceError, match=r"its sha256 is not known before it is read.*fetch=disk"):
+        fetch(source_of(**place, files=names), tmp_path, lambda done: None, stream=True)
+    names[0]["sha256"] = sha256(small["consolidated.safetensors"])
+    fetched = fetch(source_of(**place, files=names), tmp_path, lambda done: None, stream=True)
+    assert fetched.streamed == ["consolidated.safetensors"]
+    assert (fetched.folder / "params.json").is_relative_to(tmp_path / "cache")
+    assert not (fetched.folder / "consolidated.safetensors").exists()
+    fetched.save(tmp_path / "source.json")
+    assert Fetched.load(tmp_path / "source.json") == fetched
+    assert fetched.touched() == []
+    disconnect()

@@ -58,6 +58,9 @@ def test_what_is_no_state_is_refused(state):
 
 
 def test_a_library_that_computes_something_else_is_not_used(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_is_right", lambda compress: False)
+        assert _of_openssl() is None
     monkeypatch.setattr(module.ctypes.util, "find_library", lambda name: "libm.so.6")
     assert _of_openssl() is None
     assert not module._is_right(lambda words, blocks: None)
