@@ -12,9 +12,9 @@ from numba import uint64
 
 from voxbuild.errors import ConvertError
 
-from .kernels import E2M1, EPSILON, ONE, compiled
+from .kernels import E2M1, EPSILON, ONE, compiled, wide
 from .modes import MODES, Quantization
-from .quantize import Rows, bits_of, cast, is_finite
+from .quantize import KINDS, Rows, bits_of, cast, is_finite
 
 E4M3_NUMBERS = np.array(
     [c * 2.0**-9 if c < 8 else (1 + c % 8 / 8) * 2.0 ** (c // 8 - 7) for c in range(127)] + [np.nan],
@@ -57,6 +57,8 @@ def check_quantized(rows: Rows, dtype: str, how: Quantization, parts: dict[str, 
     Raises ConvertError with the first group that would be read as numbers that are not finite, or absurd.
     """
     most = greatest_weights(rows, dtype, how.group_size)
+    if MODES[how.mode].has_biases and _are_ordinary(parts, dtype, how, most):
+        return
     with np.errstate(all="ignore"):
         reach, good = READERS[MODES[how.mode].kernel](parts, dtype, how, most)
     wrong = (
@@ -107,8 +109,6 @@ def _lines(parts: dict[str, Rows], dtype: str, how: Quantization, most: Rows) ->
     is not large, and the line passes or comes near to the weights.
     """
     scale, bias = _floats(parts["scales"], dtype), _floats(parts["biases"], dtype)
-    if _are_ordinary(scale, bias, how, dtype, most):
-        return np.abs(bias), np.ones(bias.shape, bool)
     product = _rounded(scale * np.float32(2**how.bits - 1), dtype)
     end = _rounded(product + bias, dtype)
     limit = TIMES * most + np.float32(2) * EPSILON  # the least scale, as any dtype rounds it
@@ -117,11 +117,11 @@ def _lines(parts: dict[str, Rows], dtype: str, how: Quantization, most: Rows) ->
     return reach, np.isfinite(reach) & (np.abs(scale) <= limit) & (nearer <= limit)
 
 
-def _are_ordinary(scale: Rows, bias: Rows, how: Quantization, dtype: str, most: Rows) -> bool:
+def _are_ordinary(parts: dict[str, Rows], dtype: str, how: Quantization, most: Rows) -> bool:
     """Whether all groups are right by so much that the rounding of steps cannot matter: nearly always."""
-    size, far = np.abs(bias), LARGEST[dtype] / np.float32(4)
-    bound = np.minimum(np.float32(2) * most, far)
-    return bool((size <= bound).all() and (np.abs(scale) * np.float32(2**how.bits - 1) <= 2 * bound).all())
+    scales, biases = (bits_of(parts[leaf], dtype).reshape(-1) for leaf in ("scales", "biases"))
+    far, steps = LARGEST[dtype] / np.float32(4), np.float32(2**how.bits - 1)
+    return bool(are_ordinary(scales, biases, KINDS[dtype], most.reshape(-1), far, steps))
 
 
 def _small_floats(parts: dict[str, Rows], dtype: str, how: Quantization, most: Rows) -> tuple[Rows, Rows]:
@@ -150,6 +150,19 @@ def _floats(rows: Rows, dtype: str) -> Rows:
 def _rounded(values: Rows, dtype: str) -> Rows:
     """Float32 rounded to a dtype."""
     return _floats(cast(values, "F32", dtype), dtype)
+
+
+@compiled
+def are_ordinary(scales, biases, kind, most, far, steps):  # type: ignore
+    """Whether stored lines [groups] stay within twice their groups' greatest magnitudes, and below `far`."""
+    wrong = np.int32(0)
+    for group in range(uint64(most.shape[0])):
+        scale = abs(np.int32(wide(scales[group], kind)).view(np.float32))
+        bias = abs(np.int32(wide(biases[group], kind)).view(np.float32))
+        bound = min(np.float32(2) * most[group], far)
+        right = bias <= bound and scale * steps <= np.float32(2) * bound
+        wrong += np.int32(not right)
+    return wrong == 0
 
 
 @compiled
