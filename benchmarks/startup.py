@@ -118,7 +118,8 @@ INTRODUCTION = """\
 `{command} --before {before}`, on {machine}.
 
 Medians (least-most) of interleaved rounds, each run a fresh process over files in the page cache. *before* is
-commit {before}. Ratios are to the first row, within rounds."""
+commit {before}. Ratios are to the first row, within rounds; other work on the machine moves times more than
+ratios."""
 
 
 if __name__ == "__main__":
