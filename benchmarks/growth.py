@@ -18,13 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from environments import machine
-from figures import markdown, number, spread
+from figures import spread
 from growth_axes import AXES, Axis, Place
 from growth_plot import Point, plot
 from runs import ROOT, tell
 
+from voxrun.bench.tables import markdown, number
+
 FLAT, LINEAR = 0.15, (0.85, 1.15)
 """Slopes that count as such."""
+SCALES = {"s": 1.0, "ms": 1e3, "MB": 1e-6}
 Rows = dict[str, dict[str, Any]]
 """Point -> its runs, and the commit that was measured."""
 
@@ -101,12 +104,19 @@ def verdict(value: float) -> str:
     return "linear" if value >= LINEAR[0] else "less than linear" if value > 0 else "falling"
 
 
+def unit_of(key: str) -> str:
+    """The unit in which a figure is shown."""
+    if key.endswith("_bytes"):
+        return "MB"
+    return "ms" if key in ("load_s", "step_s") else "s"
+
+
 def section(axis: Axis, rows: Rows, plots: Path) -> str:
     """Plot, table and slopes of an axis."""
     curves = {key: points_of(rows, key) for key in axis.figures}
-    units = {key: "MB" if key.endswith("_bytes") else "s" for key in axis.figures}
+    units = {key: unit_of(key) for key in axis.figures}
     titles = {key: f"{title}, {units[key]}" for key, title in axis.figures.items()}
-    scales = {key: 1e-6 if units[key] == "MB" else 1.0 for key in axis.figures}
+    scales = {key: SCALES[unit] for key, unit in units.items()}
     panels = {
         titles[key]: [(x, y * scales[key]) for x, y in points] for key, points in curves.items() if points
     }

@@ -235,7 +235,8 @@ AXES = (
         audio,
         {"stream_s": TIME, "peak_bytes": MEMORY},
         "A session of tiny hears the committed clips, one after the other, after 5 s that do not count.",
-        "",
+        "Time is linear. Memory is flat: caches hold the model's windows, which are full after some "
+        "20 s, and words are handed on as they come.",
         once_from=3600,
     ),
     Axis(
@@ -246,7 +247,8 @@ AXES = (
         files,
         {"wall_s": TIME, "cpu_s": "processor time", "peak_bytes": MEMORY},
         "The command with so many recordings of 1 to 5 s, from its start to its end.",
-        "",
+        "Linear above the start of the process. Up to 8 recordings are heard at once, and the caches "
+        "of those are what memory grows by at first; then it is flat.",
         once_from=300,
     ),
     Axis(
@@ -257,7 +259,8 @@ AXES = (
         sessions,
         {"heard_s": TIME, "peak_bytes": MEMORY},
         f"So many sessions of one process hear the same {SESSION_SECONDS} s, each from a thread of its own.",
-        "",
+        "Time is linear: the cores are busy with one session already, and passes are shared. Memory "
+        "is linear above that of the process and the weights: each session has caches of its own.",
     ),
     Axis(
         "shards",
@@ -271,7 +274,8 @@ AXES = (
             "peak_bytes": "peak memory, loaded",
         },
         "A model of 210 million weights in 8 bits, `doit convert` from its start to its end, then loaded.",
-        "",
+        "Processor time, memory and loading are flat. What grows in building is waiting for the disk: "
+        "each file is flushed to it before it gets its name, and costs about 10 ms here.",
     ),
     Axis(
         "vocabulary",
@@ -281,7 +285,9 @@ AXES = (
         vocabulary,
         STEP,
         "A model of tiny's layers, 96 wide, with so many tokens.",
-        "",
+        "Less than linear, because process and layers are there with few tokens, too. Loading reads "
+        "tekken.json whole and checks each token; a step multiplies one row with the matrix of all "
+        "tokens.",
     ),
     Axis(
         "model",
@@ -292,6 +298,10 @@ AXES = (
         {**BUILDING, **STEP},
         "From tiny to the upstream's size in five steps, `recipe=4bit`: `doit convert` from its start to its"
         " end, then loaded, and one row decoded.",
-        "",
+        "Building is linear above the second that `doit` and the libraries take to start; its memory "
+        "is that of the libraries and of the rows in work. Loading grows with the number of layers "
+        "and tokens, not with the weights: these stay in the mapped file. Between the first two sizes "
+        "the compiled kernels come in, whose library takes 0.1 s to load. A step reads each weight of "
+        "the decoder once. Memory is the mapped weights above that of the process.",
     ),
 )

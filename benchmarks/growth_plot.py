@@ -41,7 +41,7 @@ class Scale:
 
     def marks(self) -> list[tuple[float, str]]:
         """Places of round numbers, and how they are written."""
-        return [(self.at(mark), f"{mark:,.10g}") for mark in self._marks]
+        return [(self.at(mark), f"{mark:,.12g}") for mark in self._marks]
 
 
 def round_numbers(least: float, most: float) -> list[float]:

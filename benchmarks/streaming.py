@@ -30,10 +30,11 @@ from typing import Any
 
 import yaml
 from environments import machine
-from figures import Column, megabytes, number, seconds, table
+from figures import Column, megabytes, seconds, table
 from runs import ROOT, Contestant, Run, public, rounds, tell
 from workers.throttled_hub import COMMIT
 
+from voxrun.bench.tables import number
 from voxrun.files.hashes import sha256_of
 
 WEIGHTS = "consolidated.safetensors"

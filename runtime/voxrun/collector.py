@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Collect no cycles meanwhile: going through modules and a vocabulary again and again finds none.
+    """Collect no cycles meanwhile: going through layers and a vocabulary again and again finds none.
 
-    A tenth of the time of loading at full size. Afterwards the collector is as it was, also if several
-    threads have paused it.
+    At full size that is a tenth of the time of loading. Afterwards the collector is as it was, also if
+    several threads have paused it.
     """
     if not gc.isenabled():
         yield

@@ -31,10 +31,7 @@ def main(argv: list[str] | None = None, interruption: Interruption | None = None
     args = parse(words)
     interruption = interruption or Interruption()
     try:
-        from voxrun.collector import paused
-
-        with paused():
-            from .run import run  # imports MLX, which --help and usage errors do not need
+        from .run import run  # imports MLX, which --help and usage errors do not need
 
         return run(args, interruption)
     except KeyboardInterrupt:
