@@ -13,6 +13,7 @@ from voxrun.device import nn
 from .attention import attend
 from .cache import KVCache
 from .cpu.attention import Seen
+from .cpu.layers import outputs
 from .functions import gated
 from .linear import Linear
 from .rotary import rotary
@@ -42,9 +43,10 @@ class Attention(nn.Module):
         for cache, _ in spans:
             cache.turn_back(self._turn)
         positions = [(cache.angle, n) for cache, n in spans]
-        q = self._rotary.rotate(self._heads(self.q_proj(x)), positions)
-        k = self._rotary.rotate(self._heads(self.k_proj(x)), positions).swapaxes(1, 2)
-        v = self._heads(self.v_proj(x)).swapaxes(1, 2)
+        q, k, v = map(self._heads, outputs([self.q_proj, self.k_proj, self.v_proj], x))
+        q = self._rotary.rotate(q, positions)
+        k = self._rotary.rotate(k, positions).swapaxes(1, 2)
+        v = v.swapaxes(1, 2)
         out = attend(q, self._seen(k, v, spans), self._head_dim**-0.5)
         return self.o_proj(out.reshape(1, x.shape[1], -1))
 
@@ -79,4 +81,5 @@ class FeedForward(nn.Module):
 
     def __call__(self, x: Any) -> Any:
         """X [1, n, dim] -> [1, n, dim]."""
-        return self.down_proj(gated(self.gate_proj(x), self.up_proj(x)))
+        gate, up = outputs([self.gate_proj, self.up_proj], x)
+        return self.down_proj(gated(gate, up))

@@ -100,10 +100,15 @@ def test_every_code_of_an_eight_bit_float_has_mlxs_value() -> None:
     assert np.array_equal(ours[known], theirs[known])
 
 
-def test_parts_of_a_large_matrix_are_shared_among_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_products_depend_neither_on_cores_nor_on_matrices_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = quantized(FOUR_BITS, mx.bfloat16)
+    halves = matrix.dense(as_stored(weights(mx.bfloat16)), "bfloat16")
+    x = np.random.default_rng(1).normal(size=(MANY, COLUMNS)).astype(np.float32)
+    alone = [found.product(x), halves.product(x)]
     monkeypatch.setattr("voxrun.parallel.cores", lambda: 3)
     monkeypatch.setattr("voxrun.parallel.WORTH_A_THREAD", 1)
-    agrees(*quantized(FOUR_BITS, mx.bfloat16))
+    for ours, one in zip(matrix.products([found, halves], x), alone, strict=True):
+        assert np.array_equal(ours, one)
 
 
 def test_as_before_halves_are_multiplied_without_vectors() -> None:
