@@ -1,5 +1,9 @@
 """Products with stored matrices are those with their dequantized values, whatever the format and the rows."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -145,3 +149,20 @@ def test_other_types_are_left_to_mlx() -> None:
     assert matrix.dense(np.zeros((2, 8), np.int8), "int8") is None
     parts = {name: np.zeros((2, 8), np.float32) for name in ("weight", "scales", "biases")}
     assert matrix.quantized(parts, "float32", 4, "affine") is None
+
+
+PLAIN = """
+import numpy as np
+from test_packed import AFFINE, FLOATS, agrees, matrix, mx, quantized, weights
+assert matrix.LANES == 8
+for settings in (AFFINE[1], AFFINE[3], FLOATS[1]):
+    agrees(*quantized(settings, mx.bfloat16))
+"""
+
+
+@pytest.mark.slow
+def test_a_processor_without_wide_vectors_computes_the_same(tmp_path: Path) -> None:
+    plain = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    folders = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    environment = {**os.environ, **plain, "PYTHONPATH": folders}
+    subprocess.run([sys.executable, "-c", PLAIN], env=environment, check=True)
