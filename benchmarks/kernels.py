@@ -57,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="a 4-bit artifact of full size")
     parser.add_argument("--before", type=Path, required=True, help="the runtime folder of an older checkout")
+    parser.add_argument("--commit", default="f5a291f", help="what that checkout is, for the report")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
@@ -69,7 +70,7 @@ def main() -> None:
     text = report(*least)
     print(text)
     if args.out:
-        args.out.write_text(f"# CPU kernels\n\n{INTRODUCTION}\nMachine: {machine()}.\n\n{text}", "utf-8")
+        args.out.write_text(f"# CPU kernels\n\n{INTRODUCTION}\n"Before" is commit {args.commit}.\n\nMachine: {machine()}.\n\n{text}", "utf-8")
 
 
 INTRODUCTION = """What one pass takes, made by
