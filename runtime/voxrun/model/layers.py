@@ -13,6 +13,7 @@ from voxrun.device import mx, nn, own_kernels
 from .attention import attend, attend_rings
 from .cache import FlatCache, KVCache
 from .cpu.attention import Seen
+from .cpu.layers import outputs
 from .functions import gated
 from .linear import Linear, fuse
 from .ring import Pass, RingCache
@@ -89,9 +90,10 @@ class Attention(nn.Module):
         for cache, _ in spans:
             cache.turn_back(self._turn)
         positions = [(cache.angle, n) for cache, n in spans]
-        q = self._rotary.rotate(self._split(self.q_proj(x)), positions)
-        k = self._rotary.rotate(self._split(self.k_proj(x)), positions).swapaxes(1, 2)
-        v = self._split(self.v_proj(x)).swapaxes(1, 2)
+        q, k, v = map(self._split, outputs([self.q_proj, self.k_proj, self.v_proj], x))
+        q = self._rotary.rotate(q, positions)
+        k = self._rotary.rotate(k, positions).swapaxes(1, 2)
+        v = v.swapaxes(1, 2)
         return attend(q, self._seen(k, v, spans), self._head_dim**-0.5)
 
     def _split(self, x: Any) -> Any:
@@ -126,7 +128,7 @@ class FeedForward(nn.Module):
         if "gate_up_proj" in self:
             gate, up = mx.split(self.gate_up_proj(x), 2, axis=-1)
         else:
-            gate, up = self.gate_proj(x), self.up_proj(x)
+            gate, up = outputs([self.gate_proj, self.up_proj], x)
         return self.down_proj(gated(gate, up))
 
     def fuse(self) -> None:

@@ -1,5 +1,9 @@
 """Products with stored matrices are those with their dequantized values, whatever the format and the rows."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,10 +104,15 @@ def test_every_code_of_an_eight_bit_float_has_mlxs_value() -> None:
     assert np.array_equal(ours[known], theirs[known])
 
 
-def test_parts_of_a_large_matrix_are_shared_among_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_products_depend_neither_on_cores_nor_on_matrices_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = quantized(FOUR_BITS, mx.bfloat16)
+    halves = matrix.dense(as_stored(weights(mx.bfloat16)), "bfloat16")
+    x = np.random.default_rng(1).normal(size=(MANY, COLUMNS)).astype(np.float32)
+    alone = [found.product(x), halves.product(x)]
     monkeypatch.setattr("voxrun.parallel.cores", lambda: 3)
     monkeypatch.setattr("voxrun.parallel.WORTH_A_THREAD", 1)
-    agrees(*quantized(FOUR_BITS, mx.bfloat16))
+    for ours, one in zip(matrix.products([found, halves], x), alone, strict=True):
+        assert np.array_equal(ours, one)
 
 
 def test_as_before_halves_are_multiplied_without_vectors() -> None:
@@ -140,3 +149,20 @@ def test_other_types_are_left_to_mlx() -> None:
     assert matrix.dense(np.zeros((2, 8), np.int8), "int8") is None
     parts = {name: np.zeros((2, 8), np.float32) for name in ("weight", "scales", "biases")}
     assert matrix.quantized(parts, "float32", 4, "affine") is None
+
+
+PLAIN = """
+import numpy as np
+from test_packed import AFFINE, FLOATS, agrees, matrix, mx, quantized, weights
+assert matrix.LANES == 8
+for settings in (AFFINE[1], AFFINE[3], FLOATS[1]):
+    agrees(*quantized(settings, mx.bfloat16))
+"""
+
+
+@pytest.mark.slow
+def test_a_processor_without_wide_vectors_computes_the_same(tmp_path: Path) -> None:
+    plain = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    folders = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    environment = {**os.environ, **plain, "PYTHONPATH": folders}
+    subprocess.run([sys.executable, "-c", PLAIN], env=environment, check=True)

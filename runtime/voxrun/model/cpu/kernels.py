@@ -26,6 +26,8 @@ BLOCK_ROWS = 4
 """Rows of weights in a block: a vector of activations is loaded once for all of them."""
 FEW_ROWS = 4 if WIDE else 2
 """Rows of activations in a block, at most: its sums stay in registers."""
+AHEAD = 2 * BLOCK_ROWS
+"""Rows of weights that memory is asked for in advance: it gives a tenth more."""
 DIRECT_ROWS = 3 * FEW_ROWS
 """Up to this many rows of activations, weights are unpacked in registers, for more in a core's cache."""
 TILE_ROWS, TILE_COLUMNS = 16, 512
@@ -142,6 +144,8 @@ def _add(builder, matrix, row, start, x, activations, first, columns, sums, to) 
         builder.store(load(builder, place, FLOATS, 4), register)
     with matrix.groups(start, columns) as (group, vectors):
         scalings = [matrix.scaling(row, group) for row in rows]
+        for row in rows:
+            matrix.prefetch(builder.add(row, number(AHEAD)), vectors[0][0])
         for vector, behind in vectors:
             weights = [matrix.weights(row, vector, s) for row, s in zip(rows, scalings, strict=True)]
             of_x = builder.add(builder.udiv(first, number(LANES)), behind)
@@ -210,9 +214,15 @@ class _Matrix:
         index = builder.add(builder.mul(row, self._in_row), group)
         return [self._how.scale(builder, array, self._table, index) for array in arrays]
 
+    def prefetch(self, row: Any, vector: Any) -> None:
+        """Ask memory for weights of a row, which may be beyond the end."""
+        vectors.prefetch(self._builder, self._address(row, vector))
+
     def weights(self, row: Any, vector: Any, scaling: Sequence[Any]) -> Any:
         """LANES weights of a row."""
+        return self._how.weights(self._builder, self._address(row, vector), scaling)
+
+    def _address(self, row: Any, vector: Any) -> Any:
         builder = self._builder
         behind = builder.mul(vector, number(LANES * self._how.bits // 8))
-        offset = builder.add(builder.mul(row, self._row_bytes), behind)
-        return self._how.weights(builder, at(builder, self._packed, offset), scaling)
+        return at(builder, self._packed, builder.add(builder.mul(row, self._row_bytes), behind))

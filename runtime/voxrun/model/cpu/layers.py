@@ -5,7 +5,7 @@ MLX or of NumPy; they answer in kind.
 """
 
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,11 @@ class MappedLinear(nn.Module):
         """X [..., in] -> [..., out]."""
         if not isinstance(x, np.ndarray):
             return mx.array(self(np.asarray(x.astype(mx.float32))))
-        y = self._stored.product(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
+        return self._biased(self._stored.product(x.reshape(-1, x.shape[-1])), x.shape)
+
+    def _biased(self, products: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+        """Products [n, out] -> [..., out], for x of this shape."""
+        y = products.reshape(*shape[:-1], -1)
         if "bias" in self:
             y += self._bias
         return y
@@ -56,6 +60,18 @@ class MappedLinear(nn.Module):
     @cached_property
     def _bias(self) -> FloatArray:
         return np.asarray(self.bias)
+
+
+def outputs(layers: Sequence[Any], x: Any) -> list[Any]:
+    """Each layer's output for the same x; cores share packed matrices as if they were one."""
+    matrices: list[Any] = [layer._stored for layer in layers if isinstance(layer, MappedLinear)]
+    packed = len(matrices) == len(layers) and all(hasattr(matrix, "how") for matrix in matrices)
+    if not packed or not isinstance(x, np.ndarray):
+        return [layer(x) for layer in layers]
+    from .packed import products
+
+    found = products(matrices, x.reshape(-1, x.shape[-1]))
+    return [layer._biased(y, x.shape) for layer, y in zip(layers, found, strict=True)]
 
 
 class MappedConv1d(nn.Module):

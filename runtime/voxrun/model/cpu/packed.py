@@ -4,7 +4,7 @@ Importing this module imports numba, which is slow.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
@@ -53,17 +53,7 @@ class Matrix:
 
     def product(self, x: FloatArray) -> FloatArray:
         """X [n, columns] -> [n, rows]."""
-        n, tiles = len(x), self.rows // TILE_ROWS
-        if n > DIRECT_ROWS and n % FEW_ROWS:
-            x = np.concatenate([x, np.zeros((-n % FEW_ROWS, self.columns), np.float32)])
-        x, out = np.ascontiguousarray(x), np.empty((len(x), self.rows), np.float32)
-
-        def part(first: int, last: int) -> None:
-            end = self.rows if last == tiles else last * TILE_ROWS
-            self._kernels.product(*self._stored, first * TILE_ROWS, end, x, out)
-
-        in_parts(part, tiles, self.rows * self.columns * (n + UNPACKING), spans=SPANS)
-        return out[:n]
+        return products([self], x)[0]
 
     def as_before(self) -> "Matrix | EarlierHalves":
         """The same; of 16-bit floats with the roundings of the time before there were vectors."""
@@ -72,6 +62,11 @@ class Matrix:
         from .earlier import EarlierHalves
 
         return EarlierHalves(self)
+
+    def multiply(self, first: int, last: int, x: FloatArray, out: FloatArray) -> None:
+        """The tiles `first` to `last` of a product, the rest of the rows behind the last one."""
+        end = self.rows if last == self.rows // TILE_ROWS else last * TILE_ROWS
+        self._kernels.product(*self._stored, first * TILE_ROWS, end, x, out)
 
     def unpacked(self, first: int, last: int) -> FloatArray:
         """The weights of some rows [last - first, columns]."""
@@ -95,6 +90,26 @@ class Matrix:
     @cached_property
     def _stored(self) -> tuple[Any, ...]:
         return self.packed, self.scales, self.biases, self.table
+
+
+def products(matrices: Sequence[Matrix], x: FloatArray) -> list[FloatArray]:
+    """X [n, columns] -> [n, rows] of each matrix; the cores are told to begin once for all of them."""
+    n, columns = x.shape
+    if n > DIRECT_ROWS and n % FEW_ROWS:
+        x = np.concatenate([x, np.zeros((-n % FEW_ROWS, columns), np.float32)])
+    x = np.ascontiguousarray(x)
+    outs = [np.empty((len(x), matrix.rows), np.float32) for matrix in matrices]
+    tiles = [matrix.rows // TILE_ROWS for matrix in matrices]
+
+    def part(first: int, last: int) -> None:
+        for matrix, out, count in zip(matrices, outs, tiles, strict=True):
+            if first < count and last > 0:
+                matrix.multiply(max(first, 0), min(last, count), x, out)
+            first, last = first - count, last - count
+
+    work = sum(matrix.rows for matrix in matrices) * columns * (n + UNPACKING)
+    in_parts(part, sum(tiles), work, spans=SPANS)
+    return [out[:n] for out in outs]
 
 
 def dense(weight: Array, dtype: str) -> Matrix | FloatMatrix | None:

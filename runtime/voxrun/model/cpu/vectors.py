@@ -59,6 +59,14 @@ def store(builder: Any, vector: Any, address: Any) -> None:
     builder.store(vector, builder.bitcast(address, FLOATS.as_pointer()), align=4)
 
 
+def prefetch(builder: Any, address: Any) -> None:
+    """Ask memory for what is at an address; one that does not exist does no harm."""
+    kind = ir.FunctionType(ir.VoidType(), [address.type, INT, INT, INT])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    reading, kept, data = 0, 3, 1
+    builder.call(function, [address, *(ir.Constant(INT, value) for value in (reading, kept, data))])
+
+
 def splat(builder: Any, value: Any) -> Any:
     """One float in all lanes."""
     nothing = ir.Constant(FLOATS, ir.Undefined)
