@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from runs import ROOT, Run, process, tell
@@ -45,6 +46,12 @@ class OnCores:
     gb_s: float
     """Of memory."""
 
+    @classmethod
+    def of(cls, cores: int, told: Mapping[str, Any]) -> "OnCores":
+        """From what a worker tells."""
+        steps = {int(rows): seconds for rows, seconds in told["steps"].items()}
+        return cls(cores, told["encoder"], steps, told["gb_s"])
+
     def factor(self, kinds: str, look_ahead: Sequence[int], position: float) -> float:
         """Seconds for a second of speech."""
         return (self.encoder + self.decoder(kinds, look_ahead).cost) / position
@@ -68,13 +75,9 @@ def real_time(bench: Any) -> str:
     args = bench.args
     kinds = _speech(args.tiny or TINY, args.timeout)
     wanted = [n for n in args.cores if n <= cores()] or [cores()]
-    measured, recipes = [], {}
-    for n in wanted:
-        tell(f"real time: voxrun and the recipe on {n} cores")
-        told = _told("passes", args.full, n, args.timeout)
-        steps = {int(rows): seconds for rows, seconds in told["steps"].items()}
-        measured.append(OnCores(n, told["encoder"], steps, told["gb_s"]))
-        recipes[n] = _told("recipe", args.full, n, args.timeout)
+    passes, recipes = _rounds(args.full, wanted, args.repeat_full, args.timeout)
+    measured = [OnCores.of(n, each) for n, each in passes.items()]
+    told = passes[wanted[0]]
     look_ahead, position = told["look_ahead"], told["position"]
     limits = {each.cores: bench.step_bytes(args.full) / each.gb_s / 1e9 for each in measured}
     parts = [
@@ -194,6 +197,32 @@ def _speech(tiny: Path, timeout: float) -> str:
     if run.error:
         tell(f"tiny was not heard ({run.error}); the tokens of voxrun.bench.speech serve")
     return str(run.figures.get("kinds", SPEECH))
+
+
+Figures = dict[int, dict[str, Any]]
+"""By cores."""
+
+
+def _rounds(model: Path, wanted: Sequence[int], repeat: int, timeout: float) -> tuple[Figures, Figures]:
+    """Figures of voxrun's passes and of the recipe: the medians of rounds, in which all take turns."""
+    passes: dict[int, list[Any]] = {n: [] for n in wanted}
+    recipes: dict[int, list[Any]] = {n: [] for n in wanted}
+    for number_of_round in range(repeat):
+        for n in wanted:
+            tell(f"real time [{number_of_round + 1}/{repeat}] voxrun and the recipe on {n} cores")
+            passes[n].append(_told("passes", model, n, timeout))
+            recipes[n].append(_told("recipe", model, n, timeout))
+    return {n: _median(each) for n, each in passes.items()}, {n: _median(each) for n, each in recipes.items()}
+
+
+def _median(told: Sequence[Any]) -> Any:
+    """Of each figure in equal structures."""
+    first = told[0]
+    if isinstance(first, dict):
+        return {key: _median([each[key] for each in told]) for key in first}
+    if isinstance(first, list):
+        return [_median(each) for each in zip(*told, strict=True)]
+    return median(told)
 
 
 def _told(task: str, model: Path, n: int, timeout: float) -> dict[str, Any]:

@@ -112,8 +112,8 @@ def _limit(results: Results, conclusions: Conclusions) -> str:
         f" head, one of the encoder {_mb(weights.encoder)}. At {_limit_from(results)} that takes"
         f" {_ms(conclusions.step_limit)} and {_ms(conclusions.block_limit)}. A long read on this machine"
         f" reached {number(results.read.gb_s)} GB/s.\n\n"
-        f"**A pass of one row reaches {_percent(conclusions.share)} of the limit:"
-        f" {number(1 / conclusions.share)} times its time.**"
+        f"**A pass of one row takes {number(1 / conclusions.share)} times as long as the limit"
+        f" ({_percent(conclusions.share)}).**"
     )
 
 

@@ -77,7 +77,7 @@ def test_the_report_has_every_figure_with_its_share_of_the_limit() -> None:
     assert "16 160 (160-160) 10.0 4.00 12 %" in lines
     assert "1 60.0 (60.0-60.0) 60.0 1.00 50 %" in lines  # behind a full window: 3 GB
     assert "64 320 (320-320) 5.00 0.062 1,000 1.6 %" in lines
-    assert "**A pass of one row reaches 50 % of the limit: 2.00 times its time.**" in lines
+    assert "**A pass of one row takes 2.00 times as long as the limit (50 %).**" in lines
     for fact in (
         "ab" * 32,
         "Test chip",
