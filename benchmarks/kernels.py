@@ -70,7 +70,8 @@ def main() -> None:
     text = report(*least)
     print(text)
     if args.out:
-        args.out.write_text(f"# CPU kernels\n\n{INTRODUCTION}\n"Before" is commit {args.commit}.\n\nMachine: {machine()}.\n\n{text}", "utf-8")
+        about = f"{INTRODUCTION}\nBefore: commit {args.commit}. Machine: {machine()}."
+        args.out.write_text(f"# CPU kernels\n\n{about}\n\n{text}", "utf-8")
 
 
 INTRODUCTION = """What one pass takes, made by
