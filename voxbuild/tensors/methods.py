@@ -68,8 +68,8 @@ def _curvature(moments: Rows, module: str, how: Quantization) -> Any:
 
 METHODS = {
     "none": Method(_from_range, needs_biases=False, throughput=0.8e9),
-    "mse": Method(_by_least_error),
-    "activation": Method(_by_least_error, moments="diagonal"),
+    "mse": Method(_by_least_error, throughput=0.6e9),
+    "activation": Method(_by_least_error, moments="diagonal", throughput=0.6e9),
     "gptq": Method(_with_feedback, moments="matrix", prepare=_curvature, without="mse"),
 }
 
