@@ -46,7 +46,7 @@ from voxbuild.sources.fetch import fetch as fetch_files
 from voxbuild.tensors.moments import save_moments
 from voxbuild.tensors.second_moments import Heard, save_second_moments
 from voxbuild.validate.gates import gates_table
-from voxbuild.validate.measure import both_hear, check_reference, listen, source_hears
+from voxbuild.validate.measure import both_hear, check_reference, heard_elsewhere, listen, source_hears
 from voxbuild.validate.report import report
 from voxrun.checkpoint.layout import Layout
 from voxrun.device import device_name
@@ -194,11 +194,14 @@ def validate(variant: Variant, scheduler: str | None = None) -> str:
         raise ValidationError(f"{folder}: changed since conversion: {', '.join(damaged)}; build it again")
     manifest.refuse_unlisted(folder, DESCRIPTIVE)
     clips = {name: read_clips(clip_set, variant.work.clips) for name, clip_set in variant.clip_sets.items()}
-    heard, reference = both_hear(variant, [clip for members in clips.values() for clip in members], scheduler)
+    every = [clip for members in clips.values() for clip in members]
+    heard, reference = both_hear(variant, every, scheduler)
     normalisers = {name: clip_set.normaliser for name, clip_set in variant.clip_sets.items()}
     result = report(clips, normalisers, heard, reference, recipe.validation.gates.stricter(source.gates))
     runtime = runtime_versions() | {"device": device_name()}
     result |= {"artifact": plain(manifest.weight_files), "runtime": runtime}
+    if heard_elsewhere(variant, every):
+        result["unquantized"]["heard_elsewhere"] = True
     write_json(folder / VALIDATION, result)
     table = gates_table(result)
     if not result["passed"]:

@@ -179,9 +179,6 @@ def task_validate() -> Iterator[Task]:
         yield {
             "name": key(variant),
             "actions": [doing(stages.validate, variant, scheduler=get_var("scheduler"))],
-            "task_dep": [
-                f"convert:{key(variant)}"
-            ],  # first, so that what a streamed source lacks is said last
             "file_dep": list(map(local, references)),
             "targets": [artifact_file(variant, VALIDATION)],
             "uptodate": [

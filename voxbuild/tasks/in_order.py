@@ -1,4 +1,4 @@
-"""Tasks in the order in which doit runs them."""
+"""The tasks of a run, each behind its dependencies."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -17,7 +17,7 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
-        message = str(error) or "finished files are kept, unfinished ones were removed"
+        message = str(error) or "what was finished is kept; run it again to go on"
         print(f"\ninterrupted: {message}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()

@@ -12,6 +12,9 @@ from .in_order import in_order
 class Reporter(ConsoleReporter):  # type: ignore[misc]
     """doit's own, but a failure is only its message, and tasks that it prevents are not reported."""
 
+    _went_on = False
+    """Whether a task ran after one that failed: doit orders tasks only by their dependencies."""
+
     def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
         """Note which tasks this run comes to."""
         super().initialize(tasks, selected_tasks)
@@ -19,6 +22,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
 
     def execute_task(self, task: Any) -> None:
         """Print the title of a starting task, unless it only shows something."""
+        self._went_on = bool(self.failures)
         if (task.meta or {}).get("title", True):
             super().execute_task(task)
 
@@ -26,6 +30,13 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         """Report a failure, unless it is that of a dependency."""
         if not isinstance(fail, UnmetDependency):
             super().add_failure(task, fail)
+
+    def complete_run(self) -> None:
+        """Name the tasks that failed, if their messages are not the last ones."""
+        super().complete_run()
+        if self._went_on:
+            failed = [result["task"].name.lstrip("_") for result in self.failures]
+            self.write(f"failed, see !! above: {', '.join(failed)}\n")
 
     def _write_failure(self, result: dict[str, Any], write_exception: bool = True) -> None:
         message = result["exception"].get_msg().strip()

@@ -57,10 +57,11 @@ def check_quantized(rows: Rows, dtype: str, how: Quantization, parts: dict[str, 
     Raises ConvertError with the first group that would be read as numbers that are not finite, or absurd.
     """
     most = greatest_weights(rows, dtype, how.group_size)
-    if MODES[how.mode].has_biases and _are_ordinary(parts, dtype, how, most):
+    are_ordinary, read = READERS[MODES[how.mode].kernel]
+    if are_ordinary(parts, dtype, how, most):
         return
     with np.errstate(all="ignore"):
-        reach, good = READERS[MODES[how.mode].kernel](parts, dtype, how, most)
+        reach, good = read(parts, dtype, how, most)
     wrong = (
         (row, group) for row, group in np.argwhere(~good) if not _proven(parts, rows, dtype, how, row, group)
     )
@@ -117,11 +118,11 @@ def _lines(parts: dict[str, Rows], dtype: str, how: Quantization, most: Rows) ->
     return reach, np.isfinite(reach) & (np.abs(scale) <= limit) & (nearer <= limit)
 
 
-def _are_ordinary(parts: dict[str, Rows], dtype: str, how: Quantization, most: Rows) -> bool:
+def _ordinary_lines(parts: dict[str, Rows], dtype: str, how: Quantization, most: Rows) -> bool:
     """Whether all groups are right by so much that the rounding of steps cannot matter: nearly always."""
     scales, biases = (bits_of(parts[leaf], dtype).reshape(-1) for leaf in ("scales", "biases"))
     far, steps = LARGEST[dtype] / np.float32(4), np.float32(2**how.bits - 1)
-    return bool(are_ordinary(scales, biases, KINDS[dtype], most.reshape(-1), far, steps))
+    return bool(are_ordinary_lines(scales, biases, KINDS[dtype], most.reshape(-1), far, steps))
 
 
 def _small_floats(parts: dict[str, Rows], dtype: str, how: Quantization, most: Rows) -> tuple[Rows, Rows]:
@@ -129,17 +130,36 @@ def _small_floats(parts: dict[str, Rows], dtype: str, how: Quantization, most: R
 
     It stands for the source's greatest, as rounding keeps the order; so all others are nearer to 0.
     """
-    codes = np.empty(most.shape, np.uint8)
-    greatest_codes(parts["weight"].view(np.uint8), how.bits, how.group_size * how.bits // 8, codes)
-    numbers = E4M3_NUMBERS if how.bits == 8 else E2M1
-    scales = E4M3_NUMBERS if how.group_size == 16 else E8M0_SCALES
+    numbers, scales = _magnitudes(how)
+    codes = _greatest_codes(parts, how, most)
     reach = _rounded(numbers.take(codes) * scales.take(parts["scales"]), dtype)
     near = (reach <= TIMES * most + LEAST) & (reach >= most / TIMES - LEAST)
     return reach, np.isfinite(reach) & near
 
 
-READERS = {"affine": _lines, "small_floats": _small_floats}
-"""For each of `quantize.KERNELS`, what reads its groups back."""
+def _ordinary_small_floats(parts: dict[str, Rows], dtype: str, how: Quantization, most: Rows) -> bool:
+    """As `_ordinary_lines`."""
+    codes, scales = _greatest_codes(parts, how, most).reshape(-1), parts["scales"].reshape(-1)
+    far = LARGEST[dtype] / np.float32(4)
+    return bool(are_ordinary_small_floats(codes, scales, *_magnitudes(how), most.reshape(-1), far))
+
+
+def _magnitudes(how: Quantization) -> tuple[Rows, Rows]:
+    """The magnitude of each code of a weight, and of a scale."""
+    return (
+        E4M3_NUMBERS if how.bits == 8 else E2M1,
+        E4M3_NUMBERS if how.group_size == 16 else E8M0_SCALES,
+    )
+
+
+def _greatest_codes(parts: dict[str, Rows], how: Quantization, most: Rows) -> Rows:
+    codes = np.empty(most.shape, np.uint8)
+    greatest_codes(parts["weight"].view(np.uint8), how.bits, how.group_size * how.bits // 8, codes)
+    return codes
+
+
+READERS = {"affine": (_ordinary_lines, _lines), "small_floats": (_ordinary_small_floats, _small_floats)}
+"""For each of `quantize.KERNELS`: whether its groups are beyond doubt, and what reads them back if not."""
 
 
 def _floats(rows: Rows, dtype: str) -> Rows:
@@ -153,7 +173,7 @@ def _rounded(values: Rows, dtype: str) -> Rows:
 
 
 @compiled
-def are_ordinary(scales, biases, kind, most, far, steps):  # type: ignore
+def are_ordinary_lines(scales, biases, kind, most, far, steps):  # type: ignore
     """Whether stored lines [groups] stay within twice their groups' greatest magnitudes, and below `far`."""
     wrong = np.int32(0)
     for group in range(uint64(most.shape[0])):
@@ -161,6 +181,22 @@ def are_ordinary(scales, biases, kind, most, far, steps):  # type: ignore
         bias = abs(np.int32(wide(biases[group], kind)).view(np.float32))
         bound = min(np.float32(2) * most[group], far)
         right = bias <= bound and scale * steps <= np.float32(2) * bound
+        wrong += np.int32(not right)
+    return wrong == 0
+
+
+@compiled
+def are_ordinary_small_floats(codes, scales, numbers, factors, most, far):  # type: ignore
+    """Whether the greatest stored weights [groups] are within half and twice the source's, and below `far`.
+
+    `numbers` and `factors` are the magnitudes of the codes of weights and scales. The last factor is not
+    finite, so a scale beyond it is refused, too.
+    """
+    wrong, last, spare = np.int32(0), np.uint8(len(factors) - 1), LEAST / np.float32(2)
+    for group in range(uint64(most.shape[0])):
+        reach = numbers[codes[group]] * factors[min(scales[group], last)]
+        below = min(np.float32(2) * most[group] + spare, far)
+        right = reach <= below and reach >= most[group] / np.float32(2) - spare
         wrong += np.int32(not right)
     return wrong == 0
 

@@ -7,7 +7,7 @@ from voxbuild.artifact.variant import Variant
 from voxbuild.calibrate.recordings import transcripts
 from voxbuild.console import progress_bar, say
 from voxbuild.errors import ValidationError
-from voxbuild.evaluate.jobs import Job, Reference, Result
+from voxbuild.evaluate.jobs import Job, Model, Reference, Result
 from voxbuild.evaluate.models import artifact_model, default_delay, jobs_for, source_model
 from voxbuild.evaluate.records import Records
 from voxbuild.evaluate.run import references, results
@@ -36,23 +36,33 @@ def source_hears(
     """
     model = source_model(work, source)
     jobs = jobs_for(model, clips, default_delay(model) if delay_ms is None else delay_ms)
-    records = _elsewhere(work, source, jobs) if model.absent else Records(work.records(source.name))
+    records, elsewhere = _records(work, source, model, jobs)
+    if elsewhere:
+        say(
+            f"{source.name}: it heard the clips with other versions or on another device; the artifact is"
+            " compared with that"
+        )
     with progress_bar(f"reference {source.name}", len(clips), "clip") as bar:
         return references(jobs, records, runner_for(scheduler), bar.update)
 
 
-def _elsewhere(work: Workspace, source: Source, jobs: Sequence[Job]) -> Records:
-    """Records that know all jobs of a source that is not here: on whichever machine it heard them."""
-    own, *others = Records.of_all_settings(work.records(source.name), jobs[0].model, jobs[0].delay_ms)
-    for records in (own, *others):
-        if all(records.get(job) for job in jobs):
-            if records is not own:
-                say(
-                    f"{source.name}: it heard the clips with other versions or on another device; the"
-                    " artifact is compared with that"
-                )
-            return records
-    return own
+def heard_elsewhere(variant: Variant, clips: Sequence[Clip]) -> bool:
+    """Whether what an artifact is compared with was heard by other versions or on another device."""
+    model, delay_ms = source_model(variant.work, variant.source), default_delay(artifact_model(variant))
+    return _records(variant.work, variant.source, model, jobs_for(model, clips, delay_ms))[1]
+
+
+def _records(work: Workspace, source: Source, model: Model, jobs: Sequence[Job]) -> tuple[Records, bool]:
+    """The source's records, and whether they are of another setting than this process's.
+
+    Those only serve a source that is not here, if they know all jobs.
+    """
+    if not model.absent:
+        return Records(work.records(source.name)), False
+    own, *others = Records.of_all_settings(work.records(source.name), model, jobs[0].delay_ms)
+    known = (each for each in (own, *others) if all(each.get(job) for job in jobs))
+    found = next(known, own)
+    return found, found is not own
 
 
 def both_hear(variant: Variant, clips: Sequence[Clip], scheduler: str | None = None) -> tuple[Heard, Heard]:

@@ -30,7 +30,8 @@ def report(
     passed        whether all gates were
     gates         see `gates.check`
     total         the figures over all clips: `Figures.as_json`
-    unquantized   the source's error rates over all clips
+    unquantized   the source's error rates over all clips; `stages.validate` adds `heard_elsewhere: true` if
+                  it heard them with other versions or on another device
     sets          the figures of each clip set, and its `normaliser`
     fidelity      how near the artifact is to the source over all clips
     clips         of each clip what was said and heard, and its error rates in per cent
