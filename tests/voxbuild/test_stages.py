@@ -14,7 +14,7 @@ from voxbuild import stages
 from voxbuild.artifact.manifest import Manifest, plain, read_validation
 from voxbuild.artifact.tools import tool_versions
 from voxbuild.artifact.variant import Variant
-from voxbuild.convert import shards as convert_module
+from voxbuild.convert.shard_writer import CheckpointWriter
 from voxbuild.errors import ConvertError, SourceError, ValidationError, VoxbuildError
 from voxbuild.files import read_json, stamp, write_json, write_text
 from voxbuild.recipes.book import read_book
@@ -100,14 +100,14 @@ def test_a_failure_keeps_the_old_artifact_and_leaves_no_files(build, monkeypatch
     before = contents(build.folder)
     writes = []
 
-    def failing(self, data):
-        writes.append(data)
+    def failing(self, *data):
+        writes.extend(data)
         if len(writes) > 20:
             raise error
-        return original(self, data)
+        return original(self, *data)
 
-    original = convert_module.CheckpointWriter.write
-    monkeypatch.setattr(convert_module.CheckpointWriter, "write", failing)
+    original = CheckpointWriter.write
+    monkeypatch.setattr(CheckpointWriter, "write", failing)
     with pytest.raises(expected):
         build.convert()
     assert contents(build.folder) == before

@@ -12,9 +12,9 @@ import pytest
 import soundfile
 from committed import CHECKPOINT, CLIPS
 
-from voxrun.cli import stats
 from voxrun.cli.main import main
 from voxrun.cli.options import parser
+from voxrun.model import description
 from voxrun.stream.results import Result
 from voxrun.stream.session import Session
 
@@ -255,11 +255,11 @@ def test_stats_tell_quantization_and_kernels(monkeypatch: pytest.MonkeyPatch) ->
     config = SimpleNamespace(quantization={"bits": 4, "group_size": 64, "head": {"bits": 6}, "norm": False})
     model: Any = SimpleNamespace(config=config, dtype="mlx.core.bfloat16")
     kinds = "4-bit affine in groups of 64 and 6-bit affine in groups of 64"
-    assert stats.weights(model) == f"{kinds}, computed in bfloat16"
+    assert description.weights(model) == f"{kinds}, computed in bfloat16"
     monkeypatch.setenv("VOXRUN_KERNELS", "none")
-    assert stats.device().endswith("cores, MLX's kernels (VOXRUN_KERNELS=none)")
-    monkeypatch.setattr(stats, "on_cpu", lambda: False)
-    assert re.fullmatch("GPU .+, MLX's kernels", stats.device())
+    assert description.device().endswith("cores, MLX's kernels (VOXRUN_KERNELS=none)")
+    monkeypatch.setattr(description, "on_cpu", lambda: False)
+    assert re.fullmatch("GPU .+, MLX's kernels", description.device())
 
 
 @pytest.mark.parametrize(

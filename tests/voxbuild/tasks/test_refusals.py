@@ -29,7 +29,7 @@ def nothing_built(project):
             "recpe=4bit",
             "unknown variable recpe; known: recipe, source, adapter, name, license, license_name,"
             " license_link, base_model, languages, repo, private, clips,"
-            " target, tag, lock, out, key, branch, reason, delays, scheduler",
+            " target, tag, lock, fetch, out, key, branch, reason, delays, scheduler",
         ),
         (
             "scheduler=localhost:8786",
@@ -128,7 +128,7 @@ def test_tensors_missing_or_extra_are_named_and_nothing_is_built(project, change
     assert nothing_built(project)
 
 
-UNFINISHED = ".*.safetensors.*.partial"
+UNFINISHED = "*.safetensors.unfinished"
 SLOW = """
 import time
 import voxbuild.convert.pieces

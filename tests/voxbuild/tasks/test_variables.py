@@ -306,7 +306,7 @@ def test_a_spawned_worker_takes_the_variables_from_its_arguments(say, monkeypatc
 
 def test_the_plan_says_what_was_found_and_what_is_missing(say, project, capsys):
     say(recipe="4bit", source="../mine", license="mit", private="yes")
-    show_plans([("mine", "4bit")], "json", False)
+    show_plans([("mine", "4bit")], "auto", "json", False)
     found = json.loads(capsys.readouterr().out)[0]["found"]
     assert found["facts"]["licence"] == {"value": "mit", "from": "command line"}
     assert found["facts"]["weights"]["value"] == "1 file, 8,129,944 bytes, named as by mistral"
@@ -317,14 +317,14 @@ def test_the_plan_says_what_was_found_and_what_is_missing(say, project, capsys):
     assert not [line for line in found["missing"] if "license=" in line or "repo=" in line]
     edit(project / "recipes/4bit.yaml", "repo: someone/", "repo: your-name/")
     say(recipe="4bit", source="mine")
-    show_plans([("mine", "4bit")], "json", False)
+    show_plans([("mine", "4bit")], "auto", "json", False)
     (name,) = [m for m in json.loads(capsys.readouterr().out)[0]["found"]["missing"] if "repo=" in m]
     assert "would be published by your-name" in name
     say(recipe="4bit", source="mine")
-    show_plans([("mine", "4bit")], "json", False)
+    show_plans([("mine", "4bit")], "auto", "json", False)
     facts = json.loads(capsys.readouterr().out)[0]["found"]["facts"]
     assert facts["licence"] == {"value": "mit", "from": "an earlier command line"}
-    show_plans([("mine", "4bit")], "table", False)
+    show_plans([("mine", "4bit")], "auto", "table", False)
     text = capsys.readouterr().out
     assert "missing: the languages; give them: languages=en,de" in text
     show_plans([("tiny", "4bit")], "json", False)

@@ -99,12 +99,11 @@ SLOW = """
 import time
 import voxbuild.convert.shards
 
-def slowly(*arguments, convert=voxbuild.convert.shards.convert):
-    hashes = convert(*arguments)
+def slowly(*arguments, convert_all=voxbuild.convert.shards.convert_all):
+    convert_all(*arguments)
     time.sleep(60)
-    return hashes
 
-voxbuild.convert.shards.convert = slowly
+voxbuild.convert.shards.convert_all = slowly
 """
 
 
