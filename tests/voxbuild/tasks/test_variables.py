@@ -327,7 +327,7 @@ def test_the_plan_says_what_was_found_and_what_is_missing(say, project, capsys):
     show_plans([("mine", "4bit")], "auto", "table", False)
     text = capsys.readouterr().out
     assert "missing: the languages; give them: languages=en,de" in text
-    show_plans([("tiny", "4bit")], "json", False)
+    show_plans([("tiny", "4bit")], "auto", "json", False)
     assert json.loads(capsys.readouterr().out)[0]["found"] is None
 
 
