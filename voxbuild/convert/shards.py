@@ -23,7 +23,8 @@ from .shard_writer import NO_MOMENTS, NOTHING_READY, Found, ShardWriter
 
 Progress = Callable[[int], None]
 RECORD_BYTES = 256 * 2**20
-"""Bytes of source after which is recorded how far the shards are written: a killed run loses no more."""
+"""Bytes of source after which is recorded, at the end of a tensor, how far the shards are written: a killed
+run loses so many, and the tensor that it is in."""
 Task = tuple[ShardWriter, Piece]
 Result = tuple[ShardWriter, Stored | Exception | None]
 

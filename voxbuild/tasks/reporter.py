@@ -36,7 +36,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         super().complete_run()
         if self._went_on:
             failed = [result["task"].name.lstrip("_") for result in self.failures]
-            self.write(f"failed, see !! above: {', '.join(failed)}\n")
+            self.write(f"failed, see above: {', '.join(failed)}\n")
 
     def _write_failure(self, result: dict[str, Any], write_exception: bool = True) -> None:
         message = result["exception"].get_msg().strip()

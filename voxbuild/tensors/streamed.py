@@ -87,6 +87,8 @@ class Streamed(TensorFile):
         else:
             self._remote.receive(start, into, Event())
         self._next = start + len(into)
+        if self._next == self.nbytes:
+            self._close()  # a source may have many files, each with its threads and buffers
 
     def _close(self) -> None:
         if self._ahead:

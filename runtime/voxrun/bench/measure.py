@@ -26,6 +26,7 @@ from .passes import Passes
 from .proposal import least
 from .reading import measured_bandwidth
 from .results import Heard, Loading, Memory, Results, Spread
+from .tables import counted
 from .timing import Effort, by_size
 
 WINDOW_SHARE = 0.25
@@ -64,7 +65,7 @@ class Measurement:
         self._loading = Loading(seconds, resident(), mx.get_active_memory())
 
     def results(self) -> Results:
-        """Measure. Raises AudioError if the recording cannot be read."""
+        """Measure. Raises AudioError if the recording cannot be read, WeightsError for damaged weights."""
         signal = self._signal  # a recording that cannot be read is reported at once
         blocks, steps = self._blocks(), self._steps()
         full, difference = self._behind_a_full_window(max(steps)), self._differences(list(steps))
@@ -108,7 +109,7 @@ class Measurement:
 
     def _blocks(self) -> dict[int, Spread]:
         def block(positions: int) -> Spread:
-            self._tell(f"encoder, {positions} positions")
+            self._tell(f"encoder, {counted(positions, 'position')}")
             return _in_mlx_thread(self._passes.encoder, positions, self._effort)
 
         return by_size(self._effort.blocks, block, self._effort, self._leave_out("positions in the encoder"))
@@ -117,7 +118,7 @@ class Measurement:
         where = " behind a full window" if full_window else ""
 
         def step(rows: int) -> Spread:
-            self._tell(f"decoder, {rows} rows{where}")
+            self._tell(f"decoder, {counted(rows, 'row')}{where}")
             return _in_mlx_thread(self._passes.decoder, rows, self._effort, full_window)
 
         return by_size(

@@ -9,6 +9,7 @@ import numpy as np
 from voxrun.arrays import FloatArray
 from voxrun.checkpoint.config import TransformerConfig
 from voxrun.device import mx
+from voxrun.errors import WeightsError
 from voxrun.model.cache import FlatCache, KVCache
 from voxrun.model.ring import RingCache
 from voxrun.model.voxtral import DecoderRows, VoxtralRealtime
@@ -118,6 +119,13 @@ class Passes:
 
 
 def largest_share(one: FloatArray, other: FloatArray) -> float:
-    """The largest difference of logits [n, vocabulary], as a share of the row's largest logit or of 10."""
+    """The largest difference of logits [n, vocabulary], as a share of the row's largest logit or of 10.
+
+    Raises WeightsError if they are not finite.
+    """
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        raise WeightsError(
+            "the model's logits are not finite: its weights are damaged, or this device computes them wrongly"
+        )
     size = np.maximum(10, np.abs(one.max(axis=1)))
     return float((np.abs(one - other).max(axis=1) / size).max())

@@ -22,6 +22,10 @@ SAFETY = 10
 """How many times the measured difference a margin is: other inputs differ more."""
 
 
+WIDEST = 0.99
+"""A margin, at most: hardly any token is sure then."""
+
+
 @dataclass(frozen=True)
 class Replay:
     """What a look-ahead would have computed for some tokens."""
@@ -115,7 +119,7 @@ def _within(seconds: Mapping[int, float], fewest: int, most: int | None = None) 
 def margin(results: Results, now: Tuning) -> float:
     """The share by which two logits must be apart: never less than now, which other inputs may need."""
     seen = max(results.difference.values(), default=0.0)
-    return max(now.rounding[results.weights.dtype], float(f"{SAFETY * seen:.1g}"))
+    return max(now.rounding[results.weights.dtype], min(WIDEST, float(f"{SAFETY * seen:.1g}")))
 
 
 def least(times: Mapping[int, Spread]) -> dict[int, float]:

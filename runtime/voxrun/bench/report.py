@@ -13,9 +13,7 @@ from .conclusions import Conclusions
 from .limits import products_per_second, step_limit
 from .proposal import PAD, Replay
 from .results import Results, Spread
-from .tables import markdown, number
-
-MS, MB = 1e3, 1e-6
+from .tables import MS, counted, markdown, mb, ms, ms_range, number, percent
 
 
 def table(results: Results, conclusions: Conclusions) -> str:
@@ -24,19 +22,19 @@ def table(results: Results, conclusions: Conclusions) -> str:
     largest = max(results.blocks)
     rows = [
         ["device", f"{results.machine.kind}: {results.machine.name}, {results.machine.kernels}"],
-        ["weights", f"{_mb(weights.total)}, {weights.stored}"],
+        ["weights", f"{mb(weights.total)}, {weights.stored}"],
         ["load", f"{number(results.loading.seconds)} s, {_resident(results)}"],
         [
             "memory",
-            f"{_mb(results.memory.peak_resident)} resident at most, {_mb(results.memory.peak)} of MLX's",
+            f"{mb(results.memory.peak_resident)} resident at most, {mb(results.memory.peak)} of MLX's",
         ],
-        ["limit of a decoder pass", f"{_ms(conclusions.step_limit)}: {_limit_from(results)}"],
+        ["limit of a decoder pass", f"{ms(conclusions.step_limit)}: {_limit_from(results)}"],
         *(_step_row(n, each, conclusions.step_limit) for n, each in results.steps.items()),
         [
-            f"encoder, {largest} positions",
-            f"{_ms(results.blocks[largest].median / largest)} for each",
+            f"encoder, {counted(largest, 'position')}",
+            f"{ms(results.blocks[largest].median / largest)} for each",
         ],
-        ["first token", f"{_ms(results.first_token.median)} after its audio"],
+        ["first token", f"{ms(results.first_token.median)} after its audio"],
         ["real-time factor", f"{number(heard.factor)} of {heard.seconds:.1f} s of {_what(results)}"],
         ["of speech, computed", _factors(conclusions)],
         ["proposed tuning", _proposal(conclusions)],
@@ -45,8 +43,10 @@ def table(results: Results, conclusions: Conclusions) -> str:
 
 
 def _step_row(rows: int, spread: Spread, limit: float) -> list[str]:
-    name = "decoder, 1 row" if rows == 1 else f"decoder, {rows} rows"
-    return [name, f"{_ms(spread.median)}, {_percent(limit / spread.median)} of the limit"]
+    return [
+        f"decoder, {counted(rows, 'row')}",
+        f"{ms(spread.median)}, {percent(limit / spread.median)} of the limit",
+    ]
 
 
 def report(results: Results, conclusions: Conclusions, command: str) -> str:
@@ -98,7 +98,7 @@ def _about(results: Results) -> str:
         f" {machine.memory / 2**30:.0f} GiB of memory{limits}",
         f"- system: {machine.system}",
         f"- versions: {versions}",
-        f"- weights: {weights.stored}; {_mb(weights.total)}, sha256 `{weights.sha256}`",
+        f"- weights: {weights.stored}; {mb(weights.total)}, sha256 `{weights.sha256}`",
     ]
     if results.primitives is not None:
         lines.append(f"- primitives of MLX's graph in a pass of one row: {results.primitives:,}")
@@ -108,12 +108,12 @@ def _about(results: Results) -> str:
 def _limit(results: Results, conclusions: Conclusions) -> str:
     weights = results.weights
     return (
-        f"A pass of the decoder reads {_mb(weights.decoder)} of its layers and {_mb(weights.head)} of the"
-        f" head, one of the encoder {_mb(weights.encoder)}. At {_limit_from(results)} that takes"
-        f" {_ms(conclusions.step_limit)} and {_ms(conclusions.block_limit)}. A long read on this machine"
+        f"A pass of the decoder reads {mb(weights.decoder)} of its layers and {mb(weights.head)} of the"
+        f" head, one of the encoder {mb(weights.encoder)}. At {_limit_from(results)} that takes"
+        f" {ms(conclusions.step_limit)} and {ms(conclusions.block_limit)}. A long read on this machine"
         f" reached {number(results.read.gb_s)} GB/s.\n\n"
         f"**A pass of one row takes {number(1 / conclusions.share)} times as long as the limit"
-        f" ({_percent(conclusions.share)}).**"
+        f" ({percent(conclusions.share)}).**"
     )
 
 
@@ -125,10 +125,10 @@ def _memory(results: Results) -> str:
             [
                 number(results.loading.seconds),
                 _resident(results).removesuffix(" resident"),
-                _mb(used.peak_resident),
-                _mb(used.active),
-                _mb(used.peak),
-                _mb(used.cache),
+                mb(used.peak_resident),
+                mb(used.active),
+                mb(used.peak),
+                mb(used.cache),
             ]
         ],
     )
@@ -141,10 +141,10 @@ def _steps(results: Results, times: Mapping[int, Spread], past: int = 0) -> str:
         [
             [
                 str(n),
-                _spread(each),
+                ms_range(each),
                 number(MS * each.median / n),
                 number(each.median / one),
-                _percent(limit / each.median),
+                percent(limit / each.median),
             ]
             for n, each in times.items()
         ],
@@ -155,7 +155,7 @@ def _full_window(results: Results) -> list[str]:
     if not results.full:
         return []
     past = results.weights.window
-    size = _mb(past * results.weights.window_entry)
+    size = mb(past * results.weights.window_entry)
     return [
         f"Behind a full window of {past:,} positions, whose keys and values are {size} more to read:",
         _steps(results, results.full, past),
@@ -168,11 +168,11 @@ def _blocks(results: Results, conclusions: Conclusions) -> str:
         [
             [
                 str(n),
-                _spread(each),
+                ms_range(each),
                 number(MS * each.median / n),
                 number(each.median / n / results.position),
                 number(2e-9 * products_per_second(results, n)),
-                _percent(conclusions.block_limit / each.median),
+                percent(conclusions.block_limit / each.median),
             ]
             for n, each in results.blocks.items()
         ],
@@ -182,12 +182,12 @@ def _blocks(results: Results, conclusions: Conclusions) -> str:
 def _transcription(results: Results, conclusions: Conclusions) -> str:
     heard = results.heard
     lines = [
-        f"- first token: {_ms(results.first_token.median)} after the audio that it needs",
+        f"- first token: {ms(results.first_token.median)} after the audio that it needs",
         f"- {heard.seconds:.1f} s of {_what(results)}: {number(heard.wall)} s,"
         f" **real-time factor {number(heard.factor)}**, {number(heard.padded_factor)} with the silence around"
         f" it; {heard.tokens} tokens in {heard.passes} passes"
         f" ({number(heard.passes / max(1, heard.tokens))} a token),"
-        f" {_percent(_silent(heard.kinds))} of them silence",
+        f" {percent(_silent(heard.kinds))} of them silence",
         f"- look-ahead over {conclusions.tokens_of}: {_replayed(conclusions.with_now)}",
         f"- real-time factor of that speech, encoder ms for each position + decoder ms for each token, over"
         f" {MS * results.position:.0f} ms: {_factors(conclusions)}",
@@ -271,7 +271,7 @@ def _factors(conclusions: Conclusions) -> str:
 def _replayed(replay: Replay) -> str:
     return (
         f"{number(replay.passes / replay.tokens)} passes a token, {number(replay.rows / replay.passes)}"
-        f" rows a pass, {_percent(replay.accepted)} of the guesses right"
+        f" rows a pass, {percent(replay.accepted)} of the guesses right"
     )
 
 
@@ -293,22 +293,4 @@ def _list(tuning: Tuning) -> str:
 
 def _resident(results: Results) -> str:
     held = results.loading.resident
-    return f"{_mb(held)} resident" if held is not None else f"{_mb(results.loading.active)} of MLX's arrays"
-
-
-def _spread(spread: Spread) -> str:
-    if spread.samples == 1:
-        return number(MS * spread.median)
-    return f"{number(MS * spread.median)} ({number(MS * spread.least)}-{number(MS * spread.most)})"
-
-
-def _ms(seconds: float) -> str:
-    return f"{number(MS * seconds)} ms"
-
-
-def _mb(size: float) -> str:
-    return f"{number(MB * size)} MB"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.1f} %"
+    return f"{mb(held)} resident" if held is not None else f"{mb(results.loading.active)} of MLX's arrays"

@@ -37,12 +37,11 @@ def _bench(args: argparse.Namespace, interruption: Interruption) -> int:
     from voxrun.bench.report import as_json, report, table, tuning_json
     from voxrun.bench.timing import QUICK, THOROUGH
     from voxrun.stream.tuning import tuning
-    from voxrun.transcripts.output import Stdout, check_place, output_at
+    from voxrun.transcripts.output import Stdout, output_at
     from voxrun.trust.open import pinned_model, trusted
 
     places = [path for path in (args.report, args.tuning) if path is not None]
-    for path in places:
-        check_place(path)  # before minutes are spent for nothing
+    _check(places, args.audio)  # before minutes are spent for nothing
     model = pinned_model(args.lock) if args.model is None else args.model
     folder = trusted(model, args.revision, args.registry, args.verify, args.lock)
     audio = Path(args.audio[0]) if args.audio else None
@@ -60,6 +59,18 @@ def _bench(args: argparse.Namespace, interruption: Interruption) -> int:
     with Stdout(live=False) as output:
         output.write((as_json if args.json else table)(results, conclusions))
     return DONE
+
+
+def _check(places: list[Path], recordings: list[str]) -> None:
+    """Raises OutputError if the results cannot be printed, or written without loss."""
+    from voxrun.transcripts.output import Stdout, check_place, is_special
+    from voxrun.transcripts.places import check_overwriting
+
+    Stdout.check()
+    check_overwriting(places, recordings, "the report and the tuning would both be written there")
+    for path in places:
+        if not is_special(path):
+            check_place(path)
 
 
 def _command(args: argparse.Namespace) -> str:

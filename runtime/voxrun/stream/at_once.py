@@ -21,19 +21,19 @@ def sessions_at_once(model: VoxtralRealtime) -> int:
 
 
 def session_bytes(model: VoxtralRealtime) -> int:
-    """Memory that a session needs at most, after some minutes: keys and values of full windows."""
+    """Memory that a session needs, after some minutes: keys and values of full windows, with room to grow."""
     stacks = model.config.encoder, model.config.decoder
-    return model.dtype.size * sum(map(_cached, stacks))
+    return model.dtype.size * sum(_cached(stack, stack.sliding_window) for stack in stacks)
 
 
 def decoder_bytes(model: VoxtralRealtime, positions: int) -> int:
     """Memory of the decoder's caches for so many positions, with room to grow."""
-    return model.dtype.size * _cached(model.config.decoder, positions + GROWTH)
+    return model.dtype.size * _cached(model.config.decoder, positions)
 
 
-def _cached(stack: TransformerConfig, positions: int | None = None) -> int:
-    """Numbers in the caches of a stack: of so many positions, or of a full window."""
-    return 2 * stack.n_layers * stack.n_kv_heads * stack.head_dim * (positions or stack.sliding_window)
+def _cached(stack: TransformerConfig, positions: int) -> int:
+    """Numbers in the caches of a stack, which have room for so many positions and GROWTH new ones."""
+    return 2 * stack.n_layers * stack.n_kv_heads * stack.head_dim * (positions + GROWTH)
 
 
 def memory() -> int:

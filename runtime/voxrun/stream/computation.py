@@ -2,8 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from voxrun.arrays import FloatArray
 from voxrun.model.voxtral import VoxtralRealtime
 
+from .calls import Call
 from .clock import FrameClock
 from .draft import Draft
 from .generator import Generator, Picked
@@ -19,24 +19,6 @@ from .results import Result, Token, joined
 from .sampling import likeliest
 from .tokenizer import Tokenizer
 from .words import WordGrouper
-
-
-@dataclass
-class Call:
-    """A queued feed, flush or finish."""
-
-    samples: FloatArray
-    """Of the stream, not yet taken: the caller's, or silence."""
-    is_audio: bool = False
-    """Whether they are the caller's."""
-    flushes: bool = False
-    finishes: bool = False
-    limits: tuple[int, int] = (0, 0)
-    """Tokens in all, and of the draft, of a stream that this finishes."""
-    future: "Future[Result]" = field(default_factory=Future)
-    results: list[Result] = field(default_factory=list)
-    end: int | None = None
-    """The position of the stream up to which it goes, once all its samples were taken."""
 
 
 class State(NamedTuple):
@@ -76,7 +58,7 @@ class Computation:
         self._heard = 0  # positions of the stream that were encoded
         self._audio_taken = 0  # samples of the caller's
         self._blocks: deque[tuple[int, int]] = deque()  # encoded, not all decoded: where each ends, both ways
-        self._answers: list[tuple[Future[Result], Result | BaseException]] = []
+        self._answers: list[tuple[Call, Result | BaseException]] = []
         self._settled = -1.0  # end of the last token
         self._draft = ""
         self.in_pass = False
@@ -273,23 +255,18 @@ class Computation:
         result = replace(joined(call.results), partial=self._words.partial, draft=self._draft)
         if call.finishes:
             self._state = None
-        self._answers.append((call.future, result))
+        self._answers.append((call, result))
 
     def fail(self, error: BaseException) -> None:
         """No call can succeed any more: keep why, and nothing else of the stream."""
         self.failure = self.failure or ": ".join(filter(None, (type(error).__name__, str(error))))
-        self._answers += [(call.future, error) for call in self._dropped()]
+        self._answers += [(call, error) for call in self._dropped()]
 
     def answer(self) -> None:
         """Give the calls that are done their results, after a round."""
         answers, self._answers = self._answers, []
-        for future, answer in answers:
-            if not future.set_running_or_notify_cancel():
-                continue
-            if isinstance(answer, Result):
-                future.set_result(answer)
-            else:
-                future.set_exception(answer)
+        for call, outcome in answers:
+            call.answer(outcome)
 
     def close(self) -> None:
         """The session was cancelled."""

@@ -95,11 +95,10 @@ class Scheduler:
                 computation.in_pass = True
                 with _own_part(computation):
                     _begin(computation)
-            sizes = tuning()
-            positions = sizes.block_positions if any(c.live for c in self._met) else sizes.files_positions
+            live = any(c.live for c in self._met)
             for group in _by_model(at_work):
                 with _shared(group):
-                    _compute(group, positions)
+                    _compute(group, beside_live=live)
         for computation in at_work:
             computation.in_pass = False
             computation.answer()
@@ -114,15 +113,17 @@ def _by_model(computations: Iterable[Computation]) -> list[list[Computation]]:
     return list(groups.values())
 
 
-def _compute(group: Sequence[Computation], positions: int) -> None:
-    """One round of the streams of a model, which encodes so many positions at most."""
+def _compute(group: Sequence[Computation], beside_live: bool) -> None:
+    """One round of the streams of a model; fewer positions are encoded while any session is live."""
+    sizes = tuning()
+    positions = sizes.block_positions if beside_live else sizes.files_positions
     left = _encode([c for c in group if c.is_hungry(0)], positions)
     ready = [(c, generator) for c in group for generator in c.ready]
     submitted = [(together, _submit(together)) for together in passes(ready)]
     if not own_kernels():
         if len(ready) == 1:  # others would join its next step
             _submit_next(*submitted[0])
-        _encode([c for c in group if c.is_hungry(tuning().look_ahead[-1])], left)
+        _encode([c for c in group if c.is_hungry(sizes.look_ahead[-1])], left)
     for together, now in submitted:
         _read(together, now)
     for computation in group:

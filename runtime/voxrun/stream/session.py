@@ -15,8 +15,9 @@ from voxrun.mlx_thread import check_process, is_current
 from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.values import number, whole
 
+from .calls import Call
 from .clock import FrameClock
-from .computation import Call, Computation, State
+from .computation import Computation, State
 from .draft import Draft
 from .generator import Generator
 from .listener import Listener

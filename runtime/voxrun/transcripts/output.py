@@ -215,8 +215,9 @@ def output_at(path: Path, live: bool) -> Output:
 
 
 def is_special(path: Path) -> bool:
-    """Whether a path is not that of a regular file, existing or not."""
-    return str(path.parent) in STREAMS or (os.path.exists(path) and not os.path.isfile(path))  # noqa: PTH110, PTH113
+    """Whether a path is that of something which is written to, never replaced: no file, and no folder."""
+    ordinary = os.path.isfile(path) or os.path.isdir(path)  # noqa: PTH112, PTH113
+    return str(path.parent) in STREAMS or (os.path.exists(path) and not ordinary)  # noqa: PTH110
 
 
 def check_place(path: Path) -> None:
@@ -234,6 +235,8 @@ def _writable(path: Path) -> os.stat_result | None:
         old = path.stat()
     except FileNotFoundError:
         old = None
+    if old and stat.S_ISDIR(old.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not os.access(path.parent, os.W_OK | os.X_OK) or (old and not os.access(path, os.W_OK)):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     return old

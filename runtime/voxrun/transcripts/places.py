@@ -32,7 +32,7 @@ def places(target: str, names: Sequence[str], suffix: str) -> list[Path]:
         paths = [folder / fitting(Path(name).stem, f".{suffix}") for name in names]
     else:
         raise OutputError(f"{target}: a file cannot hold {len(names)} recordings; name a folder, {target}/")
-    _check_overwriting(paths, names)
+    check_overwriting(paths, names)
     if paths == [folder]:
         if not is_special(folder):
             check_place(folder)
@@ -49,13 +49,16 @@ def make_folder(path: Path) -> None:
         raise _refusal(path.parent, error) from error
 
 
-def _check_overwriting(paths: Sequence[Path], names: Sequence[str]) -> None:
+def check_overwriting(
+    paths: Sequence[Path], names: Sequence[str], twice: str = "two recordings would be written there"
+) -> None:
+    """Raises OutputError if a recording would be overwritten, or, saying `twice`, two paths are one place."""
     recordings, taken = set(map(_identity, names)), set[object]()
     for path in paths:
         if _identity(path) in recordings:
             raise OutputError(f"{path}: the recording itself would be overwritten")
         if _identity(path) in taken:
-            raise OutputError(f"{path}: two recordings would be written there")
+            raise OutputError(f"{path}: {twice}")
         taken.add(_identity(path))
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -112,13 +113,34 @@ def test_ctrl_c_ends_it_without_a_traceback_or_a_file(tmp_path: Path) -> None:
     assert (out, "Traceback" in said, list(tmp_path.iterdir())) == ("", False, [])
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--report", "absent/bench.md"], "absent/bench.md: cannot be written (No such file or directory)"),
+        (["--tuning", "."], ".: cannot be written (Is a directory)"),
+        (["--report", "a", "--tuning", "./a"], "a: the report and the tuning would both be written there"),
+        (["talk.flac", "--report", "./talk.flac"], "talk.flac: the recording itself would be overwritten"),
+    ],
+)
 def test_a_place_that_cannot_be_written_is_reported_before_anything_is_measured(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main([*BENCH, "--report", str(tmp_path / "absent" / "bench.md")]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert re.fullmatch(r"voxrun: \S+bench.md: cannot be written \(No such file or directory\)\n", err)
+    monkeypatch.chdir(tmp_path)
+    Path("talk.flac").touch()
+    assert main([*BENCH, *words]) == 2
+    assert capsys.readouterr() == ("", f"voxrun: {said}\n")
+
+
+@pytest.mark.slow
+def test_a_closed_standard_output_is_reported_before_anything_is_measured() -> None:
+    command = shlex.join([sys.executable, "-m", "voxrun", *BENCH])
+    ended = subprocess.run(["sh", "-c", f"{command} >&-"], stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 2
+    assert re.fullmatch(r"voxrun: standard output is closed.*\n", ended.stderr)
 
 
 @pytest.mark.parametrize("words", [["--model", "absent/"], [*BENCH[1:], "--audio", "absent.flac"]])

@@ -6,6 +6,7 @@ import pytest
 from voxrun.bench.listening import noise
 from voxrun.bench.passes import Passes, largest_share
 from voxrun.bench.timing import QUICK
+from voxrun.errors import WeightsError
 from voxrun.mlx_thread import computed
 from voxrun.model.decoder import LanguageModel
 from voxrun.transcriber import Transcriber
@@ -36,6 +37,14 @@ def test_a_difference_is_a_share_of_the_largest_logit_or_of_ten() -> None:
     assert largest_share(one, one) == 0
     assert largest_share(one, one + np.array([[0.0, 0.5], [0.0, 0.0]])) == pytest.approx(0.05)
     assert largest_share(one, one + np.array([[0.0, 0.0], [0.0, 0.5]])) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("no_number", [np.nan, np.inf])
+def test_logits_that_are_not_finite_are_reported(no_number: float) -> None:
+    right, wrong = np.zeros((1, 3), np.float32), np.array([[0, no_number, 0]], np.float32)
+    for pair in ((right, wrong), (wrong, right)):
+        with pytest.raises(WeightsError, match="logits are not finite"):
+            largest_share(*pair)
 
 
 @pytest.mark.parametrize("full_window", [False, True])

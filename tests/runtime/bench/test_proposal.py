@@ -70,6 +70,11 @@ def test_a_measured_difference_widens_the_margin_and_never_narrows_it() -> None:
     assert margin(results(difference={4: 1e-7, 8: 3e-5}), CPU) == pytest.approx(3e-4)
 
 
+def test_a_margin_is_never_so_wide_that_it_cannot_be_read_back() -> None:
+    found = proposed(results(difference={4: 0.2}), SPEECH, CPU)
+    assert from_json({"rounding": dict(found.rounding)}, found) == found
+
+
 def test_the_proposal_says_where_it_is_from_and_can_be_read_back() -> None:
     flat = {n: spread(1.0) for n in ROWS}
     found = proposed(results(steps=flat), SPEECH, CPU)

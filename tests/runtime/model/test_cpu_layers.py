@@ -18,6 +18,12 @@ from voxrun.transcriber import Transcriber
 pytest.importorskip("numba")
 
 
+@pytest.fixture(autouse=True)
+def own_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the environment says."""
+    monkeypatch.delenv("VOXRUN_KERNELS", raising=False)
+
+
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model counts as one that is not unpacked."""

@@ -12,6 +12,7 @@ from small_models import small_model
 from voxrun.device import mx
 from voxrun.model.cache import GROWTH
 from voxrun.model.voxtral import VoxtralRealtime
+from voxrun.stream.at_once import session_bytes
 from voxrun.stream.session import Session
 from voxrun.stream.tokenizer import Tokenizer
 
@@ -123,7 +124,7 @@ def periods(tokenizer: Tokenizer) -> list[tuple[dict[str, int], int, Counter[tup
 def test_a_sessions_memory_does_not_grow(periods: Any) -> None:
     """Neither arrays nor containers: all that can be reached from it."""
     _, second, _, fourth = (sizes for sizes, _, _ in periods)
-    for part in ("_keys", "_pending", "mel_tail", "_silences"):
+    for part in ("keys", "values", "_pending", "mel_tail", "_silences"):
         assert any(part in path for path in second), f"{part} was not found"
     assert {path: size for path, size in fourth.items() if size > second.get(path, 0)} == {}
 
@@ -133,6 +134,15 @@ def test_mlxs_memory_does_not_grow(periods: Any) -> None:
     """Also what only a graph that was never evaluated would keep."""
     _, second, _, fourth = (memory for _, memory, _ in periods)
     assert fourth <= second
+
+
+def test_a_session_needs_as_much_memory_as_is_assumed(mlx_layers: None, tokenizer: Tokenizer) -> None:
+    """`session_bytes`, which says how many sessions are computed at once."""
+    model, _ = small_model(encoder={"sliding_window": GROWTH}, sliding_window=GROWTH)
+    session = Session(model, tokenizer, live=True)
+    session.feed(noise((GROWTH + 10) * 1280))
+    caches = {path: size for path, size in sizes(session).items() if path.endswith((".keys", ".values"))}
+    assert sum(caches.values()) == session_bytes(model)
 
 
 @pytest.mark.slow

@@ -4,12 +4,14 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from voxrun import device
 from voxrun.errors import VoxrunError
 from voxrun.stream import tuning as tuning_module
 from voxrun.stream.tuning import TUNINGS, tuning
+from voxrun.transcriber import Transcriber
 
 
 @pytest.mark.parametrize(
@@ -84,3 +86,16 @@ def test_each_kind_of_device_has_a_row() -> None:
     for each in TUNINGS.values():
         assert tuning_module.from_json(json.loads(json.dumps(asdict(each))), TUNINGS["CPU"]) == each
         assert each.source
+
+
+def test_a_choice_that_goes_wrong_in_between_ends_the_session_that_meets_it(
+    transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLX's thread goes on, or all sessions would wait for ever."""
+    monkeypatch.delenv("VOXRUN_TUNING", raising=False)
+    session, samples = transcriber.session(), np.zeros(16000, np.float32)
+    monkeypatch.setenv("VOXRUN_TUNING", "absent.json")
+    with pytest.raises(VoxrunError, match=r"VOXRUN_TUNING=absent\.json: No such file"):
+        session.feed_later(samples).result(timeout=60)
+    monkeypatch.delenv("VOXRUN_TUNING")
+    transcriber.session().feed_later(samples).result(timeout=60)

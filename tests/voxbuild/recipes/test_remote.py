@@ -110,6 +110,14 @@ def test_a_busy_server_is_asked_again(hub, file, status):
     assert received(file) == DATA
 
 
+@pytest.mark.parametrize("status", [409, 500, 503])
+def test_no_message_has_a_signature(hub, signed, status):
+    hub.fail("GET /blobs", status)
+    said = refused(signed)
+    assert "/blobs/" in said
+    assert "signature=" not in said
+
+
 class Waits(Event):
     """Waits for nothing, and tells how long it would have."""
 

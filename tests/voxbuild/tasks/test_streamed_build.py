@@ -107,7 +107,7 @@ def test_it_is_converted_and_then_says_what_validation_lacks(project, hub, strea
     stages = executed(first)
     assert stages[0] == "fetch:hub"
     assert sorted(stages[1:]) == ["convert:hub:4bit", "reference:hub:few"], "in either order"
-    ends_with = "failed, see !! above: reference:hub:few\n"
+    ends_with = "failed, see above: reference:hub:few\n"
     assert first.stdout.endswith(ends_with) == (stages[-1] != "reference:hub:few")
     (said,) = re.findall("!! reference.*", first.stdout)
     assert "1 of 1 clips were not heard: the source hub was streamed" in said

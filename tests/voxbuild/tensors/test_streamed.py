@@ -139,6 +139,16 @@ def test_an_error_comes_to_the_reader_when_it_has_read_what_came_before(elsewher
         assert read > elsewhere.fails_at - 2 * RANGE - 3001
 
 
+def test_a_file_that_was_read_to_its_end_leaves_no_threads(elsewhere, path):
+    before = set(threading.enumerate())
+    with elsewhere.opened() as files, closing(Passes(files, [NAME])) as stream:
+        assert stream.sha256(NAME) == sha256_of(path)
+        receiving = [t for t in set(threading.enumerate()) - before if t.name == "receive"]
+        for thread in receiving:
+            thread.join(2)
+        assert not any(thread.is_alive() for thread in receiving)
+
+
 def test_nothing_is_received_any_more_after_the_end(elsewhere):
     before = set(threading.enumerate())
     with elsewhere.opened() as files, closing(Passes(files, [NAME])) as stream:

@@ -30,7 +30,7 @@ def clear_errors(repo: str, revision: str, otherwise: str = "") -> Iterator[None
     except errors.RevisionNotFoundError as error:
         raise SourceError(f"{repo}: no revision {revision} on the Hub") from error
     except errors.HfHubHTTPError as error:
-        said = re.sub(r"(https?://[^\s?]+)\?\S+", r"\1", one_line(error))  # without a signature
+        said = without_queries(one_line(error))
         if error.response.status_code == 401:
             reason = sentence(error.server_message or "401")
             said = f"{reason}; log in with `hf auth login`, or correct HF_TOKEN"
@@ -41,8 +41,13 @@ def clear_errors(repo: str, revision: str, otherwise: str = "") -> Iterator[None
         raise _unreachable(repo, error, otherwise) from error
 
 
+def without_queries(text: str) -> str:
+    """A message whose URLs have no query, in which a signature may be."""
+    return re.sub(r"(https?://[^\s?']+)\?[^\s']*", r"\1", text)
+
+
 def _unreachable(repo: str, error: Exception, otherwise: str) -> UnreachableError:
-    reason = one_line(error.__cause__ or error)
+    reason = without_queries(one_line(error.__cause__ or error))
     return UnreachableError(
         f"{repo}: not in the cache, and the Hub cannot be reached ({reason}); check the network{otherwise}"
     )

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from voxbuild.errors import SourceError, UnreachableError, one_line
 
-from .hub_errors import clear_errors
+from .hub_errors import clear_errors, without_queries
 from .ranges import TIMEOUT, asked, plain, size_of
 
 DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -226,6 +226,10 @@ def _failures() -> Iterator[None]:
         if error.response.status_code not in BUSY:
             raise
         wait = error.response.headers.get("retry-after", "")
-        raise _Failed(one_line(error), float(wait) if wait.isdecimal() else None) from error
+        raise _Failed(_said(error), float(wait) if wait.isdecimal() else None) from error
     except errors.HTTPError as error:  # type: ignore[attr-defined]
-        raise _Failed(one_line(error) or type(error).__name__) from error
+        raise _Failed(_said(error) or type(error).__name__) from error
+
+
+def _said(error: Exception) -> str:
+    return without_queries(one_line(error))
