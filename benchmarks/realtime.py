@@ -78,7 +78,7 @@ def real_time(bench: Any) -> str:
     passes, recipes = _rounds(args.full, wanted, args.repeat_full, args.timeout)
     measured = [OnCores.of(n, each) for n, each in passes.items()]
     told = passes[wanted[0]]
-    look_ahead, position = told["look_ahead"], told["position"]
+    look_ahead, position = [int(rows) for rows in told["look_ahead"]], told["position"]
     limits = {each.cores: bench.step_bytes(args.full) / each.gb_s / 1e9 for each in measured}
     parts = [
         f"## Real-time factor, full size\n\n{_about(kinds, look_ahead, position, measured[0])}",
