@@ -211,7 +211,10 @@ class AtomicFile(Output):
 
 def output_at(path: Path, live: bool) -> Output:
     """The output for a path. Raises OutputError."""
-    return Special(path, live) if is_special(path) else AtomicFile(path, live)
+    if is_special(path):
+        return Special(path, live)
+    check_place(path)
+    return AtomicFile(path, live)
 
 
 def is_special(path: Path) -> bool:
