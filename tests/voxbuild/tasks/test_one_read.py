@@ -65,7 +65,7 @@ def test_what_is_selected_and_not_there_is_converted_in_one_read_by_tasks_of_the
 
 
 def test_a_recipe_that_does_not_fit_the_weights_fails_alone(project):
-    """The first of three: the others have been converted in its read."""
+    """The others are converted in one read; its own turn, whose place doit chooses, reads up to its fault."""
     header = header_of(params_of(dim=256, hidden=512, layers=2))
     array = mx.full(next(t.shape for t in header if t.name == WRONG), 1e6)
     write_checkpoint(project / "source/consolidated.safetensors", header, {WRONG: array.astype(mx.bfloat16)})
@@ -75,6 +75,6 @@ def test_a_recipe_that_does_not_fit_the_weights_fails_alone(project):
     assert done.returncode in FAILED
     assert done.stdout.count("!! ") == 1
     assert f"!! convert:tiny:2bit: {WRONG}: a weight is not finite as F16" in done.stdout
-    assert reads(project) <= 1
+    assert reads(project) < 2
     assert sorted(path.name for path in (project / "out/tiny").iterdir()) == ["4bit", "8bit"]
     assert not list((project / "out/.partial").iterdir())
