@@ -89,7 +89,7 @@ def test_a_clip_shows_who_wrote_what_with_the_differences_marked(visit):
     page.locator(".clip > summary", has_text="calls/one").click()
     clip = page.locator(".clip[open]")
     rows = clip.locator(".text")
-    assert rows.count() == 3
+    expect(rows).to_have_count(3)
     expect(rows.nth(1)).to_contain_text("unquantized, 8bit at 160 ms")
     other = rows.nth(2)
     expect(other.locator(".swap del")).to_have_text("said: one")
@@ -102,8 +102,8 @@ def test_languages_without_spaces_are_compared_by_character(visit):
     page = visit()
     page.locator(".clip > summary", has_text="signs/one").click()
     marked = page.locator(".clip[open] .text").last
-    assert marked.locator("del").all_text_contents() == ["said: 按", "said: 一"]
-    assert marked.locator("ins").all_text_contents() == ["heard: 一", "heard: 二"]
+    expect(marked.locator("del")).to_have_text(["said: 按", "said: 一"])
+    expect(marked.locator("ins")).to_have_text(["heard: 一", "heard: 二"])
 
 
 def test_a_transcript_with_html_is_shown_as_text(visit):
@@ -115,9 +115,9 @@ def test_a_transcript_with_html_is_shown_as_text(visit):
 def test_ten_thousand_clips_are_shown_on_demand(visit):
     page = visit(made_up(10_000))
     clips = page.locator(".clip")
-    assert clips.count() == 50
+    expect(clips).to_have_count(50)
     page.get_by_role("button", name="Show 50 more of 9953").click()
-    assert clips.count() == 100
+    expect(clips).to_have_count(100)
     page.get_by_label("Search").fill("press 777")
     expect(page.get_by_role("status")).to_have_text("11 clips")  # 777, and 7770 to 7779
 
