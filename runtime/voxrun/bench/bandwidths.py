@@ -1,8 +1,9 @@
 """How fast the memory of known devices is read, by their makers; data only.
 
-Sources: Apple's "Tech Specs" pages of each Mac and the press releases of its chips; NVIDIA's data sheets of
-each product. Where variants of a chip differ in nothing that MLX tells (M3 Max, M4 Max, M5 Max), the fastest
-one stands here: of the others a share of the limit comes out too small, and `--bandwidth` sets it right.
+The figures are those of Apple's "Tech Specs" pages and NVIDIA's data sheets as we knew them; they were not
+looked up again for this table. Where variants of a chip differ in nothing that MLX tells (M3 Max, M4 Max,
+M5 Max), the fastest one stands here: of the others a share of the limit comes out too small, and
+`--bandwidth` sets it right.
 """
 
 from dataclasses import dataclass
