@@ -236,7 +236,7 @@ def test_a_build_that_was_ended_goes_on_where_it_was(long_build, hub, environmen
     project, weights, place = long_build
     words = ("convert", "recipe=4bit", "source=hub", "fetch=stream")
     journal = project / "out/.partial/hub--4bit.journal.json"
-    hub.drip(f"GET {place}", 1e6)
+    hub.drip(f"GET {place}", 2e5)
     with subprocess.Popen(
         doit_command(*words), cwd=project, env=os.environ | environment, stdout=-1, stderr=-2, text=True
     ) as process:
