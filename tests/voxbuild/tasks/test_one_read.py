@@ -75,6 +75,7 @@ def test_a_recipe_that_does_not_fit_the_weights_fails_alone(project):
     assert done.returncode in FAILED
     assert done.stdout.count("!! ") == 1
     assert f"!! convert:tiny:2bit: {WRONG}: a weight is not finite as F16" in done.stdout
-    assert reads(project) < 2
+    first = next(name for name in executed(done) if name in of(*RECIPES))
+    assert reads(project) <= 1 if [first] == of("2bit") else 1 < reads(project) < 2
     assert sorted(path.name for path in (project / "out/tiny").iterdir()) == ["4bit", "8bit"]
     assert not list((project / "out/.partial").iterdir())
