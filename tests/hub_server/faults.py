@@ -36,6 +36,8 @@ class Fault:
     kind: str
     what: Any
     times: int
+    beyond: int = 0
+    """Calls that ask for bytes before this one are not meant."""
 
 
 @dataclass
@@ -58,20 +60,21 @@ class Faults:
     declared: list[Fault] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def declare(self, kind: str, call: str, what: Any, times: int) -> None:
+    def declare(self, kind: str, call: str, what: Any, times: int, beyond: int = 0) -> None:
         with self._lock:
-            self.declared.append(Fault(re.compile(call), kind, what, times))
+            self.declared.append(Fault(re.compile(call), kind, what, times, beyond))
 
     def clear(self) -> None:
         with self._lock:
             self.declared.clear()
 
-    def take(self, call: str) -> Mishaps:
-        """What happens to this call; each counts as once."""
+    def take(self, call: str, first: int = 0) -> Mishaps:
+        """What happens to this call, which asks for bytes from `first`; each counts as once."""
         found: dict[str, Any] = {}
         with self._lock:
             for fault in self.declared:
-                if fault.times and fault.kind not in found and fault.call.search(call):
+                meant = fault.times and fault.kind not in found and first >= fault.beyond
+                if meant and fault.call.search(call):
                     fault.times -= 1
                     found[fault.kind] = fault.what
         return Mishaps(**found)
@@ -111,9 +114,9 @@ class Declares:
         """Read what these calls send, and answer them, no faster than this."""
         self.faults.declare("drip", call, bytes_per_second, times)
 
-    def hang(self, call: str, times: int = FOR_GOOD) -> None:
-        """Take these calls, and neither do nor answer anything."""
-        self.faults.declare("hang", call, True, times)
+    def hang(self, call: str, times: int = FOR_GOOD, beyond: int = 0) -> None:
+        """Take these calls and never answer; those for bytes before `beyond` are served."""
+        self.faults.declare("hang", call, True, times, beyond)
 
     def corrupt(self, call: str, damage: Damage = flipped, times: int = FOR_GOOD) -> None:
         """Serve other bytes of files, with headers that fit their length: flipped, truncated, swapped(other).

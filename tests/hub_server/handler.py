@@ -1,5 +1,6 @@
 """HTTP in front of a HubServer."""
 
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -29,7 +30,8 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         call = f"{self.command} {unquote(parts.path)}"
         self.hub.calls.append(call)
-        mishaps = self.hub.faults.take(call)
+        asked = re.match(r"bytes=(\d+)-", self.headers.get("range") or "")
+        mishaps = self.hub.faults.take(call, int(asked[1]) if asked else 0)
         with suppress(ConnectionError):  # who asked may have gone
             request = Request(self.command, parts.path, parts.query, self.headers)
             came = self._read(request, mishaps)

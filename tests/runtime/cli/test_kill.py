@@ -202,20 +202,28 @@ def test_recordings_in_mid_update(
     recordings = [CHAIN] * (jobs + 1)
     process = start(*recordings, "--jobs", str(jobs), script=killed(number, IN_THE_MODEL))
     code, out, err = ended(process)
-    sound = soundfile.read(CHAIN, dtype="float32")[0]
-    heard = []
-    for seconds in (5, 10, 15, 20):
-        soundfile.write(tmp_path / "part.wav", sound[: RATE * seconds], RATE, subtype="FLOAT")
-        heard.append(f"{' '.join(transcriber.transcribe(tmp_path / 'part.wav').text.split())}\n".encode())
     assert code == 128 + number
-    cut, last = err.decode().splitlines()[:-1], err.decode().splitlines()[-1]
-    assert len(cut) == jobs
-    assert all(re.fullmatch(rf"voxrun: {CHAIN}: interrupted after (5|10|15|20)\.0 s", line) for line in cut)
+    *cut, last = err.decode().splitlines()
     assert last == f"voxrun: {CHAIN}: not heard"
-    lines = out.splitlines(keepends=True)
-    assert len(lines) == jobs  # the last recording was not begun
-    assert set(lines) <= set(heard)
-    assert min(map(len, lines)) > 10
+    seconds = [heard_of(line) for line in cut]
+    assert len(seconds) == jobs  # the last recording was not begun
+    assert max(seconds) > 0  # of two, one may be so far while the other waits for its first block
+    sound = soundfile.read(CHAIN, dtype="float32")[0]
+    texts = []
+    for end in seconds:
+        soundfile.write(tmp_path / "part.wav", sound[: RATE * end], RATE, subtype="FLOAT")
+        text = transcriber.transcribe(tmp_path / "part.wav").text if end else ""
+        texts.append(f"{' '.join(text.split())}\n")
+    assert out.decode().splitlines(keepends=True) == texts
+
+
+def heard_of(line: str) -> int:
+    """Whole seconds of CHAIN that were heard, as a line of stderr tells it."""
+    if line == f"voxrun: {CHAIN}: not heard":
+        return 0
+    told = re.fullmatch(rf"voxrun: {CHAIN}: interrupted after (\d+)\.0 s", line)
+    assert told, line
+    return int(told[1])
 
 
 @pytest.mark.slow
