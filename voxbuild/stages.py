@@ -31,8 +31,9 @@ from voxbuild.calibrate.whole import are_kept, second_moments
 from voxbuild.card.render import check_card_names, write_card_files
 from voxbuild.convert import kept_views
 from voxbuild.convert.conversion import Conversion, planner_of
+from voxbuild.convert.readable import hashes_of_copy, proven_folder
 from voxbuild.convert.together import begun_with
-from voxbuild.convert.unquantized import hashes_of_copy, proven_folder, write_unquantized
+from voxbuild.convert.unquantized import write_unquantized
 from voxbuild.convert.views import check_view, write_view
 from voxbuild.plan.allocation import check_budget
 from voxbuild.plan.requirements import check_disk

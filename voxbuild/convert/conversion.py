@@ -151,7 +151,7 @@ class Conversion:
         from voxbuild.calibrate.walk import Walk  # slow: it loads the model's kernels
 
         from .layerwise import Step, convert_by_layers, target_of
-        from .unquantized import proven_folder  # which imports this module
+        from .readable import proven_folder
 
         variant, heard = self.variant, self._heard
         model = proven_folder(variant.work, variant.source)

@@ -9,7 +9,7 @@ from typing import Any
 
 from voxbuild.artifact.manifest import Manifest
 from voxbuild.artifact.variant import Variant
-from voxbuild.convert.unquantized import hashes_of_copy, proven_folder
+from voxbuild.convert.readable import hashes_of_copy, proven_folder
 from voxbuild.files import stamp
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.recipes.source import Source

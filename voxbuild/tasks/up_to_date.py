@@ -13,7 +13,7 @@ from voxbuild.artifact.manifest import EVALUATION, MANIFEST, Manifest
 from voxbuild.artifact.signature import faults
 from voxbuild.artifact.tools import tool_versions
 from voxbuild.artifact.variant import Variant
-from voxbuild.convert import unquantized
+from voxbuild.convert import readable
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import read_state, stamp, to_json, write_json
 from voxbuild.plan.streaming import DISK
@@ -148,7 +148,7 @@ def is_unquantized(task: Any, values: Values, source: str) -> bool:
     """Whether voxrun can read the source, or its unquantized copy is there as it was written."""
     if not read_state(workspace().source_file(source)):
         return _stale(task, f"the source {source} was not fetched")
-    if unquantized.is_unquantized(workspace(), read().source(source)):
+    if readable.is_unquantized(workspace(), read().source(source)):
         return True
     folder = workspace().unquantized(source)
     return _stale(task, f"{folder} {'was changed' if folder.is_dir() else 'is missing'}")

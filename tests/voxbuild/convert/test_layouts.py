@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from small_sources import ROOT, header_of, params_of, write_checkpoint
 
 from voxbuild import stages
-from voxbuild.convert.unquantized import is_unquantized, unquantized_folder, write_unquantized
+from voxbuild.convert.readable import is_unquantized, unquantized_folder
+from voxbuild.convert.unquantized import write_unquantized
 from voxbuild.convert.views import write_view
 from voxbuild.errors import CheckpointError, PlanError
 from voxbuild.recipes.book import read_book

@@ -1,6 +1,6 @@
 """A float32 matrix and its products on a CPU, by NumPy."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,10 +36,6 @@ class FloatMatrix:
 
         in_parts(part, self.rows, x.size * self.rows, blas=True)
         return np.ascontiguousarray(out.T) if left else out
-
-    def as_before(self) -> "FloatMatrix":
-        """The same, rounding as before there were LEFT_ROWS."""
-        return replace(self, left_rows=0)
 
     def unpacked(self, first: int, last: int) -> FloatArray:
         """The weights of some rows [last - first, columns]."""

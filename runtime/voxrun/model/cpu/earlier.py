@@ -4,9 +4,9 @@ What was made from activations, such as searched weights, keeps its bytes. Strid
 unsigned: loops with an unknown stride, or an index that may be negative, are not vectorized.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numba import uint64
@@ -15,10 +15,9 @@ from voxrun.arrays import Array, FloatArray
 from voxrun.parallel import in_parts
 
 from . import kernels
+from .dense import FloatMatrix
+from .packed import HALVES, Matrix
 from .stored import BFLOAT16
-
-if TYPE_CHECKING:
-    from .packed import Matrix
 
 FEW_ROWS = 40
 """Up to this many rows of activations, the weights are read in one pass; of more, unpacked for a BLAS."""
@@ -79,11 +78,18 @@ def product(packed, bfloat16, first, last, x, out):  # type: ignore
         dots(weights, x, out, row)
 
 
+def as_before(stored: Any) -> Any:
+    """The matrix with its roundings of that time; one of codes has them still."""
+    if isinstance(stored, FloatMatrix):
+        return replace(stored, left_rows=0)
+    return EarlierHalves(stored) if stored.how.kind in HALVES.values() else stored
+
+
 @dataclass(frozen=True)
 class EarlierHalves:
     """A matrix of 16-bit floats."""
 
-    stored: "Matrix"
+    stored: Matrix
 
     @property
     def rows(self) -> int:

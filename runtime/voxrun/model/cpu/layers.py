@@ -22,8 +22,6 @@ from .functions import rms_norm
 from .tiled import Tiled
 
 if TYPE_CHECKING:
-    from voxrun.model.voxtral import VoxtralRealtime
-
     from .packed import Matrix
 
     Stored = Matrix | FloatMatrix
@@ -128,7 +126,7 @@ class MappedNorm(nn.RMSNorm):
         return np.asarray(self.weight)
 
 
-def map_layers(model: "VoxtralRealtime", tensors: Mapping[str, mx.array], stored: Mapping[str, Any]) -> None:
+def map_layers(model: nn.Module, tensors: Mapping[str, mx.array], stored: Mapping[str, Any]) -> None:
     """Replace the layers that have matrices; `stored` are the `tensors` in the mapped file.
 
     Bfloat16 numbers are uint16 in `stored`. The replaced matrices are no longer parameters of the model.
@@ -150,19 +148,21 @@ def map_layers(model: "VoxtralRealtime", tensors: Mapping[str, mx.array], stored
         model.compute_in_numpy()
 
 
-def round_as_before(model: "VoxtralRealtime") -> None:
+def round_as_before(model: nn.Module) -> None:
     """Compute, more slowly, with the roundings of the time before NumPy's arrays went from layer to layer.
 
     What was made from activations, such as searched weights, keeps its bytes.
     """
+    from .earlier import as_before
+
     model.compute_in_numpy(False)
     for layer in model.modules():
         if isinstance(layer, MappedLinear | MappedConv1d | MappedEmbedding):
-            before: Any = layer._stored.as_before()  # it takes the other's place
+            before: Any = as_before(layer._stored)  # it takes the other's place
             layer._stored = before
 
 
-def round_alike(model: "VoxtralRealtime") -> None:
+def round_alike(model: nn.Module) -> None:
     """Compute, a little more slowly, with the same roundings on any number of cores."""
     for layer in model.modules():
         if isinstance(layer, MappedLinear | MappedConv1d | MappedEmbedding):
@@ -170,7 +170,7 @@ def round_alike(model: "VoxtralRealtime") -> None:
             layer._stored = alike
 
 
-def release_pages(model: "VoxtralRealtime") -> None:
+def release_pages(model: nn.Module) -> None:
     """Give the memory of mapped weights back; they are read again when they are needed."""
     for mapping in {id(found): found for layer in model.modules() for found in _mappings(layer)}.values():
         mapping.madvise(mmap.MADV_DONTNEED)

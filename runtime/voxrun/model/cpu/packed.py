@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from .dense import FloatMatrix
 from .kernels import DIRECT_ROWS, FEW_ROWS, TILE_ROWS, Kernels, kernels
 from .stored import Stored
 from .vectors import LANES
-
-if TYPE_CHECKING:
-    from .earlier import EarlierHalves
 
 HALVES = {"bfloat16": stored.BFLOAT16, "float16": stored.FLOAT16}
 FLOAT_MODES = {"mxfp4": ("e8m0", 4), "mxfp8": ("e8m0", 8), "nvfp4": ("e4m3", 4)}
@@ -54,14 +51,6 @@ class Matrix:
     def product(self, x: FloatArray) -> FloatArray:
         """X [n, columns] -> [n, rows]."""
         return products([self], x)[0]
-
-    def as_before(self) -> "Matrix | EarlierHalves":
-        """The same; of 16-bit floats with the roundings of the time before there were vectors."""
-        if self.how.kind not in HALVES.values():
-            return self
-        from .earlier import EarlierHalves
-
-        return EarlierHalves(self)
 
     def multiply(self, first: int, last: int, x: FloatArray, out: FloatArray) -> None:
         """The tiles `first` to `last` of a product, the rest of the rows behind the last one."""
