@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import random_tensors, small_model, small_params, write_artifact
 
@@ -117,7 +117,7 @@ def check(transcriber: Transcriber, several: list[Stream], samples: np.ndarray) 
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 @given(several=st.lists(streams, min_size=1, max_size=16))
 def test_sessions_together_say_what_each_says_alone(
     transcriber: Transcriber, samples: np.ndarray, several: list[Stream]
@@ -162,7 +162,7 @@ def _folder(tmp_path_factory: pytest.TempPathFactory, sizes: dict[str, Any]) -> 
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6)
 @given(several=st.lists(streams, min_size=2, max_size=16))
 def test_so_do_models_of_awkward_sizes(
     awkward: Transcriber, samples: np.ndarray, several: list[Stream]
