@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hub_server import TOKEN
 from hub_server.faults import Mishaps
+from patience import PATIENCE
 from publishers import attempt
 
 
@@ -41,7 +42,7 @@ class Script:
     def wait(self):
         """Answer a call after the publisher has ended."""
         self.late.append(threading.current_thread())
-        self.ended.wait(10)
+        self.ended.wait(PATIENCE)
 
     def look(self):
         """Record what readers see, if it changed."""
@@ -88,7 +89,7 @@ def play(world, act=lambda number, call: {}, publish=attempt):
     finally:
         script.ended.set()
     for thread in script.late:
-        thread.join(10)
+        thread.join(PATIENCE)
     script.look()
     check(script, done, said)
     return script, done, said

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 from small_models import random_tensors, small_model, small_params, write_artifact
 
 from voxrun.checkpoint.config import ModelConfig
@@ -102,7 +103,7 @@ class Running:
             self.thread.join()
         if self.stream.leaves:
             return None
-        self.results += [future.result(timeout=120) for future in self.futures]
+        self.results += [future.result(timeout=PATIENCE) for future in self.futures]
         assert joined(self.parts).tokens == joined(self.results).tokens
         assert joined(self.parts).text == joined(self.results).text
         assert self.results[-1].draft == ""

@@ -10,6 +10,7 @@ import pytest
 from fault_table import ROWS
 from hub_server import TOKEN
 from mishaps import once, outcome
+from patience import PATIENCE
 from publishers import publish_alone
 
 pytestmark = [
@@ -18,7 +19,6 @@ pytestmark = [
 ]
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["voxbuild.publish.hub.target", "huggingface_hub.hf_api", "httpx2"])
-PATIENCE = 60
 
 
 class Doomed:
