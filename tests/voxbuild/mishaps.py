@@ -3,11 +3,14 @@
 import re
 import threading
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 from hub_server import TOKEN
 from hub_server.faults import Mishaps
 from patience import PATIENCE
 from publishers import attempt
+
+from voxbuild.publish.hub import client
 
 
 def kind_of(call, repo):
@@ -27,7 +30,7 @@ class Script:
         self.calls, self.seen, self._state = [], [world.look()], world.state()
         self.ended, self.late = threading.Event(), []
 
-    def take(self, call):
+    def take(self, call, first=0):
         self.calls.append(kind_of(call, self.world.repo))
         happens = self.act(len(self.calls) - 1, self.calls[-1])
         surprise = happens.pop("before", None)
@@ -67,6 +70,30 @@ def for_good(number, **mishap):
         return dict(mishap) if call in like else {}
 
     return act
+
+
+class SlowAnswers:
+    """A clock for the client, which stands still but for the first bytes of an answer that is to be slow."""
+
+    def __init__(self, patch):
+        self._now, self._looks = 0.0, 0
+        patch.setattr(client, "time", SimpleNamespace(monotonic=self._monotonic, sleep=client.time.sleep))
+
+    def _monotonic(self):
+        if self._looks:
+            self._looks -= 1
+            self._now += 2 * client.TIMEOUT
+        return self._now
+
+    def at(self, act):
+        """What happens to a call, the mishap `slow` among it."""
+
+        def acts(number, call):
+            happens = act(number, call)
+            self._looks = 2 if happens.pop("slow", False) else 0  # before and after the first bytes
+            return happens
+
+        return acts
 
 
 @dataclass(frozen=True)

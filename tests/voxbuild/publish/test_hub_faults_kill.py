@@ -56,13 +56,6 @@ def test_killed_within_an_upload(new_world, calls):
     number = next(n for n, call in enumerate(calls) if call.startswith("PUT "))
     world = new_world()
     doomed = Doomed(world)
-
-    def act(n, call):
-        if n == number:  # when half of it has come, more or less
-            threading.Timer(0.1, doomed.kill).start()
-            return {"drip": 30_000}
-        return {}
-
-    found = outcome(world, act, publish=doomed.publish)
+    found = outcome(world, once(number, within=doomed.kill), publish=doomed.publish)
     assert found.said == "killed"
     ROWS["SIGKILL within an upload"] = {number + 1: found}
