@@ -5,8 +5,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from patience import PATIENCE
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+expect.set_options(timeout=PATIENCE * 1000)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 OF_MACOS = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
@@ -18,6 +22,13 @@ def executable() -> str | None:
     """CHROME_BIN, or what is found by its name; None if there is none."""
     found = filter(None, [os.environ.get("CHROME_BIN"), *map(shutil.which, NAMES)])
     return next(found, str(OF_MACOS) if OF_MACOS.exists() else None)
+
+
+def new_page(browser: Browser, **options: Any) -> Page:
+    """A page in a context of its own, which waits for as long as any machine takes."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE * 1000)
+    return context.new_page()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # pytest puts tests/ on the path, where the folder voxbuild would pass for the package: one that is installed
 # editable is found by a finder that comes after the path, a real one anywhere on the path wins.
@@ -18,6 +19,14 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 # A shell's background job, and its children, ignore SIGINT; tests that interrupt their children would hang.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# By default Hypothesis measures how long an example takes, and a slow machine would fail tests.
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("any machine")
 
 # huggingface_hub reads these at import.
 HF_HOME = tempfile.mkdtemp(prefix="tests-hf-home-")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-PATIENCE = 30
+PATIENCE = 120
 """Seconds after which a server that says nothing is counted as hanging."""
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 GONE = (ConnectionError, asyncio.IncompleteReadError)

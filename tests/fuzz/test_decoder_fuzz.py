@@ -23,8 +23,11 @@ def attempt(index):
     if index == 7:
         bytearray(400_000_000)
     if index == 9:
-        workers.signal.alarm(1)  # not the 10 s of a real input
+        workers.signal.alarm(1)  # not the 120 s of a real input
         time.sleep(60)
+    while index == 11:
+        workers.signal.setitimer(workers.signal.ITIMER_PROF, 0.1)  # nor 10 s
+        sum(range(10_000_000))
     return "heard"
 
 if __name__ == "__main__":
@@ -52,6 +55,7 @@ def test_the_harness_finds_what_ends_a_process_hangs_or_takes_memory(tmp_path: P
         "(5, 'RuntimeError at defective.py",
         "(7, 'takes ",
         "(9, 'hangs for",
+        "(11, 'computes for",
     ):
         assert defect in result.stdout
-    assert result.stdout.count("(") == 5  # SIGABRT is in brackets, too
+    assert result.stdout.count("(") == 6  # SIGABRT is in brackets, too

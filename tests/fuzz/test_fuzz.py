@@ -35,7 +35,7 @@ def test_each_parser_has_its_corpus():
 
 @pytest.mark.slow
 @EACH
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(data=st.data())
 def test_changed_files_are_accepted_or_refused(folders, name, data):
     seed = data.draw(st.sampled_from(corpus(name)))
@@ -44,7 +44,7 @@ def test_changed_files_are_accepted_or_refused(folders, name, data):
 
 
 @EACH
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(content=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
 def test_any_bytes_are_accepted_or_refused(folders, name, content):
     outcomes(PARSERS[name], content, folders[name])

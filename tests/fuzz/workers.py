@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 
 LONGEST = 10
-"""Seconds for an input; then the system ends the process."""
+"""Seconds of processor time for an input; then the system ends the process."""
+PATIENCE = 120
+"""Seconds for an input on however busy a machine."""
 MOST = 300e6
 """Bytes by which an input may enlarge the process."""
 SPAWN = multiprocessing.get_context("spawn")
@@ -96,15 +98,18 @@ def _received(connection) -> Iterator[tuple]:
 
 
 def _death(code: int) -> str:
+    if code == -signal.SIGPROF:
+        return f"computes for {LONGEST} s"
     if code == -signal.SIGALRM:
-        return f"hangs for {LONGEST} s"
+        return f"hangs for {PATIENCE} s"
     return f"ends the process ({signal.Signals(-code).name if code < 0 else code})"
 
 
 def _work(prepare: Callable[[], Try], part: range, connection) -> None:
     attempt = prepare()
     for index in part:
-        signal.alarm(LONGEST)
+        signal.setitimer(signal.ITIMER_PROF, LONGEST)
+        signal.alarm(PATIENCE)
         before, start, defect = peak(), time.monotonic(), ""
         try:
             end = attempt(index)
@@ -116,6 +121,7 @@ def _work(prepare: Callable[[], Try], part: range, connection) -> None:
         connection.send((index, end, time.monotonic() - start, grown, defect))
         if grown > MOST / 4:  # the peak stays: the next inputs would hide below it
             break
+    signal.setitimer(signal.ITIMER_PROF, 0)
     signal.alarm(0)
     connection.close()
 

@@ -8,6 +8,7 @@ import pytest
 from hub_server import HubServer, flipped, serving, swapped, truncated
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError
+from patience import PATIENCE
 
 WEIGHTS = bytes(range(256)) * 400
 
@@ -127,23 +128,20 @@ def test_ranges_of_damaged_files_are_damaged_too(hub: HubServer) -> None:
     assert part("10-")[0] == 416
 
 
-def test_a_slow_answer_arrives_completely_or_times_out(hub: HubServer, client: HfApi, tmp_path: Path) -> None:
-    hub.add("models", "team/other", {"a.safetensors": WEIGHTS[:2000], "b.safetensors": WEIGHTS})
+def test_a_slow_answer_arrives_completely(hub: HubServer, client: HfApi, tmp_path: Path) -> None:
+    hub.add("models", "team/other", {"a.safetensors": WEIGHTS[:2000]})
     hub.drip("GET .*/a.safetensors", 20_000)
     path = client.hf_hub_download("team/other", "a.safetensors", cache_dir=tmp_path)
     assert Path(path).read_bytes() == WEIGHTS[:2000]
-    hub.drip("GET .*/b.safetensors", 1)
-    with pytest.raises(httpx2.ReadTimeout):
-        httpx2.get(f"{hub.url}/team/other/resolve/main/b.safetensors", timeout=0.2)
-    assert hub.sent.get("/team/other/resolve/main/b.safetensors", 0) == 0
 
 
 def test_a_server_that_never_answers(hub: HubServer) -> None:
     hub.add("models", "team/other", {"a": b"a"})
     hub.hang("GET /api/models", times=1)
+    url = f"{hub.url}/api/models/team/other"
     with pytest.raises(httpx2.ReadTimeout):
-        httpx2.get(f"{hub.url}/api/models/team/other", timeout=0.2)
-    assert httpx2.get(f"{hub.url}/api/models/team/other").status_code == 200
+        httpx2.get(url, timeout=httpx2.Timeout(PATIENCE, read=0.2))
+    assert httpx2.get(url, timeout=PATIENCE).status_code == 200
 
 
 def test_a_callback_runs_in_the_middle_of_an_upload(hub: HubServer, client: HfApi, repo: str) -> None:

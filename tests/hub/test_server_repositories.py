@@ -24,6 +24,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile, RepoFolder
+from patience import PATIENCE
 
 WEIGHTS = bytes(range(256)) * 20
 FILES = {"config.json": b"{}", "model.safetensors": WEIGHTS, "deep/er/notes.md": b"# Notes"}
@@ -266,7 +267,7 @@ def test_concurrent_changes_wait_for_each_other(hub: HubServer, client: HfApi, f
                 pool.submit(client.create_commit, filled, adds({"a": b"a"}), commit_message="Add"),
             ]
             assert wait(changes, timeout=0.5).done == set()
-        assert wait(changes, timeout=60).not_done == set()
+        assert wait(changes, timeout=PATIENCE).not_done == set()
 
 
 def test_the_server_runs_from_the_command_line(tmp_path: Path) -> None:
@@ -275,6 +276,6 @@ def test_the_server_runs_from_the_command_line(tmp_path: Path) -> None:
     with subprocess.Popen(command, cwd=tests, stdout=subprocess.PIPE, text=True) as process:
         line = process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     assert line.startswith("HF_ENDPOINT=http://127.0.0.1:")
     assert line.strip().endswith(f"HF_TOKEN={TOKEN}")

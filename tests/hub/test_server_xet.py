@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hub_server import TOKEN, HubServer, flipped
+from patience import PATIENCE
 
 pytest.importorskip("hf_xet")
 
@@ -59,7 +60,7 @@ def run(hub: HubServer, program: str, folder: Path, how: str = "", **environment
         env=online | home | {"HF_XET_CLIENT_RETRY_MAX_ATTEMPTS": "1"} | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     return process.stderr if process.returncode else ""
 

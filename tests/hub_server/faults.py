@@ -50,6 +50,8 @@ class Mishaps:
     corrupt: Damage | None = None
     fail: Refusal | None = None
     before: Callable[[], Any] | None = None
+    within: Callable[[], Any] | None = None
+    """Done when half of what the call sends was read."""
     headers: dict[str, str] | None = None
 
 

@@ -56,7 +56,10 @@ class Handler(BaseHTTPRequestHandler):
             self.rfile.read(length // 2)
             return False
         body = bytearray()
-        for count in self._pieces(length, mishaps):
+        if mishaps.within:
+            body += self.rfile.read(length // 2)
+            mishaps.within()
+        for count in self._pieces(length - len(body), mishaps):
             body += self.rfile.read(count)
         request.body = bytes(body)
         return len(body) == length

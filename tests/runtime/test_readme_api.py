@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from committed import CHECKPOINT, ROOT
+from patience import PATIENCE
 
 
 def examples(document: str) -> list[str]:
@@ -51,7 +52,7 @@ def test_the_api_as_it_is_shown(
 @pytest.mark.parametrize("code", PROGRAMS)
 def test_programs_as_they_are_shown(code: str) -> None:
     Path("program.py").write_text(code, encoding="utf-8")
-    process = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, timeout=120)
+    process = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, timeout=PATIENCE)
     assert (process.stdout, process.stderr) == ("please try again\n" * 2, "")
 
 

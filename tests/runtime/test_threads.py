@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from committed import CHECKPOINT, ROOT
 from one_thread import strangers
+from patience import PATIENCE
 from scripted import ScriptedModel
 from threadpoolctl import threadpool_info
 
@@ -44,7 +45,7 @@ def run(tmp_path: Path, program: str) -> list[str]:
     path = tmp_path / "program.py"
     path.write_text(LOAD + program, encoding="utf-8")
     command = [sys.executable, "-W", "ignore::DeprecationWarning", str(path)]  # 3.12 warns of any fork
-    process = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    process = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert (process.returncode, process.stderr) == (0, "")
     return process.stdout.splitlines()
 
@@ -146,7 +147,7 @@ def test_an_exception_comes_to_the_caller_with_its_traceback() -> None:
 
 def test_a_destructor_in_the_models_thread_may_use_a_session() -> None:
     """The garbage collector calls destructors in whatever thread it runs."""
-    assert mlx_thread.submit(lambda: mlx_thread.submit(lambda: 7).result(timeout=30)).result() == 7
+    assert mlx_thread.submit(lambda: mlx_thread.submit(lambda: 7).result(timeout=PATIENCE)).result() == 7
 
 
 def test_ctrl_c_loses_nothing_of_a_session(tokenizer: Tokenizer) -> None:
@@ -276,7 +277,7 @@ def test_a_thread_that_others_may_wait_for_is_told_that_the_process_ends() -> No
     ending.submit(int).result()
     ending._close()
     with ThreadPoolExecutor(1) as pool, pytest.raises(VoxrunError, match="the process is ending"):
-        pool.submit(ending.submit, int).result(timeout=30)
+        pool.submit(ending.submit, int).result(timeout=PATIENCE)
     daemon = threading.Thread(target=ending.submit, args=[int], daemon=True)
     daemon.start()
     daemon.join(0.1)

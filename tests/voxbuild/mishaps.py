@@ -3,10 +3,14 @@
 import re
 import threading
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 from hub_server import TOKEN
 from hub_server.faults import Mishaps
+from patience import PATIENCE
 from publishers import attempt
+
+from voxbuild.publish.hub import client
 
 
 def kind_of(call, repo):
@@ -26,7 +30,7 @@ class Script:
         self.calls, self.seen, self._state = [], [world.look()], world.state()
         self.ended, self.late = threading.Event(), []
 
-    def take(self, call):
+    def take(self, call, first=0):
         self.calls.append(kind_of(call, self.world.repo))
         happens = self.act(len(self.calls) - 1, self.calls[-1])
         surprise = happens.pop("before", None)
@@ -41,7 +45,7 @@ class Script:
     def wait(self):
         """Answer a call after the publisher has ended."""
         self.late.append(threading.current_thread())
-        self.ended.wait(10)
+        self.ended.wait(PATIENCE)
 
     def look(self):
         """Record what readers see, if it changed."""
@@ -68,6 +72,30 @@ def for_good(number, **mishap):
     return act
 
 
+class SlowAnswers:
+    """A clock for the client, which stands still but for the first bytes of an answer that is to be slow."""
+
+    def __init__(self, patch):
+        self._now, self._looks = 0.0, 0
+        patch.setattr(client, "time", SimpleNamespace(monotonic=self._monotonic, sleep=client.time.sleep))
+
+    def _monotonic(self):
+        if self._looks:
+            self._looks -= 1
+            self._now += 2 * client.TIMEOUT
+        return self._now
+
+    def at(self, act):
+        """What happens to a call, the mishap `slow` among it."""
+
+        def acts(number, call):
+            happens = act(number, call)
+            self._looks = 2 if happens.pop("slow", False) else 0  # before and after the first bytes
+            return happens
+
+        return acts
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of a publish with a mishap, and of the next one without."""
@@ -88,7 +116,7 @@ def play(world, act=lambda number, call: {}, publish=attempt):
     finally:
         script.ended.set()
     for thread in script.late:
-        thread.join(10)
+        thread.join(PATIENCE)
     script.look()
     check(script, done, said)
     return script, done, said

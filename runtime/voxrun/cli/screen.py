@@ -155,13 +155,15 @@ class Overall(Screen):
         self._draw()
 
     def end(self, source: Source) -> None:
-        """It is not heard any more."""
+        """It is done with."""
         with self._lock:
             del self._open[source]
             self._seconds += source.heard
+            self._ended += 1
+        self._draw()
 
-    def count(self) -> None:
-        """A recording is done with, whether it could be heard or not."""
+    def skip(self) -> None:
+        """A recording cannot be heard."""
         with self._lock:
             self._ended += 1
         self._draw()

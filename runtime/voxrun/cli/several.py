@@ -96,13 +96,16 @@ class Several(Hearing):
             if task.place is not None:
                 _check(task.place)  # before it is heard for nothing
             source, session = task.input.open(self._transcriber.rate), self._session(live=False)
+        except (AudioError, OutputError) as error:
+            self._screen.skip()
+            return Heard(error=error)
+        try:
             with self._followed(task, source, session, heard):
                 document = Document(self._writer(task))
                 pieces = [document.begin(), *map(document.add, listen(session, source))]
                 heard.text = "".join([*pieces, document.end(source.heard)])
         except (AudioError, OutputError) as error:
             heard.error = error
-        self._screen.count()
         return heard
 
     @contextmanager

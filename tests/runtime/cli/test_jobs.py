@@ -3,7 +3,6 @@
 import os
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from committed import CHECKPOINT, CLIPS
+from patience import PATIENCE, until
 
 from voxrun.audio.file import FileSource
 from voxrun.audio.source import Source
@@ -92,15 +92,13 @@ def test_files_are_those_of_one_by_one(
 Listen = Callable[[Session, Source], Iterator[Result]]
 
 
-def delayed(monkeypatch: pytest.MonkeyPatch, name: str, until: Callable[[], bool]) -> None:
+def delayed(monkeypatch: pytest.MonkeyPatch, name: str, true: Callable[[], bool]) -> None:
     """Hold a recording back until something holds, so that others overtake it."""
     original: Listen = several.listen
 
     def listen(session: Session, source: Source) -> Iterator[Result]:
-        deadline = time.monotonic() + 60
-        while source.name.endswith(name) and not until():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        if source.name.endswith(name):
+            until(true)
         yield from original(session, source)
 
     monkeypatch.setattr(several, "listen", listen)
@@ -206,7 +204,7 @@ def test_no_thread_is_left_when_the_model_fails(monkeypatch: pytest.MonkeyPatch,
     threads = [thread for thread in threading.enumerate() if thread.name.startswith("voxrun-hearing")]
     try:
         for thread in threads:
-            thread.join(20)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
     finally:
         given_up.set()

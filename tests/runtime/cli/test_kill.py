@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 from committed import CHECKPOINT, CLIPS
+from patience import PATIENCE
 
 from voxrun.transcriber import Transcriber
 
@@ -125,7 +126,7 @@ def read_until(process: subprocess.Popen[bytes], text: bytes) -> bytes:
 
 
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     return process.returncode, out, err
 
 
@@ -320,7 +321,7 @@ def test_a_terminal_that_is_closed_loses_nothing_of_a_file(samples: np.ndarray, 
     process.stdin.flush()
     os.read(ours, 1)
     os.close(ours)
-    process.communicate(sound, timeout=120)
+    process.communicate(sound, timeout=PATIENCE)
     assert process.returncode == 0
     assert (tmp_path / "talk.txt").read_bytes() == TEXT + b" " + TEXT + b"\n"
 
@@ -331,7 +332,7 @@ def test_a_reader_that_goes_ends_the_microphone(tmp_path: Path, samples: np.ndar
     assert process.stdout is not None
     os.read(process.stdout.fileno(), 1)
     process.stdout.close()
-    assert process.wait(120) == 1
+    assert process.wait(PATIENCE) == 1
     assert process.stderr is not None
     assert process.stderr.read() == b"voxrun: listening; Ctrl-C ends\n"
     process.stderr.close()

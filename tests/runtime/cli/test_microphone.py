@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from committed import CHECKPOINT
 from fake_device import FakeDevice, PortAudioError, blocks
+from patience import PATIENCE
 
 from voxrun.audio import microphone
 from voxrun.cli import signals
@@ -114,7 +115,7 @@ def test_words_are_shown_as_they_come(
         def talk() -> None:
             for block in blocks(np.concatenate([samples, np.zeros(20 * 1280, np.float32)])):
                 hear(block)
-            seen_in_time.append(console.seen.wait(10))
+            seen_in_time.append(console.seen.wait(PATIENCE))
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
         threading.Thread(target=talk, daemon=True).start()

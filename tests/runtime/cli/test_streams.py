@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import combinations
@@ -19,6 +18,7 @@ from typing import Any
 
 import pytest
 from committed import CHECKPOINT, CLIPS
+from patience import PATIENCE, until
 
 pytestmark = pytest.mark.slow
 
@@ -51,10 +51,12 @@ def nonblocking_pipe() -> tuple[int, int]:
 
 
 def wait_until_full(reader: int) -> None:
-    held = 0
-    while held < PIPE:
-        held = struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, b"\0" * 4))[0]
-        time.sleep(0.01)
+    until(lambda: held(reader) == PIPE)
+
+
+def held(reader: int) -> int:
+    """Bytes in a pipe."""
+    return int(struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, b"\0" * 4))[0])
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,7 @@ def test_a_slow_reader_of_a_pipe_that_does_not_block_gets_everything(large: str,
     wait_until_full(reader)
     with os.fdopen(reader, encoding="utf-8") as file:
         assert file.read() == large
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("blocking", [True, False])
@@ -87,7 +89,7 @@ def test_a_signal_ends_the_waiting_for_a_reader(blocking: bool) -> None:
     os.close(writer)
     wait_until_full(reader)
     process.terminate()
-    assert process.communicate(timeout=60)[1] == b""
+    assert process.communicate(timeout=PATIENCE)[1] == b""
     assert process.returncode == 128 + signal.SIGTERM
     os.close(reader)
 
@@ -98,7 +100,7 @@ def test_a_reader_that_goes_amid_a_transcript_is_told_by_the_exit_code() -> None
     os.close(writer)
     wait_until_full(reader)
     os.close(reader)
-    assert process.communicate(timeout=60)[1] == b""
+    assert process.communicate(timeout=PATIENCE)[1] == b""
     assert process.returncode == 1
 
 
@@ -120,7 +122,7 @@ def test_messages_wait_for_a_reader_too(tmp_path: Path) -> None:
     assert [line.split(": ")[1] for line in lines] == absent
     assert process.stdout.read() == b"\n" * 200 + b"please try again\n"
     process.stdout.close()
-    assert process.wait(60) == 2
+    assert process.wait(PATIENCE) == 2
 
 
 @pytest.mark.parametrize("gone", ["full", "closed"])

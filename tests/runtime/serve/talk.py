@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from committed import CLIPS
+from patience import PATIENCE
 from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import ClientConnection, connect
 
@@ -41,7 +42,7 @@ class Talk:
             self.say(type, audio=in_base64(samples[start : start + piece].tobytes()))
 
     def hear(self) -> dict[str, Any]:
-        return json.loads(self.socket.recv(timeout=20))
+        return json.loads(self.socket.recv(timeout=PATIENCE))
 
     def hear_the_end(self) -> None:
         """The server closes the connection, and says nothing more."""

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 from served import Served
 from talk import CLIP, OTHER, heard
 
@@ -58,7 +59,7 @@ def test_livekit_has_a_final_transcript_for_each_turn(server: Served) -> None:
         await speech.aclose()
         return finals
 
-    first, second, *rest = asyncio.run(asyncio.wait_for(transcripts(), 60))
+    first, second, *rest = asyncio.run(asyncio.wait_for(transcripts(), PATIENCE))
     assert first == server.transcriber.transcribe(CLIP).text
     assert second
     assert not any(rest)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from voxrun.serve import live as live_module
 from voxrun.serve.errors import Kind, RefusedError
@@ -35,7 +36,7 @@ def test_audio_that_comes_after_the_model_failed_raises_nothing_and_the_failure_
                 pass
         assert refused.value.kind is Kind.FAILED
         live.cancel()
-        await asyncio.wait_for(hearing, 20)
+        await asyncio.wait_for(hearing, PATIENCE)
 
     monkeypatch.setattr(type(transcriber.model), "encode_all", fail)
     asyncio.run(conversation())
@@ -56,13 +57,13 @@ def test_audio_waits_while_nobody_takes_what_the_model_says(
             live.finish()
 
         speaking = asyncio.create_task(speak())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while live._told.qsize() <= 2 or live.waiting:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
         assert live.seconds < n / 2
         assert not speaking.done()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             async for _ in live:
                 pass
         assert live.seconds == n

@@ -7,9 +7,10 @@ import pytest
 import soundfile
 from committed import CLIPS
 from one_thread import strangers
+from patience import until
 from prometheus_client.parser import text_string_to_metric_families
 from served import Served
-from test_limits import begin, client, hear, say, transcript, until
+from test_limits import begin, client, hear, say, transcript
 
 CLIP = CLIPS / "prompts" / "please-try-again.flac"
 

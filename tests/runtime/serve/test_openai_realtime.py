@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import soxr
 from committed import CLIPS
+from patience import PATIENCE
 from served import PLAIN, Served
 from websockets.sync.client import ClientConnection, connect
 
@@ -46,7 +47,7 @@ class Client:
         return dict(self.until("session.updated")["session"])
 
     def hear(self) -> dict[str, Any]:
-        event: dict[str, Any] = json.loads(self.socket.recv(timeout=20))
+        event: dict[str, Any] = json.loads(self.socket.recv(timeout=PATIENCE))
         self.events.append(event)
         return event
 
@@ -523,7 +524,7 @@ def test_a_new_rate_does_not_hold_up_words_that_are_told(transcriber: Transcribe
             await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert not updating.done()
-        await asyncio.wait_for(protocol.heard(Result()), 20)
+        await asyncio.wait_for(protocol.heard(Result()), PATIENCE)
         told.set()
         await updating
         await protocol.close()

@@ -60,7 +60,7 @@ KNOWN: Any = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(session=KNOWN | ANYTHING)
 def test_an_update_is_taken_or_refused(session: Any) -> None:
     before = Choices(model="tiny")

@@ -15,14 +15,15 @@ import pytest
 import soundfile
 import webvtt
 from committed import CLIPS
-from jiwer import wer
+from patience import until
 from served import PLAIN, Served, served
 
+from voxrun.serve.live import LiveSession
 from voxrun.serve.settings import Limits
 from voxrun.transcriber import Transcriber
 
 pytest.importorskip("playwright")
-from browser import INSECURE_NAME, browser, executable
+from browser import INSECURE_NAME, browser, executable, new_page
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 pytestmark = [
@@ -44,6 +45,12 @@ SHOWN_WHOLE = """select => {
     return [...select.options].every(option => context.measureText(option.text).width <= room);
 }""".replace("ARROW", "20")
 """Whether there is room for each choice of a menu."""
+LABELS_OF_COPY = """() => {
+    const button = document.getElementById("copy");
+    window.labels = [];
+    new MutationObserver(() => labels.push(button.textContent)).observe(button, { childList: true });
+}"""
+"""Note what the button says, which may be over sooner than a test looks."""
 IS_SEEN = "(element, [x, y]) => element.contains(document.elementFromPoint(x, y))"
 """Whether nothing lies over an element."""
 CONTROLS = {"button", "combobox", "switch", "checkbox", "meter", "progressbar", "textbox"}
@@ -91,13 +98,13 @@ class Visit:
     @property
     def notice(self) -> str:
         """The message that is shown; waits for one."""
-        return self.page.locator(".notice p").inner_text(timeout=10_000)
+        return self.page.locator(".notice p").inner_text()
 
     def record(self) -> None:
         self.page.get_by_role("button", name="Record").click()
 
     def until(self, state: str) -> None:
-        self.page.locator(f"body[data-state={state}]").wait_for(timeout=20_000)
+        self.page.locator(f"body[data-state={state}]").wait_for()
 
     def drop(self, name: str, content: bytes) -> None:
         """A file, as from the desktop."""
@@ -133,10 +140,8 @@ def visiting(chromium: Browser, server: Served) -> Iterator[Visiting]:
         prepare: Any = None,
         **options: Any,
     ) -> Visit:
-        context = chromium.new_context(**options)
-        context.grant_permissions(permissions)  # all others are denied
-        page = context.new_page()
-        page.set_default_timeout(10_000)
+        page = new_page(chromium, **options)
+        page.context.grant_permissions(permissions)  # all others are denied
         made = Visit(page, expected)
         visits.append(made)
         page.on("request", lambda request: made.requests.append(request.url))
@@ -170,7 +175,7 @@ class Script:
     def first(self, page: Page) -> dict[str, Any]:
         """The first event of the page; waits for it."""
         while not self.received:
-            page.wait_for_timeout(20)
+            page.wait_for_timeout(20)  # which lets Playwright take messages
         return self.received[0]
 
     def _open(self, socket: WebSocketRoute) -> None:
@@ -187,8 +192,22 @@ class Script:
         self.say("transcription.text.delta", text="", words=[{"word": word, "start": start, "end": end}])
 
 
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """The samples that come to the server: on a busy machine the browser loses some of the sound."""
+    blocks: list[np.ndarray] = []
+    hear = LiveSession.hear
+
+    async def hearing(live: LiveSession, samples: np.ndarray) -> None:
+        blocks.append(samples)
+        await hear(live, samples)
+
+    monkeypatch.setattr(LiveSession, "hear", hearing)
+    return blocks
+
+
 def test_what_the_microphone_hears_is_written_and_saved_by_keyboard_alone(
-    visiting: Visiting, transcriber: Transcriber
+    visiting: Visiting, transcriber: Transcriber, received: list[np.ndarray]
 ) -> None:
     visit = visiting()
     page, keyboard = visit.page, visit.page.keyboard
@@ -207,12 +226,14 @@ def test_what_the_microphone_hears_is_written_and_saved_by_keyboard_alone(
     keyboard.press("Enter")
     page.locator("#meter:not([aria-valuenow='0'])").wait_for()
     seconds = ceil(soundfile.info(SPOKEN).duration + SILENCE) + 1
-    expect(page.locator("#clock")).to_have_text(f"0:{seconds:02}", timeout=20_000)
+    past = "|".join(f"{second:02}" for second in range(seconds, 60))
+    expect(page.locator("#clock")).to_have_text(re.compile(f"0:({past})"))
     assert page.get_by_role("button", name="Stop").evaluate("button => button === document.activeElement")
     keyboard.press("Space")
     visit.until("idle")
-    expected, heard = transcriber.transcribe(SPOKEN).text, " ".join(visit.paragraphs)
-    assert wer(expected, heard) < 0.3  # the machine may be too busy for all of the sound
+    session, heard = transcriber.session(live=True), " ".join(visit.paragraphs)
+    said = session.feed(np.concatenate(received)).text + session.finish().text
+    assert heard == " ".join(said.split()) != ""
     announced = page.locator("#announced")  # to screen readers
     expect(announced).not_to_be_empty()
     assert announced.inner_text() in heard
@@ -357,8 +378,9 @@ def test_a_page_without_https_says_so_and_still_opens_files_and_copies(
     visit.drop(FILE.name, FILE.read_bytes())
     page.locator("article").wait_for()
     visit.until("idle")
+    page.evaluate(LABELS_OF_COPY)
     page.get_by_role("button", name="Copy").click()
-    page.get_by_role("button", name="Copied").wait_for()
+    until(lambda: "Copied" in page.evaluate("labels"))
     page.evaluate("document.body.appendChild(document.createElement('textarea')).focus()")
     page.keyboard.press("ControlOrMeta+V")
     assert page.locator("textarea").input_value().strip() == visit.paragraphs[0]

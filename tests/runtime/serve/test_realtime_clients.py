@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import soxr
 from committed import CLIPS
+from patience import PATIENCE
 from served import Served
 
 CLIP = CLIPS / "prompts" / "vm-tempgreeting.flac"
@@ -27,7 +28,7 @@ def pcm(silence: float = 0.0) -> np.ndarray:
 
 def run(awaitable: Awaitable[T]) -> T:
     async def within_time() -> T:
-        return await asyncio.wait_for(awaitable, 30)
+        return await asyncio.wait_for(awaitable, PATIENCE)
 
     return asyncio.run(within_time())
 

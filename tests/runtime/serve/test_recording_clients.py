@@ -12,6 +12,7 @@ import httpx
 import pytest
 import soundfile
 from committed import CLIPS
+from patience import PATIENCE
 from served import Served
 
 from voxrun.stream.results import Result
@@ -38,7 +39,9 @@ def text(server: Served) -> str:
 @pytest.mark.parametrize(("line", "kind"), CURL)
 def test_curl(server: Served, text: str, line: str, kind: str) -> None:
     command = shlex.split(line.format(url=server.url, clip=CLIP))
-    out = subprocess.run([*command, "-sSf"], capture_output=True, check=True, timeout=60).stdout.decode()
+    out = subprocess.run(
+        [*command, "-sSf"], capture_output=True, check=True, timeout=PATIENCE
+    ).stdout.decode()
     if kind == "events":
         last = out.strip().splitlines()[-1]
         out = json.loads(last.removeprefix("data: "))["text"]

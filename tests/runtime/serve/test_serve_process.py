@@ -19,7 +19,7 @@ import pytest
 import soundfile
 import soxr
 from committed import CHECKPOINT, CLIPS, ROOT
-from test_limits import until
+from patience import PATIENCE, until
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -62,7 +62,7 @@ class Process:
 
     def end(self) -> tuple[int, str, str]:
         """Its exit code, what it wrote to stdout, and what it said after it was ready."""
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, out, err
 
 
@@ -181,11 +181,13 @@ def test_an_upload_in_progress_is_waited_for_and_answered(start: Start) -> None:
     form = head.encode() + recording + b"\r\n--x--\r\n"
     request = (
         "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-        f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(form)}\r\n\r\n"
+        f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(form)}\r\n"
+        "Expect: 100-continue\r\n\r\n"
     ).encode()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
-        client.sendall(request + form[:5000])
-        time.sleep(0.2)  # it is accepted by then
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
+        client.sendall(request)
+        assert client.recv(9999).startswith(b"HTTP/1.1 100 ")  # it is accepted
+        client.sendall(form[:5000])
         server.signal(signal.SIGTERM)
         until(lambda: health(server).status_code == 503)
         client.sendall(form[5000:])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import soundfile
 from committed import CLIPS
+from patience import PATIENCE
 from served import PLAIN
 
 from voxrun.errors import WeightsError
@@ -51,7 +52,7 @@ async def lend(shelf: Shelf) -> Any:
 
 
 async def unloaded(shelf: Shelf) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while shelf.loaded:
             await asyncio.sleep(0.001)
 

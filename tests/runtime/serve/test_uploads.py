@@ -5,7 +5,6 @@ import contextlib
 import io
 import json
 import socket
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from tempfile import SpooledTemporaryFile
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 from committed import CLIPS
+from patience import PATIENCE, until
 from served import PLAIN, Served, served
 from starlette import formparsers
 
@@ -51,16 +51,14 @@ def files(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def post(server: Served, **fields: Any) -> httpx.Response:
-    return httpx.post(server.url + PATH, timeout=60, **fields)
+    return httpx.post(server.url + PATH, timeout=PATIENCE, **fields)
 
 
 def is_well(server: Served) -> bool:
     """Whether another client is heard, and nothing of the last is left."""
-    deadline = time.monotonic() + 20
-    while server.service.sessions and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: not server.service.sessions)
     text = post(server, files={"file": CLIP.read_bytes()}).json()["text"]
-    return not server.service.sessions and text == server.transcriber.transcribe(CLIP).text
+    return text == server.transcriber.transcribe(CLIP).text
 
 
 def head(length: int | None = None, boundary: str = "b") -> bytes:
@@ -77,7 +75,7 @@ def part(data: bytes = b"", name: str = 'name="file"; filename="a.wav"') -> byte
 
 def answered(server: Served, *sent: bytes) -> tuple[int, dict[str, Any]]:
     """The status and the error of a request that is sent byte for byte."""
-    with socket.create_connection(("127.0.0.1", server.port), 20) as client:
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
         for data in sent:
             client.sendall(data)
         response = client.recv(1 << 16)
@@ -106,7 +104,7 @@ def test_who_sends_nothing_more_is_not_waited_for(
     small: Served, files: list[Any], monkeypatch: pytest.MonkeyPatch, begins: bytes
 ) -> None:
     monkeypatch.setattr(upload, "PATIENCE", 0.1)
-    status, error = answered(small, head(1000), begins)
+    status, error = answered(small, head(1000) + begins)
     assert (status, error["code"], error["type"]) == (408, "idle", "timeout_error")
     assert all(file.closed for file in files)
 
@@ -116,8 +114,7 @@ def test_who_uploads_slowly_takes_no_place_of_others(small: Served, files: list[
         for _ in range(2):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", small.port)))
             client.sendall(head(1000) + part(b"RIFF"))
-        while len(files) < 2:  # until both have begun
-            time.sleep(0.01)
+        until(lambda: len(files) == 2)  # both have begun
         response = post(small, files={"file": CLIP.read_bytes()})
         assert (response.status_code, response.json()["error"]["code"]) == (503, "overloaded")
         assert response.headers["retry-after"]
@@ -174,7 +171,7 @@ def test_a_client_that_goes_frees_its_place_and_its_file(
     async def leave() -> None:
         async with httpx.AsyncClient() as client:
             form = {"files": {"file": recording}, "data": {"stream": stream}}
-            asking = asyncio.create_task(client.post(server.url + PATH, timeout=60, **form))
+            asking = asyncio.create_task(client.post(server.url + PATH, timeout=PATIENCE, **form))
             while not server.service.sessions:
                 await asyncio.sleep(0.02)
             asking.cancel()
@@ -197,7 +194,7 @@ def test_others_do_not_notice_a_client_that_breaks_off_nor_one_that_sends_garbag
         writer.transport.abort()
 
     async def all_at_once() -> tuple[list[str], int]:
-        async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE) as client:
             forms = [{"file": clip.read_bytes()} for clip in clips] + [{"file": bytes(range(256)) * 4096}]
             asked = [client.post(PATH, files=form) for form in forms]
             *good, bad, _ = await asyncio.gather(*asked, broken())

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 from small_models import random_tensors, small_model, small_params, write_artifact
 
 from voxrun.checkpoint.config import ModelConfig
@@ -102,7 +103,7 @@ class Running:
             self.thread.join()
         if self.stream.leaves:
             return None
-        self.results += [future.result(timeout=120) for future in self.futures]
+        self.results += [future.result(timeout=PATIENCE) for future in self.futures]
         assert joined(self.parts).tokens == joined(self.results).tokens
         assert joined(self.parts).text == joined(self.results).text
         assert self.results[-1].draft == ""
@@ -117,7 +118,7 @@ def check(transcriber: Transcriber, several: list[Stream], samples: np.ndarray) 
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 @given(several=st.lists(streams, min_size=1, max_size=16))
 def test_sessions_together_say_what_each_says_alone(
     transcriber: Transcriber, samples: np.ndarray, several: list[Stream]
@@ -162,7 +163,7 @@ def _folder(tmp_path_factory: pytest.TempPathFactory, sizes: dict[str, Any]) -> 
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6)
 @given(several=st.lists(streams, min_size=2, max_size=16))
 def test_so_do_models_of_awkward_sizes(
     awkward: Transcriber, samples: np.ndarray, several: list[Stream]

@@ -40,7 +40,7 @@ def test_equal_chunks(
 
 
 @pytest.mark.slow
-@settings(deadline=None, derandomize=True, max_examples=6)
+@settings(derandomize=True, max_examples=6)
 @given(ends=st.lists(st.integers(0, 20000), max_size=40))
 def test_random_chunks(
     transcriber: Transcriber, samples: np.ndarray, at_once: Transcript, ends: list[int]
@@ -70,7 +70,7 @@ def test_equal_chunks_of_any_model(random_model: Transcriber, size: int) -> None
 
 
 @pytest.mark.slow
-@settings(deadline=None, derandomize=True, max_examples=12)
+@settings(derandomize=True, max_examples=12)
 @given(
     n=st.integers(0, 40000),
     sound=st.sampled_from(SOUNDS),

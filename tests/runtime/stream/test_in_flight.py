@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import noise
+from patience import PATIENCE
 from scripted import ScriptedModel
 from small_models import small_model
 
@@ -166,7 +167,7 @@ def test_a_session_that_ends_with_a_step_in_flight_leaves_nothing(
     session = Session(model, tokenizer, live=True, look_ahead=1, on_result=end)
     future = session.feed_later(AUDIO[:32000])
     with pytest.raises(ZeroDivisionError) if ending == "raise" else pytest.raises(BaseException):
-        future.result(timeout=60)
+        future.result(timeout=PATIENCE)
     assert tokens(Session(model, tokenizer, look_ahead=1), AUDIO[:16000])
     assert session._computation._state is None
     gc.collect()

@@ -19,7 +19,7 @@ def tokens(*results: Result) -> list[int]:
     return [token.id for result in results for token in result.tokens]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     script=st.lists(st.sampled_from([EOS, WORD, LETTER, *PADDED]), max_size=60),
     look_ahead=st.sampled_from([1, 2, 3, 16]),

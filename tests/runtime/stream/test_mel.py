@@ -20,7 +20,7 @@ def in_chunks(sizes: list[int]) -> np.ndarray:
 
 
 @pytest.mark.slow
-@settings(deadline=None, derandomize=True, max_examples=50)
+@settings(derandomize=True, max_examples=50)
 @given(st.lists(st.integers(1, 2000), min_size=1, max_size=30))
 def test_frames_are_bit_identical_for_any_chunking(sizes: list[int]) -> None:
     assert np.array_equal(in_chunks(sizes), LogMel(AUDIO).feed(SIGNAL))

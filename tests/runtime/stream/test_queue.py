@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 from scripted import ScriptedModel
 
 from voxrun import mlx_thread
@@ -31,7 +32,7 @@ class Held:
         mlx_thread.later(self._wait)
 
     def _wait(self) -> None:
-        self._event.wait(60)
+        self._event.wait(PATIENCE)
 
     def __exit__(self, *_: object) -> None:
         self._event.set()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from voxrun import device
 from voxrun.errors import VoxrunError
@@ -96,6 +97,6 @@ def test_a_choice_that_goes_wrong_in_between_ends_the_session_that_meets_it(
     session, samples = transcriber.session(), np.zeros(16000, np.float32)
     monkeypatch.setenv("VOXRUN_TUNING", "absent.json")
     with pytest.raises(VoxrunError, match=r"VOXRUN_TUNING=absent\.json: No such file"):
-        session.feed_later(samples).result(timeout=60)
+        session.feed_later(samples).result(timeout=PATIENCE)
     monkeypatch.delenv("VOXRUN_TUNING")
-    transcriber.session().feed_later(samples).result(timeout=60)
+    transcriber.session().feed_later(samples).result(timeout=PATIENCE)

@@ -156,7 +156,7 @@ TOKENS = st.lists(
 ).map(lambda parts: [id for part in parts for id in part])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     script=TOKENS,
     pause=st.sampled_from([None, Pause(0.1, 0.1), HALF_SECOND, Pause(2.0, 0.4)]),

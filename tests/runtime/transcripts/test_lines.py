@@ -28,7 +28,7 @@ from voxrun.transcripts.typesetting.pieces import pieces
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["srt", "vtt"])
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(speech(), LAYOUTS)
 def test_nothing_is_lost_no_word_divided_no_line_too_long(
     name: str, words: list[Word], layout: Layout
@@ -76,7 +76,7 @@ def divided(texts: Sequence[str], cues: Sequence[Cue], layout: Layout) -> list[s
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.text("今日人工知能技术最大化計画", min_size=1, max_size=7), max_size=40), LAYOUTS)
 def test_no_word_of_the_model_is_divided(texts: list[str], layout: Layout) -> None:
     words = [Word(text, i * 0.2, i * 0.2 + 0.2) for i, text in enumerate(texts)]

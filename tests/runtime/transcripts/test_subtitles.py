@@ -26,7 +26,7 @@ from voxrun.transcripts.writers import WRITERS
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words_as", [None, CUE, HIGHLIGHT])
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(speech())
 def test_cues_follow_one_another_and_last(words_as: str | None, words: list[Word]) -> None:
     text = document("vtt", words, Layout(words=words_as))
@@ -44,7 +44,7 @@ def test_cues_follow_one_another_and_last(words_as: str | None, words: list[Word
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["srt", "vtt", "tsv"])
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(speech(), st.integers(2, 7), st.sampled_from([None, CUE]))
 def test_however_words_arrive_the_file_is_the_same(
     name: str, words: list[Word], chunk: int, words_as: str | None

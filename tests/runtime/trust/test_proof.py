@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from committed import CLIPS
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from signed_models import FILES, flip, write_artifact, write_manifest, write_provenance
 
@@ -84,7 +84,7 @@ def test_without_a_signature_all_files_but_the_manifest_are_verified(
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400)
 @given(name=st.sampled_from(ALL_FILES), position=st.floats(0, 1), bit=st.integers(0, 7))
 def test_any_flipped_bit_is_noticed(
     name: str, position: float, bit: int, original: Path, public: Path, tmp_path: Path

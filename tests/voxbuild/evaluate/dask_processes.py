@@ -4,9 +4,10 @@ import json
 import os
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
+
+from patience import until
 
 
 @contextmanager
@@ -28,9 +29,7 @@ def worker(address, folder, *options, nanny="--no-nanny"):
         folder, "worker", address, "--nthreads", "1", "--local-directory", folder, nanny, *options
     )
     try:
-        while b"Registered to:" not in (folder / "log").read_bytes():
-            assert process.poll() is None
-            time.sleep(0.02)
+        until(lambda: b"Registered to:" in (folder / "log").read_bytes(), process)
         yield process
     finally:
         _end(process)
@@ -50,6 +49,4 @@ def _end(process):
 
 def wait_for(file: Path, process=None):
     """Wait until a file is there and has content."""
-    while not (file.is_file() and file.stat().st_size):
-        assert process is None or process.poll() is None
-        time.sleep(0.02)
+    until(lambda: file.is_file() and file.stat().st_size, process)

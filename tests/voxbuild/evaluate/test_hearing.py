@@ -13,6 +13,7 @@ import hearings
 import numpy as np
 import pytest
 from hearings import CHECKPOINT, coarser, jobs_of, model_of, shortest
+from patience import PATIENCE
 from small_sources import unusable_model
 
 from voxbuild.errors import ValidationError
@@ -164,7 +165,7 @@ def test_a_run_goes_on_where_it_was_ended(tmp_path, end):
     for _ in range(2):
         assert process.stdout.readline() == b"heard\n"
     process.send_signal(end)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     jobs, runner = jobs_of(model_of(CHECKPOINT), shortest(8)), Counting()
     found = references(jobs, Records(folder), runner)

@@ -68,7 +68,7 @@ def recipes(root):
 
 
 @pytest.mark.slow
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, suppress_health_check=list(HealthCheck))
 @given(header=headers(), number=st.integers(0, 3))
 def test_any_header_gives_a_plan_or_one_sentence(recipes, header, number):
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from artifacts import REPO, contents, make_artifact
 from hub_server import TOKEN
+from patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -227,7 +228,7 @@ def test_ctrl_c_reports_what_was_published(hub, hub_environment, tmp_path):
         text=True,
     )
     hub.before("PUT /lfs", lambda: process.send_signal(signal.SIGINT))
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGINT
     assert out == ""
     assert err.strip() == (

@@ -14,9 +14,7 @@ from fault_table import ROWS
 from hub_server import Refusal
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import RevisionNotFoundError
-from mishaps import for_good, once, outcome, play
-
-from voxbuild.publish.hub import client
+from mishaps import SlowAnswers, for_good, once, outcome, play
 
 pytestmark = [
     pytest.mark.slow,
@@ -103,9 +101,13 @@ def test_refused_for_good(at_each_call, at_creation, status):
     at_creation(f"{status}, for good, the repository is new", act_at)
 
 
-def test_a_slow_drip_once(at_each_call, monkeypatch):
-    monkeypatch.setattr(client, "TIMEOUT", 0.3)
-    found = at_each_call("20 bytes a second, once", lambda world, number: once(number, drip=20), first=True)
+def test_a_slow_answer_once(at_each_call, slept, monkeypatch):
+    slow = SlowAnswers(monkeypatch)
+
+    def act_at(world, number):
+        return slow.at(once(number, slow=True))
+
+    found = at_each_call("the answer is too slow, once", act_at, first=True)
     assert {outcome.said for outcome in found} == {"published"}
 
 

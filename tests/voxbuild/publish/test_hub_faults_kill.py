@@ -10,6 +10,7 @@ import pytest
 from fault_table import ROWS
 from hub_server import TOKEN
 from mishaps import once, outcome
+from patience import PATIENCE
 from publishers import publish_alone
 
 pytestmark = [
@@ -18,7 +19,6 @@ pytestmark = [
 ]
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["voxbuild.publish.hub.target", "huggingface_hub.hf_api", "httpx2"])
-PATIENCE = 60
 
 
 class Doomed:
@@ -56,13 +56,6 @@ def test_killed_within_an_upload(new_world, calls):
     number = next(n for n, call in enumerate(calls) if call.startswith("PUT "))
     world = new_world()
     doomed = Doomed(world)
-
-    def act(n, call):
-        if n == number:  # when half of it has come, more or less
-            threading.Timer(0.1, doomed.kill).start()
-            return {"drip": 30_000}
-        return {}
-
-    found = outcome(world, act, publish=doomed.publish)
+    found = outcome(world, once(number, within=doomed.kill), publish=doomed.publish)
     assert found.said == "killed"
     ROWS["SIGKILL within an upload"] = {number + 1: found}

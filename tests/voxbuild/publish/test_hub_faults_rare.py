@@ -4,8 +4,8 @@ import pytest
 from artifacts import contents
 from fault_table import ROWS
 from hub_server import TOKEN, Refusal, flipped, swapped, truncated
-from mishaps import Outcome, Script, for_good, once, outcome, plain, play
-from publishers import ATTRIBUTES, CARD, attempt, hashes, release_of
+from mishaps import Outcome, Script, SlowAnswers, for_good, once, outcome, plain, play
+from publishers import ATTRIBUTES, CARD, attempt, disconnect, hashes, release_of
 
 from voxbuild.publish.hub import client, target
 
@@ -56,13 +56,20 @@ def test_a_wrong_sha256_from_lfs_is_not_tagged(at, new_world):
 
 
 def test_a_lasting_slow_answer_ends_the_publish(at, monkeypatch):
-    monkeypatch.setattr(client, "TIMEOUT", 0.3)
     monkeypatch.setattr(client, "WAITS", ())
-    at("20 bytes a second, for good", "GET /REPO/refs", lambda n: for_good(n, drip=20), "is too slow")
+    slow = SlowAnswers(monkeypatch)
+    kind, call = "the answer is too slow, for good", "GET /REPO/refs"
+    at(kind, call, lambda n: slow.at(for_good(n, slow=True)), "is too slow")
 
 
 def test_a_server_that_never_answers_ends_the_publish(at, monkeypatch):
-    monkeypatch.setattr(client, "TIMEOUT", 0.3)
+    def impatient(request, limit=client._limit):
+        limit(request)
+        if "/tree/" in request.url.path:
+            request.extensions["timeout"]["read"] = 0.3
+
+    monkeypatch.setattr(client, "_limit", impatient)
+    disconnect()  # the next client has this limit
     monkeypatch.setattr(client, "WAITS", ())
     at("no answer at all", "GET /REPO/tree", lambda n: for_good(n, hang=True), "timed out")
 

@@ -465,7 +465,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(STEPS)
 def test_any_sequence_of_operations_keeps_every_tags_bytes(steps):
     with tempfile.TemporaryDirectory() as temporary:

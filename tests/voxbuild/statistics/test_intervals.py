@@ -14,7 +14,7 @@ CLIPS = st.lists(
     max_size=40,
 )
 """Errors of ours and of theirs, words, speaker."""
-LAWS = settings(max_examples=40, deadline=None)
+LAWS = settings(max_examples=40)
 
 
 def holds(estimate):

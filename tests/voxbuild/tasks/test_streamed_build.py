@@ -7,10 +7,10 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 from hub_server import TOKEN, serving
+from patience import PATIENCE, until
 from projects import FAILED, HEARD, doit, doit_command, edit, executed, make_project
 from small_sources import header_of, params_of, write_checkpoint
 
@@ -240,11 +240,9 @@ def test_a_build_that_was_ended_goes_on_where_it_was(long_build, hub, environmen
     with subprocess.Popen(
         doit_command(*words), cwd=project, env=os.environ | environment, stdout=-1, stderr=-2, text=True
     ) as process:
-        while not (journal.is_file() and json.loads(journal.read_text()).get("begun")):
-            assert process.poll() is None
-            time.sleep(0.02)
+        until(lambda: journal.is_file() and json.loads(journal.read_text()).get("begun"), process)
         process.send_signal(how)
-        said, _ = process.communicate(timeout=25)
+        said, _ = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in said
     hub.faults.clear()
     first = hub.sent[place]

@@ -54,7 +54,7 @@ def test_the_product_is_summed_in_order_with_fused_steps(rank):
     assert np.array_equal(merged, by_definition(rows, a, b, 1.7))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 9), st.integers(1, 40), st.lists(st.integers(0, 12), min_size=1, max_size=6))
 def test_rows_merged_in_chunks_are_the_rows_merged_at_once(rank, columns, sizes):
     ends = np.cumsum(sizes)

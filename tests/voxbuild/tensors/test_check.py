@@ -67,7 +67,7 @@ def check(rows, dtype, how):
 
 
 @all_ways
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     dtype=st.sampled_from(sorted(MX)),
     exponents=st.lists(st.integers(-150, 128), min_size=1, max_size=4),
@@ -88,7 +88,7 @@ def test_any_magnitude_is_stored_nearly_or_refused(how, dtype, exponents, spread
 
 
 @all_ways
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(dtype=st.sampled_from(sorted(MX)), seed=st.integers(0, 2**32 - 1), few=st.integers(1, 6))
 def test_any_bits_are_stored_nearly_or_refused(how, dtype, seed, few):
     rng = np.random.default_rng(seed)

@@ -205,7 +205,7 @@ FIELDS = st.tuples(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(changes=st.lists(st.tuples(FIELDS, VALUES), min_size=1, max_size=3), cut=st.integers(-3, 3))
 def test_any_header_is_accepted_or_raises_a_checkpoint_error(tmp_path_factory, changes, cut):
     header = {"a": entry(0, 8, "BF16", [2, 2]), "b": entry(8, 12), "__metadata__": {}}
@@ -225,7 +225,7 @@ def test_any_header_is_accepted_or_raises_a_checkpoint_error(tmp_path_factory, c
         assert sum(map(len, found.values())) == 12
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_flipped_bytes_of_a_header_never_crash(tmp_path_factory, data):
     content = bytearray(pack({"a": entry(0, 8, "BF16", [2, 2]), "b": entry(8, 12)}, bytes(12)))

@@ -45,7 +45,7 @@ def in_full(parts, dtype, how):
     return scales * unpacked(parts["weight"], how.bits) + biases
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     how=quantizations,
     dtype=st.sampled_from(DTYPES),

@@ -108,7 +108,7 @@ def test_hostile_weights_give_the_bytes_of_mlx(dtype, how):
 
 
 @modes
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     dtype=st.sampled_from(sorted(STORED)),
     palette=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=6),

@@ -28,7 +28,7 @@ lengths = st.lists(st.one_of(st.integers(0, 130), st.integers(0, 5000)), max_siz
 
 
 @pytest.mark.usefixtures("way")
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(lengths, st.randoms(use_true_random=False))
 def test_a_hash_goes_on_from_every_state(counts, random):
     parts = [random.randbytes(count) for count in counts]
