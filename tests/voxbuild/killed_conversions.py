@@ -37,14 +37,16 @@ class Moments:
 
     def __init__(self, last):
         self.count, self.last = 0, last
-        os.fsync, os.replace = self._watched(os.fsync), self._watched(os.replace)
+        for name in ("pwrite", "fsync", "replace"):
+            setattr(os, name, self._watched(getattr(os, name)))
         CheckpointWriter._append = self._watched(CheckpointWriter._append)
 
     def _watched(self, function):
         def watched(*arguments):
             self._pass()
-            function(*arguments)
+            given = function(*arguments)
             self._pass()
+            return given
 
         return watched
 

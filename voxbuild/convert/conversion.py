@@ -115,9 +115,7 @@ class Conversion:
                 all_of_them = [(self, journal), *others]
                 with _forgotten_if_wrong(*(each for _, each in all_of_them)), ExitStack() as opened:
                     writers = [
-                        opened.enter_context(
-                            conversion._writer(each, updates, ready, cached=conversion is self)
-                        )
+                        opened.enter_context(conversion._writer(each, updates, ready))
                         for conversion, each in all_of_them
                     ]
                     hashes = _in_one_read(writers, weights, proofs)
@@ -127,20 +125,15 @@ class Conversion:
         return {name: Entry((folder / name).stat().st_size, sha256) for name, sha256 in hashes.items()}
 
     @contextmanager
-    def _writer(
-        self, journal: Journal, updates: Updates, ready: Iterable[Path], *, cached: bool
-    ) -> Iterator["ShardWriter"]:
-        """What writes the shards while the source is read. Raises ConvertError if moments are missing.
-
-        `cached`: whether they are read soon, as they are validated next.
-        """
+    def _writer(self, journal: Journal, updates: Updates, ready: Iterable[Path]) -> Iterator["ShardWriter"]:
+        """What writes the shards while the source is read. Raises ConvertError if moments are missing."""
         from .ready import ready_in
         from .shard_writer import ShardWriter
 
         with (
             moments_of(self.variant, self.plan) as found,
             ready_in(ready, self.plan, self.lock) as there,
-            closing(ShardWriter(self.plan, journal, found, updates, there, cached=cached)) as writer,
+            closing(ShardWriter(self.plan, journal, found, updates, there)) as writer,
         ):
             yield writer
 

@@ -53,14 +53,11 @@ class ShardWriter:
         found: Found = NO_MOMENTS,
         updates: Updates = NO_UPDATES,
         ready: Mapping[str, Ready] = NOTHING_READY,
-        *,
-        cached: bool = True,
     ) -> None:
         """`found` has the moments that a search needs, `updates` an adapter's, by module, `ready` tensors
-        that other artifacts hold, by name; `cached`: see `CheckpointWriter`. Reads what is finished, to
-        compare its hash.
+        that other artifacts hold, by name. Reads what is finished, to compare its hash.
         """
-        self.plan, self.journal, self._cached = plan, journal, cached
+        self.plan, self.journal = plan, journal
         self.error: Exception | None = None
         self._found, self._updates, self._ready = found, updates, ready
         self._shards = plan.shards
@@ -153,7 +150,7 @@ class ShardWriter:
     def _opened(self, prefix: Prefix | None = None) -> CheckpointWriter:
         name = self._left[0]
         outputs = [output for tensor in self._shards[name] for output in tensor.outputs]
-        return CheckpointWriter(self.journal.unfinished(name), outputs, prefix, cached=self._cached)
+        return CheckpointWriter(self.journal.unfinished(name), outputs, prefix)
 
     def _end_tensor(self, writer: CheckpointWriter, piece: Piece, source: OnePass | Passes) -> None:
         """Write scales and biases, which are much smaller than packed weights, behind these."""

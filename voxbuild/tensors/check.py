@@ -14,7 +14,7 @@ from voxbuild.errors import ConvertError
 
 from .kernels import E2M1, EPSILON, ONE, compiled, wide
 from .modes import MODES, Quantization
-from .quantize import KINDS, Rows, bits_of, cast, is_finite
+from .quantize import KINDS, Ranges, Rows, bits_of, cast, is_finite
 
 E4M3_NUMBERS = np.array(
     [c * 2.0**-9 if c < 8 else (1 + c % 8 / 8) * 2.0 ** (c // 8 - 7) for c in range(127)] + [np.nan],
@@ -51,12 +51,21 @@ def check_cast(rows: Rows, dtype: str, stored: Rows, to: str, place: Place) -> N
     raise ConvertError(f"{where}; the source is damaged, so repair or replace it")
 
 
-def check_quantized(rows: Rows, dtype: str, how: Quantization, parts: dict[str, Rows], place: Place) -> None:
+def check_quantized(
+    rows: Rows,
+    dtype: str,
+    how: Quantization,
+    parts: dict[str, Rows],
+    place: Place,
+    ranges: Ranges | None = None,
+) -> None:
     """Rows [n, columns], all finite, and the `parts` (leaf -> array) that they were quantized to.
+
+    `ranges` are those of their groups, if they are known.
 
     Raises ConvertError with the first group that would be read as numbers that are not finite, or absurd.
     """
-    most = greatest_weights(rows, dtype, how.group_size)
+    most = (ranges or Ranges.of(rows, dtype, how.group_size)).magnitudes(dtype)
     are_ordinary, read = READERS[MODES[how.mode].kernel]
     if are_ordinary(parts, dtype, how, most):
         return
@@ -91,14 +100,6 @@ def _proven(parts: dict[str, Rows], rows: Rows, dtype: str, how: Quantization, r
         read = _rounded(_rounded(scale * codes.astype(np.float32), dtype) + bias, dtype)
         near = np.abs(read - weights) <= np.abs(weights).max() + np.float32(2) * EPSILON
     return bool(near.all())
-
-
-def greatest_weights(rows: Rows, dtype: str, group_size: int) -> Rows:
-    """The greatest magnitude of each group, float32 [n, groups]."""
-    bits = bits_of(rows, dtype)
-    most = np.empty((len(rows), rows.shape[1] // group_size), bits.dtype)
-    greatest_in_groups(bits, group_size, most)
-    return _floats(most.view(rows.dtype), dtype)
 
 
 def _lines(parts: dict[str, Rows], dtype: str, how: Quantization, most: Rows) -> tuple[Rows, Rows]:
@@ -199,18 +200,6 @@ def are_ordinary_small_floats(codes, scales, numbers, factors, most, far):  # ty
         right = reach <= below and reach >= most[group] / np.float32(2) - spare
         wrong += np.int32(not right)
     return wrong == 0
-
-
-@compiled
-def greatest_in_groups(rows, count, most):  # type: ignore
-    """The greatest magnitude of each group of `count` stored floats [n, columns], as bits [n, groups]."""
-    mask = rows.dtype.type((1 << (8 * rows.itemsize - 1)) - 1)
-    for i in range(uint64(most.shape[0])):
-        for group in range(uint64(most.shape[1])):
-            top = rows.dtype.type(0)
-            for j in range(group * uint64(count), (group + ONE) * uint64(count)):
-                top = max(top, rows[i, j] & mask)
-            most[i, group] = top
 
 
 @compiled

@@ -117,21 +117,22 @@ def greatest_magnitude(stored):  # type: ignore
 
 
 @compiled
-def ordered(number):  # type: ignore
-    """The bits of a float32 to an integer with the same order, and back."""
-    return np.int32(number ^ (np.int32(number >> np.int32(31)) & MAGNITUDE))
+def extremes(rows, count, low, high):  # type: ignore
+    """The least and the greatest of each group of `count` stored floats [n, columns], as bits [n, groups].
 
-
-@compiled
-def extremes(numbers, count, low, high):  # type: ignore
-    """The least and the greatest number of each group [groups]."""
-    for group in range(uint64(low.shape[0])):
-        least, most = MAGNITUDE, np.int32(~MAGNITUDE)
-        for j in range(group * count, (group + ONE) * count):
-            key = ordered(numbers[j])
-            least = min(least, key)
-            most = max(most, key)
-        low[group], high[group] = ordered(least), ordered(most)
+    All are signed integers; what is not finite is beyond all that is.
+    """
+    sign = rows.dtype.type(8 * rows.itemsize - 1)
+    magnitude = rows.dtype.type((1 << (8 * rows.itemsize - 1)) - 1)
+    for i in range(uint64(low.shape[0])):
+        for group in range(uint64(low.shape[1])):
+            least, most = magnitude, rows.dtype.type(~magnitude)
+            for j in range(group * uint64(count), (group + ONE) * uint64(count)):
+                # an integer with the order of the floats; the same gives the float back
+                key = rows.dtype.type(rows[i, j] ^ rows.dtype.type(rows[i, j] >> sign & magnitude))
+                least, most = min(least, key), max(most, key)
+            low[i, group] = least ^ rows.dtype.type(least >> sign & magnitude)
+            high[i, group] = most ^ rows.dtype.type(most >> sign & magnitude)
 
 
 @compiled
@@ -162,6 +163,14 @@ def affine_codes(values, count, scale, bias, top, codes):  # type: ignore
 @compiled
 def pack(words, bits, packed):  # type: ignore
     """Pack codes of one byte each, eight in a word, to `bits` each, low bits first."""
+    if bits == 8:
+        packed[:] = words.view(np.uint32)
+        return
+    if bits == 4:  # most artifacts, and much shorter than what follows
+        pairs, bytes_ = words.view(np.uint16), packed.view(np.uint8)
+        for j in range(uint64(pairs.shape[0])):
+            bytes_[j] = np.uint8(pairs[j] | pairs[j] >> np.uint16(4))
+        return
     # Three times, each two neighbouring fields become one: `low` masks what stays, `high` what moves.
     one, two, four = np.uint64(bits), np.uint64(2 * bits), np.uint64(4 * bits)
     low1 = np.uint64((1 << bits) - 1) * np.uint64(0x0001000100010001)
@@ -175,7 +184,7 @@ def pack(words, bits, packed):  # type: ignore
         x = x & low2 | x >> gap2 & high2
         words[j] = x & low4 | x >> gap4 & high4
     # So many words are whole words of 32 bits together; each of these begins in one and may end in the next.
-    period = uint64(1) if bits % 4 == 0 else uint64(2) if bits % 2 == 0 else uint64(4)
+    period = uint64(2) if bits % 2 == 0 else uint64(4)
     size = uint64(8 * bits)
     filled = size * period // WORD
     for i in range(filled):
@@ -195,24 +204,27 @@ def pack_rows(codes, width, weight):  # type: ignore
 
 
 @compiled
-def affine(rows, kind, bits, group_size, weight, scales, biases):  # type: ignore
-    """Quantize rows [n, columns] of stored floats.
+def affine(rows, kind, bits, lows, highs, weight, scales, biases):  # type: ignore
+    """Quantize rows [n, columns] of stored floats, whose groups have these `extremes`.
 
     `weight` uint32 [n, columns * bits / 32]; `scales` and `biases` [n, columns / group_size] of that kind.
     """
-    columns, count = uint64(rows.shape[1]), uint64(group_size)
-    top = np.int32((1 << bits) - 1)
+    columns, top = uint64(rows.shape[1]), np.int32((1 << bits) - 1)
+    low, high, scale, bias = np.empty((4, lows.size), np.int32)
+    widen(lows.reshape(-1), kind, low)
+    widen(highs.reshape(-1), kind, high)
+    line = scale.view(np.float32), bias.view(np.float32)
+    affine_lines(low.view(np.float32), high.view(np.float32), np.float32(top), line[0], line[1])
+    narrow(scale, kind, scales.reshape(-1))
+    narrow(bias, kind, biases.reshape(-1))
+    groups = uint64(lows.shape[1])
     numbers, codes = np.empty(columns, np.int32), np.empty(columns, np.uint8)
-    low, high, scale, bias = np.empty((4, columns // count), np.int32)
     for i in range(uint64(rows.shape[0])):
         widen(rows[i], kind, numbers)
-        extremes(numbers, count, low, high)
-        line = scale.view(np.float32), bias.view(np.float32)
-        affine_lines(low.view(np.float32), high.view(np.float32), np.float32(top), line[0], line[1])
-        affine_codes(numbers.view(np.float32), count, line[0], line[1], top, codes)
+        first, last = i * groups, (i + ONE) * groups
+        steps, offsets = line[0][first:last], line[1][first:last]
+        affine_codes(numbers.view(np.float32), columns // groups, steps, offsets, top, codes)
         pack(codes.view(np.uint64), bits, weight[i])
-        narrow(scale, kind, scales[i])
-        narrow(bias, kind, biases[i])
 
 
 @compiled

@@ -5,6 +5,7 @@ Storage form is uint16 for bfloat16, which NumPy lacks, else float16 or float32.
 """
 
 import os
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ _STORED: dict[str, Any] = {
     "U8": np.uint8,
 }
 _BITS: dict[str, Any] = {"BF16": np.uint16, "F16": np.uint16, "F32": np.uint32}
+_SIGNED: dict[str, Any] = {"BF16": np.int16, "F16": np.int16, "F32": np.int32}
 _INFINITY = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000}
 KINDS = {"BF16": kernels.BFLOAT16, "F16": kernels.FLOAT16, "F32": kernels.FLOAT32}
 """safetensors dtype -> the `kind` of the kernels."""
@@ -69,13 +71,42 @@ def is_finite(rows: Rows, dtype: str) -> bool:
     return bool(kernels.greatest_magnitude(bits_of(rows, dtype).reshape(-1)) < _INFINITY[dtype])
 
 
+@dataclass(frozen=True)
+class Ranges:
+    """The least and the greatest value of each group of a matrix's rows [n, groups], in storage form."""
+
+    low: Rows
+    high: Rows
+
+    @classmethod
+    def of(cls, rows: Rows, dtype: str, group_size: int) -> "Ranges":
+        """Those of rows [n, columns]; what is not finite counts as beyond all that is."""
+        bits = bits_of(rows, dtype)
+        low, high = np.empty((2, len(rows), rows.shape[1] // group_size), bits.dtype)
+        signed = _SIGNED[dtype]
+        kernels.extremes(bits.view(signed), group_size, low.view(signed), high.view(signed))
+        return cls(low.view(rows.dtype), high.view(rows.dtype))
+
+    def are_finite(self, dtype: str) -> bool:
+        """Whether all values of all groups are finite."""
+        return is_finite(self.low, dtype) and is_finite(self.high, dtype)
+
+    def magnitudes(self, dtype: str) -> Rows:
+        """The greatest magnitude of each group, float32 [n, groups]."""
+        low, high = (np.abs(cast(end, dtype, "F32")) for end in (self.low, self.high))
+        most: Rows = np.maximum(low, high)
+        return most
+
+
 def transposed(rows: Rows) -> Rows:
     """The axes 1 and 2 swapped, contiguous."""
     return np.ascontiguousarray(rows.swapaxes(1, 2))
 
 
-def quantize_rows(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
+def quantize_rows(rows: Rows, dtype: str, how: Quantization, ranges: Ranges | None = None) -> dict[str, Rows]:
     """Rows [n, columns], all finite -> leaf -> packed weights, scales and, if the mode has them, biases.
+
+    `ranges` are those of their groups, if they are known.
 
     `weight` is uint32 [n, columns * bits / 32]; the others [n, columns / group_size] have the rows' dtype, or
     uint8 if the mode says so. A group lies within a row, so the bytes do not depend on how rows are chunked.
@@ -88,16 +119,22 @@ def quantize_rows(rows: Rows, dtype: str, how: Quantization) -> dict[str, Rows]:
         return _quantized_by_mlx(rows, dtype, how)
     n, columns = rows.shape
     weight = np.empty((n, columns * how.bits // 32), np.uint32)
-    return {"weight": weight, **KERNELS[MODES[how.mode].kernel](rows, dtype, how, weight)}
+    return {"weight": weight, **KERNELS[MODES[how.mode].kernel](rows, dtype, how, weight, ranges)}
 
 
-def _affine(rows: Rows, dtype: str, how: Quantization, weight: Rows) -> dict[str, Rows]:
+def _affine(
+    rows: Rows, dtype: str, how: Quantization, weight: Rows, ranges: Ranges | None
+) -> dict[str, Rows]:
+    known = ranges or Ranges.of(rows, dtype, how.group_size)
+    ends = bits_of(known.low, dtype), bits_of(known.high, dtype)
     scales, biases = np.empty((2, len(rows), rows.shape[1] // how.group_size), _BITS[dtype])
-    kernels.affine(bits_of(rows, dtype), KINDS[dtype], how.bits, how.group_size, weight, scales, biases)
+    kernels.affine(bits_of(rows, dtype), KINDS[dtype], how.bits, *ends, weight, scales, biases)
     return {"scales": scales.view(_STORED[dtype]), "biases": biases.view(_STORED[dtype])}
 
 
-def _small_floats(rows: Rows, dtype: str, how: Quantization, weight: Rows) -> dict[str, Rows]:
+def _small_floats(
+    rows: Rows, dtype: str, how: Quantization, weight: Rows, ranges: Ranges | None
+) -> dict[str, Rows]:
     assert (how.bits, how.group_size) in SMALL_FLOATS, f"no kernel computes {how.in_words}"
     scales = np.empty((len(rows), rows.shape[1] // how.group_size), np.uint8)
     kernels.small_floats(bits_of(rows, dtype), KINDS[dtype], how.bits, how.group_size, weight, scales)

@@ -99,8 +99,7 @@ def stop_at(patch, number):
         def write(self, *data):
             calls.append(data)
             if len(calls) == number:
-                self._appending.wait()
-                self._syncing.wait()
+                self.wait()
                 raise KeyboardInterrupt
             super().write(*data)
 
