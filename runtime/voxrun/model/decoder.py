@@ -76,13 +76,13 @@ class LanguageModel(nn.Module):
         """X [1, n, dim] -> hidden states [1, n, dim] after the last norm; gains and spans of each layer."""
         shared = self.layers[0].attention.begin(spans)
         caches = [layer[0].cache for layer in spans]
-        if self._compiled is None or shared is None or x.shape[1] > 1 or caches[0].keys is None:
+        if self._compiled is None or shared is None or x.shape[1] > 1 or caches[0].ring is None:
             return self._through(x, gains, spans, shared)
         place = shared.places[0]
-        rings = [(cache.keys, cache.values) for cache in caches]
+        rings = [cache.ring for cache in caches]
         hidden, rings = self._compiled(x, gains, shared.positions, place.slots, place.mask, rings)
-        for cache, (keys, values) in zip(caches, rings, strict=True):
-            cache.keys, cache.values = keys, values
+        for cache, ring in zip(caches, rings, strict=True):
+            cache.ring = ring
         return hidden
 
     def _through(
@@ -95,11 +95,11 @@ class LanguageModel(nn.Module):
     def _step(
         self, x: mx.array, gains: list[Any], positions: mx.array, slots: mx.array, mask: mx.array, rings: Any
     ) -> Any:
-        """One row as a function of arrays alone: hidden states, and each layer's keys and values after it."""
-        caches = [RingCache.of(self._window, keys, values) for keys, values in rings]
+        """One row as a function of arrays alone: hidden states, and each layer's ring after it."""
+        caches = [RingCache.of(self._window, ring) for ring in rings]
         shared = Pass(positions, [Place(1, slots, mask)])
         hidden = self._through(x, gains, [[Span(cache, 1)] for cache in caches], shared)
-        return hidden, [(cache.keys, cache.values) for cache in caches]
+        return hidden, [cache.ring for cache in caches]
 
     def logits(self, hidden: Any) -> Any:
         """Hidden [1, n, dim] -> float32 logits [1, n, vocabulary]."""

@@ -70,20 +70,22 @@ class Attention(nn.Module):
         fuse(self, ("q_proj", "k_proj", "v_proj"), "qkv_proj")
 
     def _in_rings(self, x: Any, spans: Sequence[Span], shared: Pass) -> Any:
-        """Attention by MLX, of queries and keys that are rotated together."""
+        """Attention by MLX, of queries and keys that are rotated together, before they are apart."""
         if "qkv_proj" in self:
             qkv = self.qkv_proj(x)
         else:
             qkv = mx.concatenate([self.q_proj(x), self.k_proj(x), self.v_proj(x)], axis=-1)
         n, total = x.shape[1], self._heads + 2 * self._kv_heads
-        if len(spans) > 1 or n == 1:  # each stream is at a position of its own
-            heads = qkv.reshape(n, total, 1, self._head_dim)
+        together = len(spans) == 1  # else each row is of a stream, at a position of its own
+        rows = qkv if together else qkv.reshape(n, 1, -1)
+        turned = self._rotary.turned(rows, shared.positions, still=self._kv_heads)
+        if together and n > 1:
+            heads = turned.reshape(1, n, total, self._head_dim).swapaxes(1, 2)
         else:
-            heads = qkv.reshape(1, n, total, self._head_dim).swapaxes(1, 2)
-        turned, v = mx.split(heads, [self._heads + self._kv_heads], axis=1)
-        q, k = mx.split(self._rotary.turned(turned, shared.positions), [self._heads], axis=1)
+            heads = turned.reshape(n, total, 1, self._head_dim)
+        q, kv = mx.split(heads, [self._heads], axis=1)
         caches = [cache for cache, _ in spans]
-        return attend_rings(q, k, v, caches, shared.places, self._head_dim**-0.5)
+        return attend_rings(q, kv, caches, shared.places, self._head_dim**-0.5)
 
     def _in_numpy(self, x: Any, spans: Sequence[Span]) -> Any:
         """Attention by NumPy, also of MLX's arrays."""
