@@ -45,11 +45,15 @@ def parameter(path: str, leaf: str) -> Callable[[VoxtralRealtime, Patch], None]:
 
 def gains(model: VoxtralRealtime, patch: Patch) -> None:
     """The delay's gains stay as they were computed."""
-    patch.setattr(
-        LanguageModel,
-        "gains",
-        lambda self, n, dim, dtype: [mx.ones((1, dim)) for _ in self.layers],
-    )
+    original = LanguageModel.gains
+    patch.setattr(LanguageModel, "gains", lambda self, n, dim, dtype: original(self, n, dim, mx.float32))
+
+
+def norm_weights(model: VoxtralRealtime, patch: Patch) -> None:
+    """Only the norms' weights times the gains are wide, which passes of one delay take."""
+    for delay in (6, 30):
+        made = model.gains(delay)
+        made.weights = [wide(weight) for weight in made.weights or ()]
 
 
 def mask(model: VoxtralRealtime, patch: Patch) -> None:
@@ -115,6 +119,7 @@ class Leak:
 DECODER, ENCODER = "language_model.layers.1", "encoder.layers.0"
 LEAKS = [
     Leak("gain", gains, f"{DECODER}.mlp"),
+    Leak("gain in a norm's weight", norm_weights, f"{DECODER}.mlp"),
     Leak("rotary table", widened(Rotary, "_rope"), f"{ENCODER}.attention.o_proj"),
     Leak("rotary table when positions are renumbered", widened(Attention, "_turn"), "rings"),
     Leak("mask", mask, f"{ENCODER}.attention.o_proj"),

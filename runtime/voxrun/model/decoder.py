@@ -41,12 +41,28 @@ class DecoderBlock(nn.Module):
         self.mlp = FeedForward(c)
 
     def __call__(self, x: Any, gain: Any, spans: Sequence[Span], shared: Pass | None = None) -> Any:
-        """X [1, n, dim], the rows of all spans, gain [n or 1, dim] -> [1, n, dim].
+        """X [1, n, dim], the rows of all spans, gain [n or 1, dim] or [dim] -> [1, n, dim].
 
-        `shared` as for `Attention`.
+        Gain and `shared` as for `scaled` and `Attention`.
         """
-        x = x + self.attention(self.attn_norm(x), spans, shared)
-        return x + self.mlp(self.ffn_norm(x) * gain)
+        x = self.attention(self.attn_norm(x), spans, shared, x)
+        return self.mlp(self.scaled(x, gain), x)
+
+    def scaled(self, x: Any, gain: Any) -> Any:
+        """What the FFN is given: the norm of x, times the gain [n or 1, dim].
+
+        Of one dimension it is the norm's weight times a gain (`Gains.weights`).
+        """
+        if gain.ndim == 1:
+            return mx.fast.rms_norm(x, gain, self.ffn_norm.eps)
+        return self.ffn_norm(x) * gain
+
+
+class Gains(list[Any]):
+    """A delay's gain [1, dim] for each layer."""
+
+    weights: list[mx.array] | None = None
+    """For passes by MLX in which all rows have this delay: the FFN norms' weights times the gains, [dim]."""
 
 
 class LanguageModel(nn.Module):
@@ -65,11 +81,13 @@ class LanguageModel(nn.Module):
         """Trace steps of one row once for each capacity of the rings: see `VoxtralRealtime.compile_steps`."""
         self._compiled = mx.compile(self._step)
 
-    def gains(self, n_delay: int, dim: int, dtype: mx.Dtype) -> list[mx.array]:
-        """Each layer's gain [1, dim] for a delay of `n_delay` positions."""
+    def gains(self, n_delay: int, dim: int, dtype: mx.Dtype) -> Gains:
+        """The layers' gains for a delay of `n_delay` positions."""
         delay = mx.array(delay_embedding(n_delay, dim))
-        gains = [layer.ada_norm(delay).astype(dtype) for layer in self.layers]
-        mx.eval(gains)
+        gains = Gains(layer.ada_norm(delay).astype(dtype) for layer in self.layers)
+        pairs = zip(self.layers, gains, strict=True)
+        gains.weights = [layer.ffn_norm.weight * gain[0] for layer, gain in pairs]
+        mx.eval(gains, gains.weights)
         return gains
 
     def __call__(self, x: Any, gains: Sequence[Any], spans: Sequence[Sequence[Span]]) -> Any:

@@ -15,7 +15,7 @@ from .cache import FlatCache, KVCache
 from .cpu.attention import Seen
 from .cpu.layers import outputs
 from .functions import gated
-from .linear import Linear, fuse
+from .linear import Linear, added, fuse
 from .ring import Pass, RingCache
 from .rotary import rotary
 
@@ -56,14 +56,16 @@ class Attention(nn.Module):
             return None
         return Pass.begin(layers, self._kv_heads, self._head_dim, self._turn)
 
-    def __call__(self, x: Any, spans: Sequence[Span], shared: Pass | None = None) -> Any:
-        """X [1, n, dim] -> [1, n, dim]; appends each stream's positions to its cache.
+    def __call__(
+        self, x: Any, spans: Sequence[Span], shared: Pass | None = None, residual: Any = None
+    ) -> Any:
+        """X [1, n, dim] -> [1, n, dim], plus `residual`; appends each stream's positions to its cache.
 
         `shared` is of `begin`, of this layer alone if it is not given.
         """
         shared = shared or self.begin([spans])
         out = self._in_numpy(x, spans) if shared is None else self._in_rings(x, spans, shared)
-        return self.o_proj(out.reshape(1, x.shape[1], -1))
+        return added(residual, self.o_proj, out.reshape(1, x.shape[1], -1))
 
     def fuse(self) -> None:
         """Compute queries, keys and values in one product, if their matrices are stored alike."""
@@ -125,13 +127,13 @@ class FeedForward(nn.Module):
         self.up_proj = Linear(c.dim, c.hidden_dim, bias=False)
         self.down_proj = Linear(c.hidden_dim, c.dim, bias=c.use_biases)
 
-    def __call__(self, x: Any) -> Any:
-        """X [1, n, dim] -> [1, n, dim]."""
+    def __call__(self, x: Any, residual: Any = None) -> Any:
+        """X [1, n, dim] -> [1, n, dim], plus `residual`."""
         if "gate_up_proj" in self:
             gate, up = mx.split(self.gate_up_proj(x), 2, axis=-1)
         else:
             gate, up = outputs([self.gate_proj, self.up_proj], x)
-        return self.down_proj(gated(gate, up))
+        return added(residual, self.down_proj, gated(gate, up))
 
     def fuse(self) -> None:
         """Compute gate and up in one product, if their matrices are stored alike."""
