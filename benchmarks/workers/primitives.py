@@ -1,6 +1,6 @@
 """Primitives of a pass, and how often the host waits, of one runtime.
 
-    python -m benchmarks.workers.primitives voxrun|voxmlx --model DIR [--clip FILE]
+    python -m benchmarks.workers.primitives voxrun|voxmlx graphs|host|waits --model DIR [--clip FILE]
 
 Prints JSON. Graphs are built and not evaluated. A GPU has kernels where MLX's CPU composes a function of
 primitives: norm, rotation, attention, dequantizing. So each graph is counted twice, as it is here, and with
@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,15 @@ FREE = {
 """Primitives that a GPU need not launch a kernel for, as a rule: other views of the same memory."""
 POSITIONS = 4
 """Encoded in a pass."""
-STEPS = 60
+STEPS = 100
 """Built to tell how long that takes the host."""
+KERNELS = {
+    "rms_norm": "RMSNorm",
+    "rope": "RoPE",
+    "scaled_dot_product_attention": "ScaledDotProductAttention",
+    "dequantize": "Dequantize",
+}
+"""Functions that MLX's CPU composes, and their primitives on a GPU."""
 
 
 def primitives(*arrays: Any) -> Counter[str]:
@@ -52,46 +60,53 @@ def count(build: Callable[[], Sequence[Any]]) -> dict[str, Any]:
     results = build()
     here = primitives(*results)
     mx.eval(results)  # what was kept for the next pass, too
-    with kernels_of_a_gpu():
+    with kernels_of_a_gpu() as called:
         gpu = primitives(*build())
+    assert gpu.pop("Depends") == called.total()
+    gpu += called
     launched = sum(n for name, n in gpu.items() if name not in FREE)
-    return {"here": here.total(), "gpu": gpu.total(), "launched": launched, "kinds": dict(gpu.most_common())}
+    return {"here": here.total(), "gpu": gpu.total(), "launched": launched, "kinds": dict(gpu)}
 
 
 @contextmanager
-def kernels_of_a_gpu() -> Iterator[None]:
-    """Meanwhile functions that have a kernel on a GPU are one primitive each; what they compute is wrong."""
-    evaluate, fast = mx.eval, ("rms_norm", "rope", "scaled_dot_product_attention")
-    before = [*((mx.fast, name) for name in fast), (mx, "dequantize")]
+def kernels_of_a_gpu() -> Iterator[Counter[str]]:
+    """Meanwhile functions that have a kernel on a GPU are one primitive each; what they compute is wrong.
+
+    Yields how often each was called.
+    """
+    evaluate, called = mx.eval, Counter[str]()
+    before = [(mx if name == "dequantize" else mx.fast, name) for name in KERNELS]
     originals = [getattr(owner, name) for owner, name in before]
 
-    def one(x: Any, *others: Any, **named: Any) -> Any:
+    def one(name: str, x: Any, *others: Any, **named: Any) -> Any:
+        called[KERNELS[name]] += 1
         needed = [other for other in (*others, *named.values()) if isinstance(other, mx.array)]
         return mx.depends(x, needed)
 
     def dequantize(packed: Any, scales: Any, biases: Any = None, **named: Any) -> Any:
         columns = scales.shape[-1] * (named.get("group_size") or 32)
+        called["Dequantize"] += 1
         rows = mx.zeros((*packed.shape[:-1], columns), scales.dtype if biases is not None else mx.bfloat16)
         evaluate(rows)
         return mx.depends(rows, [packed, scales] + ([] if biases is None else [biases]))
 
     try:
         for owner, name in before:
-            setattr(owner, name, dequantize if name == "dequantize" else one)
-        yield
+            setattr(owner, name, dequantize if name == "dequantize" else partial(one, name))
+        yield called
     finally:
         for (owner, name), original in zip(before, originals, strict=True):
             setattr(owner, name, original)
 
 
 def building(build: Callable[[], Any]) -> float:
-    """The least time in microseconds that a step's graph takes to build."""
+    """The least time of this thread in microseconds that a step's graph takes to build."""
     times = []
     with kernels_of_a_gpu():
         for _ in range(STEPS):
-            begun = time.process_time()
+            begun = time.thread_time()
             result = build()
-            times.append(time.process_time() - begun)
+            times.append(time.thread_time() - begun)
             mx.eval(result)
     return 1e6 * min(times)
 
@@ -144,7 +159,23 @@ class Voxrun:
             for _ in range(earlier):
                 self._advance([4 if "later" in name else n for n in counts], caches)
             found[name] = count(lambda counts=counts, caches=caches: [self._step(counts, caches)])
-        return found | {f"encoder, {POSITIONS} positions": count(self._encode)}
+        if hasattr(self.model, "compile_steps"):
+            found["1 row, compiled"] = self._compiled()
+        state = self.model.encoder_state()
+        mx.eval(self._encode(state))
+        return found | {f"encoder, {POSITIONS} positions": count(lambda: self._encode(state))}
+
+    def _compiled(self) -> dict[str, Any]:
+        caches = self.model.decoder_caches()
+        self._advance([2], [caches])
+
+        def traced() -> list[Any]:
+            self.model.compile_steps()
+            return [self._step([1], [caches])]
+
+        found = count(traced)
+        self.model.language_model._compiled = None
+        return found
 
     def host(self) -> dict[str, float]:
         """Microseconds in which the host builds a step's graph, by rows: nothing is computed meanwhile."""
@@ -172,9 +203,7 @@ class Voxrun:
         rows = [DecoderRows([1] * n, self._audio[:, :n], gains, own) for n, own in pairs]
         return mx.argmax(self.model.language_model.logits(self.model.decode_all(rows)), axis=-1)
 
-    def _encode(self) -> list[Any]:
-        state = self.model.encoder_state()
-        self.model.encode(self._mel(POSITIONS), state)
+    def _encode(self, state: Any) -> list[Any]:
         evaluators, mx.eval, mx.async_eval = (mx.eval, mx.async_eval), _nothing, _nothing
         embeddings = self.model.encode(self._mel(POSITIONS), state)
         mx.eval, mx.async_eval = evaluators
@@ -236,13 +265,11 @@ def _nothing(*_: Any) -> None:
 if __name__ == "__main__":
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("runtime", choices=("voxrun", "voxmlx"))
+    p.add_argument("what", choices=("graphs", "host", "waits"))
     p.add_argument("--model", type=Path, required=True)
     p.add_argument("--clip", type=Path)
     options = p.parse_args()
     os.environ["VOXRUN_KERNELS"] = "none"
     mx.set_default_device(mx.cpu)
     runtime: Any = {"voxrun": Voxrun, "voxmlx": Voxmlx}[options.runtime](options.model)
-    told = {"host_us": runtime.host(), "graphs": runtime.graphs()}
-    if options.clip:
-        told["waits"] = runtime.waits(options.clip)
-    print(json.dumps(told))
+    print(json.dumps(getattr(runtime, options.what)(*([options.clip] if options.clip else []))))

@@ -45,11 +45,15 @@ def parameter(path: str, leaf: str) -> Callable[[VoxtralRealtime, Patch], None]:
 
 def gains(model: VoxtralRealtime, patch: Patch) -> None:
     """The delay's gains stay as they were computed."""
-    patch.setattr(
-        LanguageModel,
-        "gains",
-        lambda self, n, dim, dtype: [mx.ones((1, dim)) for _ in self.layers],
-    )
+    original = LanguageModel.gains
+    patch.setattr(LanguageModel, "gains", lambda self, n, dim, dtype: original(self, n, dim, mx.float32))
+
+
+def norm_weights(model: VoxtralRealtime, patch: Patch) -> None:
+    """Only the norms' weights times the gains are wide, which passes of one delay take."""
+    for delay in (6, 30):
+        made = model.gains(delay)
+        made.weights = [wide(weight) for weight in made.weights or ()]
 
 
 def mask(model: VoxtralRealtime, patch: Patch) -> None:
@@ -86,8 +90,8 @@ def enlarged(model: VoxtralRealtime, patch: Patch) -> None:
 
     def other(self: RingCache, needed: int) -> None:
         enlarge(self, needed)
-        if self.keys is not None:
-            self.values = wide(self.values)
+        if self.ring is not None:
+            self.ring = wide(self.ring)
 
     patch.setattr(RingCache, "_enlarge", other)
 
@@ -115,14 +119,15 @@ class Leak:
 DECODER, ENCODER = "language_model.layers.1", "encoder.layers.0"
 LEAKS = [
     Leak("gain", gains, f"{DECODER}.mlp"),
+    Leak("gain in a norm's weight", norm_weights, f"{DECODER}.mlp"),
     Leak("rotary table", widened(Rotary, "_rope"), f"{ENCODER}.attention.o_proj"),
-    Leak("rotary table when positions are renumbered", widened(Attention, "_turn"), "keys"),
+    Leak("rotary table when positions are renumbered", widened(Attention, "_turn"), "rings"),
     Leak("mask", mask, f"{ENCODER}.attention.o_proj"),
     Leak("audio embedding", widened(Adapter, "__call__"), "embeddings"),
     Leak("mel", uncast, "encoder.conv1"),
     Leak("tails of the convolutions", tails, "encoder.conv1"),
-    Leak("rings", cached, "keys"),
-    Leak("rings that grow", enlarged, "values"),
+    Leak("rings", cached, "rings"),
+    Leak("rings that grow", enlarged, "rings"),
     Leak("scales", parameter(f"{DECODER}.mlp.down_proj", "scales"), f"{DECODER}.mlp.down_proj"),
     Leak("biases of groups", parameter(f"{DECODER}.mlp.down_proj", "biases"), f"{DECODER}.mlp.down_proj"),
     Leak("scales of fused matrices", parameter(f"{DECODER}.attention.qkv_proj", "scales"), "qkv_proj"),

@@ -74,8 +74,7 @@ def run(model: VoxtralRealtime, see: Any) -> None:
         see("logits", model.language_model.logits(hidden), mx.float32)
         caches = [c for s in states for c in s.caches] + [c for _, own in streams for c in own]
         for cache in caches:
-            see("keys", cache.keys)
-            see("values", cache.values)
+            see("rings", cache.ring)
             cache.angle += 2000  # hours have passed
         for state in states:
             see("tails", state.mel_tail)

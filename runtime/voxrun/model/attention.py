@@ -19,29 +19,27 @@ def attend(q: Any, streams: Sequence[Seen], scale: float) -> Any:
 
 
 def attend_rings(
-    q: mx.array, k: mx.array, v: mx.array, caches: Sequence[RingCache], places: Sequence[Place], scale: float
+    q: mx.array, kv: mx.array, caches: Sequence[RingCache], places: Sequence[Place], scale: float
 ) -> mx.array:
     """Write a layer's keys and values to the caches; its queries' answers [1, rows, heads, dim], or as q is.
 
-    Q, k and v are [1, heads, n, dim] of one stream, or [rows, heads, 1, dim] of several.
+    Q, and kv, keys before values, are [1, heads, n, dim] of one stream, or [rows, heads, 1, dim] of several.
     """
     if len(caches) == 1:
-        out = _attend_ring(q, k, v, caches[0], places[0], scale)
+        out = _attend_ring(q, kv, caches[0], places[0], scale)
         return out if q.shape[2] == 1 else out.swapaxes(1, 2)
     ends = np.cumsum([place.n for place in places])[:-1].tolist()
-    own = zip(*(mx.split(array, ends) for array in (q, k, v)), strict=True)
-    outs = []
-    for parts, cache, place in zip(own, caches, places, strict=True):
-        one, two, three = map(_turned, parts)
-        outs.append(_turned(_attend_ring(one, two, three, cache, place, scale)))
+    own = zip(mx.split(q, ends), mx.split(kv, ends), caches, places, strict=True)
+    outs = [
+        _turned(_attend_ring(_turned(queries), _turned(new), cache, place, scale))
+        for queries, new, cache, place in own
+    ]
     return mx.concatenate(outs)
 
 
-def _attend_ring(
-    q: mx.array, k: mx.array, v: mx.array, cache: RingCache, place: Place, scale: float
-) -> mx.array:
+def _attend_ring(q: mx.array, kv: mx.array, cache: RingCache, place: Place, scale: float) -> mx.array:
     """The same of one stream, all [1, heads, n, dim]."""
-    keys, values = cache.update(k, v, place.slots)
+    keys, values = cache.update(kv, place.slots)
     return mx.fast.scaled_dot_product_attention(q, keys, values, scale=scale, mask=place.mask)
 
 

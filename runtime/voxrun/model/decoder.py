@@ -41,12 +41,28 @@ class DecoderBlock(nn.Module):
         self.mlp = FeedForward(c)
 
     def __call__(self, x: Any, gain: Any, spans: Sequence[Span], shared: Pass | None = None) -> Any:
-        """X [1, n, dim], the rows of all spans, gain [n or 1, dim] -> [1, n, dim].
+        """X [1, n, dim], the rows of all spans, gain [n or 1, dim] or [dim] -> [1, n, dim].
 
-        `shared` as for `Attention`.
+        Gain and `shared` as for `scaled` and `Attention`.
         """
-        x = x + self.attention(self.attn_norm(x), spans, shared)
-        return x + self.mlp(self.ffn_norm(x) * gain)
+        x = self.attention(self.attn_norm(x), spans, shared, x)
+        return self.mlp(self.scaled(x, gain), x)
+
+    def scaled(self, x: Any, gain: Any) -> Any:
+        """What the FFN is given: the norm of x, times the gain [n or 1, dim].
+
+        Of one dimension it is the norm's weight times a gain (`Gains.weights`).
+        """
+        if gain.ndim == 1:
+            return mx.fast.rms_norm(x, gain, self.ffn_norm.eps)
+        return self.ffn_norm(x) * gain
+
+
+class Gains(list[Any]):
+    """A delay's gain [1, dim] for each layer."""
+
+    weights: list[mx.array] | None = None
+    """For passes by MLX in which all rows have this delay: the FFN norms' weights times the gains, [dim]."""
 
 
 class LanguageModel(nn.Module):
@@ -65,24 +81,26 @@ class LanguageModel(nn.Module):
         """Trace steps of one row once for each capacity of the rings: see `VoxtralRealtime.compile_steps`."""
         self._compiled = mx.compile(self._step)
 
-    def gains(self, n_delay: int, dim: int, dtype: mx.Dtype) -> list[mx.array]:
-        """Each layer's gain [1, dim] for a delay of `n_delay` positions."""
+    def gains(self, n_delay: int, dim: int, dtype: mx.Dtype) -> Gains:
+        """The layers' gains for a delay of `n_delay` positions."""
         delay = mx.array(delay_embedding(n_delay, dim))
-        gains = [layer.ada_norm(delay).astype(dtype) for layer in self.layers]
-        mx.eval(gains)
+        gains = Gains(layer.ada_norm(delay).astype(dtype) for layer in self.layers)
+        pairs = zip(self.layers, gains, strict=True)
+        gains.weights = [layer.ffn_norm.weight * gain[0] for layer, gain in pairs]
+        mx.eval(gains, gains.weights)
         return gains
 
     def __call__(self, x: Any, gains: Sequence[Any], spans: Sequence[Sequence[Span]]) -> Any:
         """X [1, n, dim] -> hidden states [1, n, dim] after the last norm; gains and spans of each layer."""
         shared = self.layers[0].attention.begin(spans)
         caches = [layer[0].cache for layer in spans]
-        if self._compiled is None or shared is None or x.shape[1] > 1 or caches[0].keys is None:
+        if self._compiled is None or shared is None or x.shape[1] > 1 or caches[0].ring is None:
             return self._through(x, gains, spans, shared)
         place = shared.places[0]
-        rings = [(cache.keys, cache.values) for cache in caches]
+        rings = [cache.ring for cache in caches]
         hidden, rings = self._compiled(x, gains, shared.positions, place.slots, place.mask, rings)
-        for cache, (keys, values) in zip(caches, rings, strict=True):
-            cache.keys, cache.values = keys, values
+        for cache, ring in zip(caches, rings, strict=True):
+            cache.ring = ring
         return hidden
 
     def _through(
@@ -95,11 +113,11 @@ class LanguageModel(nn.Module):
     def _step(
         self, x: mx.array, gains: list[Any], positions: mx.array, slots: mx.array, mask: mx.array, rings: Any
     ) -> Any:
-        """One row as a function of arrays alone: hidden states, and each layer's keys and values after it."""
-        caches = [RingCache.of(self._window, keys, values) for keys, values in rings]
+        """One row as a function of arrays alone: hidden states, and each layer's ring after it."""
+        caches = [RingCache.of(self._window, ring) for ring in rings]
         shared = Pass(positions, [Place(1, slots, mask)])
         hidden = self._through(x, gains, [[Span(cache, 1)] for cache in caches], shared)
-        return hidden, [(cache.keys, cache.values) for cache in caches]
+        return hidden, [cache.ring for cache in caches]
 
     def logits(self, hidden: Any) -> Any:
         """Hidden [1, n, dim] -> float32 logits [1, n, vocabulary]."""

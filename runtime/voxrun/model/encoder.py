@@ -45,8 +45,8 @@ class EncoderBlock(nn.Module):
 
     def __call__(self, x: Any, spans: Sequence[Span], shared: Pass | None = None) -> Any:
         """X [1, n, dim], the rows of all spans -> [1, n, dim]; `shared` as for `Attention`."""
-        x = x + self.attention(self.attn_norm(x), spans, shared)
-        return x + self.mlp(self.ffn_norm(x))
+        x = self.attention(self.attn_norm(x), spans, shared, x)
+        return self.mlp(self.ffn_norm(x), x)
 
 
 class Encoder(nn.Module):

@@ -15,7 +15,7 @@ from .cache import FlatCache, KVCache
 from .cpu.attention import Seen
 from .cpu.layers import outputs
 from .functions import gated
-from .linear import Linear, fuse
+from .linear import Linear, added, fuse
 from .ring import Pass, RingCache
 from .rotary import rotary
 
@@ -56,34 +56,38 @@ class Attention(nn.Module):
             return None
         return Pass.begin(layers, self._kv_heads, self._head_dim, self._turn)
 
-    def __call__(self, x: Any, spans: Sequence[Span], shared: Pass | None = None) -> Any:
-        """X [1, n, dim] -> [1, n, dim]; appends each stream's positions to its cache.
+    def __call__(
+        self, x: Any, spans: Sequence[Span], shared: Pass | None = None, residual: Any = None
+    ) -> Any:
+        """X [1, n, dim] -> [1, n, dim], plus `residual`; appends each stream's positions to its cache.
 
         `shared` is of `begin`, of this layer alone if it is not given.
         """
         shared = shared or self.begin([spans])
         out = self._in_numpy(x, spans) if shared is None else self._in_rings(x, spans, shared)
-        return self.o_proj(out.reshape(1, x.shape[1], -1))
+        return added(residual, self.o_proj, out.reshape(1, x.shape[1], -1))
 
     def fuse(self) -> None:
         """Compute queries, keys and values in one product, if their matrices are stored alike."""
         fuse(self, ("q_proj", "k_proj", "v_proj"), "qkv_proj")
 
     def _in_rings(self, x: Any, spans: Sequence[Span], shared: Pass) -> Any:
-        """Attention by MLX, of queries and keys that are rotated together."""
+        """Attention by MLX, of queries and keys that are rotated together, before they are apart."""
         if "qkv_proj" in self:
             qkv = self.qkv_proj(x)
         else:
             qkv = mx.concatenate([self.q_proj(x), self.k_proj(x), self.v_proj(x)], axis=-1)
         n, total = x.shape[1], self._heads + 2 * self._kv_heads
-        if len(spans) > 1 or n == 1:  # each stream is at a position of its own
-            heads = qkv.reshape(n, total, 1, self._head_dim)
+        together = len(spans) == 1  # else each row is of a stream, at a position of its own
+        rows = qkv if together else qkv.reshape(n, 1, -1)
+        turned = self._rotary.turned(rows, shared.positions, still=self._kv_heads)
+        if together and n > 1:
+            heads = turned.reshape(1, n, total, self._head_dim).swapaxes(1, 2)
         else:
-            heads = qkv.reshape(1, n, total, self._head_dim).swapaxes(1, 2)
-        turned, v = mx.split(heads, [self._heads + self._kv_heads], axis=1)
-        q, k = mx.split(self._rotary.turned(turned, shared.positions), [self._heads], axis=1)
+            heads = turned.reshape(n, total, 1, self._head_dim)
+        q, kv = mx.split(heads, [self._heads], axis=1)
         caches = [cache for cache, _ in spans]
-        return attend_rings(q, k, v, caches, shared.places, self._head_dim**-0.5)
+        return attend_rings(q, kv, caches, shared.places, self._head_dim**-0.5)
 
     def _in_numpy(self, x: Any, spans: Sequence[Span]) -> Any:
         """Attention by NumPy, also of MLX's arrays."""
@@ -123,13 +127,13 @@ class FeedForward(nn.Module):
         self.up_proj = Linear(c.dim, c.hidden_dim, bias=False)
         self.down_proj = Linear(c.hidden_dim, c.dim, bias=c.use_biases)
 
-    def __call__(self, x: Any) -> Any:
-        """X [1, n, dim] -> [1, n, dim]."""
+    def __call__(self, x: Any, residual: Any = None) -> Any:
+        """X [1, n, dim] -> [1, n, dim], plus `residual`."""
         if "gate_up_proj" in self:
             gate, up = mx.split(self.gate_up_proj(x), 2, axis=-1)
         else:
             gate, up = outputs([self.gate_proj, self.up_proj], x)
-        return self.down_proj(gated(gate, up))
+        return added(residual, self.down_proj, gated(gate, up))
 
     def fuse(self) -> None:
         """Compute gate and up in one product, if their matrices are stored alike."""

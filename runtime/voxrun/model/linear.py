@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from copy import copy
+from functools import partial
 from typing import Any
 
 from voxrun.device import mx, nn, on_cpu
@@ -22,10 +23,25 @@ def quantized_product(x: mx.array, layer: Any) -> mx.array:
 class QuantizedLinear(nn.QuantizedLinear):
     """A linear layer with a quantized matrix."""
 
-    def __call__(self, x: mx.array) -> mx.array:
-        """X [..., in] -> [..., out]."""
-        y = quantized_product(x, self)
-        return y + self["bias"] if "bias" in self else y
+    def __call__(self, x: mx.array, residual: mx.array | None = None) -> mx.array:
+        """X [..., in] -> [..., out], plus `residual`."""
+        y, bias = quantized_product(x, self), self.get("bias")
+        if residual is None:
+            return y if bias is None else y + bias
+        return residual + y if bias is None else _sum(residual, y, bias)
+
+
+@partial(mx.compile, shapeless=True)
+def _sum(residual: mx.array, y: mx.array, bias: mx.array) -> mx.array:
+    """In one kernel on a GPU."""
+    return residual + (y + bias)
+
+
+def added(residual: Any, layer: Any, x: Any) -> Any:
+    """A layer's output for x, plus `residual` if it is not None."""
+    if residual is None or isinstance(layer, QuantizedLinear):
+        return layer(x) if residual is None else layer(x, residual)
+    return residual + layer(x)
 
 
 class Linear(nn.Linear):

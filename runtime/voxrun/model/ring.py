@@ -18,23 +18,24 @@ from .cache import GROWTH, KVCache, Rotate
 
 
 class RingCache(KVCache):
-    """Keys and values [1, kv heads, capacity, head dim]: position p of the stream is in slot p % capacity.
+    """Keys and values in one array, a ring: position p of the stream is in slot p % capacity.
 
-    The capacity, a multiple of GROWTH, grows with a short stream by a quarter or more at a time; a full ring
-    has room for the window and GROWTH rows of a pass.
+    A pass writes both at once, attention reads two views. The capacity, a multiple of GROWTH, grows with a
+    short stream by a quarter or more at a time. A full ring has room for the window and
+    GROWTH rows of a pass.
     """
 
     def __init__(self, window: int) -> None:
         super().__init__(window)
         self.capacity = 0
-        self.keys: Any = None
-        self.values: Any = None
+        self.ring: Any = None
+        """[1, 2 kv heads, capacity, head dim], keys before values; None before the first pass."""
 
     @classmethod
-    def of(cls, window: int, keys: mx.array, values: mx.array) -> "RingCache":
-        """One with these arrays, to be written to in a pass that was begun elsewhere."""
+    def of(cls, window: int, ring: mx.array) -> "RingCache":
+        """One with this array, to be written to in a pass that was begun elsewhere."""
         cache = cls(window)
-        cache.keys, cache.values, cache.capacity = keys, values, keys.shape[2]
+        cache.ring, cache.capacity = ring, ring.shape[2]
         return cache
 
     def advance(self, n: int) -> None:
@@ -47,36 +48,35 @@ class RingCache(KVCache):
         self.offset += n
         self.angle += n
 
-    def update(self, keys: mx.array, values: mx.array, slots: mx.array) -> tuple[mx.array, mx.array]:
-        """Write rows [1, kv heads, n, head dim] to slots (int32 of the same shape); return the whole ring."""
-        if self.keys is None:
-            shape = (*keys.shape[:2], self.capacity, keys.shape[3])
-            self.keys, self.values = mx.zeros(shape, keys.dtype), mx.zeros(shape, values.dtype)
-        self.keys = mx.put_along_axis(self.keys, slots, keys, axis=2)
-        self.values = mx.put_along_axis(self.values, slots, values, axis=2)
-        return self.keys, self.values
+    def update(self, rows: mx.array, slots: mx.array) -> tuple[mx.array, mx.array]:
+        """Write rows [1, 2 kv heads, n, head dim] to slots (int32 of the same shape).
+
+        Returns all keys and all values, [1, kv heads, capacity, head dim].
+        """
+        if self.ring is None:
+            self.ring = mx.zeros((*rows.shape[:2], self.capacity, rows.shape[3]), rows.dtype)
+        self.ring = mx.put_along_axis(self.ring, slots, rows, axis=2)
+        keys, values = mx.split(self.ring, 2, axis=1)
+        return keys, values
 
     def copy(self) -> "RingCache":
         """The same positions, to go on with independently: MLX copies a shared ring before it writes."""
         return copy(self)
 
     def _rotate(self, rotate: Rotate, by: int) -> None:
-        if self.keys is not None:
-            self.keys = rotate(self.keys, by)
+        if self.ring is not None:
+            keys, values = mx.split(self.ring, 2, axis=1)
+            self.ring = mx.concatenate([rotate(keys, by), values], axis=1)
 
     def _enlarge(self, needed: int) -> None:
         full = _whole(self.window - 1 + GROWTH)
         capacity = _whole(needed) if needed > full else min(full, _whole(needed + needed // 4))
-        if self.keys is not None:
+        if self.ring is not None:
             kept = np.arange(self.offset - self.past, self.offset)
             old, new = mx.array(kept % self.capacity), mx.array(kept % capacity)
-
-            def moved(ring: mx.array) -> mx.array:
-                larger = mx.zeros((*ring.shape[:2], capacity, ring.shape[3]), ring.dtype)
-                larger[:, :, new] = ring[:, :, old]
-                return larger
-
-            self.keys, self.values = moved(self.keys), moved(self.values)
+            larger = mx.zeros((*self.ring.shape[:2], capacity, self.ring.shape[3]), self.ring.dtype)
+            larger[:, :, new] = self.ring[:, :, old]
+            self.ring = larger
         self.capacity = capacity
 
 
@@ -90,7 +90,7 @@ class Place(NamedTuple):
 
     n: int
     slots: mx.array
-    """Int32 [1, kv heads, n, head dim]."""
+    """Int32 [1, 2 kv heads, n, head dim]."""
     mask: mx.array
     """Booleans [n, capacity]."""
 
@@ -124,7 +124,7 @@ def _place(cache: RingCache, n: int, kv_heads: int, head_dim: int) -> Place:
     slots = np.arange(cache.offset - n, cache.offset) % cache.capacity
     index = mx.array(slots.astype(np.int32)[None, None, :, None])
     mask = ring_mask(cache.offset, n, cache.window, cache.capacity)
-    return Place(n, mx.broadcast_to(index, (1, kv_heads, n, head_dim)), mx.array(mask))
+    return Place(n, mx.broadcast_to(index, (1, 2 * kv_heads, n, head_dim)), mx.array(mask))
 
 
 def ring_mask(end: int, n: int, window: int, capacity: int) -> Array:

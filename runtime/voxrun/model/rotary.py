@@ -11,6 +11,8 @@ from voxrun.device import mx
 
 Span = tuple[int, int]
 """The position of a stream's first row, and how many rows it has."""
+FOREVER = 1e30
+"""A period so long that nothing turns: rounding loses the angles. Not infinity, which fast math rules out."""
 
 
 class Rotary:
@@ -18,9 +20,8 @@ class Rotary:
 
     def __init__(self, theta: float, head_dim: int) -> None:
         periods = theta ** (np.arange(0, head_dim, 2) / head_dim)
-        # mx.fast.rope is about twice as accurate at long positions with frequencies as with a base.
-        self._frequencies = mx.array(periods, mx.float32)
         self._periods, self._head_dim = periods, head_dim
+        self._arrays: dict[tuple[int, int], mx.array] = {}
         self._spans: Sequence[Span] = ()
         self._turns: Array = np.ones((0, 1, 1), np.complex64)
 
@@ -34,20 +35,31 @@ class Rotary:
         positions = [first + i for first, n in spans for i in range(n)]
         return self._rope(x[0][:, :, None], mx.array(positions, mx.int32))[:, :, 0][None]
 
-    def turned(self, x: mx.array, positions: mx.array) -> mx.array:
-        """X [streams, heads, n, head dim], each stream's n rows from its position in `positions` on."""
-        return self._rope(x, positions)
+    def turned(self, x: mx.array, positions: mx.array, still: int) -> mx.array:
+        """X [streams, n, heads * head dim], each stream's n rows from its position in `positions` on.
 
-    def _rope(self, x: mx.array, offset: Any) -> mx.array:
+        The last `still` heads are as they were: the product's values need not be cut off before.
+        """
+        return self._rope(x, positions, x.shape[-1] // self._head_dim - still, still)
+
+    def _rope(self, x: mx.array, offset: Any, turning: int = 1, still: int = 0) -> mx.array:
+        """X's last dimension has the pairs of so many heads."""
         return mx.fast.rope(
             x,
-            self._head_dim,
+            (turning + still) * self._head_dim,
             traditional=True,
             base=None,
             scale=1.0,
             offset=offset,
-            freqs=self._frequencies,
+            freqs=self._periods_of(turning, still),
         )
+
+    def _periods_of(self, turning: int, still: int) -> mx.array:
+        # mx.fast.rope is about twice as accurate at long positions with these as with a base.
+        if (turning, still) not in self._arrays:
+            periods = [self._periods] * turning + [np.full(len(self._periods), FOREVER)] * still
+            self._arrays[turning, still] = mx.array(np.concatenate(periods), mx.float32)
+        return self._arrays[turning, still]
 
     def _turned(self, spans: Sequence[Span]) -> Array:
         """A rotation [n, 1, head dim / 2] for each row, as complex numbers."""

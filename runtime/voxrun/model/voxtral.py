@@ -12,7 +12,7 @@ from voxrun.checkpoint.config import ModelConfig
 from voxrun.device import mx, nn, tree_flatten
 
 from .cache import KVCache
-from .decoder import LanguageModel
+from .decoder import Gains, LanguageModel
 from .encoder import Adapter, Encoder, EncoderState
 from .functions import joined
 from .layers import Attention, FeedForward, new_cache, spans_of
@@ -26,7 +26,7 @@ class DecoderRows:
     """[n]: a list, or MLX's array, which may not be evaluated yet."""
     audio: Any
     """Embeddings [1, n, dim] at the same positions."""
-    gains: list[Any]
+    gains: Gains
     caches: list[KVCache]
 
 
@@ -44,7 +44,7 @@ class VoxtralRealtime(nn.Module):
         self._config = config
         self._dtype = mx.float32
         self._in_numpy = False
-        self._gains: dict[int, list[Any]] = {}
+        self._gains: dict[int, Gains] = {}
 
     @property
     def config(self) -> ModelConfig:
@@ -102,7 +102,7 @@ class VoxtralRealtime(nn.Module):
 
         MLX's are being computed when this returns; nobody waits for them before they are needed.
         """
-        given = [self._activations(mel)[None] for mel in mels]
+        given = [self._activations(mel[None]) for mel in mels]
         embeddings = self.adapter(self.encoder(given, states))
         if not self._in_numpy:
             tails = [(state.mel_tail, state.conv_tail) for state in states]
@@ -112,14 +112,14 @@ class VoxtralRealtime(nn.Module):
         ends = np.cumsum([len(mel) // self._config.mel_per_position for mel in mels]).tolist()
         return [embeddings[:, first:last] for first, last in pairwise([0, *ends])]
 
-    def gains(self, n_delay: int) -> list[Any]:
-        """The delay's gain [1, dim] for each decoder layer, the same list each time; n_delay in positions."""
+    def gains(self, n_delay: int) -> Gains:
+        """The delay's gains for the decoder, the same ones each time; n_delay in positions."""
         if n_delay not in self._gains:
             gains = self.language_model.gains(n_delay, self._config.decoder.dim, self._dtype)
-            self._gains[n_delay] = [np.asarray(gain) for gain in gains] if self._in_numpy else gains
+            self._gains[n_delay] = Gains(map(np.asarray, gains)) if self._in_numpy else gains
         return self._gains[n_delay]
 
-    def decode(self, tokens: Any, audio: Any, gains: list[Any], caches: list[KVCache]) -> Any:
+    def decode(self, tokens: Any, audio: Any, gains: Gains, caches: list[KVCache]) -> Any:
         """Tokens [n] and audio embeddings [1, n, dim] at the same positions -> hidden states [1, n, dim]."""
         return self.decode_all([DecoderRows(tokens, audio, gains, caches)])
 
@@ -140,10 +140,10 @@ class VoxtralRealtime(nn.Module):
 
 
 def _gains_of_rows(streams: Sequence[DecoderRows], counts: list[int]) -> list[Any]:
-    """Each layer's gain, [1, dim] if all streams have the same delay, else [rows, dim] or [1, rows, dim]."""
+    """Each layer's gain, as `DecoderBlock` takes it: of all rows if all streams have the same delay."""
     first = streams[0].gains
     if all(stream.gains is first for stream in streams):
-        return first
+        return first.weights or first
     index = np.repeat(np.arange(len(streams)), counts)
     if isinstance(first[0], np.ndarray):
         layers = zip(*(stream.gains for stream in streams), strict=True)

@@ -53,7 +53,6 @@ def by_ring(q: np.ndarray, keys: np.ndarray, values: np.ndarray, window: int, sc
     counts = [1] * (keys.shape[2] - n) + [n]
     for first, count in enumerate(counts):
         shared = Pass.begin([[(cache, count)]], 2, 8, lambda keys, by: keys)
-        k, v = (mx.array(array[:, :, first : first + count]) for array in (keys, values))
-        last = q[:, :, :count]
-        out = attend_rings(mx.array(last), k, v, [cache], shared.places, scale)
+        new = np.concatenate([keys, values], axis=1)[:, :, first : first + count]
+        out = attend_rings(mx.array(q[:, :, :count]), mx.array(new), [cache], shared.places, scale)
     return out if n == 1 else out.swapaxes(1, 2)

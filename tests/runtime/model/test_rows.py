@@ -49,6 +49,6 @@ def test_nothing_in_a_pass_widens_the_activations(monkeypatch: pytest.MonkeyPatc
     streams = rows(model, audio)
     hidden = model.decode_all(streams)
     caches = [state.caches[0] for state in states] + [stream.caches[0] for stream in streams]
-    arrays = [*audio, hidden, *(cache.keys for cache in caches), *(state.conv_tail for state in states)]
+    arrays = [*audio, hidden, *(cache.ring for cache in caches), *(state.conv_tail for state in states)]
     assert {array.dtype for array in arrays} == {mx.bfloat16}
     assert model.language_model.logits(hidden).dtype == mx.float32
