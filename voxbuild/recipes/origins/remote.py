@@ -9,14 +9,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event, Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from voxbuild.errors import SourceError, UnreachableError, one_line
 
-from .direct import CutError, Direct, DirectAnswer
 from .hub_errors import clear_errors, without_queries
 from .ranges import TIMEOUT, asked, header_of, plain, size_of
+
+if TYPE_CHECKING:  # slow to import, and most tasks do not use the Hub
+    from .direct import Direct
 
 DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds to wait before the next attempt, after so many failures without a byte in between."""
@@ -51,7 +53,7 @@ class _Place:
     headers: Mapping[str, str]
     """With the token, if it is the Hub itself."""
     is_hub: bool
-    direct: Direct
+    direct: "Direct"
     etag: str | None = None
     """Of the first answer; all others must have the same."""
     lock: Lock = field(default_factory=Lock)
@@ -147,6 +149,8 @@ class RemoteFile:
 
     def _fill(self, first: int, into: memoryview) -> Iterator[int]:
         """How many bytes came, each time some did, from an answer that is what was asked for."""
+        from .direct import DirectAnswer
+
         place = self._located()
         with place.asked(first, len(into)) as answer:
             if answer.status_code in EXPIRED and not place.is_hub:
@@ -214,6 +218,8 @@ class RemoteFile:
     def _place_at(self, url: str) -> _Place:
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
+        from .direct import Direct
+
         at_hub = urlsplit(url)[:2] == urlsplit(self._url)[:2]
         headers = build_hf_headers() if at_hub else build_hf_headers(token=False)
         return _Place(url, headers, url == self._url or at_hub, Direct(url))
@@ -235,6 +241,8 @@ class RemoteFile:
 def _failures() -> Iterator[None]:
     """Turn errors of the connection, and answers of a busy server, into _Failed."""
     from huggingface_hub import errors
+
+    from .direct import CutError
 
     try:
         yield
