@@ -9,6 +9,7 @@ from voxbuild.tensors.threads import Buffer
 IN_MEMORY = 2**20
 """Bytes of an output that are held in memory; more are in a file without a name."""
 BLOCK = 2**20
+"""Bytes written or read at a time."""
 
 
 class Held:
@@ -41,4 +42,4 @@ class Held:
         self._outputs = []
 
     def _opened(self) -> "SpooledTemporaryFile[bytes]":
-        return SpooledTemporaryFile(IN_MEMORY, mode="w+b", dir=str(self._folder))
+        return SpooledTemporaryFile(IN_MEMORY, "w+b", BLOCK, dir=str(self._folder))

@@ -6,13 +6,13 @@ that the other one trusts. Whatever takes more than a request to one host is lef
 redirects, and all requests of a machine that uses a proxy.
 """
 
+import select
 import ssl
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from selectors import EVENT_READ, DefaultSelector
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -149,9 +149,9 @@ def _cuts() -> Iterator[None]:
 
 def _is_over(connection: HTTPConnection) -> bool:
     """Whether the server has closed an idle connection, which can then be read."""
-    with DefaultSelector() as selector:
-        selector.register(connection.sock, EVENT_READ)
-        return bool(selector.select(0))
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _close(connections: list[HTTPConnection]) -> None:
