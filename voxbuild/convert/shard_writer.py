@@ -17,9 +17,9 @@ from voxbuild.tensors.adapter import NO_UPDATES, Update, Updates
 from voxbuild.tensors.checkpoint import OnePass
 from voxbuild.tensors.methods import Choice, Lookup, choose
 from voxbuild.tensors.source_files import Passes
-from voxbuild.tensors.threads import Buffer
 from voxbuild.tensors.writer import CheckpointWriter, Durable, Prefix, read_prefix
 
+from .held import Held
 from .pieces import Piece, Stored
 from .ready import Ready
 from .rounding import Rounding
@@ -66,7 +66,7 @@ class ShardWriter:
         self._wanted = {tensor.name for name in self._left for tensor in self._shards[name]}
         self._writer: CheckpointWriter | None = None
         self._rounding, self._tensors = Rounding(), 0
-        self._behind: list[list[Buffer]] = []
+        self._behind = Held(journal.folder)
         self.mark = self._mark_before()
         """Where an earlier run had read the source when it had written all before `position`."""
         self._continue()
@@ -108,7 +108,7 @@ class ShardWriter:
             self._rounding.add(stored)
             first, *others = stored.parts
             writer.write(first)
-            self._behind.append(others)
+            self._behind.add(others)
             if stored.piece.is_last:
                 self._end_tensor(writer, stored.piece, source)
         except OSError as error:
@@ -123,7 +123,7 @@ class ShardWriter:
 
     def close(self) -> None:
         """Close the unfinished shard; it is deleted if nothing of it is on record."""
-        self._behind.clear()
+        self._behind.drop()
         if self._writer:
             self._writer.close()
             self._writer = None
@@ -154,9 +154,8 @@ class ShardWriter:
 
     def _end_tensor(self, writer: CheckpointWriter, piece: Piece, source: OnePass | Passes) -> None:
         """Write scales and biases, which are much smaller than packed weights, behind these."""
-        for leaf in zip(*self._behind, strict=True):
-            writer.write(*leaf)
-        self._behind.clear()
+        for block in self._behind.taken():
+            writer.write(block)
         self._tensors += 1
         if self._tensors == len(self._shards[self._left[0]]):
             self._end_shard(writer, piece.mark, source)

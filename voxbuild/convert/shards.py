@@ -67,7 +67,7 @@ def convert_all(writers: Sequence[ShardWriter], source: OnePass | Passes, progre
     with ThreadPoolExecutor(cores(), thread_name_prefix="quantize") as pool, ExitStack() as opened:
         for writer in writers:
             opened.callback(writer.close)
-        for writer, result in in_order(pool, _stored, _tasks(writers, source, progress), ahead=4 * cores()):
+        for writer, result in in_order(pool, _stored, _tasks(writers, source, progress), ahead=2 * cores()):
             if writer.error is None and isinstance(result, Stored):
                 writer.take(result, source)
             elif writer.error is None and isinstance(result, Exception):

@@ -71,20 +71,20 @@ def estimate(
 
     `audio`: seconds that calibrate; `streamed`: the source is not on the disk.
     """
-    # Scales and biases, which follow the packed weights, are held until a tensor's last row.
+    # Scales and biases, which follow the packed weights, are in files of their own until a tensor's last row.
     held = max((sum(part.nbytes for part in t.outputs[1:]) for t in plan.tensors), default=0)
     matrices = [tensor for tensor in plan.tensors if uses_moments(tensor)]
     widest = max((tensor.shape[1] for tensor in matrices), default=0)
     needed = Estimate(
-        memory=BASE + IN_FLIGHT + held + 8 * MATRICES * widest**2 + streamed * WINDOW_BYTES,
-        disk=(1 + views) * (plan.nbytes + SMALL_FILES),
+        memory=BASE + IN_FLIGHT + 8 * MATRICES * widest**2 + streamed * WINDOW_BYTES,
+        disk=(1 + views) * (plan.nbytes + SMALL_FILES) + held,
         seconds=FIXED_SECONDS + sum(_seconds(t, header[t.source].nbytes) for t in plan.tensors),
     )
     return _by_layers(plan, needed, audio) if is_by_layers(plan) else needed
 
 
 def together(needed: Sequence[Estimate]) -> Estimate:
-    """The needs of several conversions in one read: what each holds, the process and its chunks once."""
+    """The needs of several conversions in one read: the process and its chunks of rows once."""
     shared = (len(needed) - 1) * (BASE + IN_FLIGHT)
     memory, disk = (sum(getattr(each, what) for each in needed) for what in ("memory", "disk"))
     return Estimate(memory - shared, disk, sum(each.seconds for each in needed))

@@ -234,17 +234,19 @@ def test_free_disk_space_is_compared_with_the_need(book, free, cache_free, here,
     assert ("NOT ENOUGH" in as_text(shown, None)) == (not enough)
 
 
-def test_memory_grows_with_the_largest_scales_and_time_with_source_and_mode(book):
-    def of(name, **changes):
-        plan = make_plan(book.recipe(name).model_copy(update=changes), upstream_header(), UPSTREAM_PARAMS)
-        return estimate(plan, {t.name: t for t in upstream_header()})
+def test_disk_grows_with_the_largest_scales_and_time_with_source_and_mode(book):
+    def planned(name):
+        return make_plan(book.recipe(name), upstream_header(), UPSTREAM_PARAMS)
 
+    def of(name):
+        return estimate(planned(name), {t.name: t for t in upstream_header()})
+
+    assert of("4bit").memory == of("bf16").memory == estimates.BASE + estimates.IN_FLIGHT
     waiting = 2 * 131072 * (3072 // 64) * 2
-    assert of("4bit").memory == estimates.BASE + estimates.IN_FLIGHT + waiting
-    assert of("bf16").memory == estimates.BASE + estimates.IN_FLIGHT
+    assert of("4bit").disk == planned("4bit").nbytes + estimates.SMALL_FILES + waiting
+    assert of("bf16").disk == planned("bf16").nbytes + estimates.SMALL_FILES
     sizes = {t.name: t.nbytes for t in upstream_header()}
-    plan = make_plan(book.recipe("4bit"), upstream_header(), UPSTREAM_PARAMS)
-    quantized = sum(sizes[t.source] for t in plan.tensors if t.quantization)
+    quantized = sum(sizes[t.source] for t in planned("4bit").tensors if t.quantization)
     rest = (sum(sizes.values()) - quantized) / estimates.CAST_ONLY
     expected = quantized / METHODS["none"].throughput + rest
     assert of("4bit").seconds - estimates.FIXED_SECONDS == pytest.approx(expected)

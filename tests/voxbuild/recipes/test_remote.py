@@ -3,6 +3,7 @@
 import hashlib
 import random
 import re
+from http.client import HTTPConnection
 from threading import Event, Thread
 
 import pytest
@@ -10,6 +11,7 @@ from hub_server import TOKEN
 from publishers import connect, disconnect
 
 from voxbuild.errors import SourceError, UnreachableError
+from voxbuild.recipes.origins import ranges
 from voxbuild.recipes.origins import remote as module
 from voxbuild.recipes.origins.hub import HubFiles
 
@@ -51,6 +53,16 @@ def received(file, first=0, count=SIZE, stop=None):
     return bytes(into)
 
 
+def spied(function, seen):
+    """The function, which notes its first argument."""
+
+    def spy(first, *rest):
+        seen.append(first)
+        return function(first, *rest)
+
+    return spy
+
+
 def refused(file, error=SourceError, **range):
     with pytest.raises(error) as caught:
         received(file, **range)
@@ -85,6 +97,31 @@ def test_the_token_stays_at_the_hub(hub, file):
     hub.restrict(REPO, private=True)
     assert received(file) == DATA
     assert hub.seen_elsewhere == []
+
+
+def test_a_redirect_is_followed_once(hub, at_hub):
+    hub.redirects = True
+    assert received(at_hub, 0, 1000) == DATA[:1000]
+    hub.calls.clear()
+    assert received(at_hub, 1000, 1000) == DATA[1000:2000]
+    assert [call for call in hub.calls if "/resolve/" in call] == []
+
+
+def test_what_a_machine_asks_its_proxy_for_is_not_asked_for_directly(hub, file, monkeypatch):
+    """The Hub of this test serves as proxy; nobody finds the host that is asked for."""
+    monkeypatch.setenv("http_proxy", hub.url)
+    monkeypatch.setenv("no_proxy", "localhost")
+    connect(monkeypatch, "http://nowhere.invalid", TOKEN)
+    disconnect()  # the next session reads the environment
+    assert received(file, 7, 100_000) == DATA[7:100_007]
+
+
+def test_connections_are_kept(hub, file, monkeypatch):
+    made = []
+    monkeypatch.setattr(HTTPConnection, "connect", spied(HTTPConnection.connect, made))
+    for first in range(0, 300_000, 30_000):
+        assert received(file, first, 30_000) == DATA[first : first + 30_000]
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("when", ["before", "within", "after"])
@@ -180,14 +217,20 @@ def test_an_answer_that_is_not_what_was_asked_for_is_refused(hub, at_hub, header
 
 
 def test_a_longer_answer_than_it_says_is_refused(hub, at_hub, monkeypatch):
-    longer = module.asked
-
-    def asked(url, headers, first, count):
-        return longer(url, headers, first, count + 1)
-
-    monkeypatch.setattr(module, "asked", asked)
-    monkeypatch.setattr(module, "size_of", lambda *_: len(DATA))
+    for each in (module, ranges):
+        monkeypatch.setattr(
+            each, "header_of", lambda first, count: {"Range": f"bytes={first}-{first + count}"}
+        )
+    hub.tell(PLACES, Content_Length="", Connection="close", Content_Range=f"bytes 0-99/{SIZE}")
     assert "the server sends more bytes than it says" in refused(at_hub, count=100)
+
+
+def test_bytes_behind_an_answer_are_not_taken_for_the_next_one(hub, at_hub, monkeypatch):
+    hub.tell(PLACES, times=1, Content_Length="100", Content_Range=f"bytes 0-99/{SIZE}")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "header_of", lambda first, count: {"Range": f"bytes={first}-{first + count}"})
+        assert received(at_hub, count=100) == DATA[:100]
+    assert received(at_hub, first=100, count=100) == DATA[100:200]
 
 
 def test_a_server_without_ranges_is_refused_with_advice(hub, at_hub):

@@ -19,9 +19,14 @@ def asked(url: str, headers: Mapping[str, str], first: int, count: int) -> Itera
     """The open answer to a request for `count` bytes from `first`, whatever it says."""
     from huggingface_hub import get_session
 
-    wanted = {"Range": f"bytes={first}-{first + count - 1}", "Accept-Encoding": "identity"}
-    with get_session().stream("GET", url, headers={**headers, **wanted}, timeout=TIMEOUT) as answer:
+    wanted = {**headers, **header_of(first, count)}
+    with get_session().stream("GET", url, headers=wanted, timeout=TIMEOUT) as answer:
         yield answer
+
+
+def header_of(first: int, count: int) -> dict[str, str]:
+    """What a request for this range says."""
+    return {"Range": f"bytes={first}-{first + count - 1}", "Accept-Encoding": "identity"}
 
 
 def size_of(answer: Any, first: int, count: int, advice: str) -> int:
@@ -66,6 +71,9 @@ def plain(url: Any) -> str:
 
 def _cut(answer: Any) -> Any:
     """An error response with only the start of its body, in which the client finds the reason."""
+    import httpx2
+
     body = received(answer, ERROR_BYTES)
-    headers = {n: text for n, text in answer.headers.items() if n.startswith("x-") or n == "retry-after"}
-    return type(answer)(answer.status_code, headers=headers, content=body, request=answer.request)
+    headers = {n: text for n, text in answer.headers.items() if n.lower().startswith(("x-", "retry-after"))}
+    asked = httpx2.Request("GET", str(answer.url))
+    return httpx2.Response(answer.status_code, headers=headers, content=body, request=asked)

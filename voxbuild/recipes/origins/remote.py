@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event, Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from voxbuild.errors import SourceError, UnreachableError, one_line
 
 from .hub_errors import clear_errors, without_queries
-from .ranges import TIMEOUT, asked, plain, size_of
+from .ranges import TIMEOUT, asked, header_of, plain, size_of
+
+if TYPE_CHECKING:  # slow to import, and most tasks do not use the Hub
+    from .direct import Direct
 
 DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds to wait before the next attempt, after so many failures without a byte in between."""
@@ -50,9 +53,20 @@ class _Place:
     headers: Mapping[str, str]
     """With the token, if it is the Hub itself."""
     is_hub: bool
+    direct: "Direct"
     etag: str | None = None
     """Of the first answer; all others must have the same."""
     lock: Lock = field(default_factory=Lock)
+
+    @contextmanager
+    def asked(self, first: int, count: int) -> Iterator[Any]:
+        """The open answer to a request for a range, whatever it says; straight from the host if it can be."""
+        with self.direct.asked({**self.headers, **header_of(first, count)}, TIMEOUT) as answer:
+            if answer:
+                yield answer
+                return
+        with asked(self.url, self.headers, first, count) as other:
+            yield other
 
 
 class Stopped(Exception):  # noqa: N818
@@ -125,29 +139,35 @@ class RemoteFile:
         with clear_errors(self._repo, self._revision):
             while done < len(into):
                 with patience.at(first + done), _failures():
-                    for part in self._parts(first + done, len(into) - done):
+                    for count in self._fill(first + done, into[done:]):
                         if stop.is_set():
                             raise Stopped
-                        into[done : done + len(part)] = part
-                        done += len(part)
+                        done += count
                         patience.restore()
                     if done < len(into):
                         raise _Failed("the connection was closed")
 
-    def _parts(self, first: int, count: int) -> Iterator[bytes]:
-        """The bytes as they come, from an answer that is what was asked for."""
+    def _fill(self, first: int, into: memoryview) -> Iterator[int]:
+        """How many bytes came, each time some did, from an answer that is what was asked for."""
+        from .direct import DirectAnswer
+
         place = self._located()
-        with asked(place.url, place.headers, first, count) as answer:
+        with place.asked(first, len(into)) as answer:
             if answer.status_code in EXPIRED and not place.is_hub:
                 self._leave(place)
                 raise _Failed(f"{plain(place.url)} answers {answer.status_code}: its signature has expired")
-            self._check(answer, place, first, count)
+            self._check(answer, place, first, len(into))
             if str(answer.url) != place.url:
                 self._move(place, str(answer.url))
-            for part in answer.iter_raw():
-                if (count := count - len(part)) < 0:
-                    raise SourceError(f"{self}: the server sends more bytes than it says; {ON_DISK}")
-                yield part
+            yield from answer.fill(into) if isinstance(answer, DirectAnswer) else self._copied(answer, into)
+
+    def _copied(self, answer: Any, into: memoryview) -> Iterator[int]:
+        for part in answer.iter_raw():
+            if len(part) > len(into):
+                raise SourceError(f"{self}: the server sends more bytes than it says; {ON_DISK}")
+            into[: len(part)] = part
+            into = into[len(part) :]
+            yield len(part)
 
     def _check(self, answer: Any, place: _Place, first: int, count: int) -> None:
         told, etag = self._told, answer.headers.get("etag")
@@ -198,9 +218,11 @@ class RemoteFile:
     def _place_at(self, url: str) -> _Place:
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
+        from .direct import Direct
+
         at_hub = urlsplit(url)[:2] == urlsplit(self._url)[:2]
         headers = build_hf_headers() if at_hub else build_hf_headers(token=False)
-        return _Place(url, headers, url == self._url or at_hub)
+        return _Place(url, headers, url == self._url or at_hub, Direct(url))
 
     @property
     def _url(self) -> str:
@@ -220,6 +242,8 @@ def _failures() -> Iterator[None]:
     """Turn errors of the connection, and answers of a busy server, into _Failed."""
     from huggingface_hub import errors
 
+    from .direct import CutError
+
     try:
         yield
     except errors.HfHubHTTPError as error:
@@ -227,7 +251,7 @@ def _failures() -> Iterator[None]:
             raise
         wait = error.response.headers.get("retry-after", "")
         raise _Failed(_said(error), float(wait) if wait.isdecimal() else None) from error
-    except errors.HTTPError as error:  # type: ignore[attr-defined]
+    except (errors.HTTPError, CutError) as error:  # type: ignore[attr-defined]
         raise _Failed(_said(error) or type(error).__name__) from error
 
 

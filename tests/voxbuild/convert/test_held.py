@@ -1,0 +1,38 @@
+"""Scales and biases wait for the end of a tensor's packed weights, and large ones not in memory."""
+
+import tracemalloc
+
+import pytest
+
+from voxbuild.convert.held import IN_MEMORY, Held
+
+
+@pytest.mark.parametrize("rows", [3, IN_MEMORY // 1000 + 50])
+def test_outputs_follow_one_another_in_the_order_of_their_rows(tmp_path, rows):
+    held = Held(tmp_path)
+    for tensor in range(2):
+        parts = [[bytes([tensor, kind, row % 251]) * 500 for row in range(rows)] for kind in range(2)]
+        for both in zip(*parts, strict=True):
+            held.add(both)
+        assert b"".join(held.taken()) == b"".join(parts[0]) + b"".join(parts[1])
+    assert list(held.taken()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_dropped_does_not_come_back(tmp_path):
+    held = Held(tmp_path)
+    held.add([b"1", b"2"])
+    held.drop()
+    held.add([b"3"])
+    assert list(held.taken()) == [b"3"]
+
+
+def test_memory_does_not_grow_with_the_tensor(tmp_path):
+    held, part = Held(tmp_path), bytes(100_000)
+    tracemalloc.start()
+    for _ in range(300):
+        held.add([part, bytearray(part)])
+    assert sum(map(len, held.taken())) == 600 * len(part)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * IN_MEMORY
