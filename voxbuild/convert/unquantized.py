@@ -22,9 +22,6 @@ from voxrun.checkpoint.layout import TOKENIZER_FILE, Layout
 from voxrun.errors import VoxrunError
 from voxrun.files.hashes import sha256_of
 from voxrun.files.objects import read_json
-from voxrun.model.voxtral import parameter_shapes
-
-from .conversion import Conversion
 
 RECORD = "inputs.json"
 """What the copy was made from (inputs), and its files: hashes and stamps."""
@@ -41,6 +38,8 @@ def write_unquantized(work: Workspace, source: Source) -> bool:
 
     Raises PlanError, CheckpointError, ConvertError, SourceError.
     """
+    from .conversion import Conversion
+
     fetched = Fetched.load(work.source_file(source.name))
     if fetched.streamed or readable_folder(source, fetched):
         return False
@@ -132,6 +131,8 @@ def _reads(folder: Path, source: Source, fetched: Fetched) -> bool:
 
     The sizes may be in another file: config.json is read before the params.json that a source may name.
     """
+    from voxrun.model.voxtral import parameter_shapes
+
     wanted = {fetched.path(name) for name in source.weight_files}
     tokenizer = (folder / TOKENIZER_FILE).resolve()
     layout = Layout(folder)

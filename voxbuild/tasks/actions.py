@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,12 @@ Work = Callable[..., Any]
 
 def workspace() -> Workspace:
     """The project in the current folder, that of dodo.py."""
-    return Workspace(Path.cwd())
+    return _in_folder(os.getcwd())  # noqa: PTH109  it is asked for thousands of times, and a Path takes long
+
+
+@cache
+def _in_folder(folder: str) -> Workspace:
+    return Workspace(Path(folder))
 
 
 def read() -> Book:
