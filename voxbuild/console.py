@@ -25,6 +25,11 @@ def say(line: str) -> None:
     tqdm.write(sayable(line), file=sys.stderr)
 
 
+def drop_output() -> None:
+    """Let everything that is still to be printed to standard output vanish: it cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _KNOWN: set[str] = set()
 
