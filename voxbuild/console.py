@@ -6,9 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from tabulate import tabulate
-from tqdm import tqdm
-
 from voxrun.messages import sentence
 
 from .errors import PublishError
@@ -16,12 +13,21 @@ from .errors import PublishError
 
 def progress_bar(label: str, total: int, unit: str) -> Any:
     """A progress bar on stderr; hidden if stderr is not a terminal."""
+    from tqdm import tqdm
+
     return tqdm(total=total or None, desc=label, unit=unit, unit_scale=unit == "B", disable=None, leave=False)
 
 
 def say(line: str) -> None:
     """Write a line to stderr, above the progress bars."""
+    from tqdm import tqdm
+
     tqdm.write(sayable(line), file=sys.stderr)
+
+
+def drop_output() -> None:
+    """Let everything that is still to be printed to standard output vanish: it cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
@@ -59,6 +65,8 @@ def some_of(names: Sequence[str], most: int = 5) -> str:
 
 def markdown(rows: Iterable[Iterable[Any]], header: list[str]) -> str:
     """A Markdown table; the cells are not reformatted."""
+    from tabulate import tabulate
+
     return tabulate([list(row) for row in rows], header, "github", disable_numparse=True)
 
 

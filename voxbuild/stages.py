@@ -37,7 +37,8 @@ from voxbuild.convert.unquantized import write_unquantized
 from voxbuild.convert.views import check_view, write_view
 from voxbuild.plan.allocation import check_budget
 from voxbuild.plan.requirements import check_disk
-from voxbuild.plan.streaming import DISK, will_stream
+from voxbuild.plan.streaming import will_stream
+from voxbuild.plan.ways import DISK
 from voxbuild.recipes.loaders import Loader
 from voxbuild.recipes.origins.base import Clip
 from voxbuild.recipes.recipe import Recipe

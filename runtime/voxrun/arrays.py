@@ -1,13 +1,16 @@
 """The types of sample arrays, and samples of any kind as floats."""
 
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from .errors import AudioError
 
-Array = np.typing.NDArray[Any]
-FloatArray = np.typing.NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.typing.NDArray[Any]
+    FloatArray = np.typing.NDArray[np.float32]
+else:
+    Array = FloatArray = Any  # what only names the types, such as the headers of weights, does not need NumPy
 
 
 def as_floats(samples: Any) -> FloatArray:
@@ -16,6 +19,8 @@ def as_floats(samples: Any) -> FloatArray:
     Integers are divided by their full range to lie in -1..1; unsigned ones are centred, as in WAV of 8 bits.
     What is not finite, or exceeds float32, counts as silence. Raises AudioError for any other type.
     """
+    import numpy as np
+
     if not isinstance(samples, np.ndarray):
         raise AudioError(f"samples must be a NumPy array, not {type(samples).__name__}")
     kind, half = samples.dtype.kind, 2.0 ** (8 * samples.dtype.itemsize - 1)

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxbuild.errors import LockError
-from voxbuild.plan.planner import Plan
 from voxbuild.recipes.source import Source
 from voxbuild.tensors.modes import Quantization
 from voxrun.files.strict import load
 from voxrun.messages import sentence, shown
+
+if TYPE_CHECKING:
+    from voxbuild.plan.planner import Plan
 
 LOCK = "recipe.lock"
 FORMAT = 1
@@ -21,7 +23,11 @@ Lock = dict[str, Any]
 
 
 def make_lock(
-    source: Source, plan: Plan, files: Mapping[str, Any], tools: Mapping[str, str], merged: Lock | None = None
+    source: Source,
+    plan: "Plan",
+    files: Mapping[str, Any],
+    tools: Mapping[str, str],
+    merged: Lock | None = None,
 ) -> Lock:
     """The content of the lock.
 

@@ -20,7 +20,6 @@ from voxrun.messages import sentence, shown
 from voxrun.trust.manifest import MANIFEST as MANIFEST
 from voxrun.trust.manifest import SIGNATURE as SIGNATURE
 from voxrun.trust.manifest import Entry, read_entries
-from voxrun.trust.proof import found
 from voxrun.trust.provenance import PROVENANCE as PROVENANCE
 
 VALIDATION = "validation.json"
@@ -38,7 +37,7 @@ OPTIONAL = (EVALUATION, EVAL_RESULTS, PLOT)
 """Files that not every artifact has; the card's stage removes old ones."""
 
 
-@dataclass(frozen=True, config=pydantic.ConfigDict(strict=True, extra="forbid"))
+@dataclass(frozen=True, config=pydantic.ConfigDict(strict=True, extra="forbid", defer_build=True))
 class Manifest:
     """`manifest.json`: no times, no machine, so equal inputs give equal bytes."""
 
@@ -154,6 +153,8 @@ class Manifest:
 
         They could be loaded instead of the artifact's files, and be validated, signed or published for them.
         """
+        from voxrun.trust.proof import found  # with all that describes a model's folder
+
         own = {*self.files, *written, MANIFEST, SIGNATURE}
         if strange := sorted(name for name in set(found(folder)) - own if not TORN.fullmatch(name)):
             names = sentence(", ".join(map(shown, strange)))

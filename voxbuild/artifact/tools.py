@@ -1,9 +1,16 @@
 """The versions that an artifact's bytes or its transcripts may depend on."""
 
-from importlib.metadata import version
+from functools import cache
+from importlib.metadata import version as find_version
 
 import voxrun
 from voxbuild import __version__
+
+
+@cache
+def version(library: str) -> str:
+    """The version of an installed library. To find it takes milliseconds, and each task asks for several."""
+    return find_version(library)
 
 
 def tool_versions() -> dict[str, str]:

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxbuild import __version__
 from voxbuild.errors import PublishError, RecipeError
@@ -14,11 +14,13 @@ from voxbuild.recipes.book import Book
 from voxbuild.recipes.loaders import Loader, views_of
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.source import ClipSet, Source
-from voxbuild.sources.fetch import Fetched
 from voxbuild.workspace import Workspace
 from voxrun.files.paths import is_file
 
 from .manifest import MANIFEST, Manifest
+
+if TYPE_CHECKING:
+    from voxbuild.sources.fetch import Fetched
 
 
 @dataclass(frozen=True)
@@ -156,8 +158,10 @@ class Variant:
         return f"doit build recipe={self.recipe.name} source={self.source.name}"
 
     @cached_property
-    def fetched(self) -> Fetched:
+    def fetched(self) -> "Fetched":
         """The source's fetched files. Raises FormatError or OSError if they were not fetched."""
+        from voxbuild.sources.fetch import Fetched  # with all that reads weights
+
         return Fetched.load(self.work.source_file(self.source.name))
 
     @property

@@ -1,6 +1,5 @@
 """Rendering model cards: Jinja templates filled with the measurements."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from voxbuild.recipes.hub_terms import check_repo
 from voxbuild.recipes.loaders import LOADERS, Loader
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import load
-from voxbuild.recipes.source import ClipSet
 
 from . import origin, tables
 from .evaluation import evaluation_table
@@ -35,12 +33,6 @@ def check_card_names(variant: Variant) -> None:
     if not (templates / recipe.card).is_file():
         known = ", ".join(sorted(path.name for path in templates.glob("*.j2")))
         raise VoxbuildError(f"{recipe.name}.yaml: there is no card template {recipe.card}; known: {known}")
-
-
-def card_names(clips: Iterable[ClipSet], siblings: Record) -> list[str]:
-    """The names of a card's files, which depend on the clip sets and the other variants."""
-    on_the_hub = any(clip_set.corpus.dataset() for clip_set in clips)
-    return [CARD, *([EVAL_RESULTS] if on_the_hub else []), *([PLOT] if siblings else [])]
 
 
 def write_card_files(variant: Variant, folder: Path, manifest: Manifest, validation: dict[str, Any]) -> None:

@@ -17,7 +17,6 @@ from voxrun.checkpoint.config import ModelConfig
 from voxrun.checkpoint.layout import TOKENIZER_FILE, Layout
 from voxrun.errors import VoxrunError
 from voxrun.files.objects import read_json
-from voxrun.model.voxtral import parameter_shapes
 
 RECORD = "inputs.json"
 """What the copy was made from (inputs), and its files: hashes and stamps."""
@@ -97,6 +96,8 @@ def _reads(folder: Path, source: Source, fetched: Fetched) -> bool:
 
     The sizes may be in another file: config.json is read before the params.json that a source may name.
     """
+    from voxrun.model.voxtral import parameter_shapes
+
     wanted = {fetched.path(name) for name in source.weight_files}
     tokenizer = (folder / TOKENIZER_FILE).resolve()
     layout = Layout(folder)

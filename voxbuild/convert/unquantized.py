@@ -10,7 +10,6 @@ from voxbuild.sources.fetch import Fetched
 from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of
 
-from .conversion import Conversion
 from .readable import RECORD, is_untouched, readable_folder, record_of
 
 DTYPES, WIDEST = {"BF16": "bfloat16", "F16": "float16"}, "float32"
@@ -25,6 +24,8 @@ def write_unquantized(work: Workspace, source: Source) -> bool:
 
     Raises PlanError, CheckpointError, ConvertError, SourceError.
     """
+    from .conversion import Conversion
+
     fetched = Fetched.load(work.source_file(source.name))
     if fetched.streamed or readable_folder(source, fetched):
         return False

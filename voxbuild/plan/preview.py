@@ -25,8 +25,9 @@ from .layout import layout, layout_text
 from .planner import Plan, TensorPlan, make_plan
 from .requirements import estimate, fits, free_disk, time_in_words
 from .shares import shares, shares_table, unmeasured, unmeasured_text
-from .streaming import DISK, is_streamed
+from .streaming import is_streamed
 from .unquantized import unquantized, unquantized_table
+from .ways import DISK
 
 Preview = dict[str, Any]
 

@@ -13,9 +13,7 @@ from voxbuild.sources.header import Header, read_source
 
 from .planner import make_plan
 from .requirements import estimate, fits, free_disk
-
-AUTO, STREAM, DISK = WAYS = ("auto", "stream", "disk")
-"""What fetch= may say. AUTO: downloaded if there is room for it and for the artifacts."""
+from .ways import AUTO, DISK, STREAM
 
 
 def is_streamed(how: str, has_room: bool, recipes: Collection[Recipe]) -> bool:

@@ -4,12 +4,21 @@ from collections.abc import Callable
 
 from voxbuild.workspace import Workspace
 
-from .hub.target import Hub
-from .registry.target import LocalRegistry
 from .target import PublishTarget
 
-TARGETS: dict[str, Callable[[Workspace], PublishTarget]] = {
-    "registry": lambda work: LocalRegistry(work.registry),
-    "hub": lambda work: Hub(),
-}
+
+def _registry(work: Workspace) -> PublishTarget:
+    from .registry.target import LocalRegistry
+
+    return LocalRegistry(work.registry)
+
+
+def _hub(work: Workspace) -> PublishTarget:
+    from .hub.target import Hub
+
+    return Hub()
+
+
+TARGETS: dict[str, Callable[[Workspace], PublishTarget]] = {"registry": _registry, "hub": _hub}
+"""Each imports its own libraries only when it is opened."""
 DEFAULT_TARGET = "registry"

@@ -139,14 +139,14 @@ def _kept(folder: Path, kind: type[Section]) -> dict[str, Section]:
 
 def _check_calibration(book: Book, recipe: Recipe, calibrate: str, path: Path) -> None:
     """Raises RecipeError if a clip set that validates holds recordings that calibrate."""
-    where = place(path, "calibrate")
     if calibrate not in book.clips:
+        where = place(path, "calibrate")
         raise RecipeError(f"{where}: unknown clip set {calibrate}; {known_names(book.clips)}")
     for source in book.sources.values():
         if name := book.heard_twice(source, recipe):
             raise RecipeError(
-                f"{where}: {calibrate} cannot calibrate what {name} validates (over {source.name}):"
-                " they are the same recordings"
+                f"{place(path, 'calibrate')}: {calibrate} cannot calibrate what {name} validates"
+                f" (over {source.name}): they are the same recordings"
             )
 
 

@@ -48,7 +48,8 @@ FilePath = Annotated[str, pydantic.Field(max_length=500), pydantic.AfterValidato
 class Strict(pydantic.BaseModel):
     """A section of a YAML file: no unknown keys, no silent conversions, immutable."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
+    # A section within another one is never read alone, so no validator of its own is built for it.
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 def size_in_bytes(text: str) -> int:
@@ -116,7 +117,7 @@ def load_folder(folder: Path, kind: type[Section]) -> dict[str, Section]:
 
 def place(path: Path, *where: str | int) -> str:
     """FILE:LINE of a value in a YAML file that was loaded."""
-    return f"{path}:{_line(yaml.compose(path.read_text(encoding='utf-8'), Loader=yaml.SafeLoader), where)}"
+    return f"{path}:{_line(yaml.compose(path.read_text(encoding='utf-8'), Loader=LOADER), where)}"
 
 
 def _check_events(text: str) -> None:

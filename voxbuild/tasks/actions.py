@@ -9,14 +9,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
 from doit.exceptions import TaskFailed
 
 from voxbuild.artifact.variant import Variant
-from voxbuild.console import sayable
+from voxbuild.console import drop_output, sayable
 from voxbuild.errors import DifferenceError, VoxbuildError
 from voxbuild.recipes.book import Book
 from voxbuild.workspace import Workspace
@@ -30,7 +30,12 @@ Work = Callable[..., Any]
 
 def workspace() -> Workspace:
     """The project in the current folder, that of dodo.py."""
-    return Workspace(Path.cwd())
+    return _in_folder(os.getcwd())  # noqa: PTH109  it is asked for thousands of times, and a Path takes long
+
+
+@cache
+def _in_folder(folder: str) -> Workspace:
+    return Workspace(Path(folder))
 
 
 def read() -> Book:
@@ -62,7 +67,7 @@ def reported(work: Work) -> Work:
         except DifferenceError as error:
             return TaskFailed(str(error), report=False)
         except BrokenPipeError:  # of `doit table | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            drop_output()
             return True
         except EXPECTED as error:
             return TaskFailed(message_of(error))
@@ -79,7 +84,8 @@ def message_of(error: Exception) -> str:
     if not isinstance(error, OSError):
         return sayable(str(error))
     hint = "; make room and run it again" if error.errno == errno.ENOSPC else ""
-    return sayable(f"{error.filename2 or error.filename}: {error.strerror}{hint}")
+    place = error.filename2 or error.filename
+    return sayable(f"{f'{place}: ' if place else ''}{error.strerror}{hint}")
 
 
 @reported

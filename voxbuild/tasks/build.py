@@ -6,12 +6,11 @@ doit stores a task's state by its name, so stages are named SOURCE:RECIPE. Tasks
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doit import get_var
 from doit.tools import result_dep
 
-from voxbuild import stages
 from voxbuild.artifact.manifest import VALIDATION
 from voxbuild.artifact.tools import runtime_versions, tool_versions
 from voxbuild.artifact.variant import Variant
@@ -19,6 +18,7 @@ from voxbuild.artifact.variant import Variant
 from . import one_read, reads, up_to_date
 from .actions import on_clips, on_recipes, on_source, workspace
 from .describe import last_stage
+from .later import Later
 from .reporter import Reporter
 from .selection import (
     LOUD,
@@ -30,9 +30,13 @@ from .selection import (
     key,
     local,
     measurement,
-    recordings,
     way_to_fetch,
 )
+
+if TYPE_CHECKING:
+    from voxbuild import stages
+else:
+    stages = Later("voxbuild.stages")
 
 DOIT_CONFIG = {
     "default_tasks": ["recipes"],
@@ -116,7 +120,7 @@ def task__plan() -> Iterator[Task]:
                 (up_to_date.same_facts, [reads.for_planning(variant)]),
                 (up_to_date.same_tools, [local(variant.plan_file)]),
                 # Moments that are not kept depend on the recordings themselves.
-                (up_to_date.same_recordings, [recordings(variant, _heard_for_moments(variant))]),
+                (up_to_date.same_recordings, [_heard_for_moments(variant)]),
             ],
         } | LOUD
 
@@ -167,7 +171,7 @@ def _heard_the_same(variant: Variant, clips: str, more: reads.Facts | None = Non
         result_dep(f"fetch:{variant.source.name}"),
         result_dep(f"_unquantize:{variant.source.name}"),
         (up_to_date.same_facts, [facts]),
-        (up_to_date.same_recordings, [recordings(variant, [clips])]),
+        (up_to_date.same_recordings, [[clips]]),
     ]
 
 
@@ -185,7 +189,7 @@ def task_validate() -> Iterator[Task]:
                 result_dep(f"convert:{key(variant)}"),
                 result_dep(f"_unquantize:{variant.source.name}"),
                 (up_to_date.same_facts, [reads.for_validating(variant, runtime_versions())]),
-                (up_to_date.same_recordings, [recordings(variant, sets)]),
+                (up_to_date.same_recordings, [list(sets)]),
                 (up_to_date.unedited, [artifact_file(variant, VALIDATION)]),
             ],
         } | LOUD

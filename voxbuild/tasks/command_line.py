@@ -1,4 +1,7 @@
-"""Words on the command line that name a recipe or a source where doit expects a task."""
+"""doit's own commands, for people: hints in errors, and quiet ends where nothing can be printed.
+
+`doit help` imports this module, so what tasks need is imported when a command is executed.
+"""
 
 import re
 import sys
@@ -6,26 +9,64 @@ from contextlib import redirect_stdout
 from functools import wraps
 from typing import Any
 
+from doit.cmd_help import Help as DoitHelp
+from doit.cmd_info import Info as DoitInfo
+from doit.cmd_list import List as DoitList
 from doit.cmd_run import Run as DoitRun
 from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
 
-from .actions import for_programs
+from voxbuild.console import drop_output
+
 from .database import Database
-from .selection import book
+
+READER_GONE = 1
+"""The exit code if standard output was closed by its reader, as `voxrun` has it."""
 
 
 class Hints:
-    """For doit's commands: if a recipe or a source is said as a task or an option, the error says how."""
+    """For doit's commands: if a recipe or a source is said as a task or an option, the error says how.
+
+    Nor is there a traceback if standard output is closed by its reader, or cannot be written.
+    """
 
     def execute(self, params: Any, args: list[str]) -> Any:
-        """Execute the command. Raises InvalidCommand, CmdParseError."""
+        """Execute the command; return its exit code. Raises InvalidCommand, CmdParseError."""
         try:
-            return super().execute(params, args)  # type: ignore[misc]
+            code = super().execute(params, args)  # type: ignore[misc]
+            sys.stdout.flush()
+            return code
         except InvalidCommand as error:
             raise _hint(error) or error from None
         except CmdParseError as error:
             raise _option_hint(str(error)) or error from None
+        except BrokenPipeError:
+            drop_output()
+            return READER_GONE
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            drop_output()
+            raise InvalidCommand(f"standard output cannot be written ({error.strerror})") from error
+
+
+class List(Hints, DoitList):  # type: ignore[misc]
+    """doit's own `list`."""
+
+
+class Help(Hints, DoitHelp):  # type: ignore[misc]
+    """doit's own `help`."""
+
+
+class Info(Hints, DoitInfo):  # type: ignore[misc]
+    """doit's own `info`, with a message for a name that no task has."""
+
+    @wraps(DoitInfo._execute)  # doit reads the names of its parameters
+    def _execute(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super()._execute(*arguments, **options)
+        except KeyError as error:
+            raise InvalidCommand(not_found=error.args[0]) from error
 
 
 class Run(Hints, DoitRun):  # type: ignore[misc]
@@ -37,6 +78,8 @@ class Run(Hints, DoitRun):  # type: ignore[misc]
 
     @wraps(DoitRun._execute)  # doit reads the names of its parameters
     def _execute(self, *arguments: Any, **options: Any) -> Any:
+        from .actions import for_programs
+
         _forget_only_failed(self.dep_manager)
         if not for_programs():
             return super()._execute(*arguments, **options)
@@ -84,6 +127,8 @@ def _option_hint(said: str) -> CmdParseError | None:
 
 def _known() -> dict[str, Any]:
     """Variable -> the names that it can select."""
+    from .selection import book
+
     return {"recipe": book().recipes, "source": book().sources}
 
 

@@ -2,20 +2,19 @@
 
 import os
 from collections.abc import Iterator
-from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doit import get_var
 
-from voxbuild import stages
 from voxbuild.artifact.manifest import BOM, DESCRIPTIVE, MANIFEST, OPTIONAL, PROVENANCE, VALIDATION
-from voxbuild.artifact.signature import sign_variant
+from voxbuild.artifact.tools import version
 from voxbuild.artifact.variant import Variant
-from voxbuild.card.render import card_names
+from voxbuild.card.names import card_names
 from voxbuild.card.siblings import others
 
 from . import reads, up_to_date
 from .actions import workspace
+from .later import Later
 from .selection import (
     LOUD,
     Task,
@@ -26,8 +25,13 @@ from .selection import (
     local,
     recipe_file,
     record,
-    recordings,
 )
+
+if TYPE_CHECKING:
+    from voxbuild import stages
+    from voxbuild.artifact import signature
+else:
+    stages, signature = Later("voxbuild.stages"), Later("voxbuild.artifact.signature")
 
 
 def task_card() -> Iterator[Task]:
@@ -81,7 +85,7 @@ def task_provenance() -> Iterator[Task]:
             "uptodate": [
                 (up_to_date.same_facts, [reads.for_documents(variant)]),
                 _same_evaluation(variant),
-                (up_to_date.same_recordings, [recordings(variant, variant.clip_sets)]),
+                (up_to_date.same_recordings, [list(variant.clip_sets)]),
                 (up_to_date.unedited, [artifact_file(variant, PROVENANCE)]),
             ],
         } | LOUD
@@ -126,7 +130,7 @@ def task__signature() -> Iterator[Task]:
             signed = [local(each.folder) for each in (variant, *variant.views)]
             yield {
                 "name": key(variant),
-                "actions": [doing(sign_variant, variant, key=get_var("key"))],
+                "actions": [doing(signature.sign_variant, variant, key=get_var("key"))],
                 "task_dep": [_last_unsigned(variant)],
                 "uptodate": [(up_to_date.is_signed, [signed, str(variant.public_key)])],
             } | LOUD

@@ -6,7 +6,6 @@ from typing import Any
 from doit import get_var
 
 from voxbuild.errors import RecipeError
-from voxbuild.evaluate.report import evaluate
 from voxbuild.recipes.book import Book
 from voxbuild.workspace import Workspace
 
@@ -49,6 +48,8 @@ def evaluate_built(source: str | None, chosen: list[tuple[str, str]], format: st
 def _evaluate(
     work: Workspace, book: Book, source: str | None, chosen: list[tuple[str, str]], form: str, embed: bool
 ) -> None:
+    from voxbuild.evaluate.report import evaluate
+
     if not chosen:
         over = f" over {source}" if source else ""
         raise RecipeError(f"nothing is built{over}; name recipes with recipe=NAME, a source with source=NAME")

@@ -10,7 +10,6 @@ from doit.tools import config_changed, result_dep
 
 from .command_line import Hints
 from .in_order import in_order
-from .up_to_date import WHY
 
 RUNS, MAY_RUN, UP_TO_DATE = "runs", "may run", "up to date"
 
@@ -82,6 +81,8 @@ def _reasons(task: Any, control: Any, database: Any, running: set[str]) -> Itera
 
 def _changes(task: Any, reasons: Any, made_again: Callable[[str], bool]) -> Iterator[str]:
     """What has changed since the last run."""
+    from .up_to_date import WHY  # `doit help` imports this module too
+
     there = sorted(set(reasons["changed_file_dep"]) - set(reasons["missing_file_dep"]))
     yield from (f"{file} is missing" for file in reasons["missing_target"])
     yield from (f"{file} changed" for file in there if not made_again(file))

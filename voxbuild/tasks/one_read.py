@@ -8,8 +8,6 @@ import threading
 from multiprocessing import parent_process
 from typing import Any
 
-from voxbuild import stages
-
 from .actions import reported, variant_of
 
 TASK = "convert"
@@ -25,6 +23,8 @@ def come_to(tasks: list[str]) -> None:
 @reported
 def convert(source: str, recipe: str) -> Any:
     """Convert a variant, and what can be converted with it."""
+    from voxbuild import stages
+
     others = [variant_of(source, other) for other in _taken(source, recipe)]
     return stages.convert(variant_of(source, recipe), others)
 

@@ -2,18 +2,26 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import doit
 from doit import get_var
 
-from voxbuild.artifact.signature import sign_variant
-from voxbuild.publish import tags, upload, verify
 from voxbuild.publish.order import Order
-from voxbuild.publish.registry import catalogue
-from voxbuild.publish.survey import record_published
 
 from .actions import on_project
+from .later import Later
 from .selection import ALWAYS, FORMAT, SHOWS, Task, book, builds, doing, recipe_names, source_name
+
+if TYPE_CHECKING:
+    from voxbuild.artifact import signature
+    from voxbuild.publish import survey, tags, upload, verify
+    from voxbuild.publish.registry import catalogue
+else:
+    signature, catalogue = Later("voxbuild.artifact.signature"), Later("voxbuild.publish.registry.catalogue")
+    survey, tags, upload, verify = (
+        Later(f"voxbuild.publish.{name}") for name in ("survey", "tags", "upload", "verify")
+    )
 
 
 def _flag(name: str, help: str) -> Task:
@@ -47,7 +55,10 @@ def task_sign() -> Iterator[Task]:
     """Sign validated artifacts, with key=PRIVATE.pem or the key that VOXBUILD_SIGNING_KEY names."""
     options = {"key": get_var("key"), "named": get_var("recipe") is not None}
     for variant in builds():
-        yield {"name": variant.recipe.name, "actions": [doing(sign_variant, variant, **options)]} | ALWAYS
+        yield {
+            "name": variant.recipe.name,
+            "actions": [doing(signature.sign_variant, variant, **options)],
+        } | ALWAYS
 
 
 def task_verify() -> Iterator[Task]:
@@ -62,7 +73,7 @@ def task_siblings() -> Task:
     Records each variant's newest tag that is not withdrawn. Variants that the target never had stay on
     record, unless --replace is given; withdrawn ones, and those without a recipe, are dropped.
     """
-    return {"actions": [(on_project, [record_published, _order()])], "params": [REPLACE]} | SHOWS
+    return {"actions": [(on_project, [survey.record_published, _order()])], "params": [REPLACE]} | SHOWS
 
 
 def task_yank() -> Task:

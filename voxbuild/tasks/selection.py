@@ -4,9 +4,10 @@
 variables that change recipes and sources are in `variables.py`.
 """
 
+import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isfinite, nan
 from pathlib import Path
@@ -19,7 +20,7 @@ from voxbuild.artifact.variant import Variant
 from voxbuild.card.siblings import Record, read_record
 from voxbuild.evaluate.runners import check_address
 from voxbuild.plan.costs import measurement_of
-from voxbuild.plan.streaming import AUTO, WAYS
+from voxbuild.plan.ways import AUTO, WAYS
 from voxbuild.publish.targets import TARGETS
 from voxbuild.recipes.book import Book
 
@@ -128,8 +129,7 @@ def doing(stage: Work, variant: Variant, **options: Any) -> Any:
 
 def local(path: Path) -> str:
     """A path as in doit's database: relative to the project, if it lies in it."""
-    root = workspace().root
-    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+    return str(path).removeprefix(f"{workspace().root}{os.sep}")
 
 
 def artifact_file(variant: Variant, name: str) -> str:
@@ -140,16 +140,6 @@ def artifact_file(variant: Variant, name: str) -> str:
 def recipe_file(variant: Variant) -> str:
     """The path of a recipe's YAML."""
     return local(workspace().recipes / f"{variant.recipe.name}.yaml")
-
-
-def recordings(variant: Variant, clip_sets: Iterable[str]) -> dict[str, str]:
-    """The recordings and transcripts of clip sets that are in local folders: SET/FILE -> path."""
-    sets = {name: variant.book.clips[name].corpus for name in clip_sets}
-    return {
-        f"{name}/{path.name}": str(path)
-        for name, corpus in sets.items()
-        for path in corpus.files(variant.work.clips)
-    }
 
 
 def _check_variables() -> None:

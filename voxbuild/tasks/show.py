@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doit import get_var
 from doit.cmdparse import CmdOption, CmdParseError, TaskParse
@@ -14,14 +14,12 @@ from doit.tools import config_changed
 
 from voxbuild.artifact.tools import runtime_versions
 from voxbuild.artifact.variant import Variant
-from voxbuild.convert.freeze import freeze
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import read_state
-from voxbuild.plan.preview import show
-from voxbuild.validate.reproduce import reproduce
 
-from . import overview, variables
+from . import variables
 from .actions import on_project, run, variant_of, workspace
+from .later import Later
 from .selection import (
     ALWAYS,
     FORMAT,
@@ -37,6 +35,15 @@ from .selection import (
     source_name,
     way_to_fetch,
 )
+
+if TYPE_CHECKING:
+    from voxbuild.convert import freeze
+    from voxbuild.validate import reproduce
+
+    from . import overview
+else:
+    overview = Later("voxbuild.tasks.overview")
+    freeze, reproduce = Later("voxbuild.convert.freeze"), Later("voxbuild.validate.reproduce")
 
 PARITY = Path("tests/oracle/parity.py")
 PARITY_REPORT = Path("docs/parity.md")
@@ -69,6 +76,7 @@ def task_plan() -> Task:
 
 def show_plans(chosen: list[tuple[str, str]], fetch: str, format: str, tensors: bool) -> Any:
     """The action of `doit plan`, for pairs of source and recipe; `fetch`: how sources would be fetched."""
+    from voxbuild.plan.preview import show
 
     def plans() -> str:
         wanted = [variant_of(*names) for names in chosen]
@@ -99,7 +107,7 @@ def task_allocate() -> Iterator[Task]:
         out = get_var("out")
         yield {
             "name": variant.recipe.name,
-            "actions": [doing(freeze, variant, path=out and Path(out))],
+            "actions": [doing(freeze.freeze, variant, path=out and Path(out))],
             "task_dep": [f"fetch:{variant.source.name}", *needed],
         } | SHOWS
 
@@ -135,7 +143,7 @@ def task_reproduce() -> Iterator[Task]:
         needed += [f"measure:{measurement(variant)}"] if recipe.budget else []
         yield {
             "name": recipe.name,
-            "actions": [doing(reproduce, variant)],
+            "actions": [doing(reproduce.reproduce, variant)],
             "task_dep": [f"fetch:{variant.source.name}", *needed],
         } | SHOWS
 

@@ -1,23 +1,22 @@
-"""Whether a task is up to date, by file stamps where doit's own check would hash gigabytes."""
+"""Whether a task is up to date, by file stamps where doit's own check would hash gigabytes.
+
+Checks import what only they need: doit's commands that show tasks load this module, and check nothing.
+"""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from voxbuild.artifact.evaluated import evaluated
-from voxbuild.artifact.lock import drift
 from voxbuild.artifact.manifest import EVALUATION, MANIFEST, Manifest
-from voxbuild.artifact.signature import faults
 from voxbuild.artifact.tools import tool_versions
 from voxbuild.artifact.variant import Variant
-from voxbuild.convert import readable
 from voxbuild.errors import VoxbuildError
 from voxbuild.files import read_state, stamp, to_json, write_json
-from voxbuild.plan.streaming import DISK
-from voxbuild.sources.fetch import Fetched
+from voxbuild.plan.ways import DISK
 from voxrun.files.hashes import sha256_of
 
 from .actions import read, variant_of, workspace
@@ -42,6 +41,8 @@ def _stale(task: Any, reason: str) -> bool:
 
 def source_untouched(task: Any, values: Values, source: str, how: str) -> bool:
     """Whether all source files, and its adapter's, are unchanged, and where they were; `how`: see fetch=."""
+    from voxbuild.sources.fetch import Fetched
+
     path = workspace().source_file(source)
     if not read_state(path):
         return _stale(task, f"the source {source} was not fetched")
@@ -74,16 +75,22 @@ def _changed_facts(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
             yield f"{name} was {before}, is {after}" if short else f"{name} changed"
 
 
-def same_recordings(task: Any, values: Values, paths: Mapping[str, str]) -> bool:
-    """Whether the files of clip sets, by name, have the same content, wherever they are.
+def same_recordings(task: Any, values: Values, clip_sets: Sequence[str]) -> bool:
+    """Whether the files of clip sets have the same content, wherever they are.
 
     A file with the stamp that it had when the task ran is not hashed again.
     """
     known = values.get("recordings") or {}
-    now = {name: _recorded(Path(path), known.get(name)) for name, path in paths.items()}
+    now = {name: _recorded(path, known.get(name)) for name, path in recordings(clip_sets).items()}
     task.value_savers.append(lambda: {"recordings": now})
     changes = list(_changed_recordings(known, now))
     return not changes or _stale(task, "; ".join(changes))
+
+
+def recordings(clip_sets: Sequence[str]) -> dict[str, Path]:
+    """The recordings and transcripts of clip sets that are in local folders: SET/FILE -> path."""
+    sets, base = {name: read().clips[name].corpus for name in clip_sets}, workspace().clips
+    return {f"{name}/{path.name}": path for name, corpus in sets.items() for path in corpus.files(base)}
 
 
 def _recorded(path: Path, known: Values | None) -> Values:
@@ -136,6 +143,8 @@ def _evaluation(variant: Variant) -> str | None:
 
 def same_tools(task: Any, values: Values, path: str) -> bool:
     """Whether the plan was made by the current versions of the tools."""
+    from voxbuild.artifact.lock import drift
+
     if not (plan := read_state(Path(path))):
         return _stale(task, f"{path} is missing")
     was, now = plan["tools"], tool_versions()
@@ -146,6 +155,8 @@ def same_tools(task: Any, values: Values, path: str) -> bool:
 
 def is_unquantized(task: Any, values: Values, source: str) -> bool:
     """Whether voxrun can read the source, or its unquantized copy is there as it was written."""
+    from voxbuild.convert import readable
+
     if not read_state(workspace().source_file(source)):
         return _stale(task, f"the source {source} was not fetched")
     if readable.is_unquantized(workspace(), read().source(source)):
@@ -199,6 +210,8 @@ def is_validated(task: Any, values: Values, path: str) -> bool:
 
 def is_signed(task: Any, values: Values, folders: list[str], public_key: str) -> bool:
     """Whether all folders are signed, with their current files, by the pair of the public key."""
+    from voxbuild.artifact.signature import faults
+
     found = [fault for folder in folders for fault in faults(Path(folder), Path(public_key))]
     return not found or _stale(task, "; ".join(found))
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 from doit import get_var
@@ -21,13 +21,20 @@ from voxbuild.recipes.origins.folder import LocalFolder
 from voxbuild.recipes.recipe import Recipe
 from voxbuild.recipes.schema import known_names
 from voxbuild.recipes.source import Source
-from voxbuild.sources.found import find, kept
-from voxbuild.sources.found.clips import clip_set_in, find_clips
+from voxbuild.sources.found import kept
 from voxbuild.sources.found.place import absolute, is_path
 from voxbuild.sources.found.reference import Reference, refer
 from voxbuild.sources.found.values import VARIABLES as DESCRIBING
 from voxbuild.workspace import Workspace
 from voxrun.messages import sentence
+
+from .later import Later
+
+if TYPE_CHECKING:
+    from voxbuild.sources.found import clips as found_clips
+    from voxbuild.sources.found import find
+else:
+    find, found_clips = Later("voxbuild.sources.found.find"), Later("voxbuild.sources.found.clips")
 
 OF_SOURCES = ("name", *DESCRIBING)
 """They describe a found source, and are kept with it."""
@@ -71,7 +78,7 @@ def settle(work: Workspace, variables: Variables, keep: bool = True) -> str | No
                 raise RecipeError(
                     f"clips={clips}: no such clip set and no such folder; {known_names(known(work).clips)}"
                 )
-            find_clips(work, clips, language, known(work).clips)
+            found_clips.find_clips(work, clips, language, known(work).clips)
     if name:
         book = _changed_book(work, variables)  # an error now: a wrong value is not kept
         for recipe in _recipes(book, values):
@@ -220,7 +227,7 @@ def _clips(values: Mapping[str, str]) -> list[str]:
 
 def _clip_set(work: Workspace, book: Book, text: str) -> str:
     """The name of a clip set that is named, or given by its folder."""
-    there = None if text in book.clips else clip_set_in(work, absolute(text), book.clips)
+    there = None if text in book.clips else found_clips.clip_set_in(work, absolute(text), book.clips)
     if text not in book.clips and there is None:
         raise RecipeError(f"clips={text}: no such clip set; {known_names(book.clips)}")
     return there.name if there else text

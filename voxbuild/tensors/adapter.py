@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from voxbuild.console import some_of
 from voxbuild.errors import CheckpointError
 from voxrun.arrays import Array
@@ -233,6 +231,8 @@ def _matrix(path: str, layout: Layout) -> tuple[str, tuple[int, ...]]:
 
 def _factors(path: str, pair: Mapping[str, Tensor], shape: tuple[int, ...], lora: Lora) -> Factors:
     """The factors of a matrix of this shape. Raises ValueError."""
+    import numpy as np
+
     if missing := {"A", "B"} - pair.keys():
         raise ValueError(f"{shown(path)} has no lora_{min(missing)}; the adapter is incomplete")
     rank, scale = lora.rank(path), lora.scale(path)

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from voxbuild.errors import CheckpointError
 from voxbuild.files import stamp
 from voxrun.checkpoint import tensors as headers
@@ -38,6 +36,8 @@ class Buffers:
         """The first `nbytes` of a buffer; a new one if all are in use, or too small."""
         if nbytes > self._nbytes:
             return memoryview(bytearray(nbytes))
+        import numpy as np
+
         memory = self._free() or bytearray(self._nbytes)
         seen = np.frombuffer(memory, np.uint8)  # it is alive as long as any view of it
         watch = weakref.ref(seen, self._returned.append)

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from voxbuild.errors import ConvertError
 
 from .modes import Quantization
 
-Rows = np.typing.NDArray[Any]
+if TYPE_CHECKING:
+    import numpy as np
+
+    Rows = np.typing.NDArray[Any]
+else:
+    Rows = Any  # recipes name methods, and are read much more often than anything is rounded
 Quantizer = Callable[[Rows, str, Quantization, Any], dict[str, Rows]]
 """(rows [n, columns] in storage form, dtype, settings, what was prepared or None) -> leaf -> array."""
 Prepare = Callable[[Rows, str, Quantization], Any]
@@ -75,6 +78,8 @@ METHODS = {
 
 
 def _usable(moments: Rows | None, shape: tuple[int, ...]) -> Rows:
+    import numpy as np
+
     if moments is None:
         raise ValueError("the calibration has none")
     if moments.shape != shape:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from voxrun.arrays import Array
 from voxrun.errors import WeightsError
 from voxrun.files.downloads import failed_download
@@ -169,6 +167,8 @@ DTYPES = {"BF16": "<u2", "F16": "<u2", "F32": "<f4", "U32": "<u4", "U8": "u1"}
 
 def map_file(path: Path, tensors: Iterable[Tensor]) -> dict[str, Array]:
     """The tensors of a file's header, mapped, by name; those of types not in DTYPES are left out."""
+    import numpy as np
+
     data = np.memmap(path, np.uint8, mode="r")
     return {
         t.name: data[t.start : t.start + t.nbytes].view(DTYPES[t.dtype]).reshape(t.shape)

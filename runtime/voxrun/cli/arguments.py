@@ -8,9 +8,6 @@ import re
 import select
 import stat
 from shlex import quote
-from urllib.parse import unquote, urlsplit
-
-from voxrun.trust.mistyped import WEIGHTS, a_file
 
 MODEL_FILES = ("config.json", "params.json")
 WHISPER = r"(tiny|base|small|medium|large|turbo)([.-](en|v\d|turbo|v3-turbo))?|.*/.*whisper.*"
@@ -27,6 +24,8 @@ def not_a_recording(name: str) -> str | None:
     if os.path.lexists(name):
         return None
     if name.lower().startswith("file://"):
+        from urllib.parse import unquote, urlsplit  # only a mistake needs it
+
         return f"{name}: is an address; write the path, {quote(unquote(urlsplit(name).path))}"
     if re.match(URL, name):
         return f"{name}: is an address; pipe it: ffmpeg -v error -i {quote(name)} -f wav - | voxrun -"
@@ -67,6 +66,8 @@ def misplaced_model(name: str) -> str | None:
 
 def not_a_model(name: str) -> str | None:
     """Why a name cannot be that of a model, and what to write; None if it can."""
+    from voxrun.trust.mistyped import WEIGHTS, a_file
+
     if reason := a_file(name):
         if name.lower().endswith(WEIGHTS):
             return f"--model {reason}"

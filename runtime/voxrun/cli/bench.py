@@ -1,20 +1,22 @@
 """The command `voxrun bench`."""
 
 import argparse
-import logging
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .bench_options import parse
 from .codes import BAD, DONE, READER_GONE
 from .signals import Interruption
 
-log = logging.getLogger("voxrun")
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def main(argv: list[str], interruption: Interruption | None = None) -> int:
     """Measure; return the exit code. Raises SystemExit after --help and for bad options."""
     args = parse(argv)
     interruption = interruption or Interruption()
+    import logging  # --help waits for little
+
     from voxrun.errors import VoxrunError
 
     from .screen import show_log
@@ -23,7 +25,7 @@ def main(argv: list[str], interruption: Interruption | None = None) -> int:
     try:
         return _bench(args, interruption)
     except VoxrunError as error:
-        log.error("%s", error)
+        logging.getLogger("voxrun").error("%s", error)
         return BAD
     except BrokenPipeError:  # stdout has no reader: end quietly
         return READER_GONE
@@ -32,6 +34,9 @@ def main(argv: list[str], interruption: Interruption | None = None) -> int:
 
 
 def _bench(args: argparse.Namespace, interruption: Interruption) -> int:
+    import logging
+    from pathlib import Path
+
     from voxrun.bench.conclusions import conclude
     from voxrun.bench.measure import Asked, Measurement
     from voxrun.bench.report import as_json, report, table, tuning_json
@@ -46,7 +51,7 @@ def _bench(args: argparse.Namespace, interruption: Interruption) -> int:
     folder = trusted(model, args.revision, args.registry, args.verify, args.lock)
     audio = Path(args.audio[0]) if args.audio else None
     asked = Asked(folder, QUICK if args.quick else THOROUGH, audio, args.bandwidth)
-    results = Measurement(asked, lambda line: log.info("bench: %s", line)).results()
+    results = Measurement(asked, lambda line: logging.getLogger("voxrun").info("bench: %s", line)).results()
     conclusions = conclude(results, tuning())
     documents = {
         args.report: report(results, conclusions, _command(args)),
@@ -61,7 +66,7 @@ def _bench(args: argparse.Namespace, interruption: Interruption) -> int:
     return DONE
 
 
-def _check(places: list[Path], recordings: list[str]) -> None:
+def _check(places: "list[Path]", recordings: list[str]) -> None:
     """Raises OutputError if the results cannot be printed, or written without loss."""
     from voxrun.transcripts.output import Stdout, check_place, is_special
     from voxrun.transcripts.places import check_overwriting

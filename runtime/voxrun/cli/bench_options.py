@@ -1,10 +1,9 @@
 """The command line of `voxrun bench`."""
 
 import argparse
-from pathlib import Path
 
 from .model_options import add_model, choose_model, mistakes_of_model
-from .numbers import above_zero
+from .numbers import above_zero, path
 from .parser import RECORDINGS, Help, Parser
 
 DESCRIPTION = (
@@ -84,7 +83,7 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
 
 def _add_results(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--json", action="store_true", help="print all figures as JSON instead of a table")
-    group.add_argument("--report", type=Path, metavar="FILE", help="write all as Markdown, to send")
+    group.add_argument("--report", type=path, metavar="FILE", help="write all as Markdown, to send")
     group.add_argument(
-        "--tuning", type=Path, metavar="FILE", help="write the proposed tuning, which VOXRUN_TUNING=FILE uses"
+        "--tuning", type=path, metavar="FILE", help="write the proposed tuning, which VOXRUN_TUNING=FILE uses"
     )

@@ -1,20 +1,23 @@
 """The command `voxrun`: only the transcript on stdout; progress and errors on stderr.
 
-It imports little before signals are handled: until then a Ctrl-C is Python's, which prints a traceback.
+It imports next to nothing before `command` is called: until then a Ctrl-C is Python's, which prints a
+traceback.
 """
 
+import _signal  # type: ignore[import-not-found]  # without the enums of `signal`, which take long to import
 import os
 import sys
 
 from .codes import BAD, DONE, READER_GONE
-from .signals import Interruption
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from .signals import Interruption
 
-def main(argv: list[str] | None = None, interruption: Interruption | None = None) -> int:
+
+def main(argv: list[str] | None = None, interruption: "Interruption | None" = None) -> int:
     """Run the command; return its exit code. Raises SystemExit after --help and for impossible options."""
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["serve"]:
@@ -29,7 +32,10 @@ def main(argv: list[str] | None = None, interruption: Interruption | None = None
     from .options import parse
 
     args = parse(words)
-    interruption = interruption or Interruption()
+    if interruption is None:
+        from .signals import Interruption
+
+        interruption = Interruption()
     try:
         from .run import run  # imports MLX, which --help and usage errors do not need
 
@@ -42,6 +48,9 @@ def main(argv: list[str] | None = None, interruption: Interruption | None = None
 
 def command() -> "NoReturn":
     """Run `main`, then exit without clean-up: unloading compiled code takes half a second."""
+    _end_without_traceback()
+    from .signals import Interruption
+
     # Our own threads share the products (`voxrun.parallel`). The BLAS's would start with NumPy and spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     interruption = Interruption()
@@ -54,7 +63,13 @@ def command() -> "NoReturn":
         os._exit(interruption.exit_code)
 
 
-def _main(interruption: Interruption) -> int:
+def _end_without_traceback() -> None:
+    """Let a Ctrl-C end the process as the system does, until there is an `Interruption`."""
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:  # else it is ignored, and stays so
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+
+def _main(interruption: "Interruption") -> int:
     try:
         return main(None, interruption)
     except SystemExit as end:

@@ -3,12 +3,11 @@
 import argparse
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from voxrun.trust.defaults import DEFAULT_MODEL, DEFAULT_REGISTRY, REGISTRY_VARIABLE
 
 from .arguments import not_a_model
-from .numbers import number
+from .numbers import number, path
 
 MODEL_VARIABLE = "VOXRUN_MODEL"
 
@@ -25,7 +24,7 @@ def add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--revision", help="tag, branch or commit of a repository, as behind the @")
     group.add_argument(
         "--registry",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="local registry to find the repository in, whether it is named registry:NAME or not"
         f" (default for registry:NAME: ${REGISTRY_VARIABLE}, else {DEFAULT_REGISTRY})",
@@ -35,14 +34,14 @@ def add_model(group: argparse._ArgumentGroup) -> None:
         nargs="?",
         const=True,
         default=False,
-        type=Path,
+        type=path,
         metavar="KEY",
         help="load nothing unless every file has the hash that the manifest says; with KEY, a public key,"
         " unless they are signed with its private key",
     )
     group.add_argument(
         "--lock",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="load nothing but the model that this voxrun.lock names, and verify it",
     )

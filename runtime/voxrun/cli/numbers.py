@@ -1,10 +1,14 @@
-"""Numbers on the command line, and one line for what is none."""
+"""Numbers and paths on the command line, and one line for what is none."""
 
 import argparse
 import math
 import re
+from typing import TYPE_CHECKING
 
 from voxrun.messages import shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MOST_DIGITS = 15
 """Of a number."""
@@ -42,6 +46,13 @@ def not_negative(text: str) -> float:
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{shown(text)} is not a number of 0 or more")
     return value
+
+
+def path(text: str) -> "Path":
+    """Any path."""
+    from pathlib import Path  # --help does not wait for it
+
+    return Path(text)
 
 
 def _whole(text: str, least: int) -> int:

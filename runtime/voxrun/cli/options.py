@@ -3,10 +3,9 @@
 import argparse
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voxrun import __version__
-from voxrun.audio.choice import Choice, Raw
 from voxrun.errors import AudioError
 from voxrun.files.descriptors import descriptor_at
 from voxrun.habits import device_advice
@@ -15,8 +14,11 @@ from voxrun.transcripts.writers import WRITERS
 
 from .arguments import ignored_input, misplaced_model, not_a_recording
 from .model_options import add_delay, add_model, choose_model, mistakes_of_model
-from .numbers import count, number, positive
+from .numbers import count, number, path, positive
 from .parser import RECORDINGS, STDIN, STDOUT, Help, Parser
+
+if TYPE_CHECKING:
+    from voxrun.audio.choice import Raw
 
 DESCRIPTION = (
     "Transcribe recordings, streams and the microphone with MLX weights of Voxtral-Mini-4B-Realtime."
@@ -76,6 +78,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     if args.output == STDOUT or descriptor_at(args.output or "") == 1:
         args.output = None
     choose_model(args)
+    from voxrun.audio.choice import Choice  # --help and most mistakes do not need it
+
     args.choice = Choice(args.track, args.channel, args.raw)
     args.layout = Layout(args.line_length, args.lines, args.words, args.timestamps)
     mistake = next(filter(None, _mistakes(args)), None)
@@ -128,7 +132,7 @@ def _mistakes_of_format(args: argparse.Namespace) -> Iterator[str | None]:
 
 
 def _format_of(output: str | None) -> str:
-    suffix = Path(output or "").suffix[1:].lower()
+    suffix = path(output or "").suffix[1:].lower()
     return suffix if suffix in WRITERS else "txt"
 
 
@@ -177,7 +181,7 @@ def _add_sound(group: argparse._ArgumentGroup) -> None:
 def _add_model(group: argparse._ArgumentGroup) -> None:
     add_model(group)
     group.add_argument(
-        "--write-lock", type=Path, metavar="FILE", help="verify the model, and write such a lock of it"
+        "--write-lock", type=path, metavar="FILE", help="verify the model, and write such a lock of it"
     )
 
 
@@ -243,7 +247,9 @@ def _add_decoding(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _raw(text: str) -> Raw:
+def _raw(text: str) -> "Raw":
+    from voxrun.audio.choice import Raw
+
     try:
         return Raw.parse(text)
     except AudioError as error:

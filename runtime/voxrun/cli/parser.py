@@ -15,6 +15,8 @@ STDIN = STDOUT = "-"
 END_OF_OPTIONS = "--"
 ALIKE = 0.7
 """How much of a mistyped option must be that of the one that is suggested: 0.6 makes --port of --format."""
+UNKNOWN_WIDTH = 80
+"""Columns of what is not a terminal."""
 RECORDINGS = "audio"
 """The attribute with all recordings. An option that stores there is another way to name one."""
 
@@ -106,11 +108,25 @@ class Parser(argparse.ArgumentParser):
 class Help(argparse.HelpFormatter):
     """Keeps the lines of description and epilog; what is too long for the terminal is continued below."""
 
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         from textwrap import wrap  # only the help needs it
 
         lines = [(line, " " * 12 if line.startswith(" ") else "") for line in text.splitlines()]
         return "\n".join("\n".join(wrap(line, width, subsequent_indent=deeper)) for line, deeper in lines)
+
+
+def _columns() -> int:
+    """The width of the terminal, as `shutil.get_terminal_size` finds it; argparse would import that."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    try:
+        return os.get_terminal_size(1).columns or UNKNOWN_WIDTH
+    except OSError:
+        return UNKNOWN_WIDTH
 
 
 def _needs_a_value(action: argparse.Action, name: str) -> str:

@@ -1,10 +1,8 @@
 """The command `voxrun serve`."""
 
 import argparse
-import logging
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from shlex import quote
 
 from .codes import BAD, DONE
@@ -24,7 +22,6 @@ EXTRA = {
     "websockets": "websockets",
 }
 """What voxrun-mlx[server] installs: modules, and the names of their packages."""
-log = logging.getLogger("voxrun")
 
 
 def main(argv: list[str], interruption: Interruption | None = None) -> int:
@@ -34,6 +31,8 @@ def main(argv: list[str], interruption: Interruption | None = None) -> int:
     if missing:
         print(f"voxrun serve: needs {', '.join(missing)}: {_install()}", file=sys.stderr)
         return BAD
+    import logging  # --help waits for little
+
     from voxrun.errors import VoxrunError
 
     from .screen import show_log
@@ -42,12 +41,14 @@ def main(argv: list[str], interruption: Interruption | None = None) -> int:
     try:
         return _serve(args, interruption or Interruption())
     except VoxrunError as error:
-        log.error("%s", error)
+        logging.getLogger("voxrun").error("%s", error)
         return BAD
 
 
 def _install() -> str:
     """The command that installs what is missing: from the project's folder if this runs in it."""
+    from pathlib import Path
+
     project = Path(__file__).parents[2]
     if (project / "pyproject.toml").is_file():
         return f"pip install -e {quote(f'{project}[server]')}"

@@ -3,6 +3,7 @@
 They answer in the kind that they are given: each evaluation by MLX costs as much as a small product.
 """
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from voxrun.arrays import FloatArray
-from voxrun.device import mx, nn
+from voxrun.device import mx, nn, own_kernels
 
 from .cpu import functions as cpu
 
@@ -34,7 +35,17 @@ def gated(gate: Any, up: Any) -> Any:
 
 def gelu(x: Any) -> Any:
     """The exact one, with erf."""
-    return cpu.gelu(x) if isinstance(x, np.ndarray) else nn.gelu(x)
+    if isinstance(x, np.ndarray):
+        return cpu.gelu(x)
+    return _gelu(x) if own_kernels() else nn.gelu(x)
+
+
+def _gelu(x: mx.array) -> mx.array:
+    """The same as `nn.gelu`, which on a CPU is compiled by g++ if there is one.
+
+    That takes seconds, once a machine, and a Ctrl-C has no effect while MLX looks for g++ by system(3).
+    """
+    return x * (1 + mx.erf(x / math.sqrt(2))) / 2
 
 
 @partial(mx.compile, shapeless=True)

@@ -1,21 +1,22 @@
 """Transcripts as JSON, an object on each line."""
 
-import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxrun.messages import readable
-from voxrun.stream.results import Result, Token, Word
 from voxrun.transcripts.typesetting.layout import PLAIN, Layout
-from voxrun.transcripts.typesetting.segments import Segment
 
 from .text import Text
 from .writer import Recording, Writer
+
+if TYPE_CHECKING:
+    from voxrun.stream.results import Result, Token, Word
+    from voxrun.transcripts.typesetting.segments import Segment
 
 
 class JsonLines(Writer):
     """An object for each segment as it comes."""
 
-    def segment(self, segment: Segment) -> str:
+    def segment(self, segment: "Segment") -> str:
         """The segment."""
         return _line(**_segment(segment))
 
@@ -30,12 +31,12 @@ class Json(Writer):
         super().__init__(recording, layout)
         self._text, self._pieces, self._segments = Text(recording), list[str](), list[dict[str, Any]]()
 
-    def result(self, result: Result) -> str:
+    def result(self, result: "Result") -> str:
         """Nothing: all is written at the end."""
         self._pieces.append(self._text.result(result))
         return ""
 
-    def segment(self, segment: Segment) -> str:
+    def segment(self, segment: "Segment") -> str:
         """Nothing: all is written at the end."""
         self._segments.append(_segment(segment))
         return ""
@@ -56,7 +57,7 @@ class Json(Writer):
         return _line(file=readable(self.recording.name), error=readable(str(error)))
 
 
-def _segment(segment: Segment) -> dict[str, Any]:
+def _segment(segment: "Segment") -> dict[str, Any]:
     return {
         "start": round(segment.start, 3),
         "end": round(segment.end, 3),
@@ -65,14 +66,14 @@ def _segment(segment: Segment) -> dict[str, Any]:
     }
 
 
-def _word(word: Word) -> dict[str, Any]:
+def _word(word: "Word") -> dict[str, Any]:
     timed = {"start": round(word.start, 3), "end": round(word.end, 3), "text": word.text.strip()}
     if not any(token.alternatives for token in word.tokens):
         return timed
     return {**timed, "tokens": [_token(token) for token in word.tokens]}
 
 
-def _token(token: Token) -> dict[str, Any]:
+def _token(token: "Token") -> dict[str, Any]:
     return {
         "id": token.id,
         "end": round(token.end, 3),
@@ -84,4 +85,6 @@ def _token(token: Token) -> dict[str, Any]:
 
 
 def _line(**fields: Any) -> str:
+    import json
+
     return json.dumps(fields, ensure_ascii=False) + "\n"

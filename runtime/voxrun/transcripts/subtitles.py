@@ -3,13 +3,15 @@
 import re
 from abc import abstractmethod
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from voxrun.transcripts.typesetting.cues import GAP, Cue, Pacing, cues_of
 from voxrun.transcripts.typesetting.layout import CUE, HIGHLIGHT, PLAIN, Layout
-from voxrun.transcripts.typesetting.pieces import joined, whole_words
-from voxrun.transcripts.typesetting.segments import Segment
 
 from .writer import Recording, Writer, milliseconds, span, timestamp
+
+if TYPE_CHECKING:
+    from voxrun.transcripts.typesetting.cues import Cue
+    from voxrun.transcripts.typesetting.segments import Segment
 
 STYLE = "STYLE\n::cue(:future) {\n  color: gray;\n}\n\n"
 """Makes browsers show the words that are still to come in gray (CSS of WebVTT)."""
@@ -21,11 +23,15 @@ class Subtitles(Writer):
     needs_files = True
 
     def __init__(self, recording: Recording, layout: Layout = PLAIN) -> None:
+        from voxrun.transcripts.typesetting.cues import GAP, Pacing
+
         super().__init__(recording, layout)
         self._pacing = Pacing(gap=0.0 if layout.words == CUE else GAP)
 
-    def segment(self, segment: Segment) -> str:
+    def segment(self, segment: "Segment") -> str:
         """The cue before this segment, and all cues of the segment but the last."""
+        from voxrun.transcripts.typesetting.cues import cues_of
+
         return self._written(cue for new in cues_of(segment, self.layout) for cue in self._pacing.add(new))
 
     def upcoming(self, start: float, final: bool) -> str:
@@ -37,10 +43,10 @@ class Subtitles(Writer):
         return self._written(self._pacing.finish(seconds))
 
     @abstractmethod
-    def cue(self, cue: Cue) -> str:
+    def cue(self, cue: "Cue") -> str:
         """A cue in this format."""
 
-    def _written(self, cues: Iterable[Cue]) -> str:
+    def _written(self, cues: Iterable["Cue"]) -> str:
         return "".join(map(self.cue, cues))
 
 
@@ -53,10 +59,10 @@ class Srt(Subtitles):
         super().__init__(recording, layout)
         self._number = 0
 
-    def cue(self, cue: Cue) -> str:
+    def cue(self, cue: "Cue") -> str:
         """A numbered subtitle."""
         self._number += 1
-        text = "\n".join(_without_markup(joined(line)) for line in cue.lines)
+        text = "\n".join(map(_without_markup, cue.texts))
         return f"{self._number}\n{span(cue.start, cue.end, ',')}\n{text}\n\n"
 
 
@@ -69,20 +75,20 @@ class Vtt(Subtitles):
         """The signature, and a style for words that are marked."""
         return "WEBVTT\n\n" + (STYLE if self.layout.words == HIGHLIGHT else "")
 
-    def cue(self, cue: Cue) -> str:
+    def cue(self, cue: "Cue") -> str:
         """A cue."""
-        if self.layout.words == HIGHLIGHT:
-            text = _highlighted(cue)
-        else:
-            text = "\n".join(_escaped(joined(line)) for line in cue.lines)
+        marked = self.layout.words == HIGHLIGHT
+        text = _highlighted(cue) if marked else "\n".join(map(_escaped, cue.texts))
         return f"{span(cue.start, cue.end, '.')}\n{text}\n\n"
 
 
-def _highlighted(cue: Cue) -> str:
+def _highlighted(cue: "Cue") -> str:
     """The lines with the time before each word; these times increase, and lie inside the cue.
 
     Each word is in a `<c>`: a style for what is past or future applies to elements only (W3C bug 16875).
     """
+    from voxrun.transcripts.typesetting.pieces import whole_words
+
     last, end, rows = milliseconds(cue.start), milliseconds(cue.end), []
     for line in cue.lines:
         row = ""

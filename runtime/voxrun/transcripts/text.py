@@ -1,18 +1,20 @@
 """Transcripts as plain text and as tables."""
 
-from voxrun.stream.results import Result
-from voxrun.transcripts.typesetting.cues import cues_of
+from typing import TYPE_CHECKING
+
 from voxrun.transcripts.typesetting.layout import CUE, PLAIN, Layout
-from voxrun.transcripts.typesetting.pieces import joined
-from voxrun.transcripts.typesetting.segments import Segment
 
 from .writer import Recording, Writer, milliseconds, span
+
+if TYPE_CHECKING:
+    from voxrun.stream.results import Result
+    from voxrun.transcripts.typesetting.segments import Segment
 
 
 class Lines(Writer):
     """A line for each segment."""
 
-    def segment(self, segment: Segment) -> str:
+    def segment(self, segment: "Segment") -> str:
         """The segment's text."""
         return f"{segment.text}\n"
 
@@ -22,7 +24,7 @@ class TimedLines(Writer):
 
     needs_files = True
 
-    def segment(self, segment: Segment) -> str:
+    def segment(self, segment: "Segment") -> str:
         """Start, end and text."""
         return f"[{span(segment.start, segment.end, '.')}] {segment.text}\n"
 
@@ -37,7 +39,7 @@ class Text(Writer):
         super().__init__(recording, layout)
         self._begun = self._space = False
 
-    def result(self, result: Result) -> str:
+    def result(self, result: "Result") -> str:
         """New text as it comes, spaces and line breaks as single spaces between words."""
         text = result.text
         if not text.strip():
@@ -65,12 +67,14 @@ class Tsv(Writer):
         """The names of the columns."""
         return "start\tend\ttext\n"
 
-    def segment(self, segment: Segment) -> str:
+    def segment(self, segment: "Segment") -> str:
         """A row, or a row for each word; texts hold neither tabs nor line breaks."""
         if self.layout.words != CUE:
             return _row(segment.start, segment.end, segment.text)
+        from voxrun.transcripts.typesetting.cues import cues_of
+
         cues = cues_of(segment, self.layout)
-        return "".join(_row(cue.start, cue.end, joined(line)) for cue in cues for line in cue.lines)
+        return "".join(_row(cue.start, cue.end, text) for cue in cues for text in cue.texts)
 
 
 def _row(start: float, end: float, text: str) -> str:

@@ -1,15 +1,18 @@
-"""What all formats have in common: a writer, and how the results of a session become its document."""
+"""What all formats have in common: a writer, and how the results of a session become its document.
 
-from dataclasses import dataclass
-from typing import ClassVar
+The options read what the formats are about, so typesetting is imported only when something is written.
+"""
 
-from voxrun.stream.results import Result
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
 from voxrun.transcripts.typesetting.layout import PLAIN, Layout
-from voxrun.transcripts.typesetting.segments import Segment, Segmenter
+
+if TYPE_CHECKING:
+    from voxrun.stream.results import Result
+    from voxrun.transcripts.typesetting.segments import Segment
 
 
-@dataclass(frozen=True)
-class Recording:
+class Recording(NamedTuple):
     """What a document is about."""
 
     name: str
@@ -48,11 +51,11 @@ class Writer:
         """At the start."""
         return ""
 
-    def result(self, result: Result) -> str:
+    def result(self, result: "Result") -> str:
         """For each result of the session."""
         return ""
 
-    def segment(self, segment: Segment) -> str:
+    def segment(self, segment: "Segment") -> str:
         """For each segment, as soon as it is final."""
         return ""
 
@@ -73,6 +76,8 @@ class Document:
     """The pieces of text that, joined, are a writer's document; it does no input or output."""
 
     def __init__(self, writer: Writer) -> None:
+        from voxrun.transcripts.typesetting.segments import Segmenter
+
         self._writer, self._segmenter = writer, Segmenter(writer.layout)
         self.saying = ""
         """The text of the segment in progress."""
@@ -81,7 +86,7 @@ class Document:
         """The document's beginning."""
         return self._writer.begin()
 
-    def add(self, result: Result) -> str:
+    def add(self, result: "Result") -> str:
         """What a result adds."""
         segments = self._segmenter.feed(result)
         self.saying = self._segmenter.open + result.partial

@@ -11,19 +11,9 @@ import numpy as np
 import soundfile
 from committed import CHECKPOINT, CLIPS
 
-import voxrun
-
 MODEL = ["--model", str(CHECKPOINT)]
 FIRST = CLIPS / "prompts" / "please-try-again.flac"
 SECOND = CLIPS / "prompts" / "you-entered.flac"
-HELP = """
-import sys
-from voxrun.cli.main import main
-try:
-    main(["--help"])
-except SystemExit:
-    print(*sys.modules)
-"""
 FAILING = """
 import sys
 from voxrun.audio import pipe
@@ -104,22 +94,6 @@ def test_a_full_disk_is_one_sentence() -> None:
         )
     assert result.returncode == 2
     assert result.stderr == "voxrun: standard output cannot be written (No space left on device)\n"
-
-
-def test_little_is_imported_before_signals_are_handled() -> None:
-    """Until then a Ctrl-C is Python's, which prints a traceback."""
-    script = "import sys; sys.path.insert(0, sys.argv[1]); import voxrun.cli.main; print(*sys.modules)"
-    command = [sys.executable, "-S", "-c", script, str(Path(voxrun.__file__).parents[1])]
-    loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
-    assert "voxrun.cli.signals" in loaded
-    assert loaded & {"typing", "argparse", "json", "logging", "pathlib", "tqdm"} == set()
-
-
-def test_help_does_not_wait_for_the_libraries() -> None:
-    result = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
-    loaded = set(result.stdout.splitlines()[-1].split())
-    assert "voxrun.cli.options" in loaded
-    assert loaded & {"mlx", "mlx.core", "numpy", "soundfile", "voxrun.transcriber"} == set()
 
 
 def test_a_short_recording_does_not_wait_for_other_formats() -> None:

@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,7 +15,7 @@ from voxbuild.files import read_json
 from voxbuild.plan.finding import finding
 from voxbuild.recipes.book import read_book
 from voxbuild.sources.found import kept
-from voxbuild.tasks import actions, selection
+from voxbuild.tasks import actions, selection, up_to_date
 from voxbuild.tasks import variables as variables_module
 from voxbuild.tasks.show import show_plans
 from voxrun.checkpoint.tensors import Tensor
@@ -62,7 +61,7 @@ def test_a_folder_becomes_a_source_that_its_name_selects(say, project):
     assert say(source="mine", recipe="4bit")[0].source == variant.source
     assert say(source="mine", recipe="4bit", license="apache-2.0")[0].source.license == "apache-2.0"
     assert (project / "out/.sources/mine.yaml").is_file()
-    files = selection.recordings(variant, ["few"])
+    files = up_to_date.recordings(["few"])
     assert "few/transcripts.tsv" in files
     assert all((project / file).is_file() for file in files.values())
 
@@ -208,7 +207,7 @@ def test_own_clips_replace_those_of_the_recipe_and_of_the_source(say, project):
     assert list(clips) == ["own"]
     assert (clips["own"].language, clips["own"].license) == ("en", "My licence, 2026")
     assert list(say(recipe="4bit", clips="own,few", source="../mine")[0].clip_sets) == ["own", "few"]
-    own = Path(selection.recordings(variant, ["own"])["own/transcripts.tsv"])
+    own = up_to_date.recordings(["own"])["own/transcripts.tsv"]
     assert own.samefile(project.parent / "own/transcripts.tsv")
 
 

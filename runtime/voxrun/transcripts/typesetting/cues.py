@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from .layout import CUE, Layout
 from .lines import lines
-from .pieces import Piece, whole_words
+from .pieces import Piece, joined, whole_words
 from .segments import MOST_SECONDS, SHORTEST, Segment
 
 AT_LEAST = 5 / 6
@@ -41,6 +41,11 @@ class Cue:
     def width(self) -> int:
         """Columns of all its words."""
         return sum(piece.width for line in self.lines for piece in line)
+
+    @property
+    def texts(self) -> list[str]:
+        """The text of each line."""
+        return [joined(line) for line in self.lines]
 
 
 def cues_of(segment: Segment, layout: Layout) -> list[Cue]:

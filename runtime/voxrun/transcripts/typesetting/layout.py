@@ -1,14 +1,13 @@
 """How a transcript is to look: one value that goes from the options to the writers."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 CUE, HIGHLIGHT = "cue", "highlight"
 MOST_LINES = 2
 """Lines of a subtitle by default (Netflix Timed Text Style Guide, BBC Subtitle Guidelines)."""
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """What the user asked for; None or False where nothing was said."""
 
     line_length: int | None = None
