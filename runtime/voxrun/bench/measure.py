@@ -68,7 +68,7 @@ class Measurement:
         """Measure. Raises AudioError if the recording cannot be read, WeightsError for damaged weights."""
         signal = self._signal  # a recording that cannot be read is reported at once
         blocks, steps = self._blocks(), self._steps()
-        full, difference = self._behind_a_full_window(max(steps)), self._differences(list(steps))
+        full, difference = self._behind_a_full_window(max(steps)), self._differences(steps)
         self._tell("the first token")
         first = first_token(self._transcriber, signal, self._effort)
         heard = self._heard(_position_cost(blocks, steps))
@@ -135,11 +135,11 @@ class Measurement:
             return {}
         return self._steps(True, tuple(sorted({1, min(self._tuning.look_ahead[-1], most)})))
 
-    def _differences(self, sizes: list[int]) -> dict[int, float]:
-        """For as many rows as guesses are made of."""
+    def _differences(self, steps: dict[int, Spread]) -> dict[int, float]:
+        """For the numbers of rows that were measured, as far as there is time to compute each row alone."""
         self._tell("logits of rows alone and together")
-        most = self._tuning.look_ahead[-1]
-        return _in_mlx_thread(self._passes.differences, [n for n in sizes if 1 < n <= most])
+        most = self._effort.longest / steps[1].least
+        return _in_mlx_thread(self._passes.differences, [n for n in steps if 1 < n <= most])
 
     def _heard(self, position_cost: float) -> Heard:
         """As much of the signal as can be heard in the time that there is."""

@@ -68,7 +68,7 @@ class Passes:
         """How far logits of rows are apart, computed one by one and so many in a pass: the largest share."""
         caches = self._begun()
         alone, twins = [], [cache.copy() for cache in caches]
-        for row in range(max(sizes)):
+        for row in range(max(sizes, default=1)):
             alone.append(self._as_numpy(self._logits([self._pad], twins, first=row)))
         one_by_one, found = np.concatenate(alone), {}
         for n in sizes:

@@ -36,7 +36,7 @@ def table(results: Results, conclusions: Conclusions) -> str:
         ],
         ["first token", f"{ms(results.first_token.median)} after its audio"],
         ["real-time factor", f"{number(heard.factor)} of {heard.seconds:.1f} s of {_what(results)}"],
-        ["of speech, computed", _factors(conclusions)],
+        ["the same of speech, computed", _factors(conclusions)],
         ["proposed tuning", _proposal(conclusions)],
     ]
     return markdown(["", "measured"], rows) + "\n" + _warnings(results, conclusions)
@@ -203,9 +203,13 @@ def _differences(results: Results, conclusions: Conclusions) -> str:
     dtype = results.weights.dtype
     rows = [[str(n), f"{share:.1e}"] for n, share in results.difference.items()]
     share = conclusions.now.rounding[dtype]
-    return (
+    rule = (
         f"Where the best two logits are closer than a share of {share:g} ({dtype}), a row is computed alone."
-        " The largest difference between a row alone and among others, as such a share:\n\n"
+    )
+    if not rows:
+        return f"{rule} Nothing was compared: there was no time for passes of several rows."
+    return (
+        f"{rule} The largest difference between a row alone and among others, as such a share:\n\n"
         + markdown(["rows", "difference"], rows)
         + _warnings(results, conclusions)
     )

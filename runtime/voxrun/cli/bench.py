@@ -58,11 +58,13 @@ def _bench(args: argparse.Namespace, interruption: Interruption) -> int:
         args.tuning: tuning_json(conclusions.proposed),
     }
     interruption.at_once = False  # until here a signal ends the process, and leaves nothing behind
-    for path in places:
-        with output_at(path, live=False) as output:
-            output.write(documents[path])
-    with Stdout(live=False) as output:
-        output.write((as_json if args.json else table)(results, conclusions))
+    try:
+        for path in places:
+            with output_at(path, live=False) as output:
+                output.write(documents[path])
+    finally:  # what was measured for minutes is shown even if a disk is full
+        with Stdout(live=False) as output:
+            output.write((as_json if args.json else table)(results, conclusions))
     return DONE
 
 

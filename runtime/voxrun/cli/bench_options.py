@@ -1,10 +1,11 @@
 """The command line of `voxrun bench`."""
 
 import argparse
+from collections.abc import Iterator
 
 from .model_options import add_model, choose_model, mistakes_of_model
-from .numbers import above_zero, path
-from .parser import RECORDINGS, Help, Parser
+from .numbers import path, speed_of_memory
+from .parser import RECORDINGS, STDIN, STDOUT, Help, Parser
 
 DESCRIPTION = (
     "Measure how fast this machine computes a model: load, passes of decoder and encoder, a whole"
@@ -58,9 +59,16 @@ def parse(argv: list[str]) -> argparse.Namespace:
     choose_model(args)
     if len(args.audio) > 1:
         p.error(f"one recording is enough, not {len(args.audio)}")
-    if mistake := next(filter(None, mistakes_of_model(args)), None):
+    if mistake := next(filter(None, (*mistakes_of_model(args), *_mistakes_of_files(args))), None):
         p.error(mistake)
     return args
+
+
+def _mistakes_of_files(args: argparse.Namespace) -> Iterator[str]:
+    if STDIN in args.audio:
+        yield "the recording must be a file, not standard input"
+    if path(STDOUT) in (args.report, args.tuning):
+        yield "--report and --tuning need the name of a file: standard output has the table"
 
 
 def _add_measuring(group: argparse._ArgumentGroup) -> None:
@@ -74,7 +82,7 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--bandwidth",
-        type=above_zero,
+        type=speed_of_memory,
         metavar="GB/s",
         help="of the memory that computes (default: from a table of GPUs; else measured)",
     )

@@ -74,6 +74,9 @@ def _main(interruption: "Interruption") -> int:
         return main(None, interruption)
     except SystemExit as end:
         return int(end.code or 0)
+    except MemoryError:
+        print("voxrun: not enough memory: close other programs, or use a smaller model", file=sys.stderr)
+        return BAD
 
 
 def _printed(code: int) -> int:

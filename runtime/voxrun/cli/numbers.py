@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 MOST_DIGITS = 15
 """Of a number."""
+SLOWEST, FASTEST = 0.1, 1_000_000
+"""GB/s of a device's memory, with room on both sides."""
 
 
 def positive(text: str) -> int:
@@ -37,6 +39,14 @@ def above_zero(text: str) -> float:
     value = number(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{shown(text)} is not a number above 0")
+    return value
+
+
+def speed_of_memory(text: str) -> float:
+    """GB/s that some memory has."""
+    value = number(text)
+    if not SLOWEST <= value <= FASTEST:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is no speed from {SLOWEST:g} to {FASTEST:,} GB/s")
     return value
 
 

@@ -89,6 +89,23 @@ def test_it_measures_mlxs_own_products_as_on_a_gpu(
     assert told["memory"]["active"] > 8_000_000  # the weights are MLX's arrays
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_reads")
+def test_a_slow_machine_is_measured_in_part_and_its_figures_are_printed_even_if_the_disk_is_full(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "QUICK", replace(timing.QUICK, longest=0.0, audio=1.0))
+    assert main([*BENCH, "--json", "--report", "/dev/full"]) == 2
+    out, err = capsys.readouterr()
+    told = json.loads(out)["results"]
+    assert (list(told["steps"]), list(told["blocks"]), told["difference"]) == (["1"], ["4"], {})
+    assert [line.split(":")[0] for line in told["left_out"]] == [
+        "16 and more positions in the encoder",
+        "2 and more rows in the decoder",
+    ]
+    assert err.splitlines()[-1] == "voxrun: /dev/full: cannot be written (No space left on device)"
+
+
 def test_the_bytes_of_a_pass_are_those_of_the_weights_that_it_reads() -> None:
     layout = Layout(CHECKPOINT)
     tensors = [tensor for header in layout.headers.values() for tensor in header]
@@ -152,8 +169,16 @@ def test_what_is_not_there_is_one_sentence(words: list[str], capsys: pytest.Capt
     assert re.fullmatch(r"voxrun: absent.*", err.splitlines()[-1])
 
 
+@pytest.mark.parametrize("gb_s", ["0", "-5", "nan", "inf", "1e300", "1e-300"])
+def test_impossible_bandwidths_are_one_sentence(refused: Refused, gb_s: str) -> None:
+    said = f"argument --bandwidth: '{gb_s}' is no speed from 0.1 to 1,000,000 GB/s"
+    assert refused(f"--bandwidth={gb_s}") == said
+
+
 def test_impossible_options_are_one_sentence(refused: Refused) -> None:
-    assert refused("--bandwidth", "0") == "argument --bandwidth: '0' is not a number above 0"
+    assert refused("--audio", "-") == "the recording must be a file, not standard input"
+    assert refused("--report", "-").startswith("--report and --tuning need the name of a file:")
+    assert refused("--tuning", "-").startswith("--report and --tuning need the name of a file:")
     assert refused("a.flac", "b.flac") == "one recording is enough, not 2"
     assert refused("--quik") == "--quik: no such option; did you mean --quick?"
 

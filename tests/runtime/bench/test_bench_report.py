@@ -108,6 +108,12 @@ def test_rows_that_differ_by_more_than_the_margin_are_reported_and_the_margin_wi
     assert "Rows differ" not in table(results(), conclude(results(), CPU))
 
 
+def test_where_no_rows_were_compared_the_report_says_so() -> None:
+    shown = results(difference={})
+    text = report(shown, conclude(shown, CPU), "")
+    assert "a row is computed alone. Nothing was compared: there was no time for passes of several" in text
+
+
 def test_a_device_of_unknown_speed_is_compared_with_what_was_measured() -> None:
     shown = replace(results(), bandwidth=Bandwidth(400.0, "Apple's specification"))
     assert "At 400 GB/s (Apple's specification)" in report(shown, conclude(shown, CPU), "")

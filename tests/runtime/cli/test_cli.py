@@ -12,8 +12,10 @@ import pytest
 import soundfile
 from committed import CHECKPOINT, CLIPS
 
+from voxrun.cli import main as main_module
 from voxrun.cli.main import main
 from voxrun.cli.options import parser
+from voxrun.cli.signals import Interruption
 from voxrun.model import description
 from voxrun.stream.results import Result
 from voxrun.stream.session import Session
@@ -330,3 +332,17 @@ def test_help_names_every_option_and_exit_code(
     assert max(map(len, text.splitlines())) <= 80
     assert len(text.splitlines()) <= 100
     assert len(text.split()) <= 700  # three minutes' reading, of 240 words a minute
+
+
+@pytest.mark.parametrize("words", [["talk.flac"], ["bench"]])
+def test_a_lack_of_memory_is_one_sentence(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("voxrun.cli.run.run", fail)
+    monkeypatch.setattr("voxrun.cli.bench._bench", fail)
+    monkeypatch.setattr("sys.argv", ["voxrun", *words])
+    assert main_module._main(Interruption()) == 2
+    assert re.fullmatch(r"voxrun: not enough memory: .*\n", capsys.readouterr().err)
