@@ -1,7 +1,8 @@
 """Rows of a tensor from the source's layout and dtype to the bytes that an artifact stores."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from voxbuild.tensors.check import Place, check_cast, check_quantized
 from voxbuild.tensors.checkpoint import OnePass
 from voxbuild.tensors.low_rank import merge
 from voxbuild.tensors.methods import METHODS, Choice
-from voxbuild.tensors.quantize import Rows, cast, quantize_rows, to_rows, transposed
+from voxbuild.tensors.modes import PLAIN
+from voxbuild.tensors.quantize import Ranges, Rows, cast, quantize_rows, to_rows, transposed
 from voxbuild.tensors.source_files import Passes
 from voxbuild.tensors.threads import Buffer
 from voxrun.checkpoint.dialects import pairs_from_halves
@@ -20,6 +22,8 @@ from voxrun.checkpoint.tensors import Tensor
 from voxrun.parallel import one_blas_thread
 
 from .ready import Ready
+
+Known = TypeVar("Known")
 
 
 @dataclass(frozen=True)
@@ -86,23 +90,55 @@ def in_our_layout(piece: Piece) -> tuple[Rows, str]:
     return merge(cast(rows, stored.dtype, "F32"), piece.first, piece.update), "F32"
 
 
-def as_stored(piece: Piece) -> Stored:
-    """Bring rows into our layout, cast and quantize them. Raises ConvertError for weights that do not fit."""
+class Once:
+    """What the conversions of the same rows by several plans have in common: each is computed once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, Any] = {}
+
+    def __call__(self, key: Hashable, compute: Callable[[], Known]) -> Known:
+        """What `compute` returned the first time for this key."""
+        if key not in self._known:
+            self._known[key] = compute()
+        known: Known = self._known[key]
+        return known
+
+
+def as_stored(piece: Piece, once: Once | None = None) -> Stored:
+    """Bring rows into our layout, cast and quantize them. Raises ConvertError for weights that do not fit.
+
+    `once`: see there, for pieces of the same rows.
+    """
     if piece.ready:
         return Stored(piece, piece.ready.rows(piece.first, piece.rows))
-    tensor, place = piece.tensor, Place(piece.tensor.source, piece.first)
-    read, dtype = in_our_layout(piece)
-    rows = cast(read, dtype, tensor.dtype)
-    check_cast(read, dtype, rows, tensor.dtype, place)
-    if piece.choice is None:
-        return Stored(piece, [rows])
-    if piece.choice.map is not None:
-        rows = cast(_mapped(cast(rows, tensor.dtype, "F32"), piece.choice.map), "F32", tensor.dtype)
+    tensor, choice, once = piece.tensor, piece.choice, once or Once()
+    layout = tensor.transpose, tensor.head_rows, id(piece.update)
+    read, dtype = once(layout, lambda: in_our_layout(piece))
+    rows = once((layout, tensor.dtype), lambda: cast(read, dtype, tensor.dtype))
+    place = Place(tensor.source, piece.first)
+    if choice is None:
         check_cast(read, dtype, rows, tensor.dtype, place)
-    how, method = piece.choice.how, METHODS[piece.choice.how.search]
-    parts = method.quantize(rows, tensor.dtype, how, piece.choice.prepared)
-    check_quantized(rows, tensor.dtype, how, parts, place)
-    plain = _equal_rows(parts, quantize_rows(rows, tensor.dtype, how)) if method.moments == "matrix" else 0
+        return Stored(piece, [rows])
+    size = choice.how.group_size
+    ranges = once((layout, tensor.dtype, size), lambda: Ranges.of(rows, tensor.dtype, size))
+    if not ranges.are_finite(tensor.dtype):
+        check_cast(read, dtype, rows, tensor.dtype, place)
+    if choice.map is not None:
+        rows = cast(_mapped(cast(rows, tensor.dtype, "F32"), choice.map), "F32", tensor.dtype)
+        check_cast(read, dtype, rows, tensor.dtype, place)
+        ranges = Ranges.of(rows, tensor.dtype, size)
+    return _quantized(piece, choice, rows, ranges)
+
+
+def _quantized(piece: Piece, choice: Choice, rows: Rows, ranges: Ranges) -> Stored:
+    how, method, dtype = choice.how, METHODS[choice.how.search], piece.tensor.dtype
+    if how.search == PLAIN:
+        parts = quantize_rows(rows, dtype, how, ranges)
+    else:
+        parts = method.quantize(rows, dtype, how, choice.prepared)
+    check_quantized(rows, dtype, how, parts, Place(piece.tensor.source, piece.first), ranges)
+    is_compared = method.moments == "matrix"
+    plain = _equal_rows(parts, quantize_rows(rows, dtype, how, ranges)) if is_compared else 0
     return Stored(piece, list(parts.values()), plain)
 
 

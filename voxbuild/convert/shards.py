@@ -17,16 +17,19 @@ from voxbuild.tensors.source_files import Passes, SourceFiles
 from voxbuild.tensors.threads import in_order
 from voxrun.parallel import cores
 
-from .pieces import Piece, Stored, as_stored, pieces_of
+from .pieces import Once, Piece, Stored, as_stored, pieces_of
 from .ready import Ready
 from .shard_writer import NO_MOMENTS, NOTHING_READY, Found, ShardWriter
 
 Progress = Callable[[int], None]
+AHEAD = 3
+"""Chunks of rows for each core that are converted, or wait to be written."""
 RECORD_BYTES = 256 * 2**20
 """Bytes of source after which is recorded, at the end of a tensor, how far the shards are written: a killed
 run loses so many, and the tensor that it is in."""
-Task = tuple[ShardWriter, Piece]
-Result = tuple[ShardWriter, Stored | Exception | None]
+Task = list[tuple[ShardWriter, Piece]]
+"""The same rows, for each plan that needs them."""
+Result = list[tuple[ShardWriter, Stored | Exception | None]]
 
 
 def out_of_order(plan: Plan, source: SourceFiles) -> list[str]:
@@ -67,26 +70,32 @@ def convert_all(writers: Sequence[ShardWriter], source: OnePass | Passes, progre
     with ThreadPoolExecutor(cores(), thread_name_prefix="quantize") as pool, ExitStack() as opened:
         for writer in writers:
             opened.callback(writer.close)
-        for writer, result in in_order(pool, _stored, _tasks(writers, source, progress), ahead=2 * cores()):
-            if writer.error is None and isinstance(result, Stored):
-                writer.take(result, source)
-            elif writer.error is None and isinstance(result, Exception):
-                writer.fail(result)
+        for results in in_order(pool, _all_stored, _tasks(writers, source, progress), ahead=AHEAD * cores()):
+            for writer, result in results:
+                if writer.error is None and isinstance(result, Stored):
+                    writer.take(result, source)
+                elif writer.error is None and isinstance(result, Exception):
+                    writer.fail(result)
 
 
-def _stored(task: Task) -> Result:
+def _all_stored(task: Task) -> Result:
+    """Rows as each plan stores them."""
+    once = Once()
+    return [(writer, _stored(writer, piece, once)) for writer, piece in task]
+
+
+def _stored(writer: ShardWriter, piece: Piece, once: Once) -> Stored | Exception | None:
     """A piece as its plan stores it, or why it cannot."""
-    writer, piece = task
     if writer.error:
-        return writer, None
+        return None
     try:
-        return writer, as_stored(piece)
+        return as_stored(piece, once)
     except (VoxbuildError, OSError) as error:
-        return writer, error
+        return error
 
 
 def _tasks(writers: Sequence[ShardWriter], source: OnePass | Passes, progress: Progress) -> Iterator[Task]:
-    """The pieces of all plans, chunk by chunk of the source."""
+    """The pieces of all plans together, chunk by chunk of the source."""
     since = 0
     for tensors in zip(*(writer.plan.tensors for writer in writers), strict=True):
         wanted = [(w, t) for w, t in zip(writers, tensors, strict=True) if w.needs(t)]
@@ -110,6 +119,5 @@ def _of_tensor(
     ways = [(writer, way) for writer, tensor in wanted if (way := writer.way(tensor))]
     for piece in pieces_of(wanted[0][1], source, None, None):
         mark = source.mark() if is_due and piece.is_last else None
-        for writer, way in ways:
-            yield writer, replace(piece, mark=mark, **vars(way))
+        yield [(writer, replace(piece, mark=mark, **vars(way))) for writer, way in ways]
         progress(len(piece.data))

@@ -21,7 +21,7 @@ from .threads import Buffer, InTurn
 
 BLOCK = 4096
 """Bytes: places, sizes and buffers of direct writes are multiples of it."""
-BUFFER_BYTES = 4 * 2**20
+BUFFER_BYTES = 2 * 2**20
 BUFFERS = 3
 """One is filled while the others are written."""
 SYNC_BYTES = 256 * 2**20

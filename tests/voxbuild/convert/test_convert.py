@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from small_sources import header_of, params_of, raw, write_checkpoint
 
+from voxbuild.convert import pieces
 from voxbuild.convert import shards as module
 from voxbuild.convert.shards import convert
 from voxbuild.errors import CheckpointError, ConvertError
@@ -16,8 +17,9 @@ from voxbuild.folders import Journal
 from voxbuild.plan.planner import make_plan
 from voxbuild.recipes.book import read_book
 from voxbuild.recipes.recipe import Shards
-from voxbuild.tensors import checkpoint, quantize
+from voxbuild.tensors import checkpoint
 from voxbuild.tensors.checkpoint import Checkpoint, OnePass
+from voxbuild.tensors.quantize import quantize_rows
 from voxbuild.tensors.search import search_rows
 from voxbuild.tensors.writer import CheckpointWriter
 from voxrun.device import mx
@@ -127,12 +129,11 @@ def test_converting_twice_gives_equal_bytes_and_correct_hashes(book, source, tmp
 def test_memory_is_bounded_by_the_chunk(book, source, tmp_path, monkeypatch):
     seen = []
 
-    def spy(rows, dtype, how):
+    def spy(rows, *how):
         seen.append(rows.nbytes)
-        return quantize_rows(rows, dtype, how)
+        return quantize_rows(rows, *how)
 
-    quantize_rows = quantize.quantize_rows
-    monkeypatch.setattr(quantize, "quantize_rows", spy)
+    monkeypatch.setattr(pieces, "quantize_rows", spy)
     monkeypatch.setattr(checkpoint, "CHUNK_BYTES", 4000)
     converted(book, "4bit", source[0], tmp_path)
     widest = max(t.row_bytes for t in HEADER if len(t.shape) == 2)
