@@ -127,30 +127,27 @@ NEEDED = {
     "QuantizedMatmul": "queries, keys and values; output; gate and up; down",
     "RoPE": "of queries and keys at once, where they are in the product",
     "ScatterAxis": "keys and values, written to the ring at once",
-    "SliceUpdate": "keys, values",
     "ScaledDotProductAttention": "",
-    "Compiled": "SwiGLU; the encoder's two sums of residual, product and bias",
-    "Add": "the decoder's two residuals; the encoder's bias of queries and values",
-    "Multiply": "the delay's gain",
-    "Broadcast": "view: a bias for all rows",
-    "Reshape": "view: heads apart, and together again",
-    "Split": "view: queries from keys and values; keys from values, in the ring; gate from up",
-    "Slice": "view: keys and values so far",
-    "Transpose": "view: heads before rows, and back; one row needs none",
+    "Compiled": "SwiGLU; the encoder's sums of residual, product and bias",
+    "Add": "the decoder's residuals; the encoder's bias of queries and values",
+    "Broadcast": "a bias for all rows",
+    "Reshape": "heads apart, and together again",
+    "Split": "queries from keys and values; keys from values, in the ring; gate from up",
+    "Transpose": "heads before rows, and back; one row needs none",
 }
-"""What primitives of a layer are for."""
-PASSES = ("1 row", "4 rows", "encoder, 4 positions")
+"""What primitives of a layer are for, in voxrun."""
+PASSES = {"1 row": "1 row", "4 rows": "4 rows", "encoder, 4 positions": "encoder"}
 """Whose layers are shown."""
 
 
 def layer(one: dict[str, Any], two: dict[str, Any]) -> tuple[list[list[str]], list[str]]:
     """The table of a layer's primitives as on a GPU, and its header, from models of one and of two layers."""
-    columns = [(p, name) for p in PASSES for name in one if p in one[name]]
+    columns = [(p, name) for p in PASSES for name in one if p in one[name] and "before" not in name]
     found = [by_kind(two[name][p]["kinds"]) - by_kind(one[name][p]["kinds"]) for p, name in columns]
-    kinds = sorted(set().union(*found), key=lambda kind: list(NEEDED).index(kind) if kind in NEEDED else 99)
+    kinds = [*NEEDED, *sorted(set().union(*found) - NEEDED.keys())]
     rows = [[kind, *(str(c[kind] or "") for c in found), NEEDED.get(kind, "")] for kind in kinds]
     total = ["all", *(str(c.total()) for c in found), ""]
-    return [*rows, total], ["", *(f"{p}: {name}" for p, name in columns), "what for, in voxrun"]
+    return [*rows, total], ["", *(f"{PASSES[p]}: {name}" for p, name in columns), "what for, in voxrun"]
 
 
 def by_kind(kinds: dict[str, int]) -> Counter[str]:
@@ -203,12 +200,13 @@ Random, narrow, 26 and 32 layers, 4 bits.
 
 ## What a layer needs
 
-Primitives that one layer more adds to a pass, counted as on a GPU. Views need no kernel.
+Primitives that one layer more adds to a pass, counted as on a GPU; from Broadcast on most are views, which
+need no kernel.
 
 {layer}
 
-On MLX's CPU a layer has more: norm, rotation and attention are composed of about 70 there, whoever calls
-them. That is why its count cannot be halved.
+On MLX's CPU norm, rotation and attention are composed of about 70 primitives in a layer, whoever calls them;
+compiled, what layers share is computed once, and neighbours are one.
 
 ## Time of the host
 

@@ -160,18 +160,20 @@ class Voxrun:
                 self._advance([4 if "later" in name else n for n in counts], caches)
             found[name] = count(lambda counts=counts, caches=caches: [self._step(counts, caches)])
         if hasattr(self.model, "compile_steps"):
-            found["1 row, compiled"] = self._compiled()
+            found |= {
+                f"{name}, compiled": self._compiled(rows) for name, rows in (("1 row", 1), ("4 rows", 4))
+            }
         state = self.model.encoder_state()
         mx.eval(self._encode(state))
         return found | {f"encoder, {POSITIONS} positions": count(lambda: self._encode(state))}
 
-    def _compiled(self) -> dict[str, Any]:
+    def _compiled(self, rows: int) -> dict[str, Any]:
         caches = self.model.decoder_caches()
         self._advance([2], [caches])
 
         def traced() -> list[Any]:
             self.model.compile_steps()
-            return [self._step([1], [caches])]
+            return [self._step([rows], [caches])]
 
         found = count(traced)
         self.model.language_model._compiled = None
@@ -180,15 +182,16 @@ class Voxrun:
     def host(self) -> dict[str, float]:
         """Microseconds in which the host builds a step's graph, by rows: nothing is computed meanwhile."""
         found = {}
-        for name, counts in {"1 row": [1], "4 streams, 1 row each": [1] * 4}.items():
+        for name, counts in {"1 row": [1], "4 rows": [4], "4 streams, 1 row each": [1] * 4}.items():
             caches = [self.model.decoder_caches() for _ in counts]
             self._advance(counts, caches)
             found[name] = building(lambda counts=counts, caches=caches: self._step(counts, caches))
         if hasattr(self.model, "compile_steps"):
             self.model.compile_steps()
-            own = self.model.decoder_caches()
-            self._advance([4], [own])
-            found["1 row, compiled"] = building(lambda: self._step([1], [own]))
+            for name, rows in (("1 row", 1), ("4 rows", 4)):
+                own = self.model.decoder_caches()
+                self._advance([4], [own])
+                found[f"{name}, compiled"] = building(lambda own=own, rows=rows: self._step([rows], [own]))
             self.model.language_model._compiled = None
         return found
 

@@ -14,6 +14,7 @@ from voxrun.model.voxtral import VoxtralRealtime
 from voxrun.stream.results import Result, Transcript
 from voxrun.stream.session import Session
 from voxrun.stream.tokenizer import Tokenizer
+from voxrun.stream.tuning import tuning
 from voxrun.trust.open import trusted
 
 from .arrays import FloatArray
@@ -66,11 +67,14 @@ class Transcriber:
     def load(cls, folder: str | Path, tokenizer: Tokenizer | None = None) -> "Transcriber":
         """Load a folder by its path, whatever its name; nothing is located, downloaded or verified.
 
-        `tokenizer`: the folder's own, if it has been read before. Raises ConfigError, WeightsError.
+        `tokenizer`: the folder's own, if it has been read before. Raises ConfigError, WeightsError, and
+        VoxrunError for a tuning that cannot be used.
         """
         folder = Path(folder)
         with paused():
             loaded, tokenizer = computed(load_model, folder), tokenizer or Tokenizer(folder)
+            if tuning().compiled:
+                loaded.compile_steps()
         if tokenizer.size != loaded.config.vocab_size:
             raise ConfigError(
                 f"{folder}: {TOKENIZER_FILE} has {tokenizer.size} tokens, the model"

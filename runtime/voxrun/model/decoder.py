@@ -15,6 +15,9 @@ from .layers import Attention, FeedForward, Span
 from .linear import Embedding, Linear
 from .ring import Pass, Place, RingCache
 
+COMPILED_ROWS = 32
+"""Rows of a pass that is compiled, at most: each number is traced, and a long prompt comes once a stream."""
+
 
 class AdaptiveNorm(nn.Module):
     """A bottleneck from the delay's embedding to a gain on the FFN branch (contract step 7)."""
@@ -78,7 +81,7 @@ class LanguageModel(nn.Module):
         self._compiled: Any = None
 
     def compile_steps(self) -> None:
-        """Trace steps of one row once for each capacity of the rings: see `VoxtralRealtime.compile_steps`."""
+        """As `VoxtralRealtime.compile_steps` says; traced for each number of rows and capacity of rings."""
         self._compiled = mx.compile(self._step)
 
     def gains(self, n_delay: int, dim: int, dtype: mx.Dtype) -> Gains:
@@ -94,7 +97,8 @@ class LanguageModel(nn.Module):
         """X [1, n, dim] -> hidden states [1, n, dim] after the last norm; gains and spans of each layer."""
         shared = self.layers[0].attention.begin(spans)
         caches = [layer[0].cache for layer in spans]
-        if self._compiled is None or shared is None or x.shape[1] > 1 or caches[0].ring is None:
+        few = len(spans[0]) == 1 and x.shape[1] <= COMPILED_ROWS
+        if self._compiled is None or shared is None or not few or caches[0].ring is None:
             return self._through(x, gains, spans, shared)
         place = shared.places[0]
         rings = [cache.ring for cache in caches]
@@ -113,10 +117,11 @@ class LanguageModel(nn.Module):
     def _step(
         self, x: mx.array, gains: list[Any], positions: mx.array, slots: mx.array, mask: mx.array, rings: Any
     ) -> Any:
-        """One row as a function of arrays alone: hidden states, and each layer's ring after it."""
+        """A stream's rows as a function of arrays alone: hidden states, and each layer's ring after them."""
         caches = [RingCache.of(self._window, ring) for ring in rings]
-        shared = Pass(positions, [Place(1, slots, mask)])
-        hidden = self._through(x, gains, [[Span(cache, 1)] for cache in caches], shared)
+        n = x.shape[1]
+        shared = Pass(positions, [Place(n, slots, mask)])
+        hidden = self._through(x, gains, [[Span(cache, n)] for cache in caches], shared)
         return hidden, [cache.ring for cache in caches]
 
     def logits(self, hidden: Any) -> Any:

@@ -77,10 +77,9 @@ class VoxtralRealtime(nn.Module):
                 mx.eval(layer.parameters())  # one layer at a time: its matrices are in memory twice
 
     def compile_steps(self) -> None:
-        """Compile decoder steps of one row of one stream: the host then builds them in under half the time.
+        """Compile decoder passes of a few rows of one stream: the host then builds them in half the time.
 
-        To be called when the weights are final. Off by default: it was not measured on a GPU, where another
-        runtime lost 42 % by compiling whole graphs (omlx#3353) and one gained 18 % (omlx#3334).
+        To be called when the weights are final. Passes that our own kernels compute stay as they are.
         """
         self.language_model.compile_steps()
 

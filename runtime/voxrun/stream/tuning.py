@@ -46,6 +46,10 @@ class Tuning:
     files_positions: int = 256
     """Positions of all streams in such a pass while no session is live: small passes cost more. Beside a live
     session, which waits for the pass to end, `block_positions` of all streams together."""
+    compiled: bool = False
+    """Whether decoder passes of a few rows of one stream are compiled, for MLX's own products. The host then
+    builds them in half the time, but that is all we measured: on GPUs another runtime lost 42 % by compiling
+    whole graphs (omlx#3353), and one gained 18 % (omlx#3334)."""
     rounding: Mapping[str, float] = field(default_factory=_rounding)
     """Share of a logit by which it may differ between two passes, by the type of activations; below 10 the
     share of 10."""
@@ -126,6 +130,12 @@ def _shares(name: str, value: Any) -> Mapping[str, float]:
     return shares
 
 
+def _choice(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise VoxrunError(f"{name} must be true or false")
+    return value
+
+
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise VoxrunError(f"{name} must be a text")
@@ -138,6 +148,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "prompt_rows": _size,
     "block_positions": _size,
     "files_positions": _size,
+    "compiled": _choice,
     "rounding": _shares,
     "source": _text,
 }

@@ -3,13 +3,16 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from committed import CHECKPOINT
 from patience import PATIENCE
 
 from voxrun import device
 from voxrun.errors import VoxrunError
+from voxrun.model.decoder import DecoderBlock
 from voxrun.stream import tuning as tuning_module
 from voxrun.stream.tuning import TUNINGS, tuning
 from voxrun.transcriber import Transcriber
@@ -65,6 +68,7 @@ def test_another_row_or_a_file_may_be_chosen(tmp_path: Path, monkeypatch: pytest
         ('{"files_positions": 1e3}', "files_positions must be a whole number"),
         ('{"rounding": {"float32": 0.1}}', "rounding must have a share"),
         ('{"rounding": {"float32": 1, "float16": 0, "bfloat16": 0}}', "rounding must have a share"),
+        ('{"compiled": 1}', "compiled must be true or false"),
         ('{"source": 1}', "source must be a text"),
     ],
 )
@@ -100,3 +104,30 @@ def test_a_choice_that_goes_wrong_in_between_ends_the_session_that_meets_it(
         session.feed_later(samples).result(timeout=PATIENCE)
     monkeypatch.delenv("VOXRUN_TUNING")
     transcriber.session().feed_later(samples).result(timeout=PATIENCE)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mlx_layers")
+def test_compiled_passes_give_the_same_tokens(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layers are called to trace a pass, and for the prompt, and no more."""
+    calls, block = 0, DecoderBlock.__call__
+
+    def call(*args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return block(*args)
+
+    monkeypatch.setattr(DecoderBlock, "__call__", call)
+    found = []
+    for compiled in (False, True):
+        (tmp_path / "tuning.json").write_text(json.dumps({"compiled": compiled, "source": str(compiled)}))
+        monkeypatch.setenv("VOXRUN_TUNING", str(tmp_path / "tuning.json"))
+        tuning_module._chosen.cache_clear()
+        calls = 0
+        transcript = Transcriber.load(CHECKPOINT).transcribe(clip)
+        found.append((transcript, calls))
+    (plain, without), (ours, traced) = found
+    assert ours == plain
+    assert traced <= without / 2
