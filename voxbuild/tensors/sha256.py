@@ -59,7 +59,7 @@ def _of_library() -> Compress | None:
     def compress(words: Words, blocks: Words) -> None:
         context = ctypes.create_string_buffer(before + words.tobytes() + behind, CONTEXT_BYTES)
         update(context, blocks.ctypes.data, blocks.nbytes)  # without Python's global lock
-        words[:] = np.frombuffer(context, np.uint32, len(words), len(before))
+        words[:] = np.frombuffer(context.raw, np.uint32, len(words), len(before))
 
     return compress if _is_right(compress) else None
 
