@@ -3,8 +3,8 @@
     python -m benchmarks.workers.throttled_hub FOLDER MB_PER_S    # 0: as fast as it goes
 
 It prints {"url": ...} when it serves; GET /sent tells how many bytes of files went out, and its processor
-time. The sha256 of a file is read from NAME.sha256 beside the folder's file, as the Hub knows it without reading
-the file.
+time. The sha256 of a file is read from NAME.sha256 beside the folder's file, as the Hub knows it without
+reading the file.
 """
 
 import json
