@@ -39,9 +39,11 @@ from voxrun.files.hashes import sha256_of
 
 WEIGHTS = "consolidated.safetensors"
 FILES = (WEIGHTS, "params.json", "tekken.json")
+THREE = "4bit,6bit,8bit"
 COLUMNS = [
     seconds("time", "wall_s"),
     Column("processor time, s", "cpu_s"),
+    Column("of the server, s", "server_s"),
     megabytes("peak memory", "peak_bytes"),
     megabytes("peak disk", "disk_bytes"),
     megabytes("sent by the server", "sent_bytes"),
@@ -112,9 +114,10 @@ class Place:
             shutil.rmtree(folder, ignore_errors=True)
         (self.work / ".doit.db.json").unlink(missing_ok=True)
 
-    def command(self, source: str) -> list[str]:
+    def command(self, source: str, recipes: str = "4bit") -> list[str]:
         """Fetch, plan and convert."""
-        words = ("convert", "recipe=4bit", f"source={source}", *(["fetch=stream"] if source == "hub" else []))
+        words = ["convert", f"recipe={recipes}", f"source={source}"]
+        words += ["fetch=stream"] if source == "hub" else []
         return [sys.executable, "-m", "doit", *words]
 
     def artifact(self, source: str) -> Path:
@@ -151,16 +154,16 @@ def hub(place: Place, rate: float) -> Iterator[str]:
         server.wait()
 
 
-def sent(url: str) -> int:
-    """Bytes of files that went out so far."""
+def served(url: str) -> dict[str, float]:
+    """What the server has sent and needed so far."""
     with urllib.request.urlopen(f"{url}/sent") as answer:
-        return int(json.load(answer)["sent"])
+        return dict(json.load(answer))
 
 
 def measured(place: Place, url: str, command: list[str], until: Callable[[], bool] | None = None) -> Run:
     """One process to its end, or killed when `until` says so."""
     environment = {"HF_ENDPOINT": url, "HF_HOME": str(place.work / "hf"), "HF_HUB_DISABLE_XET": "1"}
-    peak, over, before = [0], threading.Event(), sent(url)
+    peak, over, before = [0], threading.Event(), served(url)
 
     def look() -> None:
         while not over.wait(LOOK_SECONDS):
@@ -190,17 +193,17 @@ def measured(place: Place, url: str, command: list[str], until: Callable[[], boo
     more = {
         "peak_bytes": usage.ru_maxrss * PEAK_UNIT,
         "disk_bytes": peak[0],
-        "sent_bytes": sent(url) - before,
     }
+    more |= {name: value - before[name] for name, value in served(url).items()}
     return Run(figures | more)
 
 
-def built(place: Place, url: str, source: str, hashes: dict[str, str]) -> Run:
-    """A build from its beginning; the hash of its weights is kept."""
+def built(place: Place, url: str, source: str, hashes: dict[str, str], recipes: str = "4bit") -> Run:
+    """A build from its beginning; the hash of its 4-bit weights is kept."""
     place.clear()
-    run = measured(place, url, place.command(source))
+    run = measured(place, url, place.command(source, recipes))
     if not run.error:
-        hashes[source] = sha256_of(place.artifact(source) / "model.safetensors")
+        hashes[f"{source} {recipes}"] = sha256_of(place.artifact(source) / "model.safetensors")
     place.clear()
     return run
 
@@ -215,8 +218,10 @@ def at_rate(place: Place, rate: float, repeat: int, size: str) -> str:
             Contestant("conversion from disk", partial(built, place, url, "disk", hashes)),
             Contestant("streamed build", partial(built, place, url, "hub", hashes)),
         ]
+        if not rate:
+            each.append(Contestant("three recipes", partial(built, place, url, "hub", hashes, THREE)))
         runs = rounds(f"{rate:g} MB/s", each, repeat)
-    for *parts, whole in zip(*runs.values(), strict=False):
+    for *parts, whole in zip(*list(runs.values())[:3], strict=False):
         longest = max((part.figures.get("wall_s", 0) for part in parts), default=0)
         if longest and "wall_s" in whole.figures:
             whole.figures["ratio"] = whole.figures["wall_s"] / longest
@@ -230,7 +235,7 @@ def killed(place: Place, rate: float, source: Path) -> str:
     size = (source / WEIGHTS).stat().st_size
     place.clear()
     with hub(place, rate) as url:
-        first = measured(place, url, place.command("hub"), lambda: sent(url) > size / 2)
+        first = measured(place, url, place.command("hub"), lambda: served(url)["sent_bytes"] > size / 2)
         again = measured(place, url, place.command("hub"))
     hashes = {"killed": sha256_of(place.artifact("hub") / "model.safetensors")} if not again.error else {}
     place.clear()
@@ -262,7 +267,8 @@ def header() -> str:
     command = f"`python benchmarks/streaming.py {shlex.join(map(public, sys.argv[1:]))}`"
     about = (
         "Each row is one process from start to end, beside the server's. Sources become 4 bits in groups"
-        " of 64. Transfer alone receives the file as a streamed build does, and drops it."
+        " of 64; three recipes are 4bit, 6bit and 8bit in one read. Transfer alone receives the file as a"
+        " streamed build does, and drops it."
     )
     return f"# Streamed builds\n\n{command}\n\nMachine: {machine()}. {about}"
 

@@ -2,8 +2,9 @@
 
     python -m benchmarks.workers.throttled_hub FOLDER MB_PER_S    # 0: as fast as it goes
 
-It prints {"url": ...} when it serves; GET /sent tells how many bytes of files went out. The sha256 of a file
-is read from NAME.sha256 beside the folder's file, as the Hub knows it without reading the file.
+It prints {"url": ...} when it serves; GET /sent tells how many bytes of files went out, and its processor
+time. The sha256 of a file is read from NAME.sha256 beside the folder's file, as the Hub knows it without
+reading the file.
 """
 
 import json
@@ -51,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """A file, the list of files, or how much was sent."""
         if self.path == "/sent":
-            self._json({"sent": Handler.sent})
+            self._json({"sent_bytes": Handler.sent, "server_s": time.process_time()})
         elif "/tree/" in self.path:
             self._json([self._entry(path) for path in self._files])
         else:

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -218,11 +218,18 @@ def show(
     Raises SourceError, CheckpointError, PlanError; voxrun's ConfigError.
     """
     sources = {source.name: source for _, source in builds}
-    header = cache(lambda name: read_source(sources[name], work.recipes / "sources"))
+    base = work.recipes / "sources"
+    header = cache(lambda name: read_source(sources[name], base))
+    streamed = {
+        name: is_streamed(
+            source, base, [r for r, s in builds if s.name == name], fetch, work.out, partial(header, name)
+        )
+        for name, source in sources.items()
+    }
     shown, texts = [], []
     for recipe, source in builds:
         found = header(source.name)
-        files = layout(source, found, work.recipes / "sources")
+        files = layout(source, found, base)
         make = _planner(source, found)
         measurement = work.sensitivity_file(source.name, measurement_of(recipe)) if recipe.budget else None
         if measurement and not measurement.is_file():
@@ -232,7 +239,8 @@ def show(
         own, recipe = recipe, allocated(recipe, make, measurement) if measurement else recipe
         plan = make(recipe)
         check_dialects(recipe, plan)
-        seen = _seen(source, own, plan, found, work, fetch)
+        views = len(views_of(own.dialects))
+        seen = preview(source, plan, found, *free_disk(work.out), views, streamed[source.name])
         faults = {name: first_fault(loader, recipe, plan) for name, loader in LOADERS.items()}
         how = found_source(work, source)
         told = finding(how, recipe, found, given) if how else None
@@ -250,15 +258,6 @@ def show(
         blocks.append(f"{dialect_lines(recipe, plan)}\n{layout_text(files)}")
         texts.append("\n\n".join(blocks))
     return json.dumps(shown, indent=2) if form == "json" else "\n\n\n".join(texts)
-
-
-def _seen(source: Source, recipe: Recipe, plan: Plan, header: Header, work: Workspace, how: str) -> Preview:
-    """The preview on this machine's disks."""
-    free, views = free_disk(work.out), len(views_of(recipe.dialects))
-    shown = preview(source, plan, header, *free, views)
-    if header.here or not is_streamed(how, shown["disk"]["enough"], [recipe]):
-        return shown
-    return preview(source, plan, header, *free, views, streamed=True)
 
 
 def _planner(source: Source, header: Header) -> MakePlan:

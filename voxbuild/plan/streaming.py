@@ -1,6 +1,7 @@
 """fetch=: whether a source on the Hub is downloaded, or its weights are received while they are converted."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
 
 from voxbuild.console import say
@@ -16,35 +17,41 @@ from .requirements import estimate, fits, free_disk
 from .ways import AUTO, DISK, STREAM
 
 
-def is_streamed(how: str, has_room: bool, recipes: Collection[Recipe]) -> bool:
-    """Whether these recipes stream their source. Raises SourceError for fetch=stream and one that cannot."""
+def is_streamed(
+    source: Source, base: Path, recipes: Collection[Recipe], how: str, out: Path, header: Callable[[], Header]
+) -> bool:
+    """Whether a command that makes all these recipes streams their source: a build, and its plan.
+
+    `how` is what fetch= says, `base` the folder that local paths are relative to, `out` that of the
+    artifacts; `header` is called where it depends on the disk. Raises its errors, and SourceError for
+    fetch=stream and recipes that cannot.
+    """
+    if how == DISK or not source.origin.identity or not to_receive(source, base):
+        return False
     calibrating = ", ".join(recipe.name for recipe in recipes if recipe.calibrate)
     if how == STREAM and calibrating:
         raise SourceError(
             f"fetch=stream: {calibrating} measures with the whole source, which must be on the disk for that;"
             " say fetch=disk, or choose recipes that do not calibrate with recipe="
         )
-    return how == STREAM or (how == AUTO and not has_room and not calibrating)
+    if how == STREAM or calibrating:
+        return how == STREAM
+    return not fits(_artifacts(source, header(), recipes), header().nbytes, *free_disk(out))
 
 
 def will_stream(source: Source, base: Path, recipes: Collection[Recipe], how: str, out: Path) -> bool:
-    """The same of a source that is about to be fetched; said on stderr if nobody asked for it.
-
-    `base` is the folder that local paths are relative to, `out` that of the artifacts. Raises SourceError.
-    """
-    if how == DISK or not source.origin.identity or not to_receive(source, base):
-        return False
-    if how == STREAM:
-        return is_streamed(how, True, recipes)
+    """The same of a source that is about to be fetched; said on stderr if nobody asked for it."""
+    header = cache(lambda: read_source(source, base))
     try:
-        header = read_source(source, base)
+        streamed = is_streamed(source, base, recipes, how, out, header)
     except SourceError:
-        return False  # the download, which comes next, tells what is wrong
-    needed, (free, cache_free) = _artifacts(source, header, recipes), free_disk(out)
-    streamed = is_streamed(how, fits(needed, header.nbytes, free, cache_free), recipes)
-    if streamed:
+        if how == AUTO:
+            return False  # the download, which comes next, tells what is wrong
+        raise
+    if streamed and how == AUTO:
+        weights, needed, free = header().nbytes, _artifacts(source, header(), recipes), free_disk(out)[0]
         say(
-            f"{source.name}: {header.nbytes / 1e9:.1f} GB of weights and {needed / 1e9:.1f} GB of artifacts"
+            f"{source.name}: {weights / 1e9:.1f} GB of weights and {needed / 1e9:.1f} GB of artifacts"
             f" do not fit on the disk ({free / 1e9:.1f} GB free), so the weights are streamed; fetch=disk"
             " downloads them"
         )

@@ -1,7 +1,7 @@
 """SHA-256 whose state can be kept: a killed build goes on hashing where it was.
 
-hashlib's state cannot be read. OpenSSL's library shows it, and computes as fast; without it a loop of our
-own takes five times as long.
+hashlib's state cannot be read. The system's library shows it (OpenSSL's on Linux, CommonCrypto on macOS), and
+computes as fast; without it a loop of our own takes five times as long.
 """
 
 import ctypes
@@ -29,46 +29,51 @@ Compress = Callable[[Words, Words], object]
 """Hashes blocks of 16 words, as they are in memory, into eight words."""
 
 
-class _Context(ctypes.Structure):
-    """OpenSSL's SHA256_CTX, the same in all its versions."""
-
-    _fields_ = (
-        ("words", ctypes.c_uint32 * 8),
-        ("bits", ctypes.c_uint32 * 2),
-        ("data", ctypes.c_uint32 * 16),
-        ("rest", ctypes.c_uint),
-        ("length", ctypes.c_uint),
-    )
+LIBRARIES = {"linux": ("crypto", "SHA256"), "darwin": ("System", "CC_SHA256")}
+"""Platform -> its library, and what the names of the functions begin with."""
+CONTEXT_BYTES = 512
+"""More than any library's context has."""
+MOST = 2**30
+"""Bytes at a time: CommonCrypto counts them in 32 bits."""
 
 
-def _of_openssl() -> Compress | None:
-    """OpenSSL's, which uses what the processor has for it; None: it is not here, or not as it should be."""
-    name = ctypes.util.find_library("crypto") if sys.platform == "linux" else None
+def _of_library() -> Compress | None:
+    """The library's, which uses what the processor has for it; None: it is not here, or not as it should be.
+
+    The eight words are where they are found in a new context.
+    """
     try:
-        update = ctypes.CDLL(name).SHA256_Update if name else None
-    except (OSError, AttributeError):
+        name, prefix = LIBRARIES[sys.platform]
+        library = ctypes.CDLL(ctypes.util.find_library(name))
+        begin, update = getattr(library, f"{prefix}_Init"), getattr(library, f"{prefix}_Update")
+    except (LookupError, OSError, AttributeError):
         return None
-    if update is None:
+    begin.argtypes = (ctypes.c_void_p,)
+    update.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+    new = ctypes.create_string_buffer(CONTEXT_BYTES)
+    begin(new)
+    before, found, behind = new.raw.partition(np.array(FIRST, np.uint32).tobytes())
+    if not found:
         return None
-    update.argtypes = (ctypes.POINTER(_Context), ctypes.c_void_p, ctypes.c_size_t)
 
     def compress(words: Words, blocks: Words) -> None:
-        context = _Context((ctypes.c_uint32 * 8)(*words.tolist()))
+        context = ctypes.create_string_buffer(before + words.tobytes() + behind, CONTEXT_BYTES)
         update(context, blocks.ctypes.data, blocks.nbytes)  # without Python's global lock
-        words[:] = context.words
+        words[:] = np.frombuffer(context.raw, np.uint32, len(words), len(before))
 
     return compress if _is_right(compress) else None
 
 
 def _is_right(compress: Compress) -> bool:
-    words, message = np.array(FIRST, np.uint32), b"abc\x80" + bytes(59) + b"\x18"
-    compress(words, np.frombuffer(message, np.uint32))
-    return words.astype(">u4").tobytes() == hashlib.sha256(b"abc").digest()
+    words, text = np.array(FIRST, np.uint32), bytes(range(183))
+    padded = text + b"\x80" + struct.pack(">Q", 8 * len(text))
+    compress(words, np.frombuffer(padded, np.uint32))
+    return words.astype(">u4").tobytes() == hashlib.sha256(text).digest()
 
 
 @cache
 def _compress() -> Compress:
-    if found := _of_openssl():
+    if found := _of_library():
         return found
     from .sha256_loop import compress  # slow: it compiles a loop
 
@@ -121,5 +126,5 @@ class Sha256:
         return struct.pack(">8I", *map(int, last._words)).hex()
 
     def _blocks(self, data: bytes | memoryview) -> None:
-        if len(data):
-            _compress()(self._words, np.frombuffer(data, np.uint32))
+        for first in range(0, len(data), MOST):
+            _compress()(self._words, np.frombuffer(data[first : first + MOST], np.uint32))

@@ -1,4 +1,4 @@
-"""The SHA-256 of blocks, as a compiled loop, for machines without OpenSSL's library (FIPS 180-4)."""
+"""The SHA-256 of blocks, as a compiled loop, for machines without a library that does it (FIPS 180-4)."""
 
 import numpy as np
 from numba import uint32

@@ -152,3 +152,10 @@ def test_nobody_there():
         direct = Direct(url)
     with pytest.raises(CutError, match="refused"):
         asked(direct)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://me:secret@127.0.0.1:1/a", "http://127.0.0.1:1/a b", "http://127.0.0.1:1/ä"]
+)
+def test_a_url_that_the_hub_s_client_would_write_otherwise_is_left_to_it(url):
+    assert asked(Direct(url)) is None

@@ -11,7 +11,7 @@ from hub_server import TOKEN
 from voxbuild.errors import SourceError
 from voxbuild.files import read_json
 from voxbuild.recipes.source import Source
-from voxbuild.sources.fetch import Fetched, fetch
+from voxbuild.sources.fetch import Fetched, FetchedFile, Proofs, fetch
 
 CONTENT = {
     "consolidated.safetensors": b"w" * 5000,
@@ -204,3 +204,15 @@ def test_a_streamed_file_needs_a_hash_that_is_known_before(hub, monkeypatch, tmp
     assert Fetched.load(tmp_path / "source.json") == fetched
     assert fetched.touched() == []
     disconnect()
+
+
+def test_a_streamed_file_out_of_order_is_refused_with_advice(tmp_path):
+    """Its hash needs the bytes in the file's order, and the artifact its tensors in that of their names."""
+    name = "consolidated.safetensors"
+    fetched = Fetched(tmp_path, {name: FetchedFile(5, sha256(b""), None, hashed=False)})
+    with pytest.raises(SourceError) as caught:
+        Proofs(tmp_path / "proofs.json", fetched, "voice").complete([name], lambda done: None)
+    assert str(caught.value) == (
+        f"{name} of voice: its tensors are not in the order of their names, so it cannot be streamed;"
+        " download it: fetch=disk"
+    )

@@ -16,9 +16,10 @@ from small_sources import header_of, params_of, write_checkpoint
 
 from voxbuild.artifact.manifest import Manifest
 from voxbuild.errors import SourceError
-from voxbuild.plan import streaming
+from voxbuild.plan import preview, streaming
 from voxbuild.recipes.book import read_book
 from voxbuild.sources.header import Header
+from voxbuild.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 IMPATIENT = """\
@@ -285,8 +286,9 @@ def test_weights_are_streamed_if_they_do_not_fit_beside_the_artifacts(
     from small_sources import UPSTREAM_PARAMS, upstream_header
 
     header = Header(tuple(upstream_header()), UPSTREAM_PARAMS, False, 8_859_462_784)
-    monkeypatch.setattr(streaming, "read_source", lambda source, base: header)
-    monkeypatch.setattr(streaming, "free_disk", lambda out: (free, None))
+    for module in (streaming, preview):
+        monkeypatch.setattr(module, "read_source", lambda source, base: header)
+        monkeypatch.setattr(module, "free_disk", lambda out: (free, None))
     monkeypatch.setattr(streaming, "to_receive", lambda source, base: source.files[:1])
     source = book.source("voxtral-mini-4b-realtime-2602")
     chosen = [book.recipe(name) for name in recipes]
@@ -294,8 +296,18 @@ def test_weights_are_streamed_if_they_do_not_fit_beside_the_artifacts(
     said = capsys.readouterr().err
     assert ("do not fit on the disk" in said) == (expected and how == "auto")
     assert said.count("\n") <= 1
+    plans = json.loads(
+        preview.show([(r, source) for r in chosen], Workspace(tmp_path), "json", False, {}, how)
+    )
+    assert [plan["estimate"]["streamed"] for plan in plans] == [expected] * len(recipes)
 
 
-def test_fetch_stream_refuses_recipes_that_calibrate(book):
-    with pytest.raises(SourceError, match="4bit-search, auto-4 measures with the whole source"):
-        streaming.is_streamed("stream", True, [book.recipe(n) for n in ("4bit", "4bit-search", "auto-4")])
+def test_fetch_stream_refuses_recipes_that_calibrate(book, tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "to_receive", lambda source, base: source.files[:1])
+    source = book.source("voxtral-mini-4b-realtime-2602")
+    chosen = [book.recipe(name) for name in ("4bit", "4bit-search", "auto-4")]
+    said = "4bit-search, auto-4 measures with the whole source"
+    with pytest.raises(SourceError, match=said):
+        streaming.will_stream(source, tmp_path, chosen, "stream", tmp_path)
+    with pytest.raises(SourceError, match=said):
+        preview.show([(r, source) for r in chosen], Workspace(tmp_path), "json", False, {}, "stream")

@@ -6,6 +6,7 @@ that the other one trusts. Whatever takes more than a request to one host is lef
 redirects, and all requests of a machine that uses a proxy.
 """
 
+import re
 import select
 import ssl
 import weakref
@@ -17,6 +18,9 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from voxbuild.errors import one_line
+
+PLAIN = r"https?://[^/@]+(/[!-~]*)?"
+"""URLs that are sent as they are: without a password, and of characters that need no quoting."""
 
 
 class CutError(Exception):
@@ -69,7 +73,8 @@ class Direct:
         parts = urlsplit(url)
         self._url, self._host, self._is_secure = url, parts.netloc, parts.scheme == "https"
         self._target = parts._replace(scheme="", netloc="", fragment="").geturl()
-        self._is_usable = not any(getproxies().get(scheme) for scheme in ("http", "https", "all"))
+        has_proxy = any(getproxies().get(scheme) for scheme in ("http", "https", "all"))
+        self._is_usable = not has_proxy and bool(re.fullmatch(PLAIN, url))
         self._idle: list[HTTPConnection] = []
         weakref.finalize(self, _close, self._idle)
 
