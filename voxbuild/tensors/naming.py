@@ -43,9 +43,7 @@ def naming_of(names: Iterable[str]) -> Naming:
     return _naming_of(tuple(names))
 
 
-@lru_cache(
-    maxsize=8
-)  # a plan asks several times for the same names, and there are many plans over one source
+@lru_cache(maxsize=8)  # `doit plan` asks several times for each recipe over the same source
 def _naming_of(known: tuple[str, ...]) -> Naming:
     best = Naming(recognise(known))
     most, prefix = _known(known, best), ""
