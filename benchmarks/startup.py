@@ -2,10 +2,11 @@
 
     python benchmarks/startup.py --before COMMIT --full ARTIFACT --python VENV/bin/python
 
-Python alone, `voxrun --help`, a short recording with tiny, and loading an artifact of full size, by the
-checked-out code and by an older commit in turn. Each run is a fresh process that imports voxrun from a
-checkout; `--python` is an interpreter that finds voxrun's libraries, best in an environment of its own: in
-one for development, editable packages make each start of Python slower.
+Python alone, what `voxrun` answers without a model, a short recording with tiny, and loading an artifact of
+full size; an empty `dodo.py`, and doit's commands that build nothing; by the checked-out code and by an older
+commit in turn. Each run is a fresh process that imports voxrun from a checkout; `--python` is an interpreter
+that finds voxrun's libraries, best in an environment of its own: in one for development, editable packages
+make each start of Python slower. doit is that of the environment of this script.
 """
 
 import argparse
@@ -25,6 +26,9 @@ from runs import ROOT, Contestant, Run, process, rounds
 
 CLIP = ROOT / "tiny/clips/prompts/conf-now-unmuted.flac"
 ALONE = "Python alone"
+EMPTY = "an empty dodo.py"
+ANSWERS = ("--help", "--version", "serve --help", "bench --help")
+BUILDING_NOTHING = ("list", "help", "plan source=tiny")
 COMMAND = "import sys; sys.argv[0] = 'voxrun'; from voxrun.cli.main import command; command()"
 LOAD = """
 import json, os, sys, time
@@ -61,8 +65,12 @@ def main() -> None:
     p.add_argument("--out", type=Path, default=ROOT / "docs/benchmarks/startup.md")
     args = p.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        checkouts = {"before": checkout(args.before, Path(folder))} if args.before else {}
-        args.out.write_text(document(args, checkouts | {"now": ROOT}), encoding="utf-8")
+        os.environ["PYTHONPYCACHEPREFIX"] = (
+            f"{folder}/bytecode"  # is kept, whatever else the environment says
+        )
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        checkouts = {"before": checkout(args.before, Path(folder) / "before")} if args.before else {}
+        args.out.write_text(document(args, checkouts | {"now": ROOT}, Path(folder)), encoding="utf-8")
 
 
 def checkout(commit: str, folder: Path) -> Path:
@@ -73,24 +81,31 @@ def checkout(commit: str, folder: Path) -> Path:
     return folder
 
 
-def document(args: argparse.Namespace, checkouts: dict[str, Path]) -> str:
+def document(args: argparse.Namespace, checkouts: dict[str, Path], scratch: Path) -> str:
     """All tables."""
 
     def run(checkout: Path, script: str, *words: object) -> Run:
         environment = os.environ | {"PYTHONPATH": str(checkout / "runtime")}
         return process(args.python, "-c", script, *words, environment=environment)
 
-    def among(title: str, repeat: int, script: str, *words: object) -> dict[str, list[Run]]:
-        alone = [Contestant(ALONE, partial(run, ROOT, "pass"))] if words == ("--help",) else []
+    def among(
+        title: str, repeat: int, script: str, *words: object, heavy: bool = True
+    ) -> dict[str, list[Run]]:
+        alone = [Contestant(ALONE, partial(run, ROOT, "pass"))] if script == COMMAND and not heavy else []
         each = [Contestant(name, partial(run, path, script, *words)) for name, path in checkouts.items()]
         rounds(f"{title}, which does not count", each, 1)  # byte code is compiled and kept
         return rounds(title, [*alone, *each], repeat)
 
-    helped = among("--help", args.repeat, COMMAND, "--help")
+    answers = {words: among(words, args.repeat, COMMAND, *words.split(), heavy=False) for words in ANSWERS}
+    listed = {words: doing(words, args.repeat, checkouts, scratch) for words in BUILDING_NOTHING}
     heard = among("prompt", args.repeat, COMMAND, CLIP, "--model", args.tiny.resolve())
     parts = [
         INTRODUCTION.format(machine=machine(), command="python benchmarks/startup.py", before=args.before),
-        f"## `voxrun --help`\n\n{table(COLUMNS, helped)}\n\nBeyond Python's own start: {beyond(helped)}.",
+        *(
+            f"## `voxrun {words}`\n\n{table(COLUMNS, runs)}\n\nBeyond Python's own start: {beyond(runs)}."
+            for words, runs in answers.items()
+        ),
+        *(f"## `doit {words}`\n\n{table(COLUMNS, runs)}" for words, runs in listed.items()),
         f"## A recording of 2 s with tiny, the whole process\n\n{table([*COLUMNS, MEMORY], heard)}",
     ]
     if args.full:
@@ -99,6 +114,21 @@ def document(args: argparse.Namespace, checkouts: dict[str, Path]) -> str:
         title = f"## Loading {stored:,.0f} MB of 4-bit weights and 131,072 tokens"
         parts.append(f"{title}\n\n{table(LOADING, loaded)}")
     return "\n\n".join(parts) + "\n"
+
+
+def doing(words: str, repeat: int, checkouts: dict[str, Path], scratch: Path) -> dict[str, list[Run]]:
+    """A command of doit in each checkout, beside `doit list` where `dodo.py` is empty."""
+    empty = scratch / "empty"
+    empty.mkdir(exist_ok=True)
+    (empty / "dodo.py").touch()
+
+    def run(folder: Path, *words: str) -> Run:
+        environment = os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{folder / 'runtime'}"}
+        return process(sys.executable, "-m", "doit", *words, environment=environment, cwd=folder)
+
+    each = [Contestant(name, partial(run, path, *words.split())) for name, path in checkouts.items()]
+    rounds(f"doit {words}, which does not count", each, 1)
+    return rounds(f"doit {words}", [Contestant(EMPTY, partial(run, empty, "list")), *each], repeat)
 
 
 def beyond(runs: dict[str, list[Run]]) -> str:

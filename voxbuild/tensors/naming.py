@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from voxrun.checkpoint.dialects import DIALECTS, Dialect, recognise
 
@@ -39,9 +40,13 @@ class Naming:
 
 def naming_of(names: Iterable[str]) -> Naming:
     """The dialect and the prefix with which most names are known; without a prefix if that is as good."""
-    known = list(names)
-    best, most = Naming(recognise(known)), _known(known, Naming(recognise(known)))
-    prefix = ""
+    return _naming_of(tuple(names))
+
+
+@lru_cache(maxsize=8)  # `doit plan` asks several times for each recipe over the same source
+def _naming_of(known: tuple[str, ...]) -> Naming:
+    best = Naming(recognise(known))
+    most, prefix = _known(known, best), ""
     for _ in range(MOST_PREFIXES):
         bare = [name[len(prefix) :] for name in known]
         if not (more := next((p for p in PREFIXES if bare and all(n.startswith(p) for n in bare)), None)):
