@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from committed import CHECKPOINT, CLIPS
 
-from voxrun.bench import reading, timing
+from voxrun.bench import measure, reading, timing
 from voxrun.bench.artifact import bytes_read
 from voxrun.checkpoint.layout import Layout
 from voxrun.cli import bench_options
@@ -90,11 +90,11 @@ def test_it_measures_mlxs_own_products_as_on_a_gpu(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("small_reads")
 def test_a_slow_machine_is_measured_in_part_and_its_figures_are_printed_even_if_the_disk_is_full(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timing, "QUICK", replace(timing.QUICK, longest=0.0, audio=1.0))
+    monkeypatch.setattr(timing, "QUICK", replace(timing.QUICK, longest=0.0, hearing=0.0, full_window=True))
+    monkeypatch.setattr(measure, "memory", lambda: 2**20)
     assert main([*BENCH, "--json", "--report", "/dev/full"]) == 2
     out, err = capsys.readouterr()
     told = json.loads(out)["results"]
@@ -102,7 +102,9 @@ def test_a_slow_machine_is_measured_in_part_and_its_figures_are_printed_even_if_
     assert [line.split(":")[0] for line in told["left_out"]] == [
         "16 and more positions in the encoder",
         "2 and more rows in the decoder",
+        "a full window",
     ]
+    assert told["heard"]["seconds"] == measure.SHORTEST
     assert err.splitlines()[-1] == "voxrun: /dev/full: cannot be written (No space left on device)"
 
 

@@ -9,6 +9,7 @@ from bench_results import results, spread
 from voxrun.bench.bandwidths import Bandwidth, known_bandwidth
 from voxrun.bench.conclusions import conclude, speech_of
 from voxrun.bench.limits import block_limit, products_per_second, step_limit
+from voxrun.bench.proposal import replay
 from voxrun.bench.report import as_json, report, table, tuning_json
 from voxrun.bench.results import Heard
 from voxrun.bench.speech import SPEECH
@@ -28,11 +29,11 @@ def test_the_limit_is_the_time_in_which_memory_gives_the_weights_and_what_is_cac
 
 
 def test_shares_and_factors_follow_from_the_times() -> None:
-    found = conclude(results(), CPU)
+    found = conclude(results(), replace(CPU, files_positions=32))
     assert found.share == pytest.approx(0.5)
-    # 8 rows were not measured, so passes of 4 stand for them.
-    decoder = found.with_now.cost
-    assert found.factor_now == pytest.approx((0.32 / 64 + decoder) / 0.08)
+    # The least times count. What was not measured, 8 rows and 32 positions, is the next smaller.
+    assert found.with_now == replay(SPEECH, (1, 4, 4, 16), {1: 0.02, 4: 0.025, 16: 0.08})
+    assert found.factor_now == pytest.approx((0.08 / 16 + found.with_now.cost) / 0.08)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,13 @@ def test_the_tokens_of_a_recording_count_if_they_are_those_of_speech() -> None:
 
     speech, silence = "ppwt" * 50, "t" * 200  # a damaged model never falls silent
     assert speech_of(results(heard=heard(True, speech)))[0] == speech
-    for other in (heard(False, speech), heard(True, silence), heard(True, "ppwt")):
+    at_the_ends = "p" * 50 + "wt" * 50 + "p" * 50
+    for other in (
+        heard(False, speech),
+        heard(True, silence),
+        heard(True, at_the_ends),
+        heard(True, "ppwt" * 9),
+    ):
         assert speech_of(results(heard=other))[0] == SPEECH
 
 
@@ -73,10 +80,10 @@ def test_the_report_has_every_figure_with_its_share_of_the_limit() -> None:
     shown = results(left_out=["64 and more rows in the decoder: a pass may take too long"])
     text = report(shown, conclude(shown, CPU), "voxrun bench --model MODEL")
     lines = [" ".join(line.replace("|", " ").split()) for line in text.splitlines()]
-    assert "1 40.0 (40.0-40.0) 40.0 1.00 50 %" in lines
-    assert "16 160 (160-160) 10.0 4.00 12 %" in lines
-    assert "1 60.0 (60.0-60.0) 60.0 1.00 50 %" in lines  # behind a full window: 3 GB
-    assert "64 320 (320-320) 5.00 0.062 1,000 1.6 %" in lines
+    assert "1 40.0 (20.0-80.0) 40.0 1.00 50 %" in lines
+    assert "16 160 (80.0-320) 10.0 4.00 12 %" in lines
+    assert "1 60.0 (30.0-120) 60.0 1.00 50 %" in lines  # behind a full window: 3 GB
+    assert "64 320 (160-640) 5.00 0.062 1,000 1.6 %" in lines
     assert "**A pass of one row takes 2.00 times as long as the limit (50 %).**" in lines
     for fact in (
         "ab" * 32,

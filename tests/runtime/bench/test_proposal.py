@@ -90,6 +90,18 @@ def test_blocks_hold_at_least_the_positions_that_are_guessed_in_a_pass() -> None
     assert (found.look_ahead[-1], found.block_positions, found.files_positions) == (32, 32, 32)
 
 
+def test_a_live_stream_waits_for_no_larger_blocks_than_before() -> None:
+    falling = {n: spread(1.0) for n in (16, 64, 128)}  # the larger the cheaper
+    found = proposed(results(blocks=falling), SPEECH, replace(CPU, block_positions=16, files_positions=64))
+    assert (found.block_positions, found.files_positions) == (16, 128)
+
+
+def test_a_pass_of_several_streams_has_at_least_the_rows_of_one() -> None:
+    dear = {1: spread(1.0), 8: spread(1.0), 32: spread(5.0)}  # rows of 8 are the cheapest, 32 are rare
+    found = proposed(results(steps=dear), "pppt" * 100 + "p" * 40 + "t", replace(CPU, look_ahead=(1, 8, 32)))
+    assert (found.look_ahead[-1], found.pass_rows) == (32, 64)
+
+
 def test_without_something_better_the_tuning_stays_as_it_is() -> None:
     costs = {1: spread(1.0), 4: spread(1.5), 8: spread(2.0), 16: spread(2.6), 64: spread(8.0)}
     assert proposed(results(steps=costs), SPEECH, CPU) == CPU

@@ -51,7 +51,7 @@ def test_a_guess_that_failed_is_forgotten() -> None:
         cache.rewind(guessed - held)
         plain.update(positions(offset, held), positions(offset, held))
         offset += held
-        assert (cache.offset, cache.past) == (plain.offset, plain.past)
+        assert (cache.offset, cache.past, cache.angle) == (plain.offset, plain.past, plain.angle)
     after = [c.update(positions(offset, 2), positions(offset, 2))[0] for c in (cache, plain)]
     assert np.array_equal(*map(np.array, after))
 

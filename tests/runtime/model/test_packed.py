@@ -74,6 +74,22 @@ def test_scales_may_be_float16() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", FLOATS, ids=str)
+def test_every_code_of_a_small_float_has_its_value(settings: dict[str, Any]) -> None:
+    """Also subnormals, both zeros and the codes that are no number, which random weights do not have."""
+    rows, codes = matrix.TILE_ROWS, np.arange(256, dtype=np.uint8)
+    weight = np.tile(codes, (rows, 1)).view(np.uint32)
+    groups = weight.shape[1] * 32 // settings["bits"] // settings["group_size"]
+    one = 0x7F if settings["mode"].startswith("mx") else 0x38  # as E8M0, and as E4M3
+    scales = np.full((rows, groups), one, np.uint8)
+    values = mx.dequantize(mx.array(weight), mx.array(scales), None, **settings).astype(mx.float32)
+    found = matrix.quantized(
+        {"weight": weight, "scales": scales}, "uint8", settings["bits"], settings["mode"]
+    )
+    np.testing.assert_array_equal(found.unpacked(0, rows), np.array(values))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", FLOATS, ids=str)
 def test_small_floats(settings: dict[str, Any]) -> None:
     agrees(*quantized(settings, mx.bfloat16))
 

@@ -14,6 +14,7 @@ from voxrun.device import mx
 from voxrun.model.linear import Linear
 from voxrun.stream import scoring
 from voxrun.stream.decoding import one_pass
+from voxrun.stream.sampling import read, two_best
 from voxrun.stream.session import Session
 from voxrun.stream.tokenizer import Tokenizer
 from voxrun.stream.tuning import TUNINGS
@@ -93,6 +94,29 @@ def together(model: Any, tokenizer: Tokenizer) -> list[list[int]]:
 
 def with_look_ahead(model: Any, tokenizer: Tokenizer) -> list[list[int]]:
     return [tokens(Session(model, tokenizer, live=True, **each), AUDIO) for each in OPTIONS]
+
+
+@pytest.mark.parametrize("kind", [np.array, mx.array])
+@pytest.mark.parametrize(
+    ("logits", "scale", "sure"),
+    [
+        ([1.0, 0.9995, -2.0], 1, False),  # within 1e-4 of 10, which small logits count as
+        ([1.0, 0.998, -2.0], 1, True),
+        ([100.0, 99.991, -2.0], 1, False),  # within 1e-4 of the largest
+        ([100.0, 99.98, -2.0], 1, True),
+        ([1.0, 0.9925, -100.0], 2, False),  # of scores, the logits' own size counts, times their scale
+        ([1.0, 0.985, -100.0], 2, True),
+        ([-2.0, 1.0, 1.0], 1, False),
+    ],
+)
+def test_a_token_is_sure_if_rounding_cannot_bring_the_second_best_before_it(
+    kind: Callable[..., Any], logits: list[float], scale: int, sure: bool
+) -> None:
+    given = kind([logits], np.float32) if kind is np.array else mx.array([logits])
+    scores = given if scale == 1 else given * scale
+    (best,) = read([two_best(scores, given)], [scale], mx.float32)
+    assert (best.ids, best.sure) == ([int(np.argmax(logits))], [sure])
+    assert np.array(scores).tolist() == (np.array([logits], np.float32) * scale).tolist()
 
 
 @pytest.mark.slow

@@ -47,7 +47,8 @@ def test_another_row_or_a_file_may_be_chosen(tmp_path: Path, monkeypatch: pytest
     some.write_text('{"look_ahead": [1, 7], "source": "mine"}', "utf-8")
     monkeypatch.setenv("VOXRUN_TUNING", str(some))
     assert (tuning().look_ahead, tuning().source) == ((1, 7), "mine")
-    assert tuning().pass_rows == TUNINGS["CPU"].pass_rows
+    monkeypatch.setattr(tuning_module, "device_kind", lambda: "M1 and M2")
+    assert tuning().pass_rows == TUNINGS["M1 and M2"].pass_rows != TUNINGS["CPU"].pass_rows
     all_of_it.write_text(json.dumps(asdict(TUNINGS["M3 and later"])), "utf-8")
     monkeypatch.setenv("VOXRUN_TUNING", str(all_of_it))
     assert tuning() == TUNINGS["M3 and later"]
@@ -65,6 +66,8 @@ def test_another_row_or_a_file_may_be_chosen(tmp_path: Path, monkeypatch: pytest
         ('{"look_ahead": 8}', "look_ahead must be a list"),
         ('{"look_ahead": [1, "8"]}', "look_ahead must be a whole number"),
         ('{"pass_rows": 0}', "pass_rows must be from 1 to 4096, not 0"),
+        ('{"prompt_rows": 4097}', "prompt_rows must be from 1 to 4096, not 4097"),
+        ('{"look_ahead": [1, 4097]}', "look_ahead must be from 1 to 4096, not 4097"),
         ('{"files_positions": 1e3}', "files_positions must be a whole number"),
         ('{"rounding": {"float32": 0.1}}', "rounding must have a share"),
         ('{"rounding": {"float32": 1, "float16": 0, "bfloat16": 0}}', "rounding must have a share"),
