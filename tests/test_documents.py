@@ -29,7 +29,9 @@ DOCUMENTS = sorted(str(path.relative_to(ROOT)) for pattern in PATTERNS for path 
 KEYS = {"recipe": Recipe, "source": Source, "clip set": ClipSet}
 """Whose keys docs/recipes.md lists, by the end of the heading."""
 DOITS_OWN: dict[str, set[str]] = {
-    **dict.fromkeys(("list", "help", "explain"), set()),
+    "list": set(),
+    "help": set(),
+    "explain": set(),
     "clean": {"--all", "--dry-run"},
 }
 """Commands that are no tasks, with their options."""
