@@ -28,7 +28,12 @@ PATTERNS = (
 DOCUMENTS = sorted(str(path.relative_to(ROOT)) for pattern in PATTERNS for path in ROOT.glob(pattern))
 KEYS = {"recipe": Recipe, "source": Source, "clip set": ClipSet}
 """Whose keys docs/recipes.md lists, by the end of the heading."""
-DOITS_OWN: dict[str, set[str]] = {"list": set(), "explain": set(), "clean": {"--all", "--dry-run"}}
+DOITS_OWN: dict[str, set[str]] = {
+    "list": set(),
+    "help": set(),
+    "explain": set(),
+    "clean": {"--all", "--dry-run"},
+}
 """Commands that are no tasks, with their options."""
 NOT_IN_GIT = {"benchmarks/.envs", "benchmarks/.work", "tiny/4bit"}
 PLACEHOLDER = re.compile(r"/[A-Z]+\b(?!\.)")
