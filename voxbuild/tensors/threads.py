@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-AHEAD = 8
+AHEAD = 4
 """Calls of `InTurn` that may wait."""
 
 Buffer = bytes | memoryview
