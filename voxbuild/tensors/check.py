@@ -12,9 +12,10 @@ from numba import uint64
 
 from voxbuild.errors import ConvertError
 
-from .kernels import E2M1, EPSILON, ONE, compiled, wide
+from .kernels import EPSILON, ONE, compiled, wide
 from .modes import MODES, Quantization
 from .quantize import KINDS, Ranges, Rows, bits_of, cast, is_finite
+from .small_floats import E2M1
 
 E4M3_NUMBERS = np.array(
     [c * 2.0**-9 if c < 8 else (1 + c % 8 / 8) * 2.0 ** (c // 8 - 7) for c in range(127)] + [np.nan],

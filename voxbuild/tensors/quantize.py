@@ -1,7 +1,7 @@
 """Casting and quantizing rows of a matrix on the CPU, as NumPy arrays in storage form.
 
 Storage form is uint16 for bfloat16, which NumPy lacks, else float16 or float32. The compiled loops of
-`voxbuild.tensors.kernels` give the bytes of `mx.quantize` on its CPU device; GPUs round differently.
+`kernels` and `small_floats` give the bytes of `mx.quantize` on its CPU device; GPUs round differently.
 """
 
 import os
@@ -12,6 +12,7 @@ import numpy as np
 
 from . import kernels
 from .modes import MODES, Quantization
+from .small_floats import small_floats
 
 QUANTIZER_VARIABLE = "VOXBUILD_QUANTIZER"
 """Environment variable: `mlx` selects MLX's quantizer, the reference for ours."""
@@ -137,7 +138,7 @@ def _small_floats(
 ) -> dict[str, Rows]:
     assert (how.bits, how.group_size) in SMALL_FLOATS, f"no kernel computes {how.in_words}"
     scales = np.empty((len(rows), rows.shape[1] // how.group_size), np.uint8)
-    kernels.small_floats(bits_of(rows, dtype), KINDS[dtype], how.bits, how.group_size, weight, scales)
+    small_floats(bits_of(rows, dtype), KINDS[dtype], how.bits, how.group_size, weight, scales)
     return {"scales": scales}
 
 
