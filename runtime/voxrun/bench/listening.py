@@ -21,7 +21,7 @@ SYLLABLES = 4.0
 
 
 def noise(seconds: float, rate: int) -> FloatArray:
-    """Noise that swells and fades as speech does: neither silence nor words."""
+    """Noise, samples [n], as loud as speech and with its rhythm: neither silence nor words."""
     n = round(seconds * rate)
     swell = 0.55 - 0.45 * np.cos(2 * np.pi * SYLLABLES / rate * np.arange(n))
     sound: FloatArray = (0.05 * swell * np.random.default_rng(0).standard_normal(n)).astype(np.float32)

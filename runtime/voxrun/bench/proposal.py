@@ -20,8 +20,6 @@ NEAR = 0.1
 """Share of a time: closer figures count as equal, for other work on the machine moves them as much."""
 SAFETY = 10
 """How many times the measured difference a margin is: other inputs differ more."""
-
-
 WIDEST = 0.99
 """A margin, at most: hardly any token is sure then."""
 
@@ -83,8 +81,8 @@ def best_look_ahead(kinds: str, seconds: Mapping[int, float], now: Sequence[int]
 def cheapest_size(seconds: Mapping[int, float], now: int) -> int:
     """The smallest size of a pass whose rows cost hardly more than the cheapest; `now` if that is as cheap.
 
-    `now` also remains if nothing was measured, or if it is larger than all that was and the largest of these
-    is the cheapest.
+    `now` also stays if nothing was measured, or if it is larger than every size that was measured and the
+    largest of those is among the cheapest.
     """
     if not seconds:
         return now

@@ -77,14 +77,14 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
         action="append",
         dest=RECORDINGS,
         metavar="FILE",
-        help="a recording with speech, of which up to a minute is heard (default: noise is heard, and how"
-        " often guesses are right is taken from speech that the tiny model heard)",
+        help="a recording with speech, of which up to a minute is transcribed (default: noise; how often"
+        " guesses are right is then taken from speech that the tiny model transcribed)",
     )
     group.add_argument(
         "--bandwidth",
         type=speed_of_memory,
         metavar="GB/s",
-        help="of the memory that computes (default: from a table of GPUs; else measured)",
+        help="how fast the device reads its memory (default: from a table of GPUs; else measured)",
     )
     group.add_argument("--quick", action="store_true", help="fewer and shorter measurements")
 

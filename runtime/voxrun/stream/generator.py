@@ -4,9 +4,9 @@ Look-ahead changes the speed, not the tokens: most tokens are [STREAMING_PAD], s
 computed in one pass as if they were. A token is accepted only if all tokens before it were guessed right;
 the positions after a wrong guess are computed again.
 
-Nor does the company of other rows in a pass change a token, a stream's own or other streams': products of one
-and of many rows are rounded differently, so where the best two tokens are closer than that, the position is
-computed again alone, and that counts. Left are the keys and values of earlier positions, which are kept as
+Nor do tokens depend on the other rows in a pass, of the same stream or of others. Products of one row and of
+many are rounded differently: where the best two tokens are closer than that, the position is computed again
+in a pass of its own, and that token counts. One gap remains: keys and values of earlier positions are kept as
 they were computed, see docs/architecture.md (Sessions together).
 """
 

@@ -1,14 +1,18 @@
 """Decoding several positions in one pass changes the speed, never a token."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import ScriptedModel
 
+from voxrun.bench.proposal import replay
 from voxrun.stream.results import Result
 from voxrun.stream.session import Session
 from voxrun.stream.tokenizer import Tokenizer
+from voxrun.stream.tuning import TUNINGS
 from voxrun.transcriber import Transcriber
 
 EOS, PAD, WORD, LETTER = 2, 32, 33, 100
@@ -58,3 +62,26 @@ def test_silence_takes_few_passes(tokenizer: Tokenizer) -> None:
     session.feed(np.zeros(16000 * 60, np.float32))
     assert session.n_tokens > 700
     assert session.n_passes < 70
+
+
+def test_passes_are_those_that_the_bench_replays(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row behind a word's mark, four after text, more after pads: but for a few where a block ends."""
+    monkeypatch.setenv("VOXRUN_TUNING", "CPU")
+    kinds = "pwtpwttpppwtpppppppppppwt" * 12
+    script = [{"p": PAD, "w": WORD, "t": LETTER}[kind] for kind in kinds]
+    model, rows = ScriptedModel(script), list[int]()
+    decode = model.decode
+
+    def counted(ids: Any, *rest: Any) -> Any:
+        rows.append(len(ids))
+        return decode(ids, *rest)
+
+    monkeypatch.setattr(model, "decode", counted)
+    session = Session(model, tokenizer, live=True)
+    session.feed(np.zeros(1280 * (len(kinds) + 8), np.float32))
+    look_ahead = TUNINGS["CPU"].look_ahead
+    expected = replay(kinds, look_ahead, dict.fromkeys(look_ahead, 1.0))
+    assert session.n_passes == len(rows) == pytest.approx(expected.passes, rel=0.05)
+    assert sum(rows[1:]) == pytest.approx(expected.rows, rel=0.05)  # the first pass is the prompt's
