@@ -1,11 +1,15 @@
 """Projects in temporary folders, and `doit` run in them as a command."""
 
+import atexit
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
+from pathlib import Path
 
 from small_sources import ROOT, header_of, params_of, write_checkpoint
 
@@ -89,16 +93,32 @@ def doit_command(*arguments):
     return [sys.executable, "-m", "doit", *arguments]
 
 
+@cache
+def doit_server():
+    """The process of `doit_server.py` that belongs to this one."""
+    program = [sys.executable, Path(__file__).with_name("doit_server.py")]
+    server = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    atexit.register(server.communicate)  # which closes its stdin, so that it ends
+    return server
+
+
 def doit(project, *arguments, **environment):
     """Run doit to its end; the finished process, both outputs in stdout."""
-    return subprocess.run(
-        doit_command(*arguments),
-        cwd=project,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    command = doit_command(*arguments)
+    if sys.platform == "darwin":  # where a fork cannot use what its parent has loaded
+        how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.run(command, cwd=project, env=os.environ | environment, **how)
+    with tempfile.NamedTemporaryFile("r") as output:
+        asked = {
+            "folder": str(project),
+            "arguments": [str(argument) for argument in arguments],
+            "environment": os.environ | environment,
+            "output": output.name,
+        }
+        server = doit_server()
+        server.stdin.write(json.dumps(asked) + "\n")
+        code = int(server.stdout.readline())
+        return subprocess.CompletedProcess(command, code, output.read())
 
 
 def executed(process):

@@ -6,15 +6,13 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 from artifacts import contents
-from projects import doit, doit_command, make_project, use_random_source
+from projects import doit, make_project, use_random_source
 from small_sources import header_of, params_of, write_checkpoint
 
 from voxbuild import stages
@@ -29,7 +27,7 @@ from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of
 
 SHARDS = "shards: {max_size: 1MB}\n"
-KILLS = 20
+KILLS = 10
 
 
 def make_sharded_project(folder, params):
@@ -284,20 +282,32 @@ def written_so_far(project):
     return 0
 
 
+KILLED_AT = """
+import os, signal
+from pathlib import Path
+from voxbuild.tensors.writer import CheckpointWriter
+
+def append(*arguments, append=CheckpointWriter._append):
+    append(*arguments)
+    written = sum(path.stat().st_size for path in Path("out/.partial").rglob("*"))
+    if written >= int(os.environ.get("AT", 1e12)):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+CheckpointWriter._append = append
+"""
+"""For dodo.py: kill -9 when so many bytes are written."""
+
+
 def killed(project, at):
-    """Convert, and kill -9 when so many bytes are written; whether the kill came before the end."""
-    process = subprocess.Popen(
-        doit_command("convert"), cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while process.poll() is None and written_so_far(project) < at:
-        time.sleep(1e-4)
-    process.kill()
-    return process.wait() == -signal.SIGKILL
+    """Convert, and be killed when so many bytes are written; whether that came before the end."""
+    return doit(project, "convert", AT=str(int(at))).returncode == -signal.SIGKILL
 
 
 @pytest.mark.slow
 def test_kill_9_at_any_moment_then_the_same_command_gives_the_same_bytes(undisturbed):
     project, expected = undisturbed
+    with (project / "dodo.py").open("a") as dodo:
+        dodo.write(KILLED_AT)
     artifact, journal = project / "out/tiny/4bit", project / "out/.partial/tiny--4bit.journal.json"
     chance, kills, resumable = random.Random(4), 0, 0
     whole = sum(map(len, expected.values()))

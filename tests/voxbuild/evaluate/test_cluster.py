@@ -220,7 +220,6 @@ def test_no_scheduler_is_an_error(jobs, monkeypatch):
 
 
 def test_a_scheduler_that_ends_meanwhile_is_an_error(jobs, tmp_path, monkeypatch):
-    monkeypatch.setattr(connection, "CONNECT_SECONDS", 1)
     (tmp_path / "stuck.py").write_text(STUCK)
     errors = []
 
@@ -237,6 +236,7 @@ def test_a_scheduler_that_ends_meanwhile_is_an_error(jobs, tmp_path, monkeypatch
         waiting = threading.Thread(target=run, args=[address])
         waiting.start()
         wait_for(tmp_path / "worker/begun", process)
+        monkeypatch.setattr(connection, "CONNECT_SECONDS", 1)
         os.kill(process.pid, signal.SIGKILL)
     waiting.join()
     assert "the connection to the scheduler is lost" in errors[0]
