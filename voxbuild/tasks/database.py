@@ -21,6 +21,9 @@ class Database(JsonDB):  # type: ignore[misc]
             self.dump()
 
     def dump(self) -> None:
-        """Write the file; it is never seen in part."""
-        with written_whole(Path(self.name)) as partial:
-            partial.write_text(self.codec.encode(self._db), encoding="utf-8")
+        """Write the file; it is never seen in part. Raises OSError with its name, also for a full disk."""
+        try:
+            with written_whole(Path(self.name)) as partial:
+                partial.write_text(self.codec.encode(self._db), encoding="utf-8")
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.name) from error
