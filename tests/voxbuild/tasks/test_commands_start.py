@@ -58,8 +58,14 @@ def test_what_only_an_action_needs_is_not_imported(word, unused):
     assert set(loaded) & unused == set()
 
 
-@pytest.mark.parametrize("words", ["list", "help", "explain recipes"])
-def test_output_that_nobody_reads_or_that_has_no_room_ends_without_a_traceback(words):
+@pytest.mark.parametrize(
+    ("words", "unbuffered"),
+    [("list", ""), ("help", ""), ("explain recipes", ""), ("list", "1"), ("clean --dry-run", "1")],
+)
+def test_output_that_nobody_reads_or_that_has_no_room_ends_without_a_traceback(
+    words, unbuffered, monkeypatch
+):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as closed:
