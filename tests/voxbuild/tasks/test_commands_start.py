@@ -60,7 +60,7 @@ def test_what_only_an_action_needs_is_not_imported(word, unused):
 
 @pytest.mark.parametrize(
     ("words", "unbuffered"),
-    [("list", ""), ("help", ""), ("explain recipes", ""), ("list", "1"), ("clean --dry-run", "1")],
+    [("list", ""), ("help", ""), ("explain recipes", ""), ("list", "1")],
 )
 def test_output_that_nobody_reads_or_that_has_no_room_ends_without_a_traceback(
     words, unbuffered, monkeypatch
