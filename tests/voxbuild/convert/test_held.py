@@ -1,5 +1,6 @@
 """Scales and biases wait for the end of a tensor's packed weights, and large ones not in memory."""
 
+import resource
 import tracemalloc
 
 import pytest
@@ -25,6 +26,26 @@ def test_what_was_dropped_does_not_come_back(tmp_path):
     held.drop()
     held.add([b"3"])
     assert list(held.taken()) == [b"3"]
+
+
+@pytest.fixture
+def small_files():
+    """No file of this process can be larger than 2 MB."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 2**20, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_what_cannot_be_written_can_be_dropped(tmp_path):
+    held, part = Held(tmp_path), bytes(300_000)
+    with pytest.raises(OSError, match="File too large"):
+        for _ in range(20):
+            held.add([part, part])
+    held.drop()
+    held.add([b"1"])
+    assert list(held.taken()) == [b"1"]
 
 
 def test_memory_does_not_grow_with_the_tensor(tmp_path):
