@@ -44,4 +44,7 @@ class Held:
                 output.close()
 
     def _opened(self) -> "SpooledTemporaryFile[bytes]":
-        return SpooledTemporaryFile(IN_MEMORY, "w+b", BLOCK, dir=str(self._folder))
+        """A system that has to name such a file for a moment names it as one of TORN_FILES."""
+        return SpooledTemporaryFile(
+            IN_MEMORY, "w+b", BLOCK, suffix=".partial", prefix=".", dir=str(self._folder)
+        )

@@ -1,11 +1,14 @@
 """Scales and biases wait for the end of a tensor's packed weights, and large ones not in memory."""
 
+import os
 import resource
+import tempfile
 import tracemalloc
 
 import pytest
 
 from voxbuild.convert.held import IN_MEMORY, Held
+from voxbuild.files import TORN_FILES
 
 
 @pytest.mark.parametrize("rows", [3, IN_MEMORY // 1000 + 50])
@@ -46,6 +49,16 @@ def test_what_cannot_be_written_can_be_dropped(tmp_path):
     held.drop()
     held.add([b"1"])
     assert list(held.taken()) == [b"1"]
+
+
+def test_a_file_whose_name_a_kill_left_is_deleted_by_the_next_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "_O_TMPFILE_WORKS", False)  # as on macOS
+    held = Held(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", lambda path: None)
+        held.add([bytes(IN_MEMORY + 1)])
+    held.drop()
+    assert list(tmp_path.iterdir()) == list(tmp_path.glob(TORN_FILES)) != []
 
 
 def test_memory_does_not_grow_with_the_tensor(tmp_path):
