@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-AHEAD = 4
+WAITING = 4
 """Calls of `InTurn` that may wait."""
 
 Buffer = bytes | memoryview
@@ -44,7 +44,7 @@ class InTurn:
     def do(self, function: Callable[[Item], object], argument: Item) -> None:
         """Call function(argument) after the others; blocks if too many wait. Raises earlier calls' errors."""
         self._waiting.append(self._thread.submit(self._call, function, argument))
-        if len(self._waiting) > AHEAD:
+        if len(self._waiting) > WAITING:
             self._waiting.popleft().result()
 
     def wait(self) -> None:
