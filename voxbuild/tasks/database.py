@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from doit.dependency import JsonDB
+from doit.exceptions import InvalidCommand
 
 from voxbuild.files import written_whole
 
@@ -21,6 +22,9 @@ class Database(JsonDB):  # type: ignore[misc]
             self.dump()
 
     def dump(self) -> None:
-        """Write the file; it is never seen in part."""
-        with written_whole(Path(self.name)) as partial:
-            partial.write_text(self.codec.encode(self._db), encoding="utf-8")
+        """Write the file; it is never seen in part. Raises InvalidCommand if it cannot be written."""
+        try:
+            with written_whole(Path(self.name)) as partial:
+                partial.write_text(self.codec.encode(self._db), encoding="utf-8")
+        except OSError as error:
+            raise InvalidCommand(f"{self.name}: it cannot be written ({error.strerror})") from error
