@@ -19,7 +19,8 @@ from typing import Any
 
 from environments import machine
 from figures import spread
-from growth_axes import AXES, Axis, Place
+from growth_axes import AXES, Axis
+from growth_place import Place
 from growth_plot import Point, plot
 from runs import ROOT, tell
 

@@ -1,6 +1,7 @@
 """For all tests: the user's Hub cache, token and network stay untouched; tests can run in parallel."""
 
 import atexit
+import ctypes
 import os
 import shutil
 import signal
@@ -59,3 +60,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("oracle"):
             item.add_marker("slow")
+
+
+TRIM = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
+"""Of glibc alone."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Give back what a file's tests have freed: many threads have run, and glibc keeps it for each apart."""
+    if nextitem is None or nextitem.path != item.path:
+        TRIM(0)

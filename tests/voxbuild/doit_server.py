@@ -10,6 +10,7 @@ import os
 import runpy
 import sys
 import threading
+import time
 
 import doit.doit_cmd
 import numba
@@ -24,6 +25,7 @@ def run(folder, arguments, environment, output):
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    time.tzset()
     for number, name, how in ((0, os.devnull, os.O_RDONLY), (1, output, os.O_WRONLY | os.O_APPEND)):
         os.dup2(os.open(name, how), number)
     os.dup2(1, 2)

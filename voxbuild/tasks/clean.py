@@ -5,6 +5,10 @@ from doit.cmd_base import DoitCmdBase
 from doit.cmd_clean import opt_clean_dryrun
 from doit.exceptions import InvalidCommand
 
+from voxbuild.console import sayable
+from voxbuild.errors import VoxbuildError
+from voxrun.errors import VoxrunError
+
 from .command_line import Hints
 
 ALL = {
@@ -34,14 +38,13 @@ class Clean(Hints, DoitCmdBase):  # type: ignore[misc]
         if pos_args:
             raise InvalidCommand(not_found=pos_args[0])
         chosen = bool(everything or get_var("recipe") or get_var("source"))
-        from .actions import EXPECTED, message_of  # `doit help` does not wait for what removes
-        from .cleaning import cleaned
+        from .cleaning import cleaned  # `doit help` does not wait for what removes
 
         try:
             for line in cleaned(remove=chosen and not dryrun):
                 self.outstream.write(f"{line}\n")
-        except EXPECTED as error:
-            raise InvalidCommand(message_of(error)) from error
+        except (VoxbuildError, VoxrunError) as error:
+            raise InvalidCommand(sayable(str(error))) from error
         if not chosen:
             self.outstream.write(f"{HOW}\n")
         return 0

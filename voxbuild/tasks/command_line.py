@@ -44,10 +44,7 @@ class Hints:
             drop_output()
             return READER_GONE
         except OSError as error:
-            if error.filename is not None:
-                raise
-            drop_output()
-            raise InvalidCommand(f"standard output cannot be written ({error.strerror})") from error
+            raise InvalidCommand(_told(error)) from error
 
 
 class List(Hints, DoitList):  # type: ignore[misc]
@@ -85,6 +82,18 @@ class Run(Hints, DoitRun):  # type: ignore[misc]
             return super()._execute(*arguments, **options)
         with redirect_stdout(sys.stderr):
             return super()._execute(*arguments, **options | {"outfile": sys.stderr})
+
+
+def _told(error: OSError) -> str:
+    """The message of an error that no task has caught: of standard output, of doit's record, of a check."""
+    try:
+        print(flush=True)  # it fails again, though Python does not buffer at all
+    except OSError:
+        drop_output()
+        return f"standard output cannot be written ({error.strerror})"
+    from .actions import message_of
+
+    return message_of(error)
 
 
 def _forget_only_failed(database: Any) -> None:

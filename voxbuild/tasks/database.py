@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from doit.dependency import JsonDB
-from doit.exceptions import InvalidCommand
 
 from voxbuild.files import written_whole
 
@@ -22,9 +21,9 @@ class Database(JsonDB):  # type: ignore[misc]
             self.dump()
 
     def dump(self) -> None:
-        """Write the file; it is never seen in part. Raises InvalidCommand if it cannot be written."""
+        """Write the file; it is never seen in part. Raises OSError with its name, also for a full disk."""
         try:
             with written_whole(Path(self.name)) as partial:
                 partial.write_text(self.codec.encode(self._db), encoding="utf-8")
         except OSError as error:
-            raise InvalidCommand(f"{self.name}: it cannot be written ({error.strerror})") from error
+            raise OSError(error.errno, error.strerror, self.name) from error

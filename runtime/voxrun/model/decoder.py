@@ -8,7 +8,7 @@ import numpy as np
 
 from voxrun.arrays import FloatArray
 from voxrun.checkpoint.config import ModelConfig, TransformerConfig
-from voxrun.device import mx, nn
+from voxrun.device import mx, nn, own_kernels
 
 from .functions import gelu
 from .layers import Attention, FeedForward, Span
@@ -65,7 +65,9 @@ class Gains(list[Any]):
     """A delay's gain [1, dim] for each layer."""
 
     weights: list[mx.array] | None = None
-    """For passes by MLX in which all rows have this delay: the FFN norms' weights times the gains, [dim]."""
+    """For passes by MLX in which all rows have this delay: the FFN norms' weights times the gains, [dim].
+
+    None with our kernels: the product is rounded otherwise, and searched weights would change."""
 
 
 class LanguageModel(nn.Module):
@@ -88,8 +90,9 @@ class LanguageModel(nn.Module):
         """The layers' gains for a delay of `n_delay` positions."""
         delay = mx.array(delay_embedding(n_delay, dim))
         gains = Gains(layer.ada_norm(delay).astype(dtype) for layer in self.layers)
-        pairs = zip(self.layers, gains, strict=True)
-        gains.weights = [layer.ffn_norm.weight * gain[0] for layer, gain in pairs]
+        if not own_kernels():
+            pairs = zip(self.layers, gains, strict=True)
+            gains.weights = [layer.ffn_norm.weight * gain[0] for layer, gain in pairs]
         mx.eval(gains, gains.weights)
         return gains
 

@@ -20,9 +20,9 @@ from .cache import GROWTH, KVCache, Rotate
 class RingCache(KVCache):
     """Keys and values in one array, a ring: position p of the stream is in slot p % capacity.
 
-    A pass writes both at once, attention reads two views. The capacity, a multiple of GROWTH, grows with a
-    short stream by a quarter or more at a time. A full ring has room for the window and
-    GROWTH rows of a pass.
+    A pass writes both at once. Attention reads two views; MLX's kernels for Metal and CUDA copy no view of a
+    single stream whose last dimension is contiguous. The capacity, a multiple of GROWTH, grows with a short
+    stream by a quarter or more at a time. A full ring has room for the window and GROWTH rows of a pass.
     """
 
     def __init__(self, window: int) -> None:

@@ -12,7 +12,9 @@ from voxrun.device import mx
 Span = tuple[int, int]
 """The position of a stream's first row, and how many rows it has."""
 FOREVER = 1e30
-"""A period so long that nothing turns: rounding loses the angles. Not infinity, which fast math rules out."""
+"""A period so long that nothing turns: rounding loses the angles; only a zero may become 1e-25 or so.
+
+Not infinity, which fast math rules out. On a GPU, as for keys at position 0, cos(0) must be 1."""
 
 
 class Rotary:

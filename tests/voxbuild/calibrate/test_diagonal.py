@@ -21,6 +21,8 @@ from voxbuild.tensors.checkpoint import Checkpoint
 from voxbuild.tensors.moments import load_moments, save_moments
 from voxbuild.workspace import Workspace
 from voxrun.files.hashes import sha256_of
+from voxrun.model.cpu.layers import round_as_before
+from voxrun.model.decoder import Gains
 from voxrun.transcriber import Transcriber
 
 
@@ -81,6 +83,19 @@ def test_inputs_after_a_norm_have_its_moments(tiny, moments):
 
 def test_columns_of_the_embedding_have_equal_weight(moments):
     assert set(moments["language_model.embed_tokens"]) == {1.0}
+
+
+def test_a_norm_and_a_gain_are_rounded_one_after_the_other_as_ever(tiny):
+    """Or the bytes of weights that were searched with activations would change."""
+    model = Transcriber.open(tiny).model
+    round_as_before(model)
+    audio = np.random.default_rng(0).normal(size=(1, 3, model.config.decoder.dim)).astype(np.float32)
+    gains = model.gains(6)
+    found, wanted = (
+        np.array(model.decode([1, 2, 3], audio, each, model.decoder_caches()))
+        for each in (gains, Gains(gains))
+    )
+    assert np.array_equal(found, wanted)
 
 
 @pytest.mark.slow

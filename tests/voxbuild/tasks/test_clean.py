@@ -1,10 +1,12 @@
 """doit clean removes what was built for a selection, and nothing else; it says each path."""
 
+import os
 import shutil
+import subprocess
 
 import pytest
 from artifacts import contents
-from projects import ROOT, doit, edit, executed, make_project
+from projects import ROOT, doit, doit_command, edit, executed, make_project
 
 from voxbuild.artifact.manifest import Manifest
 from voxbuild.folders import alone
@@ -67,6 +69,20 @@ def test_a_selection_is_removed_and_built_again(project):
     again = executed(doit(project, "convert"))
     assert again == ["fetch:tiny", "convert:tiny:4bit"], "the copied source is elsewhere, and the same"
     assert contents(project / "out/tiny/4bit") == before
+
+
+def test_lines_that_nobody_reads_are_no_fault(project):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        process = subprocess.run(
+            doit_command("clean", "--dry-run"),
+            cwd=project,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            stdout=closed,
+            stderr=subprocess.PIPE,
+        )
+    assert (process.returncode, process.stderr) == (1, b"")
 
 
 def test_a_source_is_removed_with_its_transcripts_and_nothing_else(project):

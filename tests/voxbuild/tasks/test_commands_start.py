@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from doit import doit_cmd
 from doit.loader import load_tasks
+from projects import doit_command, make_project
 
 from voxbuild.tasks import build, describe, evaluate, publish, show
 from voxbuild.tasks.later import Function, Later
@@ -57,8 +58,14 @@ def test_what_only_an_action_needs_is_not_imported(word, unused):
     assert set(loaded) & unused == set()
 
 
-@pytest.mark.parametrize("words", ["list", "help", "explain recipes"])
-def test_output_that_nobody_reads_or_that_has_no_room_ends_without_a_traceback(words):
+@pytest.mark.parametrize(
+    ("words", "unbuffered"),
+    [("list", ""), ("help", ""), ("explain recipes", ""), ("list", "1")],
+)
+def test_output_that_nobody_reads_or_that_has_no_room_ends_without_a_traceback(
+    words, unbuffered, monkeypatch
+):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as closed:
@@ -69,6 +76,15 @@ def test_output_that_nobody_reads_or_that_has_no_room_ends_without_a_traceback(w
     said, rest = process.stderr.split("\n", 1)
     assert said == "ERROR: standard output cannot be written (No space left on device)"
     assert rest.startswith("3 ")
+
+
+def test_another_file_that_cannot_be_written_is_not_called_standard_output(tmp_path):
+    make_project(tmp_path)
+    limited = ["sh", "-c", 'ulimit -f 0; trap "" XFSZ; exec "$@"', "sh", *doit_command("recipes")]
+    process = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True)
+    assert process.returncode == 3
+    assert "4bit" in process.stdout
+    assert process.stderr == "ERROR: .doit.db.json: File too large\n"
 
 
 def test_information_about_no_task_is_refused_with_a_hint():
