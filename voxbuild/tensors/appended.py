@@ -145,7 +145,7 @@ class AppendedFile:
         self._syncing.do(self._sync, then)
 
     def _sync(self, then: Callable[[], object] | None) -> None:
-        self._syncing.check()  # the system tells of bytes that it lost once
+        self._syncing.check()  # after a flush that failed the next one may succeed, without the lost bytes
         with self._named_errors():
             os.fsync(self._descriptor)
         if then:

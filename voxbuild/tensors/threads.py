@@ -53,7 +53,7 @@ class InTurn:
             self._waiting.popleft().result()
 
     def check(self) -> None:
-        """Raise the error of the first call that failed; for calls that are wrong after it."""
+        """Raise the error of the first call that failed, in a call that must not be made after one."""
         if self._error:
             raise self._error
 
