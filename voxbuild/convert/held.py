@@ -1,6 +1,7 @@
 """Scales and biases, which stand behind a tensor's packed weights in a file, but come with them."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 
@@ -37,9 +38,13 @@ class Held:
 
     def drop(self) -> None:
         """Hold nothing any more."""
-        for output in self._outputs:
-            output.close()
-        self._outputs = []
+        outputs, self._outputs = self._outputs, []
+        for output in outputs:
+            with suppress(OSError):  # a full disk: closing writes what is in memory, which nobody needs
+                output.close()
 
     def _opened(self) -> "SpooledTemporaryFile[bytes]":
-        return SpooledTemporaryFile(IN_MEMORY, "w+b", BLOCK, dir=str(self._folder))
+        """A system that has to name such a file for a moment names it as one of TORN_FILES."""
+        return SpooledTemporaryFile(
+            IN_MEMORY, "w+b", BLOCK, suffix=".partial", prefix=".", dir=str(self._folder)
+        )

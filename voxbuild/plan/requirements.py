@@ -12,14 +12,17 @@ from voxbuild.tensors.ahead import WINDOW_BYTES
 from voxbuild.tensors.methods import METHODS
 from voxbuild.tensors.second_moments import input_of
 from voxrun.checkpoint.tensors import Tensor
+from voxrun.parallel import cores
 
 from .planner import Plan, TensorPlan
 from .work import is_by_layers, rounding_seconds, uses_moments, walk_seconds
 
-BASE = 192 * 2**20
-"""Bytes of the process before it converts: Python, NumPy, the compiler of the kernels, and our modules."""
-IN_FLIGHT = 64 * 2**20
-"""Bytes of the chunks of rows, and their copies, that are read, cast, quantized and written at a time."""
+BASE = 232 * 2**20
+"""Bytes of the process: Python, NumPy, the compiler of the kernels, and our modules."""
+BUFFERS = 20 * 2**20
+"""Bytes of a recipe's scales and biases that are held, and of what is written at a time."""
+ROWS = 6 * 2**20
+"""Bytes of the chunks of rows in flight, for each core. What a recipe makes of them has as many at most."""
 SMALL_FILES = 64 * 2**20
 """Bytes on disk besides the weights: tokenizer, configuration, index, lock, validation and card."""
 FIXED_SECONDS = 2.0
@@ -76,7 +79,7 @@ def estimate(
     matrices = [tensor for tensor in plan.tensors if uses_moments(tensor)]
     widest = max((tensor.shape[1] for tensor in matrices), default=0)
     needed = Estimate(
-        memory=BASE + IN_FLIGHT + 8 * MATRICES * widest**2 + streamed * WINDOW_BYTES,
+        memory=_shared() + BUFFERS + cores() * ROWS + 8 * MATRICES * widest**2 + streamed * WINDOW_BYTES,
         disk=(1 + views) * (plan.nbytes + SMALL_FILES) + held,
         seconds=FIXED_SECONDS + sum(_seconds(t, header[t.source].nbytes) for t in plan.tensors),
     )
@@ -84,10 +87,15 @@ def estimate(
 
 
 def together(needed: Sequence[Estimate]) -> Estimate:
-    """The needs of several conversions in one read: the process and its chunks of rows once."""
-    shared = (len(needed) - 1) * (BASE + IN_FLIGHT)
+    """The needs of several conversions in one read: the process and the rows that it reads once."""
+    shared = (len(needed) - 1) * _shared()
     memory, disk = (sum(getattr(each, what) for each in needed) for what in ("memory", "disk"))
     return Estimate(memory - shared, disk, sum(each.seconds for each in needed))
+
+
+def _shared() -> int:
+    """Bytes of memory that a conversion does not need again for another recipe in the same read."""
+    return BASE + cores() * ROWS
 
 
 def _by_layers(plan: Plan, needed: Estimate, audio: float) -> Estimate:

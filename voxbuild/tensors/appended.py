@@ -49,7 +49,8 @@ class AppendedFile:
         try:
             with self._named_errors():
                 os.ftruncate(self._descriptor, length)
-                os.preadv(self._descriptor, [self._buffer[: self._filled].data], self._at)
+                there = os.pread(self._descriptor, self._filled, self._at)
+            self._buffer[: self._filled] = np.frombuffer(there, np.uint8)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -140,9 +141,11 @@ class AppendedFile:
         return wanted and DIRECT != 0
 
     def _when_written(self, then: Callable[[], object]) -> None:
+        self._writing.check()
         self._syncing.do(self._sync, then)
 
     def _sync(self, then: Callable[[], object] | None) -> None:
+        self._syncing.check()  # after a flush that failed the next one may succeed, without the lost bytes
         with self._named_errors():
             os.fsync(self._descriptor)
         if then:

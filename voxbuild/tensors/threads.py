@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-AHEAD = 4
+WAITING = 4
 """Calls of `InTurn` that may wait."""
 
 Buffer = bytes | memoryview
@@ -39,11 +39,12 @@ class InTurn:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="in turn")
         self._waiting: deque[Future[object]] = deque()
+        self._error: BaseException | None = None
 
     def do(self, function: Callable[[Item], object], argument: Item) -> None:
         """Call function(argument) after the others; blocks if too many wait. Raises earlier calls' errors."""
-        self._waiting.append(self._thread.submit(function, argument))
-        if len(self._waiting) > AHEAD:
+        self._waiting.append(self._thread.submit(self._call, function, argument))
+        if len(self._waiting) > WAITING:
             self._waiting.popleft().result()
 
     def wait(self) -> None:
@@ -51,6 +52,18 @@ class InTurn:
         while self._waiting:
             self._waiting.popleft().result()
 
+    def check(self) -> None:
+        """Raise the error of the first call that failed, in a call that must not be made after one."""
+        if self._error:
+            raise self._error
+
     def close(self) -> None:
         """Stop the thread; calls that have not started are cancelled."""
         self._thread.shutdown(cancel_futures=True)
+
+    def _call(self, function: Callable[[Item], object], argument: Item) -> None:
+        try:
+            function(argument)
+        except BaseException as error:
+            self._error = self._error or error
+            raise

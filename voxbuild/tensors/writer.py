@@ -111,5 +111,6 @@ class CheckpointWriter:
         self._file.append(data)
 
     def _when_appended(self, then: Durable) -> None:
+        self._appending.check()
         length, sha256 = self._file.length, self._sha256.hexdigest()
         self._file.when_durable(lambda: then(length, sha256))

@@ -234,6 +234,14 @@ def test_free_disk_space_is_compared_with_the_need(book, free, cache_free, here,
     assert ("NOT ENOUGH" in as_text(shown, None)) == (not enough)
 
 
+@pytest.mark.parametrize(("cores", "seen"), [(2, 221), (8, 281), (32, 496)])
+def test_memory_grows_with_the_cores(book, monkeypatch, cores, seen):
+    """`seen`: MiB that the conversion of a source with one layer took with so many threads."""
+    monkeypatch.setattr(estimates, "cores", lambda: cores)
+    plan = make_plan(book.recipe("4bit"), upstream_header(), UPSTREAM_PARAMS)
+    assert seen < estimate(plan, {t.name: t for t in upstream_header()}).memory / 2**20 < 1.3 * seen
+
+
 def test_disk_grows_with_the_largest_scales_and_time_with_source_and_mode(book):
     def planned(name):
         return make_plan(book.recipe(name), upstream_header(), UPSTREAM_PARAMS)
@@ -241,7 +249,7 @@ def test_disk_grows_with_the_largest_scales_and_time_with_source_and_mode(book):
     def of(name):
         return estimate(planned(name), {t.name: t for t in upstream_header()})
 
-    assert of("4bit").memory == of("bf16").memory == estimates.BASE + estimates.IN_FLIGHT
+    assert of("4bit").memory == of("bf16").memory
     waiting = 2 * 131072 * (3072 // 64) * 2
     assert of("4bit").disk == planned("4bit").nbytes + estimates.SMALL_FILES + waiting
     assert of("bf16").disk == planned("bf16").nbytes + estimates.SMALL_FILES

@@ -36,8 +36,9 @@ def test_a_full_disk_is_reported(machine, tmp_path):
         check_room(tmp_path, NEEDED)
 
 
-def test_several_conversions_in_one_read_need_the_disk_of_all_and_the_process_once():
-    process = requirements.BASE + requirements.IN_FLIGHT
+def test_several_conversions_in_one_read_need_the_disk_of_all_and_the_process_once(monkeypatch):
+    monkeypatch.setattr(requirements, "cores", lambda: 8)
+    process = requirements.BASE + 8 * requirements.ROWS
     alone = Estimate(memory=process + 7, disk=100, seconds=1)
     assert requirements.together([alone, alone, alone]) == Estimate(process + 21, 300, 3)
 

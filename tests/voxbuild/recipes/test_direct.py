@@ -27,18 +27,25 @@ class Handler(BaseHTTPRequestHandler):
     closes = False
     clients: ClassVar[set] = set()
     second = None
-    """The first client waits for the body until there is a second one."""
+    """The first client waits for the rest of the body until there is a second one."""
+    answer = b""
+    """What is sent instead, as it is."""
 
     def do_GET(self):
         Handler.clients.add(self.client_address)
+        if self.answer:
+            self.wfile.write(self.answer)
+            self.close_connection = True
+            return
         self.send_response(206)
         self.send_header("Content-Length", str(len(DATA)))
         self.end_headers()
+        self.wfile.write(DATA[:1])
         if self.second and len(Handler.clients) == 1:
             self.second.wait(10)
         elif self.second:
             self.second.set()
-        self.wfile.write(DATA)
+        self.wfile.write(DATA[1:])
         self.close_connection = self.closes
 
     def log_message(self, *args):
@@ -133,6 +140,42 @@ def test_a_connection_with_bytes_to_come_is_not_used_again():
         assert len(Handler.clients) == 2
 
 
+PARTIAL = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 100000\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" + PARTIAL + b"\r\n" + DATA,
+        PARTIAL + b"X-Many: 1\r\n" * 150 + b"\r\n" + DATA,
+        PARTIAL + b"X-Long: " + b"1" * 70_000 + b"\r\n\r\n" + DATA,
+        PARTIAL.replace(b"Content-Length: 100000", b"Transfer-Encoding: chunked") + b"\r\n0\r\n\r\n",
+    ],
+    ids=["hints before it", "many headers", "a long header", "chunks"],
+)
+def test_an_answer_that_the_standard_library_does_not_read_is_left_to_the_hub_s_client(answer):
+    with serving(answer=answer) as url:
+        direct = Direct(url)
+        assert asked(direct) is None
+        assert asked(direct) is None
+        assert len(Handler.clients) == 1
+
+
+@pytest.mark.parametrize("behind", [b"", b"Content-Ra", b"Content-Range: bytes 0-99999/100000\r\n", b"\r\n"])
+def test_a_connection_that_ends_within_the_headers_is_cut(behind):
+    """http.client takes the headers that came for all of them: the range would be missing, or the ETag."""
+    with serving(answer=PARTIAL + behind) as url, pytest.raises(CutError, match="closed within"):
+        asked(Direct(url))
+
+
+def test_spaces_around_a_header_s_text_are_not_part_of_it():
+    with (
+        serving(answer=PARTIAL + b'ETag:  "a" \r\n\r\n' + DATA) as url,
+        Direct(url).asked({}, 5) as answer,
+    ):
+        assert answer.headers["etag"] == '"a"'
+
+
 def test_certificates_are_those_of_the_environment(secure, certificate, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with serving(secure) as url:
@@ -155,7 +198,14 @@ def test_nobody_there():
 
 
 @pytest.mark.parametrize(
-    "url", ["http://me:secret@127.0.0.1:1/a", "http://127.0.0.1:1/a b", "http://127.0.0.1:1/ä"]
+    "url",
+    [
+        "http://me:secret@127.0.0.1:1/a",
+        "http://127.0.0.1:1/a b",
+        "http://127.0.0.1:1/ä",
+        "http://127.0.0.1:1?a",
+        "http://127.0.0.1:one/a",
+    ],
 )
 def test_a_url_that_the_hub_s_client_would_write_otherwise_is_left_to_it(url):
     assert asked(Direct(url)) is None

@@ -233,6 +233,12 @@ def test_bytes_behind_an_answer_are_not_taken_for_the_next_one(hub, at_hub, monk
     assert received(at_hub, first=100, count=100) == DATA[100:200]
 
 
+@pytest.mark.parametrize("place", ["http://nowhere:one/a", "http://[::1/a", "http://a..b/a"])
+def test_a_place_that_is_no_url_is_refused(hub, at_hub, place):
+    hub.tell("HEAD .*/resolve/", Location=place)
+    assert REPO in refused(at_hub)
+
+
 def test_a_server_without_ranges_is_refused_with_advice(hub, at_hub):
     hub.ranges = False
     assert re.search("does not send ranges of bytes.*fetch=disk", refused(at_hub, count=100))

@@ -3,7 +3,7 @@
 import errno
 import fcntl
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -86,3 +86,28 @@ def test_a_full_disk_is_an_error_that_names_the_file_and_ends_the_threads(tmp_pa
         for _ in range(40):
             file.append(bytes(BUFFER))
         file.finish()
+
+
+@pytest.mark.parametrize("name", ["pwrite", "fsync"])
+def test_nothing_is_said_to_be_on_the_disk_after_bytes_were_lost(tmp_path, monkeypatch, name):
+    """A full disk has room a moment later, and the system tells of a failed flush once."""
+    calls, said, original = [], [], getattr(os, name)
+
+    def fails_once(*arguments):
+        calls.append(name)
+        if len(calls) == 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return original(*arguments)
+
+    monkeypatch.setattr(os, name, fails_once)
+    with closing(AppendedFile(tmp_path / "file")) as file:
+        for number in range(2):
+            file.append(bytes(BLOCK))
+            file.when_durable(lambda number=number: said.append(number))
+        with pytest.raises(OSError, match=r"Input/output error: .*file"):
+            file.wait()
+        for _ in range(4):  # the calls behind it
+            with suppress(OSError):
+                file.wait()
+    assert calls
+    assert said == []

@@ -3,7 +3,7 @@
 The Hub's own client hands a body on in small pieces and copies each six times, which takes a processor five
 times as long as receiving it. So ranges come by the standard library's client, which trusts the certificates
 that the other one trusts. Whatever takes more than a request to one host is left to the Hub's client:
-redirects, and all requests of a machine that uses a proxy.
+redirects, all requests of a machine that uses a proxy, and answers that the standard library cannot read.
 """
 
 import re
@@ -14,13 +14,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from voxbuild.errors import one_line
 
-PLAIN = r"https?://[^/@]+(/[!-~]*)?"
-"""URLs that are sent as they are: without a password, and of characters that need no quoting."""
+PLAIN = r"(https?)://([A-Za-z0-9._-]+(?::\d+)?|\[[0-9a-f:.]+\](?::\d+)?)(/[!\"$-~]*)"
+"""URLs that are sent as they are, without a password or quoting: scheme, host, and target of the request."""
 
 
 class CutError(Exception):
@@ -31,7 +30,8 @@ class DirectAnswer:
     """An open answer, with what the checks need of the interface of the Hub client's answers."""
 
     def __init__(self, url: str, answer: HTTPResponse) -> None:
-        self.url, self.headers, self.status_code = url, answer.headers, answer.status
+        self.url, self.status_code = url, answer.status
+        self.headers = {name.lower(): text.strip() for name, text in answer.getheaders()}
         self._answer, self._left = answer, answer.length
 
     @property
@@ -70,11 +70,11 @@ class Direct:
     """Connections to the host of one URL. Any thread may ask, as long as plain answers come."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._url, self._host, self._is_secure = url, parts.netloc, parts.scheme == "https"
-        self._target = parts._replace(scheme="", netloc="", fragment="").geturl()
         has_proxy = any(getproxies().get(scheme) for scheme in ("http", "https", "all"))
-        self._is_usable = not has_proxy and bool(re.fullmatch(PLAIN, url))
+        parts = re.fullmatch(PLAIN, url)
+        self._is_usable = not has_proxy and parts is not None
+        self._url = url
+        self._scheme, self._host, self._target = parts.groups() if parts else ("", "", "")
         self._idle: list[HTTPConnection] = []
         weakref.finalize(self, _close, self._idle)
 
@@ -96,19 +96,28 @@ class Direct:
                 connection.close()
 
     def _answer(self, connection: HTTPConnection, headers: Mapping[str, str]) -> DirectAnswer | None:
-        with _cuts():
-            try:
+        try:
+            with _cuts():
                 connection.request("GET", self._target, headers=dict(headers))
                 answer = connection.getresponse()
-            except BaseException:
-                connection.close()
-                raise
-        if answer.length is None or 300 <= answer.status < 400:
-            self._is_usable = False
-            answer.close()
+                if answer.length and not answer.fp.peek(1):
+                    raise CutError("the connection was closed within an answer's headers, or behind them")
+        except HTTPException:  # more headers than http.client takes, or no HTTP
+            self._leave(connection)
+            return None
+        except BaseException:
             connection.close()
+            raise
+        if answer.length is None or answer.status // 100 in (1, 3):
+            answer.close()
+            self._leave(connection)
             return None
         return DirectAnswer(self._url, answer)
+
+    def _leave(self, connection: HTTPConnection) -> None:
+        """Close it, and let the Hub's client ask from here on."""
+        self._is_usable = False
+        connection.close()
 
     def _connected(self, timeout: float) -> HTTPConnection | None:
         """A connection that nobody else uses; None if there is a proxy, or it is not trusted."""
@@ -123,7 +132,7 @@ class Direct:
         return None
 
     def _new(self, timeout: float) -> HTTPConnection | None:
-        if self._is_secure:
+        if self._scheme == "https":
             connection: HTTPConnection = HTTPSConnection(self._host, timeout=timeout, context=_trust())
         else:
             connection = HTTPConnection(self._host, timeout=timeout)
@@ -131,7 +140,7 @@ class Direct:
             try:
                 connection.connect()
             except ssl.SSLError:
-                self._is_usable = False
+                self._leave(connection)
                 return None
         return connection
 
@@ -148,7 +157,7 @@ def _trust() -> ssl.SSLContext:
 def _cuts() -> Iterator[None]:
     try:
         yield
-    except (OSError, HTTPException) as error:
+    except OSError as error:
         raise CutError(one_line(error) or type(error).__name__) from error
 
 

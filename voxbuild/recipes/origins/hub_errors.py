@@ -14,6 +14,7 @@ def clear_errors(repo: str, revision: str, otherwise: str = "") -> Iterator[None
 
     `otherwise`: what can be done without a network.
     """
+    from httpx2 import InvalidURL
     from huggingface_hub import errors
     from huggingface_hub.utils import logging
 
@@ -35,7 +36,7 @@ def clear_errors(repo: str, revision: str, otherwise: str = "") -> Iterator[None
             reason = sentence(error.server_message or "401")
             said = f"{reason}; log in with `hf auth login`, or correct HF_TOKEN"
         raise SourceError(f"{repo} at {revision}: {said}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, InvalidURL) as error:
         raise SourceError(f"{repo} at {revision}: {one_line(error)}") from error
     except errors.HTTPError as error:  # type: ignore[attr-defined]
         raise _unreachable(repo, error, otherwise) from error

@@ -222,7 +222,7 @@ class RemoteFile:
 
         at_hub = urlsplit(url)[:2] == urlsplit(self._url)[:2]
         headers = build_hf_headers() if at_hub else build_hf_headers(token=False)
-        return _Place(url, headers, url == self._url or at_hub, Direct(url))
+        return _Place(url, headers, at_hub, Direct(url))
 
     @property
     def _url(self) -> str:
