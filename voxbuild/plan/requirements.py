@@ -17,7 +17,7 @@ from voxrun.parallel import cores
 from .planner import Plan, TensorPlan
 from .work import is_by_layers, rounding_seconds, uses_moments, walk_seconds
 
-BASE = 232 * 2**20
+BASE = 208 * 2**20
 """Bytes of the process: Python, NumPy, the compiler of the kernels, and our modules."""
 BUFFERS = 20 * 2**20
 """Bytes of a recipe's scales and biases that are held, and of what is written at a time."""
