@@ -11,7 +11,7 @@ from cases import Case
 
 from voxrun.checkpoint.config import AudioConfig, ModelConfig
 from voxrun.device import mx, nn
-from voxrun.model import decoder
+from voxrun.model import decoder, functions
 from voxrun.model.load import assemble, load_model, read_folder
 from voxrun.stream.mel import LogMel
 from voxrun.stream.tokenizer import Tokenizer
@@ -73,6 +73,7 @@ def _to_pairs(tensor: mx.array, head_dim: int) -> mx.array:
 
 def tanh_gelu(folder: Path, patch: Patch) -> Transcriber:
     """The approximation, everywhere."""
+    patch.setattr(functions, "_gelu", nn.gelu_approx)
     patch.setattr(nn, "gelu", nn.gelu_approx)
     return unchanged(folder)
 
